@@ -1,4 +1,5 @@
-"""Signing (Ed25519), sealing (HPKE, RFC 9180), wrapping of data keys and key files with strict permissions.
+"""Signing, sealing and key files: the only room that imports `cryptography`.
 
-The only package that imports `cryptography`.
+`signing` makes and checks signed statements (Ed25519, RFC 8032), `sealing` encrypts to a key (HPKE, RFC 9180) and with a
+key (AES-256-GCM, NIST SP 800-38D), `keyfile` keeps private keys under a passphrase. Nothing here decides anything.
 """

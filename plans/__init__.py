@@ -1,4 +1,5 @@
-"""The six nouns and the signed statements as frozen values, their canonical bytes, and the tree of errors.
+"""The six nouns (plan, decision, key, box, verdict, release) as frozen values, and the words that signed statements use.
 
-Standard library only: everything on every side must be able to read these.
+Standard library only: keepers, launchers, boxes, the centre and members' own machines all read these same files, so that
+"the same bytes" means the same thing on every side.
 """

@@ -1,0 +1,250 @@
+"""The error tree: everything that Darkroom says when it says no.
+
+An error addresses a person. It says *what* is wrong, *where*, and the *next step*, and carries a stable code that
+programs, documents and tests refer to (`docs/errors.md` is generated from this file). It never carries a value of
+somebody's data, nor the text of an engine that has seen data.
+
+Exit codes of the command lines: 0 done, 1 a defect of ours, 2 the request is wrong, 3 refused by a rule, 4 not signed in
+or not allowed, 5 not found, 6 something is not reachable (try again), 7 evidence does not hold (tampering or corruption).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class DarkroomError(Exception):
+    """The root of the tree; never raised itself.
+
+    Args:
+        what: one sentence that says what is wrong.
+        where: the file, column, statement or row *number* concerned.
+        next_step: what the reader can do about it.
+    """
+
+    code: ClassVar[str] = "darkroom"
+    status: ClassVar[int] = 500
+    exit_code: ClassVar[int] = 1
+    advice: ClassVar[str] = "Report this as a defect, with the code."
+
+    def __init__(self, what: str, where: str = "", next_step: str = "") -> None:
+        self.what, self.where, self.next_step = what, where, next_step or self.advice
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        place = f" ({self.where})" if self.where else ""
+        return f"{self.what}{place}. {self.next_step} [{self.code}]"
+
+    def problem(self) -> dict[str, Any]:
+        """Return the error as a problem document (RFC 9457 section 3)."""
+        return {
+            "type": f"urn:darkroom:error:{self.code}",
+            "title": self.what,
+            "status": self.status,
+            "code": self.code,
+            "where": self.where,
+            "next_step": self.next_step,
+        }
+
+
+# --- the request is wrong -------------------------------------------------------------------------------------------
+
+
+class Malformed(DarkroomError):
+    """A value, statement or message does not have the form that it must have."""
+
+    code, status, exit_code = "value.malformed", 422, 2
+    advice = "Correct the value; the reference describes its form."
+
+
+class TooLarge(Malformed):
+    """Something is larger than the limit that the settings state."""
+
+    code, status = "value.too-large", 413
+    advice = "Make it smaller, or ask the administrator for a higher limit."
+
+
+class SettingsWrong(Malformed):
+    """The settings file or a DARKROOM_ variable cannot be used."""
+
+    code = "settings.wrong"
+    advice = "Correct the setting; docs/settings.md lists them all."
+
+
+class SqlSyntax(Malformed):
+    """The statement does not parse, is not exactly one SELECT, or refers to what is not there."""
+
+    code = "sql.syntax"
+    advice = "Correct the statement; run it on the look-alike data for the engine's full message."
+
+
+class SqlUnsupported(Malformed):
+    """The statement parses, but uses a construct, function or operator that is not on the list."""
+
+    code = "sql.unsupported"
+    advice = "Rewrite it with what docs/sql.md lists."
+
+
+class IngestRefused(Malformed):
+    """A file cannot become a dataset version: format, encoding, header, types or keys."""
+
+    code = "ingest.refused"
+    advice = "Correct the file or its description and ingest again; nothing was registered."
+
+
+# --- refused by a rule ----------------------------------------------------------------------------------------------
+
+
+class Refused(DarkroomError):
+    """A rule says no."""
+
+    code, status, exit_code = "rule.refused", 403, 3
+    advice = "Ask `explain` for the rule and for what would help."
+
+
+class PolicyDenied(Refused):
+    """`policies.decide` denies the plan."""
+
+    code = "policy.denied"
+    advice = "Apply for what is missing, or rewrite the statement."
+
+
+class OutputRefused(Refused):
+    """The airlock does not let the output leave."""
+
+    code = "output.refused"
+    advice = "Ask for a coarser result: larger groups, fewer cells."
+
+
+class TierMissing(Refused):
+    """No node offers the isolation tier that the dataset asks for."""
+
+    code, status = "box.tier-missing", 409
+    advice = "Run `darkroom-server doctor` to see what each node offers."
+
+
+class StateConflict(Refused):
+    """The thing is not in a state in which this can be done."""
+
+    code, status = "state.conflict", 409
+    advice = "Look at its present state first."
+
+
+# --- who are you ----------------------------------------------------------------------------------------------------
+
+
+class NotSignedIn(DarkroomError):
+    """No session, a wrong password or passphrase, or an expired token."""
+
+    code, status, exit_code = "access.not-signed-in", 401, 4
+    advice = "Sign in with `darkroom login`."
+
+
+class NotAllowed(DarkroomError):
+    """Signed in, but this action is not among the roles or the token's scopes."""
+
+    code, status, exit_code = "access.not-allowed", 403, 4
+    advice = "Ask an administrator of the domain for the role."
+
+
+class WrongPassphrase(NotSignedIn):
+    """A key file does not open with this passphrase."""
+
+    code = "access.wrong-passphrase"
+    advice = "Try again; a lost passphrase cannot be recovered, make and enrol new keys instead."
+
+
+class NotFound(DarkroomError):
+    """There is no such thing, or it is not yours to see."""
+
+    code, status, exit_code = "thing.not-found", 404, 5
+    advice = "List what you can reach, and check the spelling."
+
+
+# --- not reachable --------------------------------------------------------------------------------------------------
+
+
+class Unreachable(DarkroomError):
+    """A keeper, launcher, database or server does not answer."""
+
+    code, status, exit_code = "service.unreachable", 503, 6
+    advice = "Try again shortly; `darkroom-server doctor` says what is down."
+
+
+class BoxFailed(DarkroomError):
+    """A box ended without a result: killed at a limit, lost, or its engine refused."""
+
+    code, status, exit_code = "box.failed", 502, 3
+    advice = "Ask for less, or run the statement on the look-alike data to find the cause."
+
+
+class BoxLimit(BoxFailed):
+    """A box reached its limit of memory, time, processes or space and was killed."""
+
+    code = "box.limit"
+    advice = "Ask for less data or a higher limit."
+
+
+class DiskFull(DarkroomError):
+    """There is no space left to write."""
+
+    code, status, exit_code = "disk.full", 507, 6
+    advice = "Free some space and run the command again; nothing was half-registered."
+
+
+# --- evidence does not hold -----------------------------------------------------------------------------------------
+
+
+class EvidenceBroken(DarkroomError):
+    """A signature, hash, number or proof does not hold. Somebody tampered with something, or it is damaged."""
+
+    code, status, exit_code = "evidence.broken", 409, 7
+    advice = "Do not go on; tell the owner of the data and the auditor."
+
+
+class SignatureWrong(EvidenceBroken):
+    """A signature does not fit its statement, or its signer is not in the roster for this role."""
+
+    code = "evidence.signature"
+
+
+class Outdated(EvidenceBroken):
+    """A statement is expired, not yet valid, revoked, used up, or older than one that was seen before."""
+
+    code = "evidence.outdated"
+    advice = "Obtain a current one from its signer."
+
+
+class HashMismatch(EvidenceBroken):
+    """Bytes are not the bytes that a manifest, plan or release names."""
+
+    code = "evidence.hash"
+
+
+class RederivationMismatch(EvidenceBroken):
+    """The keeper derived another decision or another query than the plan claims."""
+
+    code = "evidence.rederivation"
+
+
+class LogBroken(EvidenceBroken):
+    """The audit log does not verify."""
+
+    code = "audit.broken"
+
+
+def by_code() -> dict[str, type[DarkroomError]]:
+    """Return every error of the tree by its code, the root left out."""
+    found: dict[str, type[DarkroomError]] = {}
+    waiting = list(DarkroomError.__subclasses__())
+    while waiting:
+        kind = waiting.pop()
+        found[kind.code] = kind
+        waiting += kind.__subclasses__()
+    return dict(sorted(found.items()))
+
+
+def from_problem(problem: dict[str, Any]) -> DarkroomError:
+    """Return the error that a problem document describes; an unknown code gives the nearest known root."""
+    kind = by_code().get(str(problem.get("code")), Refused)
+    return kind(*(str(problem.get(name, "")) for name in ("title", "where", "next_step")))

@@ -1,0 +1,35 @@
+"""The keys that a keeper gives to a box, and the lease that comes with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from plans.record import Record
+
+
+@dataclass(frozen=True, slots=True)
+class BoxKeys(Record):
+    """Keys in hex, 256 bits each: `inputs` by input name, `output` for what the box writes, `token` for ingest only.
+
+    Sealed by the keeper to the box's own fresh key; exists in clear only in the keeper and in that box. The values never
+    show in `repr`.
+    """
+
+    KIND: ClassVar[str] = "box-keys"
+
+    inputs: Mapping[str, str] = field(repr=False)
+    outputs: Mapping[str, str] = field(repr=False)
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SealedKeys(Record):
+    """`sealed` is hex of HPKE output for the box; `lease` names the lease; `expires` is in Unix seconds."""
+
+    KIND: ClassVar[str] = "sealed-keys"
+
+    sealed: str
+    lease: str
+    expires: int

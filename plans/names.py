@@ -1,0 +1,53 @@
+"""How things are named: domains, datasets, columns, members, digests, keys.
+
+One place for each form, so that no name is matched by a pattern elsewhere (ATTACKS 60).
+"""
+
+from __future__ import annotations
+
+import re
+
+from plans.errors import Malformed
+
+_SEGMENT = r"[a-z][a-z0-9_]{0,39}"
+_FORMS = {
+    "domain": re.compile(rf"{_SEGMENT}(/{_SEGMENT}){{0,7}}"),
+    "dataset": re.compile(rf"{_SEGMENT}(/{_SEGMENT}){{1,8}}"),
+    "column": re.compile(r"[a-z][a-z0-9_]{0,62}"),
+    "member": re.compile(r"[a-z][a-z0-9._-]{0,39}@[a-z][a-z0-9_]{0,39}(/[a-z][a-z0-9_]{0,39}){0,7}"),
+    "project": re.compile(r"[a-z][a-z0-9-]{0,62}"),
+    "digest": re.compile(r"sha256:[0-9a-f]{64}"),
+    "signing key": re.compile(r"ed25519:[0-9a-f]{64}"),
+    "opening key": re.compile(r"x25519:[0-9a-f]{64}"),
+    "nonce": re.compile(r"[0-9a-f]{32}"),
+    "file": re.compile(r"[a-z0-9][a-z0-9._-]{0,99}"),
+}
+
+PERSON = "person"
+"""The column that every relation has beside its own: the owner's keyed token of the person (or enterprise)."""
+
+
+def require(form: str, value: str, where: str = "") -> str:
+    """Return `value` if it is a well-formed `form`.
+
+    Raises:
+        Malformed: it is not.
+    """
+    if not _FORMS[form].fullmatch(value):
+        raise Malformed(f"{value[:60]!r} is not a well-formed {form} name", where or form)
+    return value
+
+
+def domain_of(dataset: str) -> str:
+    """Return the domain that owns the dataset: `nm/tax` for `nm/tax/income`."""
+    return require("dataset", dataset).rpartition("/")[0]
+
+
+def relation_of(dataset: str) -> str:
+    """Return the dataset's name in SQL: `tax.income` for `nm/tax/income`."""
+    return ".".join(require("dataset", dataset).split("/")[-2:])
+
+
+def within(domain: str, ancestor: str) -> bool:
+    """Return whether `domain` is `ancestor` or lies below it in the tree."""
+    return domain == ancestor or domain.startswith(ancestor + "/")

@@ -1,0 +1,147 @@
+"""Records: frozen values that know their canonical form.
+
+Every noun of the house is a frozen dataclass derived from `Record`. A record is validated when it is built, can be
+written as plain JSON values (`plain`), read back strictly (`read`: no unknown, missing or wrongly typed member) and
+hashed (`digest`). Nothing else turns bytes from outside into a noun, so there is one place to attack, and to test.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from plans import canonical
+from plans.errors import Malformed
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Record:
+    """A frozen, canonical value. Subclasses set `KIND` and may define `check` to validate themselves."""
+
+    KIND: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        for name, annotation in _fields(type(self)):
+            _expect(getattr(self, name), annotation, f"{type(self).KIND or type(self).__name__}.{name}")
+        self.check()
+
+    def check(self) -> None:
+        """Validate what types cannot say.
+
+        Raises:
+            Malformed: the record contradicts itself.
+        """
+
+    def plain(self) -> dict[str, Any]:
+        """Return the record as plain JSON values, all members present, absent ones as null."""
+        return {name: _plain(getattr(self, name)) for name, _ in _fields(type(self))}
+
+    @classmethod
+    def read(cls, plain: object) -> Self:
+        """Build the record from plain JSON values.
+
+        Raises:
+            Malformed: a member is missing, unknown or of the wrong type, or the record contradicts itself.
+        """
+        return typing.cast(Self, _read(plain, cls, cls.KIND or cls.__name__))
+
+    def canonical(self) -> bytes:
+        """Return the record's canonical bytes (see `plans.canonical`)."""
+        return canonical.encode(self.plain())
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Build the record from its canonical bytes; raises `Malformed` for any other spelling."""
+        return cls.read(canonical.decode(data))
+
+    @property
+    def digest(self) -> str:
+        """The type-separated hash of the canonical bytes, `sha256:<64 hex>`."""
+        return canonical.digest_bytes(type(self).KIND or type(self).__name__, self.canonical())
+
+
+@functools.cache
+def _fields(cls: type) -> tuple[tuple[str, Any], ...]:
+    hints = typing.get_type_hints(cls)
+    return tuple((field.name, hints[field.name]) for field in dataclasses.fields(cls))
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, Record):
+        return value.plain()
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    return value
+
+
+def _read(plain: Any, annotation: Any, where: str) -> Any:
+    """Turn a plain value into what `annotation` asks for; the result is still checked when it is built."""
+    options = _options(annotation)
+    if plain is None and type(None) in options:
+        return None
+    kind = next(option for option in options if option is not type(None))
+    origin = typing.get_origin(kind)
+    if origin is tuple:
+        if not isinstance(plain, list):
+            raise Malformed("expected a list", where)
+        item_type = typing.get_args(kind)[0]
+        return tuple(_read(item, item_type, f"{where}[{n}]") for n, item in enumerate(plain))
+    if isinstance(kind, type) and issubclass(kind, Record):
+        return _read_record(plain, kind, where)
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return _read_enum(plain, kind, where)
+    return plain
+
+
+def _read_record(plain: Any, kind: type[Record], where: str) -> Record:
+    if not isinstance(plain, dict):
+        raise Malformed("expected an object", where)
+    fields = dict(_fields(kind))
+    if unknown := sorted(set(plain) - set(fields)):
+        raise Malformed(f"unknown member {unknown[0]!r}", where)
+    if missing := sorted(set(fields) - set(plain)):
+        raise Malformed(f"member {missing[0]!r} is missing", where)
+    return kind(**{name: _read(plain[name], fields[name], f"{where}.{name}") for name in fields})
+
+
+def _read_enum(plain: Any, kind: type[enum.Enum], where: str) -> enum.Enum:
+    for member in kind:
+        if member.value == plain:
+            return member
+    raise Malformed(f"{plain!r:.40} is not one of {', '.join(str(m.value) for m in kind)}", where)
+
+
+def _options(annotation: Any) -> tuple[Any, ...]:
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return typing.get_args(annotation)
+    return (annotation,)
+
+
+def _expect(value: object, annotation: Any, where: str) -> None:
+    """Check one member against its annotation, so that a record built in code is as strict as one that was read."""
+    for option in _options(annotation):
+        origin = typing.get_origin(option)
+        if origin is tuple:
+            if isinstance(value, tuple):
+                for n, item in enumerate(value):
+                    _expect(item, typing.get_args(option)[0], f"{where}[{n}]")
+                return
+        elif origin is not None:
+            if isinstance(value, Mapping):
+                canonical.encode(value)
+                return
+        elif option is int:
+            if isinstance(value, int) and not isinstance(value, bool):
+                return
+        elif option is Any or isinstance(value, option):
+            return
+    raise Malformed(f"a value of the type {type(value).__name__} does not belong here", where)

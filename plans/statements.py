@@ -1,0 +1,304 @@
+"""Signed statements: what carries trust between the owner's side, the centre and the asker's side.
+
+A `Statement` names its type, the domain it is about, the digest of its body, its signer and the role in which the signer
+speaks, a sequence number, its validity and a nonce. What is signed is the statement's canonical bytes under a
+type-separated tag (`keys.signing`), so that no signature can be moved to another type: a login challenge that looks like
+an approval's digest is not an approval (ATTACKS 79).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from plans import canonical, names
+from plans.box import Entry
+from plans.decision import Tier
+from plans.errors import Malformed
+from plans.reading import Clause
+from plans.record import Record
+
+
+class Type(StrEnum):
+    """Every type of statement."""
+
+    ROSTER = "roster"
+    BUNDLE = "bundle"
+    MANIFEST = "manifest"
+    GRANT = "grant"
+    APPROVAL = "approval"
+    REVOCATION = "revocation"
+    BOX = "box"
+    STAGE = "stage"
+    VERDICT = "verdict"
+    RELEASE = "release"
+    REQUEST = "request"
+    HEAD = "head"
+    ERASURE = "erasure"
+    SIGN_IN = "sign-in"
+
+
+class Duty(StrEnum):
+    """The role in which a signer speaks; the roster says who may."""
+
+    ROOT = "root"
+    APPROVER = "approver"
+    STEWARD = "steward"
+    LAUNCHER = "launcher"
+    KEEPER = "keeper"
+    MEMBER = "member"
+    CENTRE = "centre"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement(Record):
+    """A statement before or without its signature. Times are Unix seconds; `not_after` 0 means no end."""
+
+    KIND: ClassVar[str] = "statement"
+
+    type: Type
+    domain: str
+    subject: str
+    signer: str
+    duty: Duty
+    sequence: int
+    not_before: int
+    not_after: int
+    nonce: str
+    body: Mapping[str, Any]
+
+    def check(self) -> None:
+        names.require("domain", self.domain, "statement.domain")
+        names.require("signing key", self.signer, "statement.signer")
+        names.require("nonce", self.nonce, "statement.nonce")
+        if self.subject != canonical.digest(self.type.value, self.body):
+            raise Malformed("the subject is not the digest of the body", "statement.subject")
+
+    def signed_bytes(self) -> bytes:
+        """Return exactly what is signed."""
+        return canonical.separated("statement/" + self.type.value, self.canonical())
+
+
+@dataclass(frozen=True, slots=True)
+class Signed(Record):
+    """A statement and its signature (Ed25519, RFC 8032), in hex."""
+
+    KIND: ClassVar[str] = "signed"
+
+    statement: Statement
+    signature: str
+
+
+# --- bodies -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RosterEntry(Record):
+    """Who may speak for a domain, in which duty, with which key. `name` is a member, or `launcher:node1`, `keeper`."""
+
+    name: str
+    duty: Duty
+    key: str
+
+    def check(self) -> None:
+        names.require("signing key", self.key, "roster.entry")
+
+
+@dataclass(frozen=True, slots=True)
+class Roster(Record):
+    """The domain's own list, signed by its root key. An empty one lets nobody do anything."""
+
+    KIND: ClassVar[str] = "roster"
+
+    domain: str
+    number: int
+    entries: tuple[RosterEntry, ...]
+
+    def holds(self, key: str, duty: Duty) -> bool:
+        """Return whether this key may speak in this duty."""
+        return any(entry.key == key and entry.duty is duty for entry in self.entries)
+
+    def named(self, duty: Duty) -> tuple[str, ...]:
+        """Return the names of all who have a duty."""
+        return tuple(entry.name for entry in self.entries if entry.duty is duty)
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnRule(Record):
+    """What a column may be used for: the clauses, and for the aggregate clause the functions. Empty means nothing."""
+
+    column: str
+    clauses: tuple[Clause, ...]
+    functions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetPolicy(Record):
+    """The owner's rules for one dataset. A column without a rule may not be used.
+
+    `each_plan` asks for an approval of every single plan, beside the grant.
+    """
+
+    dataset: str
+    columns: tuple[ColumnRule, ...]
+    row_filter: str
+    minimum_group: int
+    rounding: int
+    largest_result: int
+    tier: Tier
+    each_plan: bool
+
+    def rule(self, column: str) -> ColumnRule | None:
+        """Return the rule of a column, or none."""
+        return next((rule for rule in self.columns if rule.column == column), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle(Record):
+    """The owner's numbered policies. A keeper refuses a number lower than the highest it has seen."""
+
+    KIND: ClassVar[str] = "bundle"
+
+    domain: str
+    number: int
+    policies: tuple[DatasetPolicy, ...]
+
+    def policy(self, dataset: str) -> DatasetPolicy | None:
+        """Return the policy of a dataset, or none."""
+        return next((policy for policy in self.policies if policy.dataset == dataset), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant(Record):
+    """A signed standing permission: this member, with these keys, for this project and purpose, these columns.
+
+    `uses` is the largest number of plans that may run under it. The statement's validity is the grant's.
+    """
+
+    KIND: ClassVar[str] = "grant"
+
+    member: str
+    signer: str
+    recipient: str
+    project: str
+    purpose: str
+    dataset: str
+    columns: tuple[str, ...]
+    uses: int
+
+    def check(self) -> None:
+        names.require("member", self.member, "grant.member")
+        names.require("signing key", self.signer, "grant.signer")
+        names.require("opening key", self.recipient, "grant.recipient")
+        names.require("dataset", self.dataset, "grant.dataset")
+        if self.uses < 1 or not self.columns:
+            raise Malformed("a grant allows at least one use of at least one column", "grant")
+
+
+@dataclass(frozen=True, slots=True)
+class Approval(Record):
+    """A signed yes to exactly one plan."""
+
+    KIND: ClassVar[str] = "approval"
+
+    plan: str
+
+    def check(self) -> None:
+        names.require("digest", self.plan, "approval.plan")
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation(Record):
+    """A signed end of a grant or approval, by its subject digest."""
+
+    KIND: ClassVar[str] = "revocation"
+
+    revoked: str
+
+    def check(self) -> None:
+        names.require("digest", self.revoked, "revocation.revoked")
+
+
+@dataclass(frozen=True, slots=True)
+class StageInput(Record):
+    """An input as the launcher found it."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class BoxStatement(Record):
+    """What a launcher vouches for: this box, built from this plan, holds the private half of `box_key`.
+
+    `challenge` is the keeper's nonce, so that an old statement is worth nothing.
+    """
+
+    KIND: ClassVar[str] = "box"
+
+    plan: str
+    stage: Entry
+    attempt: int
+    spec: str
+    image: str
+    tier: Tier
+    inputs: tuple[StageInput, ...]
+    box_key: str
+    node: str
+    challenge: str
+
+    def check(self) -> None:
+        names.require("digest", self.plan, "box-statement.plan")
+        names.require("opening key", self.box_key, "box-statement.box_key")
+        names.require("nonce", self.challenge, "box-statement.challenge")
+
+
+@dataclass(frozen=True, slots=True)
+class StageOutput(Record):
+    """An output file that the launcher collected."""
+
+    name: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class StageRecord(Record):
+    """What a launcher vouches for after a box has ended: its outputs by hash, and the box's own short report."""
+
+    KIND: ClassVar[str] = "stage"
+
+    plan: str
+    stage: Entry
+    attempt: int
+    inputs: tuple[StageInput, ...]
+    outputs: tuple[StageOutput, ...]
+    report: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Head(Record):
+    """A head of the audit log: how many events, and the Merkle root over them in hex (RFC 6962 section 2.1)."""
+
+    KIND: ClassVar[str] = "head"
+
+    log: str
+    size: int
+    root: str
+    made_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure(Record):
+    """The certificate of a crypto-erase: which version's keys are gone, and when the last copy becomes unreadable."""
+
+    KIND: ClassVar[str] = "erasure"
+
+    dataset: str
+    version: int
+    manifest: str
+    files: tuple[str, ...]
+    erased_at: int
+    unreadable_from: int
