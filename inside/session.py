@@ -1,0 +1,126 @@
+"""A box's side of the conversation with its launcher.
+
+    launcher → box   start: plan, stage, attempt, inputs by hash
+    box → launcher   hello: the public half of a key that this box has just made
+    launcher → box   keys: sealed by the keeper to that key, bound to the launcher's signed statement (none for `check`)
+    box → launcher   report: a few facts for the launcher's signed record, or failure: a stable code, never an engine's text
+
+While the keeper thinks, the box hashes its inputs; no input is opened before its hash and the plan's digest have been
+verified. Inputs that an earlier stage wrote are encrypted, and so is what this box writes for the next.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from keys import sealing
+from plans import canonical, frames
+from plans.box import Entry
+from plans.errors import EvidenceBroken, HashMismatch, Malformed
+from plans.key import BoxKeys
+from plans.plan import Plan
+from plans.release import KEYS_INFO
+from plans.statements import BoxStatement, StageInput
+
+IN, OUT, TEMP = Path("/in"), Path("/out"), Path("/tmp")
+"""Where a box finds its inputs, writes its outputs, and may spill."""
+
+
+class BoxFailure(Exception):
+    """A box gives up, with a stable code and structured facts; no text of an engine, no value of data.
+
+    `facts` may name a column, a row *number* or a limit. For ingest they go to the owner; for queries nobody sees them.
+    """
+
+    def __init__(self, code: str, **facts: str | int) -> None:
+        super().__init__(code)
+        self.code, self.facts = code, facts
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One box's work: the plan and stage, its verified inputs, its keys, and where it writes."""
+
+    plan: Plan
+    stage: Entry
+    attempt: int
+    inputs: Mapping[str, Path]
+    keys: BoxKeys = field(repr=False)
+    out: Path = OUT
+    temp: Path = TEMP
+
+    def read(self, name: str) -> bytes:
+        """Return in clear what the stage before wrote under this name."""
+        key = bytes.fromhex(self.keys.inputs[name])
+        return sealing.decrypt(key, self.inputs[name].read_bytes(), handover(self.plan, self.attempt, name))
+
+    def write(self, name: str, plaintext: bytes) -> None:
+        """Write an output that only the next stage's box can read."""
+        key = bytes.fromhex(self.keys.outputs[name])
+        (self.out / name).write_bytes(sealing.encrypt(key, plaintext, handover(self.plan, self.attempt, name)))
+
+
+def handover(plan: Plan, attempt: int, name: str) -> bytes:
+    """Return the associated data that bind a handed-over file to plan, attempt and name."""
+    return canonical.encode({"plan": plan.digest, "attempt": attempt, "name": name})
+
+
+def begin(incoming: BinaryIO, outgoing: BinaryIO, folder: Path = IN) -> Session:
+    """Hold the conversation up to the keys and return the session.
+
+    Raises:
+        Malformed: the launcher does not speak the protocol.
+        HashMismatch: an input is not the file that the plan names.
+        EvidenceBroken: the keys were not sealed to this box for this plan and stage.
+    """
+    start = _expect(frames.read(incoming), "start")
+    plan, stage = Plan.read(start["plan"]), Entry(start["stage"])
+    found = tuple(StageInput.read(item) for item in start["inputs"])
+    secret = sealing.OpeningKey.fresh()
+    frames.write(outgoing, {"hello": secret.public})
+    paths = _verified(plan, stage, found, folder)
+    keys = BoxKeys({}, {}, "")
+    if stage is not Entry.CHECK:
+        keys = _receive_keys(_expect(frames.read(incoming), "keys"), secret, (plan, stage, start["attempt"], found))
+    return Session(plan, stage, start["attempt"], paths, keys)
+
+
+def _verified(plan: Plan, stage: Entry, found: tuple[StageInput, ...], folder: Path) -> dict[str, Path]:
+    """Return the inputs' paths after checking that they are the plan's, and that their bytes have the hashes."""
+    planned = {item.name: item.sha256 for item in plan.stage(stage).inputs}
+    if [item.name for item in found] != list(planned):
+        raise HashMismatch("the inputs are not those of the plan", "box inputs")
+    for item in found:
+        if planned[item.name] not in ("", item.sha256) or _sha256(folder / item.name) != item.sha256:
+            raise HashMismatch("an input is not the file that the plan names", item.name)
+    return {item.name: folder / item.name for item in found}
+
+
+def _receive_keys(
+    message: dict[str, Any], secret: sealing.OpeningKey, work: tuple[Plan, Entry, int, tuple[StageInput, ...]]
+) -> BoxKeys:
+    """Open the keys. They open only under the very statement that the keeper saw, so it is checked against our work."""
+    plan, stage, attempt, found = work
+    statement = BoxStatement.read(message["statement"])
+    if (statement.plan, statement.stage, statement.attempt, statement.inputs) != (plan.digest, stage, attempt, found):
+        raise EvidenceBroken("the keys were asked for with a statement about other work", "box keys")
+    if statement.box_key != secret.public:
+        raise EvidenceBroken("the keys were asked for with another box's key", "box keys")
+    opened = secret.open(bytes.fromhex(message["sealed"]), KEYS_INFO, statement.canonical())
+    return BoxKeys.decode(opened)
+
+
+def _expect(message: dict[str, Any] | None, kind: str) -> dict[str, Any]:
+    if message is None or not isinstance(message.get(kind), dict):
+        raise Malformed(f"expected a {kind} message from the launcher", "box protocol")
+    content: dict[str, Any] = message[kind]
+    return content
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
