@@ -1,0 +1,59 @@
+# Two commands carry a new checkout: `make demo` shows what Darkroom does, `make test` proves it.
+# Both do all the set-up themselves (tools/setup.py) and are quick the second time.
+
+PYTHON ?= python3
+VENV   := .venv/bin
+RUN    := $(VENV)/python -P -m
+
+SHELL         := /bin/bash
+.SHELLFLAGS   := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo up setup setup-tests test test-long check lint types imports bench docs lock clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
+
+demo: setup  ## a small region, from data to a checked result, told in numbered steps
+	@$(VENV)/darkroom-server demo
+
+up: setup  ## the platform on this machine, on loopback, until you stop it
+	@$(VENV)/darkroom-server up
+
+test: setup-tests lint types imports  ## everything that a change must pass
+	@$(RUN) pytest -m "not long"
+
+test-long: setup-tests  ## the long tests: searches, crashes, load
+	@DARKROOM_TEST_PROFILE=search $(RUN) pytest -m "long" --timeout 1200
+
+check: setup lint types imports  ## the fast part: style, types, imports, tests without boxes, Ray or PostgreSQL
+	@$(RUN) pytest -q -m "not long and not box and not ray and not postgres"
+
+lint:
+	@$(VENV)/ruff check .
+	@$(VENV)/ruff format --check --quiet . || { echo 'lint: run .venv/bin/ruff format .' >&2; exit 1; }
+
+types:
+	@$(VENV)/mypy
+
+imports:
+	@$(VENV)/lint-imports --no-logo
+
+bench: setup  ## the measurements behind docs/performance.md
+	@for file in benchmarks/[a-z]*.py; do $(VENV)/python $$file; done
+
+docs: setup  ## the generated parts of docs/: commands and settings
+	@$(RUN) server.reference docs
+
+lock:  ## lock files anew from the .in lists (make lock UPGRADE=1: newer versions)
+	@$(VENV)/python tools/lock.py $(if $(UPGRADE),--upgrade)
+
+clean:  ## remove what set-up and tests made
+	rm -rf .venv build dist *.egg-info client/*.egg-info .pytest_cache .mypy_cache .ruff_cache \
+	    .import_linter_cache .hypothesis .coverage htmlcov
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+setup:
+	@$(PYTHON) tools/setup.py
+
+setup-tests:
+	@$(PYTHON) tools/setup.py --for-tests
