@@ -20,6 +20,7 @@ OPTIONS = [
     "--no-emit-index-url",
     "--no-header",
     "--no-config",
+    "--system-certs",
     "--annotation-style", "line",
 ]  # fmt: skip
 

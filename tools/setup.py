@@ -225,13 +225,25 @@ def install_tools() -> None:
     mark("bootstrap", digest)
 
 
-def installer() -> List[str]:
-    """uv where it runs on this machine, otherwise pip; both check every hash of the lock."""
-    uv = VENV / "bin" / "uv"
-    works = uv.exists() and subprocess.run([str(uv), "--version"], stdout=subprocess.DEVNULL).returncode == 0
-    if works:
-        return [str(uv), "pip", "install", "-q", "--no-config", "--python", str(python_in_venv())]
-    return [str(python_in_venv()), "-m", "pip", "install", "-q"]
+def install(arguments: List[str], failure: str) -> None:
+    """Install by uv, which takes seconds, or by pip where uv cannot; both check every hash of a lock."""
+    python = str(python_in_venv())
+    by_uv = [
+        str(VENV / "bin" / "uv"),
+        "pip",
+        "install",
+        "-q",
+        "--no-config",
+        "--system-certs",
+        "--python",
+        python,
+    ]
+    by_pip = [python, "-m", "pip", "install", "-q"]
+    try:
+        run(by_uv + arguments, "uv could not do it")
+    except (SetupFailed, OSError) as reason:
+        say("{}; pip tries the same".format(reason))
+        run(by_pip + arguments, failure)
 
 
 def install_locked_packages() -> None:
@@ -240,8 +252,8 @@ def install_locked_packages() -> None:
     if fresh("packages", digest):
         return
     say("installing the packages of locks/dev.txt, versions and hashes as locked (about 1 GB, once)")
-    run(
-        installer() + ["--require-hashes", "-r", str(lock)],
+    install(
+        ["--require-hashes", "-r", str(lock)],
         "the locked packages could not be installed; is there a way to the registry, and room on the disk?",
     )
     mark("packages", digest)
@@ -256,9 +268,8 @@ def install_project() -> None:
     if fresh("project", digest):
         return
     say("installing the commands darkroom and darkroom-server, which run from this folder")
-    run(
-        installer()
-        + ["--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT), "-e", str(ROOT / "client")],
+    install(
+        ["--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT), "-e", str(ROOT / "client")],
         "the project itself could not be installed; see pyproject.toml and client/pyproject.toml",
     )
     mark("project", digest)
