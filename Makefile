@@ -11,7 +11,7 @@ SHELL         := /bin/bash
 .PHONY: help demo up setup setup-tests test test-long check lint types imports bench docs lock clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
+	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 demo: setup  ## a small region, from data to a checked result, told in numbered steps
 	@$(VENV)/darkroom-server demo

@@ -92,7 +92,10 @@ def test_the_layers_name_every_package_but_the_boxes_own() -> None:
 
 def test_the_client_carries_itself_and_the_shared_values_only() -> None:
     assert CLIENT["tool"]["setuptools"]["packages"] == ["darkroom", "plans", "keys"]
-    assert not [path for path in (ROOT / "client" / "darkroom").iterdir() if (path / "__init__.py").exists()]
+    for flat in ("client/darkroom", "plans", "keys"):
+        assert not list((ROOT / flat).glob("*/__init__.py")), (
+            f"{flat} has folders that the client would not carry"
+        )
 
 
 def test_folders_of_the_client_and_the_platform_have_the_same_version() -> None:
@@ -157,6 +160,52 @@ def test_every_contract_can_be_broken(tmp_path: Path) -> None:
     for entry in PYPROJECT["tool"]["importlinter"]["contracts"]:
         assert entry["id"] in VIOLATIONS, f"{entry['id']} has no violation planted in this test"
         assert re.search(re.escape(entry["name"]) + r"(?: \(.*?\))? BROKEN", told), entry["id"]
+
+
+# Modules beside `api` that other rooms may import: they hold plain rules or values, and say so.
+OPEN_DOORS = {"policies.reading", "airlock.rules"}
+OPEN_PACKAGES = {"plans", "keys"}
+COMPOSITION = {"server"}
+
+
+def private_imports(package: str, source: str) -> list[str]:
+    """What a module of `package` imports of another room beside its `api` and its open doors."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            bare = "." not in node.module
+            names = [f"{node.module}.{alias.name}" for alias in node.names] if bare else [node.module]
+        else:
+            continue
+        for name in names:
+            room, _, rest = name.partition(".")
+            closed = packages_on_disk() - OPEN_PACKAGES - {package}
+            if (
+                room in closed
+                and rest.split(".")[0] != "api"
+                and ".".join(name.split(".")[:2]) not in OPEN_DOORS
+            ):
+                found.append(name)
+    return found
+
+
+def test_neighbours_come_in_by_the_api() -> None:
+    found = {}
+    for path in production_modules():
+        package = path.relative_to(ROOT).parts[0]
+        if package not in COMPOSITION and (names := private_imports(package, path.read_text())):
+            found[str(path)] = names
+    assert found == {}
+
+
+def test_a_way_round_an_api_would_be_found() -> None:
+    assert private_imports("compute", "from audit.merkle import root") == ["audit.merkle"]
+    assert private_imports("compute", "from audit import merkle") == ["audit.merkle"]
+    assert private_imports("compute", "import audit.merkle as m") == ["audit.merkle"]
+    assert private_imports("audit", "from audit import merkle") == []
+    assert private_imports("compute", "from audit import api as audit\nfrom policies.reading import x") == []
 
 
 NOT_IN_BOXES = [

@@ -239,11 +239,12 @@ def install(arguments: List[str], failure: str) -> None:
         python,
     ]
     by_pip = [python, "-m", "pip", "install", "-q"]
-    try:
-        run(by_uv + arguments, "uv could not do it")
-    except (SetupFailed, OSError) as reason:
-        say("{}; pip tries the same".format(reason))
-        run(by_pip + arguments, failure)
+    if os.access(by_uv[0], os.X_OK):
+        try:
+            return run(by_uv + arguments, "uv could not install them")
+        except SetupFailed as reason:
+            say("{}; pip tries the same".format(reason))
+    return run(by_pip + arguments, failure)
 
 
 def install_locked_packages() -> None:
