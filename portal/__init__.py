@@ -1,5 +1,5 @@
 """The HTTP API, the web pages and sign-in.
 
-A request comes in, is tied to a member and a scope, and is handed to the room that decides. The only package that
-imports FastAPI.
+A request comes in, is tied to a member and a scope, and is handed to the room that decides. The only
+package that imports FastAPI.
 """
