@@ -1,0 +1,112 @@
+"""The engine of a box: DuckDB in memory, its spill encrypted, its extensions at hand, and then locked.
+
+The order is the protection. DuckDB has no privilege boundary of its own, so a connection lives through these
+steps once:
+
+1. `open_engine`: memory, threads and a private folder for spill, encrypted under a key that nobody else has;
+   the OpenSSL extension is loaded by path, and no extension can come from anywhere after that;
+2. `add_key` for each encrypted file, and the relations that need them;
+3. `lock`: no file but those named, no setting changes any more;
+4. only then a statement that somebody else wrote.
+
+A key stays usable on its connection, so a box runs one statement and ends. A locked engine can still use files
+in its own spill folder: it holds nothing but this box's spill. The wall is the box; this is the second layer.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+from collections.abc import Iterable
+from pathlib import Path
+
+import duckdb
+
+from inside.session import BoxFailure
+from plans.box import Limits
+
+Connection = duckdb.DuckDBPyConnection
+
+ENGINE_SHARE = 0.6
+"""The part of the box's memory that the engine plans with; its own limit does not count all that it takes."""
+
+SMALLEST_ENGINE_MB = 64
+
+
+def open_engine(temp: Path, limits: Limits) -> Connection:
+    """Return a connection that spills only to `temp`, encrypted, with all loaded that it will ever have.
+
+    Raises:
+        BoxFailure: `engine.missing` when the image lacks the extension that encrypts.
+    """
+    spill = temp / "spill"
+    spill.mkdir(exist_ok=True)
+    connection = duckdb.connect(":memory:", config=_settings(spill, limits))
+    connection.execute(f"LOAD {literal(str(_extension()))}")
+    return connection
+
+
+def add_key(connection: Connection, name: str, key: str) -> None:
+    """Let the connection use `key` (64 hex digits: AES-256) for files; statements call it `name`."""
+    secret = bytes.fromhex(key)
+    if len(secret) != 32:
+        raise ValueError("a file key has 256 bits")
+    connection.execute(
+        f"PRAGMA add_parquet_key({literal(name)}, {literal(base64.b64encode(secret).decode())})"
+    )
+
+
+def encryption(name: str) -> str:
+    """Return the option of `read_parquet` and COPY that uses the key called `name`."""
+    return f"{{footer_key: {literal(name)}}}"
+
+
+def lock(connection: Connection, readable: Iterable[Path] = (), writable: Iterable[Path] = ()) -> None:
+    """Close the doors: from now on only the named files can be opened, and no setting changes any more.
+
+    DuckDB does not tell reading from writing here, so the box binds `readable` read-only.
+    """
+    paths = ", ".join(literal(str(path)) for path in (*readable, *writable))
+    connection.execute(f"SET allowed_paths = [{paths}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def literal(text: str) -> str:
+    """Return `text` as a SQL string (ISO/IEC 9075-2, 5.3), for the statements that take no parameters."""
+    if "\0" in text:
+        raise ValueError("a SQL string holds no zero character")
+    return "'" + text.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """Return `name` as a delimited identifier (ISO/IEC 9075-2, 5.2)."""
+    if "\0" in name:
+        raise ValueError("an identifier holds no zero character")
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _settings(spill: Path, limits: Limits) -> dict[str, str | bool | int]:
+    memory = max(SMALLEST_ENGINE_MB, int(limits.memory_mb * ENGINE_SHARE))
+    return {
+        "memory_limit": f"{memory}MiB",
+        "threads": limits.cpus,
+        "temp_directory": str(spill),
+        "temp_file_encryption": True,
+        "max_temp_directory_size": f"{limits.temp_mb}MiB",
+        "preserve_insertion_order": False,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "allow_community_extensions": False,
+        "allow_persistent_secrets": False,
+    }
+
+
+def _extension() -> Path:
+    """Find the signed extension in its wheel, for exactly the engine that runs."""
+    package = importlib.util.find_spec("duckdb_extension_httpfs")
+    for folder in (package.submodule_search_locations or ()) if package else ():
+        path = Path(folder) / "extensions" / f"v{duckdb.__version__}" / "httpfs.duckdb_extension"
+        if path.is_file():
+            return path
+    raise BoxFailure("engine.missing", extension="httpfs", version=duckdb.__version__)
