@@ -1,0 +1,258 @@
+"""The one place that decides: who may run this statement over these datasets, and what a yes demands.
+
+`decide` is a pure function of a `Case`. The centre calls it to tell the member; the owner's keeper calls it again, on its own
+bundle, grants and manifests, and that is the answer that counts. Rules, in the order of their reasons:
+
+* `unknown-relation`   every relation is a current dataset version
+* `one-owner`          all of them belong to the domain whose bundle this is (joins across owners are joint computations)
+* `no-policy`          the bundle has a policy for the dataset; empty means refuse
+* `no-grant`           a grant fits member, keys, project, purpose and dataset
+* `grant-inactive`     such a grant is valid now, not revoked and not used up
+* `grant-columns`      it names every column that the statement uses
+* `identifier`         no direct identifier is used in any clause
+* `column-use`         the column's rule allows the clause, and in aggregates the function
+
+All rules speak, not only the first. Nothing here depends on a row: what a refusal says may be told to anyone who may know that
+the dataset exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from plans import names
+from plans.decision import Decision, Obligations, Outcome, Reason
+from plans.manifest import Kind, Manifest
+from plans.reading import Clause, ColumnUse, Reading
+from plans.request import Request
+from plans.statements import Bundle, DatasetPolicy, Grant
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A grant whose signature was verified: its digest, what it says, and whether it still stands."""
+
+    digest: str
+    grant: Grant
+    not_before: int
+    not_after: int
+    revoked: bool
+    uses_left: int
+
+    def stands(self, now: int) -> bool:
+        """Return whether the grant can be used at `now` (Unix seconds)."""
+        in_time = self.not_before <= now and (self.not_after == 0 or now < self.not_after)
+        return in_time and not self.revoked and self.uses_left > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """All that a decision depends on. `approvers` are the members who may approve for the domain."""
+
+    request: Request
+    reading: Reading
+    bundle: Bundle
+    manifests: tuple[Manifest, ...]
+    grants: tuple[Granted, ...]
+    approvers: tuple[str, ...]
+    now: int
+
+    def manifest(self, relation: str) -> Manifest | None:
+        """Return the current version that a relation stands for, or none."""
+        return next((m for m in self.manifests if m.relation == relation), None)
+
+
+def decide(case: Case) -> Decision:
+    """Return the decision about a case, with every reason for a no."""
+    reasons: list[Reason] = []
+    used: list[Granted] = []
+    policies: list[DatasetPolicy] = []
+    for relation in case.reading.relations:
+        manifest = case.manifest(relation)
+        policy = case.bundle.policy(manifest.dataset) if manifest else None
+        if manifest is None:
+            reasons.append(_unknown(relation))
+        elif names.domain_of(manifest.dataset) != case.bundle.domain:
+            reasons.append(_foreign(manifest, case.bundle.domain))
+        elif policy is None:
+            reasons.append(_no_policy(manifest))
+        else:
+            policies.append(policy)
+            uses = tuple(use for use in case.reading.uses if use.relation == relation)
+            reasons += _column_reasons(manifest, policy, uses)
+            granted, why_not = _grant_for(case, manifest, uses)
+            used += [granted] if granted else []
+            reasons += why_not
+    return _answer(case, reasons, used, policies)
+
+
+def _answer(case: Case, reasons: list[Reason], used: list[Granted], policies: list[DatasetPolicy]) -> Decision:
+    number = case.bundle.number
+    if reasons:
+        return Decision(Outcome.DENY, tuple(reasons), number, (), (), None)
+    obligations = _obligations(policies[0])
+    for policy in policies[1:]:
+        obligations = obligations.strictest(_obligations(policy))
+    grants = tuple(sorted({granted.digest for granted in used}))
+    if any(policy.each_plan for policy in policies):
+        approvers = tuple(sorted(set(case.approvers) - {case.request.member}))
+        return Decision(Outcome.NEEDS_APPROVAL, (_each_plan(policies),), number, grants, approvers, obligations)
+    return Decision(Outcome.ALLOW, (), number, grants, (), obligations)
+
+
+def _obligations(policy: DatasetPolicy) -> Obligations:
+    return Obligations(policy.minimum_group, policy.rounding, policy.largest_result, policy.tier)
+
+
+# --- columns ----------------------------------------------------------------------------------------------------------
+
+
+def _column_reasons(manifest: Manifest, policy: DatasetPolicy, uses: tuple[ColumnUse, ...]) -> Iterator[Reason]:
+    for use in uses:
+        column = manifest.column(use.column)
+        subject = f"{manifest.relation}.{use.column}"
+        if use.column == names.PERSON:
+            if use.clause not in (Clause.JOIN, Clause.AGGREGATE):
+                yield Reason(
+                    "column-use",
+                    subject,
+                    f"{subject} is the person token; it joins relations and counts persons, nothing else.",
+                    "Use it only in JOIN … USING (person) or count(distinct person).",
+                )
+        elif column is None or column.kind is Kind.IDENTIFIER:
+            yield Reason(
+                "identifier",
+                subject,
+                f"{subject} identifies people directly; no statement may use it.",
+                f"Join on {names.PERSON} instead, and leave this column out.",
+            )
+        elif not _allowed(policy, use):
+            yield _column_use(policy, use, subject)
+
+
+def _allowed(policy: DatasetPolicy, use: ColumnUse) -> bool:
+    rule = policy.rule(use.column)
+    if rule is None or use.clause not in rule.clauses:
+        return False
+    return use.clause is not Clause.AGGREGATE or use.function in rule.functions
+
+
+def _column_use(policy: DatasetPolicy, use: ColumnUse, subject: str) -> Reason:
+    rule = policy.rule(use.column)
+    how = f"in {use.function}()" if use.clause is Clause.AGGREGATE else f"as {_CLAUSE_WORDS[use.clause]}"
+    offers = "nothing"
+    if rule is not None and rule.clauses:
+        offers = ", ".join(_CLAUSE_WORDS[clause] for clause in rule.clauses)
+        if Clause.AGGREGATE in rule.clauses:
+            offers += f" ({', '.join(rule.functions)})"
+    return Reason(
+        "column-use",
+        subject,
+        f"The owner does not allow {subject} {how}; it may be used as: {offers}.",
+        "Use the column only as allowed, or ask the owner to change the column's rule.",
+    )
+
+
+_CLAUSE_WORDS = {
+    Clause.FILTER: "a filter",
+    Clause.JOIN: "a join key",
+    Clause.GROUP: "a group key",
+    Clause.AGGREGATE: "an aggregate",
+}
+
+
+# --- grants -----------------------------------------------------------------------------------------------------------
+
+
+def _grant_for(case: Case, manifest: Manifest, uses: tuple[ColumnUse, ...]) -> tuple[Granted | None, list[Reason]]:
+    """Return the grant that covers these uses, or the reasons why there is none."""
+    dataset, relation = manifest.dataset, manifest.relation
+    fitting = [granted for granted in case.grants if _fits(granted.grant, case.request, dataset)]
+    if not fitting:
+        return None, [_no_grant(case.request, dataset)]
+    standing = sorted((g for g in fitting if g.stands(case.now)), key=lambda granted: granted.digest)
+    if not standing:
+        return None, [_inactive(dataset)]
+    needed = {use.column for use in uses} - {names.PERSON}
+    for granted in standing:
+        if needed <= set(granted.grant.columns):
+            return granted, []
+    missing = sorted(min((needed - set(g.grant.columns) for g in standing), key=lambda gap: (len(gap), sorted(gap))))
+    return None, [_columns_missing(relation, dataset, missing)]
+
+
+def _fits(grant: Grant, request: Request, dataset: str) -> bool:
+    return (
+        grant.dataset == dataset
+        and (grant.member, grant.signer, grant.recipient) == (request.member, request.signer, request.recipient)
+        and (grant.project, grant.purpose) == (request.project, request.purpose)
+    )
+
+
+# --- sentences --------------------------------------------------------------------------------------------------------
+
+
+def _unknown(relation: str) -> Reason:
+    return Reason(
+        "unknown-relation",
+        relation,
+        f"There is no current dataset version behind {relation}.",
+        "List what there is with `darkroom datasets`.",
+    )
+
+
+def _foreign(manifest: Manifest, domain: str) -> Reason:
+    return Reason(
+        "one-owner",
+        manifest.relation,
+        f"{manifest.relation} belongs to {names.domain_of(manifest.dataset)}, not to {domain}; one statement reads one owner's data.",
+        "Ask each owner separately; joins across owners are joint computations.",
+    )
+
+
+def _no_policy(manifest: Manifest) -> Reason:
+    return Reason(
+        "no-policy",
+        manifest.dataset,
+        f"The owner has set no policy for {manifest.dataset}, so nothing is allowed.",
+        "Ask a steward of the owning domain to sign a policy for it.",
+    )
+
+
+def _no_grant(request: Request, dataset: str) -> Reason:
+    return Reason(
+        "no-grant",
+        dataset,
+        f"No grant on {dataset} fits {request.member}, project {request.project} and this purpose.",
+        f"Apply: darkroom apply {dataset} --project {request.project} --purpose …; or name the granted project and purpose.",
+    )
+
+
+def _inactive(dataset: str) -> Reason:
+    return Reason(
+        "grant-inactive",
+        dataset,
+        f"The grant on {dataset} has expired, was revoked or is used up.",
+        "Apply again; `darkroom grants` shows what stands.",
+    )
+
+
+def _columns_missing(relation: str, dataset: str, missing: list[str]) -> Reason:
+    listed = ", ".join(missing)
+    return Reason(
+        "grant-columns",
+        relation,
+        f"The grant on {dataset} does not include: {listed}.",
+        f"Leave these columns out, or apply for them: darkroom apply {dataset} --columns {','.join(missing)} …",
+    )
+
+
+def _each_plan(policies: list[DatasetPolicy]) -> Reason:
+    which = ", ".join(policy.dataset for policy in policies if policy.each_plan)
+    return Reason(
+        "each-plan",
+        which,
+        f"The owner of {which} approves every plan by itself.",
+        "Wait for an approver, who signs this plan's digest.",
+    )
