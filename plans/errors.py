@@ -154,6 +154,13 @@ class WrongPassphrase(NotSignedIn):
     advice = "Try again; a lost passphrase cannot be recovered, make and enrol new keys instead."
 
 
+class TooManyTries(NotSignedIn):
+    """Too many wrong passwords for this account or from this address; the answer is the same whether the account exists."""
+
+    code, status = "access.too-many-tries", 429
+    advice = "Wait a quarter of an hour, then try again."
+
+
 class NotFound(DarkroomError):
     """There is no such thing, or it is not yours to see."""
 
