@@ -1,8 +1,8 @@
 """The released table: what a recipient finds after opening a release.
 
-Every value is text, so that it means the same to everybody: whole numbers and decimals in plain notation, dates as
-`YYYY-MM-DD`, truth as `true` and `false`. A cell that was *suppressed* is not a cell that has *no value*: the first says
-that the airlock withholds a figure, the second that the data have none.
+Every value is text, so that it means the same to everybody: whole numbers and decimals in plain notation,
+dates as `YYYY-MM-DD`, truth as `true` and `false`. A cell that was *suppressed* is not a cell that has *no
+value*: the first says that the airlock withholds a figure, the second that the data have none.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class Note(Record):
 
 @dataclass(frozen=True, slots=True)
 class Released(Record):
-    """A table as it leaves. `salt` is 128 random bits in hex, so that the digest is a commitment that nobody can guess."""
+    """A table as it leaves. `salt` is 128 random bits in hex, so that the digest is a commitment that nobody
+    can guess.
+    """
 
     KIND: ClassVar[str] = "released"
 
