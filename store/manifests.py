@@ -1,0 +1,70 @@
+"""Manifests: the keepers' signed descriptions of dataset versions, kept as the text that was signed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from plans.errors import NotFound, StateConflict
+from store import tables
+from store.database import Session
+from store.lines import Lines
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestRow:
+    """A dataset version. `signed` is the canonical text of the signed statement; `erased_at` 0 means it lives."""
+
+    digest: str
+    dataset: str
+    version: int
+    relation: str
+    domain: str
+    grade: str
+    title: str
+    signed: str
+    created_at: int
+    erased_at: int = 0
+
+
+_table = tables.manifests
+_lines = Lines(_table, ManifestRow, "digest", "dataset version")
+add, get, find = _lines.add, _lines.get, _lines.find
+
+
+def current(session: Session, dataset: str) -> ManifestRow | None:
+    """Return the highest version of a dataset that is not erased, or none."""
+    query = _lines.query(_table.c.dataset == dataset, _table.c.erased_at == 0)
+    return _lines.first(session, query.order_by(_table.c.version.desc()))
+
+
+def by_relation(session: Session, relation: str) -> ManifestRow | None:
+    """Return the current version of the dataset that SQL calls `relation` (`tax.income`), or none.
+
+    Raises:
+        StateConflict: two datasets have this name in SQL; none is preferred, because a guess may read the wrong one.
+    """
+    query = _lines.query(_table.c.relation == relation, _table.c.erased_at == 0)
+    found = _lines.rows(session, query.order_by(_table.c.version.desc()))
+    if len({row.dataset for row in found}) > 1:
+        raise StateConflict(
+            "two datasets have this name in SQL", relation, "Ask an owner to rename one of them."
+        )
+    return found[0] if found else None
+
+
+def all_current(session: Session) -> tuple[ManifestRow, ...]:
+    """Return the current version of every dataset, by dataset."""
+    query = _lines.query(_table.c.erased_at == 0).order_by(_table.c.dataset, _table.c.version)
+    return tuple({row.dataset: row for row in _lines.rows(session, query)}.values())
+
+
+def mark_erased(session: Session, digest: str, erased_at: int) -> None:
+    """Note that the keys of a version were destroyed. The first note stays.
+
+    Raises:
+        NotFound: there is no such version, or it is marked already.
+    """
+    if not _lines.change(
+        session, {"erased_at": erased_at}, _table.c.digest == digest, _table.c.erased_at == 0
+    ):
+        raise NotFound("there is no such dataset version, or it was erased before", "dataset version")

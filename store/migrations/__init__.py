@@ -1,0 +1,1 @@
+"""Alembic migrations, oldest first; each is written once and never changed."""
