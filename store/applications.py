@@ -15,7 +15,7 @@ OPEN, GRANTED, DECLINED = "open", "granted", "declined"
 
 @dataclass(frozen=True, slots=True)
 class ApplicationRow:
-    """An application for columns of one dataset. `until` is Unix seconds, `grant` the digest of the grant's statement."""
+    """An application for columns of one dataset. `until` is Unix seconds, `grant` a statement's digest."""
 
     id: str
     member: str

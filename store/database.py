@@ -1,8 +1,9 @@
 """Opening the database, and transactions.
 
-SQLite is the default: write-ahead log, foreign keys on, `synchronous=FULL` so that what was committed survives a power
-cut, and writers that queue for `_PATIENCE_S`. A writing transaction takes SQLite's write lock when it begins
-(`BEGIN IMMEDIATE`), so it can never find out at its end that somebody else was faster. PostgreSQL by URL.
+SQLite is the default: write-ahead log, foreign keys on, `synchronous=FULL` so that what was committed
+survives a power cut, and writers that queue for `_PATIENCE_S`. A writing transaction takes SQLite's write
+lock when it begins (`BEGIN IMMEDIATE`), so it can never find out at its end that somebody else was faster.
+PostgreSQL by URL.
 
 Every error of the database becomes one of ours here. Parameters, and with them values, never enter a message.
 """
@@ -16,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from plans.errors import DarkroomError, DiskFull, Malformed, SettingsWrong, StateConflict, Unreachable
 from sqlalchemy import Connection, CursorResult, Engine, Executable, create_engine, event, exc
 from sqlalchemy.engine import URL, make_url
+
+from plans.errors import DarkroomError, DiskFull, Malformed, SettingsWrong, StateConflict, Unreachable
 
 _PATIENCE_S = 10
 _SQLITE_ERROR, _SQLITE_BUSY, _SQLITE_READONLY, _SQLITE_FULL = 1, 5, 8, 13

@@ -1,4 +1,4 @@
-"""Domains as the centre knows them: where their owner's side answers. Evidence is the domain's own roster, not this."""
+"""Domains as the centre knows them: where their owner's side answers. It is no evidence; a roster is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from store.lines import Lines, values
 
 @dataclass(frozen=True, slots=True)
 class DomainRow:
-    """A domain: titles, the keeper's public key, and the sockets of keeper and launcher (empty: it owns no data)."""
+    """A domain: titles, the keeper's public key, the sockets of its owner's side (empty: it owns no data)."""
 
     name: str
     title: str

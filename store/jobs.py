@@ -1,7 +1,8 @@
 """Jobs: durable states that several dispatchers move by compare-and-set.
 
-A job is moved by one statement that names the state it must be in (`move`). Of two dispatchers that want the same step one
-gets true; the other gets false and looks again. States themselves are the dispatcher's business, not the table's.
+A job is moved by one statement that names the state it must be in (`move`). Of two dispatchers that want the
+same step one gets true; the other gets false and looks again. States themselves are the dispatcher's
+business, not the table's.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from plans.errors import Malformed
 from sqlalchemy import select
+
+from plans.errors import Malformed
 from store import tables
 from store.database import Session
 from store.lines import Lines
@@ -20,7 +22,10 @@ from store.lines import Lines
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """A job. Canonical texts and digests are empty until they exist; `timeline` is JSON: [[state, Unix seconds], …]."""
+    """A job. Canonical texts and digests are empty until they exist.
+
+    `timeline` is JSON: a list of [state, Unix seconds].
+    """
 
     id: str
     member: str
@@ -107,7 +112,7 @@ def move(
     if unknown := sorted(set(changes) - CHANGEABLE):
         raise Malformed(f"a job's {unknown[0]!r} cannot be changed", "job")
     here = (_table.c.id == id, _table.c.state == expected_state)
-    # The row lock (PostgreSQL) or the write lock (SQLite) keeps the timeline from being read twice and written once.
+    # Row lock (PostgreSQL) or write lock (SQLite): no timeline is read twice and then written once.
     text = session.execute(select(_table.c.timeline).where(*here).with_for_update()).scalar()
     if text is None:
         return False

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Generic, TypeVar
 
-from plans.errors import NotFound
 from sqlalchemy import ColumnElement, Table, select
 from sqlalchemy.sql import Select
+
+from plans.errors import NotFound
 from store.database import Session
 
 Row = TypeVar("Row")
@@ -15,7 +16,7 @@ Row = TypeVar("Row")
 
 @dataclasses.dataclass(frozen=True)
 class Lines(Generic[Row]):
-    """A table, the dataclass of its rows, the column that names a row, and what one is called in a message."""
+    """A table, the dataclass of its rows, the column that names a row, and a row's name in a message."""
 
     table: Table
     row: type[Row]

@@ -12,7 +12,7 @@ from store.lines import Lines
 
 @dataclass(frozen=True, slots=True)
 class ManifestRow:
-    """A dataset version. `signed` is the canonical text of the signed statement; `erased_at` 0 means it lives."""
+    """A dataset version. `signed` is the signed statement's canonical text; `erased_at` 0: it lives."""
 
     digest: str
     dataset: str
@@ -41,7 +41,7 @@ def by_relation(session: Session, relation: str) -> ManifestRow | None:
     """Return the current version of the dataset that SQL calls `relation` (`tax.income`), or none.
 
     Raises:
-        StateConflict: two datasets have this name in SQL; none is preferred, because a guess may read the wrong one.
+        StateConflict: two datasets have this name in SQL; a guess might read the wrong one.
     """
     query = _lines.query(_table.c.relation == relation, _table.c.erased_at == 0)
     found = _lines.rows(session, query.order_by(_table.c.version.desc()))

@@ -1,7 +1,7 @@
 """Bringing the tables to this version, with Alembic.
 
-Two processes may start at once: on SQLite the migration's own write lock, on PostgreSQL an advisory lock makes the second
-one wait and then find nothing to do. A migration is one transaction on both.
+Two processes may start at once: on SQLite the migration's own write lock, on PostgreSQL an advisory lock
+makes the second one wait and then find nothing to do. A migration is one transaction on both.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from plans.errors import StateConflict
 from sqlalchemy import text
+
+from plans.errors import StateConflict
 from store.database import Database
 
 _FOLDER = Path(__file__).parent / "migrations"

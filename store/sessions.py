@@ -31,7 +31,7 @@ add = _lines.add
 
 
 def find(session: Session, token_hash: str, now: int | None = None) -> SessionRow | None:
-    """Return the session if there is one that has not expired at `now` (Unix seconds, by default the present)."""
+    """Return the session if there is one that is not expired at `now` (Unix seconds; else the present)."""
     found = _lines.find(session, token_hash)
     moment = int(time.time()) if now is None else now
     return found if found is not None and found.expires_at > moment else None

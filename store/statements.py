@@ -13,7 +13,8 @@ from store.lines import Lines
 class StatementRow:
     """A statement by the digest of its body (`Statement.subject`), with its canonical text.
 
-    `subject_of` is what it speaks about: a plan's digest (approval), the revoked digest (revocation), a member (grant).
+    `subject_of` is what it speaks about: a plan's digest (approval), the revoked digest (revocation), a
+    member (grant).
     """
 
     digest: str

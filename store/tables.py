@@ -1,7 +1,8 @@
 """The tables, as the newest migration leaves them (a test compares the two).
 
-Times are whole Unix seconds, 0 is "not yet" or "no end". Text that is absent is empty. Nothing here ever holds a row of
-somebody's data, a data key or an engine's text: the database is part of what a thief may take away (ATTACKS 65).
+Times are whole Unix seconds, 0 is "not yet" or "no end". Text that is absent is empty. Nothing here ever
+holds a row of somebody's data, a data key or an engine's text: the database is part of what a thief may take
+away (ATTACKS 65).
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from plans.errors import Malformed
 from sqlalchemy import BigInteger, Column, Index, MetaData, String, Table, Text, UniqueConstraint
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
+
+from plans.errors import Malformed
 
 
 class Words(TypeDecorator[str]):
@@ -66,41 +68,115 @@ def _number(name: str) -> Column[Any]:
 
 
 members = Table(
-    "members", metadata, _key("name"), _text("domain"), _list("roles"), _text("password_hash"),
-    _text("signing_key"), _text("opening_key"), _number("created_at"),
-)  # fmt: skip
+    "members",
+    metadata,
+    _key("name"),
+    _text("domain"),
+    _list("roles"),
+    _text("password_hash"),
+    _text("signing_key"),
+    _text("opening_key"),
+    _number("created_at"),
+)
 
 sessions = Table(
-    "sessions", metadata, _key("token_hash"), _text("member"), _text("kind"), _list("scopes"), _text("label"),
-    _number("created_at"), _number("expires_at"), Index(None, "member"), Index(None, "expires_at"),
-)  # fmt: skip
+    "sessions",
+    metadata,
+    _key("token_hash"),
+    _text("member"),
+    _text("kind"),
+    _list("scopes"),
+    _text("label"),
+    _number("created_at"),
+    _number("expires_at"),
+    Index(None, "member"),
+    Index(None, "expires_at"),
+)
 
 domains = Table(
-    "domains", metadata, _key("name"), _text("title"), _text("title_zh"), _text("keeper_key"),
-    _text("keeper_socket"), _text("launcher_socket"),
-)  # fmt: skip
+    "domains",
+    metadata,
+    _key("name"),
+    _text("title"),
+    _text("title_zh"),
+    _text("keeper_key"),
+    _text("keeper_socket"),
+    _text("launcher_socket"),
+)
 
 manifests = Table(
-    "manifests", metadata, _key("digest"), _text("dataset"), _number("version"), _text("relation"),
-    _text("domain"), _text("grade"), _text("title"), _text("signed"), _number("created_at"),
-    _number("erased_at"), UniqueConstraint("dataset", "version"), Index(None, "relation"),
-)  # fmt: skip
+    "manifests",
+    metadata,
+    _key("digest"),
+    _text("dataset"),
+    _number("version"),
+    _text("relation"),
+    _text("domain"),
+    _text("grade"),
+    _text("title"),
+    _text("signed"),
+    _number("created_at"),
+    _number("erased_at"),
+    UniqueConstraint("dataset", "version"),
+    Index(None, "relation"),
+)
 
 applications = Table(
-    "applications", metadata, _key("id"), _text("member"), _text("project"), _text("purpose"), _text("dataset"),
-    _list("columns"), _number("until"), _number("uses"), _text("reason"), _text("state"), _text("decided_by"),
-    _text("grant"), _number("created_at"), Index(None, "member"), Index(None, "state"),
-)  # fmt: skip
+    "applications",
+    metadata,
+    _key("id"),
+    _text("member"),
+    _text("project"),
+    _text("purpose"),
+    _text("dataset"),
+    _list("columns"),
+    _number("until"),
+    _number("uses"),
+    _text("reason"),
+    _text("state"),
+    _text("decided_by"),
+    _text("grant"),
+    _number("created_at"),
+    Index(None, "member"),
+    Index(None, "state"),
+)
 
 statements = Table(
-    "statements", metadata, _key("digest"), _text("type"), _text("domain"), _text("signer"), _text("subject_of"),
-    _text("signed"), _number("received_at"), Index(None, "domain", "type"), Index(None, "subject_of"),
-)  # fmt: skip
+    "statements",
+    metadata,
+    _key("digest"),
+    _text("type"),
+    _text("domain"),
+    _text("signer"),
+    _text("subject_of"),
+    _text("signed"),
+    _number("received_at"),
+    Index(None, "domain", "type"),
+    Index(None, "subject_of"),
+)
 
 jobs = Table(
-    "jobs", metadata, _key("id"), _text("member"), _text("project"), _text("state"), _text("request"),
-    _text("request_signature"), _text("domain"), _text("plan_digest"), _text("plan"), _text("decision"),
-    _text("verdict"), _text("release"), _text("problem"), _number("attempt"), _text("stage"), _text("timeline"),
-    _number("created_at"), _number("updated_at"), Index(None, "member"), Index(None, "state", "created_at"),
+    "jobs",
+    metadata,
+    _key("id"),
+    _text("member"),
+    _text("project"),
+    _text("state"),
+    _text("request"),
+    _text("request_signature"),
+    _text("domain"),
+    _text("plan_digest"),
+    _text("plan"),
+    _text("decision"),
+    _text("verdict"),
+    _text("release"),
+    _text("problem"),
+    _number("attempt"),
+    _text("stage"),
+    _text("timeline"),
+    _number("created_at"),
+    _number("updated_at"),
+    Index(None, "member"),
+    Index(None, "state", "created_at"),
     Index(None, "plan_digest"),
-)  # fmt: skip
+)

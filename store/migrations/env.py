@@ -1,8 +1,9 @@
-"""What Alembic runs: the migrations on the connection, and in the transaction, that `store.migrate` opened."""
+"""What Alembic runs: the migrations, in the transaction that `store.migrate` opened."""
 
 from __future__ import annotations
 
 from alembic import context
+
 from store import tables
 
 context.configure(

@@ -23,8 +23,8 @@ _TABLES = {
     "statements": ("digest", "type domain signer subject_of signed", "received_at"),
     "jobs": (
         "id",
-        "member project state request request_signature domain plan_digest plan decision verdict release problem"
-        " stage timeline",
+        "member project state request request_signature domain plan_digest plan decision verdict"
+        " release problem stage timeline",
         "attempt created_at updated_at",
     ),
 }
