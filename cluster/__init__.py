@@ -1,5 +1,11 @@
-"""The Ray cluster: starting it, what it can hold, the queue and placement.
+"""The Ray cluster: starting it, and placing the boxes of a plan on nodes. The only room that imports Ray.
 
-A Ray task hands a launcher a digest and watches states; it never becomes a box's parent and never sees a
-key or a row. The only package that imports Ray.
+A Ray worker holds no key, no row and no user code: its task hands a launcher the digest of a plan and waits
+for the signed record. Ray is not a trust boundary, so nothing here is one.
 """
+
+import os
+
+# Ray reads its mode of authentication when its library is loaded, and without one it would talk to anybody.
+os.environ["RAY_AUTH_MODE"] = "token"
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"

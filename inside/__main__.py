@@ -1,7 +1,7 @@
 """`python -I -m inside <entry>`: the only command that an image offers.
 
-Whatever goes wrong leaves as one stable code. Standard error goes nowhere (the launcher discards it), since engines write
-values of data into their messages.
+Whatever goes wrong leaves as one stable code. Standard error goes nowhere (the launcher discards it), since
+engines write values of data into their messages.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
 """A box's side of the conversation with its launcher.
 
-    launcher → box   start: plan, stage, attempt, inputs by hash
-    box → launcher   hello: the public half of a key that this box has just made
-    launcher → box   keys: sealed by the keeper to that key, bound to the launcher's signed statement (none for `check`)
-    box → launcher   report: a few facts for the launcher's signed record, or failure: a stable code, never an engine's text
+    launcher → box   start: plan, stage, attempt, inputs by hash box → launcher   hello: the public half of a
+    key that this box has just made launcher → box   keys: sealed by the keeper to that key, bound to the
+    launcher's signed statement (none for `check`) box → launcher   report: a few facts for the launcher's
+    signed record, or failure: a stable code, never an engine's text
 
-While the keeper thinks, the box hashes its inputs; no input is opened before its hash and the plan's digest have been
-verified. Inputs that an earlier stage wrote are encrypted, and so is what this box writes for the next.
+While the keeper thinks, the box hashes its inputs; no input is opened before its hash and the plan's digest
+have been verified. Inputs that an earlier stage wrote are encrypted, and so is what this box writes for the
+next.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ IN, OUT, TEMP = Path("/in"), Path("/out"), Path("/tmp")
 class BoxFailure(Exception):
     """A box gives up, with a stable code and structured facts; no text of an engine, no value of data.
 
-    `facts` may name a column, a row *number* or a limit. For ingest they go to the owner; for queries nobody sees them.
+    `facts` may name a column, a row *number* or a limit. For ingest they go to the owner; for queries nobody
+    sees them.
     """
 
     def __init__(self, code: str, **facts: str | int) -> None:
@@ -61,7 +63,9 @@ class Session:
     def write(self, name: str, plaintext: bytes) -> None:
         """Write an output that only the next stage's box can read."""
         key = bytes.fromhex(self.keys.outputs[name])
-        (self.out / name).write_bytes(sealing.encrypt(key, plaintext, handover(self.plan, self.attempt, name)))
+        (self.out / name).write_bytes(
+            sealing.encrypt(key, plaintext, handover(self.plan, self.attempt, name))
+        )
 
 
 def handover(plan: Plan, attempt: int, name: str) -> bytes:
@@ -85,7 +89,9 @@ def begin(incoming: BinaryIO, outgoing: BinaryIO, folder: Path = IN) -> Session:
     paths = _verified(plan, stage, found, folder)
     keys = BoxKeys({}, {}, "")
     if stage is not Entry.CHECK:
-        keys = _receive_keys(_expect(frames.read(incoming), "keys"), secret, (plan, stage, start["attempt"], found))
+        keys = _receive_keys(
+            _expect(frames.read(incoming), "keys"), secret, (plan, stage, start["attempt"], found)
+        )
     return Session(plan, stage, start["attempt"], paths, keys)
 
 
@@ -106,7 +112,12 @@ def _receive_keys(
     """Open the keys. They open only under the very statement that the keeper saw, so it is checked against our work."""
     plan, stage, attempt, found = work
     statement = BoxStatement.read(message["statement"])
-    if (statement.plan, statement.stage, statement.attempt, statement.inputs) != (plan.digest, stage, attempt, found):
+    if (statement.plan, statement.stage, statement.attempt, statement.inputs) != (
+        plan.digest,
+        stage,
+        attempt,
+        found,
+    ):
         raise EvidenceBroken("the keys were asked for with a statement about other work", "box keys")
     if statement.box_key != secret.public:
         raise EvidenceBroken("the keys were asked for with another box's key", "box keys")

@@ -1,6 +1,6 @@
-"""The owner's side: keys, rosters, policy bundles, manifests, re-derivation, leases and the desk.
+"""The owner's side: keys, rosters, bundles, manifests, re-derivation, leases, and the desk.
 
-One process per owning domain. The word of the centre is never evidence here: the keeper reads the member's
-statement itself, decides by its own bundle, and seals a key only to a box that a launcher of its roster
-vouches for.
+One process per owning domain. It gives a key only for a digest that its approvers signed, or for a plan that
+it has derived again, byte for byte, from the member's statement, the grant, its own bundle and the manifest.
+What the centre says is a record, not evidence.
 """

@@ -5,13 +5,22 @@ from __future__ import annotations
 from keys.keyfile import MemberKeys, load_member_keys, save_member_keys
 from keys.sealing import (
     OpeningKey,
+    decrypt,
     derive,
     encrypt,
-    decrypt,
     fresh_key,
     seal,
 )
-from keys.signing import Draft, SigningKey, fresh_nonce, sign, sign_bytes, verify, verify_bytes, verify_request
+from keys.signing import (
+    Draft,
+    SigningKey,
+    fresh_nonce,
+    sign,
+    sign_bytes,
+    verify,
+    verify_bytes,
+    verify_request,
+)
 
 __all__ = [
     "Draft",

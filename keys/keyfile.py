@@ -1,8 +1,8 @@
 """A member's key file: signing and opening key under a passphrase.
 
-The passphrase is stretched with scrypt (RFC 7914; N=2^15, r=8, p=1: 32 MiB and about 0.1 s a try) and the keys are
-encrypted with AES-256-GCM. The public halves stand beside in clear, so that `darkroom keys show` needs no passphrase, and
-are bound to the secrets as associated data.
+The passphrase is stretched with scrypt (RFC 7914; N=2^15, r=8, p=1: 32 MiB and about 0.1 s a try) and the
+keys are encrypted with AES-256-GCM. The public halves stand beside in clear, so that `darkroom keys show`
+needs no passphrase, and are bound to the secrets as associated data.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
 from keys import sealing
 from keys.sealing import OpeningKey
 from keys.signing import SigningKey
@@ -54,7 +55,9 @@ def save_member_keys(path: Path, keys: MemberKeys, passphrase: str) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     except FileExistsError:
-        raise StateConflict("there is a key file already, and it is never overwritten", str(path), "Move it away first.")
+        raise StateConflict(
+            "there is a key file already, and it is never overwritten", str(path), "Move it away first."
+        ) from None
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
         file.flush()
@@ -78,7 +81,9 @@ def load_member_keys(path: Path, passphrase: str) -> MemberKeys:
         raise Malformed("this is not a key file", str(path)) from None
     except EvidenceBroken:
         raise WrongPassphrase("the passphrase does not open this key file", str(path)) from None
-    return MemberKeys(content["member"], SigningKey.from_bytes(secret[:32]), OpeningKey.from_bytes(secret[32:]))
+    return MemberKeys(
+        content["member"], SigningKey.from_bytes(secret[:32]), OpeningKey.from_bytes(secret[32:])
+    )
 
 
 def read_public(path: Path) -> dict[str, str]:
@@ -94,7 +99,9 @@ def read_public(path: Path) -> dict[str, str]:
         names.require("signing key", content["signing"])
         names.require("opening key", content["opening"])
     except FileNotFoundError:
-        raise NotFound("there is no key file here", str(path), "Make one with `darkroom keys make`.") from None
+        raise NotFound(
+            "there is no key file here", str(path), "Make one with `darkroom keys make`."
+        ) from None
     except (KeyError, TypeError, ValueError):
         raise Malformed("this is not a key file", str(path)) from None
     return {str(name): str(value) for name, value in content.items()}

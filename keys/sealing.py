@@ -1,11 +1,11 @@
 """Encrypting to a key (HPKE) and with a key (AES-GCM).
 
-`seal` and `OpeningKey.open` are HPKE in base mode (RFC 9180 section 5.1.1) with X25519, HKDF-SHA256 and AES-256-GCM. The
-associated data enter the key schedule through `info`, as `info ‖ 0 ‖ SHA-256(aad)`: the library has no separate argument for
-them, and a changed byte of either makes the opening fail all the same.
+`seal` and `OpeningKey.open` are HPKE in base mode (RFC 9180 section 5.1.1) with X25519, HKDF-SHA256 and
+AES-256-GCM. The associated data enter the key schedule through `info`, as `info ‖ 0 ‖ SHA-256(aad)`: the
+library has no separate argument for them, and a changed byte of either makes the opening fail all the same.
 
-`encrypt` and `decrypt` are for what one box hands to the next: a fresh random nonce per message, and one key per plan,
-attempt and stage, so the 2^32 messages of SP 800-38D section 8.3 are never near.
+`encrypt` and `decrypt` are for what one box hands to the next: a fresh random nonce per message, and one key
+per plan, attempt and stage, so the 2^32 messages of SP 800-38D section 8.3 are never near.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
 from plans import names
 from plans.errors import EvidenceBroken, SignatureWrong
 

@@ -1,7 +1,7 @@
 """Signed statements: Ed25519 (RFC 8032) over type-separated canonical bytes.
 
-A signature says only that the holder of a key signed these bytes. Whether that key may speak in that duty is the roster's
-word, and is checked where the statement is used.
+A signature says only that the holder of a key signed these bytes. Whether that key may speak in that duty is
+the roster's word, and is checked where the statement is used.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
 from plans import canonical, names
 from plans.errors import SignatureWrong
 from plans.record import Record

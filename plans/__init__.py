@@ -1,5 +1,5 @@
-"""The six nouns (plan, decision, key, box, verdict, release) as frozen values, and the words that signed statements use.
+"""The six nouns (plan, decision, key, box, verdict, release) and the signed statements, as frozen values.
 
-Standard library only: keepers, launchers, boxes, the centre and members' own machines all read these same files, so that
-"the same bytes" means the same thing on every side.
+Standard library only: keepers, launchers, boxes, the centre and members' own machines all read these same
+files, so that "the same bytes" means the same thing on every side.
 """

@@ -24,7 +24,7 @@ class Entry(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limits(Record):
-    """What a box may use: MiB of memory and of temporary space, seconds, numbers of processes and files, MiB of output."""
+    """What a box may use: MiB of memory, temporary space and output, seconds, numbers."""
 
     memory_mb: int
     temp_mb: int
@@ -36,7 +36,12 @@ class Limits(Record):
     cpus: int
 
     def check(self) -> None:
-        if min(self.memory_mb, self.output_mb, self.cpu_s, self.wall_s, self.processes, self.files, self.cpus) < 1:
+        if (
+            min(
+                self.memory_mb, self.output_mb, self.cpu_s, self.wall_s, self.processes, self.files, self.cpus
+            )
+            < 1
+        ):
             raise Malformed("every limit is at least 1", "box.limits")
         if self.temp_mb < 0:
             raise Malformed("temporary space is not negative", "box.limits")
@@ -46,8 +51,8 @@ class Limits(Record):
 class Input(Record):
     """A read-only input: the name that the box sees in `/in`, and the SHA-256 that the launcher and the box verify.
 
-    An empty `sha256` stands for an output of the stage before, whose hash is known only when that stage has ended; the box
-    statement then carries it.
+    An empty `sha256` stands for an output of the stage before, whose hash is known only when that stage has
+    ended; the box statement then carries it.
     """
 
     name: str

@@ -1,11 +1,12 @@
 """The error tree: everything that Darkroom says when it says no.
 
-An error addresses a person. It says *what* is wrong, *where*, and the *next step*, and carries a stable code that
-programs, documents and tests refer to (`docs/errors.md` is generated from this file). It never carries a value of
-somebody's data, nor the text of an engine that has seen data.
+An error addresses a person. It says *what* is wrong, *where*, and the *next step*, and carries a stable code
+that programs, documents and tests refer to (`docs/errors.md` is generated from this file). It never carries a
+value of somebody's data, nor the text of an engine that has seen data.
 
-Exit codes of the command lines: 0 done, 1 a defect of ours, 2 the request is wrong, 3 refused by a rule, 4 not signed in
-or not allowed, 5 not found, 6 something is not reachable (try again), 7 evidence does not hold (tampering or corruption).
+Exit codes of the command lines: 0 done, 1 a defect of ours, 2 the request is wrong, 3 refused by a rule, 4
+not signed in or not allowed, 5 not found, 6 something is not reachable (try again), 7 evidence does not hold
+(tampering or corruption).
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class DarkroomError(Exception):
         }
 
 
-# --- the request is wrong -------------------------------------------------------------------------------------------
+# --- the request is wrong -----------------------------------------------------
 
 
 class Malformed(DarkroomError):
@@ -92,7 +93,7 @@ class IngestRefused(Malformed):
     advice = "Correct the file or its description and ingest again; nothing was registered."
 
 
-# --- refused by a rule ----------------------------------------------------------------------------------------------
+# --- refused by a rule -----------------------------------------------------
 
 
 class Refused(DarkroomError):
@@ -130,7 +131,7 @@ class StateConflict(Refused):
     advice = "Look at its present state first."
 
 
-# --- who are you ----------------------------------------------------------------------------------------------------
+# --- who are you -----------------------------------------------------
 
 
 class NotSignedIn(DarkroomError):
@@ -155,7 +156,7 @@ class WrongPassphrase(NotSignedIn):
 
 
 class TooManyTries(NotSignedIn):
-    """Too many wrong passwords for this account or from this address; the answer is the same whether the account exists."""
+    """Too many wrong passwords for this account or address; the answer is the same whether the account exists."""
 
     code, status = "access.too-many-tries", 429
     advice = "Wait a quarter of an hour, then try again."
@@ -168,7 +169,7 @@ class NotFound(DarkroomError):
     advice = "List what you can reach, and check the spelling."
 
 
-# --- not reachable --------------------------------------------------------------------------------------------------
+# --- not reachable -----------------------------------------------------
 
 
 class Unreachable(DarkroomError):
@@ -199,7 +200,7 @@ class DiskFull(DarkroomError):
     advice = "Free some space and run the command again; nothing was half-registered."
 
 
-# --- evidence does not hold -----------------------------------------------------------------------------------------
+# --- evidence does not hold -----------------------------------------------------
 
 
 class EvidenceBroken(DarkroomError):

@@ -1,7 +1,8 @@
 """Frames: how processes of one side speak over pipes and Unix sockets.
 
-A frame is a 4-byte big-endian length and that many bytes of canonical JSON (an object). A length beyond `LARGEST` is refused
-before a byte of it is read. A question is `{"op": name, …}`; the answer is `{"ok": {…}}` or `{"error": <problem document>}`.
+A frame is a 4-byte big-endian length and that many bytes of canonical JSON (an object). A length beyond
+`LARGEST` is refused before a byte of it is read. A question is `{"op": name, …}`; the answer is `{"ok": {…}}`
+or `{"error": <problem document>}`.
 """
 
 from __future__ import annotations
@@ -82,7 +83,9 @@ def ask(path: Path, question: dict[str, Any], timeout_s: float = 30.0) -> dict[s
             with connection.makefile("rb") as stream:
                 answer = read(stream)
     except OSError as problem:
-        raise Unreachable(f"nobody answers at this socket ({problem.strerror or 'no answer in time'})", path.name) from None
+        raise Unreachable(
+            f"nobody answers at this socket ({problem.strerror or 'no answer in time'})", path.name
+        ) from None
     return settle(answer, path.name)
 
 

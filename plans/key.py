@@ -13,8 +13,8 @@ from plans.record import Record
 class BoxKeys(Record):
     """Keys in hex, 256 bits each: `inputs` by input name, `output` for what the box writes, `token` for ingest only.
 
-    Sealed by the keeper to the box's own fresh key; exists in clear only in the keeper and in that box. The values never
-    show in `repr`.
+    Sealed by the keeper to the box's own fresh key; exists in clear only in the keeper and in that box. The
+    values never show in `repr`.
     """
 
     KIND: ClassVar[str] = "box-keys"

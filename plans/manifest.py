@@ -1,7 +1,7 @@
 """The manifest of a dataset version: what the keeper vouches for when it signs.
 
-A box verifies every file's SHA-256 against the manifest before it opens the file, because encrypted Parquet is not bound to
-positions: column chunks can be swapped inside a file unnoticed (ATTACKS 83).
+A box verifies every file's SHA-256 against the manifest before it opens the file, because encrypted Parquet
+is not bound to positions: column chunks can be swapped inside a file unnoticed (ATTACKS 83).
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class DataFile(Record):
 
 @dataclass(frozen=True, slots=True)
 class Manifest(Record):
-    """A dataset version. `persons` is the number of distinct persons, `epoch` the owner's, `person` the source column."""
+    """A dataset version. `persons` is how many distinct ones there are, `person` the column that names them."""
 
     KIND: ClassVar[str] = "manifest"
 
@@ -119,7 +119,8 @@ class Manifest(Record):
     def shadow(self) -> Shadow:
         """Return the empty likeness on which statements are read: the person token and *all* columns.
 
-        Identifiers are in it, so that a statement that uses one is refused with the rule, not as an unknown column.
+        Identifiers are in it, so that a statement that uses one is refused with the rule, not as an unknown
+        column.
         """
         token = ShadowColumn(names.PERSON, "UBIGINT", False)
         columns = tuple(ShadowColumn(c.name, c.type, c.nulls > 0) for c in self.columns)

@@ -25,9 +25,10 @@ class PlanKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Relation(Record):
-    """A relation as the box materialises it before the member's statement: filtered, and only the columns that are used.
+    """A relation as the box materialises it before the member's statement: filtered, and with the used columns only.
 
-    `row_filter` is a predicate over the relation's own columns that the *owner* wrote in the policy bundle; empty is none.
+    `row_filter` is a predicate over the relation's own columns that the *owner* wrote in the policy bundle;
+    empty is none.
     """
 
     name: str
@@ -83,7 +84,10 @@ class Plan(Record):
         names.require("nonce", self.nonce, "plan.nonce")
         entries = tuple(stage.entry for stage in self.stages)
         if entries != _STAGES[self.kind]:
-            raise Malformed(f"a plan of the kind {self.kind} has the stages {', '.join(_STAGES[self.kind])}", "plan.stages")
+            raise Malformed(
+                f"a plan of the kind {self.kind} has the stages {', '.join(_STAGES[self.kind])}",
+                "plan.stages",
+            )
         asked = (self.request, self.decision, self.program)
         if self.kind is PlanKind.SQL and (None in asked or self.material):
             raise Malformed("a sql plan has a request, a decision and a program, and no material", "plan")

@@ -1,7 +1,7 @@
 """What a statement uses and yields, as two readers in a checker box agree on it.
 
-A `Shadow` is an empty likeness of a dataset: what the readers may know. A `Reading` is their finding. Neither depends on
-any row.
+A `Shadow` is an empty likeness of a dataset: what the readers may know. A `Reading` is their finding. Neither
+depends on any row.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class ColumnUse(Record):
 class Output(Record):
     """A column of the result as the member will see it.
 
-    `persons` is the position, among the hidden columns of the counted statement, of the number of persons that this figure
-    rests on (0 is the number of persons of the whole cell; keys and plain counts have 0).
+    `persons` is the position, among the hidden columns of the counted statement, of the number of persons
+    that this figure rests on (0 is the number of persons of the whole cell; keys and plain counts have 0).
     """
 
     name: str
@@ -88,8 +88,9 @@ class Order(Record):
 class Reading(Record):
     """The finding about one statement.
 
-    `counted` is the statement that really runs: the same SELECT without ORDER BY and LIMIT, its outputs followed by
-    `hidden` columns `_persons_0 …`, each a number of persons of the cell. The airlock judges by them and drops them.
+    `counted` is the statement that really runs: the same SELECT without ORDER BY and LIMIT, its outputs
+    followed by `hidden` columns `_persons_0 …`, each a number of persons of the cell. The airlock judges by
+    them and drops them.
     """
 
     KIND: ClassVar[str] = "reading"

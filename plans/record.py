@@ -1,8 +1,9 @@
 """Records: frozen values that know their canonical form.
 
-Every noun of the house is a frozen dataclass derived from `Record`. A record is validated when it is built, can be
-written as plain JSON values (`plain`), read back strictly (`read`: no unknown, missing or wrongly typed member) and
-hashed (`digest`). Nothing else turns bytes from outside into a noun, so there is one place to attack, and to test.
+Every noun of the house is a frozen dataclass derived from `Record`. A record is validated when it is built,
+can be written as plain JSON values (`plain`), read back strictly (`read`: no unknown, missing or wrongly
+typed member) and hashed (`digest`). Nothing else turns bytes from outside into a noun, so there is one place
+to attack, and to test.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class Record:
 
 
 @functools.cache
-def _fields(cls: type) -> tuple[tuple[str, Any], ...]:
+def _fields(cls: Any) -> tuple[tuple[str, Any], ...]:
     hints = typing.get_type_hints(cls)
     return tuple((field.name, hints[field.name]) for field in dataclasses.fields(cls))
 

@@ -17,7 +17,8 @@ LONGEST_STATEMENT = 100_000
 class Request(Record):
     """A request to run one SQL statement for a project and purpose, its result sealed to `recipient`.
 
-    `recipient` is an opening key (X25519): only its holder reads the result. `signer` is the member's signing key.
+    `recipient` is an opening key (X25519): only its holder reads the result. `signer` is the member's signing
+    key.
     """
 
     KIND: ClassVar[str] = "request"
@@ -39,7 +40,8 @@ class Request(Record):
         names.require("nonce", self.nonce, "request.nonce")
         if len(self.statement) > LONGEST_STATEMENT:
             raise TooLarge(
-                f"the statement has {len(self.statement):,} characters, more than {LONGEST_STATEMENT:,}", "statement"
+                f"the statement has {len(self.statement):,} characters, more than {LONGEST_STATEMENT:,}",
+                "statement",
             )
 
     @property

@@ -1,9 +1,13 @@
 """Signed statements: what carries trust between the owner's side, the centre and the asker's side.
 
-A `Statement` names its type, the domain it is about, the digest of its body, its signer and the role in which the signer
-speaks, a sequence number, its validity and a nonce. What is signed is the statement's canonical bytes under a
-type-separated tag (`keys.signing`), so that no signature can be moved to another type: a login challenge that looks like
-an approval's digest is not an approval (ATTACKS 79).
+A `Statement` names its type, the domain it is about, the digest of its body, its signer and the role in which
+the signer speaks, a sequence number, its validity and a nonce. What is signed is the statement's canonical
+bytes under a type-separated tag (`keys.signing`), so that no signature can be moved to another type: a login
+challenge that looks like an approval's digest is not an approval (ATTACKS 79).
+
+A statement is named by its own digest (`statement.digest`), which includes signer, validity and nonce: two
+grants with the same body are two grants, and a revocation ends one of them. `subject` is the digest of the
+body alone.
 """
 
 from __future__ import annotations
@@ -91,7 +95,7 @@ class Signed(Record):
     signature: str
 
 
-# --- bodies -----------------------------------------------------------------------------------------------------------
+# --- bodies -----------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +215,7 @@ class Approval(Record):
 
 @dataclass(frozen=True, slots=True)
 class Revocation(Record):
-    """A signed end of a grant or approval, by its subject digest."""
+    """A signed end of a grant or approval, by the digest of its statement."""
 
     KIND: ClassVar[str] = "revocation"
 

@@ -34,9 +34,10 @@ _SENTENCES = {
 class Verdict(Record):
     """A verdict on one plan's output.
 
-    `judged` and `content` are salted commitments (the salt is inside the bytes, so that guessing small results does not
-    help): to the re-encoded bytes that were judged, and to the bytes that leave. `sealed` is the SHA-256 of the sealed
-    file, empty when refused. `reasons` are rule classes ("small-group", "rounding", "too-many-cells", …).
+    `judged` and `content` are salted commitments (the salt is inside the bytes, so that guessing small
+    results does not help): to the re-encoded bytes that were judged, and to the bytes that leave. `sealed` is
+    the SHA-256 of the sealed file, empty when refused. `reasons` are rule classes ("small-group", "rounding",
+    "too-many-cells", …).
     """
 
     KIND: ClassVar[str] = "verdict"

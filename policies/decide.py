@@ -1,10 +1,11 @@
 """The one place that decides: who may run this statement over these datasets, and what a yes demands.
 
-`decide` is a pure function of a `Case`. The centre calls it to tell the member; the owner's keeper calls it again, on its own
-bundle, grants and manifests, and that is the answer that counts. Rules, in the order of their reasons:
+`decide` is a pure function of a `Case`. The centre calls it to tell the member; the owner's keeper calls it
+again, on its own bundle, grants and manifests, and that is the answer that counts. Rules, in the order of
+their reasons:
 
 * `unknown-relation`   every relation is a current dataset version
-* `one-owner`          all of them belong to the domain whose bundle this is (joins across owners are joint computations)
+* `one-owner`          all of them belong to the domain whose bundle this is (a join across owners is a joint computation)
 * `no-policy`          the bundle has a policy for the dataset; empty means refuse
 * `no-grant`           a grant fits member, keys, project, purpose and dataset
 * `grant-inactive`     such a grant is valid now, not revoked and not used up
@@ -12,8 +13,8 @@ bundle, grants and manifests, and that is the answer that counts. Rules, in the 
 * `identifier`         no direct identifier is used in any clause
 * `column-use`         the column's rule allows the clause, and in aggregates the function
 
-All rules speak, not only the first. Nothing here depends on a row: what a refusal says may be told to anyone who may know that
-the dataset exists.
+All rules speak, not only the first. Nothing here depends on a row: what a refusal says may be told to anyone
+who may know that the dataset exists.
 """
 
 from __future__ import annotations
@@ -87,7 +88,9 @@ def decide(case: Case) -> Decision:
     return _answer(case, reasons, used, policies)
 
 
-def _answer(case: Case, reasons: list[Reason], used: list[Granted], policies: list[DatasetPolicy]) -> Decision:
+def _answer(
+    case: Case, reasons: list[Reason], used: list[Granted], policies: list[DatasetPolicy]
+) -> Decision:
     number = case.bundle.number
     if reasons:
         return Decision(Outcome.DENY, tuple(reasons), number, (), (), None)
@@ -97,7 +100,9 @@ def _answer(case: Case, reasons: list[Reason], used: list[Granted], policies: li
     grants = tuple(sorted({granted.digest for granted in used}))
     if any(policy.each_plan for policy in policies):
         approvers = tuple(sorted(set(case.approvers) - {case.request.member}))
-        return Decision(Outcome.NEEDS_APPROVAL, (_each_plan(policies),), number, grants, approvers, obligations)
+        return Decision(
+            Outcome.NEEDS_APPROVAL, (_each_plan(policies),), number, grants, approvers, obligations
+        )
     return Decision(Outcome.ALLOW, (), number, grants, (), obligations)
 
 
@@ -105,10 +110,12 @@ def _obligations(policy: DatasetPolicy) -> Obligations:
     return Obligations(policy.minimum_group, policy.rounding, policy.largest_result, policy.tier)
 
 
-# --- columns ----------------------------------------------------------------------------------------------------------
+# --- columns -----------------------------------------------------
 
 
-def _column_reasons(manifest: Manifest, policy: DatasetPolicy, uses: tuple[ColumnUse, ...]) -> Iterator[Reason]:
+def _column_reasons(
+    manifest: Manifest, policy: DatasetPolicy, uses: tuple[ColumnUse, ...]
+) -> Iterator[Reason]:
     for use in uses:
         column = manifest.column(use.column)
         subject = f"{manifest.relation}.{use.column}"
@@ -162,10 +169,12 @@ _CLAUSE_WORDS = {
 }
 
 
-# --- grants -----------------------------------------------------------------------------------------------------------
+# --- grants -----------------------------------------------------
 
 
-def _grant_for(case: Case, manifest: Manifest, uses: tuple[ColumnUse, ...]) -> tuple[Granted | None, list[Reason]]:
+def _grant_for(
+    case: Case, manifest: Manifest, uses: tuple[ColumnUse, ...]
+) -> tuple[Granted | None, list[Reason]]:
     """Return the grant that covers these uses, or the reasons why there is none."""
     dataset, relation = manifest.dataset, manifest.relation
     fitting = [granted for granted in case.grants if _fits(granted.grant, case.request, dataset)]
@@ -178,19 +187,20 @@ def _grant_for(case: Case, manifest: Manifest, uses: tuple[ColumnUse, ...]) -> t
     for granted in standing:
         if needed <= set(granted.grant.columns):
             return granted, []
-    missing = sorted(min((needed - set(g.grant.columns) for g in standing), key=lambda gap: (len(gap), sorted(gap))))
-    return None, [_columns_missing(relation, dataset, missing)]
+    gaps = [sorted(needed - set(granted.grant.columns)) for granted in standing]
+    return None, [_columns_missing(relation, dataset, min(gaps, key=lambda gap: (len(gap), gap)))]
 
 
 def _fits(grant: Grant, request: Request, dataset: str) -> bool:
     return (
         grant.dataset == dataset
-        and (grant.member, grant.signer, grant.recipient) == (request.member, request.signer, request.recipient)
+        and (grant.member, grant.signer, grant.recipient)
+        == (request.member, request.signer, request.recipient)
         and (grant.project, grant.purpose) == (request.project, request.purpose)
     )
 
 
-# --- sentences --------------------------------------------------------------------------------------------------------
+# --- sentences -----------------------------------------------------
 
 
 def _unknown(relation: str) -> Reason:
@@ -206,7 +216,8 @@ def _foreign(manifest: Manifest, domain: str) -> Reason:
     return Reason(
         "one-owner",
         manifest.relation,
-        f"{manifest.relation} belongs to {names.domain_of(manifest.dataset)}, not to {domain}; one statement reads one owner's data.",
+        f"{manifest.relation} belongs to {names.domain_of(manifest.dataset)}, not to {domain}; "
+        "one statement reads one owner's data.",
         "Ask each owner separately; joins across owners are joint computations.",
     )
 
@@ -225,7 +236,8 @@ def _no_grant(request: Request, dataset: str) -> Reason:
         "no-grant",
         dataset,
         f"No grant on {dataset} fits {request.member}, project {request.project} and this purpose.",
-        f"Apply: darkroom apply {dataset} --project {request.project} --purpose …; or name the granted project and purpose.",
+        f"Apply: darkroom apply {dataset} --project {request.project} --purpose …; "
+        "or name the granted project and purpose.",
     )
 
 

@@ -1,7 +1,7 @@
 """From a decision to what really runs: the program and its boxes. Pure, and derived twice like the decision itself.
 
-The keeper builds these from its own bundle and manifests and compares bytes with the plan; so every choice made here must
-depend on nothing but the arguments.
+The keeper builds these from its own bundle and manifests and compares bytes with the plan; so every choice
+made here must depend on nothing but the arguments.
 """
 
 from __future__ import annotations
@@ -48,15 +48,22 @@ def _relation(name: str, reading: Reading, bundle: Bundle, manifests: tuple[Mani
 
 
 def sql_boxes(
-    relations: tuple[Relation, ...], manifests: tuple[Manifest, ...], image: str, tier: Tier, limits: Mapping[Entry, Limits]
+    relations: tuple[Relation, ...],
+    manifests: tuple[Manifest, ...],
+    image: str,
+    tier: Tier,
+    limits: Mapping[Entry, Limits],
 ) -> tuple[BoxSpec, ...]:
     """Return the three boxes of a SQL plan: query, parse, judge.
 
-    The query box's inputs are the attribute files of its relations, each once; the others read what the one before wrote.
+    The query box's inputs are the attribute files of its relations, each once; the others read what the one
+    before wrote.
     """
     by_digest = {manifest.digest: manifest for manifest in manifests}
     files = {relation.manifest: by_digest[relation.manifest].attributes for relation in relations}
-    inputs = tuple(Input(file.name, file.sha256) for file in sorted(files.values(), key=lambda file: file.name))
+    inputs = tuple(
+        Input(file.name, file.sha256) for file in sorted(files.values(), key=lambda file: file.name)
+    )
     return (
         BoxSpec(Entry.QUERY, image, inputs, limits[Entry.QUERY], tier),
         BoxSpec(Entry.PARSE, image, (Input(RESULT, ""),), limits[Entry.PARSE], tier),

@@ -1,0 +1,72 @@
+"""How others speak to a keeper: one typed method per operation, each a question on its Unix socket.
+
+Raises whatever the keeper refuses with, and `Unreachable` when it does not answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from plans import frames
+from plans.key import SealedKeys
+from plans.plan import Plan
+from plans.statements import Signed
+
+
+@dataclass(frozen=True, slots=True)
+class KeeperClient:
+    """A keeper's open socket."""
+
+    socket: Path
+
+    def submit(self, signed: Signed) -> None:
+        """Offer a signed statement; the keeper believes it or raises."""
+        self._ask("submit", statement=signed.plain())
+
+    def challenge(self, plan: str) -> str:
+        """Return the nonce for the next box statement about a plan."""
+        return str(self._ask("challenge", plan=plan)["nonce"])
+
+    def unwrap(self, signed: Signed, plan: Plan) -> SealedKeys:
+        """Return the keys of a stage, sealed to the box that the statement names."""
+        return SealedKeys.read(self._ask("unwrap", statement=signed.plain(), plan=plan.plain()))
+
+    def renew(self, lease: str) -> bool:
+        """Return whether the box may go on."""
+        return bool(self._ask("renew", lease=lease)["answer"] == "ok")
+
+    def release(self, plan: Plan, records: Sequence[Signed]) -> Signed:
+        """Return the signed release of a plan's output."""
+        answer = self._ask("release", plan=plan.plain(), records=[record.plain() for record in records])
+        return Signed.read(answer["release"])
+
+    def cosign(self, head: Signed, proof: Sequence[str]) -> Signed:
+        """Return the keeper's own signature on a head of the audit log."""
+        return Signed.read(self._ask("cosign", head=head.plain(), proof=list(proof))["head"])
+
+    def status(self) -> dict[str, Any]:
+        """Return what the keeper says of itself."""
+        return self._ask("status")
+
+    def _ask(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        return frames.ask(self.socket, {"op": operation, **arguments}, timeout_s=60)
+
+
+@dataclass(frozen=True, slots=True)
+class DeskClient:
+    """A keeper's desk: for the owner's own people only."""
+
+    socket: Path
+
+    def ingest(self, source: Path, description: str) -> Signed:
+        """Ingest a file as described (TOML text) and return the signed manifest."""
+        question = {"op": "ingest", "source": str(source.resolve()), "description": description}
+        return Signed.read(frames.ask(self.socket, question, timeout_s=3_600)["manifest"])
+
+    def erase(self, dataset: str, version: int) -> Signed:
+        """Destroy a version's keys and return the signed certificate."""
+        question = {"op": "erase", "dataset": dataset, "version": version}
+        return Signed.read(frames.ask(self.socket, question, timeout_s=300)["erasure"])

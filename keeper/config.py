@@ -1,0 +1,70 @@
+"""What a keeper is told when it starts: paths, pinned keys, trusted images. Secrets are in the keyring, not here."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from plans import names
+from plans.errors import SettingsWrong
+
+
+@dataclass(frozen=True, slots=True)
+class KeeperConfig:
+    """One keeper's settings. `root` is the domain's root key, pinned out of band; `log_key` is the centre's log key.
+
+    `images` are the digests of the box images that this owner trusts; the first is the one that its own
+    checker box uses. `highest_grade` is the highest grade that may be ingested here (the embedded shape
+    refuses important and core).
+    """
+
+    domain: str
+    home: Path
+    keyring: Path
+    data: Path
+    socket: Path
+    desk: Path
+    launcher_home: Path
+    launcher_socket: Path
+    root: str
+    log_key: str
+    images: tuple[str, ...]
+    highest_grade: str = "general-4"
+
+    def __post_init__(self) -> None:
+        names.require("domain", self.domain, "keeper.domain")
+        names.require("signing key", self.root, "keeper.root")
+        names.require("signing key", self.log_key, "keeper.log_key")
+        if not self.images:
+            raise SettingsWrong("a keeper without a trusted image can give no key", "keeper.images")
+
+    def save(self, path: Path) -> None:
+        """Write the settings as JSON."""
+        content = {name: _plain(getattr(self, name)) for name in self.__dataclass_fields__}
+        path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+_PATHS = ("home", "keyring", "data", "socket", "desk", "launcher_home", "launcher_socket")
+
+
+def load(path: Path) -> KeeperConfig:
+    """Read a keeper's settings.
+
+    Raises:
+        SettingsWrong: the file is missing or not right.
+    """
+    try:
+        content = json.loads(path.read_text())
+        content.update({name: Path(content[name]) for name in _PATHS}, images=tuple(content["images"]))
+        return KeeperConfig(**content)
+    except (OSError, ValueError, TypeError, KeyError) as problem:
+        raise SettingsWrong(
+            f"the keeper's settings cannot be read ({type(problem).__name__})", str(path)
+        ) from None
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return list(value)
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,80 @@
+"""What a keeper asks of a launcher's signed statements. Pure: values in, a verified body out, or an error."""
+
+from __future__ import annotations
+
+from keeper.trust import TrustedSet
+from keys import api as keys
+from plans.box import Entry
+from plans.errors import HashMismatch, Outdated, SignatureWrong
+from plans.plan import Plan
+from plans.statements import BoxStatement, Duty, Signed, StageRecord, Statement, Type
+from plans.verdict import Finding, Verdict
+from policies import api as policies
+
+
+def require_box(
+    trusted: TrustedSet, signed: Signed, plan: Plan, challenge: str | None, now: int
+) -> BoxStatement:
+    """Return a box statement that one of our launchers made for exactly this plan, just now.
+
+    Raises:
+        SignatureWrong: the signer is no launcher of the roster, or the key was swapped on the way (77).
+        Outdated: it expired, or does not answer a challenge that is open (a replay).
+        HashMismatch: it is about another plan, box, image or input.
+    """
+    statement = _from_launcher(trusted, signed, Type.BOX)
+    if not now < statement.not_after <= now + 600:
+        raise Outdated("the box statement has expired, or claims to hold too long", "box statement")
+    box = BoxStatement.read(statement.body)
+    if challenge is None or box.challenge != challenge:
+        raise Outdated("the box statement answers no open challenge", "box statement")
+    spec = plan.stage(box.stage)
+    if (box.plan, box.spec, box.image) != (plan.digest, spec.digest, spec.image):
+        raise HashMismatch("the box was not built from this plan", "box statement")
+    if box.tier.level < spec.tier.level:
+        raise HashMismatch("the box has a lower tier than its plan asks for", "box statement")
+    planned = {item.name: item.sha256 for item in spec.inputs}
+    if [item.name for item in box.inputs] != list(planned):
+        raise HashMismatch("the box was given other inputs than its plan names", "box statement")
+    if any(planned[item.name] not in ("", item.sha256) for item in box.inputs):
+        raise HashMismatch("an input of the box is not the file that the plan names", "box statement")
+    return box
+
+
+def require_chain(trusted: TrustedSet, signed: tuple[Signed, ...], plan: Plan) -> tuple[Verdict, int]:
+    """Return the verdict and attempt of a plan's stages, each fed with what the one before wrote.
+
+    Raises:
+        SignatureWrong: a record was not made by one of our launchers.
+        HashMismatch: the records do not form this plan's chain.
+    """
+    records = [StageRecord.read(_from_launcher(trusted, item, Type.STAGE).body) for item in signed]
+    if [record.stage for record in records] != [Entry.QUERY, Entry.PARSE, Entry.JUDGE]:
+        raise HashMismatch("the records are not those of query, parse and judge", "stage records")
+    query, parse, judge = records
+    if {(record.plan, record.attempt) for record in records} != {(plan.digest, judge.attempt)}:
+        raise HashMismatch("the records are about another plan or attempt", "stage records")
+    for before, after, name in ((query, parse, policies.RESULT), (parse, judge, policies.TABLE)):
+        wrote = {item.name: item.sha256 for item in before.outputs}
+        read = {item.name: item.sha256 for item in after.inputs}
+        if name not in wrote or read != {name: wrote[name]}:
+            raise HashMismatch(
+                f"the {after.stage} box did not read what the {before.stage} box wrote", "stage records"
+            )
+    verdict = Verdict.read(judge.report.get("verdict"))
+    sealed = {item.name: item.sha256 for item in judge.outputs}
+    expected = {} if verdict.finding is Finding.REFUSED else {policies.SEALED: verdict.sealed}
+    if verdict.plan != plan.digest or sealed != expected:
+        raise HashMismatch("the verdict is about another output", "stage records")
+    return verdict, judge.attempt
+
+
+def _from_launcher(trusted: TrustedSet, signed: Signed, kind: Type) -> Statement:
+    statement = keys.verify(signed)
+    roster, _ = trusted.in_force()
+    known = roster.holds(statement.signer, Duty.LAUNCHER)
+    if statement.type is not kind or statement.duty is not Duty.LAUNCHER or not known:
+        raise SignatureWrong("the signer is not a launcher of this owner's roster", f"{kind} statement")
+    if statement.domain != trusted.domain:
+        raise SignatureWrong("the statement is about another domain", f"{kind} statement")
+    return statement

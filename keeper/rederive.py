@@ -1,0 +1,114 @@
+"""Re-derivation: the keeper finds the decision and the program itself, and compares bytes (ATTACKS 78).
+
+Pure. The reading comes from the owner's own checker box; everything else from the owner's trusted set. A plan
+that claims columns which its SQL does not use, obligations that are missing, another query, another file,
+another recipient or a box with fewer walls differs from what is derived here, and is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from keeper.trust import TrustedSet
+from keys import api as keys
+from plans.box import Entry, Limits
+from plans.decision import Decision, Outcome
+from plans.errors import Outdated, PolicyDenied, RederivationMismatch, SignatureWrong
+from plans.plan import Plan
+from plans.reading import Reading
+from plans.request import Request
+from plans.statements import Duty
+from policies import api as policies
+
+OLDEST_PLAN_S = 24 * 3600
+"""Seconds after which a plan must be made anew; its decision may rest on a grant that has ended since."""
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What this owner's side runs: trusted image digests and its limits per box."""
+
+    images: tuple[str, ...]
+    limits: Mapping[Entry, Limits]
+
+
+def require_request(plan: Plan, now: int) -> Request:
+    """Return the plan's request if its member signed it and the plan is fresh.
+
+    Raises:
+        SignatureWrong: not signed by the key that the request names; a changed recipient or statement shows
+        here (84). Outdated: the plan or its request is too old, or from the future.
+    """
+    request = plan.request
+    if request is None:
+        raise SignatureWrong("the plan holds no request", "plan")
+    keys.verify_request(request.signer, request.canonical(), plan.request_signature)
+    for moment in (plan.made_at, request.asked_at):
+        if not now - OLDEST_PLAN_S <= moment <= now + 120:
+            raise Outdated(
+                "the plan is older than a day, or from the future", "plan", "Submit the job again."
+            )
+    return request
+
+
+def require_same(
+    plan: Plan, reading: Reading, trusted: TrustedSet, house: House, now: int
+) -> tuple[Decision, tuple[str, ...]]:
+    """Return the decision, and the approvals it rests on, if the plan is exactly what this owner derives.
+
+    Raises:
+        PolicyDenied: this owner's decision is no, or needs an approval that is not there.
+        RederivationMismatch: it is yes, but the plan says something else.
+    """
+    request = require_request(plan, now)
+    decision = _decision(plan, request, reading, trusted, now)
+    if decision.outcome is Outcome.DENY:
+        rules = ", ".join(sorted({reason.rule for reason in decision.reasons}))
+        raise PolicyDenied(f"the owner's own decision is no: {rules}", "keeper")
+    if plan.decision is None or plan.decision.canonical() != decision.canonical():
+        raise RederivationMismatch("the plan's decision is not the one that the owner derives", "decision")
+    _require_program(plan, reading, trusted)
+    _require_boxes(plan, trusted, house)
+    if decision.outcome is not Outcome.NEEDS_APPROVAL:
+        return decision, ()
+    approvals = trusted.approved(plan.digest, request.member, now)
+    if not approvals:
+        raise PolicyDenied(
+            "the owner approves every plan by itself, and nobody has approved this one", "keeper"
+        )
+    return decision, approvals
+
+
+def _decision(plan: Plan, request: Request, reading: Reading, trusted: TrustedSet, now: int) -> Decision:
+    roster, bundle = trusted.in_force()
+    case = policies.Case(
+        request=request,
+        reading=reading,
+        bundle=bundle,
+        manifests=trusted.current_manifests(),
+        grants=trusted.granted(request.digest),
+        approvers=roster.named(Duty.APPROVER),
+        now=now,
+    )
+    return policies.decide(case)
+
+
+def _require_program(plan: Plan, reading: Reading, trusted: TrustedSet) -> None:
+    _, bundle = trusted.in_force()
+    program = policies.program(reading, bundle, trusted.current_manifests())
+    if plan.program is None or plan.program.canonical() != program.canonical():
+        raise RederivationMismatch("the plan's query is not the one that the owner derives", "program")
+
+
+def _require_boxes(plan: Plan, trusted: TrustedSet, house: House) -> None:
+    image = plan.stages[0].image
+    if image not in house.images:
+        raise RederivationMismatch("the plan's image is not one that the owner trusts", "image")
+    if plan.program is None or plan.decision is None or plan.decision.obligations is None:
+        raise RederivationMismatch("the plan is not complete", "plan")
+    tier = plan.decision.obligations.tier
+    manifests = trusted.current_manifests()
+    boxes = policies.sql_boxes(plan.program.relations, manifests, image, tier, house.limits)
+    if plan.stages != boxes:
+        raise RederivationMismatch("the plan's boxes are not the ones that the owner derives", "stages")
