@@ -1,0 +1,107 @@
+"""What an image is made of: `image.toml` beside its lock file, and where images are kept.
+
+    name     what plans' makers ask for (`images.find`)
+    lock     the packages, with versions and hashes
+    house    our own packages and modules, by path without `.py`; one that is not there is named on standard error
+    overlay  a folder copied over them; only images for tests have one, to put probes where programs are
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from plans.errors import SettingsWrong
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """An image that is to be built: its name, its lock file, our own sources by their place in the box."""
+
+    name: str
+    lock: Path
+    sources: tuple[tuple[str, Path], ...]
+
+    @property
+    def base_stamp(self) -> str:
+        """Names what changes rarely: the interpreter, the locked packages, and the code that lays them out."""
+        parts = [sys.version.encode(), sys.base_prefix.encode(), self.lock.read_bytes()]
+        return _hash([*parts, (Path(__file__).parent / "layout.py").read_bytes()])
+
+    @property
+    def stamp(self) -> str:
+        """Names everything that goes into the image."""
+        parts = [self.base_stamp.encode()]
+        for place, source in self.sources:
+            parts += [place.encode(), source.read_bytes()]
+        return _hash(parts)
+
+
+def read_recipe(folder: Path) -> Recipe:
+    """Read `image.toml` of a folder.
+
+    Raises:
+        SettingsWrong: the file is missing or says something else than described above.
+    """
+    path = folder / "image.toml"
+    try:
+        content = tomllib.loads(path.read_text())
+        name, lock, house = content["name"], folder / content["lock"], content["house"]
+    except (OSError, tomllib.TOMLDecodeError, KeyError):
+        raise SettingsWrong("an image needs an image.toml with name, lock and house", str(path)) from None
+    if not _NAME.fullmatch(name) or not lock.is_file():
+        raise SettingsWrong("the image's name is not well-formed, or its lock file is missing", str(path))
+    sources = dict(pair for item in house for pair in _house_files(item))
+    if content.get("overlay"):
+        sources.update(_files_below(folder / content["overlay"]))
+    return Recipe(name, lock, tuple(sorted(sources.items())))
+
+
+def images_folder() -> Path:
+    """Return where images are kept: `DARKROOM_IMAGES`, or the place that fits the user.
+
+    Boxes have user ids of their own, so for root every folder above must be open to pass through.
+    """
+    named = os.environ.get("DARKROOM_IMAGES")
+    if named:
+        return Path(named).absolute()
+    if os.geteuid() == 0:
+        return Path("/var/lib/darkroom/images")
+    for variable, below in (("XDG_DATA_HOME", ""), ("HOME", ".local/share")):
+        if os.environ.get(variable):
+            return Path(os.environ[variable], below, "darkroom", "images")
+    return CHECKOUT / "build" / "images"
+
+
+def _house_files(item: str) -> Iterator[tuple[str, Path]]:
+    """Yield the files of a package or module of ours; both forms of a name are tried."""
+    candidates = [CHECKOUT / item, CHECKOUT / f"{item}.py"]
+    found = next((path for path in candidates if path.exists()), None)
+    if found is None:
+        sys.stderr.write(f"image: {item} is not there, the image goes without it\n")
+    elif found.is_dir():
+        yield from ((f"{item}/{place}", source) for place, source in _files_below(found))
+    else:
+        yield str(found.relative_to(CHECKOUT)), found
+
+
+def _files_below(folder: Path) -> Iterator[tuple[str, Path]]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield path.relative_to(folder).as_posix(), path
+
+
+def _hash(parts: list[bytes]) -> str:
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(hashlib.sha256(part).digest())
+    return total.hexdigest()
