@@ -1,0 +1,167 @@
+"""One well-formed example of every noun, for tests that change a single thing about it."""
+
+from __future__ import annotations
+
+from plans.box import BoxSpec, Entry, Input, Limits
+from plans.decision import Decision, Obligations, Outcome, Reason, Tier
+from plans.key import BoxKeys, SealedKeys
+from plans.manifest import Column, DataFile, FileRole, Grade, Kind, Manifest
+from plans.plan import Plan, PlanKind, Program, Relation
+from plans.reading import Clause, ColumnUse, Order, Output, Reading, Role, Shadow
+from plans.record import Record
+from plans.release import Release
+from plans.released import SUPPRESSED, Cell, Note, Released, ReleasedColumn
+from plans.request import Request, statement_digest
+from plans.statements import (
+    Approval,
+    BoxStatement,
+    Bundle,
+    ColumnRule,
+    DatasetPolicy,
+    Duty,
+    Erasure,
+    Grant,
+    Head,
+    Revocation,
+    Roster,
+    RosterEntry,
+    Signed,
+    StageInput,
+    StageOutput,
+    StageRecord,
+    Statement,
+    Type,
+)
+from plans.verdict import Finding, Verdict
+
+SIGNING = "ed25519:" + "1" * 64
+OPENING = "x25519:" + "2" * 64
+NONCE = "3" * 32
+SQL = "select region, count(*), avg(income) from tax.income group by region"
+
+
+def digest(character: str) -> str:
+    """A well-formed digest of nothing."""
+    return "sha256:" + character * 64
+
+
+LIMITS = Limits(memory_mb=512, temp_mb=0, output_mb=64, cpu_s=60, wall_s=120, processes=16, files=64, cpus=1)
+OUTPUTS = (
+    Output("region", "VARCHAR", Role.KEY, "", 0),
+    Output("n", "BIGINT", Role.FIGURE, "count", 0),
+    Output("income", "DOUBLE", Role.FIGURE, "avg", 1),
+)
+OBLIGATIONS = Obligations(minimum_group=10, rounding=5, largest_result=5_000, tier=Tier.T1)
+REASON = Reason("grant.missing", "tax.income", "No grant covers this dataset.", "Apply for it.")
+REQUEST = Request("lin@nm/uni", SIGNING, OPENING, "poverty", "research on poverty", SQL, NONCE, 1_750_000_000)
+DECISION = Decision(Outcome.ALLOW, (), 3, (digest("a"),), (), OBLIGATIONS)
+RELATION = Relation("tax.income", digest("b"), digest("c"), ("income", "region"), "year = 2024")
+PROGRAM = Program((RELATION,), "SELECT 1", OUTPUTS, 2, (Order(1, True, False),), 100)
+
+
+def box(entry: Entry, *inputs: Input) -> BoxSpec:
+    """A box of one stage."""
+    return BoxSpec(entry, digest("d"), inputs, LIMITS, Tier.T1)
+
+
+PLAN = Plan(
+    kind=PlanKind.SQL,
+    domain="nm/tax",
+    request=REQUEST,
+    request_signature="4" * 128,
+    decision=DECISION,
+    program=PROGRAM,
+    material="",
+    stages=(
+        box(Entry.QUERY, Input("income-1.attributes", digest("c"))),
+        box(Entry.PARSE, Input("result.bin", "")),
+        box(Entry.JUDGE, Input("table.bin", "")),
+    ),
+    nonce=NONCE,
+    made_at=1_750_000_000,
+)
+USE = ColumnUse("tax.income", "income", Clause.AGGREGATE, "avg")
+READING = Reading(
+    statement_digest(SQL), ("tax.income",), (USE,), ("avg", "count"), OUTPUTS, 2,
+    (Order(0, False, True),), None, "SELECT 1",
+)  # fmt: skip
+MANIFEST = Manifest(
+    dataset="nm/tax/income",
+    version=1,
+    grade=Grade.GENERAL_3,
+    title="Incomes 2024 收入",
+    person="id_number",
+    columns=(
+        Column("income", "DOUBLE", "CNY", Kind.SENSITIVE, 12),
+        Column("id_number", "VARCHAR", "", Kind.IDENTIFIER, 0),
+    ),
+    files=(
+        DataFile(FileRole.ATTRIBUTES, "income-1.attributes", digest("c"), 1_000),
+        DataFile(FileRole.IDENTIFIERS, "income-1.identifiers", digest("e"), 900),
+    ),
+    rows=100,
+    persons=90,
+    source_sha256=digest("f"),
+    created=1_750_000_000,
+)  # fmt: skip
+SHADOW: Shadow = MANIFEST.shadow()
+GRANT = Grant("lin@nm/uni", SIGNING, OPENING, "poverty", "research", "nm/tax/income", ("income",), 10)
+ENTRY = RosterEntry("launcher:node1", Duty.LAUNCHER, SIGNING)
+POLICY = DatasetPolicy(
+    "nm/tax/income", (ColumnRule("income", (Clause.AGGREGATE,), ("avg",)),), "", 10, 5, 5_000, Tier.T1, False
+)
+STATEMENT = Statement(
+    type=Type.GRANT,
+    domain="nm/tax",
+    subject=GRANT.digest,
+    signer=SIGNING,
+    duty=Duty.APPROVER,
+    sequence=1,
+    not_before=1_750_000_000,
+    not_after=0,
+    nonce=NONCE,
+    body=GRANT.plain(),
+)
+STAGE_INPUT = StageInput("table.bin", digest("5"))
+STAGE_OUTPUT = StageOutput("release.bin", digest("8"), 900)
+BOX_STATEMENT = BoxStatement(
+    PLAN.digest, Entry.JUDGE, 1, PLAN.stages[2].digest, digest("d"), Tier.T1, (STAGE_INPUT,), OPENING,
+    "node1", NONCE,
+)  # fmt: skip
+VERDICT = Verdict(PLAN.digest, Finding.REPAIRED, ("small-group",), digest("6"), digest("7"), digest("8"))
+RELEASED = Released(
+    PLAN.digest,
+    (ReleasedColumn("region", "VARCHAR"), ReleasedColumn("income", "DOUBLE")),
+    ((Cell("东", False), Cell("52300", False)), (Cell(None, False), SUPPRESSED)),
+    (Note("small-group", "A group of fewer than 10 persons does not appear."),),
+    NONCE,
+)
+
+NOUNS: tuple[Record, ...] = (
+    Approval(PLAN.digest),
+    BOX_STATEMENT,
+    BoxKeys({"result.bin": "00" * 32}, {"table.bin": "11" * 32}, ""),
+    Bundle("nm/tax", 3, (POLICY,)),
+    DECISION,
+    Erasure("nm/tax/income", 1, MANIFEST.digest, ("income-1.attributes",), 1_750_000_000, 1_752_000_000),
+    GRANT,
+    Head("centre", 17, "9" * 64, 1_750_000_000),
+    MANIFEST,
+    OBLIGATIONS,
+    PLAN,
+    PLAN.stages[0],
+    PROGRAM,
+    READING,
+    RELEASED,
+    Release(PLAN.digest, VERDICT.digest, OPENING, digest("8"), digest("7"), 1_750_000_000),
+    REQUEST,
+    Revocation(STATEMENT.digest),
+    Roster("nm/tax", 2, (ENTRY,)),
+    SHADOW,
+    SealedKeys("ab" * 64, "lease-1", 1_750_000_060),
+    Signed(STATEMENT, "4" * 128),
+    StageRecord(PLAN.digest, Entry.JUDGE, 1, (STAGE_INPUT,), (STAGE_OUTPUT,), {}),
+    STATEMENT,
+    VERDICT,
+)  # fmt: skip
+"""Every noun that is signed, hashed or sent by itself."""
