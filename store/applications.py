@@ -50,8 +50,10 @@ def open_for_domain(session: Session, domain: str) -> tuple[ApplicationRow, ...]
     return tuple(row for row in found if names.domain_of(row.dataset) == domain)
 
 
-def decide(session: Session, id: str, state: str, decided_by: str, grant: str = "") -> None:
-    """Close an open application as `GRANTED` (naming the grant) or `DECLINED`.
+def decide(
+    session: Session, id: str, state: str, decided_by: str, grant: str = "", *, reason: str = ""
+) -> None:
+    """Close an open application as `GRANTED` (naming the grant) or `DECLINED` (with a reason for its member).
 
     Raises:
         Malformed: the state is neither, or a grant is missing or out of place.
@@ -59,6 +61,6 @@ def decide(session: Session, id: str, state: str, decided_by: str, grant: str = 
     """
     if state not in (GRANTED, DECLINED) or bool(grant) != (state == GRANTED):
         raise Malformed("an application is granted by a grant, or declined without one", "application.state")
-    changes = {"state": state, "decided_by": decided_by, "grant": grant}
+    changes = {"state": state, "decided_by": decided_by, "grant": grant, "reason": reason}
     if not _lines.change(session, changes, _table.c.id == id, _table.c.state == OPEN):
         raise StateConflict("the application is not open", "application")
