@@ -16,10 +16,13 @@ from store.applications import ApplicationRow
 from store.database import Database, Session, open_database
 from store.domains import DomainRow
 from store.jobs import JobRow
+from store.loading import load_settings
 from store.manifests import ManifestRow
 from store.members import MemberRow
 from store.migrate import migrate
+from store.reference import settings_reference
 from store.sessions import SessionRow
+from store.settings import Limits, Settings
 from store.statements import StatementRow
 
 __all__ = [
@@ -27,18 +30,22 @@ __all__ = [
     "Database",
     "DomainRow",
     "JobRow",
+    "Limits",
     "ManifestRow",
     "MemberRow",
     "Session",
     "SessionRow",
+    "Settings",
     "StatementRow",
     "applications",
     "domains",
     "jobs",
+    "load_settings",
     "manifests",
     "members",
     "migrate",
     "open_database",
     "sessions",
+    "settings_reference",
     "statements",
 ]

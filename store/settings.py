@@ -1,0 +1,130 @@
+"""Settings: one TOML file and `DARKROOM_…` variables become one frozen value.
+
+The file is named by `DARKROOM_SETTINGS`, or is `darkroom.toml` in the working directory; without one the defaults hold,
+which are safe for one machine. A variable wins over the file. Whatever is unknown is refused, with the nearest name
+that is known, because a misspelt limit that is silently ignored is no limit. `docs/settings.md` is generated from this
+file (`store.reference`).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from plans.box import Limits as BoxLimits
+from plans.errors import SettingsWrong
+
+OTHER_VARIABLES = {
+    "DARKROOM_SETTINGS": "the settings file",
+    "DARKROOM_HOME": "a member's folder of keys and profile (client)",
+    "DARKROOM_PASSPHRASE": "the passphrase of a member's key file (client)",
+    "DARKROOM_PASSWORD": "a member's password (client)",
+    "DARKROOM_TOKEN": "a member's access token (client)",
+    "DARKROOM_UNSAFE_PLAIN_HTTP": "lets the client speak plain HTTP beyond loopback (client)",
+}
+"""Variables that are no settings of the platform. `DARKROOM_TEST_…` is for tests."""
+
+
+def _setting(default: Any, meaning: str, secret: bool = False) -> Any:
+    return field(default=default, repr=not secret, metadata={"meaning": meaning})
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Every limit of the platform, with safe defaults. Those of one box per program that boxes run."""
+
+    request_bytes: int = _setting(1_048_576, "Bytes of one HTTP request; a larger one is refused unread.")
+    result_cells: int = _setting(1_000_000, "Cells of one result, whatever an owner's policy allows.")
+    attempts: int = _setting(3, "How often a job is tried when a node or process is lost.")
+    jobs_per_member: int = _setting(20, "Jobs of one member that may wait or run at a time.")
+    sign_ins_per_minute: int = _setting(
+        10, "Failed sign-ins per member and minute before the next ones wait."
+    )
+    lease_renew_s: int = _setting(2, "Seconds between two renewals of a running box's lease.")
+    lease_freeze_s: int = _setting(8, "Seconds without renewal after which the box is frozen.")
+    lease_kill_s: int = _setting(60, "Seconds without renewal after which the box is killed.")
+    answer_s: int = _setting(30, "Seconds to wait for a keeper or launcher to answer.")
+    check: BoxLimits = _setting(
+        BoxLimits(1024, 64, 16, 20, 30, 64, 128, 1), "The box that reads a statement."
+    )
+    query: BoxLimits = _setting(
+        BoxLimits(4096, 8192, 1024, 1200, 1200, 128, 512, 2), "The box that runs a query."
+    )
+    parse: BoxLimits = _setting(
+        BoxLimits(2048, 2048, 1024, 300, 300, 64, 128, 1), "The box that parses an output."
+    )
+    judge: BoxLimits = _setting(
+        BoxLimits(2048, 2048, 1024, 300, 300, 64, 128, 1), "The box that judges an output."
+    )
+    ingest: BoxLimits = _setting(
+        BoxLimits(4096, 65_536, 65_536, 14_400, 14_400, 128, 512, 2), "The box that ingests a file."
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("request_bytes", "result_cells", "attempts", "jobs_per_member", "sign_ins_per_minute"):
+            _at_least(getattr(self, name), 1, f"limits.{name}")
+        _at_least(self.answer_s, 1, "limits.answer_s")
+        if not 1 <= self.lease_renew_s < self.lease_freeze_s < self.lease_kill_s <= 60:
+            raise SettingsWrong(
+                "a lease is renewed before it freezes its box, and that before it kills it, within 60 s",
+                "limits.lease_renew_s, limits.lease_freeze_s, limits.lease_kill_s",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one installation is told. Paths are absolute once `load_settings` has read them."""
+
+    data_folder: Path = _setting(
+        Path("var"),
+        "Where the centre keeps database, audit log and sealed bytes; relative to the settings file.",
+    )
+    database_url: str = _setting(
+        "", "`sqlite:///path` or `postgresql+psycopg://…`; empty is SQLite in the data folder.", secret=True
+    )
+    images: str = _setting(
+        "", "Folder of the box images; empty is the place that fits the user (`sandbox.images`)."
+    )
+    host: str = _setting(
+        "127.0.0.1", "Address on which the API listens: loopback, a proxy with TLS before it."
+    )
+    port: int = _setting(8470, "Port on which the API listens; 0 takes a free one.")
+    session_hours: int = _setting(12, "Hours after which a signed-in session ends.")
+    token_days: int = _setting(30, "Days after which an access token ends, at the latest.")
+    unsafe_public_host: bool = _setting(
+        False, "Allows a `host` beyond loopback although the API itself speaks plain HTTP."
+    )
+    limits: Limits = field(default_factory=Limits, metadata={"meaning": "Limits, see below."})
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65_535:
+            raise SettingsWrong("a port is a number from 0 to 65535", "port")
+        _at_least(self.session_hours, 1, "session_hours")
+        _at_least(self.token_days, 1, "token_days")
+        if not self.unsafe_public_host and not _is_loopback(self.host):
+            raise SettingsWrong(
+                "the API would listen beyond this machine in plain HTTP",
+                "host",
+                "Keep 127.0.0.1 and put a proxy with TLS before it, or set unsafe_public_host.",
+            )
+
+    @property
+    def database(self) -> str:
+        """The URL of the database, also where the setting is empty."""
+        return self.database_url or f"sqlite:///{self.data_folder / 'centre.db'}"
+
+
+def _at_least(value: int, least: int, where: str) -> None:
+    if value < least:
+        raise SettingsWrong(f"this setting is at least {least}", where)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

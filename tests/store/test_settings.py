@@ -1,0 +1,162 @@
+"""Settings: safe without any, strict with some, and documented as they are."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from plans.errors import SettingsWrong
+from store import api as store
+from store import loading, reference
+from store.settings import OTHER_VARIABLES
+
+ROOT = Path(__file__).resolve().parents[2]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def load(tmp_path: Path, text: str = "", **variables: str) -> store.Settings:
+    file = tmp_path / "darkroom.toml"
+    file.write_text(text, encoding="utf-8")
+    return store.load_settings(file, variables)
+
+
+def test_without_any_setting_the_platform_stays_on_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = store.load_settings(environment={})
+    assert (settings.host, settings.unsafe_public_host) == ("127.0.0.1", False)
+    assert settings.database == f"sqlite:///{tmp_path}/var/centre.db"
+    assert (settings.limits.lease_renew_s, settings.limits.lease_freeze_s, settings.limits.lease_kill_s) == (
+        2,
+        8,
+        60,
+    )
+
+
+def test_the_file_is_found_by_its_variable_or_in_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "darkroom.toml").write_text("port = 1")
+    (tmp_path / "other.toml").write_text("port = 2")
+    monkeypatch.chdir(tmp_path)
+    assert store.load_settings(environment={}).port == 1
+    assert store.load_settings(environment={"DARKROOM_SETTINGS": "other.toml"}).port == 2
+
+
+def test_a_variable_wins_over_the_file_and_the_rest_keeps_its_default(tmp_path: Path) -> None:
+    settings = load(
+        tmp_path,
+        'port = 1\ndata_folder = "data"\n[limits]\nattempts = 7\n[limits.query]\nmemory_mb = 99\ncpus = 1\n',
+        DARKROOM_LIMITS_QUERY_CPUS="8",
+        DARKROOM_PORT="9",
+        DARKROOM_UNSAFE_PUBLIC_HOST="true",
+        DARKROOM_TEST_PROFILE="ci",
+        DARKROOM_HOME="anything",
+        HOME="anything",
+    )
+    default = store.Limits()
+    assert (settings.port, settings.unsafe_public_host, settings.limits.attempts) == (9, True, 7)
+    assert settings.data_folder == tmp_path / "data"
+    assert settings.limits.query == dataclasses.replace(default.query, memory_mb=99, cpus=8)
+    assert settings.limits.judge == default.judge
+
+
+@pytest.mark.parametrize(
+    "text, hint",
+    [
+        ("prot = 1", "port"),
+        ('databse_url = "x"', "database_url"),
+        ("[limits]\nattempt = 1", "limits.attempts"),
+        ("[limits.query]\nmemory = 1", "limits.query.memory_mb"),
+        ("[limit]\nattempts = 1", "limits.attempts"),
+        ("limits.port = 1", "limits.parse"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_nearest_known_one(tmp_path: Path, text: str, hint: str) -> None:
+    with pytest.raises(SettingsWrong) as caught:
+        load(tmp_path, text)
+    assert "there is no setting" in caught.value.what and hint in caught.value.next_step
+
+
+def test_a_misspelt_variable_is_refused_with_the_nearest_known_one(tmp_path: Path) -> None:
+    with pytest.raises(SettingsWrong) as caught:
+        load(tmp_path, DARKROOM_DATABSE_URL="sqlite:///x")
+    assert caught.value.next_step == "Did you mean DARKROOM_DATABASE_URL?"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'port = "1"', "port = 1.5", "port = true", "port = 70000", "session_hours = 0", "unsafe_public_host = 1",
+        "data_folder = 3", 'data_folder = ""', "limits = 3", "[limits.query]\nmemory_mb = 0", "[limits]\nattempts = 0",
+        "[limits]\nlease_freeze_s = 1", "[limits]\nlease_kill_s = 600", 'host = "0.0.0.0"', 'host = "tax.example"',
+        "port = [", "[port]\nx = 1",
+    ],
+)  # fmt: skip
+def test_a_bad_setting_is_refused_and_named(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsWrong) as caught:
+        load(tmp_path, text)
+    assert caught.value.where and caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    "name, text",
+    [
+        ("DARKROOM_PORT", "x"),
+        ("DARKROOM_PORT", ""),
+        ("DARKROOM_PORT", "٣"),
+        ("DARKROOM_UNSAFE_PUBLIC_HOST", "1"),
+    ],
+)
+def test_a_bad_variable_is_refused_and_named(tmp_path: Path, name: str, text: str) -> None:
+    with pytest.raises(SettingsWrong) as caught:
+        load(tmp_path, **{name: text})
+    assert caught.value.where == name
+
+
+def test_a_named_file_that_is_not_there_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(SettingsWrong) as caught:
+        store.load_settings(environment={"DARKROOM_SETTINGS": str(tmp_path / "none.toml")})
+    assert "none.toml" in caught.value.where and "DARKROOM_SETTINGS" in caught.value.next_step
+
+
+def test_a_password_in_the_url_is_not_shown_with_the_settings() -> None:
+    assert "hunter2" not in repr(store.Settings(database_url="postgresql+psycopg://u:hunter2@h/d"))
+
+
+# ----------------------------------------------------------------------------------------------- reference
+
+
+def test_the_reference_is_current() -> None:
+    command = [sys.executable, ROOT / "tools" / "settings_reference.py", "--check"]
+    answer = subprocess.run(command, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_the_reference_names_every_setting_and_variables_are_unmistakable() -> None:
+    names = reference.every_setting()
+    text = reference.settings_reference()
+    assert len({loading.variable(name) for name in names}) == len(names)
+    assert not {loading.variable(name) for name in names} & set(OTHER_VARIABLES)
+    for name in names:
+        assert f"`{name}`" in text or f"`{name.rpartition('.')[2]}`" in text
+
+
+def test_every_variable_that_the_code_reads_is_known() -> None:
+    """A variable that a room reads by itself belongs among the settings, or in `OTHER_VARIABLES`."""
+    known = {loading.variable(name) for name in reference.every_setting()} | set(OTHER_VARIABLES)
+    places = [ROOT / name for name in PYPROJECT["tool"]["importlinter"]["root_packages"] if name != "store"]
+    found = {
+        name: str(path)
+        for place in [*places, ROOT / "client" / "darkroom", ROOT / "tools"]
+        for path in place.rglob("*.py")
+        for name in re.findall(r"[\"'`](DARKROOM_[A-Z_]*[A-Z])[\"'`]", path.read_text(encoding="utf-8"))
+    }
+    assert {name: path for name, path in found.items() if name not in known} == {}
