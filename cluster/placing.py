@@ -12,7 +12,7 @@ from typing import Any
 import ray
 
 from plans.box import BoxSpec, Entry
-from plans.errors import DarkroomError, Unreachable, from_problem
+from plans.errors import ClusterLost, DarkroomError, from_problem
 from plans.statements import Signed
 from sandbox import api as sandbox
 
@@ -39,7 +39,7 @@ def run_stage(task: Task, box: BoxSpec) -> Placed:
     """Have one stage run where its resources are free, and wait for its record.
 
     Raises:
-        Unreachable: Ray or the launcher was lost on the way.
+        ClusterLost: Ray was lost on the way; the box may still run, and its launcher knows it.
         DarkroomError: whatever the launcher says.
     """
     limits = box.limits
@@ -48,7 +48,7 @@ def run_stage(task: Task, box: BoxSpec) -> Placed:
     try:
         answer = ray.get(_ask_launcher.options(**wanted).remote(*arguments))
     except ray.exceptions.RayError as problem:
-        raise Unreachable(f"the cluster lost this task ({type(problem).__name__})", "ray") from None
+        raise ClusterLost(f"the cluster lost this task ({type(problem).__name__})", "ray") from None
     if "problem" in answer:
         raise from_problem(answer["problem"])
     return Placed(Signed.read(answer["record"]), dict(answer["timings"]))

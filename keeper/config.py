@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from plans import names
+from plans.box import Entry, Limits
 from plans.errors import SettingsWrong
 
 
@@ -30,6 +32,7 @@ class KeeperConfig:
     root: str
     log_key: str
     images: tuple[str, ...]
+    limits: Mapping[Entry, Limits]
     highest_grade: str = "general-4"
 
     def __post_init__(self) -> None:
@@ -57,6 +60,7 @@ def load(path: Path) -> KeeperConfig:
     try:
         content = json.loads(path.read_text())
         content.update({name: Path(content[name]) for name in _PATHS}, images=tuple(content["images"]))
+        content["limits"] = {Entry(name): Limits.read(plain) for name, plain in content["limits"].items()}
         return KeeperConfig(**content)
     except (OSError, ValueError, TypeError, KeyError) as problem:
         raise SettingsWrong(
@@ -67,4 +71,6 @@ def load(path: Path) -> KeeperConfig:
 def _plain(value: object) -> object:
     if isinstance(value, tuple):
         return list(value)
+    if isinstance(value, Mapping):
+        return {entry.value: limits.plain() for entry, limits in value.items()}
     return str(value) if isinstance(value, Path) else value

@@ -1,6 +1,7 @@
 """The keeper: what it does with a question, step by step.
 
-Sockets are elsewhere (`keeper.server`), and so are the rules (`keeper.trust`, `keeper.evidence`, `keeper.rederive`).
+Sockets are elsewhere (`keeper.server`), and so are the rules (`keeper.trust`, `keeper.evidence`,
+`keeper.rederive`).
 
 Everything that changes what the keeper believes is written to the journal first, and believed then; so a
 keeper that is killed at any moment starts again with all that it ever answered for.
@@ -49,7 +50,7 @@ class Keeper:
         self._ingests: dict[str, BoxKeys] = {}
         self._released: dict[str, Signed] = {}
         self._readings: dict[str, Reading] = {}
-        self._house = House(config.images, {entry: sandbox.default_limits(entry) for entry in Entry})
+        self._house = House(config.images, config.limits)
         self._replay()
 
     # --- memory -----------------------------------------------------
@@ -140,7 +141,7 @@ class Keeper:
             challenge = offered if issued == plan.digest else None
             box = require_box(self.trusted, signed, plan, challenge, now)
         if plan.kind is PlanKind.INGEST:
-            box_keys, rests_on = self._ingest_keys(plan), ()
+            box_keys, rests_on = self._ingest_keys(plan), tuple[str, ...]()
         else:
             box_keys, rests_on = self._stage_keys(plan, box)
         sealed = keys.seal(box.box_key, box_keys.canonical(), KEYS_INFO, box.canonical())
@@ -175,7 +176,7 @@ class Keeper:
             return known
         shadows = tuple(manifest.shadow() for manifest in self.trusted.current_manifests())
         launcher = sandbox.LauncherClient(self.config.launcher_socket)
-        limits = sandbox.default_limits(Entry.CHECK)
+        limits = self.config.limits[Entry.CHECK]
         check = sandbox.check_plan(self.config.domain, self.config.images[0], limits, statement, shadows)
         reading = sandbox.read_statement(launcher, check, statement)
         if len(self._readings) > 1_000:

@@ -47,7 +47,7 @@ def decode(data: bytes) -> Plain:
         Malformed: `data` is not JSON, or is JSON in any other than its canonical spelling.
     """
     try:
-        value = json.loads(data, parse_float=_no_floats, parse_constant=_no_floats)
+        value: Plain = json.loads(data, parse_float=_no_floats, parse_constant=_no_floats)
     except (ValueError, RecursionError) as problem:
         raise Malformed("these bytes are not canonical JSON", "canonical bytes") from problem
     if encode(value) != data:

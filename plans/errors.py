@@ -179,6 +179,18 @@ class Unreachable(DarkroomError):
     advice = "Try again shortly; `darkroom-server doctor` says what is down."
 
 
+class ClusterLost(Unreachable):
+    """Ray does not answer any more; the platform starts a new cluster and takes the job up again."""
+
+    code = "cluster.lost"
+
+
+class Defect(DarkroomError):
+    """A step ended in a way that nobody foresaw. The job fails closed; only the type of the exception is told."""
+
+    code = "platform.defect"
+
+
 class BoxFailed(DarkroomError):
     """A box ended without a result: killed at a limit, lost, or its engine refused."""
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import functools
 import types
 import typing
 from collections.abc import Mapping
@@ -66,10 +65,15 @@ class Record:
         return canonical.digest_bytes(type(self).KIND or type(self).__name__, self.canonical())
 
 
-@functools.cache
+_known_fields: dict[Any, tuple[tuple[str, Any], ...]] = {}
+
+
 def _fields(cls: Any) -> tuple[tuple[str, Any], ...]:
-    hints = typing.get_type_hints(cls)
-    return tuple((field.name, hints[field.name]) for field in dataclasses.fields(cls))
+    """Return a record's members and their annotations, which are worked out once."""
+    if cls not in _known_fields:
+        hints = typing.get_type_hints(cls)
+        _known_fields[cls] = tuple((field.name, hints[field.name]) for field in dataclasses.fields(cls))
+    return _known_fields[cls]
 
 
 def _plain(value: object) -> Any:

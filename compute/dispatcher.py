@@ -1,0 +1,229 @@
+"""The dispatcher: moves every job one durable state at a time, until it has ended.
+
+    submitted ──► waiting-approval ──► queued ──► running ──► inspecting ──► released
+        └──────────────┴──────────────────┴──────────┴────────────┴──► refused | failed
+
+A step reads a job, does one thing, and moves it by compare-and-set; so a dispatcher that is killed between
+two steps leaves a job that the next one takes up. Stages are idempotent at the launcher (plan, stage,
+attempt), so a step that is done twice finds the same box or its record. Only a lost launcher or cluster is
+worth another attempt; a box that failed by itself would fail again.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from audit import api as audit
+from cluster import api as cluster
+from compute import events, planning
+from compute.jobs import JobState
+from compute.service import result_name
+from keeper.api import KeeperClient
+from plans.box import Entry
+from plans.decision import Outcome
+from plans.errors import (
+    ClusterLost,
+    DarkroomError,
+    Defect,
+    EvidenceBroken,
+    Malformed,
+    PolicyDenied,
+    Refused,
+    Unreachable,
+)
+from plans.plan import Plan
+from plans.request import Request
+from plans.statements import Approval, Signed, StageRecord, Type
+from plans.verdict import Finding, Verdict
+from policies import api as policies
+from sandbox import api as sandbox
+from store import api as store
+
+MOST_ATTEMPTS = 3
+_ACTIVE = tuple(state.value for state in JobState if not state.ended)
+_REFUSALS = (Refused, Malformed, EvidenceBroken)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a dispatcher is told: image and limits of plans, where results go, where launchers keep outputs."""
+
+    house: planning.House
+    results: Path
+    launcher_homes: Mapping[str, Path]
+    poll_s: float = 0.05
+    workers: int = 4
+
+
+class Overtaken(Exception):
+    """Another step moved the job first; nothing is wrong, and nothing is left to do here."""
+
+
+class Dispatcher:
+    """One dispatcher; several may work on one database.
+
+    `lost` is set when the cluster is gone: the process should end then, and be started anew with a new
+    cluster.
+    """
+
+    def __init__(self, database: store.Database, log: audit.Log, settings: Settings) -> None:
+        self._database, self._log, self._settings = database, log, settings
+        self._busy: set[str] = set()
+        self._lock = threading.Lock()
+        self.lost = threading.Event()
+        self._steps: Mapping[JobState, Callable[[store.JobRow], None]] = {
+            JobState.SUBMITTED: self._decide,
+            JobState.WAITING: self._look_for_approval,
+            JobState.QUEUED: self._run,
+            JobState.RUNNING: self._run,
+            JobState.INSPECTING: self._run,
+        }
+
+    def work(self, stop: threading.Event) -> None:
+        """Move jobs until told to stop."""
+        with ThreadPoolExecutor(self._settings.workers, thread_name_prefix="job") as pool:
+            while not (stop.wait(self._settings.poll_s) or self.lost.is_set()):
+                for row in self._waiting():
+                    pool.submit(self._advance, row).add_done_callback(partial(self._after, row))
+
+    def _waiting(self) -> list[store.JobRow]:
+        with self._database.reading() as session:
+            rows = store.jobs.in_states(session, _ACTIVE)
+        with self._lock:
+            free = [row for row in rows if row.id not in self._busy]
+            self._busy.update(row.id for row in free)
+        return free
+
+    def _advance(self, row: store.JobRow) -> None:
+        try:
+            self._steps[JobState(row.state)](row)
+        except Overtaken:
+            return
+        except ClusterLost:
+            self.lost.set()
+        except Unreachable as problem:
+            self._again(row, problem)
+        except DarkroomError as problem:
+            end = JobState.REFUSED if isinstance(problem, _REFUSALS) else JobState.FAILED
+            self._move(row, end, problem=events.canonical_text(problem.problem()))
+
+    def _after(self, row: store.JobRow, step: Future[None]) -> None:
+        """A step has ended: let the next begin, and fail the job of one that nobody foresaw."""
+        defect = step.exception()
+        if defect is not None:
+            with self._database.reading() as session:
+                now = store.jobs.get(session, row.id)
+            if not JobState(now.state).ended:
+                problem = Defect("a step ended unforeseen", type(defect).__name__).problem()
+                self._move(now, JobState.FAILED, problem=events.canonical_text(problem))
+        with self._lock:
+            self._busy.discard(row.id)
+
+    # --- steps -----------------------------------------------------
+
+    def _decide(self, row: store.JobRow) -> None:
+        request = Request.decode(row.request.encode())
+        house = self._settings.house
+        proposal = planning.propose(self._database, house, request, row.request_signature)
+        decision, domain = proposal.decision, proposal.domain.name
+        text = decision.canonical().decode()
+        if proposal.plan is None:
+            refusal = PolicyDenied(
+                f"{len(decision.reasons)} rule(s) say no: {decision.reasons[0].sentence}",
+                decision.reasons[0].subject,
+                decision.reasons[0].help,
+            )
+            problem = events.canonical_text(refusal.problem())
+            self._move(row, JobState.REFUSED, decision=text, domain=domain, problem=problem)
+            return
+        plan, waits = proposal.plan, decision.outcome is Outcome.NEEDS_APPROVAL
+        self._move(
+            row,
+            JobState.WAITING if waits else JobState.QUEUED,
+            decision=text,
+            domain=domain,
+            plan=plan.canonical().decode(),
+            plan_digest=plan.digest,
+        )
+
+    def _look_for_approval(self, row: store.JobRow) -> None:
+        with self._database.reading() as session:
+            rows = store.statements.of_type(session, row.domain, Type.APPROVAL.value)
+        bodies = (Signed.decode(item.signed.encode()).statement.body for item in rows)
+        if any(Approval.read(body).plan == row.plan_digest for body in bodies):
+            self._move(row, JobState.QUEUED)
+        else:
+            time.sleep(self._settings.poll_s)
+
+    def _run(self, row: store.JobRow) -> None:
+        plan = Plan.decode(row.plan.encode())
+        with self._database.reading() as session:
+            domain = store.domains.get(session, row.domain)
+        attempt = max(row.attempt, 1)
+        launcher = Path(domain.launcher_socket)
+        sandbox.LauncherClient(launcher).put(plan)
+        records = []
+        for stage in (Entry.QUERY, Entry.PARSE, Entry.JUDGE):
+            state = JobState.RUNNING if stage is Entry.QUERY else JobState.INSPECTING
+            row = self._move(row, state, stage=stage.value, attempt=attempt)
+            task = cluster.Task(launcher, plan.digest, stage, attempt)
+            records.append(cluster.run_stage(task, plan.stage(stage)).record)
+        self._release(row, plan, records, KeeperClient(Path(domain.keeper_socket)))
+
+    def _release(self, row: store.JobRow, plan: Plan, records: list[Signed], keeper: KeeperClient) -> None:
+        judged = StageRecord.read(records[-1].statement.body)
+        verdict = Verdict.read(judged.report.get("verdict"))
+        text = verdict.canonical().decode()
+        if verdict.finding is Finding.REFUSED:
+            self._move(row, JobState.REFUSED, verdict=text, problem=events.refused_output(verdict))
+            return
+        release = keeper.release(plan, records)
+        home = self._settings.launcher_homes[plan.domain]
+        source = sandbox.output_path(home, plan.digest, judged.attempt, Entry.JUDGE, policies.SEALED)
+        _keep(source, self._settings.results / result_name(plan.digest))
+        self._move(row, JobState.RELEASED, verdict=text, release=release.canonical().decode())
+
+    # --- moves -----------------------------------------------------
+
+    def _again(self, row: store.JobRow, problem: DarkroomError) -> None:
+        """Something was not reachable: try anew with the next attempt, a few times and a little later."""
+        with self._database.reading() as session:
+            now = store.jobs.get(session, row.id)
+        if now.attempt + 1 > MOST_ATTEMPTS:
+            self._move(now, JobState.FAILED, problem=events.canonical_text(problem.problem()))
+            return
+        time.sleep(1 + now.attempt)
+        state = JobState(now.state)
+        back = state if state in (JobState.SUBMITTED, JobState.WAITING) else JobState.QUEUED
+        self._move(now, back, attempt=now.attempt + 1)
+
+    def _move(self, row: store.JobRow, state: JobState, **changes: str | int) -> store.JobRow:
+        """Move a job: first the event, durably, then the state that others see.
+
+        Raises:
+            Overtaken: somebody else moved it first, so this step's view of it is old.
+        """
+        with self._database.session() as session:
+            current = store.jobs.get(session, row.id)
+            if current.state != row.state:
+                raise Overtaken(row.id)
+            self._log.append(events.moved(row, state, changes=changes))
+            store.jobs.move(session, row.id, row.state, state.value, **changes)
+            return store.jobs.get(session, row.id)
+
+
+def _keep(source: Path, target: Path) -> None:
+    """Copy sealed bytes to where members fetch them, in one step."""
+    fresh = target.with_suffix(".new")
+    with fresh.open("wb") as file:
+        file.write(source.read_bytes())
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(target)

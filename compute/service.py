@@ -1,0 +1,144 @@
+"""What members do with jobs: submit, look, cancel, fetch. Each change is logged before its result is visible."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from audit import api as audit
+from compute import events
+from compute.jobs import JobState, JobView, view
+from keys import api as keys
+from plans.errors import HashMismatch, NotAllowed, NotFound, SignatureWrong, StateConflict
+from plans.plan import Plan
+from plans.release import Release
+from plans.request import Request
+from plans.statements import Signed
+from store import api as store
+
+
+@dataclass(frozen=True, slots=True)
+class JobService:
+    """The jobs of one centre. `results` holds sealed bytes, one file per release."""
+
+    database: store.Database
+    log: audit.Log
+    results: Path
+
+    def submit(self, request: Request, signature: str) -> JobView:
+        """Take a signed request. The same request again gives the same job (its nonce makes the job's id).
+
+        Raises:
+            SignatureWrong: not signed by the member's enrolled key.
+        """
+        keys.verify_request(request.signer, request.canonical(), signature)
+        with self.database.session() as session:
+            self._require_enrolled(session, request)
+            known = store.jobs.find(session, _job_id(request))
+            if known is None:
+                row = _new_row(request, signature)
+                self.log.append(events.submitted(row, request))
+                store.jobs.add(session, row)
+                known = row
+        return self.job(request.member, known.id)
+
+    def jobs(self, member: str) -> tuple[JobView, ...]:
+        """Return a member's own jobs, newest first."""
+        with self.database.reading() as session:
+            return tuple(view(row) for row in store.jobs.of_member(session, member))
+
+    def to_approve(self, approver: str) -> tuple[JobView, ...]:
+        """Return the jobs whose plans wait for an approver of this member's domain, the member's own left out."""
+        with self.database.reading() as session:
+            domain = store.members.get(session, approver).domain
+            waiting = store.jobs.in_states(session, [JobState.WAITING.value])
+        return tuple(view(row) for row in waiting if row.domain == domain and row.member != approver)
+
+    def job(self, member: str, job_id: str) -> JobView:
+        """Return one of a member's own jobs; another's is as unknown as none."""
+        with self.database.reading() as session:
+            return view(_own(session, member, job_id))
+
+    def cancel(self, member: str, job_id: str) -> JobView:
+        """Cancel a job that has not begun to run.
+
+        Raises:
+            StateConflict: it runs already, or has ended.
+        """
+        with self.database.session() as session:
+            row = _own(session, member, job_id)
+            if row.state not in (JobState.SUBMITTED, JobState.WAITING, JobState.QUEUED):
+                raise StateConflict(f"the job is {row.state} and can no longer be cancelled", job_id)
+            self.log.append(events.moved(row, JobState.CANCELLED, actor=member))
+            store.jobs.move(session, row.id, row.state, JobState.CANCELLED.value)
+        return self.job(member, job_id)
+
+    def plan(self, member: str, job_id: str) -> Plan:
+        """Return the plan of a member's own job, or of one that waits for the member as an approver."""
+        with self.database.reading() as session:
+            row = store.jobs.find(session, job_id)
+            reader = store.members.get(session, member)
+        waits = row is not None and row.state == JobState.WAITING and row.domain == reader.domain
+        if row is None or (row.member != member and not (waits and "approver" in reader.roles)):
+            raise NotFound("there is no such job, or it is not yours", job_id)
+        if not row.plan:
+            raise NotFound("this job has no plan yet", job_id, "Look at its state first.")
+        return Plan.decode(row.plan.encode())
+
+    def result(self, member: str, job_id: str) -> tuple[Signed, bytes]:
+        """Return the signed release and the sealed bytes of a member's own released job.
+
+        Raises:
+            StateConflict: it is not released.
+            HashMismatch: the stored bytes are not those that were released.
+        """
+        with self.database.reading() as session:
+            row = _own(session, member, job_id)
+        if row.state != JobState.RELEASED:
+            raise StateConflict(f"the job is {row.state}; {JobState(row.state).sentence}", job_id)
+        release = Signed.decode(row.release.encode())
+        sealed = (self.results / result_name(row.plan_digest)).read_bytes()
+        if Release.read(release.statement.body).sealed != "sha256:" + hashlib.sha256(sealed).hexdigest():
+            raise HashMismatch("the stored result is not the one that was released", job_id)
+        self.log.append(events.fetched(row))
+        return release, sealed
+
+    @staticmethod
+    def _require_enrolled(session: store.Session, request: Request) -> None:
+        member = store.members.get(session, request.member)
+        if not member.signing_key:
+            raise NotAllowed("you have enrolled no keys yet", request.member, "Run `darkroom keys make`.")
+        if (member.signing_key, member.opening_key) != (request.signer, request.recipient):
+            raise SignatureWrong("the request names other keys than the member has enrolled", request.member)
+
+
+def result_name(plan_digest: str) -> str:
+    """Return the file name of a plan's sealed result."""
+    return plan_digest.removeprefix("sha256:") + ".sealed"
+
+
+def _job_id(request: Request) -> str:
+    return request.digest.removeprefix("sha256:")[:20]
+
+
+def _new_row(request: Request, signature: str) -> store.JobRow:
+    now = int(time.time())
+    return store.JobRow(
+        id=_job_id(request),
+        member=request.member,
+        project=request.project,
+        state=JobState.SUBMITTED.value,
+        request=request.canonical().decode(),
+        request_signature=signature,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _own(session: store.Session, member: str, job_id: str) -> store.JobRow:
+    row = store.jobs.find(session, job_id)
+    if row is None or row.member != member:
+        raise NotFound("there is no such job, or it is not yours", job_id)
+    return row
