@@ -1,5 +1,72 @@
-"""What members import and type: `import darkroom` and the `darkroom` command.
+"""What members import and type: `import darkroom`, and the `darkroom` command.
 
-It makes and keeps the member's own signing and opening keys, shows what is to be signed before it is
-signed, and verifies a release before opening it.
+    import darkroom
+
+    room = darkroom.connect()                 # after `darkroom login`
+    job = room.sql("select region, count(*) as n from tax.income group by region",
+                   project="housing", purpose="Study of rents")
+    job.result().to_pandas()
+
+It makes and keeps the member's own signing and opening keys, shows what is to be signed before it is signed,
+and verifies a release before opening it. Displaying an object never runs, fetches or spends anything.
 """
+
+from __future__ import annotations
+
+from darkroom.house import ShadowedError, require_own
+
+require_own()
+
+from darkroom.connection import Connection, connect  # noqa: E402 - only after the look at whose `plans` this is
+from darkroom.job import Job  # noqa: E402
+from darkroom.result import SUPPRESSED, Result  # noqa: E402
+from plans.errors import DarkroomError  # noqa: E402
+
+__all__ = [
+    "SUPPRESSED",
+    "Connection",
+    "DarkroomError",
+    "Job",
+    "Result",
+    "ShadowedError",
+    "apply",
+    "connect",
+    "datasets",
+    "describe",
+    "grants",
+    "sql",
+]
+
+_OPEN: dict[str, Connection] = {}
+
+
+def _default() -> Connection:
+    """Return the profile's connection, made on first use."""
+    if "default" not in _OPEN:
+        _OPEN["default"] = connect()
+    return _OPEN["default"]
+
+
+def datasets() -> list[dict[str, object]]:
+    """`Connection.datasets` of the profile."""
+    return _default().datasets()
+
+
+def describe(dataset: str) -> dict[str, object]:
+    """`Connection.describe` of the profile."""
+    return _default().describe(dataset)
+
+
+def apply(dataset: str, columns: list[str], purpose: str, *, project: str, until: str) -> dict[str, object]:
+    """`Connection.apply` of the profile."""
+    return _default().apply(dataset, columns, purpose, project=project, until=until)
+
+
+def grants() -> list[dict[str, object]]:
+    """`Connection.grants` of the profile."""
+    return _default().grants()
+
+
+def sql(statement: str, *, project: str, purpose: str) -> Job:
+    """`Connection.sql` of the profile."""
+    return _default().sql(statement, project=project, purpose=purpose)

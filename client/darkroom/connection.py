@@ -1,0 +1,303 @@
+"""The connection to a portal: what a member can ask, one method per question.
+
+Nothing here decides anything. Reading is by the portal's word; what the member signs is built in
+`darkroom.signing`, what the member receives is checked in `darkroom.result`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from darkroom import signing
+from darkroom.job import Job, job_id_of
+from darkroom.profile import Home, home
+from darkroom.result import Evidence, Result, open_release
+from darkroom.wire import Wire
+from keys import api as keys
+from keys.keyfile import read_public
+from plans import names
+from plans.errors import HashMismatch, Malformed, NotFound, SignatureWrong, WrongPassphrase
+from plans.plan import Plan
+from plans.request import Request
+from plans.statements import Signed, Statement
+
+Passphrase = Callable[[], str]
+
+
+def from_environment() -> str:
+    """Return the passphrase in `DARKROOM_PASSPHRASE`.
+
+    Raises:
+        WrongPassphrase: it is not set.
+    """
+    passphrase = os.environ.get("DARKROOM_PASSPHRASE")
+    if passphrase is None:
+        raise WrongPassphrase(
+            "your key file needs its passphrase",
+            "DARKROOM_PASSPHRASE",
+            "Set that variable, or pass passphrase=getpass.getpass to connect().",
+        )
+    return passphrase
+
+
+class Connection:
+    """A signed-in member at a portal. Make one with `connect`."""
+
+    def __init__(self, wire: Wire, member: str, folder: Home, passphrase: Passphrase) -> None:
+        self._wire, self.member, self._home, self._passphrase = wire, member, folder, passphrase
+        self._keys: keys.MemberKeys | None = None
+
+    def __repr__(self) -> str:
+        return f"Connection({self.member} at {self._wire.url})"
+
+    # --- the catalog ----------------------------------------------------------------------------------------
+
+    def me(self) -> dict[str, Any]:
+        """Return the membership: name, domain, roles, scopes, enrolled public keys."""
+        return self._wire.get("/api/v1/me")
+
+    def datasets(self) -> list[dict[str, Any]]:
+        """Return every dataset: id, name in SQL, title, grade, owner, version."""
+        return self._wire.get("/api/v1/datasets")["datasets"]
+
+    def describe(self, dataset: str) -> dict[str, Any]:
+        """Return one dataset with its columns: type, unit, kind.
+
+        Raises:
+            NotFound: there is none of this id.
+        """
+        return self._wire.get(f"/api/v1/datasets/{names.require('dataset', dataset)}")
+
+    # --- applications and grants ----------------------------------------------------------------------------
+
+    def apply(
+        self, dataset: str, columns: Sequence[str], purpose: str, *, project: str, until: str, uses: int = 100
+    ) -> dict[str, Any]:
+        """Apply for columns of a dataset, until the end of the day `until` (`YYYY-MM-DD`, UTC); at most
+        `uses` plans.
+        """
+        body = {
+            "dataset": dataset,
+            "columns": list(columns),
+            "purpose": purpose,
+            "project": project,
+            "until": signing.end_of(until),
+            "uses": uses,
+        }
+        return self._wire.post("/api/v1/applications", body)
+
+    def applications(self) -> list[dict[str, Any]]:
+        """Return the member's own applications, and for an approver those that wait for a decision."""
+        return self._wire.get("/api/v1/applications")["applications"]
+
+    def application(self, number: str) -> dict[str, Any]:
+        """Return one application."""
+        return self._wire.get(f"/api/v1/applications/{_segment(number)}")
+
+    def decline(self, number: str, reason: str) -> dict[str, Any]:
+        """Decline an application, with a reason that its member will read."""
+        return self._wire.post(f"/api/v1/applications/{_segment(number)}/decline", {"reason": reason})
+
+    def grants(self) -> list[dict[str, Any]]:
+        """Return the grants that serve this member; for an approver, those of the domain."""
+        return self._wire.get("/api/v1/grants")["grants"]
+
+    def hand_in(self, statement: Statement, application: str | None = None) -> dict[str, Any]:
+        """Sign a statement that the member has seen (`signing.shown`) and hand it in; handing it in twice
+        changes nothing.
+        """
+        signed = signing.signed(statement, self.keys().signing)
+        body = {"signed": signed.plain(), "application": application}
+        return self._wire.post("/api/v1/statements", body, again=True)
+
+    # --- keys -----------------------------------------------------------------------------------------------
+
+    def signer(self) -> str:
+        """Return the member's public signing key, without needing the passphrase."""
+        return read_public(self._home.keys_file)["signing"]
+
+    def keys(self) -> keys.MemberKeys:
+        """Return the member's keys, opening their file on first use.
+
+        Raises:
+            NotFound: there are none on this machine.
+            WrongPassphrase: the passphrase does not open them.
+        """
+        if self._keys is None:
+            if not self._home.keys_file.exists():
+                raise NotFound(
+                    "you have no keys here", str(self._home.keys_file), "Make them: darkroom keys make"
+                )
+            self._keys = keys.load_member_keys(self._home.keys_file, self._passphrase())
+        return self._keys
+
+    def enrol(self) -> dict[str, Any]:
+        """Tell the portal the public halves of the member's keys; possible once."""
+        public = read_public(self._home.keys_file)
+        return self._wire.post(
+            "/api/v1/me/keys", {"signing_key": public["signing"], "opening_key": public["opening"]}
+        )
+
+    # --- jobs -----------------------------------------------------------------------------------------------
+
+    def request(self, statement: str, *, project: str, purpose: str) -> Request:
+        """Return the request for a statement, not yet signed; its nonce makes it one request, however often
+        it is sent.
+        """
+        mine = self.keys()
+        return Request(
+            member=self.member,
+            signer=mine.signing.public,
+            recipient=mine.opening.public,
+            project=project,
+            purpose=purpose,
+            statement=statement,
+            nonce=keys.fresh_nonce(),
+            asked_at=int(time.time()),
+        )
+
+    def sql(self, statement: str, *, project: str, purpose: str) -> Job:
+        """Submit a statement and return its job at once.
+
+        Raises:
+            TooLarge: the statement is longer than a request may be.
+            DarkroomError: what the portal says.
+        """
+        return self.submit(self.request(statement, project=project, purpose=purpose))
+
+    def submit(self, request: Request) -> Job:
+        """Sign and submit a request."""
+        signature = signing.signed_request(request, self.keys().signing)
+        view = self._wire.post(
+            "/api/v1/jobs", {"request": request.plain(), "signature": signature}, again=True
+        )
+        found = Job(self, view)
+        if found.id != job_id_of(request):
+            raise HashMismatch(
+                "the portal made another job than the one that was asked for", f"job {found.id}"
+            )
+        return found
+
+    def jobs(self) -> list[Job]:
+        """Return the member's jobs, newest first."""
+        return [Job(self, view) for view in self._wire.get("/api/v1/jobs")["jobs"]]
+
+    def jobs_to_approve(self) -> list[Job]:
+        """Return the jobs that wait for this approver's domain."""
+        return [Job(self, view) for view in self._wire.get("/api/v1/approvals")["jobs"]]
+
+    def job(self, number: str) -> Job:
+        """Return one job.
+
+        Raises:
+            NotFound: there is none, or it is not this member's.
+        """
+        return Job(self, self.view(number))
+
+    def view(self, number: str) -> dict[str, Any]:
+        """Return what the portal says about a job."""
+        return self._wire.get(f"/api/v1/jobs/{_segment(number)}")
+
+    def cancel(self, number: str) -> dict[str, Any]:
+        """Cancel a job."""
+        return self._wire.post(f"/api/v1/jobs/{_segment(number)}/cancel", again=True)
+
+    def plan(self, number: str) -> Plan:
+        """Return a job's plan, its digest computed here.
+
+        Raises:
+            HashMismatch: the portal names another digest.
+        """
+        answer = self._wire.get(f"/api/v1/jobs/{_segment(number)}/plan")
+        return signing.plan_from(answer["plan"], answer["digest"])
+
+    def evidence(self, number: str) -> Evidence:
+        """Return what is needed to open a job's result: plan, signed release, sealed bytes."""
+        answer = self._wire.get(f"/api/v1/jobs/{_segment(number)}/result")
+        try:
+            sealed = base64.b64decode(answer["sealed"], validate=True)
+        except (binascii.Error, ValueError):
+            raise Malformed("the sealed bytes are not base64", "result.sealed") from None
+        return Evidence(self.plan(number), Signed.read(answer["release"]), sealed)
+
+    def open(self, evidence: Evidence) -> Result:
+        """Check and open a release with the keeper's key that is trusted for its owner (`trust_keeper`)."""
+        key = self._home.keeper(evidence.plan.domain)
+        if key is None:
+            domain = evidence.plan.domain
+            raise SignatureWrong(
+                f"you have not said yet which keeper of {domain} you trust",
+                str(self._home.folder / "keepers.json"),
+                f"Ask the owner for its keeper's key, then: darkroom trust {domain} --keeper-key KEY",
+            )
+        return open_release(evidence, self.keys(), key)
+
+    def offered_keeper(self, domain: str) -> str:
+        """Return the keeper's key that the *portal* names; compare it with the owner's own word."""
+        return str(self._wire.get(f"/api/v1/domains/{names.require('domain', domain)}")["keeper_key"])
+
+    def trust_keeper(self, domain: str, key: str) -> None:
+        """Trust this key for a domain's releases from now on.
+
+        Raises:
+            StateConflict: another one is trusted already.
+        """
+        self._home.trust(domain, key)
+
+    def trusted_keeper(self, domain: str) -> str | None:
+        """Return the keeper's key that is trusted for a domain, or none."""
+        return self._home.keeper(domain)
+
+    def sign_out(self) -> None:
+        """End the session at the portal."""
+        self._wire.post("/api/v1/sign-out")
+
+
+def connect(
+    url: str | None = None,
+    *,
+    token: str | None = None,
+    folder: Home | None = None,
+    passphrase: Passphrase = from_environment,
+) -> Connection:
+    """Return a connection: with the profile of `darkroom login`, or with an address and token.
+
+    Args:
+        url: the portal's address; the profile's, if left out.
+        token: a session or scoped token; `DARKROOM_TOKEN` or the profile's, if left out.
+        folder: the member's folder; `$DARKROOM_HOME` or `~/.config/darkroom`, if left out.
+        passphrase: called when the key file must be opened.
+
+    Raises:
+        NotSignedIn: there is neither a profile nor a token, or it has expired.
+        Unreachable: the portal does not answer.
+    """
+    folder = folder or home()
+    token = token or os.environ.get("DARKROOM_TOKEN")
+    if url is None or token is None:
+        profile = folder.profile()
+        url, token = url or profile.url, token or profile.token
+    wire = Wire(url, token)
+    return Connection(wire, str(wire.get("/api/v1/me")["name"]), folder, passphrase)
+
+
+def sign_in(url: str, member: str, password: str) -> str:
+    """Return a fresh session's token.
+
+    Raises:
+        NotSignedIn: the portal does not know this member with this password.
+    """
+    body = {"member": member, "password": password}
+    return str(Wire(url).post("/api/v1/sign-in", body)["token"])
+
+
+def _segment(number: str) -> str:
+    """Return an id as one path segment; what is no id would otherwise reach another page."""
+    if not number or not all(c.isalnum() or c in "-_:" for c in number):
+        raise Malformed("an id has letters, digits, - and _ only", "id")
+    return number

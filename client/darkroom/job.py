@@ -1,0 +1,137 @@
+"""A job as the member sees it. Looking at one never runs or fetches anything; `refresh`, `wait` and `result`
+do.
+"""
+
+from __future__ import annotations
+
+import html
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from plans.errors import DarkroomError, HashMismatch, StateConflict, Unreachable, from_problem
+from plans.request import Request
+
+if TYPE_CHECKING:
+    from darkroom.connection import Connection
+    from darkroom.result import Result
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
+RELEASED = "released"
+ENDED = (RELEASED, "refused", "failed", "cancelled")
+"""The states after which nothing more happens."""
+
+
+def job_id_of(request: Request) -> str:
+    """Return the id of the job that a request becomes: the head of its digest, so no other result fits it."""
+    return request.digest.removeprefix("sha256:")[:20]
+
+
+class Job:
+    """One submitted request."""
+
+    def __init__(self, connection: Connection, view: dict[str, Any]) -> None:
+        self._connection, self._view = connection, view
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+        return str(self._view["id"])
+
+    @property
+    def state(self) -> str:
+        """The state as of the last look."""
+        return str(self._view["state"])
+
+    @property
+    def sentence(self) -> str:
+        """What the state means."""
+        return str(self._view["sentence"])
+
+    @property
+    def waits_for(self) -> str:
+        """Who has to act next; empty when nobody has."""
+        return str(self._view["waits_for"] or "")
+
+    @property
+    def finished(self) -> bool:
+        """Whether the state will not change any more."""
+        return self.state in ENDED
+
+    @property
+    def view(self) -> dict[str, Any]:
+        """Everything that the portal said at the last look."""
+        return dict(self._view)
+
+    def refresh(self) -> Job:
+        """Look again."""
+        self._view = self._connection.view(self.id)
+        return self
+
+    def wait(self, timeout: float | None = None, progress: Callable[[Job], None] | None = None) -> Job:
+        """Wait until the job has finished; `progress` is called at each new state.
+
+        Raises:
+            Unreachable: it has not finished within `timeout` seconds; it goes on all the same.
+        """
+        ends = None if timeout is None else time.monotonic() + timeout
+        pause, seen = FIRST_PAUSE_S, ""
+        while True:
+            if progress and self.state != seen:
+                progress(self)
+                pause = FIRST_PAUSE_S
+            seen = self.state
+            if self.finished:
+                return self
+            if ends is not None and time.monotonic() + pause > ends:
+                where = f"job {self.id}, {self.state}"
+                raise Unreachable(
+                    "the job has not finished yet", where, f"It goes on; look again: darkroom job {self.id}"
+                )
+            time.sleep(pause)
+            pause = min(pause * 1.4, LONGEST_PAUSE_S)
+            self.refresh()
+
+    def explain(self) -> list[dict[str, str]]:
+        """Return every reason of the decision: rule, subject, sentence, and what would help."""
+        decision = self._view.get("decision") or {}
+        return list(decision.get("reasons", []))
+
+    def problem(self) -> DarkroomError | None:
+        """Return why the job did not end with a result, or none."""
+        problem = self._view.get("problem")
+        return from_problem(problem) if problem else None
+
+    def cancel(self) -> Job:
+        """Cancel it, unless it has finished."""
+        self._view = self._connection.cancel(self.id)
+        return self
+
+    def result(self, timeout: float | None = None) -> Result:
+        """Wait, fetch the release, check it, and open it with the member's key.
+
+        Raises:
+            DarkroomError: why there is no result.
+            HashMismatch: the plan is about another request.
+        """
+        self.wait(timeout)
+        problem = self.problem()
+        if problem is not None:
+            raise problem
+        if self.state != RELEASED:
+            raise StateConflict(f"this job has no result: {self.sentence}", f"job {self.id}")
+        evidence = self._connection.evidence(self.id)
+        asked = evidence.plan.request
+        if asked is None or job_id_of(asked) != self.id:
+            raise HashMismatch(
+                "the plan is not about the request that this job was made for", f"job {self.id}"
+            )
+        return self._connection.open(evidence)
+
+    def __repr__(self) -> str:
+        waits = f", waits for {self.waits_for}" if self.waits_for else ""
+        return f"Job({self.id}: {self.state}{waits})"
+
+    def _repr_html_(self) -> str:
+        """A notebook's display, of what is known already."""
+        return f"<p><b>{html.escape(self.id)}</b> {html.escape(self.state)}: {html.escape(self.sentence)}</p>"

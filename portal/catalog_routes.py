@@ -1,0 +1,48 @@
+"""The catalog: what there is. Every signed-in member may know that a dataset exists; nobody learns a fact
+about its rows.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+
+from plans import names
+from plans.errors import NotFound
+from portal import views
+from portal.access import allowed_to, services_of
+from portal.permissions import Action
+from portal.services import Services
+from portal.sessions import Caller
+from store import api as store
+
+router = APIRouter(prefix="/api/v1")
+Serving = Annotated[Services, Depends(services_of)]
+Reader = Annotated[Caller, Depends(allowed_to(Action.READ_CATALOG))]
+
+
+@router.get("/datasets")
+def datasets(caller: Reader, services: Serving) -> dict[str, Any]:
+    """Return the current version of every dataset."""
+    with services.database.reading() as session:
+        return {"datasets": [views.dataset(row) for row in store.manifests.all_current(session)]}
+
+
+@router.get("/datasets/{dataset:path}")
+def dataset(dataset: str, caller: Reader, services: Serving) -> dict[str, Any]:
+    """Return one dataset with its columns."""
+    names.require("dataset", dataset, "dataset")
+    with services.database.reading() as session:
+        row = store.manifests.current(session, dataset)
+    if row is None:
+        raise NotFound(f"there is no dataset {dataset}", "dataset", "List them with `darkroom datasets`.")
+    return views.description(row)
+
+
+@router.get("/domains/{domain:path}")
+def domain(domain: str, caller: Reader, services: Serving) -> dict[str, Any]:
+    """Return a domain: titles, and the key with which its keeper signs."""
+    names.require("domain", domain, "domain")
+    with services.database.reading() as session:
+        return views.domain(store.domains.get(session, domain))

@@ -1,0 +1,113 @@
+"""What every call passes before anything reads it: the right host, a bounded body, and headers that bind
+browsers.
+
+One pure ASGI layer around the application. It takes the whole body first, so that nothing behind it ever sees
+part of a body that turns out to be too large.
+"""
+
+from __future__ import annotations
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from plans.errors import Malformed, TooLarge
+from portal import problems
+from portal.limits import Limits, Site
+
+POLICY = (
+    "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'"
+)
+"""The content security policy: pages have text, one stylesheet and forms. No script, from anywhere."""
+
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # Not "no-referrer": under it browsers send `Origin: null` with our own forms (Fetch, section 3.2).
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+ANY_HOST = ("/health",)
+"""What a supervisor asks on the loopback address, whatever the portal's public name."""
+
+
+class Guards:
+    """The layer."""
+
+    def __init__(self, app: ASGIApp, site: Site, limits: Limits) -> None:
+        self._app, self._site, self._limits = app, site, limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a call on, or answer it with a problem. Websockets are not taken: nothing here uses them."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await self._http(scope, receive, self._sealed(send))
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        host = Headers(scope=scope).get("host", "")
+        if host != self._site.host and scope["path"] not in ANY_HOST:
+            wrong = Malformed(
+                "the portal is not reached under this name", "Host", f"Use {self._site.origin}."
+            )
+            await problems.answer(wrong, status=421)(scope, receive, send)
+            return
+        body = await self._body(scope, receive)
+        if body is None:
+            large = TooLarge(
+                f"the request is larger than {self._limits.largest_body:,} bytes", "request body"
+            )
+            await problems.answer(large)(scope, receive, send)
+            return
+        await self._app(scope, _once(body, receive), send)
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
+        """Return the whole body, or none when it is too large; what is said to be too large is not read at
+        all.
+        """
+        said = Headers(scope=scope).get("content-length", "0")
+        if not said.isdigit() or int(said) > self._limits.largest_body:
+            return None
+        parts, size = [], 0
+        while True:
+            message = await receive()
+            part = message.get("body", b"")
+            size += len(part)
+            if size > self._limits.largest_body:
+                return None
+            parts.append(part)
+            if message["type"] != "http.request" or not message.get("more_body", False):
+                return b"".join(parts)
+
+    def _sealed(self, send: Send) -> Send:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers[name] = value
+                if self._site.secure:
+                    headers["Strict-Transport-Security"] = "max-age=31536000"
+            await send(message)
+
+        return with_headers
+
+
+def _once(body: bytes, receive: Receive) -> Receive:
+    """Return a channel that gives the whole body once, and then what the client does (it can only leave)."""
+    given = False
+
+    async def channel() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return channel

@@ -1,0 +1,106 @@
+"""Jobs: a signed request in, states to look at, a sealed result out. A job of somebody else does not exist."""
+
+from __future__ import annotations
+
+import base64
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+
+from keys import api as keys
+from plans.errors import NotAllowed, SignatureWrong, StateConflict
+from plans.request import Request
+from portal import bodies
+from portal.access import allowed_to, services_of
+from portal.permissions import Action
+from portal.services import Services
+from portal.sessions import Caller
+from store.api import MemberRow
+
+router = APIRouter(prefix="/api/v1")
+Serving = Annotated[Services, Depends(services_of)]
+Owner = Annotated[Caller, Depends(allowed_to(Action.SEE_OWN_JOBS))]
+
+
+@router.post("/jobs", status_code=202)
+def submit(
+    body: bodies.Job, caller: Annotated[Caller, Depends(allowed_to(Action.SUBMIT_JOB))], services: Serving
+) -> dict[str, Any]:
+    """Take a request that its member signed; the same one again is the same job."""
+    request = Request.read(body.request)
+    require_own_request(caller.member, request, body.signature)
+    return services.jobs.submit(request, body.signature).plain()
+
+
+@router.get("/jobs")
+def jobs(
+    caller: Annotated[Caller, Depends(allowed_to(Action.SEE_OWN_JOBS))], services: Serving
+) -> dict[str, Any]:
+    """Return the caller's own jobs."""
+    return {"jobs": [job.plain() for job in services.jobs.jobs(caller.member.name)]}
+
+
+@router.get("/approvals")
+def to_approve(
+    caller: Annotated[Caller, Depends(allowed_to(Action.READ_PLAN_TO_APPROVE))], services: Serving
+) -> dict[str, Any]:
+    """Return the jobs whose plans wait for the caller's approval."""
+    return {"jobs": [job.plain() for job in services.jobs.to_approve(caller.member.name)]}
+
+
+@router.get("/jobs/{number}")
+def job(number: str, caller: Owner, services: Serving) -> dict[str, Any]:
+    """Return one of the caller's own jobs."""
+    return services.jobs.job(caller.member.name, number).plain()
+
+
+@router.post("/jobs/{number}/cancel")
+def cancel(
+    number: str,
+    body: bodies.Nothing,
+    caller: Annotated[Caller, Depends(allowed_to(Action.CANCEL_JOB))],
+    services: Serving,
+) -> dict[str, Any]:
+    """Cancel one of the caller's own jobs."""
+    return services.jobs.cancel(caller.member.name, number).plain()
+
+
+@router.get("/jobs/{number}/plan")
+def plan(
+    number: str,
+    caller: Annotated[Caller, Depends(allowed_to(Action.SEE_OWN_JOBS, Action.READ_PLAN_TO_APPROVE))],
+    services: Serving,
+) -> dict[str, Any]:
+    """Return a job's plan and its digest, which whoever signs it computes again."""
+    found = services.jobs.plan(caller.member.name, number)
+    return {"plan": found.plain(), "digest": found.digest}
+
+
+@router.get("/jobs/{number}/result")
+def result(
+    number: str, caller: Annotated[Caller, Depends(allowed_to(Action.FETCH_RESULT))], services: Serving
+) -> dict[str, Any]:
+    """Return the keeper's signed release and the sealed bytes, which only the recipient's key opens."""
+    release, sealed = services.jobs.result(caller.member.name, number)
+    return {"release": release.plain(), "sealed": base64.b64encode(sealed).decode()}
+
+
+def require_own_request(member: MemberRow, request: Request, signature: str) -> None:
+    """Check that a request is the member's own: name, enrolled keys, signature (ATTACKS 84).
+
+    Raises:
+        StateConflict: the member has not enrolled keys.
+        NotAllowed: it names another member.
+        SignatureWrong: it names other keys, or they did not sign it.
+    """
+    if request.member != member.name:
+        raise NotAllowed("a member submits only requests of their own", "request.member")
+    if not member.signing_key:
+        raise StateConflict("you have not enrolled keys yet", member.name, "Make them: darkroom keys make")
+    if (request.signer, request.recipient) != (member.signing_key, member.opening_key):
+        raise SignatureWrong(
+            "the request names other keys than you enrolled",
+            "request",
+            "`darkroom whoami` shows the enrolled ones.",
+        )
+    keys.verify_request(request.signer, request.canonical(), signature)

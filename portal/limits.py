@@ -1,0 +1,63 @@
+"""The portal's limits and where it is reached, in one frozen value with safe defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from plans.errors import SettingsWrong
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much the portal takes and how long it trusts. Sizes in bytes, times in seconds.
+
+    `sign_in_tries` wrong passwords of one account from one address lock that pair out for `sign_in_window`;
+    one address may fail for `address_factor` times as many in all, whatever the accounts. `hashes_at_once`
+    bounds the memory that password checks take: argon2id uses 64 MiB each.
+    """
+
+    largest_body: int = 1_000_000
+    longest_password: int = 1_000
+    session_lasts: int = 12 * 3600
+    token_lasts: int = 30 * 86_400
+    sign_in_tries: int = 5
+    sign_in_window: int = 15 * 60
+    address_factor: int = 10
+    remembered_tries: int = 10_000
+    hashes_at_once: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where members reach the portal: its one origin, such as `https://darkroom.example`.
+
+    The host in it is the only one that is answered to (a page that rebinds its name to our address meets a
+    refusal), and the origin is the only one whose pages may change anything by cookie.
+    """
+
+    origin: str
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.origin)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query:
+            raise SettingsWrong(
+                "the portal's origin is scheme, host and port, without a path", "portal.origin"
+            )
+
+    @property
+    def host(self) -> str:
+        """Host and port as they stand in a request's Host header."""
+        return urlsplit(self.origin).netloc
+
+    @property
+    def secure(self) -> bool:
+        """Whether members come over TLS; only then can cookies be bound to it."""
+        return urlsplit(self.origin).scheme == "https"
+
+    @property
+    def cookie(self) -> str:
+        """The session cookie's name. The prefix `__Host-` (RFC 6265bis 4.1.3.2) stops a neighbour host from
+        tossing one in.
+        """
+        return "__Host-darkroom" if self.secure else "darkroom"

@@ -1,0 +1,48 @@
+"""Passwords: argon2id (RFC 9106, its second recommended parameters: 64 MiB, 3 passes, 4 lanes).
+
+A check takes as long for a member who does not exist as for one who does: it is then made against a hash that
+no password has. Each check takes 64 MiB, so only a few run at once; the others wait.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+
+from argon2 import PasswordHasher, Type
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from plans.errors import Malformed
+
+SHORTEST_PASSWORD = 10
+
+
+class Passwords:
+    """Hashes and checks passwords."""
+
+    def __init__(self, at_once: int, hasher: PasswordHasher | None = None) -> None:
+        self._hasher = hasher or PasswordHasher(time_cost=3, memory_cost=65_536, parallelism=4, type=Type.ID)
+        self._nobodys = self._hasher.hash(secrets.token_hex(32))
+        self._turns = threading.BoundedSemaphore(at_once)
+
+    def hash(self, password: str) -> str:
+        """Return the hash to keep.
+
+        Raises:
+            Malformed: the password is too short.
+        """
+        if len(password) < SHORTEST_PASSWORD:
+            raise Malformed(f"a password has at least {SHORTEST_PASSWORD} characters", "password")
+        with self._turns:
+            return self._hasher.hash(password)
+
+    def fits(self, password: str, kept: str | None) -> bool:
+        """Return whether `password` is the one behind `kept`; without a hash to compare with it never is,
+        after equal work.
+        """
+        with self._turns:
+            try:
+                found = self._hasher.verify(kept or self._nobodys, password)
+            except (VerificationError, InvalidHashError):
+                return False
+        return found and bool(kept)

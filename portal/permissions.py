@@ -1,0 +1,148 @@
+"""Who may ask the portal for what: one table, a check that raises, and its yes/no twin.
+
+A person's roles say what they may do at all; a token's scopes narrow it. Both must allow an action. What a
+member may do with *this* application or job (own, or of the approver's domain) is said in `sharing.rules` and
+by the rooms that hold them; whether a statement may touch data is said by `policies.decide` and the owner's
+keeper, never here.
+
+A token for a notebook carries `catalog` and `jobs`: whoever steals it can neither approve, apply, nor carry a
+result away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from plans.errors import NotAllowed
+
+
+class Role(StrEnum):
+    """What a member is in their domain."""
+
+    RESEARCHER = "researcher"
+    OPERATOR = "operator"
+    APPROVER = "approver"
+    REVIEWER = "reviewer"
+    STEWARD = "steward"
+    AUDITOR = "auditor"
+    ADMINISTRATOR = "administrator"
+
+
+class Scope(StrEnum):
+    """What a token may be used for. A session that began with a password has all of them."""
+
+    CATALOG = "catalog"
+    JOBS = "jobs"
+    RESULTS = "results"
+    APPLY = "apply"
+    APPROVE = "approve"
+    SELF = "self"
+
+
+TOKEN_SCOPES = (Scope.CATALOG, Scope.JOBS, Scope.RESULTS, Scope.APPLY, Scope.APPROVE)
+"""What a token can be made with. `self` (keys, passwords, further tokens) always needs a session."""
+
+EVERYONE = frozenset(Role)
+ASKERS = frozenset({Role.RESEARCHER, Role.OPERATOR})
+APPROVERS = frozenset({Role.APPROVER})
+
+
+class Action(StrEnum):
+    """Everything that can be asked of the portal once somebody is signed in."""
+
+    READ_CATALOG = "read the catalog"
+    APPLY = "apply for data"
+    SEE_OWN_APPLICATIONS = "see own applications and grants"
+    SEE_APPLICATIONS_TO_DECIDE = "see applications that wait for a decision"
+    DECLINE = "decline an application"
+    HAND_IN_STATEMENT = "hand in a grant, approval or revocation"
+    SUBMIT_JOB = "run a statement"
+    SEE_OWN_JOBS = "see own jobs"
+    CANCEL_JOB = "cancel a job"
+    FETCH_RESULT = "fetch a result"
+    READ_PLAN_TO_APPROVE = "read a plan that waits for approval"
+    SEE_SELF = "see own membership"
+    ENROL_KEYS = "enrol keys"
+    MAKE_TOKEN = "make a token"
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What an action asks for: one of these roles, and this scope (none: every scope will do)."""
+
+    roles: frozenset[Role]
+    scope: Scope | None
+
+
+TABLE: dict[Action, Needs] = {
+    Action.READ_CATALOG: Needs(EVERYONE, Scope.CATALOG),
+    Action.APPLY: Needs(ASKERS, Scope.APPLY),
+    Action.SEE_OWN_APPLICATIONS: Needs(ASKERS, Scope.APPLY),
+    Action.SEE_APPLICATIONS_TO_DECIDE: Needs(APPROVERS, Scope.APPROVE),
+    Action.DECLINE: Needs(APPROVERS, Scope.APPROVE),
+    Action.HAND_IN_STATEMENT: Needs(APPROVERS | {Role.STEWARD}, Scope.APPROVE),
+    Action.SUBMIT_JOB: Needs(ASKERS, Scope.JOBS),
+    Action.SEE_OWN_JOBS: Needs(ASKERS, Scope.JOBS),
+    Action.CANCEL_JOB: Needs(ASKERS, Scope.JOBS),
+    Action.FETCH_RESULT: Needs(ASKERS, Scope.RESULTS),
+    Action.READ_PLAN_TO_APPROVE: Needs(APPROVERS, Scope.APPROVE),
+    Action.SEE_SELF: Needs(EVERYONE, None),
+    Action.ENROL_KEYS: Needs(EVERYONE, Scope.SELF),
+    Action.MAKE_TOKEN: Needs(EVERYONE, Scope.SELF),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """The member behind a call: name, domain and roles as the store has them now, and the scopes of what they
+    showed.
+    """
+
+    name: str
+    domain: str
+    roles: frozenset[str]
+    scopes: frozenset[str]
+
+
+def require(who: Who, action: Action) -> None:
+    """Check that `who` may do `action`.
+
+    Raises:
+        NotAllowed: the roles or the token's scopes do not include it.
+    """
+    needs = TABLE[action]
+    if not needs.roles & who.roles:
+        raise NotAllowed(f"your roles do not let you {action}", who.name, _ask_for(needs.roles))
+    if needs.scope is not None and needs.scope not in who.scopes:
+        raise NotAllowed(
+            f"this token does not let you {action}",
+            f"scope {needs.scope}",
+            "Sign in with your password, or make a token with that scope.",
+        )
+
+
+def require_one(who: Who, *actions: Action) -> None:
+    """Check that `who` may do at least one of the actions; with none given nobody may.
+
+    Raises:
+        NotAllowed: none is allowed; the sentence is about the first.
+    """
+    if not any(may(who, action) for action in actions):
+        for action in actions:
+            require(who, action)
+        raise NotAllowed("nothing is allowed here", who.name)
+
+
+def may(who: Who, action: Action) -> bool:
+    """Return whether `require` would let it pass; so pages leave out what would only lead to an error."""
+    try:
+        require(who, action)
+    except NotAllowed:
+        return False
+    return True
+
+
+def _ask_for(roles: frozenset[Role]) -> str:
+    listed = " or ".join(sorted(roles))
+    return f"Ask an administrator of your domain for the role {listed}."

@@ -1,0 +1,102 @@
+"""What the portal stands on. Everything that decides, signs or runs is behind this seam, and is handed in by
+`server`.
+
+`Jobs` is `compute.api` with its database and log already given; `sharing.Keepers` reaches each owner's
+keeper. The tests' fakes follow the same contracts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from audit import api as audit
+from plans.plan import Plan
+from plans.request import Request
+from plans.statements import Signed
+from portal.attempts import Attempts
+from portal.limits import Limits, Site
+from portal.passwords import Passwords
+from sharing import api as sharing
+from store import api as store
+
+
+class JobView(Protocol):
+    """A job as its member sees it; a record of `compute`."""
+
+    def plain(self) -> dict[str, Any]:
+        """Return id, member, project, state, sentence, waits_for, plan_digest, decision, verdict, problem,
+        timeline.
+        """
+        ...
+
+
+class Jobs(Protocol):
+    """The jobs of `compute`. A job that is not there and a job of somebody else are the same `NotFound`."""
+
+    def submit(self, request: Request, signature: str) -> JobView:
+        """Take a signed request; the same one again is the same job. The event is durable before this
+        returns.
+        """
+        ...
+
+    def jobs(self, member: str) -> tuple[JobView, ...]:
+        """Return a member's own jobs, newest first."""
+        ...
+
+    def to_approve(self, approver: str) -> tuple[JobView, ...]:
+        """Return the jobs whose plans wait for an approver of this member's domain, the member's own left
+        out.
+        """
+        ...
+
+    def job(self, member: str, job_id: str) -> JobView:
+        """Return one of a member's own jobs."""
+        ...
+
+    def cancel(self, member: str, job_id: str) -> JobView:
+        """Cancel one of a member's own jobs."""
+        ...
+
+    def plan(self, member: str, job_id: str) -> Plan:
+        """Return the plan of a member's own job, or of one that waits for the member as an approver."""
+        ...
+
+    def result(self, member: str, job_id: str) -> tuple[Signed, bytes]:
+        """Return the signed release and the sealed bytes of a member's own finished job."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The rooms that the portal calls, its site and limits, and the clock (Unix seconds)."""
+
+    database: store.Database
+    log: audit.Log
+    jobs: Jobs
+    keepers: sharing.Keepers
+    site: Site
+    limits: Limits = field(default_factory=Limits)
+    clock: Callable[[], float] = time.time
+
+    @property
+    def office(self) -> sharing.Office:
+        """The surroundings of `sharing`."""
+        return sharing.Office(self.database, self.log, self.keepers, self.clock)
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """The services, and what one running portal remembers beside them: password checks and failed tries."""
+
+    services: Services
+    passwords: Passwords
+    attempts: Attempts
+
+    @classmethod
+    def of(cls, services: Services) -> Counter:
+        """Return a fresh counter."""
+        limits = services.limits
+        return cls(services, Passwords(limits.hashes_at_once), Attempts(limits, services.clock))
