@@ -128,7 +128,7 @@ def judge(table: Table, program: Program, obligations: Obligations, stamp: Stamp
     """Return the judgement about a table.
 
     Raises:
-        Malformed: the table or the program contradicts itself; nothing may leave then.
+        Malformed: the table is not one of this program; nothing may leave then.
     """
     _require_fitting(table, program)
     if not all(_may_leave(output) for output in program.outputs):
@@ -236,14 +236,6 @@ def _persons(row: Row, program: Program, hidden: int) -> int:
 
 def _require_fitting(table: Table, program: Program) -> None:
     width = len(program.outputs) + program.hidden
-    if not program.outputs or program.hidden < 1:
-        raise Malformed("a program has an output and a number of persons", "program")
-    if any(not 0 <= output.persons < program.hidden for output in program.outputs):
-        raise Malformed("an output rests on a number of persons that is not there", "program")
-    if any(not 0 <= term.output < len(program.outputs) for term in program.order):
-        raise Malformed("the order names an output that is not there", "program")
-    if program.limit is not None and program.limit < 0:
-        raise Malformed("a limit is 0 or more", "program")
     if any(len(row) != width for row in table.rows):
         raise Malformed("a row has another number of values than the program says", "table")
 

@@ -47,7 +47,10 @@ def read(stream: BinaryIO) -> dict[str, Any] | None:
     head = stream.read(_LENGTH.size)
     if not head:
         return None
-    body = stream.read(_length(head))
+    length = _length(head)
+    body = stream.read(length)
+    if len(body) < length:
+        raise Malformed("the stream ended within a frame", "frame")
     return unpack(body)
 
 
@@ -93,10 +96,10 @@ def settle(answer: dict[str, Any] | None, where: str) -> dict[str, Any]:
     """Return the good answer, or raise the error that the other process answered with."""
     if answer is None:
         raise Unreachable("the connection ended without an answer", where)
-    if "error" in answer:
-        raise from_problem(answer["error"])
-    result = answer.get("ok")
-    if not isinstance(result, dict):
+    problem, result = answer.get("error"), answer.get("ok")
+    if isinstance(problem, dict):
+        raise from_problem(problem)
+    if "error" in answer or not isinstance(result, dict):
         raise Malformed("an answer is either ok or an error", where)
     return result
 

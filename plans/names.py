@@ -19,6 +19,7 @@ _FORMS = {
     "digest": re.compile(r"sha256:[0-9a-f]{64}"),
     "signing key": re.compile(r"ed25519:[0-9a-f]{64}"),
     "opening key": re.compile(r"x25519:[0-9a-f]{64}"),
+    "signature": re.compile(r"[0-9a-f]{128}"),
     "nonce": re.compile(r"[0-9a-f]{32}"),
     "file": re.compile(r"[a-z0-9][a-z0-9._-]{0,99}"),
 }

@@ -10,7 +10,7 @@ from plans import names
 from plans.box import BoxSpec, Entry
 from plans.decision import Decision
 from plans.errors import Malformed
-from plans.reading import Order, Output
+from plans.reading import Order, Output, require_limit, require_positions
 from plans.record import Record
 from plans.request import Request
 
@@ -55,6 +55,12 @@ class Program(Record):
     order: tuple[Order, ...]
     limit: int | None
 
+    def check(self) -> None:
+        if not self.outputs or self.hidden < 1:
+            raise Malformed("a program needs an output and a number of persons", "program")
+        require_positions(self.outputs, self.hidden, self.order)
+        require_limit(self.limit)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan(Record):
@@ -82,6 +88,8 @@ class Plan(Record):
     def check(self) -> None:
         names.require("domain", self.domain, "plan.domain")
         names.require("nonce", self.nonce, "plan.nonce")
+        if self.request_signature:
+            names.require("signature", self.request_signature, "plan.request_signature")
         entries = tuple(stage.entry for stage in self.stages)
         if entries != _STAGES[self.kind]:
             raise Malformed(

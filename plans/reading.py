@@ -74,6 +74,10 @@ class Output(Record):
     function: str
     persons: int
 
+    def check(self) -> None:
+        if self.persons < 0:
+            raise Malformed("a position among the hidden columns is 0 or more", "output.persons")
+
 
 @dataclass(frozen=True, slots=True)
 class Order(Record):
@@ -82,6 +86,10 @@ class Order(Record):
     output: int
     descending: bool
     nulls_first: bool
+
+    def check(self) -> None:
+        if self.output < 0:
+            raise Malformed("the position of an output is 0 or more", "order.output")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +117,23 @@ class Reading(Record):
         names.require("digest", self.statement, "reading.statement")
         if not self.relations or not self.outputs or self.hidden < 1:
             raise Malformed("a reading needs a relation, an output and a number of persons", "reading")
-        if any(output.persons >= self.hidden for output in self.outputs):
-            raise Malformed("an output rests on a hidden column that is not there", "reading.outputs")
-        if any(term.output >= len(self.outputs) for term in self.order):
-            raise Malformed("the order names an output that is not there", "reading.order")
+        require_positions(self.outputs, self.hidden, self.order)
+        require_limit(self.limit)
+
+
+def require_positions(outputs: tuple[Output, ...], hidden: int, order: tuple[Order, ...]) -> None:
+    """Check that outputs and order refer to columns that are there; a reading and a program say so alike.
+
+    Raises:
+        Malformed: one does not.
+    """
+    if any(output.persons >= hidden for output in outputs):
+        raise Malformed("an output rests on a hidden column that is not there", "outputs")
+    if any(term.output >= len(outputs) for term in order):
+        raise Malformed("the order names an output that is not there", "order")
+
+
+def require_limit(limit: int | None) -> None:
+    """Check the number of rows of a LIMIT; raises `Malformed` for a negative one."""
+    if limit is not None and limit < 0:
+        raise Malformed("a limit is 0 or more", "limit")

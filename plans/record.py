@@ -27,7 +27,11 @@ class Record:
 
     def __post_init__(self) -> None:
         for name, annotation in _fields(type(self)):
-            _expect(getattr(self, name), annotation, f"{type(self).KIND or type(self).__name__}.{name}")
+            value = getattr(self, name)
+            _expect(value, annotation, f"{type(self).KIND or type(self).__name__}.{name}")
+            if isinstance(value, Mapping):
+                # A copy of its own: otherwise one body could be checked, and another be signed.
+                object.__setattr__(self, name, _plain(value))
         self.check()
 
     def check(self) -> None:
@@ -81,7 +85,7 @@ def _plain(value: object) -> Any:
         return value.plain()
     if isinstance(value, enum.Enum):
         return value.value
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     if isinstance(value, Mapping):
         return {name: _plain(item) for name, item in value.items()}
@@ -142,7 +146,7 @@ def _expect(value: object, annotation: Any, where: str) -> None:
                 return
         elif origin is not None:
             if isinstance(value, Mapping):
-                canonical.encode(value)
+                _expect_mapping(value, typing.get_args(option)[1], where)
                 return
         elif option is int:
             if isinstance(value, int) and not isinstance(value, bool):
@@ -150,3 +154,9 @@ def _expect(value: object, annotation: Any, where: str) -> None:
         elif option is Any or isinstance(value, option):
             return
     raise Malformed(f"a value of the type {type(value).__name__} does not belong here", where)
+
+
+def _expect_mapping(value: Mapping[str, Any], annotation: Any, where: str) -> None:
+    canonical.encode(value)
+    for name, item in value.items():
+        _expect(item, annotation, f"{where}.{name}")

@@ -94,6 +94,9 @@ class Signed(Record):
     statement: Statement
     signature: str
 
+    def check(self) -> None:
+        names.require("signature", self.signature, "signed.signature")
+
 
 # --- bodies -----------------------------------------------------
 

@@ -212,23 +212,6 @@ def test_a_figure_that_is_no_number_is_refused_whatever_the_data(kind: str) -> N
 
 
 @pytest.mark.parametrize(
-    "broken",
-    [
-        program(),
-        program(replace(MEAN, persons=2)),
-        program(replace(MEAN, persons=-1)),
-        replace(program(COUNT), hidden=0),
-        program(COUNT, order=(Order(1, False, False),)),
-        program(COUNT, order=(Order(-1, False, False),)),
-        program(COUNT, limit=-1),
-    ],
-)
-def test_a_program_that_contradicts_itself_lets_nothing_leave(broken: Program) -> None:
-    with pytest.raises(Malformed):
-        judge(Table(()), broken, RULES, STAMP)
-
-
-@pytest.mark.parametrize(
     "row",
     [
         ("east", 50, "1.0", 50),
