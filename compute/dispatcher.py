@@ -57,7 +57,7 @@ class Settings:
 
     house: planning.House
     results: Path
-    launcher_homes: Mapping[str, Path]
+    launcher_home: Callable[[str], Path]
     poll_s: float = 0.05
     workers: int = 4
 
@@ -185,7 +185,7 @@ class Dispatcher:
             self._move(row, JobState.REFUSED, verdict=text, problem=events.refused_output(verdict))
             return
         release = keeper.release(plan, records)
-        home = self._settings.launcher_homes[plan.domain]
+        home = self._settings.launcher_home(plan.domain)
         source = sandbox.output_path(home, plan.digest, judged.attempt, Entry.JUDGE, policies.SEALED)
         _keep(source, self._settings.results / result_name(plan.digest))
         self._move(row, JobState.RELEASED, verdict=text, release=release.canonical().decode())

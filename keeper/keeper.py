@@ -45,6 +45,7 @@ class Keeper:
         self.trusted = TrustedSet(config.domain, config.root)
         self.leases = Leases()
         self.lock = threading.RLock()
+        self.ingesting = threading.Lock()
         self._journal = Journal(config.home / "journal", config.keyring / "mark")
         self._challenges: dict[str, str] = {}
         self._ingests: dict[str, BoxKeys] = {}

@@ -57,6 +57,10 @@ class Site:
         """The folder of the sockets."""
         return Path((self.centre / "run").read_text().strip())
 
+    def restore_run_folder(self) -> None:
+        """Make the folder of the sockets again if it is gone, as a temporary folder is after a restart."""
+        self.run.mkdir(exist_ok=True, mode=0o700)
+
     def owner(self, domain: str) -> Owner:
         """Return the paths of an owner's side."""
         return Owner(self, domain)

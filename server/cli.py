@@ -1,0 +1,220 @@
+"""`darkroom-server`: what operators type.
+
+Results on standard output, narration on standard error; exit codes are those of the error tree
+(docs/errors.md).
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from plans.errors import DarkroomError
+
+app = typer.Typer(
+    help="Run and operate a Darkroom (暗室).", no_args_is_help=True, pretty_exceptions_enable=False
+)
+domain_app = typer.Typer(help="Domains and their owners' sides.", no_args_is_help=True)
+member_app = typer.Typer(help="Members' accounts.", no_args_is_help=True)
+keeper_app = typer.Typer(help="An owner's keeper: policies, erasure, state.", no_args_is_help=True)
+audit_app = typer.Typer(help="The audit log.", no_args_is_help=True)
+for name, sub in (
+    ("domain", domain_app),
+    ("member", member_app),
+    ("keeper", keeper_app),
+    ("audit", audit_app),
+):
+    app.add_typer(sub, name=name)
+
+Home = Annotated[Path, typer.Option(help="Folder of the installation.", envvar="DARKROOM_SERVER_HOME")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DEFAULT_HOME = Path("darkroom-home")
+
+
+@app.command()
+def up(
+    home: Home = DEFAULT_HOME, port: Annotated[int, typer.Option(help="Port on loopback.")] = 8470
+) -> None:
+    """Start the platform on this machine and stay until Ctrl-C."""
+    from server.running import stay_up
+
+    stay_up(home, port)
+
+
+@app.command()
+def demo(
+    scale: Annotated[float, typer.Option(help="Size of the region, 1.0 is a million persons.")] = 1.0,
+    keep: Annotated[bool, typer.Option(help="Leave the platform running at the end.")] = False,
+) -> None:
+    """Tell the whole story on a small region, timed and numbered, and clean up."""
+    from server.demo import tell
+
+    raise typer.Exit(tell(scale, keep))
+
+
+@app.command()
+def ingest(
+    source: Annotated[Path, typer.Argument(help="CSV, Parquet or JSON lines.")],
+    description: Annotated[Path, typer.Option(help="The dataset's description, TOML.")],
+    domain: Annotated[str, typer.Option(help="The owning domain.")],
+    home: Home = DEFAULT_HOME,
+) -> None:
+    """Ingest a file on the owner's side, in a box: encrypted, versioned, its manifest signed."""
+    from server.enrolment import register
+    from server.owners import desk_of, read_text, require_file
+
+    require_file(source)
+    site, desk = desk_of(home, domain)
+    manifest = register(site, desk.ingest(source, read_text(description)))
+    _out(
+        f"{manifest.dataset} version {manifest.version}: {manifest.rows:,} rows, {manifest.persons:,} persons"
+    )
+    _say(f"In SQL: {manifest.relation}. Next: darkroom-server keeper policy --domain {domain} …")
+
+
+@domain_app.command("add")
+def domain_add(
+    domain: Annotated[str, typer.Argument(help="Such as nm/tax.")],
+    title: Annotated[str, typer.Option(help="Name in English.")],
+    title_zh: Annotated[str, typer.Option(help="Name in Chinese.")],
+    home: Home = DEFAULT_HOME,
+) -> None:
+    """Make an owner's side: root key, keeper, launcher. A running `up` starts them."""
+    from server.owners import add
+
+    owner = add(home, domain, title, title_zh)
+    _out(f"{domain}: owner's side made in {owner.folder}")
+    _say(
+        f"Take {owner.root_key} offline; it signs rosters. Enrol people: darkroom-server domain enrol {domain} …"
+    )
+
+
+@domain_app.command("enrol")
+def domain_enrol(
+    domain: Annotated[str, typer.Argument(help="The domain.")],
+    member: Annotated[str, typer.Option(help="The member's name.")],
+    duty: Annotated[str, typer.Option(help="approver or steward.")],
+    key: Annotated[str, typer.Option(help="The signing key that the member read out (darkroom keys show).")],
+    home: Home = DEFAULT_HOME,
+) -> None:
+    """Sign a new roster with the root key, so that this person may speak for the domain."""
+    from server.owners import enrol_person
+
+    _out(f"roster {enrol_person(home, domain, (member, duty, key))} of {domain} is in force")
+
+
+@member_app.command("add")
+def member_add(
+    member: Annotated[str, typer.Argument(help="name@domain, such as li@nm/tax.")],
+    role: Annotated[list[str], typer.Option(help="researcher, operator, approver, steward, auditor, …")],
+    home: Home = DEFAULT_HOME,
+) -> None:
+    """Make an account and print its first password."""
+    from server.enrolment import add_member
+    from server.site import open_site
+
+    password = secrets.token_urlsafe(12)
+    add_member(open_site(home), member, role, password)
+    _out(password)
+    _say(f"This is {member}'s first password; it is shown once. They sign in with `darkroom login`.")
+
+
+@keeper_app.command("policy")
+def keeper_policy(
+    file: Annotated[Path, typer.Argument(help="Policies, TOML (docs/policies.md).")],
+    domain: Annotated[str, typer.Option(help="The owning domain.")],
+    keys_file: Annotated[Path, typer.Option(help="The steward's key file; its passphrase is asked for.")],
+    home: Home = DEFAULT_HOME,
+) -> None:
+    """Have a steward sign the next policy bundle of a domain, and put it in force."""
+    from keys import api as keys
+    from server.enrolment import sign_policies
+    from server.site import open_site
+
+    passphrase = typer.prompt("Passphrase of the steward's key file", hide_input=True, err=True)
+    steward = keys.load_member_keys(keys_file, passphrase)
+    signed = sign_policies(open_site(home).owner(domain), file, steward)
+    _out(f"bundle {signed.statement.sequence} of {domain} is in force")
+
+
+@keeper_app.command("status")
+def keeper_status(domain: str, home: Home = DEFAULT_HOME) -> None:
+    """Print what a keeper says of itself."""
+    from keeper.api import KeeperClient
+    from server.site import open_site
+
+    _json(KeeperClient(open_site(home).owner(domain).keeper_socket).status())
+
+
+@keeper_app.command("erase")
+def keeper_erase(dataset: str, version: int, home: Home = DEFAULT_HOME, yes: bool = False) -> None:
+    """Destroy the keys of a dataset version; prints the signed certificate. There is no way back."""
+    from server.owners import erase
+
+    if not yes:
+        typer.confirm(f"Destroy {dataset} version {version} for ever?", abort=True, err=True)
+    _json(erase(home, dataset, version).plain())
+
+
+@audit_app.command("verify")
+def audit_verify(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
+    """Verify the audit log from its files alone, with the keepers' signatures."""
+    from server.verifying import report
+
+    found = report(home)
+    if as_json:
+        _json(found.plain())
+    else:
+        _out(found.sentence)
+    raise typer.Exit(found.exit_code)
+
+
+@app.command()
+def doctor(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
+    """Try every protection of this machine by attacking it, and ask every process how it is."""
+    from server.doctor import examine
+
+    findings = examine(home)
+    if as_json:
+        _json([finding.plain() for finding in findings])
+    else:
+        for finding in findings:
+            _out(finding.line())
+    raise typer.Exit(0 if all(finding.good for finding in findings) else 6)
+
+
+def main() -> None:
+    """Run the command line; an error of the house becomes one sentence and its exit code."""
+    sys.exit(guarded(app))
+
+
+def guarded(run: Callable[[], Any]) -> int:
+    """Run a command and return its exit code."""
+    try:
+        run()
+    except DarkroomError as problem:
+        _say(str(problem))
+        return problem.exit_code
+    return 0
+
+
+def _out(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+def _json(value: object) -> None:
+    _out(json.dumps(value, ensure_ascii=False, indent=1))
+
+
+if __name__ == "__main__":
+    main()

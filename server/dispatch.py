@@ -1,0 +1,58 @@
+"""`python -P -m server.dispatch <home>`: the dispatcher's process, the driver of the local Ray.
+
+It also takes the heads of the audit log to the keepers, who witness them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from cluster import api as cluster
+from compute.dispatcher import Dispatcher, Settings
+from compute.planning import House
+from plans.errors import DarkroomError
+from sandbox import api as sandbox
+from server import witnessing
+from server.enrolment import open_store
+from server.settings import box_limits, open_log
+from server.site import Site, open_site
+from store import api as store
+
+
+def main() -> int:
+    """Dispatch until told to stop; exit with 75 when the cluster was lost, so that a new one is started."""
+    os.umask(0o077)
+    site = open_site(Path(sys.argv[1]))
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        return _run(site, stop)
+    except DarkroomError as problem:
+        sys.stderr.write(f"dispatcher: {problem}\n")
+        return problem.exit_code
+
+
+def _run(site: Site, stop: threading.Event) -> int:
+    settings = store.load_settings(site.settings)
+    limits = box_limits(settings)
+    log = open_log(site)
+    house = House(sandbox.find("sql").digest, limits)
+    settings_of_jobs = Settings(house, site.results, lambda domain: site.owner(domain).launcher_home)
+    dispatcher = Dispatcher(open_store(site), log, settings_of_jobs)
+    witness = threading.Thread(target=witnessing.witness_often, args=(site, log, stop), daemon=True)
+    cpus = max(os.cpu_count() or 1, max(limit.cpus for limit in limits.values()))
+    memory = max(limit.memory_mb for limit in limits.values()) * 2
+    with cluster.local_cluster(cpus, memory):
+        cluster.warm_up()
+        witness.start()
+        dispatcher.work(stop)
+    return 75 if dispatcher.lost.is_set() else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,279 @@
+"""Setting up: the centre, owners' sides, members, rosters and policies.
+
+What is out of band in a real installation (carrying a root key's roster to a keeper, reading a member's key
+aloud) happens here between folders of one machine, by the same signed statements.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from keeper.api import KeeperClient, KeeperConfig, Keyring
+from keys import api as keys
+from plans import names
+from plans.box import Entry, Limits
+from plans.decision import Tier
+from plans.errors import NotFound, SettingsWrong, StateConflict
+from plans.manifest import Manifest
+from plans.reading import Clause
+from plans.statements import (
+    Bundle,
+    ColumnRule,
+    DatasetPolicy,
+    Duty,
+    Roster,
+    RosterEntry,
+    Signed,
+    Type,
+)
+from portal import api as portal
+from server.site import Owner, Site, make_folders, write_private
+from store import api as store
+
+FIRST_BOX_UID = 61_000
+BOX_UIDS_PER_OWNER = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Titles:
+    """A domain's names for people."""
+
+    english: str
+    chinese: str
+
+
+def found_site(home: Path, port: int, database_url: str = "") -> Site:
+    """Make a new site: folders, settings, the log's key, the database.
+
+    Raises:
+        StateConflict: there is one already.
+    """
+    site = Site(home.resolve())
+    if site.settings.exists():
+        raise StateConflict("there is a Darkroom here already", str(home))
+    site = make_folders(home)
+    write_private(site.log_key, keys.SigningKey.fresh().unsafe_secret())
+    lines = ['data_folder = "centre"', f"port = {port}"]
+    lines += [f"database_url = {json.dumps(database_url)}"] if database_url else []
+    write_private(site.settings, ("\n".join(lines) + "\n").encode())
+    store.migrate(open_store(site))
+    return site
+
+
+def open_store(site: Site) -> store.Database:
+    """Open the centre's database."""
+    return store.open_database(store.load_settings(site.settings).database)
+
+
+def log_key(site: Site) -> keys.SigningKey:
+    """Return the key that signs heads of the log."""
+    return keys.SigningKey.from_bytes(site.log_key.read_bytes())
+
+
+def add_owner(site: Site, domain: str, titles: Titles, image: str, limits: Mapping[Entry, Limits]) -> Owner:
+    """Make an owner's side: root key, keyring, launcher key, settings of both, and the first roster.
+
+    The keeper and launcher are started by the supervisor; `offer_roster` then brings the roster to the
+    keeper.
+    """
+    owner = site.owner(names.require("domain", domain))
+    if owner.folder.exists():
+        raise StateConflict("there is an owner's side of this domain already", domain)
+    for folder in (owner.folder, owner.data, owner.data / "staging", owner.node, owner.launcher_home):
+        folder.mkdir(parents=True)
+        folder.chmod(0o711)
+    (owner.folder / "home").mkdir(mode=0o700)
+    keyring = Keyring.create(owner.folder / "keyring")
+    root, launcher = keys.SigningKey.fresh(), keys.SigningKey.fresh()
+    write_private(owner.root_key, root.unsafe_secret().hex().encode())
+    write_private(owner.node / "key", launcher.unsafe_secret().hex().encode())
+    _keeper_config(owner, root.public, image, limits).save(owner.keeper_settings)
+    _write_launcher_settings(owner, len(site.owners()))
+    entries = (
+        RosterEntry("keeper", Duty.KEEPER, keyring.signer.public),
+        RosterEntry("launcher:node1", Duty.LAUNCHER, launcher.public),
+    )
+    write_private(owner.folder / "roster", _signed_roster(owner, Roster(domain, 1, entries)).canonical())
+    with open_store(site).session() as session:
+        sockets = (str(owner.keeper_socket), str(owner.launcher_socket))
+        row = store.DomainRow(domain, titles.english, titles.chinese, keyring.signer.public, *sockets)
+        store.domains.put(session, row)
+    write_private(owner.folder / "domain", domain.encode())
+    return owner
+
+
+def enrol(owner: Owner, entries: Sequence[RosterEntry]) -> Signed:
+    """Sign a new roster with the root key: today's entries, those given added or replaced by name and duty."""
+    roster = current_roster(owner)
+    replaced = {(entry.name, entry.duty) for entry in entries}
+    kept = tuple(entry for entry in roster.entries if (entry.name, entry.duty) not in replaced)
+    signed = _signed_roster(owner, Roster(roster.domain, roster.number + 1, kept + tuple(entries)))
+    offer(owner, signed)
+    write_private(owner.folder / "roster", signed.canonical())
+    return signed
+
+
+def offer_roster(owner: Owner) -> None:
+    """Bring the roster that lies in the owner's folder to the keeper and to the centre's letter box."""
+    offer(owner, Signed.decode((owner.folder / "roster").read_bytes()))
+
+
+def offer(owner: Owner, signed: Signed) -> None:
+    """Hand a statement to the keeper, and if it believes it, to the centre as a copy."""
+    KeeperClient(owner.keeper_socket).submit(signed)
+    statement = signed.statement
+    row = store.StatementRow(
+        digest=statement.digest,
+        type=statement.type.value,
+        domain=statement.domain,
+        signer=statement.signer,
+        subject_of=statement.subject,
+        signed=signed.canonical().decode(),
+        received_at=int(time.time()),
+    )
+    with open_store(owner.site).session() as session:
+        if store.statements.find(session, row.digest) is None:
+            store.statements.add(session, row)
+
+
+def current_roster(owner: Owner) -> Roster:
+    """Return the roster that lies in the owner's folder."""
+    return Roster.read(Signed.decode((owner.folder / "roster").read_bytes()).statement.body)
+
+
+def sign_policies(owner: Owner, file: Path, steward: keys.MemberKeys) -> Signed:
+    """Have a steward sign the next bundle, as a TOML file describes it, and offer it.
+
+    Raises:
+        SettingsWrong: the file is not right; it says which dataset and what.
+    """
+    number = KeeperClient(owner.keeper_socket).status()["bundle"] + 1
+    bundle = Bundle(owner.domain, number, read_policies(file))
+    draft = keys.Draft(Type.BUNDLE, owner.domain, Duty.STEWARD, bundle, number, int(time.time()))
+    signed = keys.sign(draft, steward.signing)
+    offer(owner, signed)
+    return signed
+
+
+def register(site: Site, signed: Signed) -> Manifest:
+    """Tell the centre's catalog of a manifest that a keeper signed."""
+    manifest = Manifest.read(signed.statement.body)
+    row = store.ManifestRow(
+        digest=manifest.digest,
+        dataset=manifest.dataset,
+        version=manifest.version,
+        relation=manifest.relation,
+        domain=signed.statement.domain,
+        grade=manifest.grade.value,
+        title=manifest.title,
+        signed=signed.canonical().decode(),
+        created_at=manifest.created,
+    )
+    with open_store(site).session() as session:
+        if store.manifests.find(session, row.digest) is None:
+            store.manifests.add(session, row)
+    return manifest
+
+
+def add_member(site: Site, name: str, roles: Sequence[str], password: str) -> None:
+    """Make an account. The member enrols keys at the first sign-in, from their own machine.
+
+    Raises:
+        StateConflict: there is one of this name.
+    """
+    for role in roles:
+        if role not in {known.value for known in portal.Role}:
+            raise SettingsWrong(
+                f"there is no role {role!r}", "roles", "One of: " + ", ".join(portal.Role) + "."
+            )
+    hashed = portal.Passwords(1).hash(password)
+    domain = names.require("member", name).partition("@")[2]
+    row = store.MemberRow(name, domain, tuple(roles), hashed, "", "", int(time.time()))
+    with open_store(site).session() as session:
+        store.members.add(session, row)
+
+
+def read_policies(file: Path) -> tuple[DatasetPolicy, ...]:
+    """Read policies from TOML; the form is in docs/policies.md."""
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+        return tuple(_policy(dataset, table) for dataset, table in content.items())
+    except FileNotFoundError:
+        raise NotFound("there is no such file", str(file)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise SettingsWrong(f"the policies are not TOML ({type(problem).__name__})", str(file)) from None
+    except (KeyError, ValueError, TypeError, AttributeError) as problem:
+        raise SettingsWrong(f"a policy is not right: {problem}", str(file), "See docs/policies.md.") from None
+
+
+def _policy(dataset: str, table: Mapping[str, object]) -> DatasetPolicy:
+    known = {"minimum_group", "rounding", "largest_result", "tier", "each_plan", "row_filter", "columns"}
+    if unknown := sorted(set(table) - known):
+        raise SettingsWrong(f"{dataset} has an unknown setting {unknown[0]!r}", dataset)
+    columns = table["columns"]
+    if not isinstance(columns, dict):
+        raise SettingsWrong(f"{dataset} has no table of columns", dataset)
+    return DatasetPolicy(
+        dataset=names.require("dataset", dataset),
+        columns=tuple(_column_rule(name, words) for name, words in columns.items()),
+        row_filter=str(table.get("row_filter", "")),
+        minimum_group=int(str(table.get("minimum_group", 10))),
+        rounding=int(str(table.get("rounding", 5))),
+        largest_result=int(str(table.get("largest_result", 5_000))),
+        tier=Tier(str(table.get("tier", "T1"))),
+        each_plan=bool(table.get("each_plan", False)),
+    )
+
+
+def _column_rule(name: str, words: Sequence[str]) -> ColumnRule:
+    """Read `["group", "filter", "sum", "avg"]`: clauses, and the functions that the aggregate clause allows."""
+    clauses = {clause.value for clause in Clause}
+    functions = tuple(sorted(word for word in words if word not in clauses))
+    found = {Clause(word) for word in words if word in clauses}
+    if functions:
+        found.add(Clause.AGGREGATE)
+    return ColumnRule(names.require("column", name), tuple(sorted(found)), functions)
+
+
+def _signed_roster(owner: Owner, roster: Roster) -> Signed:
+    root = keys.SigningKey.from_bytes(bytes.fromhex(owner.root_key.read_text()))
+    draft = keys.Draft(Type.ROSTER, owner.domain, Duty.ROOT, roster, roster.number, int(time.time()))
+    return keys.sign(draft, root)
+
+
+def _keeper_config(owner: Owner, root: str, image: str, limits: Mapping[Entry, Limits]) -> KeeperConfig:
+    return KeeperConfig(
+        domain=owner.domain,
+        home=owner.folder / "home",
+        keyring=owner.folder / "keyring",
+        data=owner.data,
+        socket=owner.keeper_socket,
+        desk=owner.desk,
+        launcher_home=owner.launcher_home,
+        launcher_socket=owner.launcher_socket,
+        root=root,
+        log_key=log_key(owner.site).public,
+        images=(image,),
+        limits=limits,
+    )
+
+
+def _write_launcher_settings(owner: Owner, place: int) -> None:
+    settings = {
+        "domain": owner.domain,
+        "node": "node1",
+        "home": str(owner.launcher_home),
+        "socket": str(owner.launcher_socket),
+        "key_file": str(owner.node / "key"),
+        "keeper_socket": str(owner.keeper_socket),
+        "data_folder": str(owner.data),
+        "images_folder": None,
+        "first_uid": FIRST_BOX_UID + BOX_UIDS_PER_OWNER * place,
+        "uid_count": BOX_UIDS_PER_OWNER,
+    }
+    write_private(owner.launcher_settings, json.dumps(settings, indent=1).encode())

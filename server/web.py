@@ -1,0 +1,73 @@
+"""`python -P -m server.web <home>`: the API's process. It holds no data key, no row, and never imports Ray or DuckDB."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from compute.service import JobService
+from keeper.api import KeeperClient
+from plans.errors import DarkroomError
+from plans.statements import Signed
+from portal import api as portal
+from server.enrolment import open_store
+from server.settings import open_log, portal_limits, portal_site
+from server.site import Site, open_site
+from store import api as store
+
+
+@dataclass(frozen=True, slots=True)
+class KeeperDirectory:
+    """Finds the keeper of a domain in the centre's database; what it answers is signed, so the way does not matter."""
+
+    database: store.Database
+
+    def submit(self, domain: str, signed: Signed) -> None:
+        """Hand a statement to a domain's keeper."""
+        with self.database.reading() as session:
+            row = store.domains.get(session, domain)
+        KeeperClient(Path(row.keeper_socket)).submit(signed)
+
+
+def services(site: Site, settings: store.Settings) -> portal.Services:
+    """Return what the portal stands on."""
+    database, log = open_store(site), open_log(site)
+    return portal.Services(
+        database=database,
+        log=log,
+        jobs=JobService(database, log, site.results),
+        keepers=KeeperDirectory(database),
+        site=portal_site(settings),
+        limits=portal_limits(settings),
+    )
+
+
+def main() -> int:
+    """Serve on the address of the settings until told to stop."""
+    os.umask(0o077)
+    try:
+        site = open_site(Path(sys.argv[1]))
+        settings = store.load_settings(site.settings)
+        app = portal.create_app(services(site, settings))
+    except DarkroomError as problem:
+        sys.stderr.write(f"api: {problem}\n")
+        return problem.exit_code
+    # Access lines would hold ids of jobs and datasets of every member; the audit log is where accesses are
+    # recorded.
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
