@@ -9,8 +9,8 @@ steps once:
 3. `lock`: no file but those named, no setting changes any more;
 4. only then a statement that somebody else wrote.
 
-A key stays usable on its connection, so a box runs one statement and ends. A locked engine can still use files
-in its own spill folder: it holds nothing but this box's spill. The wall is the box; this is the second layer.
+A key stays usable on its connection, so a box runs one statement and ends. A locked engine can still use
+files in its own spill folder, which holds nothing but this box's spill. The wall is the box; this is the second layer.
 """
 
 from __future__ import annotations
@@ -33,15 +33,17 @@ ENGINE_SHARE = 0.6
 SMALLEST_ENGINE_MB = 64
 
 
-def open_engine(temp: Path, limits: Limits) -> Connection:
+def open_engine(temp: Path, limits: Limits, *, ordered: bool = False) -> Connection:
     """Return a connection that spills only to `temp`, encrypted, with all loaded that it will ever have.
+
+    `ordered` keeps the order of a file's rows, which costs memory: it is for counting rows by their number.
 
     Raises:
         BoxFailure: `engine.missing` when the image lacks the extension that encrypts.
     """
     spill = temp / "spill"
     spill.mkdir(exist_ok=True)
-    connection = duckdb.connect(":memory:", config=_settings(spill, limits))
+    connection = duckdb.connect(":memory:", config=_settings(spill, limits, ordered))
     connection.execute(f"LOAD {literal(str(_extension()))}")
     return connection
 
@@ -86,7 +88,7 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _settings(spill: Path, limits: Limits) -> dict[str, str | bool | int]:
+def _settings(spill: Path, limits: Limits, ordered: bool) -> dict[str, str | bool | int]:
     memory = max(SMALLEST_ENGINE_MB, int(limits.memory_mb * ENGINE_SHARE))
     return {
         "memory_limit": f"{memory}MiB",
@@ -94,7 +96,7 @@ def _settings(spill: Path, limits: Limits) -> dict[str, str | bool | int]:
         "temp_directory": str(spill),
         "temp_file_encryption": True,
         "max_temp_directory_size": f"{limits.temp_mb}MiB",
-        "preserve_insertion_order": False,
+        "preserve_insertion_order": ordered,
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
         "allow_community_extensions": False,

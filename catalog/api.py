@@ -1,0 +1,37 @@
+"""What other rooms may import from the catalog."""
+
+from __future__ import annotations
+
+from catalog.check_digits import id18_check_character, id18_is_right, uscc_check_character, uscc_is_right
+from catalog.description import (
+    ROW,
+    CheckDigit,
+    DescribedColumn,
+    Description,
+    Format,
+    Share,
+    engine_type,
+)
+from catalog.domains import ancestors, below, children, parent
+from catalog.reading import read_file, read_folder, read_text
+
+__all__ = [
+    "ROW",
+    "CheckDigit",
+    "DescribedColumn",
+    "Description",
+    "Format",
+    "Share",
+    "ancestors",
+    "below",
+    "children",
+    "engine_type",
+    "id18_check_character",
+    "id18_is_right",
+    "parent",
+    "read_file",
+    "read_folder",
+    "read_text",
+    "uscc_check_character",
+    "uscc_is_right",
+]

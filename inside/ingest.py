@@ -1,0 +1,219 @@
+"""From a file of rows to two encrypted files: what people are called, and what is known about them.
+
+    source ──► persons (distinct identifiers, hashed once) ──┬──► identifiers.parquet   person, identifier columns
+       └───────────────────────────► joined ─────────────────┴──► attributes.parquet    person, all other columns
+
+Each file has a key of its own, so that an ordinary job never holds the identifiers'. The source is read twice, and no
+row is kept between: memory stays within the box's limit whatever the size of the file. When anything fails, no file
+stays behind.
+
+The report holds counts only. Failures hold a stable code, a described column and the number of a row, never a value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from inside import engine, ingest_faults, ingest_source, ingest_task, ingest_tokens
+from inside.engine import Connection, identifier, literal
+from inside.ingest_checks import Check, checks_of
+from inside.ingest_source import Source
+from inside.ingest_task import Task, TaskColumn
+from inside.ingest_tokens import KEY, TOKEN, Count, EmptyKey, Pads, RepeatedKey
+from inside.session import BoxFailure, Session
+from plans.box import Entry
+
+SOURCE, ATTRIBUTES, IDENTIFIERS = "source", "attributes.parquet", "identifiers.parquet"
+
+_KEEP_JOIN_SIDES = "join_order,build_side_probe_side"
+"""The engine guesses a text file's rows far too low, and would keep the file in memory instead of the persons."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One ingest: the session, what is asked, and the file that was recognised."""
+
+    session: Session
+    task: Task
+    source: Source
+
+    def output(self, name: str) -> Path:
+        """Return where an output goes."""
+        return self.session.out / name
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of the files that this ingest writes."""
+        return (ATTRIBUTES, IDENTIFIERS) if self.task.identifiers else (ATTRIBUTES,)
+
+
+class Broken(Exception):
+    """A check on what was written found a value that breaks it."""
+
+    def __init__(self, check: Check) -> None:
+        super().__init__()
+        self.check = check
+
+
+def run(session: Session) -> dict[str, Any]:
+    """Write the two files and return `{"rows", "persons", "columns": [{"name", "nulls"}], "files"}`.
+
+    Raises:
+        BoxFailure: an `ingest.…` code (`catalog.problems` has the sentences), `disk.full` or `box.limit`.
+        Malformed: the plan's material is no description.
+    """
+    task = ingest_task.read(session.plan.material)
+    done = False
+    try:
+        report = _ingest(session, task)
+        done = True
+        return report
+    finally:
+        if not done:
+            for name in (ATTRIBUTES, IDENTIFIERS):
+                (session.out / name).unlink(missing_ok=True)
+
+
+def _ingest(session: Session, task: Task) -> dict[str, Any]:
+    path = session.inputs[SOURCE]
+    with _open(session, ordered=task.by_row) as connection:
+        source = _recognised(session, task, connection)
+        work = Work(session, task, source)
+        for name in work.outputs:
+            engine.add_key(connection, name, session.keys.outputs[name])
+        connection.execute(f"SET disabled_optimizers = {literal(_KEEP_JOIN_SIDES)}")
+        engine.lock(connection, [path], [work.output(name) for name in work.outputs])
+        try:
+            return _written(connection, work)
+        except (duckdb.Error, EmptyKey, RepeatedKey, Broken) as problem:
+            cause = problem
+    raise _diagnosed(session, source, task, cause)
+
+
+def _open(session: Session, *, ordered: bool) -> Connection:
+    return engine.open_engine(session.temp, session.plan.stage(Entry.INGEST).limits, ordered=ordered)
+
+
+def _recognised(session: Session, task: Task, connection: Connection) -> Source:
+    try:
+        return ingest_source.recognise(session.inputs[SOURCE], task, connection)
+    except duckdb.Error as problem:
+        cause = problem
+    source = Source(session.inputs[SOURCE], task.format, task.columns)
+    raise _diagnosed(session, source, task, cause)
+
+
+def _diagnosed(session: Session, source: Source, task: Task, cause: Exception) -> BoxFailure:
+    """Turn a cause into a failure, on a fresh engine that keeps the order of rows."""
+    if isinstance(cause, duckdb.Error) and (failure := ingest_faults.of_machine(cause)):
+        return failure
+    with _open(session, ordered=True) as connection:
+        engine.lock(connection, [source.path])
+        if isinstance(cause, EmptyKey):
+            return ingest_faults.of_empty_key(connection, source, task.key)
+        if isinstance(cause, RepeatedKey):
+            return ingest_faults.of_repeated_key(connection, source, task.key, cause.canonical_text)
+        if isinstance(cause, Broken):
+            return ingest_faults.of_check(connection, source, cause.check)
+        return ingest_faults.of_file(connection, source)
+
+
+def _written(connection: Connection, work: Work) -> dict[str, Any]:
+    """Write, check what was written, and report."""
+    pads = Pads.of(bytes.fromhex(work.session.keys.token))
+    write = _write_by_row if work.task.by_row else _write_by_person
+    count, nulls = write(connection, work, pads)
+    for name, columns in ((ATTRIBUTES, work.task.attributes), (IDENTIFIERS, work.task.identifiers)):
+        if columns:
+            _check(connection, work, name, columns)
+    columns = [{"name": column.name, "nulls": nulls[column.name]} for column in work.task.columns]
+    return {"rows": count.rows, "persons": count.persons, "columns": columns, "files": list(work.outputs)}
+
+
+Nulls = dict[str, int]
+
+
+def _write_by_person(connection: Connection, work: Work, pads: Pads) -> tuple[Count, Nulls]:
+    """Hash the distinct identifiers, then join: the probe streams, only the persons are kept."""
+    task = work.task
+    count = ingest_tokens.make_persons(connection, work.source, task, pads)
+    key = identifier(task.person)
+    rows = (
+        f"(SELECT persons.{TOKEN}, s.* FROM {work.source.relation()} AS s"
+        f" JOIN persons ON s.{key}::VARCHAR = persons.{KEY})"
+    )
+    nulls = _copy(connection, work, ATTRIBUTES, _select(task.attributes, rows), count.rows)
+    others = [column for column in task.identifiers if column.name != task.person]
+    if not others:
+        typed = f"{KEY}::{task.key.type} AS {key}"
+        _copy(connection, work, IDENTIFIERS, f"SELECT {TOKEN}, {typed} FROM persons", None)
+        return count, nulls | {task.person: 0}
+    if task.unique:
+        return count, nulls | _copy(
+            connection, work, IDENTIFIERS, _select(task.identifiers, rows), count.rows
+        )
+    distinct = _select(task.identifiers, rows).replace("SELECT", "SELECT DISTINCT", 1)
+    _copy(connection, work, IDENTIFIERS, distinct, None)
+    return count, nulls | _count_nulls(connection, work.source, task.identifiers)
+
+
+def _write_by_row(connection: Connection, work: Work, pads: Pads) -> tuple[Count, Nulls]:
+    """Number the rows in the file's order, so that both files give a row the same token."""
+    digest = next(item.sha256 for item in work.session.plan.stage(Entry.INGEST).inputs if item.name == SOURCE)
+    numbered = f"(SELECT row_number() OVER () AS _row, * FROM {work.source.relation(ordered=True)})"
+    rows = f"(SELECT {ingest_tokens.row_token(digest)} AS {TOKEN}, * FROM {numbered})"
+    nulls = _copy(connection, work, ATTRIBUTES, _select(work.task.attributes, rows), None, pads)
+    if work.task.identifiers:
+        nulls |= _copy(connection, work, IDENTIFIERS, _select(work.task.identifiers, rows), None, pads)
+    written = f"SELECT count(*), count(DISTINCT {TOKEN}) FROM {_read(work, ATTRIBUTES)}"
+    total, persons = connection.execute(written).fetchone() or (0, 0)
+    if total == 0:
+        raise BoxFailure("ingest.empty")
+    if persons != total:
+        raise BoxFailure("ingest.token-collision")
+    return Count(total, persons), nulls
+
+
+def _copy(
+    connection: Connection, work: Work, name: str, select: str, rows: int | None, pads: Pads | None = None
+) -> Nulls:
+    """Write one encrypted file and return the nulls of its columns.
+
+    Raises:
+        BoxFailure: `ingest.lost-rows`, if fewer or more rows were written than counted: a defect, not a bad file.
+    """
+    found = connection.execute(
+        f"COPY ({select}) TO {literal(str(work.output(name)))} (FORMAT parquet, COMPRESSION zstd,"
+        f" ENCRYPTION_CONFIG {engine.encryption(name)}, RETURN_STATS true, USE_TMP_FILE false)",
+        pads.parameters() if pads else {},
+    ).fetchone()
+    written, statistics = (found[1], found[4]) if found else (0, {})
+    if rows is not None and written != rows:
+        raise BoxFailure("ingest.lost-rows", counted=rows, written=written)
+    return {column.strip('"'): int(values["null_count"]) for column, values in statistics.items()}
+
+
+def _select(columns: tuple[TaskColumn, ...], rows: str) -> str:
+    return f"SELECT {', '.join([TOKEN, *(identifier(column.name) for column in columns)])} FROM {rows}"
+
+
+def _read(work: Work, name: str) -> str:
+    return f"read_parquet({literal(str(work.output(name)))}, encryption_config = {engine.encryption(name)})"
+
+
+def _count_nulls(connection: Connection, source: Source, columns: tuple[TaskColumn, ...]) -> Nulls:
+    counts = ", ".join(f"count(*) - count({identifier(column.name)})" for column in columns)
+    row = connection.execute(f"SELECT {counts} FROM {source.relation()}").fetchone() or ()
+    return {column.name: int(nulls) for column, nulls in zip(columns, row, strict=True)}
+
+
+def _check(connection: Connection, work: Work, name: str, columns: tuple[TaskColumn, ...]) -> None:
+    for column in columns:
+        for check in checks_of(column):
+            statement = f"SELECT 1 FROM {_read(work, name)} WHERE {check.broken} LIMIT 1"
+            if connection.execute(statement).fetchone():
+                raise Broken(check)
