@@ -90,7 +90,7 @@ def read_public(path: Path) -> dict[str, str]:
     """Return the clear part of a key file: member, signing and opening key.
 
     Raises:
-        NotFound: there is no such file.
+        NotFound: there is no such file, or it cannot be read.
         Malformed: the file is not a key file.
     """
     try:
@@ -102,7 +102,9 @@ def read_public(path: Path) -> dict[str, str]:
         raise NotFound(
             "there is no key file here", str(path), "Make one with `darkroom keys make`."
         ) from None
-    except (KeyError, TypeError, ValueError):
+    except OSError as problem:
+        raise NotFound(f"this key file cannot be read ({problem.strerror})", str(path)) from None
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise Malformed("this is not a key file", str(path)) from None
     return {str(name): str(value) for name, value in content.items()}
 
