@@ -27,6 +27,7 @@ from keys import api as keys
 from plans.box import Entry
 from plans.errors import NotFound, OutputRefused, StateConflict
 from plans.key import BoxKeys, SealedKeys
+from plans.manifest import Manifest
 from plans.plan import Plan, PlanKind
 from plans.reading import Reading
 from plans.release import KEYS_INFO, Release
@@ -89,6 +90,16 @@ class Keeper:
     def _replay(self) -> None:
         for kind, at, entry in self._journal.replay():
             self._take_in(kind, at, entry)
+        for versions in self.trusted.manifests.values():
+            for manifest in versions:
+                if manifest.digest in self.trusted.erased:
+                    self._finish_erasure(manifest)
+
+    def _finish_erasure(self, manifest: Manifest) -> None:
+        """Destroy what an erasure that was cut off may have left."""
+        for file in manifest.files:
+            self.keyring.erase_data_key(file.name)
+            (self.config.data / file.name).unlink(missing_ok=True)
 
     def _take_in(self, kind: str, at: int, entry: dict[str, Any]) -> None:
         self.trusted.latest = max(self.trusted.latest, at)

@@ -1,0 +1,86 @@
+"""`darkroom-server doctor`: tries protections by attacking them, and asks every process how it is."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keeper.api import KeeperClient
+from plans.errors import DarkroomError
+from sandbox import api as sandbox
+from server.running import address
+from server.site import Owner, Site, open_site
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: good or not, how it was found out, and what to do if it is not good."""
+
+    what: str
+    good: bool
+    how: str
+
+    def line(self) -> str:
+        """Return the finding as a line; the mark says in a word what a colour would."""
+        return f"{'holds ' if self.good else 'FAILS '} {self.what:<44} {self.how}"
+
+    def plain(self) -> dict[str, Any]:
+        """Return the finding as JSON values."""
+        return {"what": self.what, "good": self.good, "how": self.how}
+
+
+def examine(home: Path) -> list[Finding]:
+    """Return everything that was found, protections of boxes first."""
+    found = [Finding(item.name, item.held, item.how) for item in sandbox.probe()]
+    try:
+        site = open_site(home)
+    except DarkroomError as problem:
+        return [
+            *found,
+            Finding("platform", True, f"none here ({problem.what}); only this machine was looked at"),
+        ]
+    found += _portal(site)
+    for owner in site.owners():
+        found += _owner(owner)
+    return [*found, _shape(site)]
+
+
+def _portal(site: Site) -> Iterator[Finding]:
+    try:
+        with urllib.request.urlopen(address(site) + "/health", timeout=5):
+            yield Finding("portal answers", True, address(site))
+    except (urllib.error.URLError, OSError):
+        yield Finding("portal answers", False, "start it with darkroom-server up")
+
+
+def _owner(owner: Owner) -> Iterator[Finding]:
+    try:
+        status = KeeperClient(owner.keeper_socket).status()
+        good = not status["locked"] and status["roster"] > 0
+        how = f"roster {status['roster']}, bundle {status['bundle']}, {len(status['datasets'])} datasets"
+        yield Finding(f"keeper of {owner.domain}", good, how)
+    except DarkroomError as problem:
+        yield Finding(f"keeper of {owner.domain}", False, problem.what)
+    try:
+        node = sandbox.LauncherClient(owner.launcher_socket).status()
+        yield Finding(f"launcher of {owner.domain}", True, f"offers {node.get('tier', '?')}")
+    except DarkroomError as problem:
+        yield Finding(f"launcher of {owner.domain}", False, problem.what)
+    offline = not owner.root_key.exists()
+    where = (
+        "not on this machine" if offline else "lies on this machine; take it offline before real data come in"
+    )
+    yield Finding(f"root key of {owner.domain}", True, where)
+
+
+def _shape(site: Site) -> Finding:
+    count = len(site.owners())
+    return Finding(
+        "deployment shape",
+        True,
+        f"embedded: {count} owners and the centre have one administrator; for learning and development",
+    )
