@@ -1,0 +1,32 @@
+"""What other rooms use of `sandbox`. Boxes themselves are asked for by plan, at a launcher's socket; nobody imports them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from plans.box import Entry
+from sandbox import shelf
+from sandbox.client import LauncherClient, StageResult, facts_of
+from sandbox.images import Image, by_digest, find
+from sandbox.limits import default_limits
+from sandbox.reading import check_plan, read_statement
+from sandbox.recipes import images_folder
+
+__all__ = [
+    "Image",
+    "LauncherClient",
+    "StageResult",
+    "by_digest",
+    "check_plan",
+    "default_limits",
+    "facts_of",
+    "find",
+    "images_folder",
+    "output_path",
+    "read_statement",
+]
+
+
+def output_path(home: Path, plan: str, attempt: int, stage: Entry, name: str) -> Path:
+    """Return where a launcher with this home keeps the collected output of a stage."""
+    return shelf.output_path(home, shelf.StageName(plan, stage, attempt), name)

@@ -1,0 +1,100 @@
+"""How other processes speak with a launcher: blocking, one question per connection."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from plans import frames
+from plans.box import BoxState, Entry
+from plans.errors import DarkroomError, Malformed, Unreachable
+from plans.plan import Plan
+from plans.statements import Signed
+
+ASK_S = 30.0
+LONGEST_RUN_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """A stage that ended well: the launcher's signed record, and milliseconds from the beginning to each step.
+
+    The timings are for benchmarks and for the owner; nobody signs them.
+    """
+
+    record: Signed
+    timings: Mapping[str, int]
+
+
+class LauncherClient:
+    """A launcher behind its socket."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def put(self, plan: Plan) -> None:
+        """Give the launcher a plan to keep."""
+        frames.ask(self._path, {"op": "put", "plan": plan.plain()}, ASK_S)
+
+    def run(
+        self,
+        plan: str,
+        stage: Entry,
+        attempt: int,
+        on_state: Callable[[BoxState], None] | None = None,
+        timeout_s: float = LONGEST_RUN_S,
+    ) -> StageResult:
+        """Run a stage, or wait for it if it runs already, or return what it gave. `on_state` hears the box's states.
+
+        Raises:
+            BoxLimit, BoxFailed: the box ended without a result; `where` is a stable code, see also `facts_of`.
+            Unreachable: the launcher does not answer, or not within `timeout_s` of its last word; the box may still run.
+            DarkroomError: what the launcher or the owner's keeper refuses with.
+        """
+        question = {"op": "run", "plan": plan, "stage": stage.value, "attempt": attempt}
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+                connection.settimeout(timeout_s)
+                connection.connect(str(self._path))
+                connection.sendall(frames.pack(question))
+                with connection.makefile("rb") as stream:
+                    answer = _last(stream, on_state)
+        except OSError as problem:
+            told = problem.strerror or "no answer in time"
+            raise Unreachable(f"the launcher does not answer ({told})", self._path.name) from None
+        return self._result(answer)
+
+    def cancel(self, plan: str, stage: Entry, attempt: int) -> None:
+        """End the box of a stage that is running; raises `NotFound` if it is not."""
+        frames.ask(self._path, {"op": "cancel", "plan": plan, "stage": stage.value, "attempt": attempt}, ASK_S)
+
+    def status(self) -> dict[str, Any]:
+        """Return domain, node, public key, tier with its protections, and the boxes that live."""
+        return frames.ask(self._path, {"op": "status"}, ASK_S)
+
+    def _result(self, answer: dict[str, Any] | None) -> StageResult:
+        try:
+            good = frames.settle(answer, self._path.name)
+        except DarkroomError as problem:
+            problem.facts = dict((answer or {}).get("facts") or {})  # type: ignore[attr-defined]
+            raise
+        return StageResult(Signed.read(good.get("record")), dict(good.get("timings") or {}))
+
+
+def facts_of(problem: DarkroomError) -> Mapping[str, str | int]:
+    """Return the plain facts that a failed check or ingest gave with its code: a column, a row number, a limit."""
+    found: Mapping[str, str | int] = getattr(problem, "facts", {})
+    return found
+
+
+def _last(stream: BinaryIO, on_state: Callable[[BoxState], None] | None) -> dict[str, Any] | None:
+    """Return the frame that ends the answer, telling the states before it."""
+    while (message := frames.read(stream)) is not None and "state" in message:
+        if message["state"] not in list(BoxState):
+            raise Malformed("the launcher speaks of a state that does not exist", "launcher")
+        if on_state is not None:
+            on_state(BoxState(message["state"]))
+    return message

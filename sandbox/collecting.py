@@ -1,0 +1,122 @@
+"""Collecting a box's outputs: what it left in `/out` is somebody else's work and is looked at with that in mind.
+
+Only plain files with plain names, in the folder itself, within the limits of count and size, come out. Nothing is followed:
+every entry is looked at with `lstat` and opened with `O_NOFOLLOW`, and what was opened is looked at again, so that an entry that
+changes in between gains nothing (the box is gone by then anyway). A hard link shows a link count above one and is refused
+too. Refusals name the rule, never the entry: a file name is a channel (ATTACKS 50, 51).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+from plans import names
+from plans.errors import Malformed, OutputRefused
+from plans.statements import StageOutput
+
+LARGEST_COUNT = 64
+"""Files that a box may leave."""
+
+_BLOCK = 2**20
+
+
+def usage(out: Path) -> tuple[int, int]:
+    """Return the number of entries and of bytes in `/out` while a box runs, counted as far as `LARGEST_COUNT` + 1."""
+    count = size = 0
+    waiting = [os.fspath(out)]
+    while waiting and count <= LARGEST_COUNT:
+        for entry in _entries(waiting.pop()):
+            count += 1
+            status = _lstat(entry)
+            if status is not None and stat.S_ISDIR(status.st_mode):
+                waiting.append(entry)
+            elif status is not None:
+                size += status.st_blocks * 512
+            if count > LARGEST_COUNT:
+                break
+    return count, size
+
+
+def collect(out: Path, target: Path, limit_bytes: int) -> tuple[StageOutput, ...]:
+    """Copy the outputs to the empty folder `target`, readable and not writable, and return them hashed, by name.
+
+    Raises:
+        OutputRefused: an entry is no plain file, has no plain name, or the limits do not hold.
+    """
+    if len(entries := sorted(_entries(os.fspath(out)))) > LARGEST_COUNT:
+        raise _refused(f"a box leaves at most {LARGEST_COUNT} files")
+    outputs, left = [], limit_bytes
+    for entry in entries:
+        output = _take(entry, target, left)
+        left -= output.size
+        outputs.append(output)
+    return tuple(outputs)
+
+
+def _take(entry: str, target: Path, left: int) -> StageOutput:
+    name = os.path.basename(entry)
+    try:
+        names.require("file", name)
+    except (Malformed, UnicodeEncodeError):
+        raise _refused("an output's name is not plain: lower-case letters, digits, dot, dash, underscore") from None
+    descriptor = _open_plain(entry)
+    with os.fdopen(descriptor, "rb") as source:
+        status = os.fstat(source.fileno())
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+            raise _refused("an output is a link or no plain file")
+        if status.st_size > left:
+            raise _refused("the outputs are larger than the plan allows")
+        return _copy(source.fileno(), target / name, left)
+
+
+def _copy(source: int, target: Path, left: int) -> StageOutput:
+    """Copy at most `left` bytes and hash what was copied, so that hash and file cannot differ."""
+    total, size = hashlib.sha256(), 0
+    with open(target, "xb") as file:
+        while block := os.read(source, _BLOCK):
+            size += len(block)
+            if size > left:
+                raise _refused("the outputs are larger than the plan allows")
+            total.update(block)
+            file.write(block)
+        file.flush()
+        os.fsync(file.fileno())
+    os.chmod(target, 0o444)
+    return StageOutput(target.name, "sha256:" + total.hexdigest(), size)
+
+
+def _open_plain(entry: str) -> int:
+    if (status := _lstat(entry)) is None or not stat.S_ISREG(status.st_mode):
+        raise _refused("an output is a link or no plain file")
+    try:
+        return os.open(entry, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        raise _refused("an output cannot be opened as a plain file") from None
+
+
+def _entries(folder: str) -> list[str]:
+    """List a folder that a box writes, one entry more than it may have at the most."""
+    found = []
+    try:
+        with os.scandir(folder) as listing:
+            for entry in listing:
+                found.append(entry.path)
+                if len(found) > LARGEST_COUNT:
+                    break
+    except OSError:
+        return []
+    return found
+
+
+def _lstat(entry: str) -> os.stat_result | None:
+    try:
+        return os.lstat(entry)
+    except OSError:
+        return None
+
+
+def _refused(rule: str) -> OutputRefused:
+    return OutputRefused(rule, "box outputs", "The box's program must leave plain files within its limits.")

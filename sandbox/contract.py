@@ -1,0 +1,171 @@
+"""The contract of boxes: what every tier does, in which state, and what happens when it is asked twice.
+
+    created ─ start ─► starting ─► running ◄─ freeze / thaw ─► frozen
+                                      │ (ends by itself)         │ kill, or a limit
+                                      ▼                          ▼
+                            exited (status 0) · failed (any other) · killed
+                                      │ collect
+                                      ▼
+                                  collected                 destroy, from every ended state ─► destroyed
+
+| method  | allowed in                         | steps                                                    | then      | again |
+|---------|------------------------------------|----------------------------------------------------------|-----------|-------|
+| create  | (nothing)                          | folder, user id, inputs linked; nothing runs              | created   | another box |
+| start   | created                            | process with its walls, waits for its launcher's word     | running   | refused |
+| freeze  | running                            | every process stops; memory and lease stay                | frozen    | nothing happens |
+| thaw    | frozen                             | they go on                                                | running   | nothing happens |
+| kill    | created, running, frozen           | every process is gone before it returns                   | killed    | nothing happens |
+| wait    | running, frozen, ended             | until it has ended                                        | exited, failed, killed | the same ending |
+| collect | exited                             | outputs checked and moved out, hashed                     | collected | the same outputs |
+| destroy | created, ended                     | folder wiped, user id given back                          | destroyed | nothing happens |
+
+Whatever is not in the table is refused with `StateConflict`. A crash of the launcher ends its boxes (they die with their
+parent) and what they left is wiped at the next start; no box is ever taken over by another process.
+
+`LIFE` is that table as data; every tier moves through `Life`, so no tier can have its own idea of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from plans.box import BoxSpec, BoxState
+from plans.decision import Tier
+from plans.errors import StateConflict
+from plans.statements import StageOutput
+
+_S = BoxState
+ENDED = frozenset({_S.EXITED, _S.FAILED, _S.KILLED, _S.COLLECTED})
+
+LIFE: Mapping[BoxState, frozenset[BoxState]] = {
+    _S.CREATED: frozenset({_S.STARTING, _S.KILLED, _S.DESTROYED}),
+    _S.STARTING: frozenset({_S.RUNNING, _S.FAILED, _S.KILLED}),
+    _S.RUNNING: frozenset({_S.FROZEN, _S.EXITED, _S.FAILED, _S.KILLED}),
+    _S.FROZEN: frozenset({_S.RUNNING, _S.FAILED, _S.KILLED}),
+    _S.EXITED: frozenset({_S.COLLECTED, _S.DESTROYED}),
+    _S.FAILED: frozenset({_S.DESTROYED}),
+    _S.KILLED: frozenset({_S.DESTROYED}),
+    _S.COLLECTED: frozenset({_S.DESTROYED}),
+    _S.DESTROYED: frozenset(),
+}
+
+
+class Cause(StrEnum):
+    """Why a box was killed; stable words that are answered as the `where` of a `BoxFailed`."""
+
+    NONE = ""
+    MEMORY = "box.memory"
+    CPU = "box.cpu"
+    WALL = "box.wall"
+    OUTPUT = "box.output"
+    CANCELLED = "box.cancelled"
+    REVOKED = "box.revoked"
+    LEASE = "box.lease-lost"
+    PROTOCOL = "box.protocol"
+    LAUNCHER = "box.launcher-stopped"
+
+    @property
+    def is_limit(self) -> bool:
+        """Whether the box reached one of its own limits."""
+        return self in (Cause.MEMORY, Cause.CPU, Cause.WALL, Cause.OUTPUT)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a box ended: the state, the exit status if it had one (128 + n for signal n), and why it was killed."""
+
+    state: BoxState
+    status: int
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """One protection of a tier, whether it holds here, and how that is known, or what stands in for it."""
+
+    name: str
+    held: bool
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a tier offers on this machine, the weaker points said openly."""
+
+    tier: Tier
+    protections: tuple[Protection, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """The launcher's ends of a box's pipes; frames of `plans.frames` go through them."""
+
+    from_box: asyncio.StreamReader
+    to_box: asyncio.StreamWriter
+
+
+class Box(Protocol):
+    """One box; the table above says what each method does."""
+
+    @property
+    def state(self) -> BoxState:
+        """The present state."""
+
+    async def start(self) -> Conversation:
+        """Start the box; raises `BoxFailed` if it does not come up, and is `failed` then."""
+
+    def freeze(self) -> None:
+        """Stop every process of the box."""
+
+    def thaw(self) -> None:
+        """Let them go on."""
+
+    async def kill(self, cause: Cause) -> None:
+        """End every process of the box; the first cause counts."""
+
+    async def wait(self) -> Ending:
+        """Return how the box has ended, once it has."""
+
+    async def collect(self, folder: Path) -> tuple[StageOutput, ...]:
+        """Move the outputs of a box that exited to `folder`; raises `OutputRefused` for anything but plain files."""
+
+    async def destroy(self) -> None:
+        """Wipe what the box had."""
+
+
+class Boxes(Protocol):
+    """A tier: makes boxes."""
+
+    def offers(self) -> Offer:
+        """Say what this tier offers here."""
+
+    def create(self, spec: BoxSpec, inputs: Mapping[str, Path]) -> Box:
+        """Make a box with read-only inputs.
+
+        Raises:
+            TierMissing: the specification asks for a stronger tier than this.
+            NotFound: image or input is missing.
+            Unreachable: no user id is free; try again.
+        """
+
+
+class Life:
+    """The state of one box, moved only along `LIFE`."""
+
+    def __init__(self) -> None:
+        self.state = BoxState.CREATED
+
+    def move(self, target: BoxState) -> None:
+        """Go to another state.
+
+        Raises:
+            StateConflict: the table has no such step.
+        """
+        if target not in LIFE[self.state]:
+            raise StateConflict(f"a box that is {self.state} does not become {target}", "box")
+        self.state = target

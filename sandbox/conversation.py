@@ -1,0 +1,111 @@
+"""The launcher's side of the conversation with a box; `inside.session` is the other.
+
+Everything that comes from a box is foreign: frames are bounded and canonical, codes and facts are cut to plain short words before
+anybody sees them, and every step has a time limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from plans import frames, names
+from plans.errors import BoxFailed, DarkroomError
+from sandbox.contract import Cause, Conversation
+
+HELLO_S = 30.0
+"""How long a box may take to import its program and make its key."""
+
+MOST_FACTS = 16
+LONGEST_FACT = 200
+_CODE = re.compile(r"[a-z][a-z0-9.-]{0,59}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A box's own failure: a stable code and plain facts."""
+
+    code: str
+    facts: Mapping[str, str | int]
+
+
+async def begin(pipes: Conversation, start: dict[str, Any]) -> str:
+    """Tell the box its work and return the public half of the key that it made.
+
+    Raises:
+        BoxFailed: the box does not answer as it should, or gave up.
+    """
+    await _send(pipes, {"start": start})
+    message = await _receive(pipes, HELLO_S)
+    hello = message.get("hello")
+    if not isinstance(hello, str):
+        raise _gave_up(message)
+    return names.require("opening key", hello, "box hello")
+
+
+async def give_keys(pipes: Conversation, sealed: str, statement: dict[str, Any]) -> None:
+    """Relay the keys, sealed to the box."""
+    await _send(pipes, {"keys": {"sealed": sealed, "statement": statement}})
+
+
+async def outcome(pipes: Conversation) -> dict[str, Any] | Failure:
+    """Return the box's report or its failure, however long it takes; the box's own limits end it."""
+    message = await _receive(pipes, None)
+    if isinstance(message.get("report"), dict):
+        return dict(message["report"])
+    return failure_in(message)
+
+
+def failure_in(message: dict[str, Any]) -> Failure:
+    """Return the failure that a message carries, cut to plain words.
+
+    Raises:
+        BoxFailed: it carries none.
+    """
+    content = message.get("failure")
+    if not isinstance(content, dict) or not isinstance(content.get("facts"), dict):
+        raise _protocol()
+    code = str(content.get("code"))
+    facts = {_plain(name): _fact(value) for name, value in list(content["facts"].items())[:MOST_FACTS]}
+    return Failure(code if _CODE.fullmatch(code) else "box.failed", facts)
+
+
+def _gave_up(message: dict[str, Any]) -> DarkroomError:
+    failure = failure_in(message)
+    return BoxFailed("the box ended without a result", failure.code)
+
+
+def _fact(value: object) -> str | int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else _plain(str(value))
+
+
+def _plain(text: str) -> str:
+    return _CONTROL.sub("", text)[:LONGEST_FACT]
+
+
+async def _send(pipes: Conversation, message: dict[str, Any]) -> None:
+    try:
+        pipes.to_box.write(frames.pack(message))
+        async with asyncio.timeout(HELLO_S):
+            await pipes.to_box.drain()
+    except (OSError, TimeoutError):
+        raise _protocol() from None
+
+
+async def _receive(pipes: Conversation, timeout_s: float | None) -> dict[str, Any]:
+    try:
+        async with asyncio.timeout(timeout_s):
+            message = await frames.read_async(pipes.from_box)
+    except (OSError, TimeoutError, DarkroomError):
+        raise _protocol() from None
+    if message is None:
+        raise _protocol()
+    return message
+
+
+def _protocol() -> BoxFailed:
+    return BoxFailed("the box does not speak as it should, or ended", Cause.PROTOCOL)

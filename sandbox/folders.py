@@ -1,0 +1,92 @@
+"""The folders of one box on the host: its read-only inputs and its outputs, open to that box's user and to nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from plans import names
+from plans.errors import DiskFull, NotFound, SettingsWrong
+
+
+@dataclass(frozen=True, slots=True)
+class BoxFolders:
+    """`inputs` and `outputs` lie in `whole`, which is wiped at the end."""
+
+    whole: Path
+    inputs: Path
+    outputs: Path
+
+
+def require_passable(folder: Path) -> None:
+    """Check that boxes with user ids of their own can reach a folder through every folder above it.
+
+    Raises:
+        SettingsWrong: one of them is closed to others.
+    """
+    for step in (folder.absolute(), *folder.absolute().parents):
+        if step.exists() and not step.stat().st_mode & stat.S_IXOTH:
+            advice = f"Allow passing through it (chmod o+x {step}), or choose another place, such as /var/lib/darkroom."
+            raise SettingsWrong("boxes have user ids of their own and cannot reach this folder", str(step), advice)
+
+
+def make(parent: Path, owner: int | None, inputs: Mapping[str, Path]) -> BoxFolders:
+    """Make a box's folders with its inputs; `owner` is its user id, or none when it has none of its own.
+
+    Raises:
+        NotFound: an input is not there.
+        DiskFull: there is no space for a copy.
+    """
+    whole = parent / secrets.token_hex(8)
+    folders = BoxFolders(whole, whole / "in", whole / "out")
+    try:
+        for folder, mode in ((whole, 0o710), (folders.inputs, 0o750), (folders.outputs, 0o700)):
+            folder.mkdir()
+            folder.chmod(mode)
+            if owner is not None:
+                os.chown(folder, owner if folder == folders.outputs else -1, owner)
+        for name, source in inputs.items():
+            _provide(source, folders.inputs / names.require("file", name, "box input"), owner)
+    except BaseException:
+        shutil.rmtree(whole, ignore_errors=True)
+        raise
+    return folders
+
+
+async def wipe(folder: Path) -> None:
+    """Remove a folder that a box wrote in, however deep it made it (`rm` does not recurse on a stack of ours)."""
+    process = await asyncio.create_subprocess_exec(
+        "/bin/rm", "-rf", "--one-file-system", "--", os.fspath(folder), env={}, stderr=asyncio.subprocess.DEVNULL
+    )
+    await process.wait()
+
+
+def _provide(source: Path, target: Path, owner: int | None) -> None:
+    """Hard-link an input, or copy it where that cannot be: another file system, or a file that only its owner may read.
+
+    A link, not a descriptor: as root, a descriptor opened for reading can be opened again for writing through `/proc`.
+    """
+    try:
+        status = os.lstat(source)
+        if not stat.S_ISREG(status.st_mode):
+            raise NotFound("an input is no plain file", source.name)
+        if owner is None or status.st_mode & stat.S_IROTH:
+            try:
+                os.link(source, target, follow_symlinks=False)
+                return
+            except OSError:  # another file system, or links to others' files are forbidden (protected_hardlinks)
+                pass
+        shutil.copyfile(source, target, follow_symlinks=False)
+        target.chmod(0o440)
+        if owner is not None:
+            os.chown(target, -1, owner)
+    except FileNotFoundError:
+        raise NotFound("an input of the box is not there", source.name) from None
+    except OSError as problem:
+        raise DiskFull(f"an input could not be put before the box ({problem.strerror})", source.name) from None

@@ -1,0 +1,88 @@
+"""The processes of a box as the host sees them: found by descent, stopped, continued, counted, awaited.
+
+Every process of a box descends from bubblewrap's monitor as long as that lives: an orphan inside is adopted by the box's own
+process 1. So descent finds double forks and new sessions too (ATTACKS 47), for root and for others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+
+_ROUNDS = 20
+"""How often stopping looks again for processes that were born meanwhile; each round stops all that it sees."""
+
+
+def tree(first: int) -> list[int]:
+    """Return `first` and the process ids that descend from it, parents before children, zombies left out."""
+    children: dict[int, list[int]] = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit() and (line := _stat(int(entry))) is not None and line[0] != "Z":
+            children.setdefault(int(line[1]), []).append(int(entry))
+    found, waiting = [first], [first]
+    while waiting:
+        born = children.get(waiting.pop(0), [])
+        found += born
+        waiting += born
+    return found
+
+
+def stop(first: int) -> None:
+    """Stop every process of the tree (SIGSTOP), looking again until no new one appears."""
+    seen: set[int] = set()
+    for _ in range(_ROUNDS):
+        now = set(tree(first))
+        if now <= seen:
+            return
+        for pid in now - seen:
+            send(pid, signal.SIGSTOP)
+        seen |= now
+
+
+def go_on(first: int) -> None:
+    """Let every process of the tree go on."""
+    for pid in tree(first):
+        send(pid, signal.SIGCONT)
+
+
+def send(pid: int, number: signal.Signals) -> None:
+    """Send a signal to a process that may be gone already."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, number)
+
+
+async def gone(pids: list[int], timeout_s: float) -> bool:
+    """Wait until none of these processes lives; return whether that came true in time."""
+    end = time.monotonic() + timeout_s
+    while any(_alive(pid) for pid in pids):
+        if time.monotonic() > end:
+            return False
+        await asyncio.sleep(0.005)
+    return True
+
+
+def memory_bytes(first: int) -> int:
+    """Return the memory of all processes of the tree: proportional set size, shared pages counted once."""
+    total = 0
+    for pid in tree(first):
+        with contextlib.suppress(OSError, StopIteration, ValueError):
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            total += 1024 * int(next(line for line in lines if line.startswith("Pss:")).split()[1])
+    return total
+
+
+def _alive(pid: int) -> bool:
+    line = _stat(pid)
+    return line is not None and line[0] not in "ZX"
+
+
+def _stat(pid: int) -> list[str] | None:
+    """Return the fields of `/proc/<pid>/stat` from the state on (proc(5)), or none if the process is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    except OSError:
+        return None

@@ -1,0 +1,157 @@
+"""What a launcher remembers: plans by digest, results of stages, and the outputs it collected.
+
+    plans/<64 hex>.json                        the plan's canonical bytes
+    results/<64 hex>/<attempt>/<stage>.json    a stage's answer, written once and before it is told to anybody
+    collected/<64 hex>/<attempt>/<stage>/      its outputs, read-only
+    boxes/                                     folders of living boxes; wiped at the start
+
+Everything but `boxes` survives a crash. A result that is there is the answer for ever: asking again runs nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from plans import canonical, names
+from plans.box import BoxSpec, Entry
+from plans.errors import DiskFull, EvidenceBroken, HashMismatch, Malformed, NotFound
+from plans.plan import Plan
+from plans.statements import Signed, StageRecord
+
+
+@dataclass(frozen=True, slots=True)
+class StageName:
+    """Which stage is meant: one attempt at one stage of one plan."""
+
+    plan: str
+    stage: Entry
+    attempt: int
+
+    @classmethod
+    def read(cls, question: dict[str, Any]) -> StageName:
+        """Read it from a question of the launcher's socket; raises `Malformed`."""
+        plan, stage, attempt = (question.get(name) for name in ("plan", "stage", "attempt"))
+        if not isinstance(plan, str) or stage not in list(Entry) or type(attempt) is not int or attempt < 1:
+            raise Malformed("a stage is named by plan, stage and attempt (from 1)", "launcher")
+        return cls(names.require("digest", plan, "plan"), Entry(stage), attempt)
+
+
+def output_path(home: Path, name: StageName, output: str) -> Path:
+    """Return where a stage's collected output lies below a launcher's home."""
+    return _below(home / "collected", name) / name.stage.value / names.require("file", output, "output")
+
+
+class Shelf:
+    """The folder described above."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self.boxes = home / "boxes"
+
+    def prepare(self) -> None:
+        """Make the folders; wipe what boxes of an earlier life left, who died with it."""
+        for name, mode in (("", 0o711), ("plans", 0o700), ("results", 0o700), ("collected", 0o700), ("boxes", 0o711)):
+            (self._home / name).mkdir(parents=True, exist_ok=True)
+            (self._home / name).chmod(mode)
+        for left in self.boxes.iterdir():
+            shutil.rmtree(left)
+
+    def put(self, plan: Plan) -> None:
+        """Keep a plan."""
+        _write(self._home / "plans" / f"{_hex(plan.digest)}.json", plan.canonical())
+
+    def plan(self, digest: str) -> Plan:
+        """Return a plan.
+
+        Raises:
+            NotFound: it was not put.
+            HashMismatch: what is kept is not the plan of this digest.
+        """
+        try:
+            content = (self._home / "plans" / f"{_hex(digest)}.json").read_bytes()
+        except OSError:
+            raise NotFound("the launcher does not have this plan", digest[:19] + "…", "Put it first.") from None
+        if canonical.digest_bytes(Plan.KIND, content) != digest:
+            raise HashMismatch("the kept plan is not the plan of this digest", digest[:19] + "…")
+        return Plan.decode(content)
+
+    def result(self, name: StageName) -> dict[str, Any] | None:
+        """Return the answer that was given for a stage, or none."""
+        try:
+            answer = canonical.decode(self._result_file(name).read_bytes())
+        except OSError:
+            return None
+        if not isinstance(answer, dict):
+            raise EvidenceBroken("a kept result is no object", name.stage.value)
+        return dict(answer)
+
+    def keep_result(self, name: StageName, answer: dict[str, Any]) -> None:
+        """Make an answer durable."""
+        path = self._result_file(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, canonical.encode(answer))
+
+    def record(self, name: StageName) -> StageRecord:
+        """Return the record of a stage that ended well.
+
+        Raises:
+            NotFound: it has not.
+        """
+        answer = self.result(name)
+        if answer is None or "ok" not in answer:
+            raise NotFound("the stage before has no result", name.stage.value, "Run the stages in their order.")
+        return StageRecord.read(Signed.read(answer["ok"]["record"]).statement.body)
+
+    def fresh_collection(self, name: StageName) -> Path:
+        """Return the empty folder for a stage's outputs."""
+        folder = _below(self._home / "collected", name) / name.stage.value
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
+
+    def handed_over(self, plan: Plan, spec: BoxSpec, attempt: int) -> dict[str, tuple[Path, str]]:
+        """Return file and hash of every input of `spec` that a stage before it wrote.
+
+        Raises:
+            NotFound: no stage before it has written one.
+        """
+        found: dict[str, tuple[Path, str]] = {}
+        for before in plan.stages[: plan.stages.index(spec)]:
+            name = StageName(plan.digest, before.entry, attempt)
+            if any(not item.sha256 for item in spec.inputs):
+                for output in self.record(name).outputs:
+                    found[output.name] = (output_path(self._home, name, output.name), output.sha256)
+        return found
+
+    def _result_file(self, name: StageName) -> Path:
+        return _below(self._home / "results", name) / f"{name.stage.value}.json"
+
+
+def _below(folder: Path, name: StageName) -> Path:
+    return folder / _hex(name.plan) / str(name.attempt)
+
+
+def _hex(digest: str) -> str:
+    return names.require("digest", digest).removeprefix("sha256:")
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file so that after a crash it is whole or not there, and its name too is on the disk."""
+    new = path.with_name(path.name + ".new")
+    try:
+        with open(new, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, path)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as problem:
+        raise DiskFull(f"the launcher could not write ({problem.strerror})", path.name) from None

@@ -1,0 +1,253 @@
+"""One attempt at one stage of a plan, from the plan on the shelf to the signed record.
+
+    created ► started ► hello ► keys ► done ► collected
+
+The box is built from the plan and nothing else. The launcher vouches for what it knows itself: that this box, of this image, with
+these inputs, holds the private half of this key (`BoxStatement`); and what came out of it (`StageRecord`). It sees sealed keys,
+encrypted inputs and encrypted outputs, never a row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keys.signing import Draft, SigningKey, sign
+from plans.box import BoxSpec, BoxState, Entry
+from plans.errors import BoxFailed, BoxLimit, DarkroomError, NotFound, OutputRefused, StateConflict
+from plans.key import SealedKeys
+from plans.plan import Plan
+from plans.record import Record
+from plans.statements import BoxStatement, Duty, StageInput, StageOutput, StageRecord, Type
+from sandbox import conversation
+from sandbox.config import LauncherConfig
+from sandbox.contract import Box, Boxes, Cause, Conversation
+from sandbox.conversation import Failure
+from sandbox.lease import Keeper, LeaseTimes, finish, hold
+from sandbox.shelf import Shelf, StageName
+
+STATEMENT_S = 60
+"""Seconds for which a box statement is worth something: as long as the keeper may take to answer."""
+
+ENDING_S = 5.0
+"""Seconds that a box may take to end after its last word."""
+
+_SPEAKS_OF_FACTS = (Entry.CHECK, Entry.INGEST)
+"""Stages whose failures may say more than a code: a check has no data, and an ingest's facts are for the owner."""
+
+_SENTENCES = {
+    Cause.MEMORY: "the box reached its limit of memory",
+    Cause.CPU: "the box reached its limit of processor time",
+    Cause.WALL: "the box reached its limit of time",
+    Cause.OUTPUT: "the box reached its limit of output",
+    Cause.CANCELLED: "the box was cancelled",
+    Cause.REVOKED: "the owner's keeper ended the box",
+    Cause.LEASE: "the owner's keeper could not be reached for too long, so the box was ended",
+    Cause.LAUNCHER: "the launcher stopped, and its boxes with it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What every stage of a launcher uses."""
+
+    config: LauncherConfig
+    key: SigningKey
+    boxes: Boxes
+    shelf: Shelf
+    keeper: Keeper | None
+    times: LeaseTimes
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be done: the stage, its plan and box, and the inputs as they were found."""
+
+    name: StageName
+    plan: Plan
+    spec: BoxSpec
+    files: dict[str, Path]
+    inputs: tuple[StageInput, ...]
+
+
+class StageRun:
+    """A stage while it runs. `tell` hears every state of its box."""
+
+    def __init__(self, workshop: Workshop, name: StageName, tell: Callable[[BoxState], None]) -> None:
+        self._shop, self.name, self._tell = workshop, name, tell
+        self._box: Box | None = None
+        self._cancelled = Cause.NONE
+        self._facts: dict[str, str | int] = {}
+        self._began = time.monotonic()
+        self._timings: dict[str, int] = {}
+
+    @property
+    def state(self) -> BoxState:
+        """The present state of the box."""
+        return self._box.state if self._box else BoxState.CREATED
+
+    async def answer(self) -> dict[str, Any]:
+        """Run the stage and return its answer: `ok` with record and timings, or `error` with facts and timings."""
+        try:
+            record = await self._run(self._prepare())
+        except DarkroomError as problem:
+            answer = {"error": problem.problem(), "facts": self._facts, "timings": self._timings}
+            if _is_final(problem):
+                self._shop.shelf.keep_result(self.name, answer)
+            return answer
+        signed = sign(self._draft(Type.STAGE, record), self._shop.key)
+        answer = {"ok": {"record": signed.plain(), "timings": self._timings}}
+        self._shop.shelf.keep_result(self.name, answer)
+        return answer
+
+    async def kill(self, cause: Cause) -> None:
+        """End the stage."""
+        self._cancelled = self._cancelled or cause
+        if self._box is not None:
+            await self._box.kill(cause)
+
+    def _prepare(self) -> Work:
+        """Find the plan and every input of the stage."""
+        plan = self._shop.shelf.plan(self.name.plan)
+        spec = plan.stage(self.name.stage)
+        handed = self._shop.shelf.handed_over(plan, spec, self.name.attempt)
+        files: dict[str, Path] = {}
+        inputs = []
+        for item in spec.inputs:
+            path, sha256 = (self._data_file(item.name), item.sha256) if item.sha256 else handed.get(item.name, (None, ""))
+            if path is None:
+                raise NotFound("no stage before this one has written this input", item.name)
+            files[item.name] = path
+            inputs.append(StageInput(item.name, sha256))
+        return Work(self.name, plan, spec, files, tuple(inputs))
+
+    def _data_file(self, name: str) -> Path:
+        folder = self._shop.config.data_folder
+        for path in (folder / name, folder / "staging" / name):
+            if path.is_file():
+                return path
+        raise NotFound("a file that the plan names is not in the owner's data folder", name)
+
+    async def _run(self, work: Work) -> StageRecord:
+        box = self._box = self._shop.boxes.create(work.spec, work.files)
+        self._mark("created", BoxState.CREATED)
+        try:
+            if self._cancelled:
+                await box.kill(self._cancelled)
+                raise BoxFailed(_SENTENCES[self._cancelled], self._cancelled)
+            report = await self._live(work, box)
+            outputs = await box.collect(self._shop.shelf.fresh_collection(self.name))
+            self._mark("collected", box.state)
+            return _record(work, outputs, report)
+        except (BoxFailed, StateConflict) as problem:
+            raise await _explained(box, problem) from None
+        finally:
+            await box.kill(Cause.CANCELLED)
+            self._tell(box.state)
+            await box.destroy()
+
+    async def _live(self, work: Work, box: Box) -> dict[str, Any]:
+        """Start the box, hold the conversation, and return its report once it has ended well."""
+        self._tell(BoxState.STARTING)
+        pipes = await box.start()
+        self._mark("started", box.state)
+        start = {
+            "plan": work.plan.plain(),
+            "stage": work.spec.entry.value,
+            "attempt": work.name.attempt,
+            "inputs": [item.plain() for item in work.inputs],
+        }
+        box_key = await conversation.begin(pipes, start)
+        self._mark("hello", box.state)
+        async with self._keys_and_lease(work, box, pipes, box_key):
+            self._mark("keys", box.state)
+            found = await conversation.outcome(pipes)
+        self._mark("done", box.state)
+        if isinstance(found, Failure):
+            raise self._failed(found)
+        pipes.to_box.close()
+        async with asyncio.timeout(ENDING_S):
+            await box.wait()
+        return found
+
+    @contextlib.asynccontextmanager
+    async def _keys_and_lease(self, work: Work, box: Box, pipes: Conversation, box_key: str):  # type: ignore[no-untyped-def]
+        """Bring the keys to the box, and hold the lease while the body runs. A check has neither."""
+        keeper = self._shop.keeper
+        if work.spec.entry is Entry.CHECK:
+            yield
+            return
+        if keeper is None:
+            raise NotFound("this launcher has no keeper, and the stage needs keys", work.spec.entry.value)
+        challenge = await keeper.ask({"op": "challenge", "plan": work.plan.digest}, STATEMENT_S)
+        statement = self._statement(work, box_key, str(challenge.get("nonce")))
+        signed = sign(self._draft(Type.BOX, statement), self._shop.key)
+        question = {"op": "unwrap", "statement": signed.plain(), "plan": work.plan.plain()}
+        sealed = SealedKeys.read(await keeper.ask(question, STATEMENT_S))
+        holder = asyncio.create_task(hold(keeper, sealed.lease, box, self._shop.times))
+        try:
+            await conversation.give_keys(pipes, sealed.sealed, statement.plain())
+            yield
+        finally:
+            holder.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await holder
+            await finish(keeper, sealed.lease)
+
+    def _statement(self, work: Work, box_key: str, challenge: str) -> BoxStatement:
+        return BoxStatement(
+            plan=work.plan.digest,
+            stage=work.spec.entry,
+            attempt=work.name.attempt,
+            spec=work.spec.digest,
+            image=work.spec.image,
+            tier=self._shop.boxes.offers().tier,
+            inputs=work.inputs,
+            box_key=box_key,
+            node=self._shop.config.node,
+            challenge=challenge,
+        )
+
+    def _draft(self, kind: Type, body: Record) -> Draft:
+        now = int(time.time())
+        end = now + STATEMENT_S if kind is Type.BOX else 0
+        return Draft(kind, self._shop.config.domain, Duty.LAUNCHER, body, 0, now, end)
+
+    def _failed(self, failure: Failure) -> BoxFailed:
+        if self.name.stage in _SPEAKS_OF_FACTS:
+            self._facts = dict(failure.facts)
+        kind = BoxLimit if failure.code == BoxLimit.code else BoxFailed
+        return kind("the box ended without a result", failure.code)
+
+    def _mark(self, step: str, state: BoxState) -> None:
+        self._timings[step] = round((time.monotonic() - self._began) * 1000)
+        self._tell(state)
+
+
+async def _explained(box: Box, problem: BoxFailed | StateConflict) -> DarkroomError:
+    """Return what really ended the box: a limit or a kill shows to its launcher as a conversation that broke off."""
+    if problem.where not in (Cause.PROTOCOL, "box"):
+        return problem
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(ENDING_S):
+            await box.wait()
+    await box.kill(Cause.PROTOCOL)
+    cause = (await box.wait()).cause
+    if cause in _SENTENCES:
+        return (BoxLimit if cause.is_limit else BoxFailed)(_SENTENCES[cause], cause)
+    return BoxFailed("the box ended without a result", Cause.PROTOCOL)
+
+
+def _record(work: Work, outputs: tuple[StageOutput, ...], report: dict[str, Any]) -> StageRecord:
+    return StageRecord(work.plan.digest, work.spec.entry, work.name.attempt, work.inputs, outputs, report)
+
+
+def _is_final(problem: DarkroomError) -> bool:
+    """Whether this answer is the stage's for ever. What lies outside the box (keeper, node) may be better next time."""
+    passing = (Cause.LEASE, Cause.LAUNCHER, "box.start")
+    return isinstance(problem, (BoxFailed, OutputRefused)) and problem.where not in passing

@@ -1,0 +1,3 @@
+"""Probe."""
+
+from inside.probe import run as run

@@ -1,0 +1,225 @@
+"""The contract of boxes, over T1 and over the fake: one suite, so that the fake stays faithful."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from plans.box import BoxState, Entry
+from plans.errors import OutputRefused, StateConflict, TierMissing
+from plans.plan import Plan
+from sandbox import conversation
+from sandbox.contract import LIFE, Box, Boxes, Cause, Ending, Life
+
+pytestmark = pytest.mark.box
+
+SLEEP = "import time\ndef run(session):\n    time.sleep(60)\n"
+WRITE = "def run(session):\n    (session.out / 'answer.txt').write_text('42')\n    return {'wrote': 1}\n"
+
+
+@pytest.fixture(params=["T1", "fake"])
+def boxes(request: pytest.FixtureRequest) -> Boxes:
+    found: Boxes = request.getfixturevalue("real_boxes" if request.param == "T1" else "local_boxes")
+    return found
+
+
+def make(boxes: Boxes, plan: Plan) -> Box:
+    return boxes.create(plan.stages[0], {})
+
+
+async def begin(box: Box, plan: Plan) -> conversation.Conversation:
+    """Start a box and give it its work."""
+    pipes = await box.start()
+    work = {"plan": plan.plain(), "stage": Entry.CHECK.value, "attempt": 1, "inputs": []}
+    await conversation.begin(pipes, work)
+    return pipes
+
+
+def with_box(boxes: Boxes, plan: Plan, steps: Callable[[Box], Awaitable[None]]) -> None:
+    """Run steps on one box, and leave none behind whatever they do."""
+
+    async def scenario() -> None:
+        box = make(boxes, plan)
+        try:
+            await steps(box)
+        finally:
+            await box.kill(Cause.CANCELLED)
+            await box.destroy()
+
+    asyncio.run(scenario())
+
+
+def test_a_box_that_does_its_work_goes_from_created_to_destroyed(boxes: Boxes, check, tmp_path: Path) -> None:
+    plan = check(WRITE)
+
+    async def steps(box: Box) -> None:
+        assert box.state is BoxState.CREATED
+        pipes = await begin(box, plan)
+        assert box.state is BoxState.RUNNING
+        assert await conversation.outcome(pipes) == {"wrote": 1}
+        pipes.to_box.close()
+        assert await box.wait() == Ending(BoxState.EXITED, 0, Cause.NONE)
+        outputs = await box.collect(tmp_path)
+        assert [(output.name, output.size) for output in outputs] == [("answer.txt", 2)]
+        assert (tmp_path / "answer.txt").read_text() == "42"
+        assert await box.collect(tmp_path) == outputs, "asked twice, the same answer"
+        await box.destroy()
+        await box.destroy()
+        assert box.state is BoxState.DESTROYED
+
+    with_box(boxes, plan, steps)
+
+
+def test_what_a_box_had_is_gone_when_it_is_destroyed(boxes: Boxes, check, open_home: Path) -> None:
+    async def steps(box: Box) -> None:
+        await begin(box, plan)
+        assert list(open_home.iterdir()) != []
+
+    plan = check(SLEEP)
+    with_box(boxes, plan, steps)
+    assert list(open_home.iterdir()) == []
+
+
+def test_a_frozen_box_makes_no_step_until_it_is_thawed(boxes: Boxes, check) -> None:
+    counting = (
+        "import time\ndef run(session):\n"
+        "    for n in range(10000):\n        (session.out / 'n').write_text(str(n)); time.sleep(0.01)\n"
+    )
+    plan = check(counting)
+
+    def counted(box: Box) -> str:
+        return (box.folder / "out" / "n").read_text()
+
+    async def steps(box: Box) -> None:
+        await begin(box, plan)
+        await asyncio.sleep(0.2)
+        box.freeze()
+        box.freeze()
+        assert box.state is BoxState.FROZEN
+        await asyncio.sleep(0.05)
+        before = counted(box)
+        await asyncio.sleep(0.3)
+        assert counted(box) == before
+        box.thaw()
+        box.thaw()
+        await asyncio.sleep(0.3)
+        assert counted(box) != before, "the control: a running box counts on"
+
+    with_box(boxes, plan, steps)
+
+
+def test_a_frozen_box_can_be_killed(boxes: Boxes, check) -> None:
+    plan = check(SLEEP)
+
+    async def steps(box: Box) -> None:
+        await begin(box, plan)
+        box.freeze()
+        await box.kill(Cause.LEASE)
+        assert (await box.wait()).cause is Cause.LEASE
+        assert box.state is BoxState.KILLED
+
+    with_box(boxes, plan, steps)
+
+
+def test_the_first_cause_of_a_kill_counts_and_a_second_kill_does_nothing(boxes: Boxes, check) -> None:
+    plan = check(SLEEP)
+
+    async def steps(box: Box) -> None:
+        await begin(box, plan)
+        await asyncio.gather(box.kill(Cause.REVOKED), box.kill(Cause.CANCELLED))
+        assert (await box.wait()).cause is Cause.REVOKED
+
+    with_box(boxes, plan, steps)
+
+
+def test_a_box_past_its_time_is_killed(boxes: Boxes, check) -> None:
+    plan = check(SLEEP, wall_s=1)
+
+    async def steps(box: Box) -> None:
+        began = time.monotonic()
+        await begin(box, plan)
+        ending = await box.wait()
+        assert (ending.state, ending.cause) == (BoxState.KILLED, Cause.WALL)
+        assert time.monotonic() - began < 1 + 2
+
+    with_box(boxes, plan, steps)
+
+
+def test_a_box_that_gives_up_is_failed(boxes: Boxes, check) -> None:
+    plan = check("from inside.session import BoxFailure\ndef run(session):\n    raise BoxFailure('no.good', row=3)\n")
+
+    async def steps(box: Box) -> None:
+        pipes = await begin(box, plan)
+        assert await conversation.outcome(pipes) == conversation.Failure("no.good", {"row": 3})
+        assert (await box.wait()).state is BoxState.FAILED
+
+    with_box(boxes, plan, steps)
+
+
+def test_a_step_that_the_table_lacks_is_refused(boxes: Boxes, check, tmp_path: Path) -> None:
+    plan = check(SLEEP)
+
+    async def steps(box: Box) -> None:
+        with pytest.raises(StateConflict):
+            box.freeze()
+        with pytest.raises(StateConflict):
+            await box.collect(tmp_path)
+        with pytest.raises(StateConflict):
+            await box.wait()
+        await begin(box, plan)
+        with pytest.raises(StateConflict):
+            await box.start()
+        with pytest.raises(StateConflict):
+            await box.destroy()
+
+    with_box(boxes, plan, steps)
+
+
+def test_a_box_that_never_started_can_be_killed_and_destroyed(boxes: Boxes, check) -> None:
+    async def steps(box: Box) -> None:
+        await box.kill(Cause.CANCELLED)
+        assert (await box.wait()).state is BoxState.KILLED
+
+    with_box(boxes, check(SLEEP), steps)
+
+
+def test_a_link_among_the_outputs_is_refused_and_nothing_is_collected(boxes: Boxes, check, tmp_path: Path) -> None:
+    plan = check("import os\ndef run(session):\n    os.symlink('/etc/passwd', session.out / 'a.txt')\n")
+
+    async def steps(box: Box) -> None:
+        pipes = await begin(box, plan)
+        await conversation.outcome(pipes)
+        await box.wait()
+        with pytest.raises(OutputRefused):
+            await box.collect(tmp_path)
+        assert list(tmp_path.iterdir()) == []
+
+    with_box(boxes, plan, steps)
+
+
+def test_a_stronger_tier_than_offered_is_refused(boxes: Boxes, check) -> None:
+    import dataclasses
+
+    from plans.decision import Tier
+
+    spec = dataclasses.replace(check(SLEEP).stages[0], tier=Tier.T2)
+    with pytest.raises(TierMissing):
+        boxes.create(spec, {})
+
+
+def test_every_state_but_the_last_leads_on_and_the_last_leads_nowhere() -> None:
+    assert set(LIFE) == set(BoxState)
+    assert [state for state in BoxState if not LIFE[state]] == [BoxState.DESTROYED]
+    life = Life()
+    with pytest.raises(StateConflict):
+        life.move(BoxState.COLLECTED)
+
+
+def test_t1_says_whether_boxes_have_users_of_their_own(real_boxes: Boxes) -> None:
+    own = next(each for each in real_boxes.offers().protections if each.name == "own user id")
+    assert own.held == (os.geteuid() == 0)

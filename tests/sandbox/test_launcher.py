@@ -1,0 +1,413 @@
+"""The launcher as a process, with a keeper that lives only here: idempotence, leases, crashes, crafted outputs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from keys import sealing
+from keys.signing import SigningKey, fresh_nonce, verify
+from plans import frames
+from plans.box import BoxSpec, BoxState, Entry, Input, Limits
+from plans.decision import Decision, Obligations, Outcome, Tier
+from plans.errors import BoxFailed, BoxLimit, NotFound, OutputRefused, StateConflict, Unreachable
+from plans.key import BoxKeys, SealedKeys
+from plans.plan import Plan, PlanKind, Program
+from plans.release import KEYS_INFO
+from plans.request import Request
+from plans.statements import BoxStatement, Duty, Signed, StageRecord, Type
+from sandbox import api, launcher
+from sandbox.client import LauncherClient, facts_of
+from sandbox.config import LauncherConfig
+from sandbox.lease import LeaseTimes
+
+pytestmark = pytest.mark.box
+ROOT = Path(__file__).resolve().parents[2]
+QUICK = LeaseTimes(renew_s=0.1, freeze_s=0.4, kill_s=1.6)
+
+
+@dataclass
+class FakeKeeper:
+    """A keeper on a real socket that seals one key for every name; `mood` is ok, kill or silent."""
+
+    socket: Path
+    mood: str = "ok"
+    asked: list[str] = field(default_factory=list)
+    statements: list[Signed] = field(default_factory=list)
+
+    def serve(self, ready: threading.Event, stop: threading.Event) -> None:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            question = await frames.read_async(reader)
+            if question is not None and (found := self._answer(question)) is not None:
+                writer.write(frames.pack(found))
+                with contextlib.suppress(ConnectionError):
+                    await writer.drain()
+            writer.close()
+
+        async def run() -> None:
+            async with await asyncio.start_unix_server(answer, self.socket):
+                ready.set()
+                while not stop.is_set():
+                    await asyncio.sleep(0.02)
+
+        asyncio.run(run())
+
+    def _answer(self, question: dict) -> dict | None:
+        self.asked.append(question["op"])
+        match question["op"]:
+            case "challenge":
+                return {"ok": {"nonce": fresh_nonce()}}
+            case "unwrap":
+                return {"ok": self._unwrap(Signed.read(question["statement"])).plain()}
+            case "renew" if self.mood != "silent":
+                return {"ok": {"answer": self.mood}}
+            case "finish":
+                return {"ok": {}}
+        return None
+
+    def _unwrap(self, signed: Signed) -> SealedKeys:
+        self.statements.append(signed)
+        statement = BoxStatement.read(verify(signed).body)
+        keys = BoxKeys({"rows": "11" * 32}, {"rows": "11" * 32, "table": "22" * 32}, "")
+        sealed = sealing.seal(statement.box_key, keys.canonical(), KEYS_INFO, statement.canonical())
+        return SealedKeys(sealed.hex(), "lease-1", int(time.time()) + 600)
+
+
+@dataclass(frozen=True)
+class Side:
+    """An owner's side for tests: settings, a client, the keeper."""
+
+    config: LauncherConfig
+    client: LauncherClient
+    keeper: FakeKeeper
+
+
+@pytest.fixture
+def side(open_home: Path) -> Iterator[Side]:
+    """A keeper that answers; the launcher is started by each test as it needs it."""
+    key = open_home / "launcher.key"
+    key.touch(0o600)
+    key.write_text(SigningKey.fresh().unsafe_secret().hex())
+    (open_home / "data").mkdir(mode=0o700)
+    config = LauncherConfig(
+        domain="nm/tax", node="node1", home=open_home / "home", socket=open_home / "l.sock", key_file=key,
+        keeper_socket=open_home / "k.sock", data_folder=open_home / "data", images_folder=api.images_folder(),
+        first_uid=64101, uid_count=4,
+    )  # fmt: skip
+    keeper = FakeKeeper(open_home / "k.sock")
+    ready, stop = threading.Event(), threading.Event()
+    thread = threading.Thread(target=keeper.serve, args=(ready, stop))
+    thread.start()
+    ready.wait(5)
+    yield Side(config, LauncherClient(config.socket), keeper)
+    stop.set()
+    thread.join()
+
+
+@contextlib.contextmanager
+def launched(side: Side, times: LeaseTimes | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """A launcher process of its own; short lease times, where a test waits for them, by a small program."""
+    settings = side.config.home.parent / "launcher.json"
+    plain = {name: str(v) if isinstance(v, Path) else v for name, v in vars_of(side.config).items()}
+    settings.write_text(json.dumps(plain))
+    command = ["-P", "-m", "sandbox.launcher", str(settings)]
+    if times is not None:
+        command = ["-P", "-c", _WITH_TIMES.format(times=times), str(settings)]
+    process = subprocess.Popen([sys.executable, *command], cwd=ROOT, env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]})
+    try:
+        eventually(side.config.socket.exists)
+        yield process
+    finally:
+        process.terminate()
+        assert process.wait(15) in (0, -signal.SIGKILL)
+
+
+_WITH_TIMES = """
+import asyncio, sys
+from pathlib import Path
+from sandbox.lease import LeaseTimes
+from sandbox import launcher
+asyncio.run(launcher.run(launcher.workshop(launcher.LauncherConfig.load(Path(sys.argv[1])), times={times})))
+"""
+
+
+def vars_of(config: LauncherConfig) -> dict:
+    return {name: getattr(config, name) for name in LauncherConfig.__slots__}
+
+
+def eventually(holds: Callable[[], bool], within_s: float = 10.0) -> None:
+    end = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < end, "did not come true in time"
+        time.sleep(0.02)
+
+
+def sql_plan(image: str, code: str, **changes: object) -> Plan:
+    """A plan whose three boxes run `code`; data and handed-over rows as inputs."""
+    limits = Limits(256, 8, 4, 20, 30, 32, 64, 1)
+    key = "ed25519:" + "0" * 64
+    request = Request("li@nm", key, "x25519:" + "0" * 64, "p", "test", code, fresh_nonce(), 0)
+    stages = tuple(
+        BoxSpec(entry, image, inputs, limits, Tier.T1)
+        for entry, inputs in (
+            (Entry.QUERY, changes.get("query_inputs", ())),
+            (Entry.PARSE, (Input("rows", ""),)),
+            (Entry.JUDGE, (Input("table", ""),)),
+        )
+    )  # fmt: skip
+    decision = Decision(Outcome.ALLOW, (), 1, (), (), Obligations(1, 1, 1, Tier.T1))
+    program = Program((), "select 1", (), 1, (), None)
+    return Plan(
+        kind=PlanKind.SQL, domain="nm/tax", request=request, request_signature="", decision=decision, program=program,
+        material="", stages=stages, nonce=fresh_nonce(), made_at=0,
+    )  # fmt: skip
+
+
+HAND_OVER = """
+def run(session):
+    if session.stage == "query":
+        session.write("rows", b"secret rows")
+        return {"rows": 1}
+    assert session.read("rows") == b"secret rows"
+    session.write("table", b"table")
+    return {"parsed": 1}
+"""
+SLEEP = "import time\ndef run(session):\n    time.sleep(60)\n"
+
+
+def test_a_stage_hands_encrypted_rows_to_the_next_and_the_record_is_signed(side: Side, probe_image) -> None:
+    plan = sql_plan(probe_image.digest, HAND_OVER)
+    with launched(side):
+        side.client.put(plan)
+        states: list[BoxState] = []
+        first = side.client.run(plan.digest, Entry.QUERY, 1, states.append)
+        second = side.client.run(plan.digest, Entry.PARSE, 1)
+    statement = verify(first.record)
+    assert (statement.type, statement.duty) == (Type.STAGE, Duty.LAUNCHER)
+    record, parsed = StageRecord.read(statement.body), StageRecord.read(second.record.statement.body)
+    assert parsed.inputs[0].sha256 == record.outputs[0].sha256 and parsed.report == {"parsed": 1}
+    kept = api.output_path(side.config.home, plan.digest, 1, Entry.QUERY, "rows").read_bytes()
+    assert b"secret" not in kept and len(kept) > len(b"secret rows")
+    assert states[-1] is BoxState.COLLECTED and BoxState.RUNNING in states
+    assert list(first.timings) == ["created", "started", "hello", "keys", "done", "collected"]
+    assert side.keeper.asked.count("finish") == 2
+    assert [verify(signed).type for signed in side.keeper.statements] == [Type.BOX, Type.BOX]
+
+
+def test_the_same_stage_is_run_once_whoever_asks_and_even_after_a_restart(side: Side, check) -> None:
+    plan = check("import time\ndef run(session):\n    time.sleep(0.3)\n    return {'pid': time.time_ns() % 10**9}\n")
+    with launched(side):
+        side.client.put(plan)
+        records: list[Signed] = []
+        ask = lambda: records.append(side.client.run(plan.digest, Entry.CHECK, 1).record)  # noqa: E731
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(records) == 4 and len(set(records[n].signature for n in range(4))) == 1
+        other = side.client.run(plan.digest, Entry.CHECK, 2)
+        assert other.record.signature != records[0].signature, "another attempt is another box"
+    with launched(side):
+        assert side.client.run(plan.digest, Entry.CHECK, 1).record == records[0]
+
+
+def test_a_caller_that_hangs_up_does_not_stop_the_box(side: Side, check) -> None:
+    plan = check("import time\ndef run(session):\n    time.sleep(0.5)\n    return {'done': 1}\n")
+    with launched(side):
+        side.client.put(plan)
+        with pytest.raises(Unreachable):
+            side.client.run(plan.digest, Entry.CHECK, 1, timeout_s=0.2)
+        record = StageRecord.read(side.client.run(plan.digest, Entry.CHECK, 1).record.statement.body)
+        assert record.report == {"done": 1}
+
+
+def test_a_cancelled_stage_ends_at_once_and_says_so(side: Side, check) -> None:
+    plan = check(SLEEP)
+    with launched(side):
+        side.client.put(plan)
+        threading.Timer(0.6, lambda: side.client.cancel(plan.digest, Entry.CHECK, 1)).start()
+        with pytest.raises(BoxFailed) as failed:
+            side.client.run(plan.digest, Entry.CHECK, 1)
+        assert failed.value.where == "box.cancelled"
+        with pytest.raises(NotFound):
+            side.client.cancel(plan.digest, Entry.CHECK, 1)
+        assert side.client.status()["boxes"] == []
+
+
+def test_a_box_without_its_keeper_is_frozen_and_thawed_when_it_is_back(side: Side, probe_image) -> None:
+    plan = sql_plan(probe_image.digest, "import time\ndef run(session):\n    time.sleep(1.5)\n    return {'ok': 1}\n")
+    with launched(side, replace(QUICK, kill_s=30)):
+        side.client.put(plan)
+        states: list[str] = []
+        done = threading.Thread(target=lambda: side.client.run(plan.digest, Entry.QUERY, 1))
+        done.start()
+
+        def state() -> str:
+            return next((box["state"] for box in side.client.status()["boxes"]), "none")
+
+        eventually(lambda: "renew" in side.keeper.asked)
+        assert state() == "running"
+        side.keeper.mood = "silent"
+        eventually(lambda: state() == "frozen")
+        side.keeper.mood = "ok"
+        eventually(lambda: state() == "running")
+        done.join()
+        assert side.client.run(plan.digest, Entry.QUERY, 1).record
+
+
+def test_a_box_whose_keeper_stays_away_is_killed(side: Side, probe_image) -> None:
+    plan = sql_plan(probe_image.digest, SLEEP)
+    side.keeper.mood = "silent"
+    with launched(side, QUICK):
+        side.client.put(plan)
+        with pytest.raises(BoxFailed) as failed:
+            side.client.run(plan.digest, Entry.QUERY, 1)
+        assert failed.value.where == "box.lease-lost"
+        assert not list((side.config.home / "boxes").iterdir())
+
+
+def test_a_revoked_box_is_killed(side: Side, probe_image) -> None:
+    plan = sql_plan(probe_image.digest, SLEEP)
+    with launched(side, QUICK):
+        side.client.put(plan)
+        threading.Timer(0.8, lambda: setattr(side.keeper, "mood", "kill")).start()
+        with pytest.raises(BoxFailed) as failed:
+            side.client.run(plan.digest, Entry.QUERY, 1)
+        assert failed.value.where == "box.revoked"
+
+
+def children_of(pid: int) -> list[int]:
+    from sandbox import processes
+
+    return processes.tree(pid)[1:]
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
+    except OSError:
+        return False
+
+
+def test_a_killed_launcher_leaves_no_orphan_and_the_next_one_runs_the_stage_again(side: Side, check) -> None:
+    plan = check("import os, time\ndef run(session):\n    os.fork()\n    os.setsid() if os.getpid() > 1 else 0\n    time.sleep(60)\n")
+    with launched(side) as process:
+        side.client.put(plan)
+        with contextlib.suppress(Unreachable):
+            side.client.run(plan.digest, Entry.CHECK, 1, timeout_s=1)
+        boxes = children_of(process.pid)
+        assert len(boxes) >= 3, "the control: monitor, box and its fork are alive"
+        process.kill()
+        process.wait()
+        eventually(lambda: not any(alive(pid) for pid in boxes), 2)
+    left = list((side.config.home / "boxes").iterdir())
+    assert left, "the control: a killed launcher could not clean"
+    with launched(side):
+        assert list((side.config.home / "boxes").iterdir()) == []
+        with pytest.raises(StateConflict):
+            launcher._free_socket(side.config.socket)
+
+
+LEAVES = {
+    "a symbolic link": "os.symlink('/etc/passwd', out / 'a')",
+    "a hard link": "(out / 'a').write_text('x'); os.link(out / 'a', out / 'b')",
+    "a folder": "(out / 'a').mkdir()",
+    "a deep folder": "os.chdir(out)\n    for n in range(3000): os.mkdir('d'); os.chdir('d')",
+    "a name with a newline": "(out / 'a\\nb').write_text('x')",
+    "a name from right to left": "(out / 'a\\u202eb').write_text('x')",
+    "a name that is no text": "open(os.fsencode(out) + b'/\\xff', 'w')",
+    "a name that goes up": "(out / '..a').write_text('x')",
+    "a hidden name": "(out / '.a').write_text('x')",
+    "a long name": "(out / ('a' * 200)).write_text('x')",
+    "a sparse file": "open(out / 'a', 'wb').truncate(60 * 2**20) if 0 else os.truncate(os.open(out / 'a', 66, 0o600), 5 * 2**20)",
+}
+
+
+@pytest.mark.parametrize("what", LEAVES)
+def test_crafted_outputs_are_refused_without_following(side: Side, check, what: str) -> None:
+    plan = check(f"import os\ndef run(session):\n    out = session.out\n    {LEAVES[what]}\n", output_mb=4)
+    with launched(side):
+        side.client.put(plan)
+        with pytest.raises((OutputRefused, BoxLimit)) as refused:
+            side.client.run(plan.digest, Entry.CHECK, 1)
+        assert "passwd" not in str(refused.value) and "\n" not in str(refused.value)
+        assert not list((side.config.home / "boxes").iterdir())
+
+
+def test_plain_outputs_are_collected(side: Side, check) -> None:
+    """The control of the crafted ones."""
+    plan = check("def run(session):\n    (session.out / 'a').write_text('x')\n")
+    with launched(side):
+        side.client.put(plan)
+        record = StageRecord.read(side.client.run(plan.digest, Entry.CHECK, 1).record.statement.body)
+        assert [output.name for output in record.outputs] == ["a"]
+
+
+def test_a_failure_gives_its_code_and_facts_for_a_check_and_only_the_code_for_a_query(side: Side, check, probe_image) -> None:
+    code = "from inside.session import BoxFailure\ndef run(session):\n    raise BoxFailure('some.code', column='x\\n', row=7)\n"
+    with launched(side):
+        for plan, entry, facts in (
+            (check(code), Entry.CHECK, {"column": "x", "row": 7}),
+            (sql_plan(probe_image.digest, code), Entry.QUERY, {}),
+        ):
+            side.client.put(plan)
+            with pytest.raises(BoxFailed) as failed:
+                side.client.run(plan.digest, entry, 1)
+            assert failed.value.where == "some.code" and facts_of(failed.value) == facts
+
+
+def test_an_input_is_linked_from_the_owners_folder_and_a_wrong_one_is_refused_inside(side: Side, probe_image) -> None:
+    import hashlib
+
+    data = side.config.data_folder / "income.parquet"
+    data.write_bytes(b"encrypted")
+    data.chmod(0o444)
+    code = "def run(session):\n    return {'read': session.inputs['income.parquet'].read_bytes().decode()}\n"
+    right = "sha256:" + hashlib.sha256(b"encrypted").hexdigest()
+    with launched(side):
+        plan = sql_plan(probe_image.digest, code, query_inputs=(Input("income.parquet", right),))
+        side.client.put(plan)
+        record = StageRecord.read(side.client.run(plan.digest, Entry.QUERY, 1).record.statement.body)
+        assert record.report == {"read": "encrypted"} and record.inputs[0].sha256 == right
+        wrong = sql_plan(probe_image.digest, code, query_inputs=(Input("income.parquet", "sha256:" + "0" * 64),))
+        side.client.put(wrong)
+        with pytest.raises(BoxFailed) as failed:
+            side.client.run(wrong.digest, Entry.QUERY, 1)
+        assert failed.value.where == "evidence.hash"
+        missing = sql_plan(probe_image.digest, code, query_inputs=(Input("other.parquet", right),))
+        side.client.put(missing)
+        with pytest.raises(NotFound):
+            side.client.run(missing.digest, Entry.QUERY, 1)
+
+
+def test_a_stage_before_its_time_is_refused(side: Side, probe_image) -> None:
+    plan = sql_plan(probe_image.digest, HAND_OVER)
+    with launched(side):
+        side.client.put(plan)
+        with pytest.raises(NotFound):
+            side.client.run(plan.digest, Entry.PARSE, 1)
+
+
+def test_a_plan_that_was_changed_on_the_shelf_is_refused(side: Side, check) -> None:
+    plan = check(SLEEP)
+    from plans.errors import HashMismatch
+
+    with launched(side):
+        side.client.put(plan)
+        (path,) = (side.config.home / "plans").iterdir()
+        path.write_bytes(check("def run(session):\n    return {}\n").canonical())
+        with pytest.raises(HashMismatch):
+            side.client.run(plan.digest, Entry.CHECK, 1)
