@@ -1,0 +1,270 @@
+"""The second reader: DuckDB's own binder, on empty tables, and what its plan says that a statement does.
+
+`json_serialize_plan(…, optimize := false)` gives the bound plan as a tree of operators, in which columns are positions
+in the rows of the operator below. A statement of the subset has a plan of one shape,
+
+    LIMIT, ORDER BY, PROJECTION  →  AGGREGATE  →  FILTER  →  joins of scans
+
+and whatever does not have it is refused, as is every operator, expression, function or cast that is not listed here. The
+positions are followed down to base columns, and each expression is written as text with these columns in it. The texts
+of two statements are equal only if the engine would compute the same from the same rows.
+
+The tables carry the shadows' names and types and no row, so nothing in a plan, or in an error, can come from data.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from inside.terms import Term, typed, unlisted, write
+from plans.errors import Malformed, SqlSyntax, SqlUnsupported
+from plans.reading import Clause, ColumnUse, Shadow
+
+Connection = duckdb.DuckDBPyConnection
+Node = Mapping[str, Any]
+
+_TYPE = re.compile(r"[A-Z][A-Z ]{0,30}(\(\d{1,2}(,\s?\d{1,2})?\))?")
+_JOINS = ("INNER", "LEFT")
+_SETTINGS: dict[str, str | bool | int] = {
+    "threads": 1,
+    "temp_directory": "",
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "allow_community_extensions": False,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What a bound plan says: uses by clause, functions, output columns as text and by type, and the rows they see.
+
+    `rows` is everything below the outputs: the scans in their order, the joins, the filters, the groups.
+    """
+
+    uses: frozenset[ColumnUse]
+    functions: frozenset[str]
+    outputs: tuple[str, ...]
+    types: tuple[str, ...]
+    relations: frozenset[str]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def shadow_engine(shadows: tuple[Shadow, ...], memory_mb: int) -> Connection:
+    """Return a locked engine that holds nothing but the shadows as empty tables.
+
+    Raises:
+        Malformed: a shadow has a name or type that cannot be a table's.
+    """
+    connection = duckdb.connect(":memory:", config={**_SETTINGS, "memory_limit": f"{max(64, memory_mb // 2)}MiB"})
+    for shadow in shadows:
+        schema, _, table = shadow.relation.partition(".")
+        columns = ", ".join(f"{_quoted(column.name)} {_type(column.type)}" for column in shadow.columns)
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(schema)}")
+        connection.execute(f"CREATE TABLE {_quoted(schema)}.{_quoted(table)} ({columns})")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def bind(connection: Connection, statement: str) -> Bound:
+    """Return what the engine's binder finds in a statement.
+
+    Raises:
+        SqlSyntax: the binder does not accept it; the engine's own words stay here.
+        SqlUnsupported: the plan holds something that is not listed.
+    """
+    try:
+        found = connection.execute("SELECT json_serialize_plan(?, optimize := false)", [statement]).fetchone()
+    except duckdb.Error:
+        raise SqlSyntax("the engine cannot plan the statement", "statement") from None
+    answer = json.loads(found[0]) if found else {"error": True}
+    if answer["error"]:
+        raise SqlSyntax(_SENTENCES.get(str(answer.get("error_type")), _SENTENCES["binder"]), _place(statement, answer))
+    if len(answer["plans"]) != 1:
+        raise SqlSyntax("exactly one statement is needed", "statement")
+    return _Reader().read(answer["plans"][0])
+
+
+_SENTENCES = {
+    "parser": "the engine cannot parse the statement",
+    "catalog": "the statement names something that the engine does not have",
+    "binder": "the engine cannot bind the statement: types or numbers of arguments do not fit",
+}
+
+
+def _place(statement: str, answer: Node) -> str:
+    """Return where the engine stopped, from its offset alone."""
+    offset = str(answer.get("position", ""))
+    if not offset.isdigit() or int(offset) > len(statement):
+        return "statement"
+    before = statement[: int(offset)]
+    return f"line {before.count(chr(10)) + 1}, character {len(before) - before.rfind(chr(10))}"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _type(name: str) -> str:
+    if not _TYPE.fullmatch(name):
+        raise Malformed("a column's type is not one that a shadow can have", "shadow")
+    return name
+
+
+# --- operators --------------------------------------------------------------------------------------------------------
+
+
+class _Reader:
+    """Reads one plan from the top; collects uses on the way."""
+
+    def __init__(self) -> None:
+        self.uses: set[ColumnUse] = set()
+        self.functions: set[str] = set()
+        self.scans: list[str] = []
+        self.joins: list[str] = []
+        self.filters: list[str] = []
+
+    def read(self, top: Node) -> Bound:
+        """Return the finding about a plan of the one shape that is allowed."""
+        above: list[Node] = []
+        while top["type"] in ("LOGICAL_LIMIT", "LOGICAL_ORDER_BY", "LOGICAL_PROJECTION"):
+            above.append(top)
+            (top,) = top["children"]
+        if top["type"] != "LOGICAL_AGGREGATE_AND_GROUP_BY":
+            raise _unknown_operator(top)
+        rows, groups = self._aggregate(top)
+        for node in reversed(above):
+            if node["type"] == "LOGICAL_PROJECTION":
+                rows = [self._note(write(expression, rows)) for expression in node["expressions"]]
+        if any(term is None for term in rows):
+            raise unlisted("a row number")
+        kept = [term for term in rows if term is not None]
+        relations = frozenset(scan for scan in self.scans)
+        return Bound(
+            frozenset(self.uses),
+            frozenset(self.functions),
+            tuple(term.text for term in kept),
+            tuple(term.type for term in kept),
+            relations,
+            (tuple(self.scans), tuple(self.joins), tuple(sorted(set(self.filters))), tuple(sorted(set(groups)))),
+        )
+
+    def _aggregate(self, node: Node) -> tuple[list[Term | None], list[str]]:
+        sets = node.get("grouping_sets") or [[]]
+        if node.get("grouping_functions") or sets not in ([[]], [list(range(len(node["groups"])))]):
+            raise unlisted("grouping sets")
+        rows = self._rows(node["children"][0])
+        groups = [self._note(write(expression, rows)) for expression in node["groups"]]
+        for term in groups:
+            self._use(term.columns, Clause.GROUP)
+        return [*groups, *(self._figure(expression, rows) for expression in node["expressions"])], [
+            term.text for term in groups
+        ]
+
+    def _figure(self, node: Node, rows: list[Term | None]) -> Term:
+        if node["expression_class"] != "BOUND_AGGREGATE" or node.get("filter") or _orders(node):
+            raise unlisted("an aggregate with a filter or an order")
+        function = _AGGREGATES.get((node["name"], node["aggregate_type"]))
+        if function is None:
+            raise unlisted("an aggregate function")
+        arguments = [self._note(write(child, rows)) for child in node["children"]]
+        if function not in ("count", "count_distinct") and any(term.type == "BOOLEAN" for term in arguments):
+            raise unlisted("arithmetic on a truth value")
+        for term in arguments:
+            self._use(term.columns, Clause.AGGREGATE, function)
+            self._use(term.conditions, Clause.FILTER)
+        self.functions.add(function)
+        text = f"{function}({', '.join(term.text for term in arguments) or '*'})"
+        return Term(text, typed(node["return_type"]))
+
+    def _rows(self, node: Node) -> list[Term | None]:
+        """Return the columns of the rows below the aggregate: filters over joins over scans."""
+        if node["type"] == "LOGICAL_FILTER":
+            _require_empty(node, "projection_map")
+            rows = self._rows(node["children"][0])
+            for expression in node["expressions"]:
+                term = self._note(write(expression, rows))
+                self._use(term.columns, Clause.FILTER)
+                self.filters.append(term.text)
+            return rows
+        if node["type"] == "LOGICAL_COMPARISON_JOIN":
+            return self._join(node)
+        if node["type"] == "LOGICAL_GET":
+            return self._scan(node)
+        raise _unknown_operator(node)
+
+    def _join(self, node: Node) -> list[Term | None]:
+        _require_empty(node, "left_projection_map", "right_projection_map", "duplicate_eliminated_columns", "expressions")
+        if node["join_type"] not in _JOINS:
+            raise unlisted("a join of this type")
+        left, right = (self._rows(child) for child in node["children"])
+        pairs = []
+        for condition in node["conditions"]:
+            if condition.get("comparison") != "COMPARE_EQUAL":
+                raise unlisted("a join on something else than equality")
+            sides = self._note(write(condition["left"], left)), self._note(write(condition["right"], right))
+            for term in sides:
+                self._use(term.columns, Clause.JOIN)
+            pairs.append(" = ".join(term.text for term in sides))
+        self.joins.append(f"{node['join_type']} {' AND '.join(sorted(pairs))}")
+        return [*left, *right]
+
+    def _scan(self, node: Node) -> list[Term | None]:
+        _require_empty(node, "projection_ids", "projected_input", "children")
+        data = node.get("function_data") or {}
+        if node["name"] != "seq_scan" or (node.get("table_filters") or {}).get("filters"):
+            raise unlisted("a scan of something else than a relation")
+        relation = f"{data['schema']}.{data['table']}"
+        source = f"{relation}#{len(self.scans)}"
+        self.scans.append(relation)
+        return [_base(node, relation, source, entry) for entry in node["column_indexes"]]
+
+    def _note(self, term: Term) -> Term:
+        self.functions |= term.functions
+        return term
+
+    def _use(self, columns: frozenset[tuple[str, str]], clause: Clause, function: str = "") -> None:
+        self.uses |= {ColumnUse(relation, column, clause, function) for relation, column in columns}
+
+
+def _base(node: Node, relation: str, source: str, entry: Node) -> Term | None:
+    """Return a base column; none stands for the row number, which `count(*)` scans and nothing may name."""
+    index = entry["index"]
+    if index >= len(node["names"]):
+        return None
+    if entry.get("child_indexes"):
+        raise unlisted("a field of a column")
+    name = node["names"][index]
+    return Term(f"{source}.{name}", typed(node["returned_types"][index]), frozenset({(relation, name)}))
+
+
+_AGGREGATES = {
+    ("count_star", "NON_DISTINCT"): "count",
+    ("count", "NON_DISTINCT"): "count",
+    ("count", "DISTINCT"): "count_distinct",
+    ("sum", "NON_DISTINCT"): "sum",
+    ("avg", "NON_DISTINCT"): "avg",
+    ("mean", "NON_DISTINCT"): "avg",
+    ("stddev", "NON_DISTINCT"): "stddev",
+    ("stddev_samp", "NON_DISTINCT"): "stddev",
+}
+
+
+def _orders(node: Node) -> bool:
+    orders = node.get("order_bys")
+    return bool(orders.get("orders") if isinstance(orders, dict) else orders)
+
+
+def _require_empty(node: Node, *members: str) -> None:
+    if any(node.get(member) for member in members):
+        raise _unknown_operator(node)
+
+
+def _unknown_operator(node: Node) -> SqlUnsupported:
+    return unlisted(f"the operator {str(node['type']).removeprefix('LOGICAL_').lower()}")

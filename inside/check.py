@@ -1,0 +1,122 @@
+"""The checker box: two readers look at a statement, and must find the same.
+
+The guard (`policies.reading`) reads the member's text and writes the counted statement. The engine's binder (`inside.bound`)
+then reads both. A reading is given out only if
+
+* both readers found the same columns in the same clauses, and the same functions;
+* the binder finds the counted statement to compute the member's outputs, as the same expressions over the same rows.
+
+No key and no row comes into this box. The same statement and shadows give the same bytes, here and in the owner's own
+checker box, which is what the keeper compares.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from inside.bound import Bound, bind, shadow_engine
+from inside.session import Session
+from plans import canonical, names
+from plans.box import Entry
+from plans.errors import Malformed, SqlUnsupported
+from plans.reading import Reading, Role, Shadow
+from policies.reading import read
+
+PERSONS_TYPE = "BIGINT"
+
+
+def run(session: Session) -> dict[str, Any]:
+    """Return `{"reading": …}` or, when the statement is refused, `{"refused": problem document}`.
+
+    Raises:
+        Malformed: the plan's material is not a statement with shadows.
+    """
+    statement, shadows = _material(session.plan.material)
+    try:
+        memory = session.plan.stage(Entry.CHECK).limits.memory_mb
+        return {"reading": check(statement, shadows, memory).plain()}
+    except Malformed as refused:
+        return {"refused": refused.problem()}
+
+
+def check(statement: str, shadows: tuple[Shadow, ...], memory_mb: int) -> Reading:
+    """Return the reading on which both readers agree.
+
+    Raises:
+        SqlSyntax, SqlUnsupported, TooLarge: the statement is refused.
+    """
+    reading = read(statement, shadows)
+    known = {shadow.relation: shadow for shadow in shadows}
+    connection = shadow_engine(tuple(known[relation] for relation in reading.relations), memory_mb)
+    try:
+        asked, counted = bind(connection, statement), bind(connection, reading.counted)
+    finally:
+        connection.close()
+    _require_agreement(reading, asked)
+    _require_same(reading, asked, counted)
+    return replace(reading, outputs=_typed(reading, asked))
+
+
+def _material(text: str) -> tuple[str, tuple[Shadow, ...]]:
+    content = canonical.decode(text.encode())
+    if not isinstance(content, dict) or set(content) != {"statement", "shadows"}:
+        raise Malformed("the material of a check is a statement and shadows", "plan.material")
+    statement, shadows = content["statement"], content["shadows"]
+    if not isinstance(statement, str) or not isinstance(shadows, list):
+        raise Malformed("the material of a check is a statement and shadows", "plan.material")
+    return statement, tuple(Shadow.read(shadow) for shadow in shadows)
+
+
+def _require_agreement(reading: Reading, asked: Bound) -> None:
+    """Both readers saw the same columns, clauses and functions."""
+    for what, ours, theirs in (
+        ("relations", set(reading.relations), set(asked.relations)),
+        ("columns", set(reading.uses), set(asked.uses)),
+        ("functions", set(reading.functions), set(asked.functions)),
+    ):
+        if ours != theirs:
+            raise _disagreement(what)
+
+
+def _require_same(reading: Reading, asked: Bound, counted: Bound) -> None:
+    """The counted statement yields what was asked, from the same rows, then numbers of persons and nothing else."""
+    shown = len(reading.outputs)
+    if len(asked.outputs) < shown or len(counted.outputs) != shown + reading.hidden:
+        raise _disagreement("outputs")
+    if asked.outputs[:shown] != counted.outputs[:shown] or asked.types[:shown] != counted.types[:shown]:
+        raise _disagreement("outputs")
+    if asked.rows != counted.rows:
+        raise _disagreement("rows")
+    if set(counted.types[shown:]) != {PERSONS_TYPE} or _columns(asked) != _columns(counted):
+        raise _disagreement("persons")
+
+
+def _columns(bound: Bound) -> set[tuple[str, str]]:
+    return {(use.relation, use.column) for use in bound.uses} - {(name, names.PERSON) for name in bound.relations}
+
+
+def _disagreement(what: str) -> SqlUnsupported:
+    return SqlUnsupported(
+        f"the two readers disagree about the {what} of the statement",
+        "statement",
+        "Write it more plainly, as in docs/sql.md; if it is plain already, report it as a defect.",
+    )
+
+
+_KEY_TYPES = {"BOOLEAN", "DATE", "DOUBLE", "FLOAT", "TIMESTAMP", "VARCHAR"}
+_NUMBER_PREFIXES = ("DECIMAL", "DOUBLE", "FLOAT")
+_WHOLE_TYPES = {f"{sign}{size}INT" for sign in ("", "U") for size in ("TINY", "SMALL", "BIG", "HUGE")} | {
+    "INTEGER",
+    "UINTEGER",
+}
+
+
+def _typed(reading: Reading, asked: Bound) -> tuple[Any, ...]:
+    typed = []
+    for output, kind in zip(reading.outputs, asked.types, strict=False):
+        number = kind in _WHOLE_TYPES or kind.startswith(_NUMBER_PREFIXES)
+        if not number and (output.role is Role.FIGURE or kind not in _KEY_TYPES):
+            raise SqlUnsupported(f"the output {output.name} has the type {kind}, which cannot leave", "SELECT", "Cast the key to text.")
+        typed.append(replace(output, type=kind))
+    return tuple(typed)

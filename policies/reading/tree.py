@@ -1,0 +1,144 @@
+"""The expressions of the subset, as frozen values of our own.
+
+Whatever the parser of a large SQL dialect may produce, the guard reasons about these seven kinds of nodes and writes
+these again: a construct that has no node here cannot reach an engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A value computed for a row, or for a group of rows."""
+
+    @property
+    def parts(self) -> tuple[Expression, ...]:
+        """The expressions directly inside this one, in the order in which they are written."""
+        return ()
+
+    def walk(self) -> Iterator[Expression]:
+        """Yield this expression and everything inside it."""
+        yield self
+        for part in self.parts:
+            yield from part.walk()
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Expression):
+    """A column of a relation. `source` is the relation's alias in the statement; types are DuckDB's."""
+
+    source: str
+    relation: str
+    name: str
+    type: str
+    nullable: bool
+
+
+class Sort(StrEnum):
+    """Sorts of constants."""
+
+    NUMBER = "number"
+    TEXT = "text"
+    TRUTH = "truth"
+    NULL = "null"
+    INTERVAL = "interval"
+
+
+@dataclass(frozen=True, slots=True)
+class Constant(Expression):
+    """A constant. `text` is its value, not its spelling: text without quotes, an interval as `3 month`."""
+
+    sort: Sort
+    text: str
+
+
+NULL = Constant(Sort.NULL, "")
+ZERO = Constant(Sort.NUMBER, "0")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation(Expression):
+    """An operator of `grammar.OPERATORS` and its operands."""
+
+    operator: str
+    operands: tuple[Expression, ...]
+
+    @property
+    def parts(self) -> tuple[Expression, ...]:
+        return self.operands
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Expression):
+    """A function of `grammar.FUNCTIONS` and its arguments."""
+
+    function: str
+    arguments: tuple[Expression, ...]
+
+    @property
+    def parts(self) -> tuple[Expression, ...]:
+        return self.arguments
+
+
+@dataclass(frozen=True, slots=True)
+class Cast(Expression):
+    """A value in another type."""
+
+    operand: Expression
+    type: str
+
+    @property
+    def parts(self) -> tuple[Expression, ...]:
+        return (self.operand,)
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """`WHEN condition THEN value`."""
+
+    condition: Expression
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Case(Expression):
+    """The value of the first branch whose condition is true, else `otherwise` (null when nothing is written)."""
+
+    branches: tuple[Branch, ...]
+    otherwise: Expression = NULL
+
+    @property
+    def parts(self) -> tuple[Expression, ...]:
+        pairs = [part for branch in self.branches for part in (branch.condition, branch.value)]
+        return (*pairs, self.otherwise)
+
+    @property
+    def values(self) -> tuple[Expression, ...]:
+        """What the CASE may yield, without the conditions."""
+        return (*(branch.value for branch in self.branches), self.otherwise)
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate(Expression):
+    """An aggregate of `grammar.AGGREGATES`; `count(*)` has no argument."""
+
+    function: str
+    argument: Expression | None
+
+    @property
+    def parts(self) -> tuple[Expression, ...]:
+        return () if self.argument is None else (self.argument,)
+
+
+def columns(expression: Expression) -> tuple[Column, ...]:
+    """Return every column inside an expression, each as often as it is written."""
+    return tuple(node for node in expression.walk() if isinstance(node, Column))
+
+
+def aggregates(expression: Expression) -> tuple[Aggregate, ...]:
+    """Return every aggregate inside an expression."""
+    return tuple(node for node in expression.walk() if isinstance(node, Aggregate))

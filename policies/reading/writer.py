@@ -1,0 +1,60 @@
+"""Writes expressions as SQL, every operation in parentheses and every name quoted, so that nothing is left to precedence."""
+
+from __future__ import annotations
+
+from policies.reading.grammar import OPERATORS
+from policies.reading.tree import Aggregate, Call, Case, Cast, Column, Constant, Expression, Operation, Sort
+
+
+def write(expression: Expression) -> str:
+    """Return an expression as SQL text.
+
+    Raises:
+        TypeError: it holds a node that is not of the tree (a defect, not a refusal).
+    """
+    match expression:
+        case Column(source=source, name=name):
+            return f"{quoted(source)}.{quoted(name)}"
+        case Constant():
+            return _constant(expression)
+        case Operation(operator="in", operands=(subject, *items)):
+            return OPERATORS["in"].form.format(write(subject), ", ".join(map(write, items)))
+        case Operation(operator=operator, operands=operands):
+            return OPERATORS[operator].form.format(*map(write, operands))
+        case Call(function=function, arguments=arguments):
+            return f"{function}({', '.join(map(write, arguments))})"
+        case Cast(operand=operand, type=target):
+            return f"CAST({write(operand)} AS {target})"
+        case Case():
+            return _case(expression)
+        case Aggregate():
+            return _aggregate(expression)
+    raise TypeError(type(expression).__name__)
+
+
+def quoted(name: str) -> str:
+    """Return a name as a delimited identifier (ISO/IEC 9075-2, 5.2)."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _constant(constant: Constant) -> str:
+    if constant.sort is Sort.TEXT:
+        return "'" + constant.text.replace("'", "''") + "'"
+    if constant.sort is Sort.INTERVAL:
+        count, unit = constant.text.split()
+        return f"INTERVAL '{count}' {unit}"
+    return "NULL" if constant.sort is Sort.NULL else constant.text
+
+
+def _case(case: Case) -> str:
+    branches = " ".join(f"WHEN {write(branch.condition)} THEN {write(branch.value)}" for branch in case.branches)
+    return f"CASE {branches} ELSE {write(case.otherwise)} END"
+
+
+def _aggregate(aggregate: Aggregate) -> str:
+    if aggregate.argument is None:
+        return "count(*)"
+    argument = write(aggregate.argument)
+    if aggregate.function == "count_distinct":
+        return f"count(DISTINCT {argument})"
+    return f"{aggregate.function}({argument})"
