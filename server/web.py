@@ -1,4 +1,4 @@
-"""`python -P -m server.web <home>`: the API's process. It holds no data key, no row, and never imports Ray or DuckDB."""
+"""`python -P -m server.web <home>`: the API's process. It holds no data key and no row, and imports no engine."""
 
 from __future__ import annotations
 
