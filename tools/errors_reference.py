@@ -1,4 +1,4 @@
-"""Write `docs/errors.md` from the error tree: `python -m tools.errors_reference`.
+"""Write `docs/errors.md` from the error tree: `python tools/errors_reference.py`.
 
 A test compares the page with the code, so that a new code without documentation fails the build.
 """
@@ -14,7 +14,7 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "errors.md"
 HEAD = """\
 # Errors
 
-Generated from `plans/errors.py` by `python -m tools.errors_reference`; do not edit.
+Generated from `plans/errors.py` by `python tools/errors_reference.py`; do not edit.
 
 Every error says what is wrong, where, and what to do next, and ends with its code in brackets. Codes are stable: scripts
 may rely on them, and on the exit codes of the command lines. The API sends the same error as a problem document (RFC 9457)

@@ -59,7 +59,7 @@ def test_a_problem_that_nobody_knows_still_reads_as_a_refusal(problem: dict[str,
 
 def test_the_reference_of_errors_is_what_the_code_says() -> None:
     assert (ROOT / "docs" / "errors.md").read_text(encoding="utf-8") == errors_reference.page(), (
-        "run `.venv/bin/python -m tools.errors_reference`"
+        "run `.venv/bin/python tools/errors_reference.py`"
     )
 
 
