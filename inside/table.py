@@ -34,10 +34,10 @@ from plans import canonical, names
 from plans.errors import Malformed, OutputRefused
 from plans.plan import Program
 
-LARGEST_BYTES = 64 * 2**20
+LARGEST_BYTES = 32 * 2**20
 """Bytes of a table at the most; also what a query box may write."""
 
-MOST_CELLS = 2_000_000
+MOST_CELLS = 1_000_000
 LONGEST_TEXT = 1_000
 """Characters of one value that leave; the rest is cut."""
 
