@@ -73,6 +73,7 @@ class Launcher:
         os.chmod(path, 0o660)
         async with server:
             await stop.wait()
+        path.unlink(missing_ok=True)
         await asyncio.gather(*(running.run.kill(Cause.LAUNCHER) for running in self._running.values()))
         await asyncio.gather(*(running.task for running in self._running.values()))
 

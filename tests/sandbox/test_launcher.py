@@ -25,6 +25,7 @@ from plans.decision import Decision, Obligations, Outcome, Tier
 from plans.errors import BoxFailed, BoxLimit, NotFound, OutputRefused, StateConflict, Unreachable
 from plans.key import BoxKeys, SealedKeys
 from plans.plan import Plan, PlanKind, Program
+from plans.reading import Output, Role
 from plans.release import KEYS_INFO
 from plans.request import Request
 from plans.statements import BoxStatement, Duty, Signed, StageRecord, Type
@@ -127,11 +128,17 @@ def launched(side: Side, times: LeaseTimes | None = None) -> Iterator[subprocess
         command = ["-P", "-c", _WITH_TIMES.format(times=times), str(settings)]
     process = subprocess.Popen([sys.executable, *command], cwd=ROOT, env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]})
     try:
-        eventually(side.config.socket.exists)
+        eventually(lambda: answers(side))
         yield process
     finally:
         process.terminate()
         assert process.wait(15) in (0, -signal.SIGKILL)
+
+
+def answers(side: Side) -> bool:
+    with contextlib.suppress(Unreachable):
+        return side.client.status()["node"] == "node1"
+    return False
 
 
 _WITH_TIMES = """
@@ -168,7 +175,8 @@ def sql_plan(image: str, code: str, **changes: object) -> Plan:
         )
     )  # fmt: skip
     decision = Decision(Outcome.ALLOW, (), 1, (), (), Obligations(1, 1, 1, Tier.T1))
-    program = Program((), "select 1", (), 1, (), None)
+    outputs = (Output("n", "BIGINT", Role.FIGURE, "count", 0),)
+    program = Program((), "select 1", outputs, 1, (), None)
     return Plan(
         kind=PlanKind.SQL, domain="nm/tax", request=request, request_signature="", decision=decision, program=program,
         material="", stages=stages, nonce=fresh_nonce(), made_at=0,
@@ -201,7 +209,9 @@ def test_a_stage_hands_encrypted_rows_to_the_next_and_the_record_is_signed(side:
     kept = api.output_path(side.config.home, plan.digest, 1, Entry.QUERY, "rows").read_bytes()
     assert b"secret" not in kept and len(kept) > len(b"secret rows")
     assert states[-1] is BoxState.COLLECTED and BoxState.RUNNING in states
-    assert list(first.timings) == ["created", "started", "hello", "keys", "done", "collected"]
+    steps = ["created", "started", "hello", "keys", "done", "collected"]
+    assert sorted(first.timings) == sorted(steps)
+    assert [first.timings[step] for step in steps] == sorted(first.timings.values())
     assert side.keeper.asked.count("finish") == 2
     assert [verify(signed).type for signed in side.keeper.statements] == [Type.BOX, Type.BOX]
 
