@@ -16,12 +16,13 @@ HEAD = """\
 
 Generated from `plans/errors.py` by `python tools/errors_reference.py`; do not edit.
 
-Every error says what is wrong, where, and what to do next, and ends with its code in brackets. Codes are stable: scripts
-may rely on them, and on the exit codes of the command lines. The API sends the same error as a problem document (RFC 9457)
-with the members `type`, `title`, `status`, `code`, `where` and `next_step`.
+Every error says what is wrong, where, and what to do next, and ends with its code in brackets. Codes are
+stable: scripts may rely on them, and on the exit codes of the command lines. The API sends the same error as a
+problem document (RFC 9457) with the members `type`, `title`, `status`, `code`, `where` and `next_step`.
 
-No error holds a value of anybody's data, or the text of an engine that has seen data. An error that a box raises while it
-works on real data arrives as its code alone; run the statement on the look-alike data for the engine's full message.
+No error holds a value of anybody's data, or the text of an engine that has seen data. An error that a box raises
+while it works on real data arrives as its code alone; run the statement on the look-alike data for the engine's
+full message.
 
 ## Exit codes
 
