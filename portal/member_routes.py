@@ -55,7 +55,7 @@ def enrol(
                 "An administrator can clear them after a talk with you.",
             )
         store.members.set_keys(session, member.name, body.signing_key, body.opening_key)
-        services.office.record(member, member.domain, "keys.enrolled", body.signing_key)
+        services.office.record(member, "keys.enrolled", body.signing_key)
     return {"signing_key": body.signing_key, "opening_key": body.opening_key}
 
 

@@ -63,7 +63,7 @@ def sign_in(counter: Counter, name: str, password: str, address: str) -> Opened:
     with services.database.session() as session:
         store.sessions.end_expired(session, int(services.clock()))
         store.sessions.add(session, _row(counter, member, opened, ("session", ALL_SCOPES, "")))
-        services.office.record(member, member.domain, "session.begun", member.name)
+        services.office.record(member, "session.begun", member.name)
     return opened
 
 
@@ -87,7 +87,7 @@ def make_token(counter: Counter, caller: Caller, scopes: tuple[str, ...], label:
         store.sessions.add(
             session, _row(counter, caller.member, opened, ("token", tuple(sorted(set(scopes))), label))
         )
-        services.office.record(caller.member, caller.member.domain, "token.made", label)
+        services.office.record(caller.member, "token.made", caller.member.name)
     return opened
 
 
@@ -111,9 +111,7 @@ def sign_out(counter: Counter, leaving: Caller) -> None:
     """End the session or token that was shown."""
     with counter.services.database.session() as session:
         store.sessions.end(session, leaving.token_hash)
-        counter.services.office.record(
-            leaving.member, leaving.member.domain, "session.ended", leaving.member.name
-        )
+        counter.services.office.record(leaving.member, "session.ended", leaving.member.name)
 
 
 def hash_of(token: str) -> str:

@@ -47,7 +47,8 @@ def apply(office: Office, member: MemberRow, wish: Wish) -> ApplicationRow:
             created_at=office.now,
         )
         store.applications.add(session, row)
-        office.record(member, names.domain_of(wish.dataset), "application.made", row.id)
+        owner, personal = names.domain_of(wish.dataset), {"purpose": wish.purpose}
+        office.record(member, "application.made", row.id, domain=owner, personal=personal)
     return row
 
 
@@ -86,7 +87,7 @@ def decline(office: Office, member: MemberRow, number: str, reason: str) -> Appl
     rules.require_decider(member, row)
     with office.database.session() as session:
         store.applications.decide(session, number, store.applications.DECLINED, member.name, reason=reason)
-        office.record(member, member.domain, "application.declined", number)
+        office.record(member, "application.declined", number, personal={"reason": reason})
     with office.database.reading() as session:
         return store.applications.get(session, number)
 

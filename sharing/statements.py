@@ -138,7 +138,9 @@ def _keep(office: Office, member: MemberRow, signed: Signed, checked: Checked) -
         if checked.application:
             _close(session, checked.application, member, row.digest)
         plan = checked.about if statement.type is Type.APPROVAL else ""
-        office.record(member, statement.domain, f"{statement.type}.handed-in", checked.subject, plan)
+        office.record(
+            member, f"{statement.type}.handed-in", checked.subject, domain=statement.domain, plan=plan
+        )
     return row
 
 

@@ -1,45 +1,7 @@
-"""A portal over a real database, called without a network."""
+"""Fixtures of the portal's tests; they lie in a module of their own because other folders use them too."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from tests.portal.fixtures import client, region, signed_in
 
-import pytest
-from starlette.testclient import TestClient
-
-from portal import api as portal
-from tests.portal.audit_log import open_log
-from tests.portal.region import ORIGIN, Region, build
-
-
-@pytest.fixture
-def region(tmp_path: Path) -> Iterator[Region]:
-    made = build(tmp_path, open_log(tmp_path))
-    yield made
-    made.database.close()
-
-
-@pytest.fixture
-def client(region: Region) -> TestClient:
-    """Nobody: no cookie, no token."""
-    return TestClient(portal.create_app(region.services), base_url=ORIGIN, raise_server_exceptions=False)
-
-
-@pytest.fixture
-def signed_in(region: Region) -> Callable[..., TestClient]:
-    """A member with a bearer token: of a fresh session, or scoped when scopes are named."""
-    app = portal.create_app(region.services)
-
-    def enter(name: str, *scopes: str) -> TestClient:
-        client = TestClient(app, base_url=ORIGIN, raise_server_exceptions=False)
-        body = {"member": name, "password": region.password(name)}
-        token = client.post("/api/v1/sign-in", json=body).json()["token"]
-        if scopes:
-            made = {"scopes": list(scopes), "label": "notebook", "lasts": 3600}
-            answer = client.post("/api/v1/me/tokens", json=made, headers={"Authorization": f"Bearer {token}"})
-            token = answer.json()["token"]
-        client.headers["Authorization"] = f"Bearer {token}"
-        return client
-
-    return enter
+__all__ = ["client", "region", "signed_in"]
