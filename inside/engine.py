@@ -28,7 +28,10 @@ from plans.box import Limits
 Connection = duckdb.DuckDBPyConnection
 
 ENGINE_SHARE = 0.6
-"""The part of the box's memory that the engine plans with; its own limit does not count all that it takes."""
+"""The largest part of the box's memory that the engine plans with."""
+
+RESERVED_MB = 384
+"""What the engine takes beyond its own limit: code, the reader's buffers, row groups being written (measured)."""
 
 SMALLEST_ENGINE_MB = 64
 
@@ -89,7 +92,7 @@ def identifier(name: str) -> str:
 
 
 def _settings(spill: Path, limits: Limits, ordered: bool) -> dict[str, str | bool | int]:
-    memory = max(SMALLEST_ENGINE_MB, int(limits.memory_mb * ENGINE_SHARE))
+    memory = max(SMALLEST_ENGINE_MB, min(int(limits.memory_mb * ENGINE_SHARE), limits.memory_mb - RESERVED_MB))
     return {
         "memory_limit": f"{memory}MiB",
         "threads": limits.cpus,
