@@ -18,6 +18,7 @@ def region(tmp_path: Path) -> Iterator[Region]:
     made = build(tmp_path, open_log(tmp_path))
     yield made
     made.database.close()
+    made.log.close()
 
 
 @pytest.fixture

@@ -4,6 +4,11 @@ and a real trusted set in place of each keeper's process.
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import itertools
+import json
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,15 +18,17 @@ from typing import Any
 from argon2 import PasswordHasher
 
 from audit import api as audit
-from compute.service import JobService
+from compute.service import JobService, result_name
 from keeper.trust import TrustedSet
 from keys import api as keys
 from plans.box import Entry, Limits
-from plans.decision import Decision, Obligations, Outcome, Tier
-from plans.errors import NotFound, Unreachable
+from plans.decision import Decision, Obligations, Outcome, Reason, Tier
+from plans.errors import NotFound, PolicyDenied, Unreachable
 from plans.manifest import Column, DataFile, FileRole, Grade, Kind, Manifest
 from plans.plan import Plan, PlanKind, Program, Relation
 from plans.reading import Output, Role
+from plans.release import RELEASE_INFO, Release
+from plans.released import SUPPRESSED, Cell, Note, Released, ReleasedColumn
 from plans.request import Request
 from plans.statements import Bundle, Duty, Grant, Roster, RosterEntry, Signed, Type
 from policies import api as policies
@@ -87,8 +94,8 @@ def build(
     folder: Path, log: audit.Log, clock: Callable[[], float] = time.time, origin: str = ORIGIN
 ) -> Region:
     """Return a fresh region."""
+    (folder / "store.db").write_bytes(migrated())
     database = store.open_database(f"sqlite:///{folder}/store.db")
-    store.migrate(database)
     rings = {name: keys.MemberKeys.fresh(name) for name in PEOPLE}
     keeper = keys.SigningKey.fresh()
     owners = Owners({OWNER: trusted_set(OWNER, rings, keeper), OTHER: trusted_set(OTHER, rings, keeper)})
@@ -103,6 +110,16 @@ def build(
     jobs = JobService(database, log, results)
     services = portal.Services(database, log, jobs, owners, portal.Site(origin), clock=clock)
     return Region(folder, database, log, owners, rings, keeper, services)
+
+
+@functools.cache
+def migrated() -> bytes:
+    """Return an empty database of the newest version; migrating for each test would take most of its time."""
+    with tempfile.TemporaryDirectory() as folder:
+        database = store.open_database(f"sqlite:///{folder}/store.db")
+        store.migrate(database)
+        database.close()
+        return Path(folder, "store.db").read_bytes()
 
 
 def member_row(ring: keys.MemberKeys) -> store.MemberRow:
@@ -254,3 +271,47 @@ def let_wait(region: Region, job_id: str) -> Plan:
         )
     assert moved
     return plan
+
+
+def release(region: Region, job_id: str, cells: tuple[tuple[Cell, ...], ...] | None = None) -> Plan:
+    """Let a submitted job end with a released result, sealed and signed as the owner's side does it."""
+    with region.database.reading() as session:
+        plan = plan_for(region, store.jobs.get(session, job_id), Outcome.ALLOW)
+    assert plan.request is not None
+    released = table_of(plan, cells or CELLS)
+    sealed = keys.seal(plan.request.recipient, released.canonical(), RELEASE_INFO, plan.digest.encode())
+    digest = "sha256:" + hashlib.sha256(sealed).hexdigest()
+    body = Release(plan.digest, DIGEST, plan.request.recipient, digest, released.digest, int(time.time()))
+    signed = keys.sign(keys.Draft(Type.RELEASE, OWNER, Duty.KEEPER, body), region.keeper)
+    (region.folder / "results" / result_name(plan.digest)).write_bytes(sealed)
+    steps = ("submitted", "queued", "running", "inspecting", "released")
+    changes = {"domain": OWNER, "plan_digest": plan.digest, "plan": plan.canonical().decode()}
+    with region.database.session() as session:
+        for before, after in itertools.pairwise(steps):
+            assert store.jobs.move(
+                session, job_id, before, after, **changes, release=signed.canonical().decode()
+            )
+    return plan
+
+
+CELLS = (
+    (Cell("Baotou", False), Cell("1250", False)),
+    (Cell("Hohhot", False), SUPPRESSED),
+    (Cell(None, False), Cell("35", False)),
+)
+
+
+def table_of(plan: Plan, cells: tuple[tuple[Cell, ...], ...]) -> Released:
+    columns = (ReleasedColumn("region", "VARCHAR"), ReleasedColumn("n", "BIGINT"))
+    notes = (Note("small-group", "Figures about fewer than 10 persons were suppressed."),)
+    return Released(plan.digest, columns, cells, notes, "5" * 32)
+
+
+def refuse(region: Region, job_id: str) -> None:
+    """Let a submitted job end with a denial, as the dispatcher does."""
+    reason = Reason("no-grant", DATASET, f"No grant on {DATASET} fits.", f"Apply: darkroom apply {DATASET}")
+    decision = Decision(Outcome.DENY, (reason,), 1, (), (), None)
+    problem = PolicyDenied(reason.sentence, "decision", reason.help).problem()
+    changes = {"decision": decision.canonical().decode(), "problem": json.dumps(problem)}
+    with region.database.session() as session:
+        assert store.jobs.move(session, job_id, "submitted", "refused", **changes)

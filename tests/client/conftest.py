@@ -1,0 +1,81 @@
+"""A real portal on a loopback port, members with folders of their own, and the command line as they type it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import uvicorn
+from click.testing import Result
+from typer.testing import CliRunner
+
+from darkroom import cli
+from darkroom.connection import Connection, connect, sign_in
+from darkroom.profile import Home, Profile
+from keys import api as keys
+from portal import api as portal
+from tests.portal.audit_log import open_log
+from tests.portal.region import Region, build
+
+PASSPHRASE = "open sesame please"
+
+
+@dataclass(frozen=True)
+class Town:
+    """A region whose portal listens."""
+
+    region: Region
+    url: str
+    folder: Path
+
+    def home(self, name: str) -> Home:
+        """Return a member's folder, with a session and key file in it."""
+        home = Home(self.folder / name.partition("@")[0])
+        home.prepare()
+        if not home.keys_file.exists():
+            keys.save_member_keys(home.keys_file, self.region.keys[name], PASSPHRASE)
+            home.save(Profile(self.url, name, sign_in(self.url, name, self.region.password(name))))
+        return home
+
+    def connection(self, name: str) -> Connection:
+        return connect(folder=self.home(name), passphrase=lambda: PASSPHRASE)
+
+
+@pytest.fixture
+def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
+    for variable in ("DARKROOM_TOKEN", "DARKROOM_PASSWORD", "DARKROOM_PASSPHRASE", "DARKROOM_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    region = build(tmp_path, open_log(tmp_path), origin=url)
+    config = uvicorn.Config(portal.create_app(region.services), log_config=None, lifespan="off")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield Town(region, url, tmp_path / "homes")
+    server.should_exit = True
+    thread.join()
+    listener.close()
+    region.database.close()
+    region.log.close()
+
+
+Typed = Callable[..., Result]
+
+
+@pytest.fixture
+def typed(town: Town) -> Typed:
+    """Type a command as a member: `typed("mei@nm/centre", "datasets")`."""
+
+    def type_(name: str, *arguments: str, **environment: str) -> Result:
+        variables = {"DARKROOM_HOME": str(town.home(name).folder), "DARKROOM_PASSPHRASE": PASSPHRASE}
+        return CliRunner().invoke(cli.app, list(arguments), env=variables | environment)
+
+    return type_
