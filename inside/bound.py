@@ -22,6 +22,7 @@ from typing import Any
 
 import duckdb
 
+from inside.engine import identifier, literal
 from inside.terms import Term, typed, unlisted, write
 from plans.errors import Malformed, SqlSyntax, SqlUnsupported
 from plans.reading import Clause, ColumnUse, Shadow
@@ -61,12 +62,14 @@ def shadow_engine(shadows: tuple[Shadow, ...], memory_mb: int) -> Connection:
     Raises:
         Malformed: a shadow has a name or type that cannot be a table's.
     """
-    connection = duckdb.connect(":memory:", config={**_SETTINGS, "memory_limit": f"{max(64, memory_mb // 2)}MiB"})
+    connection = duckdb.connect(
+        ":memory:", config={**_SETTINGS, "memory_limit": f"{max(64, memory_mb // 2)}MiB"}
+    )
     for shadow in shadows:
         schema, _, table = shadow.relation.partition(".")
-        columns = ", ".join(f"{_quoted(column.name)} {_type(column.type)}" for column in shadow.columns)
-        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(schema)}")
-        connection.execute(f"CREATE TABLE {_quoted(schema)}.{_quoted(table)} ({columns})")
+        columns = ", ".join(f"{identifier(column.name)} {_type(column.type)}" for column in shadow.columns)
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(schema)}")
+        connection.execute(f"CREATE TABLE {identifier(schema)}.{identifier(table)} ({columns})")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection
@@ -80,12 +83,16 @@ def bind(connection: Connection, statement: str) -> Bound:
         SqlUnsupported: the plan holds something that is not listed.
     """
     try:
-        found = connection.execute("SELECT json_serialize_plan(?, optimize := false)", [statement]).fetchone()
+        # A literal, not a parameter: for a parameter the engine's module imports all of pandas, where it is installed.
+        asked = f"SELECT json_serialize_plan({literal(statement)}, optimize := false)"
+        found = connection.execute(asked).fetchone()
     except duckdb.Error:
         raise SqlSyntax("the engine cannot plan the statement", "statement") from None
     answer = json.loads(found[0]) if found else {"error": True}
     if answer["error"]:
-        raise SqlSyntax(_SENTENCES.get(str(answer.get("error_type")), _SENTENCES["binder"]), _place(statement, answer))
+        raise SqlSyntax(
+            _SENTENCES.get(str(answer.get("error_type")), _SENTENCES["binder"]), _place(statement, answer)
+        )
     if len(answer["plans"]) != 1:
         raise SqlSyntax("exactly one statement is needed", "statement")
     return _Reader().read(answer["plans"][0])
@@ -105,10 +112,6 @@ def _place(statement: str, answer: Node) -> str:
         return "statement"
     before = statement[: int(offset)]
     return f"line {before.count(chr(10)) + 1}, character {len(before) - before.rfind(chr(10))}"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _type(name: str) -> str:
@@ -152,7 +155,12 @@ class _Reader:
             tuple(term.text for term in kept),
             tuple(term.type for term in kept),
             relations,
-            (tuple(self.scans), tuple(self.joins), tuple(sorted(set(self.filters))), tuple(sorted(set(groups)))),
+            (
+                tuple(self.scans),
+                tuple(self.joins),
+                tuple(sorted(set(self.filters))),
+                tuple(sorted(set(groups))),
+            ),
         )
 
     def _aggregate(self, node: Node) -> tuple[list[Term | None], list[str]]:
@@ -200,7 +208,9 @@ class _Reader:
         raise _unknown_operator(node)
 
     def _join(self, node: Node) -> list[Term | None]:
-        _require_empty(node, "left_projection_map", "right_projection_map", "duplicate_eliminated_columns", "expressions")
+        _require_empty(
+            node, "left_projection_map", "right_projection_map", "duplicate_eliminated_columns", "expressions"
+        )
         if node["join_type"] not in _JOINS:
             raise unlisted("a join of this type")
         left, right = (self._rows(child) for child in node["children"])

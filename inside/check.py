@@ -93,7 +93,9 @@ def _require_same(reading: Reading, asked: Bound, counted: Bound) -> None:
 
 
 def _columns(bound: Bound) -> set[tuple[str, str]]:
-    return {(use.relation, use.column) for use in bound.uses} - {(name, names.PERSON) for name in bound.relations}
+    return {(use.relation, use.column) for use in bound.uses} - {
+        (name, names.PERSON) for name in bound.relations
+    }
 
 
 def _disagreement(what: str) -> SqlUnsupported:
@@ -117,6 +119,10 @@ def _typed(reading: Reading, asked: Bound) -> tuple[Any, ...]:
     for output, kind in zip(reading.outputs, asked.types, strict=False):
         number = kind in _WHOLE_TYPES or kind.startswith(_NUMBER_PREFIXES)
         if not number and (output.role is Role.FIGURE or kind not in _KEY_TYPES):
-            raise SqlUnsupported(f"the output {output.name} has the type {kind}, which cannot leave", "SELECT", "Cast the key to text.")
+            raise SqlUnsupported(
+                f"the output {output.name} has the type {kind}, which cannot leave",
+                "SELECT",
+                "Cast the key to text.",
+            )
         typed.append(replace(output, type=kind))
     return tuple(typed)

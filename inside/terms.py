@@ -87,7 +87,9 @@ def _cast(node: Node, rows: Rows) -> Term:
         raise unlisted("a cast that hides failures")
     if child.columns and child.type != target and child.type in ("VARCHAR", "BOOLEAN"):
         raise SqlUnsupported(
-            f"a {child.type} column is used where {target} is needed", "statement", "Compare text with text, and truth with truth."
+            f"a {child.type} column is used where {target} is needed",
+            "statement",
+            "Compare text with text, and truth with truth.",
         )
     if child.columns and target == "BOOLEAN" and child.type != target:
         raise SqlUnsupported("a value is used as a condition", "statement", "Compare it with something.")
@@ -122,11 +124,15 @@ def _operator(node: Node, rows: Rows) -> Term:
     terms = [write(child, rows) for child in node["children"]]
     first, rest = terms[0].text, ", ".join(term.text for term in terms[1:])
     text = form.format(first=first, rest=rest)
-    return _joined(text, typed(node["return_type"]), terms, "coalesce" if node["type"] == "OPERATOR_COALESCE" else "")
+    return _joined(
+        text, typed(node["return_type"]), terms, "coalesce" if node["type"] == "OPERATOR_COALESCE" else ""
+    )
 
 
 def _case(node: Node, rows: Rows) -> Term:
-    pairs = [(write(check["when_expr"], rows), write(check["then_expr"], rows)) for check in node["case_checks"]]
+    pairs = [
+        (write(check["when_expr"], rows), write(check["then_expr"], rows)) for check in node["case_checks"]
+    ]
     default = write(node["else_expr"], rows)
     text = " ".join(f"WHEN {when.text} THEN {then.text}" for when, then in pairs)
     whole = _joined(
@@ -209,7 +215,8 @@ _OPERATORS = {
 }
 _ARITHMETIC = ("+", "-", "*", "/", "%")
 _UNITS = {
-    f"to_{unit}": unit for unit in ("years", "quarters", "months", "weeks", "days", "hours", "minutes", "seconds")
+    f"to_{unit}": unit
+    for unit in ("years", "quarters", "months", "weeks", "days", "hours", "minutes", "seconds")
 }
 _NAMES = {
     "abs", "ceil", "coalesce", "date_diff", "date_trunc", "day", "floor", "hour", "least", "lower", "month", "quarter",

@@ -7,6 +7,7 @@ may take is the box's limit, not ours.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import sqlglot
@@ -17,6 +18,8 @@ from sqlglot.tokens import Token, TokenType
 from plans.errors import SqlSyntax, SqlUnsupported, TooLarge
 
 DIALECT = "duckdb"
+
+logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # the parser's warnings quote the statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +54,26 @@ def parse(text: str) -> exp.Expression:
     """
     if len(text) > BOUNDS.characters:
         raise TooLarge(f"the statement has more than {BOUNDS.characters:,} characters", "statement")
+    if "\0" in text:
+        raise SqlSyntax("the statement holds a zero character", "statement")
     try:
         _require_flat(sqlglot.tokenize(text, read=DIALECT))
         statements = sqlglot.parse(text, read=DIALECT)
     except TokenError:
-        raise SqlSyntax("the statement holds a character or an unfinished text that is no SQL", "statement") from None
+        raise SqlSyntax(
+            "the statement holds a character or an unfinished text that is no SQL", "statement"
+        ) from None
     except SqlglotError as problem:
         raise SqlSyntax("the statement does not parse", _place(problem)) from None
     except RecursionError:
         raise _too_deep() from None
-    if len(statements) != 1 or statements[0] is None:
-        raise SqlSyntax("exactly one statement is needed", "statement", "Send one SELECT, without anything after it.")
-    _require_shallow(statements[0])
-    return statements[0]
+    found = [each for each in statements if each is not None and not isinstance(each, exp.Semicolon)]
+    if len(found) != 1:
+        raise SqlSyntax(
+            "exactly one statement is needed", "statement", "Send one SELECT, without anything after it."
+        )
+    _require_shallow(found[0])
+    return found[0]
 
 
 def _require_flat(tokens: list[Token]) -> None:
@@ -89,7 +99,9 @@ def _require_shallow(root: exp.Expression) -> None:
 
 def _too_deep() -> SqlUnsupported:
     return SqlUnsupported(
-        "the statement nests too deeply, or chains too many operators", "statement", "Use IN (…) for long lists of values."
+        "the statement nests too deeply, or chains too many operators",
+        "statement",
+        "Use IN (…) for long lists of values.",
     )
 
 

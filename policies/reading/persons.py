@@ -78,7 +78,11 @@ def count_persons(outputs: tuple[Expression, ...], scope: Scope) -> Counts:
     """
     people = distinct_people(scope)
     if not people:
-        raise SqlUnsupported("no relation of this statement is about persons", "FROM", "Join a relation that has a person column.")
+        raise SqlUnsupported(
+            "no relation of this statement is about persons",
+            "FROM",
+            "Join a relation that has a person column.",
+        )
     cell = _counts([_whole], people)
     hidden = [_least(cell)]
     positions = []
@@ -125,7 +129,9 @@ def _least(counts: list[str]) -> str:
 def _require_few(hidden: list[str]) -> None:
     if sum(text.count("count(DISTINCT") for text in hidden) > MOST_COUNTS:
         raise SqlUnsupported(
-            f"the figures tell more than {MOST_COUNTS} sets of persons apart", "SELECT", "Use fewer CASE branches or figures."
+            f"the figures tell more than {MOST_COUNTS} sets of persons apart",
+            "SELECT",
+            "Use fewer CASE branches or figures.",
         )
 
 
@@ -164,7 +170,9 @@ def parts(value: Expression, numeric: bool) -> Iterator[Part]:
             yield from (_both(guard, part) for operand in operands for part in parts(operand, numeric))
         case Operation(operator="*" | "/", operands=operands):
             yield _where(_nonzero(value) if numeric else _given(value))
-            yield from (part for operand in operands if not _simple(operand) for part in parts(operand, numeric))
+            yield from (
+                part for operand in operands if not _simple(operand) for part in parts(operand, numeric)
+            )
         case _:
             yield _where(_given(value))
 
@@ -182,7 +190,9 @@ def _branch(case: Case, chosen: int) -> Part:
 
     def part(inner: Expression) -> Expression:
         kept = [inner if n == chosen else NULL for n in range(len(case.branches) + 1)]
-        branches = tuple(Branch(branch.condition, value) for branch, value in zip(case.branches, kept, strict=False))
+        branches = tuple(
+            Branch(branch.condition, value) for branch, value in zip(case.branches, kept, strict=False)
+        )
         return Case(branches[: chosen + 1], kept[-1])
 
     return part

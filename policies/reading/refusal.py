@@ -55,5 +55,5 @@ def place(node: exp.Expression | None) -> str:
 
 def word(node: exp.Expression) -> str:
     """Return what people call a kind of node: `Window` is a window, `GroupingSets` grouping sets."""
-    name = type(node).__name__
+    name = type(node).__name__.replace("ILike", "Ilike")
     return "".join(" " + sign.lower() if sign.isupper() else sign for sign in name).strip()

@@ -41,7 +41,9 @@ class Source:
         return self.column(names.PERSON)
 
     def _column(self, found: ShadowColumn) -> Column:
-        return Column(self.alias, self.shadow.relation, found.name, found.type, found.nullable or self.optional)
+        return Column(
+            self.alias, self.shadow.relation, found.name, found.type, found.nullable or self.optional
+        )
 
 
 class Scope:
@@ -111,7 +113,9 @@ def _relation(node: exp.Expression, shadows: tuple[Shadow, ...], optional: bool)
     refuse_extra(node, {"this", "db", "alias"})
     if node.args.get("db") is None:
         known = ", ".join(sorted(shadow.relation for shadow in shadows)[:3])
-        raise refusal.wrong(node, "a relation is named by schema and table", f"For example: {known}." if known else "")
+        raise refusal.wrong(
+            node, "a relation is named by schema and table", f"For example: {known}." if known else ""
+        )
     relation = f"{identifier(node.args['db'])}.{identifier(node.this)}"
     shadow = next((shadow for shadow in shadows if shadow.relation == relation), None)
     if shadow is None:
@@ -132,20 +136,30 @@ def _joined(scope: Scope, join: exp.Join, shadows: tuple[Shadow, ...]) -> Scope:
     side, kind = (join.args.get("side") or "").upper(), (join.args.get("kind") or "").upper()
     if (side, kind) not in {("", ""), ("", "INNER"), ("LEFT", ""), ("LEFT", "OUTER")}:
         raise refusal.unsupported(
-            join, f"{' '.join(filter(None, (side, kind)))} JOIN is not in the subset", "Use JOIN or LEFT JOIN … ON a.x = b.y."
+            join,
+            f"{' '.join(filter(None, (side, kind)))} JOIN is not in the subset",
+            "Use JOIN or LEFT JOIN … ON a.x = b.y.",
         )
     new = _relation(join.this, shadows, optional=side == "LEFT")
     if any(source.alias == new.alias for source in scope.sources):
-        raise refusal.wrong(join.this, f"two relations are called {new.alias!r}", "Give each an alias of its own.")
+        raise refusal.wrong(
+            join.this, f"two relations are called {new.alias!r}", "Give each an alias of its own."
+        )
     on, using = join.args.get("on"), join.args.get("using") or []
     if on is None and not using:
         raise refusal.unsupported(
-            join, "relations stand side by side without a condition", "Use JOIN … ON a.x = b.y; cross joins are not in the subset."
+            join,
+            "relations stand side by side without a condition",
+            "Use JOIN … ON a.x = b.y; cross joins are not in the subset.",
         )
-    links = tuple(_links(scope, new, on)) if on is not None else tuple(_using(scope, new, item) for item in using)
+    links = (
+        tuple(_links(scope, new, on)) if on is not None else tuple(_using(scope, new, item) for item in using)
+    )
     for earlier, later in links:
         if (earlier.name == names.PERSON) != (later.name == names.PERSON):
-            raise refusal.unsupported(join, "the person token is equal to nothing but a person token", "Join person = person.")
+            raise refusal.unsupported(
+                join, "the person token is equal to nothing but a person token", "Join person = person."
+            )
     merged = scope._merged | {later.name for _, later in links if using}
     return Scope((*scope.sources, Source(new.alias, new.shadow, new.optional, links)), merged)
 
@@ -153,9 +167,13 @@ def _joined(scope: Scope, join: exp.Join, shadows: tuple[Shadow, ...]) -> Scope:
 def _links(scope: Scope, new: Source, condition: exp.Expression) -> Iterator[tuple[Column, Column]]:
     """Yield the pairs of equal columns in an ON; anything else in it is refused."""
     for term in _terms(condition):
-        if not isinstance(term, exp.EQ) or not all(isinstance(side, exp.Column) for side in (term.this, term.expression)):
+        if not isinstance(term, exp.EQ) or not all(
+            isinstance(side, exp.Column) for side in (term.this, term.expression)
+        ):
             raise refusal.unsupported(
-                term, "ON may only say which columns are equal", "Join on a.x = b.y, and put other conditions into WHERE."
+                term,
+                "ON may only say which columns are equal",
+                "Join on a.x = b.y, and put other conditions into WHERE.",
             )
         both = Scope((*scope.sources, new), scope._merged)
         left, right = both.column(term.this), both.column(term.expression)
@@ -163,7 +181,9 @@ def _links(scope: Scope, new: Source, condition: exp.Expression) -> Iterator[tup
             left, right = right, left
         if right.source != new.alias or left.source == new.alias:
             raise refusal.unsupported(
-                term, f"this condition does not link {new.alias} with a relation before it", "Join on a.x = b.y."
+                term,
+                f"this condition does not link {new.alias} with a relation before it",
+                "Join on a.x = b.y.",
             )
         yield left, right
 
@@ -194,9 +214,11 @@ def identifier(node: exp.Expression) -> str:
     """Return a name as it is compared: in lower case, of ASCII only, so that no look-alike letter matches (ATTACKS 16)."""
     if not isinstance(node, exp.Identifier):
         raise refusal.unsupported(node, f"a {refusal.word(node)} stands where a name belongs")
-    name = node.name
+    name = str(node.name)
     if not name.isascii():
-        raise refusal.wrong(node, f"the name {refusal.shown(name)!r} holds letters outside ASCII", "Names are plain ASCII.")
+        raise refusal.wrong(
+            node, f"the name {refusal.shown(name)!r} holds letters outside ASCII", "Names are plain ASCII."
+        )
     return name.lower()
 
 
@@ -205,7 +227,8 @@ def require_name(node: exp.Expression, what: str) -> str:
     name = identifier(node)
     if not NAME.fullmatch(name) or name.startswith("_persons_"):
         raise refusal.unsupported(
-            node, f"{what} has small letters, digits and _, at most 63, and does not begin with a digit or _persons_"
+            node,
+            f"{what} has small letters, digits and _, at most 63, and does not begin with a digit or _persons_",
         )
     return name
 
@@ -219,7 +242,9 @@ def refuse_extra(node: exp.Expression, known: set[str]) -> None:
     for name, value in node.args.items():
         if name not in known and value not in (None, False, []):
             shown = value if isinstance(value, exp.Expression) else node
-            raise refusal.unsupported(shown, f"{_PART_NAMES.get(name, name.strip('_').upper())} is not in the subset")
+            raise refusal.unsupported(
+                shown, f"{_PART_NAMES.get(name, name.strip('_').upper())} is not in the subset"
+            )
 
 
 _PART_NAMES = {
@@ -239,6 +264,8 @@ _PART_NAMES = {
     "db": "a name of three parts",
     "operation_modifiers": "a modifier of SELECT",
     "grouping_sets": "GROUPING SETS",
+    "query": "a subquery",
+    "columns": "an alias for columns",
     "match_condition": "MATCH_CONDITION",
 }
 

@@ -43,10 +43,14 @@ def read(text: str, shadows: tuple[Shadow, ...]) -> Reading:
     """
     root = parse(text)
     if not isinstance(root, exp.Select):
-        raise refusal.unsupported(None, "only a single SELECT is in the subset", "See docs/sql.md for what it may contain.")
+        raise refusal.unsupported(
+            None, "only a single SELECT is in the subset", "See docs/sql.md for what it may contain."
+        )
     if root.args.get("having") is not None:
         raise refusal.unsupported(
-            root.args["having"], "HAVING would filter by figures that nobody may see yet", "Filter the released result on your own side."
+            root.args["having"],
+            "HAVING would filter by figures that nobody may see yet",
+            "Filter the released result on your own side.",
         )
     refuse_extra(root, {"expressions", "from_", "joins", "where", "group", "order", "limit"})
     select = _read_select(root, shadows)
@@ -83,21 +87,29 @@ def _output(item: exp.Expression, scope: Scope) -> Expression:
     return translate.value(node, Setting(scope, aggregates=True))
 
 
-def _require_aggregate(root: exp.Select, outputs: tuple[Expression, ...], keys: tuple[Expression, ...]) -> None:
+def _require_aggregate(
+    root: exp.Select, outputs: tuple[Expression, ...], keys: tuple[Expression, ...]
+) -> None:
     """Refuse a statement that yields rows instead of figures about groups (ATTACKS 19)."""
     if not any(aggregates(output) for output in outputs):
         raise refusal.unsupported(
-            root, "row-level output: the statement yields no figure about a group", "Use count, sum, avg or stddev."
+            root,
+            "row-level output: the statement yields no figure about a group",
+            "Use count, sum, avg or stddev.",
         )
     for item, output in zip(root.expressions, outputs, strict=True):
         outside = _outside(output)
         if aggregates(output) and outside:
             raise refusal.unsupported(
-                item, f"row-level output: {outside[0].name} stands beside an aggregate", "Make it an output and a GROUP BY key of its own."
+                item,
+                f"row-level output: {outside[0].name} stands beside an aggregate",
+                "Make it an output and a GROUP BY key of its own.",
             )
         if not aggregates(output) and output not in keys:
             raise refusal.unsupported(
-                item, "row-level output: a column is neither a figure nor a GROUP BY key", "Add it to GROUP BY, or aggregate it."
+                item,
+                "row-level output: a column is neither a figure nor a GROUP BY key",
+                "Add it to GROUP BY, or aggregate it.",
             )
 
 
@@ -126,7 +138,9 @@ def _keys(
     return tuple(dict.fromkeys(keys))
 
 
-def _key(item: exp.Expression, outputs: tuple[Expression, ...], names: tuple[str, ...], scope: Scope) -> Expression:
+def _key(
+    item: exp.Expression, outputs: tuple[Expression, ...], names: tuple[str, ...], scope: Scope
+) -> Expression:
     """Return the key that an item of GROUP BY means: a position, a column, the name of an output, an expression."""
     position = _position(item, len(outputs))
     if position is not None:
@@ -156,7 +170,9 @@ def _term(item: exp.Expression, select: Select) -> Order:
         wanted = translate.value(item.this, Setting(select.scope, aggregates=True))
         if wanted not in select.outputs:
             raise refusal.unsupported(
-                item, "ORDER BY takes names or positions of outputs: what is not released cannot order", "Add it to the SELECT list."
+                item,
+                "ORDER BY takes names or positions of outputs: what is not released cannot order",
+                "Add it to the SELECT list.",
             )
         position = select.outputs.index(wanted)
     return Order(position, bool(item.args.get("desc")), bool(item.args.get("nulls_first")))
@@ -181,12 +197,18 @@ def _position(item: exp.Expression, count: int) -> int | None:
     if not isinstance(item, exp.Literal) or item.is_string:
         return None
     if not re.fullmatch(r"\d{1,3}", str(item.this)) or not 1 <= int(item.this) <= count:
-        raise refusal.wrong(item, f"there are {count} outputs, numbered from 1", "Give one of these numbers, or a name.")
+        raise refusal.wrong(
+            item, f"there are {count} outputs, numbered from 1", "Give one of these numbers, or a name."
+        )
     return int(item.this) - 1
 
 
 def _bare_name(item: exp.Expression) -> str | None:
-    if isinstance(item, exp.Column) and isinstance(item.this, exp.Identifier) and item.args.get("table") is None:
+    if (
+        isinstance(item, exp.Column)
+        and isinstance(item.this, exp.Identifier)
+        and item.args.get("table") is None
+    ):
         return identifier(item.this)
     return None
 
@@ -238,7 +260,10 @@ def _figure(output: Expression) -> str:
 
 
 def _counted(select: Select, counts: persons.Counts) -> str:
-    items = [f"{write(output)} AS {quoted(name)}" for output, name in zip(select.outputs, select.names, strict=True)]
+    items = [
+        f"{write(output)} AS {quoted(name)}"
+        for output, name in zip(select.outputs, select.names, strict=True)
+    ]
     items += [f"{text} AS {quoted(f'_persons_{k}')}" for k, text in enumerate(counts.hidden)]
     text = f"SELECT {', '.join(items)} FROM {_from(select.scope)}"
     if select.where is not None:

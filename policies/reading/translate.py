@@ -62,7 +62,9 @@ def condition(node: exp.Expression, setting: Setting) -> Expression:
     """Return a truth value: what WHERE, WHEN, AND, OR and NOT take."""
     found = value(node, setting)
     if not grammar.is_truth(found):
-        raise refusal.unsupported(node, "a condition is needed here, and this is a value", "Compare it with something.")
+        raise refusal.unsupported(
+            node, "a condition is needed here, and this is a value", "Compare it with something."
+        )
     return found
 
 
@@ -83,12 +85,16 @@ def _unlisted(node: exp.Expression) -> SqlUnsupported:
         name = node.name if isinstance(node, exp.Anonymous) else node.sql_name()
         reason = grammar.REFUSED.get(name.lower(), "")
         instead = f"Leave it out: {reason}." if reason else ""
-        return refusal.unsupported(node, f"the function {refusal.shown(name.lower())} is not in the subset", instead)
+        return refusal.unsupported(
+            node, f"the function {refusal.shown(name.lower())} is not in the subset", instead
+        )
     if isinstance(node, exp.Query):
-        return refusal.unsupported(node, "a subquery is not in the subset", "Join the relation, or ask in two statements.")
+        return refusal.unsupported(
+            node, "a subquery is not in the subset", "Join the relation, or ask in two statements."
+        )
     if isinstance(node, exp.Star):
         return refusal.unsupported(node, "* is not in the subset", "Name the columns; count(*) is allowed.")
-    return refusal.unsupported(node, f"a {refusal.word(node)} is not in the subset")
+    return refusal.unsupported(node, f"{refusal.word(node)} is not in the subset")
 
 
 # --- constants and columns ---------------------------------------------------------------------------------------------
@@ -100,27 +106,34 @@ def _column(node: exp.Column, setting: Setting) -> Expression:
     found = setting.scope.column(node)
     if found.name == names.PERSON:
         raise refusal.unsupported(
-            node, "the person token only links relations and counts persons", "Use JOIN … ON a.person = b.person, or count(distinct person)."
+            node,
+            "the person token only links relations and counts persons",
+            "Use JOIN … ON a.person = b.person, or count(distinct person).",
         )
     return found
 
 
 def _literal(node: exp.Literal, _: Setting) -> Expression:
+    refuse_extra(node, {"this", "is_string"})
     text = str(node.this)
     if not node.is_string:
         if len(text) > 40 or not _NUMBER.fullmatch(text):
             raise refusal.unsupported(node, "a number is written with at most 40 digits, as 12, 1.5 or 1e6")
         return Constant(Sort.NUMBER, text)
     if len(text) > BOUNDS.text or not all(sign.isprintable() for sign in text):
-        raise refusal.unsupported(node, f"a text constant has at most {BOUNDS.text} characters, all of them printable")
+        raise refusal.unsupported(
+            node, f"a text constant has at most {BOUNDS.text} characters, all of them printable"
+        )
     return Constant(Sort.TEXT, text)
 
 
 def _boolean(node: exp.Boolean, _: Setting) -> Expression:
+    refuse_extra(node, {"this"})
     return Constant(Sort.TRUTH, "true" if node.this else "false")
 
 
-def _null(_node: exp.Null, _: Setting) -> Expression:
+def _null(node: exp.Null, _: Setting) -> Expression:
+    refuse_extra(node, set())
     return NULL
 
 
@@ -129,11 +142,14 @@ def _interval(node: exp.Interval, _: Setting) -> Expression:
     count, unit = node.args.get("this"), str(node.args.get("unit") or "").lower().removesuffix("s")
     text = str(count.this) if isinstance(count, exp.Literal) else ""
     if not re.fullmatch(r"\d{1,6}", text) or unit not in grammar.INTERVAL_UNITS:
-        raise refusal.unsupported(node, "an interval is a whole number and one unit", "For example: INTERVAL 3 MONTH.")
+        raise refusal.unsupported(
+            node, "an interval is a whole number and one unit", "For example: INTERVAL 3 MONTH."
+        )
     return Constant(Sort.INTERVAL, f"{text} {unit}")
 
 
 def _paren(node: exp.Paren, setting: Setting) -> Expression:
+    refuse_extra(node, {"this"})
     return value(node.this, setting)
 
 
@@ -150,7 +166,9 @@ def _binary(operator: str) -> Callable[[exp.Expression, Setting], Expression]:
     return rule
 
 
-def _operation(node: exp.Expression, operator: str, operands: tuple[Expression, ...], setting: Setting) -> Operation:
+def _operation(
+    node: exp.Expression, operator: str, operands: tuple[Expression, ...], setting: Setting
+) -> Operation:
     rules = grammar.OPERATORS[operator]
     if setting.aggregated and not rules.aggregated:
         raise _step(node, operator)
@@ -170,15 +188,19 @@ def _is_interval(operand: Expression) -> bool:
 
 def _step(node: exp.Expression, what: str) -> SqlUnsupported:
     return refusal.unsupported(
-        node, f"{what} inside an aggregate is a condition in disguise", "Write the condition as CASE WHEN … THEN … ELSE … END."
+        node,
+        f"{what} inside an aggregate is a condition in disguise",
+        "Write the condition as CASE WHEN … THEN … ELSE … END.",
     )
 
 
 def _negative(node: exp.Neg, setting: Setting) -> Expression:
+    refuse_extra(node, {"this"})
     return _operation(node, "negative", (_plain(node.this, setting),), setting)
 
 
 def _not(node: exp.Not, setting: Setting) -> Expression:
+    refuse_extra(node, {"this"})
     return _operation(node, "not", (condition(node.this, setting),), setting)
 
 
@@ -192,7 +214,9 @@ def _in(node: exp.In, setting: Setting) -> Expression:
     refuse_extra(node, {"this", "expressions"})
     items = tuple(_plain(item, setting) for item in node.expressions)
     if not items or len(items) > BOUNDS.list_items or not all(_is_constant(item) for item in items):
-        raise refusal.unsupported(node, f"IN takes a list of 1 to {BOUNDS.list_items:,} constants", "Join the relation instead.")
+        raise refusal.unsupported(
+            node, f"IN takes a list of 1 to {BOUNDS.list_items:,} constants", "Join the relation instead."
+        )
     return _operation(node, "in", (_plain(node.this, setting), *items), setting)
 
 
@@ -201,18 +225,23 @@ def _is_constant(expression: Expression) -> bool:
 
 
 def _is(node: exp.Is, setting: Setting) -> Expression:
-    refuse_extra(node, {"this", "expression"})
+    refuse_extra(node, {"this", "expression", "negate"})
     if not isinstance(node.expression, exp.Null):
         raise refusal.unsupported(node, "IS takes NULL or NOT NULL", "Write IS NULL or IS NOT NULL.")
-    return _operation(node, "is null", (value(node.this, setting),), setting)
+    return _negated(node, _operation(node, "is null", (value(node.this, setting),), setting))
 
 
 def _like(node: exp.Like, setting: Setting) -> Expression:
-    refuse_extra(node, {"this", "expression"})
+    refuse_extra(node, {"this", "expression", "negate"})
     pattern = value(node.expression, setting)
     if not isinstance(pattern, Constant) or pattern.sort is not Sort.TEXT:
         raise refusal.unsupported(node, "LIKE takes a constant pattern", "For example: name LIKE 'A%'.")
-    return _operation(node, "like", (_plain(node.this, setting), pattern), setting)
+    return _negated(node, _operation(node, "like", (_plain(node.this, setting), pattern), setting))
+
+
+def _negated(node: exp.Expression, positive: Operation) -> Operation:
+    """Return the opposite where the parser keeps a NOT in the node instead of around it."""
+    return Operation("not", (positive,)) if node.args.get("negate") else positive
 
 
 # --- CASE and casts ----------------------------------------------------------------------------------------------------
@@ -246,10 +275,14 @@ def _cast(node: exp.Cast, setting: Setting) -> Expression:
     operand = _plain(node.this, setting)
     if target != "VARCHAR" and grammar.is_text(operand):
         raise refusal.unsupported(
-            node, "text of the data cannot be cast to a number or date", "Ask the owner for a column of the type, or compare as text."
+            node,
+            "text of the data cannot be cast to a number or date",
+            "Ask the owner for a column of the type, or compare as text.",
         )
     if aggregates(operand):
-        raise refusal.unsupported(node, "a figure cannot be cast", "Take the figure as it is; the airlock rounds it.")
+        raise refusal.unsupported(
+            node, "a figure cannot be cast", "Take the figure as it is; the airlock rounds it."
+        )
     if setting.aggregated and columns(operand) and not grammar.AGGREGATED_CASTS.fullmatch(target):
         raise _step(node, f"a cast to {target}")
     return Cast(operand, target)
@@ -277,18 +310,29 @@ def _call(name: str, *parts: str) -> Callable[[exp.Expression, Setting], Express
     def rule(node: exp.Expression, setting: Setting) -> Expression:
         refuse_extra(node, set(parts))
         found = [node.args.get(part) for part in parts]
-        flat = [item for each in found for item in (each if isinstance(each, list) else [each]) if item is not None]
+        flat = [
+            item
+            for each in found
+            for item in (each if isinstance(each, list) else [each])
+            if item is not None
+        ]
         return _function(node, name, tuple(_plain(item, setting) for item in flat), setting)
 
     return rule
 
 
-def _function(node: exp.Expression, name: str, arguments: tuple[Expression, ...], setting: Setting) -> Expression:
+def _function(
+    node: exp.Expression, name: str, arguments: tuple[Expression, ...], setting: Setting
+) -> Expression:
     rules = grammar.FUNCTIONS[name]
     if not rules.least <= len(arguments) <= rules.most:
         raise refusal.wrong(node, f"{name} takes {rules.least} to {rules.most} arguments")
     if any(aggregates(argument) for argument in arguments):
-        raise refusal.unsupported(node, f"{name} of a figure is not in the subset", "Take the figure as it is; the airlock rounds it.")
+        raise refusal.unsupported(
+            node,
+            f"{name} of a figure is not in the subset",
+            "Take the figure as it is; the airlock rounds it.",
+        )
     if setting.aggregated and not rules.aggregated:
         raise _step(node, name)
     if name in ("round", "substring") and not all(_is_constant(argument) for argument in arguments[1:]):
@@ -298,12 +342,16 @@ def _function(node: exp.Expression, name: str, arguments: tuple[Expression, ...]
 
 def _dated(node: exp.Expression, setting: Setting) -> Expression:
     """EXTRACT, date_trunc and date_diff: a constant part of a date, and one or two dates."""
-    refuse_extra(node, {"this", "expression", "unit", "input_type_preserved", "big_int", "date_part_boundary"})
+    refuse_extra(
+        node, {"this", "expression", "unit", "input_type_preserved", "big_int", "date_part_boundary"}
+    )
     extract = isinstance(node, exp.Extract)
     unit = node.this if extract else node.args.get("unit")
     part = str(getattr(unit, "this", "") or "").lower()
     if part not in grammar.DATE_PARTS:
-        raise refusal.unsupported(node, "this part of a date is not in the subset", f"Parts: {', '.join(grammar.DATE_PARTS)}.")
+        raise refusal.unsupported(
+            node, "this part of a date is not in the subset", f"Parts: {', '.join(grammar.DATE_PARTS)}."
+        )
     if extract:
         return _function(node, part, (_plain(node.expression, setting),), setting)
     first = Constant(Sort.TEXT, part)
@@ -320,7 +368,9 @@ def _anonymous(node: exp.Anonymous, setting: Setting) -> Expression:
     part, date = node.expressions
     name = str(part.this).lower() if isinstance(part, exp.Literal) else ""
     if name not in grammar.DATE_PARTS:
-        raise refusal.unsupported(node, "this part of a date is not in the subset", f"Parts: {', '.join(grammar.DATE_PARTS)}.")
+        raise refusal.unsupported(
+            node, "this part of a date is not in the subset", f"Parts: {', '.join(grammar.DATE_PARTS)}."
+        )
     return _function(node, name, (_plain(date, setting),), setting)
 
 
@@ -336,7 +386,9 @@ def _aggregate(name: str) -> Callable[[exp.Expression, Setting], Expression]:
             return _count(node, inside)
         argument = _plain(node.this, inside)
         if not columns(argument) or grammar.is_text(argument):
-            raise refusal.unsupported(node, f"{name} takes a number computed from columns", "To count rows, write count(*).")
+            raise refusal.unsupported(
+                node, f"{name} takes a number computed from columns", "To count rows, write count(*)."
+            )
         return Aggregate(name, argument)
 
     return rule
@@ -363,7 +415,9 @@ def _require_place(node: exp.Expression, setting: Setting) -> None:
         raise refusal.unsupported(node, "an aggregate inside an aggregate is not in the subset")
     if not setting.aggregates:
         raise refusal.unsupported(
-            node, "an aggregate may stand in the SELECT list only, and not in a CASE there", "Filter and compare on your own side, after the release."
+            node,
+            "an aggregate may stand in the SELECT list only, and not in a CASE there",
+            "Filter and compare on your own side, after the release.",
         )
 
 

@@ -9,12 +9,16 @@ from policies.reading.sources import Scope
 from policies.reading.tree import Aggregate, Call, Case, Column, Expression, aggregates, columns
 
 
-def uses(scope: Scope, filters: Iterable[Expression], keys: Iterable[Expression], figures: Iterable[Expression]) -> tuple[ColumnUse, ...]:
+def uses(
+    scope: Scope, filters: Iterable[Expression], keys: Iterable[Expression], figures: Iterable[Expression]
+) -> tuple[ColumnUse, ...]:
     """Return every use once, in a fixed order.
 
     A column in a condition of a CASE inside an aggregate is used twice: to filter, and by the aggregate.
     """
-    found = {_use(column, Clause.JOIN) for source in scope.sources for link in source.links for column in link}
+    found = {
+        _use(column, Clause.JOIN) for source in scope.sources for link in source.links for column in link
+    }
     found |= {_use(column, Clause.FILTER) for expression in filters for column in columns(expression)}
     found |= {_use(column, Clause.GROUP) for expression in keys for column in columns(expression)}
     for aggregate in (aggregate for figure in figures for aggregate in aggregates(figure)):

@@ -47,7 +47,9 @@ def _constant(constant: Constant) -> str:
 
 
 def _case(case: Case) -> str:
-    branches = " ".join(f"WHEN {write(branch.condition)} THEN {write(branch.value)}" for branch in case.branches)
+    branches = " ".join(
+        f"WHEN {write(branch.condition)} THEN {write(branch.value)}" for branch in case.branches
+    )
     return f"CASE {branches} ELSE {write(case.otherwise)} END"
 
 
