@@ -4,32 +4,49 @@ Every line is canonical JSON `{"kind", "at", "previous", "entry"}`; `previous` i
 before, so lines cannot be dropped or moved inside the file unnoticed. Every append is on disk before it
 returns.
 
-The *mark* lives in the keyring folder, which no data backup contains: count and digest of the last line. A
-journal that is shorter than its mark, or another one, comes from a backup: it may have forgotten a
-revocation, a used grant or an erased key. The keeper then stays locked until the root key signs a newer
-roster (ATTACKS 82). A mark may lag one line behind after a crash, never lead: the line is written first.
+The *mark* lives in the keyring folder, which no data backup contains: count and digest of the last line, and
+the highest numbers of roster and bundle that were ever believed. A journal that is shorter than its mark, or
+another one, comes from a backup: it may have forgotten a revocation, a used grant or an erased key. The keeper
+then stays locked until the root key signs a roster newer than *every* roster before, the forgotten ones
+included (ATTACKS 82). A mark may lag one line behind after a crash, never lead: the line is written first. A
+mark that lags further comes from a backup of the keyring, which may hold erased keys, and locks as well.
+
+While the keeper is locked, lines are added and the mark stays, so that another start does not forget the lock.
 """
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from plans import canonical
-from plans.errors import DiskFull, EvidenceBroken
+from plans.errors import DiskFull, EvidenceBroken, Malformed
+from plans.record import Record
 
 START = "sha256:" + "0" * 64
 
 
+@dataclass(frozen=True, slots=True)
+class Mark(Record):
+    """Where the journal stood: how many lines, the digest of the last, the highest numbers ever believed."""
+
+    count: int = 0
+    last: str = START
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Journal:
-    """One journal file and its mark."""
+    """One journal file and its mark. `numbers` are the highest that the mark remembers."""
 
     def __init__(self, path: Path, mark: Path) -> None:
         self._path, self._mark = path, mark
         self._count, self._last = 0, START
         self.restored = False
+        self.numbers: Mapping[str, int] = {}
 
     def replay(self) -> Iterator[tuple[str, int, dict[str, Any]]]:
         """Yield (kind, time, entry) of every line, then compare with the mark; a torn last line is cut off.
@@ -38,35 +55,57 @@ class Journal:
             EvidenceBroken: a line was changed, dropped or moved.
         """
         lines, torn = self._lines()
-        passed_mark = self._read_mark() is None
+        mark = self._read_mark()
+        marked = (mark.count, mark.last)
+        passed_mark = marked == (0, START)
         for line in lines:
-            record = canonical.decode(line)
-            if not isinstance(record, dict) or record.get("previous") != self._last:
-                raise EvidenceBroken(
-                    "a line does not follow the one before", f"journal line {self._count + 1}"
-                )
+            record = self._read_line(line)
             self._step(line)
-            passed_mark = passed_mark or (self._count, self._last) == self._read_mark()
+            passed_mark = passed_mark or (self._count, self._last) == marked
             yield str(record["kind"]), int(record["at"]), dict(record["entry"])
         if torn:
             os.truncate(self._path, sum(len(line) + 1 for line in lines))
-        self.restored = not passed_mark
+        self.numbers = dict(mark.numbers)
+        self.restored = not passed_mark or self._count > mark.count + 1
 
-    def append(self, kind: str, at: int, entry: dict[str, Any]) -> None:
-        """Write one line durably, then the mark.
+    def append(self, kind: str, at: int, entry: dict[str, Any], numbers: Mapping[str, int]) -> None:
+        """Write one line durably, then the mark. `numbers` are the highest numbers once this line is believed.
 
         Raises:
             DiskFull: it cannot be written; nothing was believed.
         """
         line = canonical.encode({"kind": kind, "at": at, "previous": self._last, "entry": entry})
-        _durable_append(self._path, line + b"\n")
-        self._step(line)
-        replace_durably(self._mark, canonical.encode({"count": self._count, "last": self._last}))
+        size = _durable_append(self._path, line + b"\n")
+        count, last = self._count + 1, canonical.digest_bytes("journal", line)
+        try:
+            if not self.restored:
+                self._write_mark(Mark(count, last, dict(numbers)))
+        except DiskFull:
+            os.truncate(self._path, size)
+            raise
+        self._count, self._last = count, last
 
-    def accept_restored(self) -> None:
+    def accept_restored(self, numbers: Mapping[str, int]) -> None:
         """Take the present journal for the true one, after the owner has signed a new epoch."""
-        replace_durably(self._mark, canonical.encode({"count": self._count, "last": self._last}))
+        self._write_mark(Mark(self._count, self._last, dict(numbers)))
         self.restored = False
+
+    def _write_mark(self, mark: Mark) -> None:
+        replace_durably(self._mark, mark.canonical())
+        self.numbers = mark.numbers
+
+    def _read_line(self, line: bytes) -> dict[str, Any]:
+        """Return a line that follows the one before."""
+        where = f"journal line {self._count + 1}"
+        try:
+            record = canonical.decode(line)
+        except Malformed:
+            raise EvidenceBroken("a line was damaged", where) from None
+        if not isinstance(record, dict) or set(record) != {"kind", "at", "previous", "entry"}:
+            raise EvidenceBroken("a line is none of a keeper's", where)
+        if record["previous"] != self._last:
+            raise EvidenceBroken("a line does not follow the one before", where)
+        return dict(record)
 
     def _step(self, line: bytes) -> None:
         self._count, self._last = self._count + 1, canonical.digest_bytes("journal", line)
@@ -78,13 +117,13 @@ class Journal:
         *lines, rest = content.split(b"\n")
         return lines, bool(rest)
 
-    def _read_mark(self) -> tuple[int, str] | None:
+    def _read_mark(self) -> Mark:
         if not self._mark.exists():
-            return None
-        mark = canonical.decode(self._mark.read_bytes())
-        if not isinstance(mark, dict):
-            raise EvidenceBroken("the journal's mark cannot be read", "keyring")
-        return int(mark["count"]), str(mark["last"])
+            return Mark()
+        try:
+            return Mark.decode(self._mark.read_bytes())
+        except Malformed:
+            raise EvidenceBroken("the journal's mark cannot be read", "keyring") from None
 
 
 def replace_durably(path: Path, content: bytes) -> None:
@@ -96,26 +135,31 @@ def replace_durably(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        os.replace(fresh, path)
+        sync_folder(path.parent)
     except OSError as problem:
         raise DiskFull(f"the keeper cannot write ({problem.strerror})", path.name) from None
-    os.replace(fresh, path)
-    _sync_folder(path.parent)
 
 
-def _durable_append(path: Path, data: bytes) -> None:
+def _durable_append(path: Path, data: bytes) -> int:
+    """Append and return where the data begin; a line that is only partly on disk is taken back."""
+    size = -1
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "ab", buffering=0) as file:
             size = file.tell()
             if file.write(data) != len(data):
-                os.ftruncate(file.fileno(), size)
-                raise DiskFull("the keeper's journal cannot grow", path.name)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(file.fileno())
+        return size
     except OSError as problem:
+        if size >= 0:
+            os.truncate(path, size)
         raise DiskFull(f"the keeper's journal cannot be written ({problem.strerror})", path.name) from None
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Put a folder's entries on disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -9,18 +9,19 @@ keeper that is killed at any moment starts again with all that it ever answered 
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from audit import api as audit
+from keeper.challenges import Challenges
 from keeper.config import KeeperConfig
 from keeper.evidence import require_box, require_chain
 from keeper.journal import Journal
 from keeper.keyring import Keyring
-from keeper.leases import Leases
+from keeper.leases import Ground, Leases
 from keeper.rederive import House, require_request, require_same
 from keeper.trust import TrustedSet
 from keys import api as keys
@@ -29,30 +30,45 @@ from plans.errors import NotFound, OutputRefused, StateConflict
 from plans.key import BoxKeys, SealedKeys
 from plans.manifest import Manifest
 from plans.plan import Plan, PlanKind
-from plans.reading import Reading
+from plans.reading import Reading, Shadow
 from plans.release import KEYS_INFO, Release
 from plans.statements import BoxStatement, Duty, Head, Roster, Signed, Type
 from plans.verdict import Finding
 from policies import api as policies
 from sandbox import api as sandbox
 
+_TAKEN_WHILE_LOCKED = (Type.ROSTER, Type.REVOCATION, Type.ERASURE)
+
+Reader = Callable[[Plan, str], Reading]
+"""Has a check plan's statement read in the owner's own checker box (`sandbox.read_statement`)."""
+
+CLOCK_NOTE_S = 600
+"""Seconds after which the time is written down anew, so that a clock set back shows after a restart as well."""
+
 
 class Keeper:
     """One domain's keeper. Its methods are safe under threads; checker boxes run outside the lock."""
 
-    def __init__(self, config: KeeperConfig) -> None:
+    def __init__(
+        self, config: KeeperConfig, reader: Reader | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
         self.config = config
+        self._reader = reader or partial(
+            sandbox.read_statement, sandbox.LauncherClient(config.launcher_socket)
+        )
+        self._clock = clock
         self.keyring = Keyring(config.keyring)
         self.trusted = TrustedSet(config.domain, config.root)
         self.leases = Leases()
         self.lock = threading.RLock()
         self.ingesting = threading.Lock()
         self._journal = Journal(config.home / "journal", config.keyring / "mark")
-        self._challenges: dict[str, str] = {}
+        self._challenges = Challenges()
         self._ingests: dict[str, BoxKeys] = {}
         self._released: dict[str, Signed] = {}
         self._readings: dict[str, Reading] = {}
         self._house = House(config.images, config.limits)
+        self._noted = 0
         self._replay()
 
     # --- memory -----------------------------------------------------
@@ -63,33 +79,35 @@ class Keeper:
             now = self.now()
             if self._known(signed):
                 return
-            trial = TrustedSet(self.config.domain, self.config.root, self.trusted.roster, self.trusted.bundle)
-            trial.manifests = {name: list(versions) for name, versions in self.trusted.manifests.items()}
-            trial.add(signed, now)
-            is_roster = signed.statement.type is Type.ROSTER
-            if self._journal.restored and not is_roster:
+            numbers = self.trusted.after(signed, now)
+            if signed.statement.type not in _TAKEN_WHILE_LOCKED:
                 self._require_unlocked()
-            self._journal.append("statement", now, {"signed": signed.plain()})
+            self._journal.append("statement", now, {"signed": signed.plain()}, numbers)
             self.trusted.add(signed, now)
-            if is_roster and self._journal.restored:
-                self._journal.accept_restored()
+            if signed.statement.type is Type.ROSTER and self._journal.restored:
+                self._journal.accept_restored(numbers)
 
     def note(self, kind: str, entry: dict[str, Any]) -> None:
         """Write a fact down, and take it in."""
         with self.lock:
             now = self.now()
-            self._journal.append(kind, now, entry)
+            self._journal.append(kind, now, entry, self.trusted.numbers())
             self._take_in(kind, now, entry)
 
     def now(self) -> int:
         """Return the time in Unix seconds, unless the clock was set back."""
-        now = int(time.time())
-        self.trusted.tick(now)
+        now = int(self._clock())
+        with self.lock:
+            self.trusted.tick(now)
+            if now - self._noted >= CLOCK_NOTE_S:
+                self._journal.append("clock", now, {}, self.trusted.numbers())
+                self._noted = now
         return now
 
     def _replay(self) -> None:
         for kind, at, entry in self._journal.replay():
             self._take_in(kind, at, entry)
+        self.trusted.floor = dict(self._journal.numbers)
         for versions in self.trusted.manifests.values():
             for manifest in versions:
                 if manifest.digest in self.trusted.erased:
@@ -103,6 +121,7 @@ class Keeper:
 
     def _take_in(self, kind: str, at: int, entry: dict[str, Any]) -> None:
         self.trusted.latest = max(self.trusted.latest, at)
+        self._noted = self.trusted.latest
         if kind == "statement":
             self.trusted.add(Signed.read(entry["signed"]), at)
         elif kind == "use":
@@ -116,28 +135,23 @@ class Keeper:
         subject, kind = signed.statement.subject, signed.statement.type
         if kind is Type.ROSTER and self.trusted.roster:
             return subject == self.trusted.roster.digest and not self._journal.restored
-        if kind is Type.BUNDLE and self.trusted.bundle:
-            return subject == self.trusted.bundle.digest
-        return kind is Type.GRANT and signed.statement.digest in self.trusted.grants
+        if kind is Type.BUNDLE and self.trusted.bundle and subject != self.trusted.bundle.digest:
+            return False
+        return signed.statement.digest in self.trusted.believed
 
     def _require_unlocked(self) -> None:
         if self._journal.restored:
             raise StateConflict(
                 "this keeper was restored from a backup and may have forgotten revocations",
                 self.config.domain,
-                "Offer it every revocation again and a newer roster signed by the root key.",
+                "Offer it every revocation and erasure again, then a newer roster signed by the root key.",
             )
 
     # --- keys for boxes -----------------------------------------------------
 
     def challenge(self, plan: str) -> str:
         """Return a nonce that the launcher's next box statement about this plan must carry."""
-        with self.lock:
-            if len(self._challenges) > 10_000:
-                self._challenges.clear()
-            nonce = secrets.token_hex(16)
-            self._challenges[nonce] = plan
-            return nonce
+        return self._challenges.issue(plan, self.now())
 
     def unwrap(self, signed: Signed, plan: Plan) -> SealedKeys:
         """Seal to a box the keys of its stage, if this owner comes to the same plan by itself.
@@ -149,25 +163,28 @@ class Keeper:
         with self.lock:
             now = self.now()
             offered = str(signed.statement.body.get("challenge"))
-            issued = self._challenges.pop(offered, None)
-            challenge = offered if issued == plan.digest else None
+            challenge = self._challenges.take(offered, plan.digest, now)
             box = require_box(self.trusted, signed, plan, challenge, now)
         if plan.kind is PlanKind.INGEST:
             box_keys, rests_on = self._ingest_keys(plan), tuple[str, ...]()
         else:
             box_keys, rests_on = self._stage_keys(plan, box)
         sealed = keys.seal(box.box_key, box_keys.canonical(), KEYS_INFO, box.canonical())
-        lease, expires = self.leases.give(plan.digest, rests_on, now)
+        lease, expires = self.leases.give(Ground(plan.digest, signed.statement.signer, rests_on), now)
         return SealedKeys(sealed.hex(), lease, expires)
 
     def _stage_keys(self, plan: Plan, box: BoxStatement) -> tuple[BoxKeys, tuple[str, ...]]:
         request = require_request(plan, self.now())
-        reading = self._reading(request.statement, plan.digest)
+        reading, shadows = self._reading(request.statement)
         with self.lock:
+            self._require_read_on(shadows)
             decision, approvals = require_same(plan, reading, self.trusted, self._house, self.now())
             if box.stage is Entry.QUERY:
+                self.trusted.require_run(request.digest)
                 self.note("use", {"grants": list(decision.grants), "request": request.digest})
-        return self._keys_of(plan, box), decision.grants + approvals
+            box_keys = self._keys_of(plan, box)
+        manifests = tuple(relation.manifest for relation in plan.program.relations) if plan.program else ()
+        return box_keys, decision.grants + approvals + manifests
 
     def _keys_of(self, plan: Plan, box: BoxStatement) -> BoxKeys:
         def between(name: str) -> dict[str, str]:
@@ -182,24 +199,40 @@ class Keeper:
             return BoxKeys(between(policies.RESULT), between(policies.TABLE), "")
         return BoxKeys(between(policies.TABLE), {}, "")
 
-    def _reading(self, statement: str, plan: str) -> Reading:
-        known = self._readings.get(plan)
-        if known is not None:
-            return known
-        shadows = tuple(manifest.shadow() for manifest in self.trusted.current_manifests())
-        launcher = sandbox.LauncherClient(self.config.launcher_socket)
+    def _reading(self, statement: str) -> tuple[Reading, tuple[Shadow, ...]]:
+        """Return what the owner's checker box finds in a statement, and the likenesses on which it was read."""
+        shadows = self._shadows()
         limits = self.config.limits[Entry.CHECK]
         check = sandbox.check_plan(self.config.domain, self.config.images[0], limits, statement, shadows)
-        reading = sandbox.read_statement(launcher, check, statement)
-        if len(self._readings) > 1_000:
-            self._readings.clear()
-        self._readings[plan] = reading
-        return reading
+        reading = self._readings.get(check.digest)
+        if reading is None:
+            reading = self._reader(check, statement)
+            if len(self._readings) > 1_000:
+                self._readings.clear()
+            self._readings[check.digest] = reading
+        return reading, shadows
+
+    def _shadows(self) -> tuple[Shadow, ...]:
+        with self.lock:
+            return tuple(manifest.shadow() for manifest in self.trusted.current_manifests())
+
+    def _require_read_on(self, shadows: tuple[Shadow, ...]) -> None:
+        """Refuse a reading of other versions: whether a column has nulls decides how its persons are counted."""
+        if shadows != self._shadows():
+            raise StateConflict(
+                "a dataset changed while the statement was read", "keeper", "Submit the job again."
+            )
 
     def renew(self, lease: str) -> bool:
         """Return whether the box that holds this lease may go on."""
         with self.lock:
-            return self.leases.renew(lease, self.trusted.revoked, self.now())
+            now = self.now()
+            return self.leases.renew(lease, partial(self._stands, now), now)
+
+    def _stands(self, now: int, ground: Ground) -> bool:
+        roster = self.trusted.roster
+        in_office = roster is not None and roster.holds(ground.launcher, Duty.LAUNCHER)
+        return in_office and self.trusted.standing(ground.rests_on, now)
 
     # --- ingest (see keeper.ingest) -----------------------------------------------------
 
@@ -233,8 +266,11 @@ class Keeper:
         if verdict.finding is Finding.REFUSED:
             raise OutputRefused("the airlock does not let this output leave", ", ".join(verdict.reasons))
         request = require_request(plan, self.now())
-        reading = self._reading(request.statement, plan.digest)
+        reading, shadows = self._reading(request.statement)
         with self.lock:
+            if plan.digest in self._released:
+                return self._released[plan.digest]
+            self._require_read_on(shadows)
             require_same(plan, reading, self.trusted, self._house, self.now())
             body = Release(
                 plan.digest, verdict.digest, request.recipient, verdict.sealed, verdict.content, self.now()
@@ -246,10 +282,11 @@ class Keeper:
     def cosign(self, offered: Signed, proof: Sequence[str]) -> Signed:
         """Witness a head of the centre's log: sign it if it continues the last one that this keeper saw (85)."""
         with self.lock:
+            self._require_unlocked()
             last = Head.read(self.trusted.head.statement.body) if self.trusted.head else None
-            head = audit.witness(last, offered, tuple(proof), self.config.log_key)
+            head = audit.witness(last, offered, tuple(proof), self.config.log_key, self.now())
             self.note("head", {"signed": offered.plain()})
-            return self.sign(Type.HEAD, head)
+            return audit.cosign(head, self.config.domain, self.keyring.signer)
 
     def sign(self, kind: Type, body: Any) -> Signed:
         """Sign a statement in the keeper's own name."""
@@ -266,5 +303,6 @@ class Keeper:
             "bundle": self.trusted.bundle.number if self.trusted.bundle else 0,
             "datasets": [m.dataset for m in self.trusted.current_manifests()],
             "leases": self.leases.count(),
+            "witnessed": self.trusted.head.statement.sequence if self.trusted.head else 0,
             "locked": self._journal.restored,
         }

@@ -15,7 +15,7 @@ import os
 import stat
 from pathlib import Path
 
-from keeper.journal import replace_durably
+from keeper.journal import replace_durably, sync_folder
 from keys import api as keys
 from plans import names
 from plans.errors import NotFound, SettingsWrong, StateConflict
@@ -79,6 +79,7 @@ class Keyring:
                 wrapped.flush()
                 os.fsync(wrapped.fileno())
             path.unlink()
+            sync_folder(path.parent)
 
     def _data_path(self, file: str) -> Path:
         return self._folder / "data" / names.require("file", file)

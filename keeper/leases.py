@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 LEASE_S = 60
@@ -16,11 +17,19 @@ LEASE_S = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Lease:
-    """What a box's right to run rests on: the plan, and the subjects (grants, approvals) that must stand."""
+class Ground:
+    """What a box's right to run rests on: the launcher's key, and what must stand (grants, approvals, manifests)."""
 
     plan: str
+    launcher: str
     rests_on: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A right to run, until it expires in Unix seconds."""
+
+    ground: Ground
     expires: int
 
 
@@ -31,21 +40,22 @@ class Leases:
         self._held: dict[str, Lease] = {}
         self._lock = threading.Lock()
 
-    def give(self, plan: str, rests_on: tuple[str, ...], now: int) -> tuple[str, int]:
+    def give(self, ground: Ground, now: int) -> tuple[str, int]:
         """Return a new lease's name and its expiry in Unix seconds."""
         name = secrets.token_hex(16)
         with self._lock:
-            self._held[name] = Lease(plan, rests_on, now + LEASE_S)
+            self._held = {held: lease for held, lease in self._held.items() if lease.expires >= now}
+            self._held[name] = Lease(ground, now + LEASE_S)
         return name, now + LEASE_S
 
-    def renew(self, name: str, revoked: set[str], now: int) -> bool:
-        """Return whether the box may go on, and if so prolong its lease."""
+    def renew(self, name: str, stands: Callable[[Ground], bool], now: int) -> bool:
+        """Return whether the box may go on, and if so prolong its lease. `stands` says whether a ground still does."""
         with self._lock:
             lease = self._held.get(name)
-            if lease is None or lease.expires < now or revoked.intersection((lease.plan, *lease.rests_on)):
+            if lease is None or lease.expires < now or not stands(lease.ground):
                 self._held.pop(name, None)
                 return False
-            self._held[name] = Lease(lease.plan, lease.rests_on, now + LEASE_S)
+            self._held[name] = Lease(lease.ground, now + LEASE_S)
             return True
 
     def finish(self, name: str) -> None:

@@ -62,6 +62,8 @@ def require_same(
         RederivationMismatch: it is yes, but the plan says something else.
     """
     request = require_request(plan, now)
+    if plan.domain != trusted.domain:
+        raise RederivationMismatch(f"the plan is about {plan.domain}, not {trusted.domain}", "domain")
     decision = _decision(plan, request, reading, trusted, now)
     if decision.outcome is Outcome.DENY:
         rules = ", ".join(sorted({reason.rule for reason in decision.reasons}))
@@ -72,7 +74,7 @@ def require_same(
     _require_boxes(plan, trusted, house)
     if decision.outcome is not Outcome.NEEDS_APPROVAL:
         return decision, ()
-    approvals = trusted.approved(plan.digest, request.member, now)
+    approvals = trusted.approved(plan.digest, request, now)
     if not approvals:
         raise PolicyDenied(
             "the owner approves every plan by itself, and nobody has approved this one", "keeper"

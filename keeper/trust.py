@@ -7,24 +7,30 @@ journal does not load.
 Rules:
 
 1.  A roster is signed by the domain's root key, is about this domain, and has a higher number than any before.
-2.  A bundle is signed by a steward of the roster and has a higher number than any before.
+2.  A bundle is signed by a steward of the roster and has a higher number than any before. "Before" includes what a
+    backup has forgotten: `floor` comes from the journal's mark, and a bundle below it is not in force.
 3.  A manifest is signed by a keeper key of the roster; its version is the dataset's next.
 4.  A grant is signed by an approver, who is not the member that it serves, about a dataset of this domain.
-5.  An approval is signed by an approver; that it is not the requester's own is checked where it is used.
+5.  An approval is signed by an approver; that it is not the requester's own, neither by name nor by key, is checked
+    where it is used.
 6.  A revocation is signed by an approver or a steward. It is never taken back.
 7.  A statement arrives within its validity; a grant's validity is checked again at every use.
-8.  A statement counts only while its signer still has the duty in the *current* roster.
+8.  A roster, bundle, grant or approval counts only while its signer still has the duty in the *current* roster. A
+    revocation and an erasure stay whatever becomes of their signers, and so do manifests: they say what is, not
+    what may be done.
 9.  The clock does not run backwards: a time more than `CLOCK_SLACK_S` before the latest seen is refused.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 
 from keys import api as keys
 from plans import names
 from plans.errors import Outdated, SignatureWrong, StateConflict
 from plans.manifest import Manifest
+from plans.request import Request
 from plans.statements import (
     Approval,
     Bundle,
@@ -33,7 +39,6 @@ from plans.statements import (
     Grant,
     Revocation,
     Roster,
-    RosterEntry,
     Signed,
     Statement,
     Type,
@@ -61,6 +66,9 @@ class TrustedSet:
     runs: dict[str, int] = field(default_factory=dict)
     head: Signed | None = None
     latest: int = 0
+    bundle_signer: str = ""
+    floor: dict[str, int] = field(default_factory=dict)
+    believed: set[str] = field(default_factory=set)
 
     # --- statements -----------------------------------------------------
 
@@ -68,6 +76,7 @@ class TrustedSet:
         """Verify a statement and believe it.
 
         Raises:
+            Malformed: its body has not the form of its type.
             SignatureWrong: wrong signature, or the signer has not the duty.
             Outdated: expired, not yet valid, or not newer than what is known.
         """
@@ -89,6 +98,24 @@ class TrustedSet:
         if believe is None:
             raise SignatureWrong("a keeper does not take statements of this type", statement.type)
         believe(statement)
+        self.believed.add(statement.digest)
+
+    def after(self, signed: Signed, now: int) -> dict[str, int]:
+        """Return the highest numbers as they would be with this statement believed; nothing changes.
+
+        Raises:
+            DarkroomError: whatever `add` would raise.
+        """
+        changed = ("manifests", "erased", "grants", "approvals", "revoked", "believed")
+        trial = replace(self, **{name: copy(getattr(self, name)) for name in changed})
+        trial.add(signed, now)
+        return trial.numbers()
+
+    def numbers(self) -> dict[str, int]:
+        """Return the highest numbers of roster and bundle that were ever believed here."""
+        known = {"roster": self.roster.number if self.roster else 0}
+        known["bundle"] = self.bundle.number if self.bundle else 0
+        return {name: max(number, self.floor.get(name, 0)) for name, number in known.items()}
 
     def tick(self, now: int) -> None:
         """Note the time, and refuse one that runs backwards (rule 9)."""
@@ -98,8 +125,8 @@ class TrustedSet:
             )
         self.latest = max(self.latest, now)
 
-    def use(self, grants: tuple[str, ...], request: str) -> None:
-        """Count one run of a request against its grants. A request counts once, whatever its plans and attempts.
+    def require_run(self, request: str) -> None:
+        """Check that a request may run once more; asked before the run is written down.
 
         Raises:
             Outdated: the request has been run `MOST_RUNS` times already (a centre that repeats it, or a
@@ -107,6 +134,9 @@ class TrustedSet:
         """
         if self.runs.get(request, 0) >= MOST_RUNS:
             raise Outdated(f"this request has been run {MOST_RUNS} times", "request", "Ask anew.")
+
+    def use(self, grants: tuple[str, ...], request: str) -> None:
+        """Count one run of a request against its grants. A request counts once, whatever its plans and attempts."""
         self.runs[request] = self.runs.get(request, 0) + 1
         for grant in grants:
             self.uses.setdefault(grant, set()).add(request)
@@ -121,29 +151,34 @@ class TrustedSet:
         roster = Roster.read(statement.body)
         if statement.signer != self.root or statement.duty is not Duty.ROOT:
             raise SignatureWrong("a roster is signed by the domain's root key", "roster")
-        if roster.domain != self.domain or (self.roster and roster.number <= self.roster.number):
+        if roster.domain != self.domain or roster.number <= self.numbers()["roster"]:
             raise Outdated("the roster is not newer than the one in force", "roster")
         self.roster = roster
 
     def _bundle(self, statement: Statement) -> None:
         bundle = Bundle.read(statement.body)
         self._duty(statement, Duty.STEWARD)
-        if bundle.domain != self.domain or (self.bundle and bundle.number <= self.bundle.number):
+        known = self.bundle.number if self.bundle else 0
+        if (
+            bundle.domain != self.domain
+            or bundle.number <= known
+            or bundle.number < self.floor.get("bundle", 0)
+        ):
             raise Outdated("the bundle is not newer than the one in force", "bundle")
-        self.bundle = bundle
+        self.bundle, self.bundle_signer = bundle, statement.signer
 
     def _manifest(self, statement: Statement) -> None:
         manifest = Manifest.read(statement.body)
         self._duty(statement, Duty.KEEPER)
-        versions = self.manifests.setdefault(manifest.dataset, [])
+        versions = self.manifests.get(manifest.dataset, [])
         if names.domain_of(manifest.dataset) != self.domain or manifest.version != len(versions) + 1:
             raise Outdated("the manifest is not the dataset's next version", manifest.dataset)
-        versions.append(manifest)
+        self.manifests[manifest.dataset] = [*versions, manifest]
 
     def _grant(self, statement: Statement) -> None:
         grant = Grant.read(statement.body)
-        approver = self._duty(statement, Duty.APPROVER)
-        if approver.name == grant.member or statement.signer == grant.signer:
+        self._duty(statement, Duty.APPROVER)
+        if self._same_person(statement.signer, grant.member, grant.signer):
             raise SignatureWrong("nobody approves their own application", "grant", "Ask another approver.")
         if names.domain_of(grant.dataset) != self.domain:
             raise SignatureWrong("the dataset belongs to another domain", "grant")
@@ -153,7 +188,8 @@ class TrustedSet:
 
     def _approval(self, statement: Statement) -> None:
         self._duty(statement, Duty.APPROVER)
-        self.approvals.setdefault(Approval.read(statement.body).plan, []).append(statement)
+        plan = Approval.read(statement.body).plan
+        self.approvals[plan] = [*self.approvals.get(plan, []), statement]
 
     def _revocation(self, statement: Statement) -> None:
         self._duty(statement, Duty.APPROVER, Duty.STEWARD)
@@ -163,25 +199,39 @@ class TrustedSet:
         self._duty(statement, Duty.KEEPER)
         self.erased.add(Erasure.read(statement.body).manifest)
 
-    def _duty(self, statement: Statement, *duties: Duty) -> RosterEntry:
-        """Return the signer's entry if it may sign this (rule 8)."""
+    def _duty(self, statement: Statement, *duties: Duty) -> None:
+        """Check that the signer may sign this, in the duty in which it does."""
+        known = self.roster is not None and self.roster.holds(statement.signer, statement.duty)
+        if not known or statement.duty not in duties:
+            raise SignatureWrong(
+                f"the signer is not in the roster of {self.domain} as {' or '.join(duties)}",
+                statement.type,
+                "Check who signed it; the domain's root key signs a new roster when people change.",
+            )
+
+    def _same_person(self, signer: str, member: str, key: str) -> bool:
+        """Return whether a signer is a member: by key, or by any name that the roster has for the signer's key."""
         entries = self.roster.entries if self.roster else ()
-        for entry in entries:
-            if entry.key == statement.signer and entry.duty is statement.duty and entry.duty in duties:
-                return entry
-        raise SignatureWrong(
-            f"the signer is not in the roster of {self.domain} as {' or '.join(duties)}",
-            statement.type,
-            "Check who signed it; the domain's root key signs a new roster when people change.",
-        )
+        return signer == key or any(entry.key == signer and entry.name == member for entry in entries)
 
     # --- what follows from them -----------------------------------------------------
 
     def in_force(self) -> tuple[Roster, Bundle]:
-        """Return roster and bundle; without both, nothing is allowed."""
+        """Return roster and bundle; without both, nothing is allowed.
+
+        Raises:
+            StateConflict: there is none, the bundle's signer is a steward no more, or a newer one was forgotten.
+        """
         if self.roster is None or self.bundle is None:
             raise StateConflict(
                 f"{self.domain} has no roster and bundle in force, so nothing is allowed", "keeper"
+            )
+        signer_left = not self.roster.holds(self.bundle_signer, Duty.STEWARD)
+        if signer_left or self.bundle.number < self.floor.get("bundle", 0):
+            raise StateConflict(
+                f"the bundle of {self.domain} is no longer in force, so nothing is allowed",
+                "keeper",
+                "A steward of the present roster signs the next bundle, or offers the newest again.",
             )
         return self.roster, self.bundle
 
@@ -202,17 +252,28 @@ class TrustedSet:
             found.append(Granted(digest, grant, statement.not_before, statement.not_after, revoked, left))
         return tuple(found)
 
-    def approved(self, plan: str, requester: str, now: int) -> tuple[str, ...]:
+    def approved(self, plan: str, request: Request, now: int) -> tuple[str, ...]:
         """Return the standing approvals of exactly this plan by approvers who are not the requester."""
-        roster, _ = self.in_force()
-        found = []
-        for statement in self.approvals.get(plan, []):
-            signer = {entry.name for entry in roster.entries if entry.key == statement.signer}
-            standing = not statement.not_after or now < statement.not_after
-            unrevoked = statement.digest not in self.revoked
-            if standing and unrevoked and self._still(statement, Duty.APPROVER) and requester not in signer:
-                found.append(statement.digest)
-        return tuple(found)
+        return tuple(
+            statement.digest
+            for statement in self.approvals.get(plan, [])
+            if self._in_force(statement, now)
+            and not self._same_person(statement.signer, request.member, request.signer)
+        )
+
+    def standing(self, rests_on: tuple[str, ...], now: int) -> bool:
+        """Return whether all that a running box rests on (grants, approvals, manifests, by digest) still stands."""
+        signed = {**self.grants, **{s.digest: s for found in self.approvals.values() for s in found}}
+        held = {m.digest for versions in self.manifests.values() for m in versions} - self.erased
+        return all(
+            self._in_force(signed[digest], now) if digest in signed else digest in held for digest in rests_on
+        )
+
+    def _in_force(self, statement: Statement, now: int) -> bool:
+        """Return whether a grant or an approval stands: within its validity, not revoked, its signer in office."""
+        in_time = statement.not_before <= now + CLOCK_SLACK_S
+        in_time = in_time and (not statement.not_after or now < statement.not_after)
+        return in_time and statement.digest not in self.revoked and self._still(statement, Duty.APPROVER)
 
     def _still(self, statement: Statement, duty: Duty) -> bool:
         return self.roster is not None and self.roster.holds(statement.signer, duty)

@@ -5,7 +5,7 @@ again, on its own bundle, grants and manifests, and that is the answer that coun
 their reasons:
 
 * `unknown-relation`   every relation is a current dataset version
-* `one-owner`          all of them belong to the domain whose bundle this is (a join across owners is a joint computation)
+* `one-owner`          all of them belong to the domain whose bundle this is (else it is a joint computation)
 * `no-policy`          the bundle has a policy for the dataset; empty means refuse
 * `no-grant`           a grant fits member, keys, project, purpose and dataset
 * `grant-inactive`     such a grant is valid now, not revoked and not used up
@@ -69,7 +69,8 @@ def decide(case: Case) -> Decision:
     reasons: list[Reason] = []
     used: list[Granted] = []
     policies: list[DatasetPolicy] = []
-    for relation in case.reading.relations:
+    read = (use.relation for use in case.reading.uses)
+    for relation in dict.fromkeys((*case.reading.relations, *read)):
         manifest = case.manifest(relation)
         policy = case.bundle.policy(manifest.dataset) if manifest else None
         if manifest is None:
@@ -93,7 +94,7 @@ def _answer(
 ) -> Decision:
     number = case.bundle.number
     if reasons:
-        return Decision(Outcome.DENY, tuple(reasons), number, (), (), None)
+        return Decision(Outcome.DENY, tuple(dict.fromkeys(reasons)), number, (), (), None)
     obligations = _obligations(policies[0])
     for policy in policies[1:]:
         obligations = obligations.strictest(_obligations(policy))
@@ -120,7 +121,8 @@ def _column_reasons(
         column = manifest.column(use.column)
         subject = f"{manifest.relation}.{use.column}"
         if use.column == names.PERSON:
-            if use.clause not in (Clause.JOIN, Clause.AGGREGATE):
+            counted = use.clause is Clause.AGGREGATE and use.function in _COUNTS
+            if use.clause is not Clause.JOIN and not counted:
                 yield Reason(
                     "column-use",
                     subject,
@@ -161,6 +163,9 @@ def _column_use(policy: DatasetPolicy, use: ColumnUse, subject: str) -> Reason:
     )
 
 
+_COUNTS = ("count", "count_distinct")
+"""What may be done with the person token in an aggregate: its sum or mean would show a part of it."""
+
 _CLAUSE_WORDS = {
     Clause.FILTER: "a filter",
     Clause.JOIN: "a join key",
@@ -180,7 +185,7 @@ def _grant_for(
     fitting = [granted for granted in case.grants if _fits(granted.grant, case.request, dataset)]
     if not fitting:
         return None, [_no_grant(case.request, dataset)]
-    standing = sorted((g for g in fitting if g.stands(case.now)), key=lambda granted: granted.digest)
+    standing = sorted((g for g in fitting if g.stands(case.now)), key=_newest_first)
     if not standing:
         return None, [_inactive(dataset)]
     needed = {use.column for use in uses} - {names.PERSON}
@@ -189,6 +194,14 @@ def _grant_for(
             return granted, []
     gaps = [sorted(needed - set(granted.grant.columns)) for granted in standing]
     return None, [_columns_missing(relation, dataset, min(gaps, key=lambda gap: (len(gap), gap)))]
+
+
+def _newest_first(granted: Granted) -> tuple[int, str]:
+    """Order grants so that one which was renewed is used up after the old one is forgotten, not before.
+
+    The centre does not count uses, so both sides must come to the same grant without knowing them.
+    """
+    return -granted.not_before, granted.digest
 
 
 def _fits(grant: Grant, request: Request, dataset: str) -> bool:
