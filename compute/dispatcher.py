@@ -111,18 +111,13 @@ class Dispatcher:
         except Unreachable as problem:
             self._again(row, problem)
         except DarkroomError as problem:
-            end = JobState.REFUSED if isinstance(problem, _REFUSALS) else JobState.FAILED
-            self._move(row, end, problem=events.canonical_text(problem.problem()))
+            self._end(row, problem)
 
     def _after(self, row: store.JobRow, step: Future[None]) -> None:
         """A step has ended: let the next begin, and fail the job of one that nobody foresaw."""
         defect = step.exception()
         if defect is not None:
-            with self._database.reading() as session:
-                now = store.jobs.get(session, row.id)
-            if not JobState(now.state).ended:
-                problem = Defect("a step ended unforeseen", type(defect).__name__).problem()
-                self._move(now, JobState.FAILED, problem=events.canonical_text(problem))
+            self._end(row, Defect("a step ended unforeseen", type(defect).__name__))
         with self._lock:
             self._busy.discard(row.id)
 
@@ -197,12 +192,20 @@ class Dispatcher:
         with self._database.reading() as session:
             now = store.jobs.get(session, row.id)
         if now.attempt + 1 > MOST_ATTEMPTS:
-            self._move(now, JobState.FAILED, problem=events.canonical_text(problem.problem()))
+            self._end(now, problem)
             return
         time.sleep(1 + now.attempt)
         state = JobState(now.state)
         back = state if state in (JobState.SUBMITTED, JobState.WAITING) else JobState.QUEUED
         self._move(now, back, attempt=now.attempt + 1)
+
+    def _end(self, row: store.JobRow, problem: DarkroomError) -> None:
+        """End a job with a problem, wherever it stands by now."""
+        with self._database.reading() as session:
+            now = store.jobs.get(session, row.id)
+        if not JobState(now.state).ended:
+            end = JobState.REFUSED if isinstance(problem, _REFUSALS) else JobState.FAILED
+            self._move(now, end, problem=events.canonical_text(problem.problem()))
 
     def _move(self, row: store.JobRow, state: JobState, **changes: str | int) -> store.JobRow:
         """Move a job: first the event, durably, then the state that others see.
@@ -215,7 +218,7 @@ class Dispatcher:
             if current.state != row.state:
                 raise Overtaken(row.id)
             self._log.append(events.moved(row, state, changes=changes))
-            store.jobs.move(session, row.id, row.state, state.value, **changes)
+            store.jobs.move(session, row.id, row.state, state.value, at=None, **changes)
             return store.jobs.get(session, row.id)
 
 

@@ -1,9 +1,13 @@
 """A box's side of the conversation with its launcher.
 
-    launcher → box   start: plan, stage, attempt, inputs by hash box → launcher   hello: the public half of a
-    key that this box has just made launcher → box   keys: sealed by the keeper to that key, bound to the
-    launcher's signed statement (none for `check`) box → launcher   report: a few facts for the launcher's
-    signed record, or failure: a stable code, never an engine's text
+    launcher → box   start: plan, stage, attempt, inputs by hash
+
+    box → launcher   hello: the public half of a key that this box has just made
+
+    launcher → box   keys: sealed by the keeper to that key, bound to the launcher's statement (none for
+    check)
+
+    box → launcher   report: facts for the launcher's signed record; or failure: a stable code
 
 While the keeper thinks, the box hashes its inputs; no input is opened before its hash and the plan's digest
 have been verified. Inputs that an earlier stage wrote are encrypted, and so is what this box writes for the

@@ -71,8 +71,7 @@ def require_chain(trusted: TrustedSet, signed: tuple[Signed, ...], plan: Plan) -
 
 def _from_launcher(trusted: TrustedSet, signed: Signed, kind: Type) -> Statement:
     statement = keys.verify(signed)
-    roster, _ = trusted.in_force()
-    known = roster.holds(statement.signer, Duty.LAUNCHER)
+    known = trusted.roster is not None and trusted.roster.holds(statement.signer, Duty.LAUNCHER)
     if statement.type is not kind or statement.duty is not Duty.LAUNCHER or not known:
         raise SignatureWrong("the signer is not a launcher of this owner's roster", f"{kind} statement")
     if statement.domain != trusted.domain:

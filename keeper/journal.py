@@ -6,12 +6,14 @@ returns.
 
 The *mark* lives in the keyring folder, which no data backup contains: count and digest of the last line, and
 the highest numbers of roster and bundle that were ever believed. A journal that is shorter than its mark, or
-another one, comes from a backup: it may have forgotten a revocation, a used grant or an erased key. The keeper
-then stays locked until the root key signs a roster newer than *every* roster before, the forgotten ones
-included (ATTACKS 82). A mark may lag one line behind after a crash, never lead: the line is written first. A
-mark that lags further comes from a backup of the keyring, which may hold erased keys, and locks as well.
+another one, comes from a backup: it may have forgotten a revocation, a used grant or an erased key. The
+keeper then stays locked until the root key signs a roster newer than *every* roster before, the forgotten
+ones included (ATTACKS 82). A mark may lag one line behind after a crash, never lead: the line is written
+first. A mark that lags further comes from a backup of the keyring, which may hold erased keys, and locks as
+well.
 
-While the keeper is locked, lines are added and the mark stays, so that another start does not forget the lock.
+While the keeper is locked, lines are added and the mark stays, so that another start does not forget the
+lock.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ Rules:
 6.  A revocation is signed by an approver or a steward. It is never taken back.
 7.  A statement arrives within its validity; a grant's validity is checked again at every use.
 8.  A roster, bundle, grant or approval counts only while its signer still has the duty in the *current* roster. A
-    revocation and an erasure stay whatever becomes of their signers, and so do manifests: they say what is, not
-    what may be done.
+    revocation and an erasure stay whatever becomes of their signers, and so do manifests: they say what is,
+    not what may be done.
 9.  The clock does not run backwards: a time more than `CLOCK_SLACK_S` before the latest seen is refused.
 """
 
@@ -220,7 +220,8 @@ class TrustedSet:
         """Return roster and bundle; without both, nothing is allowed.
 
         Raises:
-            StateConflict: there is none, the bundle's signer is a steward no more, or a newer one was forgotten.
+            StateConflict: there is none, the bundle's signer is a steward no more, or a newer one was
+            forgotten.
         """
         if self.roster is None or self.bundle is None:
             raise StateConflict(

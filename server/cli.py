@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -53,9 +54,10 @@ def demo(
     keep: Annotated[bool, typer.Option(help="Leave the platform running at the end.")] = False,
 ) -> None:
     """Tell the whole story on a small region, timed and numbered, and clean up."""
-    from server.demo import tell
-
-    raise typer.Exit(tell(scale, keep))
+    command = [sys.executable, "-m", "examples.story", "--scale", str(scale), *(["--keep"] if keep else [])]
+    raise typer.Exit(
+        subprocess.run(command, cwd=Path(__file__).resolve().parent.parent, check=False).returncode
+    )
 
 
 @app.command()

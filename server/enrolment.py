@@ -32,6 +32,7 @@ from plans.statements import (
     Type,
 )
 from portal import api as portal
+from sandbox import api as sandbox
 from server.site import Owner, Site, make_folders, write_private
 from store import api as store
 
@@ -272,7 +273,7 @@ def _write_launcher_settings(owner: Owner, place: int) -> None:
         "key_file": str(owner.node / "key"),
         "keeper_socket": str(owner.keeper_socket),
         "data_folder": str(owner.data),
-        "images_folder": None,
+        "images_folder": str(sandbox.images_folder()),
         "first_uid": FIRST_BOX_UID + BOX_UIDS_PER_OWNER * place,
         "uid_count": BOX_UIDS_PER_OWNER,
     }

@@ -16,7 +16,7 @@ TAMPERED = 7
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What verification found, in one sentence and as plain values."""
+    """What verification found, in sentences and as plain values."""
 
     sentence: str
     good: bool
@@ -36,7 +36,13 @@ def report(home: Path) -> Verified:
     """Verify the log of a site."""
     site = open_site(home)
     found = audit.verify(site.audit, log_key(site).public, witnesses(site))
-    return Verified(found.sentence, found.good, found.plain())
+    details = {
+        "events": found.events,
+        "root": found.root,
+        "cosigned": found.cosigned,
+        "findings": [str(finding) for finding in found.findings],
+    }
+    return Verified("\n".join(found.lines()), found.ok, details)
 
 
 def witnesses(site: Site) -> dict[str, str]:

@@ -20,18 +20,18 @@ def witness_now(site: Site, log: audit.Log) -> int:
     Raises:
         EvidenceBroken: a keeper saw another history of this log.
     """
+    offered = log.head()
+    size = offered.statement.sequence
     signed = 0
-    head = log.head()
     for owner in site.owners():
+        keeper = KeeperClient(owner.keeper_socket)
         try:
-            seen = log.witnessed(owner.domain)
-            if seen == head.statement.body["size"]:
-                continue
-            cosigned = KeeperClient(owner.keeper_socket).cosign(head, log.consistency(seen))
+            seen = int(keeper.status()["witnessed"])
+            if seen < size:
+                log.add_cosignature(keeper.cosign(offered, log.consistency(seen, size) if seen else ()))
+                signed += 1
         except Unreachable:
             continue
-        log.add_witness(owner.domain, cosigned)
-        signed += 1
     return signed
 
 

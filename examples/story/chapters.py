@@ -24,9 +24,9 @@ from sandbox import api as sandbox
 from server import verifying
 
 PROJECT, PURPOSE = "income-study", "Incomes and employers by league, for the yearbook"
-BY_REGION = (
-    "select region, count(*) as people, round(avg(income)) as mean_income\n"
-    "from tax.income where year = 2025 group by region order by region"
+BY_LEAGUE = (
+    "select league, sector, count(*) as people, avg(income) as mean_income\n"
+    "from tax.income where year = 2024 group by league, sector order by mean_income desc limit 12"
 )
 
 
@@ -96,7 +96,7 @@ def wang_asks_and_li_grants(story: Story) -> None:
     until = (datetime.now(UTC) + timedelta(days=30)).strftime("%Y-%m-%d")
     wang, approver = story.researcher.connection, story.people["tax approver"].connection
     for dataset, columns in (
-        ("nm/tax/income", ["region", "year", "income", "tax"]),
+        ("nm/tax/income", ["league", "sector", "year", "income", "tax"]),
         ("nm/tax/wage", ["wage", "educ", "female", "married"]),
     ):
         wish = wang.apply(dataset, columns, PURPOSE, project=PROJECT, until=until)
@@ -113,9 +113,9 @@ def a_job_runs(story: Story) -> None:
     """One statement all the way, with suppressed cells."""
     wang = story.researcher.connection
     wang.trust_keeper("nm/tax", _keeper_key(story, "nm/tax"))
-    story.teller.say(BY_REGION)
+    story.teller.say(BY_LEAGUE)
     started = time.monotonic()
-    job = _ask(story, BY_REGION)
+    job = _ask(story, BY_LEAGUE)
     result = job.result()
     story.plan = wang.plan(job.id)
     story.teller.say(
@@ -134,7 +134,7 @@ def three_refusals(story: Story) -> None:
         ("A whole-row reference", "select to_json(i), count(*) as n from tax.income i group by 1"),
         (
             "Groups of very few people",
-            "select income, count(*) as n from tax.income where year = 2025 group by income",
+            "select income, count(*) as n from tax.income where year = 2024 group by income",
         ),
     ):
         story.teller.say(f"{what}:\n    {statement}")
@@ -172,7 +172,7 @@ def li_revokes(story: Story) -> None:
     approver.hand_in(statement)
     story.teller.say("The approver revokes the grant. Wang asks the same again:")
     try:
-        _ask(story, BY_REGION).result()
+        _ask(story, BY_LEAGUE).result()
     except DarkroomError as refusal:
         story.teller.say(f"  ✗ {refusal}")
     else:
