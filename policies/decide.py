@@ -118,7 +118,6 @@ def _column_reasons(
     manifest: Manifest, policy: DatasetPolicy, uses: tuple[ColumnUse, ...]
 ) -> Iterator[Reason]:
     for use in uses:
-        column = manifest.column(use.column)
         subject = f"{manifest.relation}.{use.column}"
         if use.column == names.PERSON:
             counted = use.clause is Clause.AGGREGATE and use.function in _COUNTS
@@ -129,7 +128,7 @@ def _column_reasons(
                     f"{subject} is the person token; it joins relations and counts persons, nothing else.",
                     "Use it only in JOIN … USING (person) or count(distinct person).",
                 )
-        elif column is None or column.kind is Kind.IDENTIFIER:
+        elif _identifies(manifest, use.column):
             yield Reason(
                 "identifier",
                 subject,
@@ -138,6 +137,12 @@ def _column_reasons(
             )
         elif not _allowed(policy, use):
             yield _column_use(policy, use, subject)
+
+
+def _identifies(manifest: Manifest, name: str) -> bool:
+    """Return whether a column identifies people; one that nobody described is taken for one that does."""
+    column = manifest.column(name)
+    return column is None or column.kind is Kind.IDENTIFIER
 
 
 def _allowed(policy: DatasetPolicy, use: ColumnUse) -> bool:
@@ -188,7 +193,7 @@ def _grant_for(
     standing = sorted((g for g in fitting if g.stands(case.now)), key=_newest_first)
     if not standing:
         return None, [_inactive(dataset)]
-    needed = {use.column for use in uses} - {names.PERSON}
+    needed = {use.column for use in uses if not _identifies(manifest, use.column)} - {names.PERSON}
     for granted in standing:
         if needed <= set(granted.grant.columns):
             return granted, []
