@@ -26,7 +26,7 @@ from plans.errors import TierMissing
 from sandbox.contract import Offer, Protection
 
 INNER_USER = "1000"
-VIRTUAL_HEADROOM_MB = 1024
+VIRTUAL_HEADROOM_MB = 768
 """RLIMIT_AS counts address space, which loading the engine's libraries takes without using: added to the plan's memory."""
 
 SHARED_MEMORY_MB = 16
