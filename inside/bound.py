@@ -1,15 +1,17 @@
 """The second reader: DuckDB's own binder, on empty tables, and what its plan says that a statement does.
 
-`json_serialize_plan(…, optimize := false)` gives the bound plan as a tree of operators, in which columns are positions
-in the rows of the operator below. A statement of the subset has a plan of one shape,
+`json_serialize_plan(…, optimize := false)` gives the bound plan as a tree of operators, in which columns are
+positions in the rows of the operator below. A statement of the subset has a plan of one shape,
 
     LIMIT, ORDER BY, PROJECTION  →  AGGREGATE  →  FILTER  →  joins of scans
 
-and whatever does not have it is refused, as is every operator, expression, function or cast that is not listed here. The
-positions are followed down to base columns, and each expression is written as text with these columns in it. The texts
-of two statements are equal only if the engine would compute the same from the same rows.
+and whatever does not have it is refused, as is every operator, expression, function or cast that is not
+listed here. The positions are followed down to base columns, and each expression is written as text with
+these columns in it. The texts of two statements are equal only if the engine would compute the same from the
+same rows.
 
-The tables carry the shadows' names and types and no row, so nothing in a plan, or in an error, can come from data.
+The tables carry the shadows' names and types and no row, so nothing in a plan, or in an error, can come from
+data.
 """
 
 from __future__ import annotations
@@ -43,7 +45,8 @@ _SETTINGS: dict[str, str | bool | int] = {
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What a bound plan says: uses by clause, functions, output columns as text and by type, and the rows they see.
+    """What a bound plan says: uses by clause, functions, output columns as text and by type, and the rows
+    they see.
 
     `rows` is everything below the outputs: the scans in their order, the joins, the filters, the groups.
     """

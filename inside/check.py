@@ -1,13 +1,14 @@
 """The checker box: two readers look at a statement, and must find the same.
 
-The guard (`policies.reading`) reads the member's text and writes the counted statement. The engine's binder (`inside.bound`)
-then reads both. A reading is given out only if
+The guard (`policies.reading`) reads the member's text and writes the counted statement. The engine's binder
+(`inside.bound`) then reads both. A reading is given out only if
 
 * both readers found the same columns in the same clauses, and the same functions;
-* the binder finds the counted statement to compute the member's outputs, as the same expressions over the same rows.
+* the binder finds the counted statement to compute the member's outputs, as the same expressions over the
+  same rows.
 
-No key and no row comes into this box. The same statement and shadows give the same bytes, here and in the owner's own
-checker box, which is what the keeper compares.
+No key and no row comes into this box. The same statement and shadows give the same bytes, here and in the
+owner's own checker box, which is what the keeper compares.
 """
 
 from __future__ import annotations

@@ -1,14 +1,15 @@
 """The query box: opens the owner's files under their keys, runs the counted statement, hands over its result.
 
-Each relation of the program becomes a view of the member's name over its file: the person token, the columns that the
-program names, and the rows that the owner's filter lets through. The engine is locked before the statement runs. A view
-keeps nothing from a statement that may call `read_parquet` itself (FACTS.md); what does is that the statement is the
-counted one, written by the guard over these relations alone, and derived again by the keeper before it gave the keys.
-So the view is there for speed, the engine reads no column and no row group that the statement does not need, and the
-list of allowed files is the second layer.
+Each relation of the program becomes a view of the member's name over its file: the person token, the columns
+that the program names, and the rows that the owner's filter lets through. The engine is locked before the
+statement runs. A view keeps nothing from a statement that may call `read_parquet` itself (FACTS.md); what
+does is that the statement is the counted one, written by the guard over these relations alone, and derived
+again by the keeper before it gave the keys. So the view is there for speed, the engine reads no column and no
+row group that the statement does not need, and the list of allowed files is the second layer.
 
-The result's bytes are read by the parse box; their form is stated in `inside.table`. Nothing else leaves: whatever the
-engine says is dropped, since its messages quote values, and the report is empty, since a number of rows is data.
+The result's bytes are read by the parse box; their form is stated in `inside.table`. Nothing else leaves:
+whatever the engine says is dropped, since its messages quote values, and the report is empty, since a number
+of rows is data.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ def run(session: Session) -> dict[str, Any]:
     """Run the plan's program and write its result; the report says nothing about it.
 
     Raises:
-        BoxFailure: `query.failed` whatever the engine's reason, `result.too-large` for more rows than the obligations allow.
+        BoxFailure: `query.failed` whatever the engine's reason, `result.too-large` for more rows than the
+            obligations allow.
         HashMismatch: a relation's file is not among the inputs.
     """
     plan = session.plan

@@ -1,7 +1,7 @@
 """Expressions of a bound plan, written as text over base columns.
 
-What the engine spells in two ways and computes in one is written in one (`NOT x LIKE y`, `x NOT LIKE y`), so that a
-statement and its counted form compare equal. Everything that is not listed is refused.
+What the engine spells in two ways and computes in one is written in one (`NOT x LIKE y`, `x NOT LIKE y`), so
+that a statement and its counted form compare equal. Everything that is not listed is refused.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ Rows = list[Term | None]
 
 
 def write(node: Node, rows: Rows) -> Term:
-    """Return an expression over the columns of the operator below; none among `rows` stands for the row number.
+    """Return an expression over the columns of the operator below; none among `rows` stands for the row
+    number.
 
     Raises:
         SqlUnsupported: it holds something that is not listed.

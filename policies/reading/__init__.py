@@ -1,19 +1,24 @@
-"""The SQL guard: the first of two readers of a member's statement. Pure: it imports a parser and nouns, and no engine.
+"""The SQL guard: the first of two readers of a member's statement. Pure: it imports a parser and nouns, and
+no engine.
 
-A statement of the subset asks for figures about groups of persons. The guard parses it under bounds (`bounds`), finds what
-its names mean among the shadows (`sources`), and translates it, node by node, into a small tree of its own (`translate`,
-`tree`, by the lists in `grammar`). What has no place in that tree is refused. From the tree come:
+A statement of the subset asks for figures about groups of persons. The guard parses it under bounds
+(`bounds`), finds what its names mean among the shadows (`sources`), and translates it, node by node, into a
+small tree of its own (`translate`, `tree`, by the lists in `grammar`). What has no place in that tree is
+refused. From the tree come:
 
 * the *uses*: every base column, by the clause that uses it (`uses`), for `policies.decide`;
-* the *counted statement*: the same SELECT, written anew, with numbers of persons beside the figures (`persons`);
+* the *counted statement*: the same SELECT, written anew, with numbers of persons beside the figures
+  (`persons`);
 * the outputs, the order and the limit, which the airlock applies to what is released.
 
-**What a figure rests on.** A figure says something about the persons whose rows can change it. If these are few, it says
-something about a person. So the counted statement counts, beside each cell, its persons, and beside each figure the
-persons of the smallest part of the cell that the figure tells apart. `persons` has the rules.
+**What a figure rests on.** A figure says something about the persons whose rows can change it. If these are
+few, it says something about a person. So the counted statement counts, beside each cell, its persons, and
+beside each figure the persons of the smallest part of the cell that the figure tells apart. `persons` has the
+rules.
 
-The second reader is the engine's own binder, on empty tables, in a box (`inside.bound`). The two must agree about every
-column, and the binder must find the member's statement and the counted one to compute the same outputs from the same rows.
+The second reader is the engine's own binder, on empty tables, in a box (`inside.bound`). The two must agree
+about every column, and the binder must find the member's statement and the counted one to compute the same
+outputs from the same rows.
 """
 
 from policies.reading.predicate import read_predicate

@@ -1,8 +1,8 @@
 """Bounds that hold before anything recursive sees a statement.
 
-A parser of nested input recurses, and Python's stack ends before a hostile statement does. So the statement is first cut
-into tokens, which needs no recursion, and refused when it is too long or nests too deeply (ATTACKS 22). How *long* reading
-may take is the box's limit, not ours.
+A parser of nested input recurses, and Python's stack ends before a hostile statement does. So the statement
+is first cut into tokens, which needs no recursion, and refused when it is too long or nests too deeply
+(ATTACKS 22). How *long* reading may take is the box's limit, not ours.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
-"""What the subset allows, as tables, each entry with its reason; `docs/sql.md` lists the same, and a test compares them.
+"""What the subset allows, as tables, each entry with its reason; `docs/sql.md` lists the same, and a test
+compares them.
 
-Two questions decide. May a row's value be looked at through this function at all? And may an aggregate look through
-it? Inside an aggregate a step function (`floor`, `round`, `%`) is a condition in disguise: `sum(floor(income / 1000000))`
-counts millionaires without saying CASE, so the persons behind the figure could not be counted. There, conditions are
-written as CASE, whose branches are counted (`policies.reading.persons`).
+Two questions decide. May a row's value be looked at through this function at all? And may an aggregate look
+through it? Inside an aggregate a step function (`floor`, `round`, `%`) is a condition in disguise:
+`sum(floor(income / 1000000))` counts millionaires without saying CASE, so the persons behind the figure could
+not be counted. There, conditions are written as CASE, whose branches are counted
+(`policies.reading.persons`).
 """
 
 from __future__ import annotations

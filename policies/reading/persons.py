@@ -1,34 +1,39 @@
 """How many persons a figure rests on: the hidden columns of the counted statement.
 
-The *cell* is the set of rows of one group; its persons are counted by `count(distinct person)`. When the statement joins
-relations whose person tokens are not set equal, one row is about several persons, and the cell has as many as the least of
-the counts: a thousand visits at one hospital are about one hospital.
+The *cell* is the set of rows of one group; its persons are counted by `count(distinct person)`. When the
+statement joins relations whose person tokens are not set equal, one row is about several persons, and the
+cell has as many as the least of the counts: a thousand visits at one hospital are about one hospital.
 
-A *figure* may rest on fewer persons than its cell, and it may be made to: `sum(CASE WHEN name = 'Li' THEN income END)` over
-a million persons is one person's income. So each aggregate is cut into the **parts** of the cell that it tells apart, the
-persons of each part are counted, and the figure rests on the least of them:
+A *figure* may rest on fewer persons than its cell, and it may be made to: `sum(CASE WHEN name = 'Li' THEN
+income END)` over a million persons is one person's income. So each aggregate is cut into the **parts** of the
+cell that it tells apart, the persons of each part are counted, and the figure rests on the least of them:
 
 * a plain column that is never null tells nothing apart: the part is the cell;
 * a column that may be null: the persons with a value;
-* a column of whole numbers under sum, avg or stddev: the persons whose value is not 0, since a column of 0 and 1 is a
-  condition that somebody computed beforehand;
-* CASE: each branch, ELSE too, written or not, since what a branch leaves out can be found by subtraction. A branch in
-  which nobody is counts 0, as everywhere in the house: were nobody shown and somebody not, silence would tell;
+* a column of whole numbers under sum, avg or stddev: the persons whose value is not 0, since a column of 0
+  and 1 is a condition that somebody computed beforehand;
+* CASE: each branch, ELSE too, written or not, since what a branch leaves out can be found by subtraction. A
+  branch in which nobody is counts 0, as everywhere in the house: were nobody shown and somebody not, silence
+  would tell;
 * coalesce: each argument, as the CASE that it is;
 * a + b, a - b: the parts of both terms, among the rows where the whole has a value;
-* a * b, a / b: the rows where the whole is not null and not 0, and the parts of factors that tell something apart.
+* a * b, a / b: the rows where the whole is not null and not 0, and the parts of factors that tell something
+  apart (a computed divisor is refused: its zeros would choose whom the figure leaves out).
 
-A part is written as the expression that yields the person for the part's rows and null for all others, so that three-valued
-logic is the engine's own: the second branch of a CASE is `CASE WHEN first THEN NULL WHEN second THEN person ELSE NULL END`.
+A part is written as the expression that yields the person for the part's rows and null for all others, so
+that three-valued logic is the engine's own: the second branch of a CASE is `CASE WHEN first THEN NULL WHEN
+second THEN person ELSE NULL END`.
 
-Not covered, and said so in `docs/sql.md`: how much one person contributes (dominance), and what several figures or several
-statements tell together (differences, power sums). Those are the airlock's and its ledger's.
+Not covered, and said so in `docs/sql.md`: how much one person contributes (dominance), and what several
+figures or several statements tell together (differences, power sums). Those are the airlock's and its
+ledger's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from plans.errors import SqlUnsupported
 from policies.reading.grammar import INTEGERS, NUMERIC_AGGREGATES
@@ -48,6 +53,7 @@ from policies.reading.tree import (
     Sort,
     aggregates,
     columns,
+    is_simple,
 )
 from policies.reading.writer import write
 
@@ -55,7 +61,7 @@ MOST_COUNTS = 100
 """How many sets of persons one statement may have counted; each is a hash table in the box."""
 
 Part = Callable[[Expression], Expression]
-"""A part of a cell: from what to yield in the part's rows, to the expression that yields it there and null elsewhere."""
+"""A part of a cell: from what to yield in its rows, to the expression that yields it there and null elsewhere."""
 
 
 def _whole(inner: Expression) -> Expression:
@@ -87,14 +93,13 @@ def count_persons(outputs: tuple[Expression, ...], scope: Scope) -> Counts:
     hidden = [_least(cell)]
     positions = []
     for output in outputs:
-        counts: list[str] = []
-        for aggregate in aggregates(output):
-            counts += _counts(list(_parts_of(aggregate)), people)
+        found = (part for aggregate in aggregates(output) for part in _parts_of(aggregate))
+        counts = _counts(list(islice(found, MOST_COUNTS + 1)), people)
         text = _least([count for count in counts if count not in cell] or cell)
         if text not in hidden:
             hidden.append(text)
         positions.append(hidden.index(text))
-    _require_few(hidden)
+        _require_few(hidden)
     return Counts(tuple(hidden), tuple(positions))
 
 
@@ -135,7 +140,7 @@ def _require_few(hidden: list[str]) -> None:
         )
 
 
-# --- parts ------------------------------------------------------------------------------------------------------------
+# --- parts --------------------------------------------------------------------------------------------------
 
 
 def _parts_of(aggregate: Aggregate) -> Iterator[Part]:
@@ -163,18 +168,20 @@ def parts(value: Expression, numeric: bool) -> Iterator[Part]:
             yield from _case_parts(_coalesced(arguments), numeric)
         case Call():
             yield _where(_nonzero(value) if numeric and value.function != "date_trunc" else _given(value))
-        case Operation(operator="negative", operands=(operand,)):
-            yield from parts(operand, numeric)
-        case Operation(operator="+" | "-", operands=operands):
-            guard = _where(_given(value)) if may_be_null(value) else _whole
-            yield from (_both(guard, part) for operand in operands for part in parts(operand, numeric))
-        case Operation(operator="*" | "/", operands=operands):
-            yield _where(_nonzero(value) if numeric else _given(value))
-            yield from (
-                part for operand in operands if not _simple(operand) for part in parts(operand, numeric)
-            )
+        case Operation(operator="+" | "-" | "*" | "/" | "negative"):
+            yield from _arithmetic_parts(value, numeric)
         case _:
             yield _where(_given(value))
+
+
+def _arithmetic_parts(value: Operation, numeric: bool) -> Iterator[Part]:
+    if value.operator in ("*", "/"):
+        yield _where(_nonzero(value) if numeric else _given(value))
+        telling = [operand for operand in value.operands if not is_simple(operand)]
+        yield from (part for operand in telling for part in parts(operand, numeric))
+    else:
+        guard = _where(_given(value)) if may_be_null(value) else _whole
+        yield from (_both(guard, part) for operand in value.operands for part in parts(operand, numeric))
 
 
 def _case_parts(case: Case, numeric: bool) -> Iterator[Part]:
@@ -227,13 +234,6 @@ def _nonzero(value: Expression) -> Expression:
     return Operation("<>", (value, ZERO))
 
 
-def _simple(value: Expression) -> bool:
-    """Return whether a factor tells nothing apart that its product does not: a column, a constant, a cast of one."""
-    if isinstance(value, Cast):
-        return _simple(value.operand)
-    return isinstance(value, Column | Constant)
-
-
 def may_be_null(value: Expression) -> bool:
     """Return whether a value may be null; in doubt, it may."""
     if isinstance(value, Column):
@@ -242,6 +242,4 @@ def may_be_null(value: Expression) -> bool:
         return value.sort is Sort.NULL
     if isinstance(value, Operation) and value.operator in ("+", "-", "*", "negative"):
         return any(may_be_null(operand) for operand in value.operands)
-    if isinstance(value, Cast) and not columns(value.operand):
-        return False
-    return True
+    return not (isinstance(value, Cast) and not columns(value.operand))

@@ -1,4 +1,4 @@
-"""An owner's row filter, read by the same list as a member's statement, so that a slip cannot open more than a filter."""
+"""An owner's row filter, read by the same list as a member's statement: a slip cannot do more than filter."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from sqlglot import exp
 
 from plans.errors import SqlSyntax
 from plans.reading import Shadow
-from policies.reading import refusal, translate
+from policies.reading import listed, refusal, translate
 from policies.reading.bounds import parse
 from policies.reading.sources import Scope, Source, refuse_extra
-from policies.reading.translate import Setting
 from policies.reading.tree import columns
 from policies.reading.writer import write
 
 
 def read_predicate(text: str, shadow: Shadow) -> tuple[str, tuple[str, ...]]:
-    """Return a predicate over one relation as SQL that names columns by `"row"."column"`, and the columns it uses.
+    """Return a predicate over one relation as SQL that names columns by `"row"."column"`, and the columns it
+    uses.
 
     Raises:
         SqlSyntax: it does not parse, or names a column that is not there.
@@ -28,5 +28,5 @@ def read_predicate(text: str, shadow: Shadow) -> tuple[str, tuple[str, ...]]:
     if len(root.expressions) != 1 or not isinstance(root.expressions[0], exp.Literal):
         raise refusal.unsupported(root, "a row filter is one condition")
     scope = Scope((Source("row", shadow, optional=False),))
-    found = translate.condition(root.args["where"].this, Setting(scope))
+    found = translate.condition(root.args["where"].this, listed.rows(scope))
     return write(found), tuple(sorted({column.name for column in columns(found)}))

@@ -1,7 +1,7 @@
 """How the guard says no: what, where in the statement, and what to write instead.
 
-Names of relations and columns may be said, since whoever asks may know that the dataset exists; constants of the
-statement are not repeated.
+Names of relations and columns may be said, since whoever asks may know that the dataset exists; constants of
+the statement are not repeated.
 """
 
 from __future__ import annotations

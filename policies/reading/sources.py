@@ -207,11 +207,11 @@ def _using(scope: Scope, new: Source, node: exp.Expression) -> tuple[Column, Col
     return scope.column(exp.column(exp.to_identifier(name))), later
 
 
-# --- names ------------------------------------------------------------------------------------------------------------
+# --- names --------------------------------------------------------------------------------------------------
 
 
 def identifier(node: exp.Expression) -> str:
-    """Return a name as it is compared: in lower case, of ASCII only, so that no look-alike letter matches (ATTACKS 16)."""
+    """Return a name as it is compared: lower case, ASCII only, so that no look-alike letter matches (ATTACKS 16)."""
     if not isinstance(node, exp.Identifier):
         raise refusal.unsupported(node, f"a {refusal.word(node)} stands where a name belongs")
     name = str(node.name)

@@ -9,11 +9,10 @@ from sqlglot import exp
 
 from plans.reading import Order, Output, Reading, Role, Shadow
 from plans.request import statement_digest
-from policies.reading import persons, refusal, translate
+from policies.reading import listed, persons, refusal, translate
 from policies.reading.bounds import parse
 from policies.reading.grammar import COUNTS
 from policies.reading.sources import NAME, Scope, identifier, read_sources, refuse_extra, require_name
-from policies.reading.translate import Setting
 from policies.reading.tree import Aggregate, Column, Expression, aggregates, columns
 from policies.reading.uses import functions, uses
 from policies.reading.writer import quoted, write
@@ -72,7 +71,7 @@ def read(text: str, shadows: tuple[Shadow, ...]) -> Reading:
 def _read_select(root: exp.Select, shadows: tuple[Shadow, ...]) -> Select:
     scope = read_sources(root, shadows)
     where = root.args.get("where")
-    condition = translate.condition(where.this, Setting(scope)) if where is not None else None
+    condition = translate.condition(where.this, listed.rows(scope)) if where is not None else None
     if not 0 < len(root.expressions) <= MOST_OUTPUTS:
         raise refusal.unsupported(root, f"a statement yields 1 to {MOST_OUTPUTS} columns")
     outputs = tuple(_output(item, scope) for item in root.expressions)
@@ -84,7 +83,7 @@ def _read_select(root: exp.Select, shadows: tuple[Shadow, ...]) -> Select:
 
 def _output(item: exp.Expression, scope: Scope) -> Expression:
     node = item.this if isinstance(item, exp.Alias) else item
-    return translate.value(node, Setting(scope, aggregates=True))
+    return translate.value(node, listed.groups(scope))
 
 
 def _require_aggregate(
@@ -122,7 +121,7 @@ def _outside(expression: Expression) -> list[Column]:
     return [column for part in expression.parts for column in _outside(part)]
 
 
-# --- GROUP BY, ORDER BY, LIMIT -----------------------------------------------------------------------------------------
+# --- GROUP BY, ORDER BY, LIMIT ------------------------------------------------------------------------------
 
 
 def _keys(
@@ -148,7 +147,7 @@ def _key(
     name = _bare_name(item)
     if name is not None and not scope.has(name) and name in names:
         return outputs[names.index(name)]
-    return translate.value(item, Setting(scope))
+    return translate.value(item, listed.rows(scope))
 
 
 def _order(order: exp.Order | None, select: Select) -> tuple[Order, ...]:
@@ -167,7 +166,7 @@ def _term(item: exp.Expression, select: Select) -> Order:
     if position is None and name in select.names:
         position = select.names.index(name)
     if position is None:
-        wanted = translate.value(item.this, Setting(select.scope, aggregates=True))
+        wanted = translate.value(item.this, listed.groups(select.scope))
         if wanted not in select.outputs:
             raise refusal.unsupported(
                 item,
@@ -213,7 +212,7 @@ def _bare_name(item: exp.Expression) -> str | None:
     return None
 
 
-# --- outputs -----------------------------------------------------------------------------------------------------------
+# --- outputs ------------------------------------------------------------------------------------------------
 
 
 def _names(items: list[exp.Expression], outputs: tuple[Expression, ...]) -> tuple[str, ...]:

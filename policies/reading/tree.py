@@ -1,7 +1,7 @@
 """The expressions of the subset, as frozen values of our own.
 
-Whatever the parser of a large SQL dialect may produce, the guard reasons about these seven kinds of nodes and writes
-these again: a construct that has no node here cannot reach an engine.
+Whatever the parser of a large SQL dialect may produce, the guard reasons about these seven kinds of nodes and
+writes these again: a construct that has no node here cannot reach an engine.
 """
 
 from __future__ import annotations
@@ -142,3 +142,10 @@ def columns(expression: Expression) -> tuple[Column, ...]:
 def aggregates(expression: Expression) -> tuple[Aggregate, ...]:
     """Return every aggregate inside an expression."""
     return tuple(node for node in expression.walk() if isinstance(node, Aggregate))
+
+
+def is_simple(expression: Expression) -> bool:
+    """Return whether an expression is a column or a constant as it stands, or a cast of one."""
+    if isinstance(expression, Cast):
+        return is_simple(expression.operand)
+    return isinstance(expression, Column | Constant)

@@ -1,4 +1,4 @@
-"""Writes expressions as SQL, every operation in parentheses and every name quoted, so that nothing is left to precedence."""
+"""Writes expressions as SQL, every operation in parentheses, every name quoted: nothing is left to precedence."""
 
 from __future__ import annotations
 

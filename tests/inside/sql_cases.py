@@ -1,4 +1,4 @@
-"""SQL jobs in this process: small relations, encrypted as an ingest would, and the session that a query box would have."""
+"""SQL jobs in this process: small relations, encrypted as by an ingest, and the session of a query box."""
 
 from __future__ import annotations
 
@@ -91,7 +91,9 @@ class Job:
         """The session of a query box that was given this reading's program."""
         names = {relation: relation + ".attributes" for relation in self.rows}
         paths = {name: self.folder / "in" / name for name in names.values()}
-        hashes = {name: "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items()}
+        hashes = {
+            name: "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items()
+        }
         relations = tuple(
             Relation(
                 name,
@@ -102,13 +104,27 @@ class Job:
             )
             for name in reading.relations
         )
-        program = Program(relations, reading.counted, reading.outputs, reading.hidden, reading.order, reading.limit)
+        program = Program(
+            relations, reading.counted, reading.outputs, reading.hidden, reading.order, reading.limit
+        )
         inputs = tuple(Input(name, digest) for name, digest in sorted(hashes.items()))
-        stages = (BoxSpec(Entry.QUERY, examples.digest("d"), inputs, LIMITS, Tier.T1), *examples.PLAN.stages[1:])
+        stages = (
+            BoxSpec(Entry.QUERY, examples.digest("d"), inputs, LIMITS, Tier.T1),
+            *examples.PLAN.stages[1:],
+        )
         obligations = Obligations(10, 5, self.largest_result, Tier.T1)
         decision = Decision(Outcome.ALLOW, (), 1, (), (), obligations)
         plan = Plan(
-            PlanKind.SQL, "nm/tax", examples.REQUEST, "4" * 128, decision, program, "", stages, examples.NONCE, 0
+            PlanKind.SQL,
+            "nm/tax",
+            examples.REQUEST,
+            "4" * 128,
+            decision,
+            program,
+            "",
+            stages,
+            examples.NONCE,
+            0,
         )
         keys = BoxKeys(self.keys, {"result.bin": "ab" * 32}, "")
         return Session(plan, Entry.QUERY, 1, paths, keys, self.folder / "out", self.folder / "temp")

@@ -19,12 +19,18 @@ from tests.inside.sql_cases import Job, read
 BORN = datetime.date(1980, 2, 29)
 CANARY = "CANARY-OF-QUERY"
 PEOPLE = [
-    (person, "东" if person % 2 else "西", 20 + person % 3, None if person == 7 else 1000.5 * person, Decimal("12.30"), BORN,
-     person % 3 == 0)
+    (person, "东" if person % 2 else "西", 20 + person % 3, None if person == 7 else 1000.5 * person,
+     Decimal("12.30"), BORN, person % 3 == 0)
     for person in range(1, 31)
 ]  # fmt: skip
 VISITS = [
-    (person, "东", 10.0, datetime.datetime(2024, 1, 1 + person % 5, 8), None if person % 2 else CANARY)
+    (
+        person,
+        "东",
+        10.0,
+        f"2024-01-0{1 + person % 5} 08:00:00",
+        None if person % 2 else CANARY,
+    )
     for person in range(1, 21)
 ]
 
@@ -39,7 +45,9 @@ def by_key(content: dict) -> dict:
 
 
 def test_figures_come_with_the_persons_that_they_rest_on(job: Job) -> None:
-    reading = read("select region, count(*) as n, sum(income) as total, avg(paid) from tax.income group by region")
+    reading = read(
+        "select region, count(*) as n, sum(income) as total, avg(paid) from tax.income group by region"
+    )
     content = job.run(reading)
     assert content["columns"] == [
         {"name": "region", "type": "VARCHAR"}, {"name": "n", "type": "BIGINT"},
@@ -65,7 +73,9 @@ def test_the_parse_box_accepts_every_type_that_comes_out(job: Job) -> None:
 
 
 def test_joins_on_the_person_token_count_each_person_once(job: Job) -> None:
-    reading = read("select i.region, count(*) as n from tax.income i join med.visit v using (person) group by 1")
+    reading = read(
+        "select i.region, count(*) as n from tax.income i join med.visit v using (person) group by 1"
+    )
     assert by_key(job.run(reading)) == {"东": [10, 10], "西": [10, 10]}
 
 
@@ -78,7 +88,11 @@ def test_the_owners_filter_comes_before_the_members_statement(tmp_path: Path) ->
 
 
 def test_a_filter_that_is_no_condition_stops_the_box(tmp_path: Path) -> None:
-    job = Job(tmp_path, {"tax.income": PEOPLE}, {"tax.income": "true) union all (select * from tax.income where true"})
+    job = Job(
+        tmp_path,
+        {"tax.income": PEOPLE},
+        {"tax.income": "true) union all (select * from tax.income where true"},
+    )
     with pytest.raises(Malformed):
         job.run(read("select count(*) as n from tax.income"))
 
@@ -123,8 +137,15 @@ def test_a_wrong_key_and_another_file_stop_the_box(job: Job) -> None:
 
 def test_nothing_in_clear_is_left_in_the_boxes_folders(job: Job) -> None:
     reading = read("select kind, count(*) as n from med.visit group by kind")
-    assert any(CANARY in row for row in job.run(reading)["rows"]), "the control: the result itself holds the canary"
-    files = [path for folder in ("out", "temp", "in") for path in (job.folder / folder).rglob("*") if path.is_file()]
+    assert any(CANARY in row for row in job.run(reading)["rows"]), (
+        "the control: the result itself holds the canary"
+    )
+    files = [
+        path
+        for folder in ("out", "temp", "in")
+        for path in (job.folder / folder).rglob("*")
+        if path.is_file()
+    ]
     assert files and not any(CANARY.encode() in path.read_bytes() for path in files)
 
 
@@ -133,6 +154,8 @@ def test_a_column_that_the_program_does_not_name_is_not_there(job: Job) -> None:
     session = job.session(read("select region, count(*) as n from tax.income group by region"))
     program = session.plan.program
     assert program is not None
-    greedy = dataclasses.replace(program, counted='SELECT avg("income") AS n, 1 AS _persons_0 FROM "tax"."income"')
+    greedy = dataclasses.replace(
+        program, counted='SELECT avg("income") AS n, 1 AS _persons_0 FROM "tax"."income"'
+    )
     with pytest.raises(BoxFailure, match=r"query\.failed"):
         query.run(dataclasses.replace(session, plan=dataclasses.replace(session.plan, program=greedy)))
