@@ -6,6 +6,7 @@ no password has. Each check takes 64 MiB, so only a few run at once; the others 
 
 from __future__ import annotations
 
+import functools
 import secrets
 import threading
 
@@ -21,8 +22,8 @@ class Passwords:
     """Hashes and checks passwords."""
 
     def __init__(self, at_once: int, hasher: PasswordHasher | None = None) -> None:
-        self._hasher = hasher or PasswordHasher(time_cost=3, memory_cost=65_536, parallelism=4, type=Type.ID)
-        self._nobodys = self._hasher.hash(secrets.token_hex(32))
+        self._hasher = hasher or _hasher()
+        self._nobodys = _nobodys_hash() if hasher is None else hasher.hash(secrets.token_hex(32))
         self._turns = threading.BoundedSemaphore(at_once)
 
     def hash(self, password: str) -> str:
@@ -46,3 +47,13 @@ class Passwords:
             except (VerificationError, InvalidHashError):
                 return False
         return found and bool(kept)
+
+
+def _hasher() -> PasswordHasher:
+    return PasswordHasher(time_cost=3, memory_cost=65_536, parallelism=4, type=Type.ID)
+
+
+@functools.cache
+def _nobodys_hash() -> str:
+    """Return the hash of a password that nobody knows, made once per process."""
+    return _hasher().hash(secrets.token_hex(32))

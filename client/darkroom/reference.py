@@ -5,7 +5,9 @@ A test compares the file with this text, so that it cannot fall behind.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -58,3 +60,7 @@ def _row(parameter: Any) -> str:
 
 def _default(value: Any) -> str:
     return {True: "yes", False: "no", None: "none", "": "none"}.get(value, str(value))
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1], "commands-darkroom.md").write_text(text(), encoding="utf-8")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,9 +22,18 @@ from darkroom.profile import Home, Profile
 from keys import api as keys
 from portal import api as portal
 from tests.portal.audit_log import open_log
-from tests.portal.region import Region, build
+from tests.portal.region import Region, build, members_keys
 
 PASSPHRASE = "open sesame please"
+
+
+@functools.cache
+def key_file(name: str) -> bytes:
+    """Return a member's key file; its passphrase is stretched once for all tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "keys.json")
+        keys.save_member_keys(path, members_keys()[name], PASSPHRASE)
+        return path.read_bytes()
 
 
 @dataclass(frozen=True)
@@ -38,7 +49,8 @@ class Town:
         home = Home(self.folder / name.partition("@")[0])
         home.prepare()
         if not home.keys_file.exists():
-            keys.save_member_keys(home.keys_file, self.region.keys[name], PASSPHRASE)
+            home.keys_file.write_bytes(key_file(name))
+            home.keys_file.chmod(0o600)
             home.save(Profile(self.url, name, sign_in(self.url, name, self.region.password(name))))
         return home
 

@@ -96,8 +96,7 @@ def build(
     """Return a fresh region."""
     (folder / "store.db").write_bytes(migrated())
     database = store.open_database(f"sqlite:///{folder}/store.db")
-    rings = {name: keys.MemberKeys.fresh(name) for name in PEOPLE}
-    keeper = keys.SigningKey.fresh()
+    rings, keeper = dict(members_keys()), keys.SigningKey.fresh()
     owners = Owners({OWNER: trusted_set(OWNER, rings, keeper), OTHER: trusted_set(OTHER, rings, keeper)})
     with database.session() as session:
         for name in PEOPLE:
@@ -110,6 +109,12 @@ def build(
     jobs = JobService(database, log, results)
     services = portal.Services(database, log, jobs, owners, portal.Site(origin), clock=clock)
     return Region(folder, database, log, owners, rings, keeper, services)
+
+
+@functools.cache
+def members_keys() -> dict[str, keys.MemberKeys]:
+    """Return every member's keys, the same in all tests of a run, so that key files need not be made anew."""
+    return {name: keys.MemberKeys.fresh(name) for name in PEOPLE}
 
 
 @functools.cache
