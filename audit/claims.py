@@ -13,6 +13,8 @@ from audit.report import Finding, Kind
 from plans.errors import EvidenceBroken, LogBroken, SignatureWrong
 from plans.statements import Duty, Head
 
+REMEMBERED = "a witness from memory"
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -42,8 +44,8 @@ class Claims:
         return [claim for claim in self.claims if not claim.independent]
 
     def of_witnesses(self) -> list[Claim]:
-        """Return the witnesses' claims."""
-        return [claim for claim in self.claims if claim.independent]
+        """Return the witnesses' claims that are in the files."""
+        return [claim for claim in self.claims if claim.by not in ("", REMEMBERED)]
 
 
 def collect(layout: Layout, log_key: str, witnesses: Mapping[str, str], remembered: Iterable[Head]) -> Claims:
@@ -59,10 +61,10 @@ def collect(layout: Layout, log_key: str, witnesses: Mapping[str, str], remember
     for line in files.read_lines(layout.cosignatures):
         _take(found, line, layout.name, witnesses, Duty.KEEPER)
     for head in remembered:
-        found.claims.append(Claim(head.size, bytes.fromhex(head.root), head.made_at, "remembered"))
+        found.claims.append(Claim(head.size, bytes.fromhex(head.root), head.made_at, REMEMBERED))
     _check_order(found)
     _check_forks(found)
-    found.claims.sort(key=lambda claim: claim.size)
+    found.claims.sort(key=lambda claim: (claim.size, claim.independent))
     return found
 
 

@@ -163,7 +163,7 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
     Raises:
         LogBroken: the proof does not show it.
     """
-    if not 0 <= index < size or any(len(each) != HASH_BYTES for each in proof):
+    if not 0 <= index < size or not _are_hashes(leaf, root, *proof):
         raise LogBroken("this is no proof of inclusion", f"event {index} of {size}")
     here, last, found = index, size - 1, leaf
     for each in proof:
@@ -182,20 +182,16 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
 def verify_consistency(
     older: int, newer: int, older_root: bytes, newer_root: bytes, proof: Sequence[bytes]
 ) -> None:
-    """Check that the newer tree only added to the older one (RFC 9162 section 2.1.4.2).
+    """Check that the newer tree only added to the older, non-empty one (RFC 9162 section 2.1.4.2).
 
     Raises:
         LogBroken: the proof does not show it.
     """
     where = f"sizes {older} and {newer}"
-    if not 0 <= older <= newer or any(len(each) != HASH_BYTES for each in proof):
+    if not 0 < older <= newer or not _are_hashes(older_root, newer_root, *proof):
         raise LogBroken("this is no proof of consistency", where)
-    if older in (0, newer):
-        if (
-            proof
-            or (older == newer and older_root != newer_root)
-            or (older == 0 and older_root != EMPTY_ROOT)
-        ):
+    if older == newer:
+        if proof or older_root != newer_root:
             raise LogBroken("two different trees have the same size, or the proof is too long", where)
         return
     path = [older_root, *proof] if older & (older - 1) == 0 else list(proof)
@@ -220,6 +216,10 @@ def _climb(here: int, last: int, path: list[bytes], where: str) -> tuple[bytes, 
     if last != 0:
         raise LogBroken("the proof of consistency is too short", where)
     return older, newer
+
+
+def _are_hashes(*values: bytes) -> bool:
+    return all(len(value) == HASH_BYTES for value in values)
 
 
 def _to_right_child(here: int, last: int) -> tuple[int, int]:

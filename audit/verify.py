@@ -7,12 +7,10 @@ are compared with every signed claim:
 
 * line and leaf hash differ, and the signed heads confirm the leaf hashes: the event is known exactly;
 * both were changed to fit each other: the first bad event lies between the last head that holds and the first
-  that does
-  not. If that first one is a witness's, only witnesses' heads count below it, since whoever can make the
-  log's own signatures has made them to fit;
+  that does not. If that first one is only a witness's, whoever did it could make the log's own signatures, so
+  only witnesses' heads count below it;
 * nothing in the files shows that the end was cut off *together with* heads and cosignatures: bring along the
-  heads that the
-  witnesses remember (`remembered`).
+  heads that the witnesses remember (`remembered`).
 """
 
 from __future__ import annotations
@@ -66,23 +64,28 @@ def verify(
 
 def _against_claims(claimed: Claims, checked: Checked) -> list[Finding]:
     """Return what the signed claims say about the lines."""
-    findings = [
-        checked.missing(claim.size, f"{claim.by or 'the log'} signed {claim.size} events")
-        for claim in claimed.claims
-        if claim.size > checked.events
-    ][:1]
+    findings = _missing(claimed.claims, checked)
     broken = [claim for claim in claimed.claims if claim.size <= checked.events and not checked.holds(claim)]
     if checked.differs is not None:
-        findings.append(_difference(checked.differs, claimed.claims, broken, checked))
+        findings.append(_difference(checked.differs, claimed.claims, checked))
     if broken and not _explained(findings + checked.findings, broken[0]):
-        findings.append(_between(broken, claimed.claims, checked))
-    witnessed = [claim for claim in broken if claim.independent]
-    if witnessed and not broken[0].independent and not _explained(findings + checked.findings, witnessed[0]):
-        findings.append(_between(witnessed, claimed.claims, checked))
+        findings.append(_between(broken[0], claimed.claims, checked))
     return findings
 
 
-def _difference(first: int, claimed: list[Claim], broken: list[Claim], checked: Checked) -> Finding:
+def _missing(claimed: list[Claim], checked: Checked) -> list[Finding]:
+    """More events were signed than there are lines. If no head holds close to the end, the report says so."""
+    beyond = next((claim for claim in claimed if claim.size > checked.events), None)
+    if beyond is None:
+        return []
+    held = max((claim.size for claim in claimed if checked.holds(claim)), default=0)
+    detail = (
+        f"{beyond.by or 'the log'} signed {beyond.size} events; no signed head confirms those from {held} on"
+    )
+    return [checked.at(Kind.MISSING, checked.events, detail)]
+
+
+def _difference(first: int, claimed: list[Claim], checked: Checked) -> Finding:
     """Lines and leaf hashes differ from event `first` on: say which of them is wrong."""
     covering = [claim for claim in claimed if claim.size > first]
     if covering and all(checked.holds(claim) for claim in covering):
@@ -97,9 +100,8 @@ def _explained(findings: list[Finding], broken: Claim) -> bool:
     return any(each.exact and each.first < broken.size and each.kind is not Kind.LEAVES for each in findings)
 
 
-def _between(broken: list[Claim], claimed: list[Claim], checked: Checked) -> Finding:
+def _between(worst: Claim, claimed: list[Claim], checked: Checked) -> Finding:
     """The leaf hashes were changed to fit: say between which heads."""
-    worst = broken[0]
     believed = [
         claim for claim in claimed if checked.holds(claim) and (claim.independent or not worst.independent)
     ]

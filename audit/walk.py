@@ -42,13 +42,6 @@ class Checked:
         offset = sum(map(len, before)) + len(before) if path.exists() else -1
         return Finding(kind, event, event + 1, path.name, offset, detail)
 
-    def missing(self, size: int, detail: str) -> Finding:
-        """Return the finding that the events from the end of the lines to `size` are missing."""
-        found = self.at(Kind.MISSING, self.events, detail)
-        return Finding(
-            found.kind, found.first, found.before, found.segment, found.offset, f"{detail}, to {size - 1}"
-        )
-
 
 def walk(layout: Layout, claimed: list[Claim]) -> Checked:
     """Read every segment once; memory is that of one segment."""
