@@ -82,7 +82,7 @@ LIMITS = {
 # --- statements -----------------------------------------------------
 
 
-def signed(kind: Type, duty: Duty, body: Record, signer: str, **changes: Any) -> Signed:
+def signed(kind: Type, duty: Duty, body: Record, signer: str, /, **changes: Any) -> Signed:
     """A statement about `DOMAIN` in a duty, signed by the key of `signer`, with no end."""
     draft = keys.Draft(kind, DOMAIN, duty, body, not_before=NOW)
     return keys.sign(replace(draft, **changes), key(signer))
@@ -202,10 +202,7 @@ def approval(plan: str, signer: str = "approver", **changes: Any) -> Signed:
 
 def revocation(revoked: Signed, signer: str = "approver", **changes: Any) -> Signed:
     """The end of a grant or an approval."""
-    changes.setdefault("duty", Duty.APPROVER)
-    return signed(
-        Type.REVOCATION, changes.pop("duty"), Revocation(revoked.statement.digest), signer, **changes
-    )
+    return signed(Type.REVOCATION, Duty.APPROVER, Revocation(revoked.statement.digest), signer, **changes)
 
 
 def house_statements(*more: Signed) -> tuple[Signed, ...]:
