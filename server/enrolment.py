@@ -63,6 +63,8 @@ def found_site(home: Path, port: int, database_url: str = "") -> Site:
     lines += [f"database_url = {json.dumps(database_url)}"] if database_url else []
     write_private(site.settings, ("\n".join(lines) + "\n").encode())
     store.migrate(open_store(site))
+    for path in site.centre.glob("centre.db*"):
+        path.chmod(0o600)  # SQLite gives its journal the mode of the database
     return site
 
 

@@ -115,7 +115,8 @@ class Supervisor:
     def _log(self, role: Role) -> IO[bytes]:
         folder = self.site.centre / "logs"
         folder.mkdir(exist_ok=True, mode=0o700)
-        return (folder / f"{role.name.replace('/', '-')}.log").open("ab")
+        path = folder / f"{role.name.replace('/', '-').replace(':', '-')}.log"
+        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600), "ab")
 
 
 def roles(site: Site) -> list[Role]:

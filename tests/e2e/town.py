@@ -39,7 +39,7 @@ minimum_group = 10
 rounding = 5
 
 ["nm/tax/income".columns]
-league = ["group", "filter"]
+league = ["group", "filter", "join"]
 income = ["count", "sum", "avg"]
 """
 

@@ -1,0 +1,165 @@
+"""`kill -9` of any process in the middle of a job ends in a finished or cleanly failed job, no orphan, a log that verifies."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from compute.jobs import ENDED
+from plans.errors import DarkroomError, Unreachable
+from server import verifying
+from server.running import wait_for_api
+from server.supervisor import wait_for
+
+pytestmark = [pytest.mark.box, pytest.mark.ray, pytest.mark.timeout(240)]
+
+
+def _load(name):
+    spec = importlib.util.spec_from_file_location(f"e2e_{name}", Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+hunt = _load("hunt")
+SLOW = (
+    "select a.league, count(*) as n, sum(a.income + d.income) as s from tax.income a "
+    "join tax.income b on a.league = b.league join tax.income c on b.league = c.league "
+    "join tax.income d on c.league = d.league group by a.league"
+)
+ENDS = {state.value for state in ENDED}
+
+
+def until(what, patience_s=60):
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        if found := what():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("it did not come in time")
+
+
+def box_pids(town):
+    """The processes inside boxes of the town's launcher."""
+    launcher = town.supervisor.pid("launcher:nm/tax")
+    return [pid for pid in hunt.descendants(launcher) if _is_inside(pid)]
+
+
+def _is_inside(pid):
+    try:
+        return b"inside" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def running(town):
+    """Submit the slow statement and return its job once its query box works."""
+    job = town.ask(SLOW)
+    until(lambda: state_of(town, job) == "running" and box_pids(town))
+    time.sleep(0.5)
+    return job
+
+
+def state_of(town, job):
+    try:
+        return str(town.researcher.connection.view(job.id)["state"])
+    except Unreachable:
+        return ""
+
+
+def ended(town, job):
+    return until(lambda: state_of(town, job) in ENDS and state_of(town, job), 150)
+
+
+def kill(pid):
+    os.kill(pid, signal.SIGKILL)
+
+
+def ray_pids(town):
+    dispatcher = town.supervisor.pid("dispatcher")
+    names = (b"gcs_server", b"raylet")
+    return [pid for pid in hunt.descendants(dispatcher) if any(n in cmdline(pid).split(b"\0")[0] for n in names)]
+
+
+def cmdline(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
+def all_well(town):
+    """The town works again, no box is left over, and the log verifies."""
+    wait_for_api(town.site)
+    wait_for(town.owner.keeper_socket)
+    wait_for(town.owner.launcher_socket)
+    assert until(lambda: not box_pids(town))
+    assert town.ask("select league, count(*) as n from tax.income group by league").result().rows
+    report = verifying.report(town.site.home)
+    assert report.good, report.sentence
+
+
+@pytest.mark.parametrize("victim", ["api", "keeper:nm/tax", "launcher:nm/tax"])
+def test_a_killed_process_is_started_again_and_the_job_ends(town, victim):
+    job = running(town)
+    before = town.supervisor.pid(victim)
+    kill(before)
+    until(lambda: town.supervisor.pid(victim) != before)
+    assert ended(town, job) in ENDS
+    all_well(town)
+
+
+def test_a_killed_box_fails_its_job_cleanly(town):
+    job = running(town)
+    for pid in box_pids(town):
+        kill(pid)
+    assert ended(town, job) == "failed"
+    with pytest.raises(DarkroomError) as failure:
+        job.result()
+    assert failure.value.code in ("box.failed", "box.limit")
+    all_well(town)
+
+
+def test_a_killed_ray_is_replaced_and_the_job_ends(town):
+    job = running(town)
+    victims = ray_pids(town)
+    assert victims, "the test must have something to kill"
+    for pid in victims:
+        kill(pid)
+    assert ended(town, job) in ENDS
+    all_well(town)
+
+
+def test_a_killed_dispatcher_is_replaced_and_takes_the_job_up(town):
+    job = running(town)
+    before = town.supervisor.pid("dispatcher")
+    kill(before)
+    until(lambda: town.supervisor.pid("dispatcher") != before)
+    assert ended(town, job) == "released"
+    all_well(town)
+
+
+def test_a_revocation_ends_a_running_box_within_ten_seconds(town):
+    from darkroom import signing
+    from plans.statements import Duty
+
+    li = town.people["li"].connection
+    job = running(town)
+    grants = [grant["digest"] for grant in li.grants() if not grant["revoked"]]
+    started = time.monotonic()
+    for digest in grants:
+        li.hand_in(signing.revocation_statement("nm/tax", digest, li.signer(), Duty.APPROVER))
+    until(lambda: not box_pids(town), 15)
+    assert time.monotonic() - started < 10
+    assert ended(town, job) in ("failed", "refused")
+    with pytest.raises(DarkroomError) as refusal:
+        town.ask("select league, count(*) as n from tax.income group by league").result()
+    assert refusal.value.code == "policy.denied"
+    town.grant = town.give_grant()

@@ -1,0 +1,125 @@
+"""A statement goes the whole way, and what arrives is what the data say, no more."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+
+import pytest
+
+from darkroom.result import open_release
+from keys import api as keys
+from plans.box import Entry
+from plans.errors import DarkroomError, EvidenceBroken, HashMismatch, NotFound, RederivationMismatch, SignatureWrong
+from plans.release import Release
+from sandbox import api as sandbox
+
+pytestmark = [pytest.mark.box, pytest.mark.ray]
+
+BY_LEAGUE = "select league, count(*) as n, avg(income) as mean from tax.income group by league order by league desc"
+
+
+def test_the_result_is_what_the_data_say_without_the_small_group(town):
+    result = town.ask(BY_LEAGUE).result()
+    assert [row[0] for row in result.rows] == sorted(("呼和浩特", "包头", "赤峰"), reverse=True)
+    assert {row[1] for row in result.rows} == {100}
+    assert "阿拉善" not in str(result.texts()), "three persons are fewer than the minimum group"
+
+
+def test_limit_and_order_are_applied_to_what_is_released(town):
+    result = town.ask("select league, count(*) as n from tax.income group by league order by league limit 1").result()
+    assert len(result.rows) == 1 and result.rows[0][0] == "包头"
+
+
+def test_the_same_request_twice_is_one_job(town):
+    connection = town.researcher.connection
+    request = connection.request(BY_LEAGUE, project="study", purpose="A study of incomes")
+    assert connection.submit(request).id == connection.submit(request).id
+
+
+def test_nobody_else_can_open_the_result(town):
+    job = town.ask(BY_LEAGUE)
+    job.result()
+    evidence = town.researcher.connection.evidence(job.id)
+    keeper = town.researcher.connection.trusted_keeper("nm/tax")
+    assert open_release(evidence, town.researcher.keys, keeper).rows
+    with pytest.raises((EvidenceBroken, SignatureWrong)):
+        open_release(evidence, town.people["li"].keys, keeper)
+
+
+def test_a_result_that_was_changed_on_its_way_is_refused(town):
+    job = town.ask(BY_LEAGUE)
+    job.result()
+    evidence = town.researcher.connection.evidence(job.id)
+    keeper = town.researcher.connection.trusted_keeper("nm/tax")
+    flipped = bytes([evidence.sealed[0] ^ 1]) + evidence.sealed[1:]
+    with pytest.raises(HashMismatch):
+        open_release(dataclasses.replace(evidence, sealed=flipped), town.researcher.keys, keeper)
+    with pytest.raises(SignatureWrong):
+        open_release(evidence, town.researcher.keys, keys.SigningKey.fresh().public)
+
+
+def test_released_is_exactly_what_was_judged(town):
+    job = town.ask(BY_LEAGUE)
+    job.result()
+    evidence = town.researcher.connection.evidence(job.id)
+    release = Release.read(dict(evidence.release.statement.body))
+    assert release.sealed == "sha256:" + hashlib.sha256(evidence.sealed).hexdigest()
+    assert job.refresh().state == "released"
+
+
+def test_another_members_job_is_as_unknown_as_none(town):
+    job = town.ask(BY_LEAGUE)
+    for number in (job.id, "0" * 20):
+        with pytest.raises(DarkroomError) as refusal:
+            town.people["li"].connection.view(number)
+        assert refusal.value.status in (403, 404)
+
+
+@pytest.mark.parametrize(
+    ("statement", "code"),
+    [
+        ("select to_json(i), count(*) from tax.income i group by 1", "sql.unsupported"),
+        ("select id18, count(*) as n from tax.income group by id18", "policy.denied"),
+        ("select income, count(*) as n from tax.income group by income", "policy.denied"),
+        ("select frm", "sql.unsupported"),
+        ("select count(*) as n from tax.nothing", "sql.syntax"),
+        ("select count(*) as n from tax.income; select 1", "sql.syntax"),
+    ],
+)
+def test_what_is_not_allowed_is_refused_with_its_code(town, statement, code):
+    with pytest.raises(DarkroomError) as refusal:
+        town.ask(statement).result()
+    assert refusal.value.code == code
+    assert refusal.value.next_step
+
+
+def test_a_centre_that_weakens_an_obligation_gets_no_key(town):
+    job = town.ask(BY_LEAGUE)
+    job.result()
+    plan = town.researcher.connection.plan(job.id)
+    weaker = dataclasses.replace(plan.decision.obligations, minimum_group=1)
+    forged = dataclasses.replace(plan, decision=dataclasses.replace(plan.decision, obligations=weaker))
+    launcher = sandbox.LauncherClient(town.owner.launcher_socket)
+    launcher.put(forged)
+    with pytest.raises(RederivationMismatch):
+        launcher.run(forged.digest, Entry.QUERY, 1)
+    again = dataclasses.replace(plan, nonce="0" * 32)  # the control: the same plan, unweakened, does run
+    launcher.put(again)
+    assert launcher.run(again.digest, Entry.QUERY, 1).record
+
+
+def test_a_revoked_grant_gives_nothing_and_the_old_one_still_counts_for_nothing(town):
+    from darkroom import signing
+    from plans.statements import Duty
+
+    connection = town.people["li"].connection
+    granted = town.give_grant(("league",))
+    statement = signing.revocation_statement("nm/tax", granted, connection.signer(), Duty.APPROVER)
+    connection.hand_in(statement)
+    assert town.ask(BY_LEAGUE).result().rows, "the town's other grant still stands"
+
+
+def test_a_dataset_that_is_not_there_is_not_found(town):
+    with pytest.raises(NotFound):
+        town.researcher.connection.describe("nm/tax/nothing")
