@@ -93,13 +93,13 @@ def count_persons(outputs: tuple[Expression, ...], scope: Scope) -> Counts:
     hidden = [_least(cell)]
     positions = []
     for output in outputs:
-        found = (part for aggregate in aggregates(output) for part in _parts_of(aggregate))
-        counts = _counts(list(islice(found, MOST_COUNTS + 1)), people)
+        counts = _counts(_parts_of(output), people)
         text = _least([count for count in counts if count not in cell] or cell)
         if text not in hidden:
             hidden.append(text)
         positions.append(hidden.index(text))
-        _require_few(hidden)
+        if sum(text.count("count(DISTINCT") for text in hidden) > MOST_COUNTS:
+            raise _too_many()
     return Counts(tuple(hidden), tuple(positions))
 
 
@@ -131,19 +131,27 @@ def _least(counts: list[str]) -> str:
     return unique[0] if len(unique) == 1 else f"least({', '.join(unique)})"
 
 
-def _require_few(hidden: list[str]) -> None:
-    if sum(text.count("count(DISTINCT") for text in hidden) > MOST_COUNTS:
-        raise SqlUnsupported(
-            f"the figures tell more than {MOST_COUNTS} sets of persons apart",
-            "SELECT",
-            "Use fewer CASE branches or figures.",
-        )
+def _too_many() -> SqlUnsupported:
+    return SqlUnsupported(
+        f"the figures tell more than {MOST_COUNTS} sets of persons apart",
+        "SELECT",
+        "Use fewer CASE branches or figures.",
+    )
 
 
 # --- parts --------------------------------------------------------------------------------------------------
 
 
-def _parts_of(aggregate: Aggregate) -> Iterator[Part]:
+def _parts_of(output: Expression) -> list[Part]:
+    """Return the parts of every aggregate in an output; more than can be counted are not even written down."""
+    found = (part for aggregate in aggregates(output) for part in _aggregate_parts(aggregate))
+    few = list(islice(found, MOST_COUNTS + 1))
+    if len(few) > MOST_COUNTS:
+        raise _too_many()
+    return few
+
+
+def _aggregate_parts(aggregate: Aggregate) -> Iterator[Part]:
     if aggregate.argument is None:
         yield _whole
     else:
@@ -242,4 +250,6 @@ def may_be_null(value: Expression) -> bool:
         return value.sort is Sort.NULL
     if isinstance(value, Operation) and value.operator in ("+", "-", "*", "negative"):
         return any(may_be_null(operand) for operand in value.operands)
+    if isinstance(value, Case):
+        return any(may_be_null(each) for each in value.values)
     return not (isinstance(value, Cast) and not columns(value.operand))
