@@ -1,7 +1,7 @@
 """Passwords: argon2id (RFC 9106, its second recommended parameters: 64 MiB, 3 passes, 4 lanes).
 
 A check takes as long for a member who does not exist as for one who does: it is then made against a hash that
-no password has. Each check takes 64 MiB, so only a few run at once; the others wait.
+no password has. Each check takes 64 MiB, so only a few run at once; the others wait a little.
 """
 
 from __future__ import annotations
@@ -9,13 +9,16 @@ from __future__ import annotations
 import functools
 import secrets
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from plans.errors import Malformed
+from plans.errors import Malformed, Unreachable
 
 SHORTEST_PASSWORD = 10
+LONGEST_WAIT_S = 5
 
 
 class Passwords:
@@ -34,19 +37,36 @@ class Passwords:
         """
         if len(password) < SHORTEST_PASSWORD:
             raise Malformed(f"a password has at least {SHORTEST_PASSWORD} characters", "password")
-        with self._turns:
+        with self._turn():
             return self._hasher.hash(password)
 
     def fits(self, password: str, kept: str | None) -> bool:
         """Return whether `password` is the one behind `kept`; without a hash to compare with it never is,
         after equal work.
         """
-        with self._turns:
+        with self._turn():
             try:
                 found = self._hasher.verify(kept or self._nobodys, password)
             except (VerificationError, InvalidHashError):
                 return False
         return found and bool(kept)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait for one of the few places, but not for long: a flood of tries must not hold every thread of
+        the portal.
+
+        Raises:
+            Unreachable: too many others wait.
+        """
+        if not self._turns.acquire(timeout=LONGEST_WAIT_S):
+            raise Unreachable(
+                "too many are signing in at this moment", "sign-in", "Try again in a few seconds."
+            )
+        try:
+            yield
+        finally:
+            self._turns.release()
 
 
 def _hasher() -> PasswordHasher:

@@ -17,7 +17,7 @@ from darkroom import signing
 from darkroom.job import Job, job_id_of
 from darkroom.profile import Home, home
 from darkroom.result import Evidence, Result, open_release
-from darkroom.wire import Wire
+from darkroom.wire import Wire, listed
 from keys import api as keys
 from keys.keyfile import read_public
 from plans import names
@@ -63,7 +63,7 @@ class Connection:
 
     def datasets(self) -> list[dict[str, Any]]:
         """Return every dataset: id, name in SQL, title, grade, owner, version."""
-        return self._wire.get("/api/v1/datasets")["datasets"]
+        return listed(self._wire.get("/api/v1/datasets"), "datasets")
 
     def describe(self, dataset: str) -> dict[str, Any]:
         """Return one dataset with its columns: type, unit, kind.
@@ -93,7 +93,7 @@ class Connection:
 
     def applications(self) -> list[dict[str, Any]]:
         """Return the member's own applications, and for an approver those that wait for a decision."""
-        return self._wire.get("/api/v1/applications")["applications"]
+        return listed(self._wire.get("/api/v1/applications"), "applications")
 
     def application(self, number: str) -> dict[str, Any]:
         """Return one application."""
@@ -105,7 +105,7 @@ class Connection:
 
     def grants(self) -> list[dict[str, Any]]:
         """Return the grants that serve this member; for an approver, those of the domain."""
-        return self._wire.get("/api/v1/grants")["grants"]
+        return listed(self._wire.get("/api/v1/grants"), "grants")
 
     def hand_in(self, statement: Statement, application: str | None = None) -> dict[str, Any]:
         """Sign a statement that the member has seen (`signing.shown`) and hand it in; handing it in twice
@@ -185,11 +185,11 @@ class Connection:
 
     def jobs(self) -> list[Job]:
         """Return the member's jobs, newest first."""
-        return [Job(self, view) for view in self._wire.get("/api/v1/jobs")["jobs"]]
+        return [Job(self, view) for view in listed(self._wire.get("/api/v1/jobs"), "jobs")]
 
     def jobs_to_approve(self) -> list[Job]:
         """Return the jobs that wait for this approver's domain."""
-        return [Job(self, view) for view in self._wire.get("/api/v1/approvals")["jobs"]]
+        return [Job(self, view) for view in listed(self._wire.get("/api/v1/approvals"), "jobs")]
 
     def job(self, number: str) -> Job:
         """Return one job.

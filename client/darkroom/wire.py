@@ -20,6 +20,12 @@ from plans.errors import Malformed, Unreachable, from_problem
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PAUSES_S = (0.2, 0.5, 1.5)
 TIMEOUT_S = 30.0
+KEPT_S = 3.0
+
+
+def _fresh_client() -> httpx.Client:
+    """Return a client that keeps its connection between calls, but not for as long as a server does."""
+    return httpx.Client(timeout=TIMEOUT_S, limits=httpx.Limits(keepalive_expiry=KEPT_S))
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,7 @@ class Wire:
 
     url: str
     token: str = field(default="", repr=False)
+    _client: httpx.Client = field(default_factory=_fresh_client, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
@@ -41,43 +48,36 @@ class Wire:
                 "Use https://; on a network of your own you may set DARKROOM_UNSAFE_PLAIN_HTTP=1.",
             )
 
-    def get(self, path: str, **query: str) -> Any:
+    def get(self, path: str) -> dict[str, Any]:
         """Read something."""
-        return self._call("GET", path, None, query, again=True)
+        return self._call("GET", path, None, again=True)
 
-    def post(self, path: str, body: dict[str, Any] | None = None, *, again: bool = False) -> Any:
+    def post(self, path: str, body: dict[str, Any] | None = None, *, again: bool = False) -> dict[str, Any]:
         """Change something; `again` says that the portal recognises the same call when it comes twice.
 
         Raises:
             Unreachable: there is no answer, or not the portal's.
             DarkroomError: what the portal says.
         """
-        return self._call("POST", path, body or {}, {}, again=again)
+        return self._call("POST", path, body or {}, again=again)
 
-    def _call(self, method: str, path: str, body: Any, query: dict[str, str], *, again: bool) -> Any:
+    def _call(self, method: str, path: str, body: Any, *, again: bool) -> dict[str, Any]:
         for pause in (*PAUSES_S, None) if again else (None,):
             try:
-                return self._once(method, path, body, query)
+                return self._once(method, path, body)
             except Unreachable:
                 if pause is None:
                     raise
                 time.sleep(pause)
         raise AssertionError("the last try returns or raises")
 
-    def _once(self, method: str, path: str, body: Any, query: dict[str, str]) -> Any:
+    def _once(self, method: str, path: str, body: Any) -> dict[str, Any]:
         headers = {"Accept": "application/json"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
         try:
             # Redirects are not followed: they would carry the token, or the statement, somewhere else.
-            answer = httpx.request(
-                method,
-                self.url.rstrip("/") + path,
-                json=body,
-                params=query,
-                headers=headers,
-                timeout=TIMEOUT_S,
-            )
+            answer = self._client.request(method, self.url.rstrip("/") + path, json=body, headers=headers)
         except httpx.HTTPError:
             raise Unreachable(
                 "the portal does not answer", self.url, "Check the address and the network."
@@ -85,10 +85,26 @@ class Wire:
         return _content(answer, self.url)
 
 
-def _content(answer: httpx.Response, url: str) -> Any:
+def _content(answer: httpx.Response, url: str) -> dict[str, Any]:
     kind = answer.headers.get("content-type", "").partition(";")[0]
-    if answer.is_success and kind == "application/json":
-        return answer.json()
-    if kind == "application/problem+json":
-        raise from_problem(answer.json())
+    try:
+        content = answer.json() if kind in ("application/json", "application/problem+json") else None
+    except ValueError:
+        content = None
+    if isinstance(content, dict) and kind == "application/problem+json":
+        raise from_problem(content)
+    if isinstance(content, dict) and answer.is_success:
+        return content
     raise Unreachable("what answers at this address is not a Darkroom portal", url, "Check the address.")
+
+
+def listed(content: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return the list of objects under a name of an answer.
+
+    Raises:
+        Malformed: there is none; the portal is of another version.
+    """
+    found = content.get(name)
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise Malformed(f"the portal's answer holds no list of {name}", "answer", "Is it of another version?")
+    return found

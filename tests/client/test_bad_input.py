@@ -19,6 +19,7 @@ from darkroom.profile import Home, Profile
 from darkroom.wire import Wire
 from keys import api as keys
 from plans.errors import Malformed, NotSignedIn, StateConflict, Unreachable
+from store import api as store
 from tests.client.conftest import Town, Typed
 
 MEI, ADA = "mei@nm/centre", "ada@nm/centre"
@@ -146,16 +147,29 @@ def test_an_unknown_option_is_a_wrong_request(typed: Typed) -> None:
     assert done.exit_code == 2 and "--nonsense" in done.stderr
 
 
-def test_keys_are_made_once_and_enrolled_once(town: Town, typed: Typed, tmp_path: Path) -> None:
+def test_keys_are_made_and_enrolled_once(town: Town, typed: Typed) -> None:
+    # There is a file already, and it is never overwritten.
     told(typed(MEI, "keys", "make"), 3, "state.conflict")
-    before = town.home(MEI).keys_file.read_bytes()
-    town.home(MEI).keys_file.rename(tmp_path / "moved")
-    done = CliRunner().invoke(
-        cli.app,
-        ["keys", "make"],
-        env={"DARKROOM_HOME": str(town.home(MEI).folder), "DARKROOM_PASSPHRASE": "another long one"},
-    )
-    assert done.exit_code in (0, 3) and before
+    file = town.home(MEI).keys_file
+    file.unlink()
+    with town.region.database.session() as session:
+        store.members.set_keys(session, MEI, "", "")
+    variables = {"DARKROOM_HOME": str(file.parent), "DARKROOM_PASSPHRASE": "another long one"}
+    done = CliRunner().invoke(cli.app, ["keys", "make"], env=variables)
+    assert done.exit_code == 0, done.stderr
+    member = town.region.member(MEI)
+    made = keys.load_member_keys(file, "another long one")
+    assert (member.signing_key, member.opening_key) == (made.signing.public, made.opening.public)
+    assert made.signing.public in done.stdout
+    told(CliRunner().invoke(cli.app, ["keys", "enrol"], env=variables), 3, "state.conflict")
+
+
+def test_a_short_passphrase_makes_no_keys(town: Town) -> None:
+    file = town.home(MEI).keys_file
+    file.unlink()
+    variables = {"DARKROOM_HOME": str(file.parent), "DARKROOM_PASSPHRASE": "short"}
+    told(CliRunner().invoke(cli.app, ["keys", "make"], env=variables), 2, "value.malformed")
+    assert not file.exists()
 
 
 def test_public_halves_need_no_passphrase_and_secrets_are_never_shown(town: Town, typed: Typed) -> None:

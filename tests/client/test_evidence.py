@@ -251,7 +251,7 @@ def test_displays_never_run_or_fetch(town: Town, evidence: Evidence, monkeypatch
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("a display reached for the network")
 
-    monkeypatch.setattr("darkroom.wire.httpx.request", fail)
+    monkeypatch.setattr("darkroom.wire.httpx.Client.request", fail)
     for each in (room, job, result):
         assert repr(each)
     assert "‹suppressed›" in result._repr_html_() and job._repr_html_()

@@ -6,14 +6,18 @@ import json
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pyarrow
 import pytest
+from typer.testing import CliRunner
 
-from darkroom import SUPPRESSED
+import darkroom
+from darkroom import SUPPRESSED, cli, terminal
 from plans.errors import PolicyDenied, Unreachable
 from plans.statements import Type
-from tests.client.conftest import Town, Typed
+from store import api as store
+from tests.client.conftest import PASSPHRASE, Town, Typed
 from tests.portal.region import DATASET, OWNER, let_wait, refuse, release
 
 MEI, BO = "mei@nm/centre", "bo@nm/tax"
@@ -152,3 +156,53 @@ def test_declining_tells_the_member_why(town: Town, typed: Typed) -> None:
     )["id"]
     assert typed(BO, "decline", number, "--reason", "Ask for regions only").exit_code == 0
     assert town.connection(MEI).application(number)["reason"] == "Ask for regions only"
+
+
+def test_looking_at_jobs_and_cancelling_one(town: Town, typed: Typed) -> None:
+    job = typed(MEI, "sql", SQL, *ASK, "--no-wait").stdout.strip()
+    assert job in typed(MEI, "jobs").stdout and "the platform" in typed(MEI, "jobs").stdout
+    assert typed(MEI, "cancel", job).exit_code == 0
+    shown = typed(MEI, "job", job)
+    assert "cancelled" in shown.stdout and "submitted" in shown.stdout
+    assert typed(MEI, "cancel", job).exit_code == 3
+    ended = typed(MEI, "result", job)
+    assert ended.exit_code == 3 and "state.conflict" in ended.stderr
+
+
+def test_a_keeper_is_trusted_on_first_use_only_after_a_yes(
+    town: Town, typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = town.connection(MEI).sql(SQL, project="housing", purpose="Study of rents")
+    release(town.region, job.id)
+    assert typed(MEI, "result", job.id).exit_code == 2  # nobody is there to compare the key
+    monkeypatch.setattr(terminal, "_answers_can_be_typed", lambda: True)
+    variables = {"DARKROOM_HOME": str(town.home(MEI).folder), "DARKROOM_PASSPHRASE": PASSPHRASE}
+    for answer, exit_code in (("\n", 2), ("n\n", 2), ("y\n", 0)):
+        assert town.home(MEI).keeper(OWNER) is None
+        done = CliRunner().invoke(cli.app, ["result", job.id], input=answer, env=variables)
+        assert done.exit_code == exit_code and town.region.keeper.public in done.stderr
+    assert town.home(MEI).keeper(OWNER) == town.region.keeper.public and "Baotou" in done.stdout
+
+
+def test_a_statement_comes_from_a_file_or_from_standard_input(
+    town: Town, typed: Typed, tmp_path: Path
+) -> None:
+    (tmp_path / "ask.sql").write_text(SQL)
+    assert typed(MEI, "sql", "--file", str(tmp_path / "ask.sql"), *ASK, "--no-wait").exit_code == 0
+    variables = {"DARKROOM_HOME": str(town.home(MEI).folder), "DARKROOM_PASSPHRASE": PASSPHRASE}
+    done = CliRunner().invoke(cli.app, ["sql", "-", *ASK, "--no-wait"], input=SQL, env=variables)
+    assert done.exit_code == 0
+    with town.region.database.reading() as session:
+        asked = [json.loads(row.request)["statement"] for row in store.jobs.of_member(session, MEI)]
+    assert asked == [SQL, SQL]
+
+
+def test_the_module_asks_with_the_profile_of_the_command(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DARKROOM_HOME", str(town.home(MEI).folder))
+    monkeypatch.setenv("DARKROOM_PASSPHRASE", PASSPHRASE)
+    monkeypatch.setattr(darkroom, "_OPEN", {})
+    assert [each["dataset"] for each in darkroom.datasets()] == [DATASET]
+    assert darkroom.describe(DATASET)["grade"] == "general-3" and darkroom.grants() == []
+    assert darkroom.sql(SQL, project="housing", purpose="Study of rents").state == "submitted"
+    token = town.home(MEI).profile().token
+    assert darkroom.connect(town.url, token=token).member == MEI

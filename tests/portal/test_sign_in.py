@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from starlette.testclient import TestClient
 
-from plans.errors import Malformed, SettingsWrong, TooManyTries
+from plans.errors import Malformed, SettingsWrong, TooManyTries, Unreachable
 from portal import api as portal
 from portal.attempts import Attempts
 from portal.limits import Limits, Site
@@ -76,6 +76,14 @@ def test_new_passwords_are_hashed_with_argon2id_and_short_ones_refused() -> None
     assert passwords.fits("long enough to keep", kept)
     with pytest.raises(Malformed):
         passwords.hash("short")
+
+
+def test_a_flood_of_tries_does_not_hold_the_portal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("portal.passwords.LONGEST_WAIT_S", 0.01)
+    passwords = Passwords(1, CHEAP)
+    with passwords._turn(), pytest.raises(Unreachable):
+        passwords.fits("anything at all", None)
+    assert not passwords.fits("anything at all", None)
 
 
 def test_only_the_hash_of_a_token_is_stored(region: Region, client: TestClient) -> None:
