@@ -13,6 +13,7 @@ from catalog.description import (
     engine_type,
 )
 from catalog.domains import ancestors, below, children, parent
+from catalog.problems import ingest_problem
 from catalog.reading import read_file, read_folder, read_text
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "engine_type",
     "id18_check_character",
     "id18_is_right",
+    "ingest_problem",
     "parent",
     "read_file",
     "read_folder",

@@ -214,6 +214,5 @@ def _count_nulls(connection: Connection, source: Source, columns: tuple[TaskColu
 def _check(connection: Connection, work: Work, name: str, columns: tuple[TaskColumn, ...]) -> None:
     for column in columns:
         for check in checks_of(column):
-            statement = f"SELECT 1 FROM {_read(work, name)} WHERE {check.broken} LIMIT 1"
-            if connection.execute(statement).fetchone():
+            if connection.execute(check.search("1", _read(work, name)) + " LIMIT 1").fetchone():
                 raise Broken(check)

@@ -23,11 +23,21 @@ USCC_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A rule on one column: the failure's code, and the SQL that is true for a value that breaks it."""
+    """A rule on one column: the failure's code, and the SQL that is true for a value that breaks it.
+
+    `prepared` are expressions that the engine shall compute once a row, by the names that `broken` uses.
+    """
 
     column: TaskColumn
     code: str
     broken: str
+    prepared: str = ""
+
+    def search(self, found: str, rows: str) -> str:
+        """Return the statement that selects `found` from those of `rows` that break the rule."""
+        if self.prepared:
+            rows = f"(SELECT *, {self.prepared} FROM {rows})"
+        return f"SELECT {found} FROM {rows} WHERE {self.broken}"
 
 
 def checks_of(column: TaskColumn) -> Iterator[Check]:
@@ -42,27 +52,37 @@ def checks_of(column: TaskColumn) -> Iterator[Check]:
     if column.categories:
         listed = ", ".join(f"CAST({literal(value)} AS {column.type})" for value in column.categories)
         yield Check(column, "ingest.category", f"{name} NOT IN ({listed})")
-    if column.check:
-        broken = _DIGITS[column.check](f"upper(trim({name}::VARCHAR))")
-        yield Check(column, "ingest.check-digit", broken)
+    if column.check == "id18":
+        yield Check(column, "ingest.check-digit", _refuses(_id18()), f"{_text(name)}, {_NUMBER}")
+    elif column.check == "uscc":
+        yield Check(column, "ingest.check-digit", _refuses(_uscc()), _text(name))
 
 
-def id18(text: str) -> str:
-    """Return the SQL that is true when `text` is no 18-digit citizen number with a right check character."""
-    number = f"TRY_CAST(left({text}, 17) AS BIGINT)"
-    terms = (f"({number} // {10 ** (16 - n)}) % 10 * {weight}" for n, weight in enumerate(ID18_WEIGHTS))
+def _text(name: str) -> str:
+    return f"upper(trim({name}::VARCHAR)) AS _text"
+
+
+_NUMBER = "TRY_CAST(left(_text, 17) AS BIGINT) AS _number"
+"""Digits as one number, from which arithmetic takes them apart: many times faster than text functions."""
+
+
+def _refuses(right: str) -> str:
+    """A code that cannot be judged is a wrong one; a missing one is not."""
+    return f"_text IS NOT NULL AND NOT coalesce({right}, false)"
+
+
+def _id18() -> str:
+    """Right citizen numbers. No region code starts with 0, so the number written out must be the digits again."""
+    terms = (f"(_number // {10 ** (16 - n)}) % 10 * {weight}" for n, weight in enumerate(ID18_WEIGHTS))
     expected = f"substr('{ID18_CHECK}', ({' + '.join(terms)}) % 11 + 1, 1)"
-    formed = f"regexp_full_match({text}, '[0-9]{{17}}[0-9X]')"
-    return f"(NOT {formed} OR right({text}, 1) <> {expected})"
+    formed = f"length(_text) = 18 AND _number >= {10**16} AND _number::VARCHAR = left(_text, 17)"
+    return f"({formed} AND right(_text, 1) = {expected})"
 
 
-def uscc(text: str) -> str:
-    """Return the SQL that is true when `text` is no unified social credit code with a right check character."""
-    values = (f"(instr('{USCC_ALPHABET}', substr({text}, {n + 1}, 1)) - 1)" for n in range(17))
+def _uscc() -> str:
+    """Right social credit codes."""
+    values = (f"(instr('{USCC_ALPHABET}', substr(_text, {n + 1}, 1)) - 1)" for n in range(17))
     total = " + ".join(f"{value} * {weight}" for value, weight in zip(values, USCC_WEIGHTS, strict=True))
     expected = f"substr('{USCC_ALPHABET}', (31 - ({total}) % 31) % 31 + 1, 1)"
-    formed = f"regexp_full_match({text}, '[{USCC_ALPHABET}]{{18}}')"
-    return f"(NOT {formed} OR right({text}, 1) <> {expected})"
-
-
-_DIGITS = {"id18": id18, "uscc": uscc}
+    formed = f"regexp_full_match(_text, '[{USCC_ALPHABET}]{{18}}')"
+    return f"({formed} AND right(_text, 1) = {expected})"

@@ -8,7 +8,9 @@ expectation.
 from __future__ import annotations
 
 import codecs
+import csv
 import errno
+import json
 import os
 
 import duckdb
@@ -49,8 +51,10 @@ def of_file(connection: Connection, source: Source) -> BoxFailure:
     try:
         if source.format is not Format.PARQUET:
             _scan_encoding(source)
+        if source.format is Format.JSONL:
+            _scan_objects(source)
         if source.format is Format.CSV:
-            found = _rejected(connection, source)
+            found = _rejected(connection, source) or _unclosed(source)
         else:
             found = _mistyped(connection, source)
     except BoxFailure as failure:
@@ -63,10 +67,9 @@ def of_file(connection: Connection, source: Source) -> BoxFailure:
 def of_check(connection: Connection, source: Source, check: Check) -> BoxFailure:
     """Return the failure of a check, with the first row that breaks it."""
     column = check.column
-    typed = f"SELECT _row, CAST({identifier(column.name)} AS {column.type}) AS {identifier(column.name)}"
-    row = _number(
-        connection, f"SELECT min(_row) FROM ({typed} FROM {source.numbered()}) WHERE {check.broken}"
-    )
+    name = identifier(column.name)
+    typed = f"(SELECT _row, TRY_CAST({name} AS {column.type}) AS {name} FROM {source.numbered()})"
+    row = _number(connection, check.search("min(_row)", typed))
     return BoxFailure(check.code, column=column.name, row=row)
 
 
@@ -88,9 +91,9 @@ def of_repeated_key(connection: Connection, source: Source, key: TaskColumn, tex
 
 
 def _scan_encoding(source: Source) -> None:
-    """Raise `ingest.encoding` with the line, if the file is not UTF-8; lines are counted from the header, 0."""
+    """Raise `ingest.encoding` with the row, if the file is not UTF-8. A CSV file's first line is its header, 0."""
     decoder = codecs.getincrementaldecoder("utf-8")()
-    lines = 0
+    lines = 0 if source.format is Format.CSV else 1
     with source.path.open("rb") as file:
         while piece := file.read(_PIECE):
             try:
@@ -101,6 +104,22 @@ def _scan_encoding(source: Source) -> None:
                 refuse_encoding(_whole_lines(around), lines)
                 raise BoxFailure("ingest.encoding", row=lines, found="unknown") from None
             lines += piece.count(b"\n")
+
+
+def _scan_objects(source: Source) -> None:
+    """Raise what is wrong with the first line that is no JSON object."""
+    with source.path.open("rb") as file:
+        row = 0
+        while line := file.readline(LONGEST_LINE + 1):
+            row += 1
+            if len(line) > LONGEST_LINE:
+                raise BoxFailure("ingest.line-too-long", row=row, limit_bytes=LONGEST_LINE)
+            try:
+                broken = line.strip() and not isinstance(json.loads(line), dict)
+            except (ValueError, RecursionError):
+                broken = True
+            if broken:
+                raise BoxFailure("ingest.malformed", row=row, expected="jsonl")
 
 
 def _whole_lines(data: bytes) -> bytes:
@@ -119,6 +138,21 @@ def _rejected(connection: Connection, source: Source) -> BoxFailure | None:
         "SELECT line, column_name, error_type::VARCHAR FROM reject_errors ORDER BY line LIMIT 1"
     ).fetchone()
     return _reject(source, *found) if found else None
+
+
+def _unclosed(source: Source) -> BoxFailure | None:
+    """Find the row in which a quote opens and never closes, which the engine's reader refuses without a word."""
+    before = csv.field_size_limit(LONGEST_LINE)
+    row = 0
+    try:
+        with source.path.open(encoding="utf-8-sig", newline="") as file:
+            for record in csv.reader(file, strict=True):
+                row += bool(record)
+    except csv.Error:
+        return BoxFailure("ingest.quote", row=row)
+    finally:
+        csv.field_size_limit(before)
+    return None
 
 
 def _reject(source: Source, line: int, name: str | None, kind: str) -> BoxFailure:

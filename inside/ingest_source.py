@@ -113,7 +113,7 @@ def recognise(path: Path, task: Task, connection: Connection) -> Source:
         return _parquet(path, task, connection, start)
     if start[:4] == b"PAR1" or start[:2] in (b"\x1f\x8b", b"PK"):
         raise BoxFailure("ingest.malformed", expected=task.format.value)
-    refuse_encoding(start[: start.find(b"\n") + 1] or start, row=0)
+    refuse_encoding(start[: start.find(b"\n") + 1] or start, row=0 if task.format is Format.CSV else 1)
     return _csv(path, task, start) if task.format is Format.CSV else _jsonl(path, task, connection, start)
 
 
@@ -175,14 +175,33 @@ def _jsonl(path: Path, task: Task, connection: Connection, start: bytes) -> Sour
     if not start.removeprefix(codecs.BOM_UTF8).strip():
         raise BoxFailure("ingest.empty")
     source = Source(path, Format.JSONL, task.columns)
-    keys = f"SELECT row_number() OVER () AS _row, json_keys(json) AS keys FROM {source.objects()}"
-    found = connection.execute(f"SELECT DISTINCT unnest(keys) FROM ({keys})").fetchall()
+    _refuse_lines(connection, source)
+    found = connection.execute(f"SELECT DISTINCT unnest(json_keys(json)) FROM {source.objects()}").fetchall()
     _compare([row[0] for row in found], task)
-    twice = connection.execute(f"SELECT min(_row) FROM ({keys}) WHERE len(keys) > len(list_distinct(keys))")
-    row = twice.fetchone()
-    if row and row[0]:
-        raise BoxFailure("ingest.duplicate-column", row=row[0])
     return source
+
+
+def _refuse_lines(connection: Connection, source: Source) -> None:
+    """Refuse lines that are no object, name a member twice, or hold another object where a value should be."""
+    nested = [
+        f"json_type(json, {literal(_path(column.header))}) IN ('OBJECT', 'ARRAY')"
+        for column in source.columns
+    ]
+    wrong = [
+        "json_type(json) <> 'OBJECT'",
+        "len(json_keys(json)) > len(list_distinct(json_keys(json)))",
+        *nested,
+    ]
+    firsts = ", ".join(f"min(_row) FILTER ({condition})" for condition in wrong)
+    numbered = f"(SELECT row_number() OVER () AS _row, json FROM {source.objects()})"
+    rows = connection.execute(f"SELECT {firsts} FROM {numbered}").fetchone() or ()
+    if rows[0]:
+        raise BoxFailure("ingest.malformed", row=rows[0], expected="jsonl")
+    if rows[1]:
+        raise BoxFailure("ingest.duplicate-column", row=rows[1])
+    for row, column in zip(rows[2:], source.columns, strict=True):
+        if row:
+            raise BoxFailure("ingest.type", column=column.name, row=row, expected=column.type)
 
 
 def _compare(header: list[str], task: Task) -> None:

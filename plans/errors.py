@@ -93,6 +93,119 @@ class IngestRefused(Malformed):
     advice = "Correct the file or its description and ingest again; nothing was registered."
 
 
+class SourceEmpty(IngestRefused):
+    """The file has no row."""
+
+    code = "ingest.empty"
+    advice = "Export the file again; nothing was registered."
+
+
+class SourceMalformed(IngestRefused):
+    """The file is not in the format that its description says."""
+
+    code = "ingest.malformed"
+    advice = "Write the right format into the description, or export the file again."
+
+
+class SourceEncoding(IngestRefused):
+    """The file is not UTF-8 text."""
+
+    code = "ingest.encoding"
+    advice = "Save or export the file as UTF-8 and ingest it again."
+
+
+class SourceTooLarge(IngestRefused):
+    """The file is larger than one version may be."""
+
+    code = "ingest.too-large"
+    advice = "Split it into several datasets, or by year."
+
+
+class LineTooLong(IngestRefused):
+    """A line is longer than any record should be; often a quote is never closed."""
+
+    code = "ingest.line-too-long"
+
+
+class QuoteWrong(IngestRefused):
+    """A quoted value does not end, or goes on after its end."""
+
+    code = "ingest.quote"
+    advice = "Double every quote inside a quoted value (RFC 4180 section 2)."
+
+
+class RowWidth(IngestRefused):
+    """A row has more or fewer values than the header."""
+
+    code = "ingest.row-width"
+    advice = "Quote values that hold commas."
+
+
+class ColumnRepeated(IngestRefused):
+    """The header names a column twice."""
+
+    code = "ingest.duplicate-column"
+    advice = "Rename or remove one of them."
+
+
+class ColumnMissing(IngestRefused):
+    """A described column is not in the file."""
+
+    code = "ingest.missing-column"
+    advice = "Add it to the file, or correct its name or `header` in the description."
+
+
+class ColumnUnknown(IngestRefused):
+    """The file has a column that is not described."""
+
+    code = "ingest.extra-column"
+    advice = "Describe it, or leave it out of the file: nothing undescribed comes in."
+
+
+class TypeConflict(IngestRefused):
+    """A value does not have the described type."""
+
+    code = "ingest.type"
+
+
+class OutOfRange(IngestRefused):
+    """A value lies outside the described range."""
+
+    code = "ingest.range"
+
+
+class UnknownCategory(IngestRefused):
+    """A value is none of the described categories."""
+
+    code = "ingest.category"
+
+
+class CheckDigitWrong(IngestRefused):
+    """A code's check character does not fit."""
+
+    code = "ingest.check-digit"
+
+
+class KeyMissing(IngestRefused):
+    """A row has no value in the person column."""
+
+    code = "ingest.key-missing"
+
+
+class KeyRepeated(IngestRefused):
+    """The person column repeats, though it is described as unique."""
+
+    code = "ingest.key-repeated"
+    advice = "Remove the repetition, or describe the dataset with `unique = false`."
+
+
+class TokenCollision(IngestRefused):
+    """Two persons have the same token under the owner's key."""
+
+    code = "ingest.token-collision"
+    advice = "Tell the platform's maintainers: it happens once in millions of ingests."
+
+
 # --- refused by a rule -----------------------------------------------------
 
 
