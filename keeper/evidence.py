@@ -54,6 +54,9 @@ def require_chain(trusted: TrustedSet, signed: tuple[Signed, ...], plan: Plan) -
     query, parse, judge = records
     if {(record.plan, record.attempt) for record in records} != {(plan.digest, judge.attempt)}:
         raise HashMismatch("the records are about another plan or attempt", "stage records")
+    planned = {item.name: item.sha256 for item in plan.stage(Entry.QUERY).inputs}
+    if {item.name: item.sha256 for item in query.inputs} != planned:
+        raise HashMismatch("the query box did not read the files that the plan names", "stage records")
     for before, after, name in ((query, parse, policies.RESULT), (parse, judge, policies.TABLE)):
         wrote = {item.name: item.sha256 for item in before.outputs}
         read = {item.name: item.sha256 for item in after.inputs}

@@ -170,7 +170,8 @@ class Keeper:
         else:
             box_keys, rests_on = self._stage_keys(plan, box)
         sealed = keys.seal(box.box_key, box_keys.canonical(), KEYS_INFO, box.canonical())
-        lease, expires = self.leases.give(Ground(plan.digest, signed.statement.signer, rests_on), now)
+        ground = Ground(plan.digest, signed.statement.signer, rests_on)
+        lease, expires = self.leases.give(ground, self.now())
         return SealedKeys(sealed.hex(), lease, expires)
 
     def _stage_keys(self, plan: Plan, box: BoxStatement) -> tuple[BoxKeys, tuple[str, ...]]:
