@@ -52,7 +52,6 @@ from policies.reading.tree import (
     Operation,
     Sort,
     aggregates,
-    columns,
     is_simple,
 )
 from policies.reading.writer import write
@@ -252,4 +251,4 @@ def may_be_null(value: Expression) -> bool:
         return any(may_be_null(operand) for operand in value.operands)
     if isinstance(value, Case):
         return any(may_be_null(each) for each in value.values)
-    return not (isinstance(value, Cast) and not columns(value.operand))
+    return may_be_null(value.operand) if isinstance(value, Cast) else True
