@@ -1,9 +1,9 @@
 """The log: many threads and a few processes append, and each is told only after its event is durable.
 
-Group commit: a thread puts its event into the queue and then waits for its turn. The one whose turn it is
-takes everything that waits, and makes it durable with one `fdatasync` under the log's lock (`audit.tail`);
-when the others get their turn they find their event done. At least every `HEAD_EVERY` events the batch ends
-with a signed head.
+Group commit: threads put their events into a queue. One of them leads: it takes everything that waits, and
+makes it durable with one `fdatasync` under the log's lock (`audit.tail`), while the next events gather in the
+queue; then it wakes the others, and one whose event is still waiting leads next. At least every `HEAD_EVERY`
+events a batch ends with a signed head.
 
 **Who can rewrite what.** Somebody who can write the files but has not the log's key can change events behind
 the last signed head unnoticed, if the leaf hashes are changed too; up to that head `verify` finds it, and
@@ -19,7 +19,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +60,11 @@ class _Ticket:
     def done(self) -> bool:
         return self.receipt is not None or self.problem is not None
 
+    def result(self) -> Receipt:
+        if self.receipt is not None:
+            return self.receipt
+        raise self.problem or Unreachable("the event was not written", "audit log")
+
 
 class Log:
     """An open log. May be shared by threads; other processes open their own, not a copy of this one by fork."""
@@ -70,7 +75,8 @@ class Log:
         self._last_head: Signed | None = None
         self._heads_bytes = -1
         self._queue: list[_Ticket] = []
-        self._queueing, self._turn = threading.Lock(), threading.Lock()
+        self._led = False
+        self._queueing, self._turn = threading.Condition(), threading.Lock()
         self._lock_file = files.open_file(layout.folder / "lock")
 
     @classmethod
@@ -114,16 +120,21 @@ class Log:
             DiskFull, Unreachable: it cannot be written; the action must not go on.
             LogBroken: somebody else changed the log.
         """
-        ticket = _Ticket(draft)
-        with self._queueing:
-            self._queue.append(ticket)
-        with self._turn:
-            if not ticket.done:
+        return self.append_all([draft])[0]
+
+    def append_all(self, drafts: Sequence[Draft]) -> tuple[Receipt, ...]:
+        """Write several events in this order, others' perhaps between them; return when all are durable.
+
+        Raises:
+            DiskFull, Unreachable, LogBroken: as `append`; the first of them may be in the log.
+        """
+        tickets = [_Ticket(draft) for draft in drafts]
+        if self._leads_with(tickets):
+            try:
                 self._commit_waiting()
-        if ticket.receipt is None:
-            assert ticket.problem is not None
-            raise ticket.problem
-        return ticket.receipt
+            finally:
+                self._step_down()
+        return tuple(ticket.result() for ticket in tickets)
 
     def head(self) -> Signed:
         """Sign the present head, durably; the last one again if nothing was added within the last minute.
@@ -213,11 +224,27 @@ class Log:
 
     # ------------------------------------------------------------------------------ under the turn and lock
 
+    def _leads_with(self, tickets: list[_Ticket]) -> bool:
+        """Queue events; return whether this thread has to write what waits, or else once its own are done."""
+        with self._queueing:
+            self._queue += tickets
+            while self._led and not all(ticket.done for ticket in tickets):
+                self._queueing.wait()
+            if all(ticket.done for ticket in tickets):
+                return False
+            self._led = True
+            return True
+
+    def _step_down(self) -> None:
+        with self._queueing:
+            self._led = False
+            self._queueing.notify_all()
+
     def _commit_waiting(self) -> None:
         with self._queueing:
             batch, self._queue = self._queue, []
         try:
-            with self._locked():
+            with self._turn, self._locked():
                 self._refresh()
                 self._write(batch)
                 if self._key and self._tail.size - self._head_size() >= HEAD_EVERY:

@@ -188,7 +188,7 @@ def verify_consistency(
         LogBroken: the proof does not show it.
     """
     where = f"sizes {older} and {newer}"
-    if not 0 < older <= newer or not _are_hashes(older_root, newer_root, *proof):
+    if not 0 < older <= newer or not _are_hashes(*proof):
         raise LogBroken("this is no proof of consistency", where)
     if older == newer:
         if proof or older_root != newer_root:

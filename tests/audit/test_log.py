@@ -18,7 +18,6 @@ import pytest
 
 from audit import api as audit
 from audit import files, heads
-from keys import api as keys
 from plans.errors import DiskFull, LogBroken, NotFound, StateConflict, Unreachable
 from plans.statements import Duty
 
@@ -29,7 +28,6 @@ APPENDER = """
 import sys, threading
 from pathlib import Path
 from audit import api as audit
-from keys import api as keys
 
 folder, secret, name, threads, count = sys.argv[1:]
 log = audit.Log.open(Path(folder), keys.SigningKey.from_bytes(bytes.fromhex(secret)), segment=64)
@@ -338,4 +336,18 @@ def test_lines_are_json_that_any_reader_can_read(place: Any) -> None:
     place.filled(3)
     lines = files.read_lines(last_segment(place))
     assert [json.loads(line)["sequence"] for line in lines] == [0, 1, 2]
-    assert keys.SigningKey  # the reader needs no key
+
+
+def test_several_events_are_written_together_and_in_order(place: Any, make_draft: Drafts) -> None:
+    log = place.filled(10)
+    receipts = log.append_all([make_draft(n) for n in range(40)])
+    assert [receipt.sequence for receipt in receipts] == list(range(10, 50))
+    assert [event.details["n"] for event in log.events(10)] == list(range(40))
+    assert log.append_all([]) == ()
+    assert place.verify().ok
+
+
+def test_enough_events_are_put_under_a_head_without_being_asked(place: Any, make_draft: Drafts) -> None:
+    log = place.open(segment=2048)
+    log.append_all([make_draft(n) for n in range(1100)])
+    assert place.verify().signed == 1100

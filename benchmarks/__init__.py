@@ -1,0 +1,3 @@
+"""The measurements behind docs/performance.md; each file runs by itself, `--json` gives one line for
+machines.
+"""
