@@ -8,6 +8,7 @@ real, and the keeper is the one that runs.
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -410,6 +411,33 @@ def build(settings: KeeperConfig) -> None:
 def start(settings: KeeperConfig, clock: Clock | None = None, checker: Checker | None = None) -> Keeper:
     """Start the keeper of these settings, as after a boot."""
     return Keeper(settings, checker or Checker(), clock or Clock())
+
+
+@dataclass(frozen=True)
+class Model:
+    """The folders of a keeper that believes some statements, and of one that believes nothing yet, to copy from."""
+
+    built: KeeperConfig
+    furnished: KeeperConfig
+
+    @classmethod
+    def make(cls, folder: Path, *statements: Signed) -> Model:
+        """Build both in a folder."""
+        built, furnished = config(folder / "built"), config(folder / "furnished")
+        build(built)
+        shutil.copytree(folder / "built", folder / "furnished")
+        believe(start(furnished), *statements)
+        return cls(built, furnished)
+
+    def empty(self, folder: Path) -> KeeperConfig:
+        """Return settings in a folder whose keeper has its keyring and believes nothing."""
+        shutil.copytree(self.built.home.parent, folder, dirs_exist_ok=True)
+        return config(folder)
+
+    def furnish(self, settings: KeeperConfig) -> None:
+        """Let that keeper have believed the statements."""
+        shutil.copy(self.furnished.home / "journal", settings.home / "journal")
+        shutil.copy(self.furnished.keyring / "mark", settings.keyring / "mark")
 
 
 def believe(keeper: Keeper, *statements: Signed) -> None:
