@@ -1,4 +1,4 @@
-"""What other rooms use of `sandbox`. Boxes themselves are asked for by plan, at a launcher's socket; nobody imports them."""
+"""What other rooms use of `sandbox`. Boxes are asked for by plan, at a launcher's socket."""
 
 from __future__ import annotations
 

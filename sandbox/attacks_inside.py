@@ -1,7 +1,8 @@
-"""What an attacker tries from inside a box: one function per attack, which returns if it succeeded and raises if it was refused.
+"""What an attacker tries from inside a box: each attack returns if it succeeded, and raises if it was refused.
 
-`sandbox.doctor` runs this file's text in a box and prints what held. The same text run outside a box is the control that shows
-that an attack can succeed. Standard library only, no import of ours: in the box there is nothing else to rely on.
+`sandbox.doctor` runs this file's text in a box and prints what held. The same text run outside a box is the
+control that shows that an attack can succeed. Standard library only, no import of ours: in the box there is
+nothing else to rely on.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Refused(Exception):
 
 
 def call(name: str, *arguments: int) -> int:
-    """Call the kernel; arguments that make no sense are refused by a kernel that allows the call, and that counts as success."""
+    """Call the kernel with senseless arguments: any answer but a denial means that the call is allowed."""
     number = {**_NUMBERS[platform.machine()], **_EVERYWHERE}[name]
     library = ctypes.CDLL(None, use_errno=True)
     result = int(library.syscall(number, *(ctypes.c_long(value) for value in arguments)))
@@ -58,7 +59,9 @@ def found(condition: object) -> None:
 
 def family(number: int) -> Attack:
     """Return the attack that opens a socket of an address family."""
-    return lambda: socket.socket(socket.AddressFamily(number) if number in _families() else number, _kind(number))
+    return lambda: socket.socket(
+        socket.AddressFamily(number) if number in _families() else number, _kind(number)
+    )
 
 
 def _families() -> set[int]:
@@ -66,7 +69,13 @@ def _families() -> set[int]:
 
 
 def _kind(number: int) -> int:
-    return socket.SOCK_RAW if number in (16, 17) else socket.SOCK_SEQPACKET if number == 38 else socket.SOCK_STREAM
+    return (
+        socket.SOCK_RAW
+        if number in (16, 17)
+        else socket.SOCK_SEQPACKET
+        if number == 38
+        else socket.SOCK_STREAM
+    )
 
 
 def new_user_namespace() -> None:
@@ -162,7 +171,7 @@ ATTACKS: dict[str, Attack] = {
 
 
 def succeeds(attack: Attack) -> bool:
-    """Return whether an attack succeeds. Refusals are of these kinds; anything else is a defect of the attack."""
+    """Return whether an attack succeeds; any error but these two kinds is a defect of the attack."""
     try:
         attack()
     except (OSError, Refused):

@@ -2,13 +2,15 @@
 
 From the outside in:
 
-* `setpriv` (as root) takes a user id that belongs to this box alone, no group, no capability, `no_new_privs`. It comes *before*
-  bubblewrap: inside a user namespace alone, the box would still be the launcher's own user on the host;
+* `setpriv` (as root) takes a user id that belongs to this box alone, no group, no capability, `no_new_privs`.
+  It comes *before* bubblewrap: inside a user namespace alone, the box would still be the launcher's own user
+  on the host;
 * `prlimit` sets the limits that hold without any cgroup; core dumps are off, since they would hold rows;
-* `bwrap` with every namespace, no network, no capability, no further user namespace, an environment of our own making, and an
-  empty one for itself: with `--clearenv` alone, the launcher's would still stand in `/proc/1/environ`;
-* the image as `/`, read-only; `/in` read-only; `/out`; a sized tmpfs for `/tmp` (the home) and `/dev/shm`; a `/dev` of four
-  devices; a `/proc` of its own, with what tells of the host covered; no `/sys`;
+* `bwrap` with every namespace, no network, no capability, no further user namespace, an environment of our
+  own making, and an empty one for itself: with `--clearenv` alone, the launcher's would still stand in
+  `/proc/1/environ`;
+* the image as `/`, read-only; `/in` read-only; `/out`; a sized tmpfs for `/tmp` (the home) and `/dev/shm`; a
+  `/dev` of four devices; a `/proc` of its own, with what tells of the host covered; no `/sys`;
 * the filter of `sandbox.syscalls`;
 * standard input and output are the launcher's pipes, standard error goes nowhere.
 """
@@ -27,7 +29,7 @@ from sandbox.contract import Offer, Protection
 
 INNER_USER = "1000"
 VIRTUAL_HEADROOM_MB = 768
-"""RLIMIT_AS counts address space, which loading the engine's libraries takes without using: added to the plan's memory."""
+"""Added to the plan's memory for RLIMIT_AS, which counts what libraries and stacks map and never use."""
 
 SHARED_MEMORY_MB = 16
 _MIB = 2**20
@@ -72,7 +74,16 @@ def command(spec: BoxSpec, walls: Walls, descriptors: Descriptors, program: tupl
         *_limits(spec, walls),
         _found("bwrap"),
         *("--unshare-all", "--unshare-user", "--disable-userns", "--uid", INNER_USER, "--gid", INNER_USER),
-        *("--cap-drop", "ALL", "--as-pid-1", "--new-session", "--die-with-parent", "--hostname", "box", "--clearenv"),
+        *(
+            "--cap-drop",
+            "ALL",
+            "--as-pid-1",
+            "--new-session",
+            "--die-with-parent",
+            "--hostname",
+            "box",
+            "--clearenv",
+        ),
         *_files(spec, walls),
         *(word for name, value in _ENVIRONMENT.items() for word in ("--setenv", name, value)),
         *("--chdir", "/", "--seccomp", str(descriptors.syscalls), "--info-fd", str(descriptors.info)),
@@ -85,8 +96,16 @@ def offers(separate: bool) -> Offer:
     return Offer(
         Tier.T1,
         (
-            Protection("own user id", separate, "setpriv before bwrap" if separate else "needs a launcher run by root"),
-            Protection("namespaces", shutil.which("bwrap") is not None, "bwrap: user, pid, net, ipc, uts, mount, cgroup"),
+            Protection(
+                "own user id",
+                separate,
+                "setpriv before bwrap" if separate else "needs a launcher run by root",
+            ),
+            Protection(
+                "namespaces",
+                shutil.which("bwrap") is not None,
+                "bwrap: user, pid, net, ipc, uts, mount, cgroup",
+            ),
             Protection("system calls", True, "seccomp table; a box without it is not started"),
             Protection("memory", True, "RLIMIT_AS per process, and the sum watched every 0.2 s; no cgroup"),
             Protection("files", True, "mount namespace, read-only image; no Landlock"),
@@ -105,7 +124,7 @@ def _identity(walls: Walls) -> list[str]:
 
 
 def _limits(spec: BoxSpec, walls: Walls) -> list[str]:
-    """Limits by `prlimit`. Processes are counted per user, so without a user of its own that one is set later, inside."""
+    """Limits by `prlimit`; that of processes counts per user, so without one of its own it is set later."""
     limits = spec.limits
     address_space = (limits.memory_mb + VIRTUAL_HEADROOM_MB) * _MIB
     words = [
@@ -127,7 +146,16 @@ def _files(spec: BoxSpec, walls: Walls) -> list[str]:
     words += ["--perms", "0755", "--size", "65536", "--tmpfs", "/dev"]
     for device in _DEVICES:
         words += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
-    words += ["--perms", "0700", "--size", str(SHARED_MEMORY_MB * _MIB), "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]
+    words += [
+        "--perms",
+        "0700",
+        "--size",
+        str(SHARED_MEMORY_MB * _MIB),
+        "--tmpfs",
+        "/dev/shm",
+        "--remount-ro",
+        "/dev",
+    ]
     words += ["--perms", "0700", "--size", str(max(spec.limits.temp_mb, 1) * _MIB), "--tmpfs", "/tmp"]
     words += ["--ro-bind", os.fspath(walls.inputs), "/in", "--bind", os.fspath(walls.outputs), "/out"]
     return words

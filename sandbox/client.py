@@ -20,7 +20,8 @@ LONGEST_RUN_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class StageResult:
-    """A stage that ended well: the launcher's signed record, and milliseconds from the beginning to each step.
+    """A stage that ended well: the launcher's signed record, and milliseconds from the beginning to each
+    step.
 
     The timings are for benchmarks and for the owner; nobody signs them.
     """
@@ -47,11 +48,14 @@ class LauncherClient:
         on_state: Callable[[BoxState], None] | None = None,
         timeout_s: float = LONGEST_RUN_S,
     ) -> StageResult:
-        """Run a stage, or wait for it if it runs already, or return what it gave. `on_state` hears the box's states.
+        """Run a stage, or wait for it if it runs already, or return what it gave. `on_state` hears the box's
+        states.
 
         Raises:
-            BoxLimit, BoxFailed: the box ended without a result; `where` is a stable code, see also `facts_of`.
-            Unreachable: the launcher does not answer, or not within `timeout_s` of its last word; the box may still run.
+            BoxLimit, BoxFailed: the box ended without a result; `where` is a stable code, see also
+                `facts_of`.
+            Unreachable: the launcher does not answer, or not within `timeout_s` of its last word; the box may
+                still run.
             DarkroomError: what the launcher or the owner's keeper refuses with.
         """
         question = {"op": "run", "plan": plan, "stage": stage.value, "attempt": attempt}
@@ -69,7 +73,9 @@ class LauncherClient:
 
     def cancel(self, plan: str, stage: Entry, attempt: int) -> None:
         """End the box of a stage that is running; raises `NotFound` if it is not."""
-        frames.ask(self._path, {"op": "cancel", "plan": plan, "stage": stage.value, "attempt": attempt}, ASK_S)
+        frames.ask(
+            self._path, {"op": "cancel", "plan": plan, "stage": stage.value, "attempt": attempt}, ASK_S
+        )
 
     def status(self) -> dict[str, Any]:
         """Return domain, node, public key, tier with its protections, and the boxes that live."""

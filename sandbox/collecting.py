@@ -1,9 +1,10 @@
-"""Collecting a box's outputs: what it left in `/out` is somebody else's work and is looked at with that in mind.
+"""Collecting a box's outputs: what it left in `/out` is somebody else's work, and is looked at as such.
 
-Only plain files with plain names, in the folder itself, within the limits of count and size, come out. Nothing is followed:
-every entry is looked at with `lstat` and opened with `O_NOFOLLOW`, and what was opened is looked at again, so that an entry that
-changes in between gains nothing (the box is gone by then anyway). A hard link shows a link count above one and is refused
-too. Refusals name the rule, never the entry: a file name is a channel (ATTACKS 50, 51).
+Only plain files with plain names, in the folder itself, within the limits of count and size, come out.
+Nothing is followed: every entry is looked at with `lstat` and opened with `O_NOFOLLOW`, and what was opened
+is looked at again, so that an entry that changes in between gains nothing (the box is gone by then anyway). A
+hard link shows a link count above one and is refused too. Refusals name the rule, never the entry: a file
+name is a channel (ATTACKS 50, 51).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _BLOCK = 2**20
 
 
 def usage(out: Path) -> tuple[int, int]:
-    """Return the number of entries and of bytes in `/out` while a box runs, counted as far as `LARGEST_COUNT` + 1."""
+    """Return how many entries and bytes are in `/out` while a box runs, as far as `LARGEST_COUNT` + 1."""
     count = size = 0
     waiting = [os.fspath(out)]
     while waiting and count <= LARGEST_COUNT:
@@ -41,7 +42,8 @@ def usage(out: Path) -> tuple[int, int]:
 
 
 def collect(out: Path, target: Path, limit_bytes: int) -> tuple[StageOutput, ...]:
-    """Copy the outputs to the empty folder `target`, readable and not writable, and return them hashed, by name.
+    """Copy the outputs to the empty folder `target`, readable and not writable, and return them hashed, by
+    name.
 
     Raises:
         OutputRefused: an entry is no plain file, has no plain name, or the limits do not hold.
@@ -61,7 +63,9 @@ def _take(entry: str, target: Path, left: int) -> StageOutput:
     try:
         names.require("file", name)
     except (Malformed, UnicodeEncodeError):
-        raise _refused("an output's name is not plain: lower-case letters, digits, dot, dash, underscore") from None
+        raise _refused(
+            "an output's name is not plain: lower-case letters, digits, dot, dash, underscore"
+        ) from None
     descriptor = _open_plain(entry)
     with os.fdopen(descriptor, "rb") as source:
         status = os.fstat(source.fileno())

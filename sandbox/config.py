@@ -18,8 +18,9 @@ from plans.errors import SettingsWrong
 class LauncherConfig:
     """Whose boxes these are, where things lie, and which user ids boxes may have.
 
-    `home` holds plans, results, collected outputs and the folders of living boxes; `key_file` 32 bytes in hex, readable by
-    nobody else; `keeper_socket` is none for a launcher whose boxes need no keys (the centre's, for `check`).
+    `home` holds plans, results, collected outputs and the folders of living boxes; `key_file` 32 bytes in
+    hex, readable by nobody else; `keeper_socket` is none for a launcher whose boxes need no keys (the
+    centre's, for `check`).
     """
 
     domain: str
@@ -38,7 +39,8 @@ class LauncherConfig:
         """Read the file.
 
         Raises:
-            SettingsWrong: it is missing, is no JSON object, or has a member too many, too few or of the wrong type.
+            SettingsWrong: it is missing, is no JSON object, or has a member too many, too few or of the wrong
+                type.
         """
         try:
             content = json.loads(path.read_text())
@@ -46,9 +48,12 @@ class LauncherConfig:
             raise SettingsWrong("the launcher's settings cannot be read as JSON", str(path)) from None
         known = [field.name for field in fields(cls)]
         if not isinstance(content, dict) or sorted(content) != sorted(known):
-            raise SettingsWrong(f"the launcher's settings have exactly the members {', '.join(known)}", str(path))
-        names.require("domain", content["domain"], "launcher.domain")
-        return cls(**{name: _value(name, content[name], path) for name in known})
+            raise SettingsWrong(
+                f"the launcher's settings have exactly the members {', '.join(known)}", str(path)
+            )
+        config = cls(**{name: _value(name, content[name], path) for name in known})
+        names.require("domain", config.domain, "launcher.domain")
+        return config
 
     def signing_key(self) -> SigningKey:
         """Return the launcher's key.
@@ -58,7 +63,9 @@ class LauncherConfig:
         """
         try:
             if stat.S_IMODE(os.stat(self.key_file).st_mode) & 0o077:
-                raise SettingsWrong("others may read the launcher's key", str(self.key_file), "Set its mode to 0600.")
+                raise SettingsWrong(
+                    "others may read the launcher's key", str(self.key_file), "Set its mode to 0600."
+                )
             return SigningKey.from_bytes(bytes.fromhex(self.key_file.read_text().strip()))
         except (OSError, ValueError):
             raise SettingsWrong("the launcher's key is not 32 bytes in hex", str(self.key_file)) from None

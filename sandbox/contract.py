@@ -8,19 +8,24 @@
                                       ▼
                                   collected                 destroy, from every ended state ─► destroyed
 
-| method  | allowed in                         | steps                                                    | then      | again |
-|---------|------------------------------------|----------------------------------------------------------|-----------|-------|
-| create  | (nothing)                          | folder, user id, inputs linked; nothing runs              | created   | another box |
-| start   | created                            | process with its walls, waits for its launcher's word     | running   | refused |
-| freeze  | running                            | every process stops; memory and lease stay                | frozen    | nothing happens |
-| thaw    | frozen                             | they go on                                                | running   | nothing happens |
-| kill    | created, running, frozen           | every process is gone before it returns                   | killed    | nothing happens |
-| wait    | running, frozen, ended             | until it has ended                                        | exited, failed, killed | the same ending |
-| collect | exited                             | outputs checked and moved out, hashed                     | collected | the same outputs |
-| destroy | created, ended                     | folder wiped, user id given back                          | destroyed | nothing happens |
+    method    allowed in                  then                     asked again
+    create    -                           created                  another box
+    start     created                     running (or failed)      refused
+    freeze    running                     frozen                   nothing happens
+    thaw      frozen                      running                  nothing happens
+    kill      created, running, frozen    killed                   nothing happens; the first cause counts
+    wait      all but created             exited, failed, killed   the same ending
+    collect   exited                      collected                the same outputs
+    destroy   created, ended, collected   destroyed                nothing happens
 
-Whatever is not in the table is refused with `StateConflict`. A crash of the launcher ends its boxes (they die with their
-parent) and what they left is wiped at the next start; no box is ever taken over by another process.
+*create* makes the folder, takes a user id and links the inputs; nothing runs. *start* puts up the walls; the
+program waits for its launcher's word. *freeze* stops every process, memory and lease stay. *kill* returns
+when every process is gone. *collect* checks the outputs, moves them out and hashes them. *destroy* wipes the
+folder and gives the user id back.
+
+Whatever is not in the table is refused with `StateConflict`. A crash of the launcher ends its boxes (they die
+with their parent) and what they left is wiped at the next start; no box is ever taken over by another
+process.
 
 `LIFE` is that table as data; every tier moves through `Life`, so no tier can have its own idea of it.
 """
@@ -143,6 +148,9 @@ class Boxes(Protocol):
 
     def offers(self) -> Offer:
         """Say what this tier offers here."""
+
+    async def warm(self) -> None:
+        """Do beforehand what the first box would have to wait for."""
 
     def create(self, spec: BoxSpec, inputs: Mapping[str, Path]) -> Box:
         """Make a box with read-only inputs.

@@ -1,12 +1,13 @@
 """The launcher's side of the conversation with a box; `inside.session` is the other.
 
-Everything that comes from a box is foreign: frames are bounded and canonical, codes and facts are cut to plain short words before
-anybody sees them, and every step has a time limit.
+Everything that comes from a box is foreign: frames are bounded and canonical, codes and facts are cut to
+plain short words before anybody sees them, and every step has a time limit.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,8 +49,9 @@ async def begin(pipes: Conversation, start: dict[str, Any]) -> str:
 
 
 async def give_keys(pipes: Conversation, sealed: str, statement: dict[str, Any]) -> None:
-    """Relay the keys, sealed to the box."""
-    await _send(pipes, {"keys": {"sealed": sealed, "statement": statement}})
+    """Relay the keys, sealed to the box. One that has given up meanwhile says why in its own last word."""
+    with contextlib.suppress(BoxFailed):
+        await _send(pipes, {"keys": {"sealed": sealed, "statement": statement}})
 
 
 async def outcome(pipes: Conversation) -> dict[str, Any] | Failure:

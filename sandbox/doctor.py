@@ -1,4 +1,4 @@
-"""Does this node hold what its tier promises? Tried by attacking from inside a box, not by looking at settings."""
+"""Does this node hold what its tier promises? Tried by attacking from inside, not by reading settings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from plans.box import BoxSpec, Entry
 from plans.decision import Tier
 from plans.errors import BoxFailed
-from sandbox import images
+from sandbox import images, recipes
 from sandbox.boxes import BubblewrapBoxes
 from sandbox.contract import Cause, Protection
 from sandbox.identities import Identities
@@ -39,14 +39,16 @@ async def _probe(image: str) -> tuple[Protection, ...]:
         home = Path(folder)
         home.chmod(0o711)
         identities = Identities(_FIRST_UID, 1)
-        boxes = BubblewrapBoxes(home, images.images_folder(), identities)
+        boxes = BubblewrapBoxes(home, recipes.images_folder(), identities)
         box = boxes.unsafe_create(spec, {}, ("-c", ATTACKS.read_text()))
         try:
             broken = await _run(box)
         finally:
             await box.kill(Cause.CANCELLED)
             await box.destroy()
-    own = Protection("own user id", identities.separate, "a user id per box" if identities.separate else "no root here")
+    own = Protection(
+        "own user id", identities.separate, "a user id per box" if identities.separate else "no root here"
+    )
     return (own, *(Protection(name, not succeeded, _how(succeeded)) for name, succeeded in broken.items()))
 
 

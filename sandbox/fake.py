@@ -1,6 +1,8 @@
-"""Boxes without walls, for tests of other packages: the same contract, programs, pipes and limits, and no protection at all.
+"""Boxes without walls, for tests of other packages: the same contract, programs, pipes and limits, and no
+protection at all.
 
-A program of the house runs as a plain process of this user, in this checkout. It sees the host. Nothing but tests may use it.
+A program of the house runs as a plain process of this user, in this checkout. It sees the host. Nothing but
+tests may use it.
 """
 
 from __future__ import annotations
@@ -46,10 +48,15 @@ class UnsafeLocalBoxes:
         """Say that nothing is offered."""
         return Offer(Tier.T1, (Protection("everything", False, "these are plain processes, for tests only"),))
 
+    async def warm(self) -> None:
+        """There is nothing to do beforehand."""
+
     def create(self, spec: BoxSpec, inputs: Mapping[str, Path]) -> ProcessBox:
         """Make a plain process that runs the program of `spec.entry`."""
         if spec.tier is not Tier.T1:
-            raise TierMissing(f"plain processes pretend to be T1 only, and the plan asks for {spec.tier}", "box.tier")
+            raise TierMissing(
+                f"plain processes pretend to be T1 only, and the plan asks for {spec.tier}", "box.tier"
+            )
         place = folders.make(self._home, None, inputs)
         (place.whole / "tmp").mkdir()
         return ProcessBox(spec, place, Fittings(self._start, lambda: None))

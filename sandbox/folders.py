@@ -1,4 +1,4 @@
-"""The folders of one box on the host: its read-only inputs and its outputs, open to that box's user and to nobody else."""
+"""The folders of one box on the host: read-only inputs and outputs, open to that box's user alone."""
 
 from __future__ import annotations
 
@@ -32,8 +32,10 @@ def require_passable(folder: Path) -> None:
     """
     for step in (folder.absolute(), *folder.absolute().parents):
         if step.exists() and not step.stat().st_mode & stat.S_IXOTH:
-            advice = f"Allow passing through it (chmod o+x {step}), or choose another place, such as /var/lib/darkroom."
-            raise SettingsWrong("boxes have user ids of their own and cannot reach this folder", str(step), advice)
+            advice = f"Allow it (chmod o+x {step}), or choose another place, such as /var/lib/darkroom."
+            raise SettingsWrong(
+                "boxes have user ids of their own and cannot reach this folder", str(step), advice
+            )
 
 
 def make(parent: Path, owner: int | None, inputs: Mapping[str, Path]) -> BoxFolders:
@@ -60,17 +62,25 @@ def make(parent: Path, owner: int | None, inputs: Mapping[str, Path]) -> BoxFold
 
 
 async def wipe(folder: Path) -> None:
-    """Remove a folder that a box wrote in, however deep it made it (`rm` does not recurse on a stack of ours)."""
+    """Remove a folder that a box wrote in, however deep it made it: `rm` needs no stack of ours."""
     process = await asyncio.create_subprocess_exec(
-        "/bin/rm", "-rf", "--one-file-system", "--", os.fspath(folder), env={}, stderr=asyncio.subprocess.DEVNULL
+        "/bin/rm",
+        "-rf",
+        "--one-file-system",
+        "--",
+        os.fspath(folder),
+        env={},
+        stderr=asyncio.subprocess.DEVNULL,
     )
     await process.wait()
 
 
 def _provide(source: Path, target: Path, owner: int | None) -> None:
-    """Hard-link an input, or copy it where that cannot be: another file system, or a file that only its owner may read.
+    """Hard-link an input, or copy it where that cannot be: another file system, or a file that only its owner
+    may read.
 
-    A link, not a descriptor: as root, a descriptor opened for reading can be opened again for writing through `/proc`.
+    A link, not a descriptor: as root, a descriptor opened for reading can be opened again for writing through
+    `/proc`.
     """
     try:
         status = os.lstat(source)
@@ -80,7 +90,9 @@ def _provide(source: Path, target: Path, owner: int | None) -> None:
             try:
                 os.link(source, target, follow_symlinks=False)
                 return
-            except OSError:  # another file system, or links to others' files are forbidden (protected_hardlinks)
+            except (
+                OSError
+            ):  # another file system, or links to others' files are forbidden (protected_hardlinks)
                 pass
         shutil.copyfile(source, target, follow_symlinks=False)
         target.chmod(0o440)
@@ -89,4 +101,6 @@ def _provide(source: Path, target: Path, owner: int | None) -> None:
     except FileNotFoundError:
         raise NotFound("an input of the box is not there", source.name) from None
     except OSError as problem:
-        raise DiskFull(f"an input could not be put before the box ({problem.strerror})", source.name) from None
+        raise DiskFull(
+            f"an input could not be put before the box ({problem.strerror})", source.name
+        ) from None

@@ -1,4 +1,4 @@
-"""A user id of its own for every box, so that no box's processes and files are another's, nor the launcher's."""
+"""A user id of its own for every box: its processes and files are nobody else's, nor the launcher's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from plans.errors import SettingsWrong, Unreachable
 class Identities:
     """Hands out user ids of a range, each to one living box at a time.
 
-    Only root can give a process another user id. A launcher without root runs boxes under its own; `offers()` says so.
+    Only root can give a process another user id. A launcher without root runs boxes under its own; `offers()`
+    says so.
     """
 
     def __init__(self, first: int, count: int) -> None:
@@ -26,7 +27,9 @@ class Identities:
             Unreachable: as many boxes are alive as there are user ids.
         """
         if not self._free:
-            raise Unreachable("the launcher already runs as many boxes as it may", "boxes", "Try again shortly.")
+            raise Unreachable(
+                "the launcher already runs as many boxes as it may", "boxes", "Try again shortly."
+            )
         return self._free.pop(0)
 
     def give_back(self, uid: int) -> None:

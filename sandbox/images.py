@@ -1,18 +1,20 @@
 """Images: read-only roots for boxes, named by the hash of their content.
 
-An image's digest is the type-separated SHA-256 over the sorted list of (path, mode, SHA-256) of its files, so a plan that
-names a digest names every byte that will run. Images are kept in `recipes.images_folder()`:
+An image's digest is the type-separated SHA-256 over the sorted list of (path, mode, SHA-256) of its files, so
+a plan that names a digest names every byte that will run. Images are kept in `recipes.images_folder()`:
 
     <64 hex>/root        the root itself
     <64 hex>/files.json  the list behind the digest, for `verify`
     <name>.json          the digest that was last built under a name
     base-<stamp>         interpreter and packages, which images share by hard links
 
-`python -m sandbox.images build images/sql` builds one. Whoever builds owns the files and nobody else can write them.
+`python -m sandbox.images build images/sql` builds one. Whoever builds owns the files and nobody else can
+write them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -23,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plans import canonical, names
-from plans.errors import DarkroomError, HashMismatch, Malformed, NotFound
+from plans.errors import DarkroomError, HashMismatch, Malformed, NotFound, SettingsWrong
 from sandbox import layout
 from sandbox.recipes import Recipe, images_folder, read_recipe
 
@@ -63,18 +65,33 @@ def by_digest(digest: str, folder: Path | None = None) -> Image:
     kept = folder or images_folder()
     root = kept / names.require("digest", digest, "image").removeprefix("sha256:") / "root"
     if not root.is_dir():
-        raise NotFound("the image that the plan names is not on this machine", digest[:19] + "…", "Build it here.")
+        raise NotFound(
+            "the image that the plan names is not on this machine", digest[:19] + "…", "Build it here."
+        )
     return Image(digest, root)
+
+
+def named(folder: Path | None = None) -> tuple[Image, ...]:
+    """Return the images that were last built under each name."""
+    found = []
+    for path in sorted((folder or images_folder()).glob("*.json")):
+        with contextlib.suppress(NotFound):
+            found.append(find(path.stem, folder))
+    return tuple(found)
 
 
 def verify(image: Image) -> None:
     """Hash every file of an image anew.
 
     Raises:
-        HashMismatch: something was changed, added or removed.
+        HashMismatch: something was changed, added or removed, or belongs to a user who could change it.
     """
+    if image.root.stat().st_uid not in (0, os.geteuid()):
+        raise HashMismatch("the image belongs to another user, who could change it", image.digest[:19] + "…")
     if digest_of(list_files(image.root)) != image.digest:
-        raise HashMismatch("the image was changed after it was built", image.digest[:19] + "…", "Build it again.")
+        raise HashMismatch(
+            "the image was changed after it was built", image.digest[:19] + "…", "Build it again."
+        )
 
 
 def build(folder: Path, kept: Path | None = None) -> Image:
@@ -85,11 +102,10 @@ def build(folder: Path, kept: Path | None = None) -> Image:
         Unreachable: the packages cannot be had.
     """
     recipe, kept = read_recipe(folder), kept or images_folder()
-    kept.mkdir(parents=True, exist_ok=True)
-    os.chmod(kept, 0o755)
     known = _known(kept, recipe)
     if known is not None:
         return known
+    _open_to_boxes(kept)
     base = _base(recipe, kept)
     with tempfile.TemporaryDirectory(prefix="build-", dir=kept) as work:
         root = Path(work, "root")
@@ -121,6 +137,16 @@ def list_files(root: Path, known: dict[tuple[int, int], str] | None = None) -> F
 def digest_of(files: Files) -> str:
     """Return the digest of an image with these files."""
     return canonical.digest(KIND, files)
+
+
+def _open_to_boxes(kept: Path) -> None:
+    """Make the folder of images, in which every user may look and only the builder may write."""
+    try:
+        kept.mkdir(parents=True, exist_ok=True)
+        os.chmod(kept, 0o755)
+    except OSError as problem:
+        advice = "Set DARKROOM_IMAGES to a folder that is yours."
+        raise SettingsWrong(f"images cannot be kept here ({problem.strerror})", str(kept), advice) from None
 
 
 def _known(kept: Path, recipe: Recipe) -> Image | None:

@@ -3,12 +3,13 @@
 `python -P -m sandbox.launcher CONFIG` listens on a Unix socket (`plans.frames`), one question per connection:
 
     put     plan                    keep a plan
-    run     plan, stage, attempt    run a stage; `{"state": …}` frames, then its answer; the same stage is run once only
+    run     plan, stage, attempt    `{"state": …}` frames, then the answer; a stage runs once
     cancel  plan, stage, attempt    end its box
     status                          who this is, what it offers, which boxes live
 
-A caller that hangs up changes nothing; whoever asks for the same stage again is attached to it, or gets its kept answer.
-One thread of control: boxes die with the thread that started them, so they die with the launcher whatever kills it.
+A caller that hangs up changes nothing; whoever asks for the same stage again is attached to it, or gets its
+kept answer. One thread of control: boxes die with the thread that started them, so they die with the launcher
+whatever kills it.
 """
 
 from __future__ import annotations
@@ -137,7 +138,12 @@ class Launcher:
     def _status(self) -> dict[str, Any]:
         offer = self._shop.boxes.offers()
         boxes = [
-            {"plan": name.plan, "stage": name.stage.value, "attempt": name.attempt, "state": running.run.state.value}
+            {
+                "plan": name.plan,
+                "stage": name.stage.value,
+                "attempt": name.attempt,
+                "state": running.run.state.value,
+            }
             for name, running in self._running.items()
         ]
         protections = [{"name": each.name, "held": each.held, "how": each.how} for each in offer.protections]
@@ -167,7 +173,9 @@ async def run(work: Workshop) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    warming = asyncio.create_task(work.boxes.warm())
     await Launcher(work).serve(stop)
+    await warming
 
 
 async def _say(writer: asyncio.StreamWriter, message: dict[str, Any]) -> None:

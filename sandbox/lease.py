@@ -1,7 +1,8 @@
 """Asking the keeper, and holding its lease: a box lives only as long as the owner's keeper says so.
 
-A lease is renewed every `renew_s`. Not renewed for `freeze_s`, the box is frozen; for `kill_s`, or when the keeper says so
-(revoked), it is killed. A keeper that answers again in time thaws it. An answer that is neither yes nor no counts as none.
+A lease is renewed every `renew_s`. Not renewed for `freeze_s`, the box is frozen; for `kill_s`, or when the
+keeper says so (revoked), it is killed. A keeper that answers again in time thaws it. An answer that is
+neither yes nor no counts as none.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How much a box may use, per program, unless settings say otherwise. Plans carry the numbers; the launcher enforces them."""
+"""How much a box may use, per program, unless settings say otherwise; plans carry the numbers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,14 @@ _DEFAULTS: Mapping[Entry, Limits] = {
         memory_mb=1024, temp_mb=64, output_mb=64, cpu_s=60, wall_s=60, processes=64, files=256, cpus=1
     ),
     Entry.INGEST: Limits(
-        memory_mb=2048, temp_mb=2048, output_mb=65536, cpu_s=3600, wall_s=3600, processes=64, files=256, cpus=2
+        memory_mb=2048,
+        temp_mb=2048,
+        output_mb=65536,
+        cpu_s=3600,
+        wall_s=3600,
+        processes=64,
+        files=256,
+        cpus=2,
     ),
 }
 

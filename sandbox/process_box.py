@@ -1,6 +1,7 @@
 """A box that is a tree of processes on this host: the contract's steps, shared by every tier that starts one.
 
-A tier brings only a `Start`: how the first process comes up behind its walls. States, limits, killing, collecting are the same.
+A tier brings only a `Start`: how the first process comes up behind its walls. States, limits, killing,
+collecting are the same.
 """
 
 from __future__ import annotations
@@ -139,8 +140,8 @@ class ProcessBox:
     async def _finish_off(self) -> None:
         """Kill the whole tree and wait until it is gone.
 
-        Killing bubblewrap's monitor takes the box's process 1 with it, and the kernel ends a process namespace with its process 1;
-        the others are named as well, for tiers that have no namespace.
+        Killing bubblewrap's monitor takes the box's process 1 with it, and the kernel ends a process
+        namespace with its process 1; the others are named as well, for tiers that have no namespace.
         """
         tree = processes.tree(self._pid)
         for pid in reversed(tree):

@@ -1,7 +1,8 @@
 """The processes of a box as the host sees them: found by descent, stopped, continued, counted, awaited.
 
-Every process of a box descends from bubblewrap's monitor as long as that lives: an orphan inside is adopted by the box's own
-process 1. So descent finds double forks and new sessions too (ATTACKS 47), for root and for others.
+Every process of a box descends from bubblewrap's monitor as long as that lives: an orphan inside is adopted
+by the box's own process 1. So descent finds double forks and new sessions too (ATTACKS 47), for root and for
+others.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What an image is made of: `image.toml` beside its lock file, and where images are kept.
 
-    name     what plans' makers ask for (`images.find`)
-    lock     the packages, with versions and hashes
-    house    our own packages and modules, by path without `.py`; one that is not there is named on standard error
-    overlay  a folder copied over them; only images for tests have one, to put probes where programs are
+name     what plans' makers ask for (`images.find`)
+lock     the packages, with versions and hashes
+house    our own packages and modules, by path without `.py`; one that is not there is named on standard error
+overlay  a folder copied over them; only images for tests have one, to put probes where programs are
 """
 
 from __future__ import annotations

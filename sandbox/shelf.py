@@ -5,7 +5,8 @@
     collected/<64 hex>/<attempt>/<stage>/      its outputs, read-only
     boxes/                                     folders of living boxes; wiped at the start
 
-Everything but `boxes` survives a crash. A result that is there is the answer for ever: asking again runs nothing.
+Everything but `boxes` survives a crash. A result that is there is the answer for ever: asking again runs
+nothing.
 """
 
 from __future__ import annotations
@@ -54,7 +55,13 @@ class Shelf:
 
     def prepare(self) -> None:
         """Make the folders; wipe what boxes of an earlier life left, who died with it."""
-        for name, mode in (("", 0o711), ("plans", 0o700), ("results", 0o700), ("collected", 0o700), ("boxes", 0o711)):
+        for name, mode in (
+            ("", 0o711),
+            ("plans", 0o700),
+            ("results", 0o700),
+            ("collected", 0o700),
+            ("boxes", 0o711),
+        ):
             (self._home / name).mkdir(parents=True, exist_ok=True)
             (self._home / name).chmod(mode)
         for left in self.boxes.iterdir():
@@ -74,7 +81,9 @@ class Shelf:
         try:
             content = (self._home / "plans" / f"{_hex(digest)}.json").read_bytes()
         except OSError:
-            raise NotFound("the launcher does not have this plan", digest[:19] + "…", "Put it first.") from None
+            raise NotFound(
+                "the launcher does not have this plan", digest[:19] + "…", "Put it first."
+            ) from None
         if canonical.digest_bytes(Plan.KIND, content) != digest:
             raise HashMismatch("the kept plan is not the plan of this digest", digest[:19] + "…")
         return Plan.decode(content)
@@ -103,7 +112,9 @@ class Shelf:
         """
         answer = self.result(name)
         if answer is None or "ok" not in answer:
-            raise NotFound("the stage before has no result", name.stage.value, "Run the stages in their order.")
+            raise NotFound(
+                "the stage before has no result", name.stage.value, "Run the stages in their order."
+            )
         return StageRecord.read(Signed.read(answer["ok"]["record"]).statement.body)
 
     def fresh_collection(self, name: StageName) -> Path:

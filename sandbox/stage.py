@@ -2,9 +2,9 @@
 
     created ► started ► hello ► keys ► done ► collected
 
-The box is built from the plan and nothing else. The launcher vouches for what it knows itself: that this box, of this image, with
-these inputs, holds the private half of this key (`BoxStatement`); and what came out of it (`StageRecord`). It sees sealed keys,
-encrypted inputs and encrypted outputs, never a row.
+The box is built from the plan and nothing else. The launcher vouches for what it knows itself: that this box,
+of this image, with these inputs, holds the private half of this key (`BoxStatement`); and what came out of it
+(`StageRecord`). It sees sealed keys, encrypted inputs and encrypted outputs, never a row.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,7 +119,11 @@ class StageRun:
         files: dict[str, Path] = {}
         inputs = []
         for item in spec.inputs:
-            path, sha256 = (self._data_file(item.name), item.sha256) if item.sha256 else handed.get(item.name, (None, ""))
+            path, sha256 = (
+                (self._data_file(item.name), item.sha256)
+                if item.sha256
+                else handed.get(item.name, (None, ""))
+            )
             if path is None:
                 raise NotFound("no stage before this one has written this input", item.name)
             files[item.name] = path
@@ -176,7 +180,9 @@ class StageRun:
         return found
 
     @contextlib.asynccontextmanager
-    async def _keys_and_lease(self, work: Work, box: Box, pipes: Conversation, box_key: str):  # type: ignore[no-untyped-def]
+    async def _keys_and_lease(
+        self, work: Work, box: Box, pipes: Conversation, box_key: str
+    ) -> AsyncIterator[None]:
         """Bring the keys to the box, and hold the lease while the body runs. A check has neither."""
         keeper = self._shop.keeper
         if work.spec.entry is Entry.CHECK:
@@ -230,7 +236,7 @@ class StageRun:
 
 
 async def _explained(box: Box, problem: BoxFailed | StateConflict) -> DarkroomError:
-    """Return what really ended the box: a limit or a kill shows to its launcher as a conversation that broke off."""
+    """Return what really ended the box: a limit or a kill shows as a conversation that broke off."""
     if problem.where not in (Cause.PROTOCOL, "box"):
         return problem
     with contextlib.suppress(TimeoutError):
@@ -248,6 +254,6 @@ def _record(work: Work, outputs: tuple[StageOutput, ...], report: dict[str, Any]
 
 
 def _is_final(problem: DarkroomError) -> bool:
-    """Whether this answer is the stage's for ever. What lies outside the box (keeper, node) may be better next time."""
+    """Whether this answer is the stage's for ever: what lies outside its box may be better next time."""
     passing = (Cause.LEASE, Cause.LAUNCHER, "box.start")
     return isinstance(problem, (BoxFailed, OutputRefused)) and problem.where not in passing

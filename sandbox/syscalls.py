@@ -1,9 +1,10 @@
 """The system-call filter of boxes (seccomp, mode filter), as a table in which each line gives its reason.
 
-A box reads files, computes, and writes files; it speaks over two pipes that it inherits. So everything that reaches
-another kernel object, another process or the kernel's own machinery is denied. The filter is a list of denials, not of
-permissions, because DuckDB and Python use different calls on different C libraries; the namespaces, the empty capability set
-and `no_new_privs` stand behind it. Foreign architectures (32-bit calls on a 64-bit kernel) kill the caller.
+A box reads files, computes, and writes files; it speaks over two pipes that it inherits. So everything that
+reaches another kernel object, another process or the kernel's own machinery is denied. The filter is a list
+of denials, not of permissions, because DuckDB and Python use different calls on different C libraries; the
+namespaces, the empty capability set and `no_new_privs` stand behind it. Foreign architectures (32-bit calls
+on a 64-bit kernel) kill the caller.
 
 The program is built by libseccomp through ctypes, and handed to bubblewrap as BPF in a descriptor.
 """
@@ -99,7 +100,8 @@ def filter_file() -> int:
     """Return a descriptor from which the BPF program of the filter can be read once.
 
     Raises:
-        TierMissing: libseccomp is missing, or does not take a line of the table; a box without its filter is not started.
+        TierMissing: libseccomp is missing, or does not take a line of the table; a box without its filter is
+            not started.
     """
     library = _load()
     context = library.seccomp_init(_ALLOW)
@@ -113,7 +115,9 @@ def filter_file() -> int:
             _deny(library, context, ("clone", errno.EPERM), (_Compare(0, _MASKED_EQUAL, flag, flag),))
         # A terminal would take characters pushed into it as typed (ATTACKS 44); TIOCSTI is 0x5412, TIOCLINUX 0x541C.
         for request in (0x5412, 0x541C):
-            _deny(library, context, ("ioctl", errno.EPERM), (_Compare(1, _MASKED_EQUAL, 0xFFFFFFFF, request),))
+            _deny(
+                library, context, ("ioctl", errno.EPERM), (_Compare(1, _MASKED_EQUAL, 0xFFFFFFFF, request),)
+            )
         return _export(library, context)
     finally:
         library.seccomp_release(context)
@@ -141,7 +145,9 @@ def _deny(library: ctypes.CDLL, context: int, what: tuple[str, int], compare: tu
     arguments = (_Compare * len(compare))(*compare)
     result = library.seccomp_rule_add_array(context, _ERRNO | error, number, len(compare), arguments)
     if number == -1 or result != 0:
-        raise TierMissing("libseccomp does not take a line of the filter", call, "Install a newer libseccomp2.")
+        raise TierMissing(
+            "libseccomp does not take a line of the filter", call, "Install a newer libseccomp2."
+        )
 
 
 def _export(library: ctypes.CDLL, context: int) -> int:

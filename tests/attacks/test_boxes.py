@@ -1,4 +1,4 @@
-"""Attacks on boxes from inside (ATTACKS.md C, 35-49; F, 87). Each has a control that shows that the attack can succeed."""
+"""Attacks on boxes from inside (ATTACKS C 35-49, H 86 and 87), each with a control that can succeed."""
 
 from __future__ import annotations
 
@@ -134,7 +134,18 @@ def test_the_launchers_environment_and_open_files_do_not_reach_a_box(range_: Ran
         "print(len(os.listdir('/proc/self/fd')))"
     )
     told = range_.run(look).told
-    careless = ["bwrap", "--ro-bind", "/", "/", "--unshare-pid", "--proc", "/proc", "--clearenv", "--", sys.executable]
+    careless = [
+        "bwrap",
+        "--ro-bind",
+        "/",
+        "/",
+        "--unshare-pid",
+        "--proc",
+        "/proc",
+        "--clearenv",
+        "--",
+        sys.executable,
+    ]
     control = subprocess.run([*careless, "-I", "-c", look], capture_output=True, text=True, close_fds=False)
     os.close(read)
     os.close(write)
@@ -151,7 +162,9 @@ def test_nothing_of_the_host_is_in_a_box(range_: Range) -> None:
         "    print(folder, files)"
     )
     told = range_.run(walk).told
-    control = subprocess.run([sys.executable, "-c", f"import os; print(os.listdir({str(range_.home)!r}))"], capture_output=True)
+    control = subprocess.run(
+        [sys.executable, "-c", f"import os; print(os.listdir({str(range_.home)!r}))"], capture_output=True
+    )
     (range_.home / CANARY).unlink()
     assert CANARY not in told and "/out" in told
     assert CANARY.encode() in control.stdout

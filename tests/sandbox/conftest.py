@@ -13,7 +13,7 @@ from keys.signing import fresh_nonce
 from plans.box import BoxSpec, Entry, Limits
 from plans.decision import Tier
 from plans.plan import Plan, PlanKind
-from sandbox import images
+from sandbox import images, recipes
 from sandbox.boxes import BubblewrapBoxes
 from sandbox.fake import UnsafeLocalBoxes
 from sandbox.identities import Identities
@@ -50,7 +50,7 @@ def local_boxes(open_home: Path) -> UnsafeLocalBoxes:
 @pytest.fixture
 def real_boxes(open_home: Path) -> BubblewrapBoxes:
     """T1 boxes."""
-    return BubblewrapBoxes(open_home, images.images_folder(), Identities(64001, 8))
+    return BubblewrapBoxes(open_home, recipes.images_folder(), Identities(64001, 8))
 
 
 @pytest.fixture

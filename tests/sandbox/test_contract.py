@@ -151,7 +151,9 @@ def test_a_box_past_its_time_is_killed(boxes: Boxes, check) -> None:
 
 
 def test_a_box_that_gives_up_is_failed(boxes: Boxes, check) -> None:
-    plan = check("from inside.session import BoxFailure\ndef run(session):\n    raise BoxFailure('no.good', row=3)\n")
+    plan = check(
+        "from inside.session import BoxFailure\ndef run(session):\n    raise BoxFailure('no.good', row=3)\n"
+    )
 
     async def steps(box: Box) -> None:
         pipes = await begin(box, plan)
@@ -188,7 +190,9 @@ def test_a_box_that_never_started_can_be_killed_and_destroyed(boxes: Boxes, chec
     with_box(boxes, check(SLEEP), steps)
 
 
-def test_a_link_among_the_outputs_is_refused_and_nothing_is_collected(boxes: Boxes, check, tmp_path: Path) -> None:
+def test_a_link_among_the_outputs_is_refused_and_nothing_is_collected(
+    boxes: Boxes, check, tmp_path: Path
+) -> None:
     plan = check("import os\ndef run(session):\n    os.symlink('/etc/passwd', session.out / 'a.txt')\n")
 
     async def steps(box: Box) -> None:
