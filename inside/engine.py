@@ -47,6 +47,7 @@ def open_engine(temp: Path, limits: Limits, *, ordered: bool = False) -> Connect
     spill = temp / "spill"
     spill.mkdir(exist_ok=True)
     connection = duckdb.connect(":memory:", config=_settings(spill, limits, ordered))
+    connection.execute("SET enable_progress_bar = false")  # a box speaks frames on its standard output
     connection.execute(f"LOAD {literal(str(_extension()))}")
     return connection
 
@@ -92,7 +93,9 @@ def identifier(name: str) -> str:
 
 
 def _settings(spill: Path, limits: Limits, ordered: bool) -> dict[str, str | bool | int]:
-    memory = max(SMALLEST_ENGINE_MB, min(int(limits.memory_mb * ENGINE_SHARE), limits.memory_mb - RESERVED_MB))
+    memory = max(
+        SMALLEST_ENGINE_MB, min(int(limits.memory_mb * ENGINE_SHARE), limits.memory_mb - RESERVED_MB)
+    )
     return {
         "memory_limit": f"{memory}MiB",
         "threads": limits.cpus,
