@@ -172,7 +172,7 @@ def parts(value: Expression, numeric: bool) -> Iterator[Part]:
         case Case():
             yield from _case_parts(value, numeric)
         case Call(function="coalesce", arguments=arguments):
-            yield from _case_parts(_coalesced(arguments), numeric)
+            yield from _coalesce_parts(arguments, numeric)
         case Call():
             yield _where(_nonzero(value) if numeric and value.function != "date_trunc" else _given(value))
         case Operation(operator="+" | "-" | "*" | "/" | "negative"):
@@ -212,17 +212,15 @@ def _branch(case: Case, chosen: int) -> Part:
     return part
 
 
-def _coalesced(arguments: tuple[Expression, ...]) -> Case:
-    """Return `coalesce(a, b, c)` as a CASE; arguments after the first that is never null are never reached."""
-    reached = []
+def _coalesce_parts(arguments: tuple[Expression, ...], numeric: bool) -> Iterator[Part]:
+    """Yield each argument's parts among the rows in which all before it are null, and the rows in which all are."""
+    reached: Part = _whole
     for argument in arguments:
-        reached.append(argument)
+        yield from (_both(reached, part) for part in parts(argument, numeric))
         if not may_be_null(argument):
-            break
-    *first, last = reached
-    if not first:
-        return Case((), last)
-    return Case(tuple(Branch(_given(argument), argument) for argument in first), last)
+            return
+        reached = _both(reached, _where(Operation("is null", (argument,))))
+    yield reached
 
 
 def _where(condition: Expression) -> Part:

@@ -1,0 +1,363 @@
+"""ATTACKS A: statements of a member who wants more than figures about groups.
+
+Every statement goes through the checker box's program, both readers; the ones that could only be tried on data
+run in the query box's program over files with canaries, and every channel that leaves the box is searched.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from inside import __main__ as program
+from inside import check, query
+from inside.session import BoxFailure
+from plans import frames
+from plans.box import Entry
+from plans.errors import Malformed
+from plans.reading import Role
+from tests.inside.sql_cases import SHADOWS, Job, read
+from tests.inside.test_check import session
+
+CANARY = "CANARY-OF-SQL"
+CANARY_NUMBER = 987654321
+
+ATTACKS = r"""
+1  | select count(*) from read_csv('/etc/passwd')
+1  | select count(*) from read_json('/etc/passwd')
+1  | select count(*) from read_parquet('/in/tax.income.attributes')
+1  | select count(*) from read_text('/etc/passwd')
+1  | select count(*) from read_blob('/proc/1/environ')
+1  | select count(*), (select content from read_text('/etc/passwd')) from tax.income
+2  | select count(*) from sniff_csv('/etc/passwd')
+2  | select count(*) from parquet_metadata('/in/tax.income.attributes')
+2  | select count(*) from parquet_schema('/in/tax.income.attributes')
+3  | select count(*) from glob('/in/*')
+3  | select count(*) from '/in/tax.income.attributes'
+3  | select count(*) from "/in/tax.income.attributes"
+3  | from '/etc/passwd'
+4  | copy tax.income to '/out/x.csv'
+4  | copy (select * from tax.income) to '/dev/stdout'
+6  | attach '/tmp/x.db' as x
+6  | attach 'x.sqlite' (type sqlite)
+6  | attach 'host=db' as p (type postgres)
+6  | attach 'http://example.org/x.db'
+6  | export database '/out'
+6  | import database '/in'
+7  | attach ':memory:' as m
+7  | create macro f(x) as x
+7  | create view v as select * from tax.income
+7  | create table t as select * from tax.income
+7  | update tax.income set income = 0
+7  | insert into tax.income select * from tax.income
+7  | delete from tax.income
+7  | drop table tax.income
+8  | install httpfs
+8  | load httpfs
+8  | force install x from community
+9  | select count(*) from 'http://169.254.169.254/latest/meta-data'
+9  | select count(*) from read_csv('s3://bucket/x')
+9  | select count(*) from 'hf://datasets/x.parquet'
+10 | set memory_limit = '100GB'
+10 | reset memory_limit
+10 | pragma database_list
+10 | call pragma_version()
+10 | checkpoint
+11 | set variable x = 1
+11 | prepare p as select count(*) from tax.income
+11 | execute p
+11 | select write_log('x'), count(*) from tax.income
+11 | select count(*) from tax.income where getvariable('x') = 1
+12 | create secret s (type s3)
+12 | select count(*) from duckdb_secrets()
+12 | select which_secret('s3://x', 's3'), count(*) from tax.income
+13 | select getenv('HOME'), count(*) from tax.income
+13 | select count(*) from tax.income where getenv('PATH') like '%x%'
+14 | select count(*) from duckdb_settings()
+14 | select count(*) from duckdb_databases()
+14 | select count(*) from duckdb_views()
+14 | select count(*) from pragma_database_list
+14 | select count(*) from pragma_database_list()
+14 | select count(*) from information_schema.tables
+14 | select count(*) from pg_catalog.pg_class
+14 | select current_setting('memory_limit'), count(*) from tax.income
+14 | select version(), count(*) from tax.income
+15 | select count(*) from query('select * from tax.income')
+15 | select count(*) from query_table('tax.income')
+15 | select count(*) from json_execute_serialized_sql('{}')
+15 | from query('select person from tax.income')
+15 | select json_serialize_plan('select 1'), count(*) from tax.income
+16 | select count(*) from tax.income; select * from tax.income
+16 | select count(*) from tax.income; copy tax.income to '/out/x'
+16 | select count(*) from tax.income /* ; */ ; drop table tax.income
+16 | ; select 1
+16 | select count(*) from tаx.income
+16 | select count(*) from tax.income where ｉncome > 1
+16 | select count(*) from tax.income where "İncome" > 1
+16 | "select" count(*) "from" tax.income
+16 | ſelect count(*) from tax.income
+16 | explain analyze select count(*) from tax.income
+16 | select count(*) from tax.income where region = 'a' -- '\n union select income from tax.income
+17 | select tax.income, count(*) from tax.income group by 1
+17 | select i, count(*) from tax.income i group by i
+17 | select count(i) from tax.income i
+17 | select to_json(i), count(*) from tax.income i group by 1
+17 | select columns('.*'), count(*) from tax.income group by all
+17 | select count(columns(*)) from tax.income
+17 | select unnest(i), count(*) from tax.income i group by 1
+17 | select first(i) from tax.income i
+17 | select * exclude (person) from tax.income
+17 | select * replace (1 as age) from tax.income
+17 | select i.* from tax.income i
+17 | summarize tax.income
+17 | describe tax.income
+17 | show tables
+17 | select count(*) from tax.income i, lateral (select i.income) l
+17 | select count(*) from tax.income i where exists (select 1 from med.visit v where v.person = i.person)
+17 | select count(*) from tax.income i where age = (select max(age) from tax.income j where j.region = i.region)
+17 | select count(*) from tax.income i asof join med.visit v on i.person = v.person and i.born >= v.day
+17 | select count(*) from tax.income positional join med.visit
+17 | select count(*) from tax.income natural join med.visit
+17 | select count(*) from tax.income union select count(*) from med.visit
+17 | select count(*) from tax.income intersect select 1
+17 | pivot tax.income on region using sum(income)
+17 | unpivot tax.income on income into name n value v
+17 | select struct_pack(x := income), count(*) from tax.income group by 1
+17 | select {'x': income}, count(*) from tax.income group by 1
+17 | select [income], count(*) from tax.income group by 1
+17 | select list_transform([income], x -> x), count(*) from tax.income group by 1
+18 | select count(*) from read_parquet('/in/tax.income.attributes', encryption_config = {footer_key: 'k'})
+18 | select count(*) from parquet_scan('/in/tax.income.attributes')
+19 | select income from tax.income
+19 | select person, income from tax.income
+19 | select any_value(income) from tax.income
+19 | select first(income), last(income) from tax.income
+19 | select list(income) from tax.income
+19 | select array_agg(income) from tax.income
+19 | select string_agg(region, ',') from tax.income
+19 | select min(income) from tax.income
+19 | select max(income) from tax.income
+19 | select arg_max(region, income) from tax.income
+19 | select max_by(region, income) from tax.income
+19 | select mode(income) from tax.income
+19 | select histogram(income) from tax.income
+19 | select median(income) from tax.income
+19 | select quantile_disc(income, 0.5) from tax.income
+19 | select quantile_cont(income, 0.999) from tax.income
+19 | select approx_top_k(income, 3) from tax.income
+19 | select approx_count_distinct(income) from tax.income
+19 | select product(income) from tax.income
+19 | select bit_xor(age), bit_and(age) from tax.income
+19 | select bool_or(urban) from tax.income
+19 | select entropy(income), skewness(income) from tax.income
+19 | select sum(income) over (order by income) from tax.income
+19 | select count(*), row_number() over () from tax.income
+19 | select count(*) from tax.income qualify row_number() over () = 1
+19 | select income, count(*) from tax.income group by income limit 1 offset 7
+19 | select rowid, count(*) from tax.income group by rowid
+19 | select count(*) from tax.income using sample 1 rows
+19 | select count(*) from tax.income tablesample reservoir(1)
+19 | select distinct income from tax.income
+19 | select count(*) from tax.income where random() < 0.1
+20 | select error(region), count(*) from tax.income group by 1
+20 | select cast(region as integer), count(*) from tax.income group by 1
+20 | select count(*) from tax.income where region::date > date '2000-01-01'
+20 | select strptime(region, '%Y'), count(*) from tax.income group by 1
+20 | select json(region), count(*) from tax.income group by 1
+20 | select region::json, count(*) from tax.income group by 1
+20 | select count(*) from tax.income where regexp_matches(region, region)
+20 | select cast(region as enum('x')), count(*) from tax.income group by 1
+20 | select sum(case when region like 'C%' then error(region) else 1 end) from tax.income
+20 | select sum(region + 1) from tax.income
+20 | select count(*) from tax.income where region + 1 > 0
+20 | select count(*) from tax.income where region in (1, 2)
+22 | with recursive r as (select 1 union all select 1 from r) select count(*) from r
+22 | select count(*) from tax.income, tax.income b, tax.income c
+22 | select count(*) from tax.income a join tax.income b on true
+22 | select count(*) from tax.income a join tax.income b on 1 = 1
+22 | select repeat(region, 1000000000), count(*) from tax.income group by 1
+22 | select count(*) from range(1000000000000)
+22 | select sum(len(range(1000000000))) from tax.income
+22 | select count(*) from tax.income where regexp_matches(region, '(a*)*b')
+22 | select count(*) from tax.income where region like '%' || region || '%'
+23 | select count(*) as "CANARY-OF-SQL" from tax.income
+23 | select count(*) as "987654321" from tax.income
+23 | select count(*) as n, sum(age) as n from tax.income
+23 | select count(*) as _persons_0 from tax.income
+23 | select 'CANARY-OF-SQL' as note, count(*) from tax.income
+23 | select region as r, 987654321 as n, count(*) from tax.income group by 1
+23 | select cast(age as enum('CANARY-OF-SQL')) as a, count(*) from tax.income group by 1
+23 | select age::struct(canary integer) as a, count(*) from tax.income group by 1
+"""
+
+
+def attacks() -> list[object]:
+    """One case for each line, named by the attack's number in the list and its place among them."""
+    lines = [line.partition("|") for line in ATTACKS.strip().splitlines()]
+    return [
+        pytest.param(statement.strip().replace("\\n", "\n"), id=f"{number.strip()}-{n}")
+        for n, (number, _, statement) in enumerate(lines)
+    ]
+
+
+@pytest.mark.parametrize("statement", attacks())
+def test_statement_is_refused_before_anything_runs(statement: str) -> None:
+    with pytest.raises(Malformed) as refused:
+        read(statement)
+    assert CANARY not in str(refused.value) and "Error:" not in str(refused.value)
+    report = check.run(session(statement))
+    assert set(report) == {"refused"}
+
+
+HARMLESS = """
+select count(*) from tax.income
+select region, count(*) from tax.income group by region
+select avg(income) from tax.income where region = 'read_csv; drop table' and age > 3
+select region as "Region", sum(income) from tax.income group by 1 -- a comment
+select i.region, avg(v.cost) from tax.income i join med.visit v using (person) group by 1
+SELECT COUNT(*) FROM TAX.INCOME;
+"""
+
+
+@pytest.mark.parametrize("statement", HARMLESS.strip().splitlines())
+def test_control_a_harmless_statement_passes(statement: str) -> None:
+    report = check.run(session(statement))
+    assert set(report) == {"reading"}
+    assert read(statement).outputs
+
+
+# ------------------------------------------------------------------------------------------ on data
+
+
+def people(secret: str = CANARY) -> list[tuple[object, ...]]:
+    """Thirty persons; one of them has a region that nobody else has, and the canary number as income."""
+    rows: list[tuple[object, ...]] = [
+        (n, "east", 30, 1000.0 + n, 1, "1980-01-01", True) for n in range(2, 31)
+    ]
+    return [(1, secret, 97, float(CANARY_NUMBER), 1, "1980-01-01", False), *rows]
+
+
+def channels(job: Job, statement: str) -> bytes:
+    """All that a query box lets out in clear: its frames, and the names and bytes of its files."""
+    out = io.BytesIO()
+    try:
+        frames.write(out, {"report": query.run(job.session(read(statement)))})
+    except BoxFailure as failure:
+        frames.write(out, {"failure": {"code": failure.code, "facts": dict(failure.facts)}})
+    files = [path for path in job.folder.rglob("*") if path.is_file()]
+    return out.getvalue() + b"".join(str(path).encode() + path.read_bytes() for path in files)
+
+
+ERRORS = [
+    "select sum(age * 2000000000) as s from tax.income",
+    "select count(*) as n from tax.income where cast(income * 1e300 as integer) = 1",
+    "select count(*) as n from tax.income where cast(income as smallint) = 1",
+    "select cast(income as decimal(4, 1)) as k, count(*) as n from tax.income group by 1",
+    "select count(*) as n from tax.income where born + interval 999999 year > born",
+    "select count(*) as n from tax.income where age = 'x'",
+    "select sum(cast(income * 1e308 * 1e308 as double)) / 0 as s from tax.income where region = 'CANARY-OF-SQL'",
+]
+
+
+@pytest.mark.parametrize("statement", ERRORS)
+def test_20_an_engines_error_carries_no_value(tmp_path: Path, statement: str) -> None:
+    seen = channels(Job(tmp_path, {"tax.income": people()}), statement)
+    assert CANARY.encode() not in seen and str(CANARY_NUMBER).encode() not in seen
+
+
+def test_20_control_the_engine_itself_tells_the_value(tmp_path: Path) -> None:
+    """What the box swallows is there to be swallowed."""
+    job = Job(tmp_path, {"tax.income": people()})
+    current = job.session(read(ERRORS[2]))
+    plan = current.plan
+    assert plan.program is not None
+    connection = query._opened(current, plan.program)
+    with pytest.raises(query.duckdb.Error, match=str(CANARY_NUMBER)):
+        connection.execute(plan.program.counted)
+
+
+def test_21_an_error_that_one_person_causes_looks_like_any_other(tmp_path: Path) -> None:
+    """That it happened is one bit, and is charged; which row, value or kind of error it was is not to be seen."""
+    seen = set()
+    for n, statement in enumerate(ERRORS[:5]):
+        folder = tmp_path / str(n)
+        folder.mkdir()
+        job = Job(folder, {"tax.income": people()})
+        with pytest.raises(BoxFailure) as failure:
+            query.run(job.session(read(statement)))
+        left = sorted(path.name for path in (folder / "out").iterdir())
+        seen.add(json.dumps([failure.value.code, dict(failure.value.facts), left]))
+    assert seen == {json.dumps(["query.failed", {}, []])}
+
+
+def test_22_a_statement_of_ten_megabytes_costs_nothing() -> None:
+    report = check.run(session("select count(*) from tax.income where region = '" + "x" * 10_000_000 + "'"))
+    assert report["refused"]["code"] == "value.too-large"
+
+
+def test_23_the_result_carries_no_name_that_a_member_could_fill() -> None:
+    reading = read("select region, count(*) as n, avg(income) from tax.income group by 1")
+    assert [output.name for output in reading.outputs] == ["region", "n", "avg_income"]
+    assert {output.type for output in reading.outputs if output.role is Role.FIGURE} == {"BIGINT", "DOUBLE"}
+
+
+# ------------------------------------------------------------- B: one person, isolated inside a figure
+
+ISOLATED = [
+    "select sum(case when region = 'CANARY-OF-SQL' then income else 0 end) as f from tax.income",
+    "select sum(case when region = 'CANARY-OF-SQL' then 0 else income end) as f from tax.income",
+    "select avg(case when region = 'CANARY-OF-SQL' then income end) as f from tax.income",
+    "select count(case when region = 'CANARY-OF-SQL' then 1 end) as f from tax.income",
+    "select count(distinct case when region = 'CANARY-OF-SQL' then age end) as f from tax.income",
+    "select sum(income * case when age = 97 then 1 else 0 end) as f from tax.income",
+    "select sum(income + case when age = 97 then 1000000 else 0 end) as f from tax.income",
+    "select sum(age - 30) * 2 as f from tax.income where age = 97",
+    "select sum((age - 30) * income) as f from tax.income",
+    "select sum((age - 30) * income + 1) as f from tax.income",
+    "select stddev(case when urban then 1 else 0 end) as f from tax.income",
+    "select 100 * sum(case when not urban then 1 else 0 end) / count(*) as f from tax.income",
+    "select sum(coalesce(case when urban then null else income end, 0)) as f from tax.income",
+]
+
+
+@pytest.mark.parametrize("statement", ISOLATED)
+def test_30_a_figure_that_isolates_one_person_says_that_it_rests_on_one(
+    tmp_path: Path, statement: str
+) -> None:
+    reading = read(statement)
+    row = Job(tmp_path, {"tax.income": people()}).run(reading)["rows"][0]
+    assert row[1 + reading.outputs[0].persons] == 1
+
+
+@pytest.mark.parametrize("figure", ["sum(income)", "avg(income)", "count(*)", "sum(age)", "stddev(paid)"])
+def test_30_control_a_figure_about_all_rests_on_all(tmp_path: Path, figure: str) -> None:
+    reading = read(f"select {figure} as f from tax.income")
+    row = Job(tmp_path, {"tax.income": people()}).run(reading)["rows"][0]
+    assert row[1 + reading.outputs[0].persons] == 30
+
+
+def test_28_rows_of_one_person_are_one_person(tmp_path: Path) -> None:
+    rows = [(1, "east", 30, 1000.0, 1, "1980-01-01", True)] * 500
+    reading = read("select region, count(*) as n, avg(paid) as p from tax.income group by 1")
+    assert Job(tmp_path, {"tax.income": rows}).run(reading)["rows"] == [["east", 500, "1.0", 1]]
+
+
+def test_the_box_speaks_codes_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole program of a box, with a launcher that talks nonsense: a code comes out, and nothing else."""
+    answer = io.BytesIO()
+    said = io.BytesIO()
+    frames.write(said, {"start": {"plan": CANARY, "stage": CANARY}})
+    said.seek(0)
+    streams = type("S", (), {})
+    monkeypatch.setattr(program.sys, "argv", ["inside", Entry.CHECK.value])
+    monkeypatch.setattr(program.sys, "stdin", type("In", (streams,), {"buffer": said}))
+    monkeypatch.setattr(program.sys, "stdout", type("Out", (streams,), {"buffer": answer}))
+    assert program.main() == 3
+    assert CANARY.encode() not in answer.getvalue()
+
+
+def test_every_shadow_of_these_tests_has_a_person() -> None:
+    assert all(shadow.columns[0].name == "person" for shadow in SHADOWS)
