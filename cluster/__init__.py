@@ -9,3 +9,5 @@ import os
 # Ray reads its mode of authentication when its library is loaded, and without one it would talk to anybody.
 os.environ["RAY_AUTH_MODE"] = "token"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+# A driver whose cluster has died would wait a minute for it to come back; a new one is up in seconds.
+os.environ["RAY_gcs_rpc_server_reconnect_timeout_s"] = "5"

@@ -23,10 +23,11 @@ from plans.statements import Duty
 from sandbox import api as sandbox
 from server import verifying
 
-PROJECT, PURPOSE = "income-study", "Incomes and employers by league, for the yearbook"
-BY_LEAGUE = (
-    "select league, sector, count(*) as people, avg(income) as mean_income\n"
-    "from tax.income where year = 2024 group by league, sector order by mean_income desc limit 12"
+PROJECT, PURPOSE = "income-study", "Incomes by sector, for the yearbook"
+BY_SECTOR = (
+    "select sector, count(*) as people, avg(income) as mean_income,\n"
+    "       avg(case when banner = '额济纳' then income end) as mean_in_ejina\n"
+    "from tax.income where year = 2025 group by sector order by mean_income desc"
 )
 
 
@@ -96,7 +97,7 @@ def wang_asks_and_li_grants(story: Story) -> None:
     until = (datetime.now(UTC) + timedelta(days=30)).strftime("%Y-%m-%d")
     wang, approver = story.researcher.connection, story.people["tax approver"].connection
     for dataset, columns in (
-        ("nm/tax/income", ["league", "sector", "year", "income", "tax"]),
+        ("nm/tax/income", ["region", "banner", "sector", "year", "income", "tax"]),
         ("nm/tax/wage", ["wage", "educ", "female", "married"]),
     ):
         wish = wang.apply(dataset, columns, PURPOSE, project=PROJECT, until=until)
@@ -113,9 +114,9 @@ def a_job_runs(story: Story) -> None:
     """One statement all the way, with suppressed cells."""
     wang = story.researcher.connection
     wang.trust_keeper("nm/tax", _keeper_key(story, "nm/tax"))
-    story.teller.say(BY_LEAGUE)
+    story.teller.say(BY_SECTOR)
     started = time.monotonic()
-    job = _ask(story, BY_LEAGUE)
+    job = _ask(story, BY_SECTOR)
     result = job.result()
     story.plan = wang.plan(job.id)
     story.teller.say(
@@ -134,7 +135,7 @@ def three_refusals(story: Story) -> None:
         ("A whole-row reference", "select to_json(i), count(*) as n from tax.income i group by 1"),
         (
             "Groups of very few people",
-            "select income, count(*) as n from tax.income where year = 2024 group by income",
+            "select income, count(*) as n from tax.income where year = 2025 group by income",
         ),
     ):
         story.teller.say(f"{what}:\n    {statement}")
@@ -172,7 +173,7 @@ def li_revokes(story: Story) -> None:
     approver.hand_in(statement)
     story.teller.say("The approver revokes the grant. Wang asks the same again:")
     try:
-        _ask(story, BY_LEAGUE).result()
+        _ask(story, BY_SECTOR).result()
     except DarkroomError as refusal:
         story.teller.say(f"  ✗ {refusal}")
     else:

@@ -22,7 +22,11 @@ def patterns_of_number(value: int) -> dict[str, bytes]:
 
 def patterns_of_text(value: str) -> dict[str, bytes]:
     """Return the ways in which a text could lie in a file."""
-    return {"utf-8": value.encode(), "utf-16": value.encode("utf-16-le"), "escaped": ascii(value)[1:-1].encode()}
+    return {
+        "utf-8": value.encode(),
+        "utf-16": value.encode("utf-16-le"),
+        "escaped": ascii(value)[1:-1].encode(),
+    }
 
 
 def patterns_of_key(key: bytes) -> dict[str, bytes]:

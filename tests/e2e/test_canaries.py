@@ -1,6 +1,7 @@
 """Promise 1 and 4: no row, no data key and no engine's text is where it must not be (ATTACKS 20, 65, 86).
 
-Each hunt has a control: the same patterns are found where they belong, so a hunter that finds nothing anywhere would fail.
+Each hunt has a control: the same patterns are found where they belong, so a hunter that finds nothing
+anywhere would fail.
 """
 
 from __future__ import annotations
@@ -66,7 +67,9 @@ def data_keys(town):
     keyring = Keyring(town.owner.folder / "keyring")
     found = {}
     for path in sorted((town.owner.folder / "keyring" / "data").iterdir()):
-        found |= {f"{path.name} {way}": p for way, p in hunt.patterns_of_key(keyring.data_key(path.name)).items()}
+        found |= {
+            f"{path.name} {way}": p for way, p in hunt.patterns_of_key(keyring.data_key(path.name)).items()
+        }
     for name, secret in (("token", keyring.token_key), ("sign", keyring.signer.unsafe_secret())):
         found |= {f"{name} {way}": pattern for way, pattern in hunt.patterns_of_key(secret).items()}
     return found
@@ -117,14 +120,21 @@ def test_no_engine_text_is_told_when_a_query_fails_at_a_row(busy_town):
 
 
 def test_engine_words_are_in_no_log(busy_town):
-    words = {word: word.encode() for word in ("Conversion Error", "Out of Range Error", "Binder Error", "duckdb.duckdb")}
+    words = {
+        word: word.encode()
+        for word in ("Conversion Error", "Out of Range Error", "Binder Error", "duckdb.duckdb")
+    }
     assert hunt.in_files([busy_town.site.centre / "logs", busy_town.site.audit], words) == []
 
 
 def test_every_private_file_is_private(busy_town):
     loose = [
         str(path)
-        for folder in (busy_town.site.centre, busy_town.owner.folder / "keyring", busy_town.owner.folder / "home")
+        for folder in (
+            busy_town.site.centre,
+            busy_town.owner.folder / "keyring",
+            busy_town.owner.folder / "home",
+        )
         for path in folder.rglob("*")
         if path.is_file() and path.stat().st_mode & 0o077
     ]

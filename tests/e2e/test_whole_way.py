@@ -10,24 +10,35 @@ import pytest
 from darkroom.result import open_release
 from keys import api as keys
 from plans.box import Entry
-from plans.errors import DarkroomError, EvidenceBroken, HashMismatch, NotFound, RederivationMismatch, SignatureWrong
+from plans.errors import (
+    DarkroomError,
+    EvidenceBroken,
+    HashMismatch,
+    NotFound,
+    RederivationMismatch,
+    SignatureWrong,
+)
 from plans.release import Release
 from sandbox import api as sandbox
 
 pytestmark = [pytest.mark.box, pytest.mark.ray]
 
-BY_LEAGUE = "select league, count(*) as n, avg(income) as mean from tax.income group by league order by league desc"
+BY_LEAGUE = (
+    "select league, count(*) as n, avg(income) as mean from tax.income group by league order by league desc"
+)
 
 
 def test_the_result_is_what_the_data_say_without_the_small_group(town):
     result = town.ask(BY_LEAGUE).result()
     assert [row[0] for row in result.rows] == sorted(("呼和浩特", "包头", "赤峰"), reverse=True)
-    assert {row[1] for row in result.rows} == {100}
+    assert {row[1] for row in result.rows} == {200}
     assert "阿拉善" not in str(result.texts()), "three persons are fewer than the minimum group"
 
 
 def test_limit_and_order_are_applied_to_what_is_released(town):
-    result = town.ask("select league, count(*) as n from tax.income group by league order by league limit 1").result()
+    result = town.ask(
+        "select league, count(*) as n from tax.income group by league order by league limit 1"
+    ).result()
     assert len(result.rows) == 1 and result.rows[0][0] == "包头"
 
 

@@ -113,8 +113,8 @@ def settle(town: Town) -> None:
     town.grant = town.give_grant()
 
 
-def write_incomes(path: Path, persons: int = 300) -> Path:
-    """Write a small table: three leagues of about a hundred persons, one of three; one canary income."""
+def write_incomes(path: Path, persons: int = 600) -> Path:
+    """Write a small table: three leagues of about two hundred persons, one of three; one canary income."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["id18", "league", "income"])
