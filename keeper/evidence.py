@@ -48,7 +48,7 @@ def require_chain(trusted: TrustedSet, signed: tuple[Signed, ...], plan: Plan) -
         SignatureWrong: a record was not made by one of our launchers.
         HashMismatch: the records do not form this plan's chain.
     """
-    records = [StageRecord.read(_from_launcher(trusted, item, Type.STAGE).body) for item in signed]
+    records = [require_record(trusted, item) for item in signed]
     if [record.stage for record in records] != [Entry.QUERY, Entry.PARSE, Entry.JUDGE]:
         raise HashMismatch("the records are not those of query, parse and judge", "stage records")
     query, parse, judge = records
@@ -70,6 +70,15 @@ def require_chain(trusted: TrustedSet, signed: tuple[Signed, ...], plan: Plan) -
     if verdict.plan != plan.digest or sealed != expected:
         raise HashMismatch("the verdict is about another output", "stage records")
     return verdict, judge.attempt
+
+
+def require_record(trusted: TrustedSet, signed: Signed) -> StageRecord:
+    """Return a record that one of our launchers made; whoever answers at its socket is not believed without.
+
+    Raises:
+        SignatureWrong: the signer is no launcher of the roster.
+    """
+    return StageRecord.read(_from_launcher(trusted, signed, Type.STAGE).body)
 
 
 def _from_launcher(trusted: TrustedSet, signed: Signed, kind: Type) -> Statement:

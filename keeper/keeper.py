@@ -18,9 +18,10 @@ from typing import Any
 from audit import api as audit
 from keeper.challenges import Challenges
 from keeper.config import KeeperConfig
-from keeper.evidence import require_box, require_chain
+from keeper.evidence import require_box, require_chain, require_record
 from keeper.journal import Journal
 from keeper.keyring import Keyring
+from keeper.launcher import OwnLauncher
 from keeper.leases import Ground, Leases
 from keeper.rederive import House, require_request, require_same
 from keeper.trust import TrustedSet
@@ -53,9 +54,8 @@ class Keeper:
         self, config: KeeperConfig, reader: Reader | None = None, clock: Callable[[], float] = time.time
     ) -> None:
         self.config = config
-        self._reader = reader or partial(
-            sandbox.read_statement, sandbox.LauncherClient(config.launcher_socket)
-        )
+        self.launcher = OwnLauncher(config.launcher_socket, self._require_record)
+        self._reader = reader or partial(sandbox.read_statement, self.launcher)
         self._clock = clock
         self.keyring = Keyring(config.keyring)
         self.trusted = TrustedSet(config.domain, config.root)
@@ -212,6 +212,10 @@ class Keeper:
                 self._readings.clear()
             self._readings[check.digest] = reading
         return reading, shadows
+
+    def _require_record(self, signed: Signed) -> None:
+        with self.lock:
+            require_record(self.trusted, signed)
 
     def _shadows(self) -> tuple[Shadow, ...]:
         with self.lock:

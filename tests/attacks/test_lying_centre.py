@@ -65,6 +65,7 @@ class _Launcher(socketserver.ThreadingUnixStreamServer):
 
     daemon_threads = True
     plans: dict[str, Plan]
+    signer = "launcher"
 
 
 class _Asked(socketserver.StreamRequestHandler):
@@ -77,11 +78,11 @@ class _Asked(socketserver.StreamRequestHandler):
                 self.server.plans[plan.digest] = plan
                 self.wfile.write(frames.pack({"ok": {}}))
                 continue
-            record = _checked(self.server.plans[question["plan"]])
+            record = _checked(self.server.plans[question["plan"]], self.server.signer)
             self.wfile.write(frames.pack({"ok": {"record": record.plain(), "timings": {}}}))
 
 
-def _checked(plan: Plan) -> Signed:
+def _checked(plan: Plan, signer: str) -> Signed:
     material: Any = canonical.decode(plan.material.encode())
     try:
         shadows = tuple(Shadow.read(shadow) for shadow in material["shadows"])
@@ -89,7 +90,7 @@ def _checked(plan: Plan) -> Signed:
     except Malformed as problem:
         report = {"refused": problem.problem()}
     body = StageRecord(plan.digest, Entry.CHECK, 1, (), (), report)
-    return house.signed(Type.STAGE, Duty.LAUNCHER, body, "launcher")
+    return house.signed(Type.STAGE, Duty.LAUNCHER, body, signer)
 
 
 def read(statement: str, shadows: tuple[Shadow, ...] = SHADOWS) -> Reading:
@@ -186,11 +187,17 @@ def settings(tmp_path: Path) -> Iterator[KeeperConfig]:
     """An owner's side with an honest launcher."""
     made = house.config(tmp_path)
     house.build(made)
-    launcher = _Launcher(str(made.launcher_socket), _Asked)
-    launcher.plans = {}
-    thread = threading.Thread(target=launcher.serve_forever, daemon=True)
-    thread.start()
-    yield made
+    with answering(made.launcher_socket):
+        yield made
+
+
+@contextlib.contextmanager
+def answering(path: Path, signer: str = "launcher") -> Iterator[None]:
+    """A launcher at this socket, whose records are signed by `signer`."""
+    launcher = _Launcher(str(path), _Asked)
+    launcher.plans, launcher.signer = {}, signer
+    threading.Thread(target=launcher.serve_forever, daemon=True).start()
+    yield
     launcher.shutdown()
     launcher.server_close()
 
@@ -398,3 +405,16 @@ def test_a_keeper_that_cannot_reach_its_own_checker_says_no(centre: Centre, proc
         centre.unwrap(plan)
     with pytest.raises(DarkroomError):
         centre.keeper.release(plan, house.chain(house.records(plan)))
+
+
+def test_whoever_answers_at_the_launchers_socket_is_not_believed_for_that(
+    centre: Centre, process: Process
+) -> None:
+    """The centre puts its own program where the launcher's socket was; it would read whatever suits it."""
+    plan = centre.plan()
+    process.settings.launcher_socket.unlink()
+    with answering(process.settings.launcher_socket, signer="centre"), pytest.raises(SignatureWrong):
+        centre.unwrap(plan)
+    process.settings.launcher_socket.unlink()
+    with answering(process.settings.launcher_socket):
+        centre.unwrap(plan)
