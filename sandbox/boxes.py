@@ -37,10 +37,11 @@ class BubblewrapBoxes:
         return bubblewrap.offers(self._identities.separate)
 
     async def warm(self) -> None:
-        """Hash the images that have a name, beside the loop; one that does not hold stays untrusted."""
+        """Hash the images that have a name, a file at a time; one that does not hold stays untrusted."""
         for image in images.named(self._images):
             with contextlib.suppress(HashMismatch):
-                await asyncio.to_thread(images.verify, image)
+                for _ in images.verify_stepwise(image):
+                    await asyncio.sleep(0)
                 self._trusted.add(image.digest)
 
     def create(self, spec: BoxSpec, inputs: Mapping[str, Path]) -> ProcessBox:

@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from plans import frames, names
-from plans.errors import BoxFailed, DarkroomError
+from plans import canonical, frames, names
+from plans.box import Entry
+from plans.errors import BoxFailed, DarkroomError, by_code
 from sandbox.contract import Cause, Conversation
 
 HELLO_S = 30.0
@@ -24,6 +25,21 @@ MOST_FACTS = 16
 LONGEST_FACT = 200
 _CODE = re.compile(r"[a-z][a-z0-9.-]{0,59}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+SPEAKS_OF_FACTS = frozenset({Entry.CHECK, Entry.INGEST})
+"""Programs whose failures may say more than a code: a check has no data, an ingest's facts are for the owner."""
+
+LARGEST_REPORT = {
+    Entry.CHECK: 2**20,
+    Entry.INGEST: 2**20,
+    Entry.QUERY: 2,
+    Entry.PARSE: 2,
+    Entry.JUDGE: 2**14,
+}
+"""Bytes of a report. Query and parse have nothing to report: an engine that was taken over has no say there."""
+
+_DATA_CODES = {"query.failed", "result.too-large", "engine.missing", *by_code()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +70,20 @@ async def give_keys(pipes: Conversation, sealed: str, statement: dict[str, Any])
         await _send(pipes, {"keys": {"sealed": sealed, "statement": statement}})
 
 
-async def outcome(pipes: Conversation) -> dict[str, Any] | Failure:
-    """Return the box's report or its failure, however long it takes; the box's own limits end it."""
+async def outcome(pipes: Conversation, entry: Entry) -> dict[str, Any] | Failure:
+    """Return the box's report or its failure, however long it takes; the box's own limits end it.
+
+    Raises:
+        BoxFailed: the box says neither, or more than its program has to say.
+    """
     message = await _receive(pipes, None)
-    if isinstance(message.get("report"), dict):
-        return dict(message["report"])
-    return failure_in(message)
+    report = message.get("report")
+    if not isinstance(report, dict):
+        failure = failure_in(message)
+        return failure if entry in SPEAKS_OF_FACTS else _bare(failure)
+    if len(canonical.encode(report)) > LARGEST_REPORT[entry]:
+        raise _protocol()
+    return dict(report)
 
 
 def failure_in(message: dict[str, Any]) -> Failure:
@@ -74,6 +98,11 @@ def failure_in(message: dict[str, Any]) -> Failure:
     code = str(content.get("code"))
     facts = {_plain(name): _fact(value) for name, value in list(content["facts"].items())[:MOST_FACTS]}
     return Failure(code if _CODE.fullmatch(code) else "box.failed", facts)
+
+
+def _bare(failure: Failure) -> Failure:
+    """Return the failure of a box that has seen data: one of few codes, whatever it said, and no fact."""
+    return Failure(failure.code if failure.code in _DATA_CODES else BoxFailed.code, {})
 
 
 def _gave_up(message: dict[str, Any]) -> DarkroomError:

@@ -21,6 +21,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +31,6 @@ from sandbox import layout
 from sandbox.recipes import Recipe, images_folder, read_recipe
 
 KIND = "image"
-Files = list[list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +86,19 @@ def verify(image: Image) -> None:
     Raises:
         HashMismatch: something was changed, added or removed, or belongs to a user who could change it.
     """
+    for _ in verify_stepwise(image):
+        pass
+
+
+def verify_stepwise(image: Image) -> Iterator[None]:
+    """Do the same in steps of one file, for a caller that has other things to do in between."""
     if image.root.stat().st_uid not in (0, os.geteuid()):
         raise HashMismatch("the image belongs to another user, who could change it", image.digest[:19] + "…")
-    if digest_of(list_files(image.root)) != image.digest:
+    files = []
+    for entry in each_file(image.root):
+        files.append(entry)
+        yield
+    if digest_of(files) != image.digest:
         raise HashMismatch(
             "the image was changed after it was built", image.digest[:19] + "…", "Build it again."
         )
@@ -117,26 +127,24 @@ def build(folder: Path, kept: Path | None = None) -> Image:
     return image
 
 
-def list_files(root: Path, known: dict[tuple[int, int], str] | None = None) -> Files:
-    """Return path, mode and SHA-256 of every file, sorted by path; folders by their path and mode.
+def each_file(root: Path, known: dict[tuple[int, int], str] | None = None) -> Iterator[list[str]]:
+    """Yield path, mode and SHA-256 of every file, and path and mode of every folder; in no certain order.
 
     `known` holds the hashes of files that were hashed before, by device and inode: hard links to a base.
     """
-    found: Files = []
     for folder, _, file_names in os.walk(root):
         place = os.path.relpath(folder, root)
-        found.append([place + "/", f"{os.stat(folder).st_mode:o}", ""])
+        yield [place + "/", f"{os.stat(folder).st_mode:o}", ""]
         for name in file_names:
             path = os.path.join(folder, name)
             status = os.lstat(path)
             sha256 = (known or {}).get((status.st_dev, status.st_ino)) or _sha256(path)
-            found.append([os.path.normpath(os.path.join(place, name)), f"{status.st_mode:o}", sha256])
-    return sorted(found)
+            yield [os.path.normpath(os.path.join(place, name)), f"{status.st_mode:o}", sha256]
 
 
-def digest_of(files: Files) -> str:
-    """Return the digest of an image with these files."""
-    return canonical.digest(KIND, files)
+def digest_of(files: Iterable[list[str]]) -> str:
+    """Return the digest of an image with these files, given in any order."""
+    return canonical.digest(KIND, sorted(files))
 
 
 def _open_to_boxes(kept: Path) -> None:
@@ -166,7 +174,7 @@ def _base(recipe: Recipe, kept: Path) -> Path:
         root = Path(work, "base", "root")
         layout.lay_base(root, recipe.lock)
         layout.settle_modes(root)
-        _write(root.parent / "files.json", list_files(root))
+        _write(root.parent / "files.json", sorted(each_file(root)))
         _move(root.parent, base)
     return base
 
@@ -181,7 +189,7 @@ def _base_files(base: Path) -> dict[tuple[int, int], str]:
 
 
 def _keep(root: Path, kept: Path, known: dict[tuple[int, int], str]) -> Image:
-    files = list_files(root, known)
+    files = sorted(each_file(root, known))
     digest = digest_of(files)
     _write(root.parent / "files.json", files)
     os.chmod(root.parent, 0o755)

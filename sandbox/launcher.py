@@ -72,8 +72,10 @@ class Launcher:
         _free_socket(path)
         server = await asyncio.start_unix_server(self._answer, path)
         os.chmod(path, 0o660)
-        async with server:
-            await stop.wait()
+        warming = asyncio.create_task(self._shop.boxes.warm())
+        await stop.wait()
+        warming.cancel()
+        server.close()
         path.unlink(missing_ok=True)
         await asyncio.gather(*(running.run.kill(Cause.LAUNCHER) for running in self._running.values()))
         await asyncio.gather(*(running.task for running in self._running.values()))
@@ -173,9 +175,7 @@ async def run(work: Workshop) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    warming = asyncio.create_task(work.boxes.warm())
     await Launcher(work).serve(stop)
-    await warming
 
 
 async def _say(writer: asyncio.StreamWriter, message: dict[str, Any]) -> None:

@@ -76,6 +76,8 @@ class ProcessBox:
             raise
         if self._cause is not Cause.NONE:
             await self._finish_off()
+            await self._process.wait()
+            self._end(BoxState.KILLED, 128 + signal.SIGKILL)
             raise BoxFailed("the box was killed while it started", self._cause)
         self._life.move(BoxState.RUNNING)
         self._tasks = [asyncio.create_task(self._await_end()), asyncio.create_task(self._watch())]
@@ -103,9 +105,10 @@ class ProcessBox:
         self._cause = self._cause or cause
         if self.state is BoxState.CREATED:
             self._end(BoxState.KILLED, 128 + signal.SIGKILL)
-        elif self._process is not None:
-            await self._finish_off()
-            await self.wait()
+        else:
+            if self._process is not None:
+                await self._finish_off()
+            await self.wait()  # a box that is just starting sees the cause when its walls are up
 
     async def wait(self) -> Ending:
         """Return how the box ended, once it has."""

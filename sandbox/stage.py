@@ -37,9 +37,6 @@ STATEMENT_S = 60
 ENDING_S = 5.0
 """Seconds that a box may take to end after its last word."""
 
-_SPEAKS_OF_FACTS = (Entry.CHECK, Entry.INGEST)
-"""Stages whose failures may say more than a code: a check has no data, and an ingest's facts are for the owner."""
-
 _SENTENCES = {
     Cause.MEMORY: "the box reached its limit of memory",
     Cause.CPU: "the box reached its limit of processor time",
@@ -170,13 +167,16 @@ class StageRun:
         self._mark("hello", box.state)
         async with self._keys_and_lease(work, box, pipes, box_key):
             self._mark("keys", box.state)
-            found = await conversation.outcome(pipes)
+            found = await conversation.outcome(pipes, work.spec.entry)
         self._mark("done", box.state)
         if isinstance(found, Failure):
             raise self._failed(found)
         pipes.to_box.close()
-        async with asyncio.timeout(ENDING_S):
-            await box.wait()
+        try:
+            async with asyncio.timeout(ENDING_S):
+                await box.wait()
+        except TimeoutError:
+            raise BoxFailed("the box did not end after its report", Cause.PROTOCOL) from None
         return found
 
     @contextlib.asynccontextmanager
@@ -225,8 +225,7 @@ class StageRun:
         return Draft(kind, self._shop.config.domain, Duty.LAUNCHER, body, 0, now, end)
 
     def _failed(self, failure: Failure) -> BoxFailed:
-        if self.name.stage in _SPEAKS_OF_FACTS:
-            self._facts = dict(failure.facts)
+        self._facts = dict(failure.facts)
         kind = BoxLimit if failure.code == BoxLimit.code else BoxFailed
         return kind("the box ended without a result", failure.code)
 

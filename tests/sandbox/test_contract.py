@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from plans.box import BoxState, Entry
-from plans.errors import OutputRefused, StateConflict, TierMissing
+from plans.errors import BoxFailed, OutputRefused, StateConflict, TierMissing
 from plans.plan import Plan
 from sandbox import conversation
 from sandbox.contract import LIFE, Box, Boxes, Cause, Ending, Life
@@ -61,7 +61,7 @@ def test_a_box_that_does_its_work_goes_from_created_to_destroyed(boxes: Boxes, c
         assert box.state is BoxState.CREATED
         pipes = await begin(box, plan)
         assert box.state is BoxState.RUNNING
-        assert await conversation.outcome(pipes) == {"wrote": 1}
+        assert await conversation.outcome(pipes, Entry.CHECK) == {"wrote": 1}
         pipes.to_box.close()
         assert await box.wait() == Ending(BoxState.EXITED, 0, Cause.NONE)
         outputs = await box.collect(tmp_path)
@@ -86,31 +86,35 @@ def test_what_a_box_had_is_gone_when_it_is_destroyed(boxes: Boxes, check, open_h
 
 
 def test_a_frozen_box_makes_no_step_until_it_is_thawed(boxes: Boxes, check) -> None:
-    counting = (
-        "import time\ndef run(session):\n"
-        "    for n in range(10000):\n        (session.out / 'n').write_text(str(n)); time.sleep(0.01)\n"
+    plan = check(
+        "import time\ndef run(session):\n    with open(session.out / 'n', 'ab', buffering=0) as file:\n"
+        "        for n in range(10000): file.write(b'x'); time.sleep(0.01)\n"
     )
-    plan = check(counting)
 
-    def counted(box: Box) -> str:
-        return (box.folder / "out" / "n").read_text()
+    async def counted(box: Box, more_than: int) -> int:
+        while (steps := size_of(box.folder / "out" / "n")) <= more_than:
+            await asyncio.sleep(0.02)
+        return steps
 
     async def steps(box: Box) -> None:
         await begin(box, plan)
-        await asyncio.sleep(0.2)
+        await counted(box, 0)
         box.freeze()
         box.freeze()
         assert box.state is BoxState.FROZEN
         await asyncio.sleep(0.05)
-        before = counted(box)
+        before = await counted(box, 0)
         await asyncio.sleep(0.3)
-        assert counted(box) == before
+        assert await counted(box, 0) == before
         box.thaw()
         box.thaw()
-        await asyncio.sleep(0.3)
-        assert counted(box) != before, "the control: a running box counts on"
+        assert await counted(box, before) > before, "the control: a running box counts on"
 
     with_box(boxes, plan, steps)
+
+
+def size_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def test_a_frozen_box_can_be_killed(boxes: Boxes, check) -> None:
@@ -137,6 +141,19 @@ def test_the_first_cause_of_a_kill_counts_and_a_second_kill_does_nothing(boxes: 
     with_box(boxes, plan, steps)
 
 
+def test_a_box_can_be_killed_while_it_starts(boxes: Boxes, check) -> None:
+    async def steps(box: Box) -> None:
+        starting = asyncio.create_task(box.start())
+        await asyncio.sleep(0)
+        assert box.state is BoxState.STARTING
+        await box.kill(Cause.CANCELLED)
+        assert box.state is BoxState.KILLED
+        with pytest.raises(BoxFailed):
+            await starting
+
+    with_box(boxes, check(SLEEP), steps)
+
+
 def test_a_box_past_its_time_is_killed(boxes: Boxes, check) -> None:
     plan = check(SLEEP, wall_s=1)
 
@@ -157,7 +174,7 @@ def test_a_box_that_gives_up_is_failed(boxes: Boxes, check) -> None:
 
     async def steps(box: Box) -> None:
         pipes = await begin(box, plan)
-        assert await conversation.outcome(pipes) == conversation.Failure("no.good", {"row": 3})
+        assert await conversation.outcome(pipes, Entry.CHECK) == conversation.Failure("no.good", {"row": 3})
         assert (await box.wait()).state is BoxState.FAILED
 
     with_box(boxes, plan, steps)
@@ -197,7 +214,7 @@ def test_a_link_among_the_outputs_is_refused_and_nothing_is_collected(
 
     async def steps(box: Box) -> None:
         pipes = await begin(box, plan)
-        await conversation.outcome(pipes)
+        await conversation.outcome(pipes, Entry.CHECK)
         await box.wait()
         with pytest.raises(OutputRefused):
             await box.collect(tmp_path)

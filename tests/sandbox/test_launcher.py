@@ -189,10 +189,10 @@ HAND_OVER = """
 def run(session):
     if session.stage == "query":
         session.write("rows", b"secret rows")
-        return {"rows": 1}
+        return {}
     assert session.read("rows") == b"secret rows"
     session.write("table", b"table")
-    return {"parsed": 1}
+    return {}
 """
 SLEEP = "import time\ndef run(session):\n    time.sleep(60)\n"
 
@@ -207,7 +207,7 @@ def test_a_stage_hands_encrypted_rows_to_the_next_and_the_record_is_signed(side:
     statement = verify(first.record)
     assert (statement.type, statement.duty) == (Type.STAGE, Duty.LAUNCHER)
     record, parsed = StageRecord.read(statement.body), StageRecord.read(second.record.statement.body)
-    assert parsed.inputs[0].sha256 == record.outputs[0].sha256 and parsed.report == {"parsed": 1}
+    assert parsed.inputs[0].sha256 == record.outputs[0].sha256 and parsed.report == {}
     kept = api.output_path(side.config.home, plan.digest, 1, Entry.QUERY, "rows").read_bytes()
     assert b"secret" not in kept and len(kept) > len(b"secret rows")
     assert states[-1] is BoxState.COLLECTED and BoxState.RUNNING in states
@@ -248,11 +248,21 @@ def test_a_caller_that_hangs_up_does_not_stop_the_box(side: Side, check) -> None
         assert record.report == {"done": 1}
 
 
+def cancelled(client: LauncherClient, plan: Plan) -> bool:
+    with contextlib.suppress(NotFound):
+        client.cancel(plan.digest, Entry.CHECK, 1)
+        return True
+    return False
+
+
 def test_a_cancelled_stage_ends_at_once_and_says_so(side: Side, check) -> None:
     plan = check(SLEEP)
     with launched(side):
         side.client.put(plan)
-        threading.Timer(0.6, lambda: side.client.cancel(plan.digest, Entry.CHECK, 1)).start()
+        cancel = threading.Thread(
+            target=lambda: eventually(lambda: cancelled(side.client, plan)), daemon=True
+        )
+        cancel.start()
         with pytest.raises(BoxFailed) as failed:
             side.client.run(plan.digest, Entry.CHECK, 1)
         assert failed.value.where == "box.cancelled"
@@ -262,9 +272,7 @@ def test_a_cancelled_stage_ends_at_once_and_says_so(side: Side, check) -> None:
 
 
 def test_a_box_without_its_keeper_is_frozen_and_thawed_when_it_is_back(side: Side, probe_image) -> None:
-    plan = sql_plan(
-        probe_image.digest, "import time\ndef run(session):\n    time.sleep(1.5)\n    return {'ok': 1}\n"
-    )
+    plan = sql_plan(probe_image.digest, "import time\ndef run(session):\n    time.sleep(1.5)\n")
     with launched(side, replace(QUICK, kill_s=30)):
         side.client.put(plan)
         done = threading.Thread(target=lambda: side.client.run(plan.digest, Entry.QUERY, 1))
@@ -298,7 +306,7 @@ def test_a_revoked_box_is_killed(side: Side, probe_image) -> None:
     plan = sql_plan(probe_image.digest, SLEEP)
     with launched(side, QUICK):
         side.client.put(plan)
-        threading.Timer(0.8, lambda: setattr(side.keeper, "mood", "kill")).start()
+        side.keeper.mood = "kill"
         with pytest.raises(BoxFailed) as failed:
             side.client.run(plan.digest, Entry.QUERY, 1)
         assert failed.value.where == "box.revoked"
@@ -325,8 +333,8 @@ def test_a_killed_launcher_leaves_no_orphan_and_the_next_one_runs_the_stage_agai
         side.client.put(plan)
         with contextlib.suppress(Unreachable):
             side.client.run(plan.digest, Entry.CHECK, 1, timeout_s=1)
+        eventually(lambda: len(children_of(process.pid)) >= 3)  # the control: monitor, box and its fork
         boxes = children_of(process.pid)
-        assert len(boxes) >= 3, "the control: monitor, box and its fork are alive"
         process.kill()
         process.wait()
         eventually(lambda: not any(alive(pid) for pid in boxes), 2)
@@ -373,22 +381,41 @@ def test_plain_outputs_are_collected(side: Side, check) -> None:
         assert [output.name for output in record.outputs] == ["a"]
 
 
-def test_a_failure_gives_its_code_and_facts_for_a_check_and_only_the_code_for_a_query(
-    side: Side, check, probe_image
-) -> None:
-    code = (
-        "from inside.session import BoxFailure\n"
-        "def run(session):\n    raise BoxFailure('some.code', column='x\\n', row=7)\n"
-    )
+SAYS = "from inside.session import BoxFailure\ndef run(session):\n    raise BoxFailure({!r}, column='x\\n', row=7)\n"
+
+
+def failed(side: Side, plan: Plan, entry: Entry) -> tuple[str, dict]:
+    side.client.put(plan)
+    with pytest.raises(BoxFailed) as refused:
+        side.client.run(plan.digest, entry, 1)
+    return refused.value.where, dict(facts_of(refused.value))
+
+
+def test_a_check_that_fails_may_say_why(side: Side, check) -> None:
     with launched(side):
-        for plan, entry, facts in (
-            (check(code), Entry.CHECK, {"column": "x", "row": 7}),
-            (sql_plan(probe_image.digest, code), Entry.QUERY, {}),
-        ):
-            side.client.put(plan)
-            with pytest.raises(BoxFailed) as failed:
-                side.client.run(plan.digest, entry, 1)
-            assert failed.value.where == "some.code" and facts_of(failed.value) == facts
+        assert failed(side, check(SAYS.format("some.code")), Entry.CHECK) == (
+            "some.code",
+            {"column": "x", "row": 7},
+        )
+
+
+@pytest.mark.parametrize(
+    ("code", "heard"), [("query.failed", "query.failed"), ("salary.is-48211", "box.failed")]
+)
+def test_a_box_that_has_seen_data_says_one_of_few_codes_only(
+    side: Side, probe_image, code: str, heard: str
+) -> None:
+    """20, 90: whoever takes over the engine must not speak through codes."""
+    with launched(side):
+        plan = sql_plan(probe_image.digest, SAYS.format(code))
+        assert failed(side, plan, Entry.QUERY) == (heard, {})
+
+
+def test_a_query_box_cannot_speak_through_its_report(side: Side, probe_image) -> None:
+    """The control: an empty report passes, in the test of handing over."""
+    code = HAND_OVER.replace("return {}", 'return {"rows": "secret rows"}')
+    with launched(side):
+        assert failed(side, sql_plan(probe_image.digest, code), Entry.QUERY) == ("box.protocol", {})
 
 
 def test_an_input_is_linked_from_the_owners_folder_and_a_wrong_one_is_refused_inside(
@@ -399,13 +426,13 @@ def test_an_input_is_linked_from_the_owners_folder_and_a_wrong_one_is_refused_in
     data = side.config.data_folder / "income.parquet"
     data.write_bytes(b"encrypted")
     data.chmod(0o444)
-    code = "def run(session):\n    return {'read': session.inputs['income.parquet'].read_bytes().decode()}\n"
+    code = "def run(session):\n    assert session.inputs['income.parquet'].read_bytes() == b'encrypted'\n"
     right = "sha256:" + hashlib.sha256(b"encrypted").hexdigest()
     with launched(side):
         plan = sql_plan(probe_image.digest, code, query_inputs=(Input("income.parquet", right),))
         side.client.put(plan)
         record = StageRecord.read(side.client.run(plan.digest, Entry.QUERY, 1).record.statement.body)
-        assert record.report == {"read": "encrypted"} and record.inputs[0].sha256 == right
+        assert record.inputs[0].sha256 == right
         wrong = sql_plan(
             probe_image.digest, code, query_inputs=(Input("income.parquet", "sha256:" + "0" * 64),)
         )
