@@ -10,4 +10,4 @@ import os
 os.environ["RAY_AUTH_MODE"] = "token"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 # A driver whose cluster has died would wait a minute for it to come back; a new one is up in seconds.
-os.environ["RAY_gcs_rpc_server_reconnect_timeout_s"] = "5"
+os.environ["RAY_gcs_rpc_server_reconnect_timeout_s"] = "5"  # noqa: SIM112 - the name that Ray reads

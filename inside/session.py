@@ -31,6 +31,8 @@ from plans.plan import Plan
 from plans.release import KEYS_INFO
 from plans.statements import BoxStatement, StageInput
 
+SMALLEST_HANDOVER = 1 << 16
+
 IN, OUT, TEMP = Path("/in"), Path("/out"), Path("/tmp")
 """Where a box finds its inputs, writes its outputs, and may spill."""
 
@@ -62,13 +64,18 @@ class Session:
     def read(self, name: str) -> bytes:
         """Return in clear what the stage before wrote under this name."""
         key = bytes.fromhex(self.keys.inputs[name])
-        return sealing.decrypt(key, self.inputs[name].read_bytes(), handover(self.plan, self.attempt, name))
+        sealed = self.inputs[name].read_bytes()
+        return _unpadded(sealing.decrypt(key, sealed, handover(self.plan, self.attempt, name)))
 
     def write(self, name: str, plaintext: bytes) -> None:
-        """Write an output that only the next stage's box can read."""
+        """Write an output that only the next stage's box can read.
+
+        It is padded to a power of two of bytes, since launchers report sizes, and the size of a result tells
+        its rows.
+        """
         key = bytes.fromhex(self.keys.outputs[name])
         (self.out / name).write_bytes(
-            sealing.encrypt(key, plaintext, handover(self.plan, self.attempt, name))
+            sealing.encrypt(key, _padded(plaintext), handover(self.plan, self.attempt, name))
         )
 
 
@@ -134,6 +141,20 @@ def _expect(message: dict[str, Any] | None, kind: str) -> dict[str, Any]:
         raise Malformed(f"expected a {kind} message from the launcher", "box protocol")
     content: dict[str, Any] = message[kind]
     return content
+
+
+def _padded(content: bytes) -> bytes:
+    """Return length, content and zeros, together a power of two of bytes and at least `SMALLEST_HANDOVER`."""
+    whole = len(content) + 8
+    size = max(SMALLEST_HANDOVER, 1 << (whole - 1).bit_length())
+    return len(content).to_bytes(8, "big") + content + b"\0" * (size - whole)
+
+
+def _unpadded(padded: bytes) -> bytes:
+    length = int.from_bytes(padded[:8], "big")
+    if length > len(padded) - 8:
+        raise Malformed("a handed-over file is shorter than it says", "box inputs")
+    return padded[8 : 8 + length]
 
 
 def _sha256(path: Path) -> str:

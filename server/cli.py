@@ -34,6 +34,7 @@ for name, sub in (
     app.add_typer(sub, name=name)
 
 Home = Annotated[Path, typer.Option(help="Folder of the installation.", envvar="DARKROOM_SERVER_HOME")]
+DomainName = Annotated[str, typer.Argument(help="The owning domain, such as nm/tax.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DEFAULT_HOME = Path("darkroom-home")
 
@@ -146,7 +147,7 @@ def keeper_policy(
 
 
 @keeper_app.command("status")
-def keeper_status(domain: str, home: Home = DEFAULT_HOME) -> None:
+def keeper_status(domain: DomainName, home: Home = DEFAULT_HOME) -> None:
     """Print what a keeper says of itself."""
     from keeper.api import KeeperClient
     from server.site import open_site
@@ -155,7 +156,12 @@ def keeper_status(domain: str, home: Home = DEFAULT_HOME) -> None:
 
 
 @keeper_app.command("erase")
-def keeper_erase(dataset: str, version: int, home: Home = DEFAULT_HOME, yes: bool = False) -> None:
+def keeper_erase(
+    dataset: Annotated[str, typer.Argument(help="The dataset's id.")],
+    version: Annotated[int, typer.Argument(help="The version to destroy.")],
+    home: Home = DEFAULT_HOME,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
     """Destroy the keys of a dataset version; prints the signed certificate. There is no way back."""
     from server.owners import erase
 

@@ -63,7 +63,8 @@ def main() -> int:
         host=settings.host,
         port=settings.port,
         access_log=False,
-        # The address that tries are counted by is the peer's own; a header that anybody can write would move it.
+        # The address that tries are counted by is the peer's own; a header that anybody can write would move
+        # it.
         proxy_headers=False,
         log_level="warning",
         server_header=False,

@@ -17,9 +17,14 @@ from darkroom.cli import EXIT_CODES, app
 
 def text() -> str:
     """Return the whole page."""
-    root = typer.main.get_command(app)
+    return page("darkroom", app)
+
+
+def page(name: str, commands: typer.Typer) -> str:
+    """Return the reference of a command line whose exit codes are the house's."""
+    root = typer.main.get_command(commands)
     lines = [
-        "# The `darkroom` command",
+        f"# The `{name}` command",
         "",
         str(root.help),
         "",
@@ -29,8 +34,8 @@ def text() -> str:
         "|---|---|",
     ]
     lines += [f"| {code} | {meaning} |" for code, meaning in EXIT_CODES.items()]
-    for name, command in _commands("darkroom", root):
-        lines += ["", f"## `{name}`", "", " ".join(str(command.help).split()), "", *_parameters(command)]
+    for path, command in _commands(name, root):
+        lines += ["", f"## `{path}`", "", " ".join(str(command.help).split()), "", *_parameters(command)]
     return "\n".join(lines).rstrip() + "\n"
 
 

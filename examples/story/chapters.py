@@ -135,7 +135,7 @@ def three_refusals(story: Story) -> None:
         ("A whole-row reference", "select to_json(i), count(*) as n from tax.income i group by 1"),
         (
             "Groups of very few people",
-            "select income, count(*) as n from tax.income where year = 2025 group by income",
+            "select sector, count(*) as n from tax.income where region = '区外' group by sector",
         ),
     ):
         story.teller.say(f"{what}:\n    {statement}")

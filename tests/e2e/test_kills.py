@@ -1,4 +1,4 @@
-"""`kill -9` of any process in the middle of a job ends in a finished or cleanly failed job, no orphan, a log that verifies."""
+"""`kill -9` of any process in mid-job ends in a finished or cleanly failed job, no orphan, a log that verifies."""
 
 from __future__ import annotations
 

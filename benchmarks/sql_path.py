@@ -1,0 +1,90 @@
+"""The fixed cost of a job: from submitting a signed request to the opened result, less the engine's own time.
+
+A small town of one owner is founded and started, as in the end-to-end tests; the statement reads a few
+hundred rows, so what remains is the path itself. Every job asks something new, so that no reading is answered
+from a record.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import socket
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from benchmarks.report import Metric
+from plans.box import Entry
+from sandbox import api as sandbox
+from server.running import address, started
+
+JOBS = 9
+GOAL_MS = 2_500
+_TOWN = Path(__file__).resolve().parent.parent / "tests" / "e2e" / "town.py"
+
+
+def path() -> Iterator[Metric]:
+    """Yield the median of the whole path, and of each stage's box as its launcher timed it."""
+    towns = _load_town()
+    with tempfile.TemporaryDirectory(prefix="dr-bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        site = towns.found_town(folder / "site", _free_port())
+        with started(site) as supervisor:
+            town = towns.Town(site, supervisor, folder, address(site))
+            towns.settle(town)
+            runs = [_one(town, number) for number in range(JOBS + 1)][1:]
+    whole = statistics.median(run["whole"] - run["engine"] for run in runs)
+    yield Metric("sql.fixed_ms", whole, "ms", at_most=GOAL_MS)
+    for step in sorted({step for run in runs for step in run} - {"whole"}):
+        yield Metric(f"sql.fixed.{step}_ms", statistics.median(run.get(step, 0) for run in runs), "ms")
+
+
+def _one(town: Any, number: int) -> dict[str, float]:
+    """Run one job and return milliseconds by step."""
+    statement = f"select region as g{number}, count(*) as n from tax.income group by region"
+    statement = statement.replace("region", "league")
+    began = time.monotonic()
+    job = town.ask(statement)
+    submitted = time.monotonic()
+    job.result()
+    found: dict[str, float] = {
+        "whole": (time.monotonic() - began) * 1000,
+        "submit": (submitted - began) * 1000,
+    }
+    launcher = sandbox.LauncherClient(town.owner.launcher_socket)
+    plan = town.researcher.connection.plan(job.id).digest
+    for stage in (Entry.QUERY, Entry.PARSE, Entry.JUDGE):
+        timings = launcher.run(plan, stage, 1).timings
+        found[f"{stage.value}_box"] = float(timings["collected"])
+        if stage is Entry.QUERY:
+            found["engine"] = float(timings["done"] - timings["keys"])
+            found["keeper"] = float(timings["keys"] - timings["hello"])
+    return found
+
+
+def _load_town() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("benchmark_town", _TOWN)
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(_TOWN)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    for metric in path():
+        print(json.dumps({metric.id: round(metric.value)}))

@@ -1,0 +1,32 @@
+"""The generated parts of `docs/`: `python -m server.reference docs` writes them, a test checks that they are current."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from darkroom import reference
+from server.cli import app
+
+ROOT = Path(__file__).resolve().parent.parent
+_TOOLS = ("settings_reference", "errors_reference")
+
+
+def commands() -> str:
+    """Return the reference of `darkroom-server`."""
+    return reference.page("darkroom-server", app)
+
+
+def main() -> int:
+    """Write every generated page into the folder that is named."""
+    folder = Path(sys.argv[1])
+    (folder / "commands-darkroom-server.md").write_text(commands(), encoding="utf-8")
+    (folder / "commands-darkroom.md").write_text(reference.text(), encoding="utf-8")
+    for tool in _TOOLS:
+        subprocess.run([sys.executable, str(ROOT / "tools" / f"{tool}.py")], cwd=ROOT, check=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
