@@ -65,7 +65,7 @@ class Session:
         """Return in clear what the stage before wrote under this name."""
         key = bytes.fromhex(self.keys.inputs[name])
         sealed = self.inputs[name].read_bytes()
-        return _unpadded(sealing.decrypt(key, sealed, handover(self.plan, self.attempt, name)))
+        return unpadded(sealing.decrypt(key, sealed, handover(self.plan, self.attempt, name)))
 
     def write(self, name: str, plaintext: bytes) -> None:
         """Write an output that only the next stage's box can read.
@@ -75,7 +75,7 @@ class Session:
         """
         key = bytes.fromhex(self.keys.outputs[name])
         (self.out / name).write_bytes(
-            sealing.encrypt(key, _padded(plaintext), handover(self.plan, self.attempt, name))
+            sealing.encrypt(key, padded(plaintext), handover(self.plan, self.attempt, name))
         )
 
 
@@ -143,18 +143,23 @@ def _expect(message: dict[str, Any] | None, kind: str) -> dict[str, Any]:
     return content
 
 
-def _padded(content: bytes) -> bytes:
+def padded(content: bytes) -> bytes:
     """Return length, content and zeros, together a power of two of bytes and at least `SMALLEST_HANDOVER`."""
     whole = len(content) + 8
     size = max(SMALLEST_HANDOVER, 1 << (whole - 1).bit_length())
     return len(content).to_bytes(8, "big") + content + b"\0" * (size - whole)
 
 
-def _unpadded(padded: bytes) -> bytes:
-    length = int.from_bytes(padded[:8], "big")
-    if length > len(padded) - 8:
+def unpadded(content: bytes) -> bytes:
+    """Return what was padded.
+
+    Raises:
+        Malformed: it is shorter than it says.
+    """
+    length = int.from_bytes(content[:8], "big")
+    if length > len(content) - 8:
         raise Malformed("a handed-over file is shorter than it says", "box inputs")
-    return padded[8 : 8 + length]
+    return content[8 : 8 + length]
 
 
 def _sha256(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The generated parts of `docs/`: `python -m server.reference docs` writes them, a test checks that they are current."""
+"""The generated parts of `docs/`: `python -m server.reference docs` writes them, a test checks them."""
 
 from __future__ import annotations
 

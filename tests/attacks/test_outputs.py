@@ -1,8 +1,8 @@
 """ATTACKS D and the parts of B, I about what leaves: an attacker who writes statements, one who broke the engine,
 one who carries bytes.
 
-Each runs the parse and the judge box's programs one after the other, on what a query box would hand over, and looks
-for canaries in everything that leaves: the released table, the report, the names of files, the errors.
+Each runs the parse and the judge box's programs one after the other, on what a query box would hand over, and
+looks for canaries in everything that leaves: the released table, the report, the names of files, the errors.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from inside import judge, parse, table
-from inside.session import Session, handover
+from inside.session import Session, handover, padded
 from keys import sealing
 from plans import canonical
 from plans.box import Entry
@@ -88,7 +88,9 @@ def _plan(recipient: sealing.OpeningKey, program: Program, obligations: Obligati
 
 
 def _encrypted(plan: Plan, result: bytes) -> bytes:
-    return sealing.encrypt(bytes.fromhex(KEYS.inputs["result.bin"]), result, handover(plan, 1, "result.bin"))
+    return sealing.encrypt(
+        bytes.fromhex(KEYS.inputs["result.bin"]), padded(result), handover(plan, 1, "result.bin")
+    )
 
 
 def _box(folder: Path, plan: Plan, stage: Entry, name: str, data: bytes) -> Session:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from inside import judge, table
-from inside.session import Session, handover
+from inside.session import Session, handover, padded
 from keys import sealing
 from plans import canonical
 from plans.box import Entry
@@ -46,7 +46,7 @@ def bytes_of(*rows: list[Any]) -> bytes:
 
 def session(folder: Path, plan: Plan, judged: bytes) -> Session:
     path = folder / "table.bin"
-    path.write_bytes(sealing.encrypt(bytes.fromhex(KEY), judged, handover(plan, 1, "table.bin")))
+    path.write_bytes(sealing.encrypt(bytes.fromhex(KEY), padded(judged), handover(plan, 1, "table.bin")))
     out = folder / "out"
     out.mkdir()
     return Session(

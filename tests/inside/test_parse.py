@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inside import parse, table
-from inside.session import Session, handover
+from inside.session import Session, handover, padded, unpadded
 from keys import sealing
 from plans import canonical
 from plans.box import Entry
@@ -200,7 +200,7 @@ def session(folder: Path, result: bytes) -> Session:
     """A parse box whose input holds `result`, encrypted as the query box does."""
     plan = examples.PLAN
     path = folder / "result.bin"
-    path.write_bytes(sealing.encrypt(bytes.fromhex(KEY), result, handover(plan, 1, "result.bin")))
+    path.write_bytes(sealing.encrypt(bytes.fromhex(KEY), padded(result), handover(plan, 1, "result.bin")))
     out = folder / "out"
     out.mkdir()
     keys = BoxKeys({"result.bin": KEY}, {"table.bin": NEXT}, "")
@@ -209,7 +209,7 @@ def session(folder: Path, result: bytes) -> Session:
 
 def handed_over(box: Session) -> bytes:
     sealed = (box.out / "table.bin").read_bytes()
-    return sealing.decrypt(bytes.fromhex(NEXT), sealed, handover(box.plan, 1, "table.bin"))
+    return unpadded(sealing.decrypt(bytes.fromhex(NEXT), sealed, handover(box.plan, 1, "table.bin")))
 
 
 def test_the_box_hands_over_the_same_table_under_a_salt_and_reports_nothing(tmp_path: Path) -> None:
