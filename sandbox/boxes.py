@@ -58,11 +58,10 @@ class BubblewrapBoxes:
         root = self._trusted_root(spec.image)
         uid = self._identities.take()
         owner = uid if self._identities.separate else None
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._identities.give_back, uid)
             place = folders.make(self._home, owner, inputs)
-        except BaseException:
-            self._identities.give_back(uid)
-            raise
+            undo.pop_all()
         walls = bubblewrap.Walls(root, place.inputs, place.outputs, uid, self._identities.separate)
 
         async def start(spec: BoxSpec, _: BoxFolders) -> asyncio.subprocess.Process:

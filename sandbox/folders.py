@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import shutil
@@ -47,7 +48,8 @@ def make(parent: Path, owner: int | None, inputs: Mapping[str, Path]) -> BoxFold
     """
     whole = parent / secrets.token_hex(8)
     folders = BoxFolders(whole, whole / "in", whole / "out")
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(shutil.rmtree, whole, ignore_errors=True)
         for folder, mode in ((whole, 0o710), (folders.inputs, 0o750), (folders.outputs, 0o700)):
             folder.mkdir()
             folder.chmod(mode)
@@ -55,9 +57,7 @@ def make(parent: Path, owner: int | None, inputs: Mapping[str, Path]) -> BoxFold
                 os.chown(folder, owner if folder == folders.outputs else -1, owner)
         for name, source in inputs.items():
             _provide(source, folders.inputs / names.require("file", name, "box input"), owner)
-    except BaseException:
-        shutil.rmtree(whole, ignore_errors=True)
-        raise
+        undo.pop_all()
     return folders
 
 

@@ -3,10 +3,10 @@
 An image's digest is the type-separated SHA-256 over the sorted list of (path, mode, SHA-256) of its files, so
 a plan that names a digest names every byte that will run. Images are kept in `recipes.images_folder()`:
 
-    <64 hex>/root        the root itself
-    <64 hex>/files.json  the list behind the digest, for `verify`
-    <name>.json          the digest that was last built under a name
-    base-<stamp>         interpreter and packages, which images share by hard links
+    HEX/root        the root itself, HEX being the digest's 64 digits
+    HEX/files.json  the list behind the digest
+    NAME.json       the digest that was last built under a name
+    base-STAMP      interpreter and packages, which images share by hard links
 
 `python -m sandbox.images build images/sql` builds one. Whoever builds owns the files and nobody else can
 write them.
