@@ -6,27 +6,18 @@ anywhere would fail.
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import pytest
 
 from keeper.keyring import Keyring
 from plans.errors import DarkroomError
+from tests.e2e import hunt
+from tests.e2e import town as towns
 
 pytestmark = [pytest.mark.box, pytest.mark.ray]
 
 
-def _load(name):
-    spec = importlib.util.spec_from_file_location(f"e2e_{name}", Path(__file__).with_name(f"{name}.py"))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-hunt, towns = _load("hunt"), _load("town")
 FAILING = "select league, sum(income * income * income * 1000000000000) as s from tax.income group by league"
 SMALL = "select league, sum(income) as s, avg(income) as a from tax.income group by league"
 FIRST_ID = "999999199001010000"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 
@@ -16,19 +14,11 @@ from plans.errors import DarkroomError, Unreachable
 from server import verifying
 from server.running import wait_for_api
 from server.supervisor import wait_for
+from tests.e2e import hunt
 
 pytestmark = [pytest.mark.box, pytest.mark.ray, pytest.mark.timeout(240)]
 
 
-def _load(name):
-    spec = importlib.util.spec_from_file_location(f"e2e_{name}", Path(__file__).with_name(f"{name}.py"))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-hunt = _load("hunt")
 SLOW = (
     "select a.league, count(*) as n, sum(a.income + c.income) as s from tax.income a "
     "join tax.income b on a.league = b.league join tax.income c on b.league = c.league group by a.league"
