@@ -2,7 +2,7 @@
 
 name     what plans' makers ask for (`images.find`)
 lock     the packages, with versions and hashes
-house    our own packages and modules, by path without `.py`; one that is not there is named on standard error
+house    our own packages and modules, by path without `.py`
 overlay  a folder copied over them; only images for tests have one, to put probes where programs are
 """
 
@@ -87,8 +87,8 @@ def _house_files(item: str) -> Iterator[tuple[str, Path]]:
     candidates = [CHECKOUT / item, CHECKOUT / f"{item}.py"]
     found = next((path for path in candidates if path.exists()), None)
     if found is None:
-        sys.stderr.write(f"image: {item} is not there, the image goes without it\n")
-    elif found.is_dir():
+        raise SettingsWrong("a module that the image needs is not there", item)
+    if found.is_dir():
         yield from ((f"{item}/{place}", source) for place, source in _files_below(found))
     else:
         yield str(found.relative_to(CHECKOUT)), found
