@@ -18,6 +18,7 @@ from plans.errors import SettingsWrong
 
 OTHER_VARIABLES = {
     "DARKROOM_SETTINGS": "the settings file",
+    "DARKROOM_SERVER_HOME": "the folder of a site, with its settings file (darkroom-server)",
     "DARKROOM_HOME": "a member's folder of keys and profile (client)",
     "DARKROOM_PASSPHRASE": "the passphrase of a member's key file (client)",
     "DARKROOM_PASSWORD": "a member's password (client)",

@@ -28,6 +28,7 @@ APPENDER = """
 import sys, threading
 from pathlib import Path
 from audit import api as audit
+from keys import api as keys
 
 folder, secret, name, threads, count = sys.argv[1:]
 log = audit.Log.open(Path(folder), keys.SigningKey.from_bytes(bytes.fromhex(secret)), segment=64)
@@ -181,6 +182,7 @@ def test_killed_writers_leave_every_acknowledged_event_and_a_log_that_verifies(
 ) -> None:
     processes = [appender(place, name, 8, 100_000) for name in "ab"]
     while not (place.folder / ("0" * 20 + ".events")).exists():
+        assert processes[0].poll() is None
         time.sleep(0.01)
     time.sleep(pause)
     processes[0].send_signal(signal.SIGKILL)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,11 +20,15 @@ from store import api as store
 BINARIES = Path("/usr/lib/postgresql/15/bin")
 
 
-def as_postgres(*command: str | Path, check: bool = True) -> None:
-    """Run a command as the user `postgres`: the server refuses to run as root."""
-    lower = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
-    whole = [*lower, *map(str, command)]
-    subprocess.run(whole, check=check, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
+def as_postgres(*command: str | Path) -> list[str]:
+    """Return the command as the user `postgres` runs it (the server refuses to be root); it ends with its parent."""
+    lower = ["--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
+    return ["setpriv", "--pdeathsig=QUIT", *lower, *map(str, command)]
+
+
+def run(*command: str | Path) -> int:
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.run(as_postgres(*command), cwd="/", **quiet).returncode
 
 
 @pytest.fixture(scope="session")
@@ -32,17 +39,35 @@ def postgres_folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="dr-pg-"))
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres")
-    data, control = folder / "data", BINARIES / "pg_ctl"
-    options = (
-        f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off -c shared_buffers=32MB"
-    )
     try:
-        as_postgres(BINARIES / "initdb", "--no-sync", "--auth=trust", "--username=darkroom", "-D", data)
-        as_postgres(control, "-D", data, "-o", options, "-l", folder / "log", "-w", "start")
-        yield folder
+        assert (
+            run(
+                BINARIES / "initdb", "--no-sync", "--auth=trust", "--username=darkroom", "-D", folder / "data"
+            )
+            == 0
+        )
+        with serving(folder):
+            yield folder
     finally:
-        as_postgres(control, "-D", data, "-m", "immediate", "-w", "stop", check=False)
         shutil.rmtree(folder)
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[None]:
+    """Run the server on a socket in `folder` until the block ends."""
+    options = ["listen_addresses=", f"unix_socket_directories={folder}", "fsync=off", "shared_buffers=32MB"]
+    command = as_postgres(BINARIES / "postgres", "-D", folder / "data", *(f"--{each}" for each in options))
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(command, cwd="/", stdout=log, stderr=log)
+        try:
+            until = time.monotonic() + 30
+            while run(BINARIES / "pg_isready", "-q", "-h", folder) != 0:
+                assert server.poll() is None and time.monotonic() < until, "PostgreSQL does not start"
+                time.sleep(0.05)
+            yield
+        finally:
+            server.send_signal(signal.SIGQUIT)  # nothing of it is kept
+            server.wait(30)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
@@ -52,7 +77,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path}/store.db"
     folder = request.getfixturevalue("postgres_folder")
     name = "d" + uuid.uuid4().hex
-    as_postgres(BINARIES / "createdb", "-h", folder, "-U", "darkroom", name)
+    assert run(BINARIES / "createdb", "-h", folder, "-U", "darkroom", name) == 0
     return f"postgresql+psycopg://darkroom@/{name}?host={folder}"
 
 
