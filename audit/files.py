@@ -24,6 +24,8 @@ from plans import canonical, names
 from plans.errors import DarkroomError, DiskFull, LogBroken, Malformed, NotFound, Unreachable
 
 SEGMENT_EVENTS = 1 << 16
+LONGEST_LINE = 1 << 16
+"""Bytes from the end of a file of signatures in which a whole line is certain to be found."""
 _FORMAT = 1
 
 
@@ -167,6 +169,17 @@ def read_lines(path: Path) -> list[bytes]:
         return whole_lines(path.read_bytes())[0]
     except FileNotFoundError:
         return []
+
+
+def last_line(path: Path) -> bytes | None:
+    """Return a file's last complete line, or none, reading only the end of the file."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - LONGEST_LINE))
+            lines, _ = whole_lines(file.read())
+    except FileNotFoundError:
+        return None
+    return lines[-1] if lines else None
 
 
 def append_line(path: Path, data: bytes) -> None:

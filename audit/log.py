@@ -289,8 +289,8 @@ class Log:
         """Learn what other processes have added: heads first, since the events must not fall behind them."""
         size = self._layout.heads.stat().st_size if self._layout.heads.exists() else 0
         if size != self._heads_bytes:
-            lines = files.read_lines(self._layout.heads)
-            self._last_head = heads.parse(lines[-1]) if lines else None
+            line = files.last_line(self._layout.heads)
+            self._last_head = heads.parse(line) if line else None
             self._heads_bytes = size
         self._tail.refresh(self._head_size())
 

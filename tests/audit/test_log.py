@@ -269,6 +269,15 @@ def test_a_torn_head_is_left_out_and_replaced(place: Any, make_draft: Drafts) ->
     assert place.verify().ok and place.verify().heads == 2
 
 
+def test_the_last_head_is_found_at_the_end_of_a_long_file(tmp_path: Path) -> None:
+    file = tmp_path / "heads"
+    assert files.last_line(file) is None
+    for lines, torn in ((0, b""), (0, b"torn"), (1, b""), (1, b"torn"), (200, b""), (200, b"torn")):
+        file.write_bytes(b"".join(b"%06d" % n + b"x" * 900 + b"\n" for n in range(lines)) + torn)
+        found = files.last_line(file)
+        assert found == (files.read_lines(file)[-1] if lines else None)
+
+
 def test_a_log_that_was_rewritten_is_not_continued(place: Any) -> None:
     place.filled(10, heads_at=(10,)).close()
     segment = last_segment(place)
