@@ -7,7 +7,6 @@ or `{"error": <problem document>}`.
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import struct
 from pathlib import Path
@@ -20,6 +19,7 @@ LARGEST = 16 * 2**20
 """Bytes of one frame at the most."""
 
 _LENGTH = struct.Struct(">I")
+HEAD_BYTES = _LENGTH.size
 
 
 def pack(message: dict[str, Any]) -> bytes:
@@ -47,7 +47,7 @@ def read(stream: BinaryIO) -> dict[str, Any] | None:
     head = stream.read(_LENGTH.size)
     if not head:
         return None
-    length = _length(head)
+    length = length_of(head)
     body = stream.read(length)
     if len(body) < length:
         raise Malformed("the stream ended within a frame", "frame")
@@ -58,17 +58,6 @@ def write(stream: BinaryIO, message: dict[str, Any]) -> None:
     """Write one message to a blocking stream."""
     stream.write(pack(message))
     stream.flush()
-
-
-async def read_async(reader: asyncio.StreamReader) -> dict[str, Any] | None:
-    """Return the next message of an asyncio stream, or none at its end."""
-    try:
-        head = await reader.readexactly(_LENGTH.size)
-        return unpack(await reader.readexactly(_length(head)))
-    except asyncio.IncompleteReadError as end:
-        if end.partial:
-            raise Malformed("the stream ended within a frame", "frame") from None
-        return None
 
 
 def ask(path: Path, question: dict[str, Any], timeout_s: float = 30.0) -> dict[str, Any]:
@@ -109,7 +98,13 @@ def refusal(problem: DarkroomError) -> dict[str, Any]:
     return {"error": problem.problem()}
 
 
-def _length(head: bytes) -> int:
+def length_of(head: bytes) -> int:
+    """Return the length that a frame's first four bytes announce.
+
+    Raises:
+        Malformed: there are fewer than four.
+        TooLarge: it is more than a frame may have.
+    """
     if len(head) < _LENGTH.size:
         raise Malformed("the stream ended within a frame", "frame")
     length: int = _LENGTH.unpack(head)[0]

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from plans import canonical, frames, names
+from plans import canonical, frames, frames_async, names
 from plans.box import Entry
 from plans.errors import BoxFailed, DarkroomError, by_code
 from sandbox.contract import Cause, Conversation
@@ -130,7 +130,7 @@ async def _send(pipes: Conversation, message: dict[str, Any]) -> None:
 async def _receive(pipes: Conversation, timeout_s: float | None) -> dict[str, Any]:
     try:
         async with asyncio.timeout(timeout_s):
-            message = await frames.read_async(pipes.from_box)
+            message = await frames_async.read_async(pipes.from_box)
     except (OSError, TimeoutError, DarkroomError):
         raise _protocol() from None
     if message is None:

@@ -23,7 +23,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from plans import frames
+from plans import frames, frames_async
 from plans.box import BoxState
 from plans.errors import DarkroomError, Malformed, NotFound, StateConflict
 from plans.plan import Plan
@@ -84,7 +84,7 @@ class Launcher:
         """Answer one connection; a caller that is gone is no error."""
         try:
             async with asyncio.timeout(QUESTION_S):
-                question = await frames.read_async(reader)
+                question = await frames_async.read_async(reader)
             if question is not None:
                 await self._decide(question, writer)
         except DarkroomError as problem:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from plans import frames
+from plans import frames, frames_async
 from plans.box import BoxState
 from plans.errors import DarkroomError, Malformed, Unreachable
 from sandbox.contract import Box, Cause
@@ -54,7 +54,7 @@ class Keeper:
         try:
             writer.write(frames.pack(question))
             await writer.drain()
-            return frames.settle(await frames.read_async(reader), self._socket.name)
+            return frames.settle(await frames_async.read_async(reader), self._socket.name)
         finally:
             writer.close()
 

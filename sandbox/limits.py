@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from plans.box import Entry, Limits
 
 _DEFAULTS: Mapping[Entry, Limits] = {
-    # The engine starts about a dozen threads whatever it is told; fewer processes than 64 would stop it at random.
+    # The engine starts about a dozen threads whatever it is told; fewer processes than 64 would stop it at
+    # random.
     Entry.CHECK: Limits(
         memory_mb=512, temp_mb=16, output_mb=1, cpu_s=20, wall_s=30, processes=64, files=256, cpus=1
     ),

@@ -113,7 +113,8 @@ def filter_file() -> int:
                 _deny(library, context, (call, denial.error), ())
         for flag in _CLONE_NEW.values():
             _deny(library, context, ("clone", errno.EPERM), (_Compare(0, _MASKED_EQUAL, flag, flag),))
-        # A terminal would take characters pushed into it as typed (ATTACKS 44); TIOCSTI is 0x5412, TIOCLINUX 0x541C.
+        # A terminal would take characters pushed into it as typed (ATTACKS 44); TIOCSTI is 0x5412, TIOCLINUX
+        # 0x541C.
         for request in (0x5412, 0x541C):
             _deny(
                 library, context, ("ioctl", errno.EPERM), (_Compare(1, _MASKED_EQUAL, 0xFFFFFFFF, request),)

@@ -90,6 +90,10 @@ def add_owner(site: Site, domain: str, titles: Titles, image: str, limits: Mappi
     for folder in (owner.folder, owner.data, owner.data / "staging", owner.node, owner.launcher_home):
         folder.mkdir(parents=True)
         folder.chmod(0o711)
+    for folder in (owner.data, owner.data / "staging"):
+        folder.chmod(
+            0o700
+        )  # launchers link files out of it; a source that is being ingested lies there in clear
     (owner.folder / "home").mkdir(mode=0o700)
     keyring = Keyring.create(owner.folder / "keyring")
     root, launcher = keys.SigningKey.fresh(), keys.SigningKey.fresh()

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plans import frames
+from plans import frames, frames_async
 from plans.errors import DarkroomError, Malformed, NotFound, TooLarge, Unreachable
 
 HOSTILE = [
@@ -58,7 +58,7 @@ def test_asyncio_streams_refuse_the_same(data: bytes) -> None:
         reader = asyncio.StreamReader()
         reader.feed_data(data)
         reader.feed_eof()
-        await frames.read_async(reader)
+        await frames_async.read_async(reader)
 
     with pytest.raises(Malformed):
         asyncio.run(attempt())
@@ -69,7 +69,7 @@ def test_asyncio_streams_give_messages_and_the_end() -> None:
         reader = asyncio.StreamReader()
         reader.feed_data(frames.pack({"op": "status"}))
         reader.feed_eof()
-        return [await frames.read_async(reader), await frames.read_async(reader)]
+        return [await frames_async.read_async(reader), await frames_async.read_async(reader)]
 
     assert asyncio.run(attempt()) == [{"op": "status"}, None]
 

@@ -19,7 +19,7 @@ import pytest
 
 from keys import sealing
 from keys.signing import SigningKey, fresh_nonce, verify
-from plans import frames
+from plans import frames, frames_async
 from plans.box import BoxSpec, BoxState, Entry, Input, Limits
 from plans.decision import Decision, Obligations, Outcome, Tier
 from plans.errors import BoxFailed, BoxLimit, NotFound, OutputRefused, StateConflict, Unreachable
@@ -50,7 +50,7 @@ class FakeKeeper:
 
     def serve(self, ready: threading.Event, stop: threading.Event) -> None:
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            question = await frames.read_async(reader)
+            question = await frames_async.read_async(reader)
             if question is not None and (found := self._answer(question)) is not None:
                 writer.write(frames.pack(found))
                 with contextlib.suppress(ConnectionError):
