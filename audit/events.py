@@ -133,10 +133,20 @@ def commitment(name: str, text: str, salt: bytes) -> str:
     return canonical.digest_bytes("commitment", salt + canonical.encode([name, text]))
 
 
-def beginning(event: Event) -> bytes:
-    """Return an event's line up to the salt's number; `line` completes it."""
-    plain = event.plain()
-    del plain["salt"], plain["sequence"], plain["time"]
+def beginning(draft: Draft, commitments: Mapping[str, str]) -> bytes:
+    """Return the line of a draft, which was checked when it was made, up to the salt's number; `line` completes it."""
+    plain: dict[str, canonical.Plain] = {
+        "action": draft.action,
+        "actor": draft.actor,
+        "commitments": commitments,
+        "decision": draft.decision,
+        "details": draft.details,
+        "domain": draft.domain,
+        "object": draft.object,
+        "plan": draft.plan,
+        "policy": draft.policy,
+        "retention": draft.retention.value,
+    }
     return canonical.encode(plain)[:-1]
 
 

@@ -52,7 +52,7 @@ class _Ticket:
     def __init__(self, draft: Draft) -> None:
         self.salt = secrets.token_bytes(salts.SALT_BYTES) if draft.personal else b""
         made = {name: events.commitment(name, text, self.salt) for name, text in draft.personal.items()}
-        self.start = events.beginning(draft.event(made, 0))
+        self.start = events.beginning(draft, made)
         self.receipt: Receipt | None = None
         self.problem: DarkroomError | None = None
 

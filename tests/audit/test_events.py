@@ -34,7 +34,7 @@ def test_a_line_put_together_is_the_events_canonical_form(
 ) -> None:
     made, time = draft(object=thing, details=details), 1_700_000_000_000
     whole = made.event({}, salt, sequence, time)
-    line = events.line(events.beginning(whole), salt, sequence, time)
+    line = events.line(events.beginning(made, {}), salt, sequence, time)
     assert line == whole.canonical() and b"\n" not in line
     assert audit.Event.decode(line) == whole
     assert events.is_numbered(line, sequence) and not events.is_numbered(line, sequence + 1)
@@ -43,7 +43,7 @@ def test_a_line_put_together_is_the_events_canonical_form(
 
 def test_text_within_an_event_cannot_stand_for_its_number() -> None:
     made = draft(details={"z": ',"sequence":7,"time":1700000000000}'})
-    line = events.line(events.beginning(made.event({}, -1)), -1, 3, 1_700_000_000_000)
+    line = events.line(events.beginning(made, {}), -1, 3, 1_700_000_000_000)
     assert events.is_numbered(line, 3) and not events.is_numbered(line, 7)
 
 
