@@ -187,7 +187,7 @@ def _copy(
         BoxFailure: `ingest.lost-rows`, if fewer or more rows were written than counted: a defect, not a bad file.
     """
     found = connection.execute(
-        f"COPY ({select}) TO {literal(str(work.output(name)))} (FORMAT parquet, COMPRESSION zstd,"
+        f"COPY ({select}) TO {literal(str(work.output(name)))} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1,"
         f" ENCRYPTION_CONFIG {engine.encryption(name)}, RETURN_STATS true, USE_TMP_FILE false)",
         pads.parameters() if pads else {},
     ).fetchone()

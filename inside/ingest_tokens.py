@@ -79,7 +79,7 @@ def make_persons(connection: Connection, source: Source, task: Task, pads: Pads)
     connection.execute(f"CREATE TEMP TABLE persons AS {hashed}", pads.parameters())
     counted = connection.execute(
         f"SELECT coalesce(sum(times), 0)::BIGINT, count(*), count(DISTINCT {TOKEN}), coalesce(max(times), 0),"
-        f" count(*) FILTER (coalesce({canonical(KEY)}, '') = '') FROM persons"
+        f" count(*) FILTER (coalesce(trim({KEY}), '') = '') FROM persons"
     ).fetchone()
     rows, texts, tokens, most, empty = counted or (0, 0, 0, 0, 0)
     if rows == 0:
