@@ -1,10 +1,10 @@
 """TPC-H queries that the SQL subset allows, over relations that have a person token.
 
-TPC-H has no persons, so each relation is given one, as an owner's ingest would: customers and orders that of the customer,
-line items and suppliers that of the supplier (an enterprise), parts, nations and regions one each. Tokens are 64-bit
-hashes, as real ones look. Queries are those of TPC-H 3.0.1, section 2.4, with joins written as JOIN, customers joined to
-their orders by person, and Q19 by two of its three brands. The other fourteen need subqueries, or none of their joins
-is by equality.
+TPC-H has no persons, so each relation is given one, as an owner's ingest would: customers and orders that of the
+customer, line items and suppliers that of the supplier (an enterprise), parts, nations and regions one each. Tokens
+are 64-bit hashes, as real ones look. Queries are those of TPC-H 3.0.1, section 2.4, with joins written as JOIN,
+customers joined to their orders by person, and Q19 by two of its three brands. The other fourteen need subqueries,
+outer joins with conditions, or count differently.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ def main() -> int:
     incoming, outgoing = sys.stdin.buffer, sys.stdout.buffer
     program = importlib.import_module(f"inside.{entry.value}")
     try:
-        session = begin(incoming, outgoing)
+        session = begin(incoming, outgoing, prepare=getattr(program, "prepare", lambda _: None))
         report = program.run(session)
     except BoxFailure as failure:
         frames.write(outgoing, {"failure": {"code": failure.code, "facts": dict(failure.facts)}})

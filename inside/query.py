@@ -23,12 +23,12 @@ from typing import Any
 import duckdb
 
 from inside.engine import Connection, add_key, encryption, identifier, literal, lock, open_engine
-from inside.session import BoxFailure, Session
+from inside.session import TEMP, BoxFailure, Session
 from inside.table import MOST_CELLS, columns
 from plans import canonical, names
 from plans.box import Entry
 from plans.errors import HashMismatch, Malformed
-from plans.plan import Program, Relation
+from plans.plan import Plan, Program, Relation
 from plans.reading import Shadow, ShadowColumn
 from policies.reading import read_predicate
 
@@ -37,6 +37,11 @@ BATCH = 10_000
 
 NO_INFINITIES = "SET ieee_floating_point_ops = false"
 """Division by zero gives null, so that one zero neither spoils the figure of a whole group nor stops the engine."""
+
+
+def prepare(plan: Plan, temp: Path = TEMP) -> Connection:
+    """Open the engine; loading its extension takes longer than the keeper's answer leaves to be lost."""
+    return open_engine(temp, plan.stage(Entry.QUERY).limits)
 
 
 def run(session: Session) -> dict[str, Any]:
@@ -61,7 +66,7 @@ def run(session: Session) -> dict[str, Any]:
 
 def _opened(session: Session, program: Program) -> Connection:
     """Return a locked engine that has the program's relations."""
-    connection = open_engine(session.temp, session.plan.stage(Entry.QUERY).limits)
+    connection = session.prepared or prepare(session.plan, session.temp)
     files = {relation.name: _input(session, relation) for relation in program.relations}
     for name in sorted(set(files.values())):
         add_key(connection, name, session.keys.inputs[name])

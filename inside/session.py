@@ -17,7 +17,7 @@ next.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -60,6 +60,8 @@ class Session:
     keys: BoxKeys = field(repr=False)
     out: Path = OUT
     temp: Path = TEMP
+    prepared: Any = None
+    """What the stage's program made ready while the keeper was asked, from the plan alone."""
 
     def read(self, name: str) -> bytes:
         """Return in clear what the stage before wrote under this name."""
@@ -84,8 +86,14 @@ def handover(plan: Plan, attempt: int, name: str) -> bytes:
     return canonical.encode({"plan": plan.digest, "attempt": attempt, "name": name})
 
 
-def begin(incoming: BinaryIO, outgoing: BinaryIO, folder: Path = IN) -> Session:
-    """Hold the conversation up to the keys and return the session.
+Prepare = Callable[[Plan], Any]
+"""What a program does before its keys are there: open its engine, for example. It sees no input."""
+
+
+def begin(
+    incoming: BinaryIO, outgoing: BinaryIO, folder: Path = IN, prepare: Prepare = lambda _: None
+) -> Session:
+    """Hold the conversation up to the keys and return the session. `prepare` runs while the keeper thinks.
 
     Raises:
         Malformed: the launcher does not speak the protocol.
@@ -97,13 +105,13 @@ def begin(incoming: BinaryIO, outgoing: BinaryIO, folder: Path = IN) -> Session:
     found = tuple(StageInput.read(item) for item in start["inputs"])
     secret = sealing.OpeningKey.fresh()
     frames.write(outgoing, {"hello": secret.public})
-    paths = _verified(plan, stage, found, folder)
+    paths, prepared = _verified(plan, stage, found, folder), prepare(plan)
     keys = BoxKeys({}, {}, "")
     if stage is not Entry.CHECK:
         keys = _receive_keys(
             _expect(frames.read(incoming), "keys"), secret, (plan, stage, start["attempt"], found)
         )
-    return Session(plan, stage, start["attempt"], paths, keys)
+    return Session(plan, stage, start["attempt"], paths, keys, prepared=prepared)
 
 
 def _verified(plan: Plan, stage: Entry, found: tuple[StageInput, ...], folder: Path) -> dict[str, Path]:
