@@ -46,7 +46,6 @@ from policies import api as policies
 from sandbox import api as sandbox
 from store import api as store
 
-MOST_ATTEMPTS = 3
 _ACTIVE = tuple(state.value for state in JobState if not state.ended)
 _REFUSALS = (Refused, Malformed, EvidenceBroken)
 
@@ -58,6 +57,7 @@ class Settings:
     house: planning.House
     results: Path
     launcher_home: Callable[[str], Path]
+    attempts: int = 3
     poll_s: float = 0.05
     workers: int = 4
 
@@ -191,7 +191,7 @@ class Dispatcher:
         """Something was not reachable: try anew with the next attempt, a few times and a little later."""
         with self._database.reading() as session:
             now = store.jobs.get(session, row.id)
-        if now.attempt + 1 > MOST_ATTEMPTS:
+        if now.attempt + 1 > self._settings.attempts:
             self._end(now, problem)
             return
         time.sleep(1 + now.attempt)

@@ -26,18 +26,21 @@ class JobService:
     database: store.Database
     log: audit.Log
     results: Path
+    jobs_per_member: int = 20
 
     def submit(self, request: Request, signature: str) -> JobView:
         """Take a signed request. The same request again gives the same job (its nonce makes the job's id).
 
         Raises:
             SignatureWrong: not signed by the member's enrolled key.
+            StateConflict: the member has too many jobs that have not ended.
         """
         keys.verify_request(request.signer, request.canonical(), signature)
         with self.database.session() as session:
             self._require_enrolled(session, request)
             known = store.jobs.find(session, _job_id(request))
             if known is None:
+                self._require_room(session, request.member)
                 row = _new_row(request, signature)
                 self.log.append(events.submitted(row, request))
                 store.jobs.add(session, row)
@@ -104,6 +107,16 @@ class JobService:
             raise HashMismatch("the stored result is not the one that was released", job_id)
         self.log.append(events.fetched(row))
         return release, sealed
+
+    def _require_room(self, session: store.Session, member: str) -> None:
+        """Let nobody fill the queue, whose places all members share."""
+        active = [row for row in store.jobs.of_member(session, member) if not JobState(row.state).ended]
+        if len(active) >= self.jobs_per_member:
+            raise StateConflict(
+                f"{len(active)} of your jobs wait or run already, as many as one member may have",
+                "jobs",
+                "Wait for one to end, or cancel one: darkroom jobs",
+            )
 
     @staticmethod
     def _require_enrolled(session: store.Session, request: Request) -> None:

@@ -8,7 +8,6 @@ from plans.box import Entry
 from sandbox import shelf
 from sandbox.client import LauncherClient, StageResult, facts_of
 from sandbox.images import Image, by_digest, find
-from sandbox.limits import default_limits
 from sandbox.reading import check_plan, read_statement
 from sandbox.recipes import images_folder
 
@@ -18,7 +17,6 @@ __all__ = [
     "StageResult",
     "by_digest",
     "check_plan",
-    "default_limits",
     "facts_of",
     "find",
     "images_folder",

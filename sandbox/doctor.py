@@ -7,18 +7,18 @@ import json
 import tempfile
 from pathlib import Path
 
-from plans.box import BoxSpec, Entry
+from plans.box import BoxSpec, Entry, Limits
 from plans.decision import Tier
 from plans.errors import BoxFailed
 from sandbox import images, recipes
 from sandbox.boxes import BubblewrapBoxes
 from sandbox.contract import Cause, Protection
 from sandbox.identities import Identities
-from sandbox.limits import default_limits
 from sandbox.process_box import ProcessBox
 
 ATTACKS = Path(__file__).with_name("attacks_inside.py")
 _FIRST_UID = 64900
+_LIMITS = Limits(memory_mb=512, temp_mb=16, output_mb=1, cpu_s=20, wall_s=30, processes=64, files=256, cpus=1)
 _ANSWER_S = 20.0
 
 
@@ -34,7 +34,7 @@ def probe(image: str = "sql") -> tuple[Protection, ...]:
 
 
 async def _probe(image: str) -> tuple[Protection, ...]:
-    spec = BoxSpec(Entry.CHECK, images.find(image).digest, (), default_limits(Entry.CHECK), Tier.T1)
+    spec = BoxSpec(Entry.CHECK, images.find(image).digest, (), _LIMITS, Tier.T1)
     with tempfile.TemporaryDirectory(prefix="darkroom-doctor-") as folder:
         home = Path(folder)
         home.chmod(0o711)

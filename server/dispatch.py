@@ -42,7 +42,9 @@ def _run(site: Site, stop: threading.Event) -> int:
     limits = box_limits(settings)
     log = open_log(site)
     house = House(sandbox.find("sql").digest, limits)
-    settings_of_jobs = Settings(house, site.results, lambda domain: site.owner(domain).launcher_home)
+    settings_of_jobs = Settings(
+        house, site.results, lambda domain: site.owner(domain).launcher_home, settings.limits.attempts
+    )
     dispatcher = Dispatcher(open_store(site), log, settings_of_jobs)
     witness = threading.Thread(target=witnessing.witness_often, args=(site, log, stop), daemon=True)
     cpus = max(os.cpu_count() or 1, max(limit.cpus for limit in limits.values()))

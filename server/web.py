@@ -39,7 +39,7 @@ def services(site: Site, settings: store.Settings) -> portal.Services:
     return portal.Services(
         database=database,
         log=log,
-        jobs=JobService(database, log, site.results),
+        jobs=JobService(database, log, site.results, settings.limits.jobs_per_member),
         keepers=KeeperDirectory(database),
         site=portal_site(settings),
         limits=portal_limits(settings),

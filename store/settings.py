@@ -1,9 +1,9 @@
 """Settings: one TOML file and `DARKROOM_…` variables become one frozen value.
 
-The file is named by `DARKROOM_SETTINGS`, or is `darkroom.toml` in the working directory; without one the defaults hold,
-which are safe for one machine. A variable wins over the file. Whatever is unknown is refused, with the nearest name
-that is known, because a misspelt limit that is silently ignored is no limit. `docs/settings.md` is generated from this
-file (`store.reference`).
+The file is named by `DARKROOM_SETTINGS`, or is `darkroom.toml` in the working directory; without one the
+defaults hold, which are safe for one machine. A variable wins over the file. Whatever is unknown is refused,
+with the nearest name that is known, because a misspelt limit that is silently ignored is no limit.
+`docs/settings.md` is generated from this file (`store.reference`).
 """
 
 from __future__ import annotations
@@ -37,16 +37,8 @@ class Limits:
     """Every limit of the platform, with safe defaults. Those of one box per program that boxes run."""
 
     request_bytes: int = _setting(1_048_576, "Bytes of one HTTP request; a larger one is refused unread.")
-    result_cells: int = _setting(1_000_000, "Cells of one result, whatever an owner's policy allows.")
     attempts: int = _setting(3, "How often a job is tried when a node or process is lost.")
     jobs_per_member: int = _setting(20, "Jobs of one member that may wait or run at a time.")
-    sign_ins_per_minute: int = _setting(
-        10, "Failed sign-ins per member and minute before the next ones wait."
-    )
-    lease_renew_s: int = _setting(2, "Seconds between two renewals of a running box's lease.")
-    lease_freeze_s: int = _setting(8, "Seconds without renewal after which the box is frozen.")
-    lease_kill_s: int = _setting(60, "Seconds without renewal after which the box is killed.")
-    answer_s: int = _setting(30, "Seconds to wait for a keeper or launcher to answer.")
     check: BoxLimits = _setting(
         BoxLimits(1024, 64, 16, 20, 30, 64, 128, 1), "The box that reads a statement."
     )
@@ -64,14 +56,8 @@ class Limits:
     )
 
     def __post_init__(self) -> None:
-        for name in ("request_bytes", "result_cells", "attempts", "jobs_per_member", "sign_ins_per_minute"):
+        for name in ("request_bytes", "attempts", "jobs_per_member"):
             _at_least(getattr(self, name), 1, f"limits.{name}")
-        _at_least(self.answer_s, 1, "limits.answer_s")
-        if not 1 <= self.lease_renew_s < self.lease_freeze_s < self.lease_kill_s <= 60:
-            raise SettingsWrong(
-                "a lease is renewed before it freezes its box, and that before it kills it, within 60 s",
-                "limits.lease_renew_s, limits.lease_freeze_s, limits.lease_kill_s",
-            )
 
 
 @dataclass(frozen=True, slots=True)

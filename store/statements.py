@@ -11,7 +11,7 @@ from store.lines import Lines
 
 @dataclass(frozen=True, slots=True)
 class StatementRow:
-    """A statement by the digest of its body (`Statement.subject`), with its canonical text.
+    """A statement by its own digest (`Statement.digest`), with its canonical text.
 
     `subject_of` is what it speaks about: a plan's digest (approval), the revoked digest (revocation), a
     member (grant).

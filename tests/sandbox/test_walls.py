@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plans.box import BoxSpec, Entry
+from plans.box import BoxSpec, Entry, Limits
 from plans.decision import Tier
 from plans.errors import OutputRefused, SettingsWrong, TierMissing, Unreachable
 from sandbox import bubblewrap, collecting, conversation, folders, syscalls
 from sandbox.config import LauncherConfig
 from sandbox.identities import Identities
-from sandbox.limits import default_limits
 
-SPEC = BoxSpec(Entry.QUERY, "sha256:" + "0" * 64, (), default_limits(Entry.QUERY), Tier.T1)
+LIMITS = Limits(4096, 2048, 64, 600, 600, 64, 256, 2)
+SPEC = BoxSpec(Entry.QUERY, "sha256:" + "0" * 64, (), LIMITS, Tier.T1)
 WALLS = bubblewrap.Walls(Path("/image"), Path("/boxes/1/in"), Path("/boxes/1/out"), 60001, True)
 
 
@@ -101,7 +101,7 @@ def test_a_folder_that_boxes_cannot_reach_is_named(tmp_path: Path) -> None:
     assert "chmod o+x" in wrong.value.next_step
 
 
-# --- settings --------------------------------------------------------------------------------------------------------
+# --- settings -----------------------------------------------------
 
 
 def settings(folder: Path) -> dict:
@@ -139,7 +139,7 @@ def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
         config.signing_key()
 
 
-# --- what comes from a box --------------------------------------------------------------------------------------------
+# --- what comes from a box -----------------------------------------------------
 
 
 @pytest.fixture
