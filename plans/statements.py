@@ -157,6 +157,13 @@ class DatasetPolicy(Record):
     tier: Tier
     each_plan: bool
 
+    def check(self) -> None:
+        names.require("dataset", self.dataset, "policy.dataset")
+        if min(self.minimum_group, self.rounding, self.largest_result) < 1:
+            raise Malformed("minimum group, rounding and largest result are at least 1", self.dataset)
+        if len({rule.column for rule in self.columns}) != len(self.columns):
+            raise Malformed("a column has one rule", self.dataset)
+
     def rule(self, column: str) -> ColumnRule | None:
         """Return the rule of a column, or none."""
         return next((rule for rule in self.columns if rule.column == column), None)
@@ -171,6 +178,10 @@ class Bundle(Record):
     domain: str
     number: int
     policies: tuple[DatasetPolicy, ...]
+
+    def check(self) -> None:
+        if len({policy.dataset for policy in self.policies}) != len(self.policies):
+            raise Malformed("a dataset has one policy", "bundle")
 
     def policy(self, dataset: str) -> DatasetPolicy | None:
         """Return the policy of a dataset, or none."""

@@ -120,6 +120,17 @@ def test_a_bundle_that_is_not_newer_is_refused(number: int) -> None:
     refused(Outdated, house.bundle(number))
 
 
+def test_a_bundle_with_two_answers_to_one_question_cannot_be_written() -> None:
+    """Only one of them could count, and the steward would not know which."""
+    rule = house.INCOME_POLICY.columns[0]
+    with pytest.raises(Malformed):
+        house.bundle(2, (house.INCOME_POLICY, replace(house.INCOME_POLICY, minimum_group=50)))
+    for change in ({"columns": (rule, replace(rule, functions=()))}, {"minimum_group": 0}, {"rounding": 0},
+                   {"largest_result": -1}, {"dataset": "nm/tax/*"}):  # fmt: skip
+        with pytest.raises(Malformed):
+            replace(house.INCOME_POLICY, **change)
+
+
 def test_a_bundle_ends_with_its_stewards_office() -> None:
     entries = (
         *house.entries_without("su@nm/tax"),
