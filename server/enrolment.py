@@ -33,6 +33,7 @@ from plans.statements import (
 )
 from portal import api as portal
 from sandbox import api as sandbox
+from server.events import record
 from server.site import Owner, Site, make_folders, write_private
 from store import api as store
 
@@ -106,6 +107,7 @@ def add_owner(site: Site, domain: str, titles: Titles, image: str, limits: Mappi
         RosterEntry("launcher:node1", Duty.LAUNCHER, launcher.public),
     )
     write_private(owner.folder / "roster", _signed_roster(owner, Roster(domain, 1, entries)).canonical())
+    record(site, "domain.added", domain, domain, keeper=keyring.signer.public)
     with open_store(site).session() as session:
         sockets = (str(owner.keeper_socket), str(owner.launcher_socket))
         row = store.DomainRow(domain, titles.english, titles.chinese, keyring.signer.public, *sockets)
@@ -145,6 +147,10 @@ def offer(owner: Owner, signed: Signed) -> None:
     )
     with open_store(owner.site).session() as session:
         if store.statements.find(session, row.digest) is None:
+            number = statement.sequence
+            record(
+                owner.site, f"{row.type}.in-force", row.digest, row.domain, number=number, signer=row.signer
+            )
             store.statements.add(session, row)
 
 
@@ -183,6 +189,14 @@ def register(site: Site, signed: Signed) -> Manifest:
     )
     with open_store(site).session() as session:
         if store.manifests.find(session, row.digest) is None:
+            record(
+                site,
+                "dataset.ingested",
+                manifest.dataset,
+                row.domain,
+                version=row.version,
+                manifest=row.digest,
+            )
             store.manifests.add(session, row)
     return manifest
 
@@ -203,6 +217,7 @@ def add_member(site: Site, name: str, roles: Sequence[str], password: str) -> No
     row = store.MemberRow(name, domain, tuple(roles), hashed, "", "", int(time.time()))
     with open_store(site).session() as session:
         store.members.add(session, row)
+        record(site, "member.added", name, domain, roles=" ".join(roles))
 
 
 def read_policies(file: Path) -> tuple[DatasetPolicy, ...]:

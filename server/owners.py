@@ -11,6 +11,7 @@ from plans.errors import NotFound, SettingsWrong
 from plans.statements import Duty, Erasure, RosterEntry, Signed
 from sandbox import api as sandbox
 from server.enrolment import Titles, add_owner, enrol, offer_roster, open_store
+from server.events import record
 from server.settings import box_limits
 from server.site import Owner, Site, open_site
 from server.supervisor import wait_for
@@ -48,6 +49,14 @@ def erase(home: Path, dataset: str, version: int) -> Signed:
     site, desk = desk_of(home, names.domain_of(dataset))
     signed = desk.erase(dataset, version)
     body = Erasure.read(signed.statement.body)
+    record(
+        site,
+        "dataset.erased",
+        dataset,
+        signed.statement.domain,
+        version=version,
+        certificate=signed.statement.digest,
+    )
     with open_store(site).session() as session:
         store.manifests.mark_erased(session, body.manifest, int(time.time()))
     return signed

@@ -1,4 +1,4 @@
-"""Verifying the audit log of a site from its files alone, with the keys that keepers' rosters name."""
+"""Verifying the audit log of a site from its files, with the keys that keepers' rosters name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from audit import api as audit
-from plans.statements import Duty
+from keeper.api import KeeperClient
+from plans.errors import Unreachable
+from plans.statements import Duty, Head
 from server.enrolment import current_roster, log_key
 from server.site import Site, open_site
 
@@ -35,7 +37,7 @@ class Verified:
 def report(home: Path) -> Verified:
     """Verify the log of a site."""
     site = open_site(home)
-    found = audit.verify(site.audit, log_key(site).public, witnesses(site))
+    found = audit.verify(site.audit, log_key(site).public, witnesses(site), remembered(site))
     details = {
         "events": found.events,
         "root": found.root,
@@ -43,6 +45,20 @@ def report(home: Path) -> Verified:
         "findings": [str(finding) for finding in found.findings],
     }
     return Verified("\n".join(found.lines()), found.ok, details)
+
+
+def remembered(site: Site) -> list[Head]:
+    """Return the heads that keepers remember, of those that answer: the files alone cannot show that an end was cut
+    off together with every head and cosignature behind it.
+    """
+    heads = []
+    for owner in site.owners():
+        try:
+            head = KeeperClient(owner.keeper_socket).status()["head"]
+        except Unreachable:
+            continue
+        heads += [Head.read(head)] if head else []
+    return heads
 
 
 def witnesses(site: Site) -> dict[str, str]:
