@@ -86,7 +86,8 @@ def bind(connection: Connection, statement: str) -> Bound:
         SqlUnsupported: the plan holds something that is not listed.
     """
     try:
-        # A literal, not a parameter: for a parameter the engine's module imports all of pandas, where it is installed.
+        # A literal, not a parameter: for a parameter the engine's module imports all of pandas, where it is
+        # installed.
         asked = f"SELECT json_serialize_plan({literal(statement)}, optimize := false)"
         found = connection.execute(asked).fetchone()
     except duckdb.Error:
@@ -123,7 +124,7 @@ def _type(name: str) -> str:
     return name
 
 
-# --- operators --------------------------------------------------------------------------------------------------------
+# --- operators -----------------------------------------------------
 
 
 class _Reader:
@@ -188,7 +189,7 @@ class _Reader:
         if function not in ("count", "count_distinct") and any(term.type == "BOOLEAN" for term in arguments):
             raise unlisted("arithmetic on a truth value")
         for term in arguments:
-            self._use(term.columns, Clause.AGGREGATE, function)
+            self._use(term.values, Clause.AGGREGATE, function)
             self._use(term.conditions, Clause.FILTER)
         self.functions.add(function)
         text = f"{function}({', '.join(term.text for term in arguments) or '*'})"
@@ -254,7 +255,8 @@ def _base(node: Node, relation: str, source: str, entry: Node) -> Term | None:
     if entry.get("child_indexes"):
         raise unlisted("a field of a column")
     name = node["names"][index]
-    return Term(f"{source}.{name}", typed(node["returned_types"][index]), frozenset({(relation, name)}))
+    column = frozenset({(relation, name)})
+    return Term(f"{source}.{name}", typed(node["returned_types"][index]), column, values=column)
 
 
 _AGGREGATES = {

@@ -10,7 +10,8 @@ steps once:
 4. only then a statement that somebody else wrote.
 
 A key stays usable on its connection, so a box runs one statement and ends. A locked engine can still use
-files in its own spill folder, which holds nothing but this box's spill. The wall is the box; this is the second layer.
+files in its own spill folder, which holds nothing but this box's spill. The wall is the box; this is the
+second layer.
 """
 
 from __future__ import annotations

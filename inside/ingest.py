@@ -1,13 +1,16 @@
 """From a file of rows to two encrypted files: what people are called, and what is known about them.
 
-    source ──► persons (distinct identifiers, hashed once) ──┬──► identifiers.parquet   person, identifier columns
-       └───────────────────────────► joined ─────────────────┴──► attributes.parquet    person, all other columns
+    source ──► persons (distinct identifiers, hashed once) ──┬──► identifiers.parquet   person, identifier
+    columns
+       └───────────────────────────► joined ─────────────────┴──► attributes.parquet    person, all other
+       columns
 
-Each file has a key of its own, so that an ordinary job never holds the identifiers'. The source is read twice, and no
-row is kept between: memory stays within the box's limit whatever the size of the file. When anything fails, no file
-stays behind.
+Each file has a key of its own, so that an ordinary job never holds the identifiers'. The source is read
+twice, and no row is kept between: memory stays within the box's limit whatever the size of the file. When
+anything fails, no file stays behind.
 
-The report holds counts only. Failures hold a stable code, a described column and the number of a row, never a value.
+The report holds counts only. Failures hold a stable code, a described column and the number of a row, never a
+value.
 """
 
 from __future__ import annotations
@@ -184,7 +187,8 @@ def _copy(
     """Write one encrypted file and return the nulls of its columns.
 
     Raises:
-        BoxFailure: `ingest.lost-rows`, if fewer or more rows were written than counted: a defect, not a bad file.
+        BoxFailure: `ingest.lost-rows`, if fewer or more rows were written than counted: a defect, not a bad
+        file.
     """
     found = connection.execute(
         f"COPY ({select}) TO {literal(str(work.output(name)))} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1,"

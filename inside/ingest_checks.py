@@ -1,7 +1,8 @@
 """What values must satisfy beyond their type, as SQL over what was written.
 
-The checks run on the files just written, so they also prove that those can be read with their keys. A check finds
-*that* something is wrong; the number of the row is looked for in the source only then (`inside.ingest_faults`).
+The checks run on the files just written, so they also prove that those can be read with their keys. A check
+finds *that* something is wrong; the number of the row is looked for in the source only then
+(`inside.ingest_faults`).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What was wrong with a file, and in which row: looked for only after the fast way has failed.
 
-The engine's own text names values, so it is never used. A second, fresh engine reads the source again in order, and
-what it finds becomes a code, a described column, the number of a row (1 is the first after the header) and an
-expectation.
+The engine's own text names values, so it is never used. A second, fresh engine reads the source again in
+order, and what it finds becomes a code, a described column, the number of a row (1 is the first after the
+header) and an expectation.
 """
 
 from __future__ import annotations

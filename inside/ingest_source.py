@@ -1,7 +1,7 @@
 """The file that comes in: what it claims to be, whether its header fits, and how the engine reads it.
 
-Everything here looks at the first bytes or at the file's own schema. Nothing of what is found is ever repeated in an
-answer, but names of *described* columns, numbers of rows, and names of encodings.
+Everything here looks at the first bytes or at the file's own schema. Nothing of what is found is ever
+repeated in an answer, but names of *described* columns, numbers of rows, and names of encodings.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from inside.session import BoxFailure
 
 LONGEST_LINE = 1 << 20
 """Bytes of one line (record) of a text file; a longer one is refused before it can fill the memory."""
+
+_BUFFER = 4 * LONGEST_LINE
+"""Bytes that the CSV reader holds at a time, for each thread; its own choice is eight times as much."""
 
 LARGEST_SOURCE = 1 << 40
 """Bytes of a source file: one tebibyte. Larger data come as several versions' worth of files."""
@@ -80,8 +83,8 @@ class Source:
         options = [
             literal(str(self.path)),
             "auto_detect = false, header = true, strict_mode = true, delim = ','",
-            f"quote = '\"', escape = '\"', max_line_size = {LONGEST_LINE}, columns = {_struct(types)}",
-            f"parallel = {str(not ordered).lower()}",
+            f"quote = '\"', escape = '\"', columns = {_struct(types)}, parallel = {str(not ordered).lower()}",
+            f"max_line_size = {LONGEST_LINE}, buffer_size = {_BUFFER}",
         ]
         return f"read_csv({', '.join(options)}{more})"
 

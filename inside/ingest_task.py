@@ -1,8 +1,8 @@
 """What an ingest box is asked to do, read from its plan.
 
-The plan's material is the canonical text of `{"description": …, "version": n}`, the description in the form of
-`catalog.description`. A box carries no part of the catalog, and trusts nobody's spelling: every name and type is
-checked again here before it becomes part of a statement.
+The plan's material is the canonical text of `{"description": …, "version": n}`, the description in the form
+of `catalog.description`. A box carries no part of the catalog, and trusts nobody's spelling: every name and
+type is checked again here before it becomes part of a statement.
 """
 
 from __future__ import annotations

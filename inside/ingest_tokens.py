@@ -1,14 +1,15 @@
 """Person tokens: who a row is about, without saying who.
 
-The token of an identifier x under the owner's key K is the first 64 bits, big-endian, of HMAC-SHA256(K, canon(x))
-(RFC 2104; truncation as in its section 5), where canon trims blanks at both ends and turns letters into capitals. The
-same person has the same token in all of an owner's datasets, and another one in every other owner's.
+The token of an identifier x under the owner's key K is the first 64 bits, big-endian, of HMAC-SHA256(K,
+canon(x)) (RFC 2104; truncation as in its section 5), where canon trims blanks at both ends and turns letters
+into capitals. The same person has the same token in all of an owner's datasets, and another one in every
+other owner's.
 
-64 bits are enough to tell apart, not to be certain: among n persons two share a token with probability n² / 2^65, that
-is 3 in 100,000,000 for a million. So every ingest counts, and refuses when it happens.
+64 bits are enough to tell apart, not to be certain: among n persons two share a token with probability n² /
+2^65, that is 3 in 100,000,000 for a million. So every ingest counts, and refuses when it happens.
 
-Two passes of the engine's own `sha256` make the HMAC: its inner and outer pads are constants of a key. Hashing distinct
-identifiers only, and once, is what makes an ingest about as fast as a plain conversion.
+Two passes of the engine's own `sha256` make the HMAC: its inner and outer pads are constants of a key.
+Hashing distinct identifiers only, and once, is what makes an ingest about as fast as a plain conversion.
 """
 
 from __future__ import annotations

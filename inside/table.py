@@ -124,7 +124,7 @@ def _row(found: object, readers: list[Callable[[Any], Value]], n: int) -> Row:
         raise OutputRefused("a value does not have the form of its column's type", f"row {n}") from None
 
 
-# --- one value ----------------------------------------------------------------------------------------------
+# --- one value -----------------------------------------------------
 
 
 def reader(kind: str) -> Callable[[Any], Value]:

@@ -19,12 +19,15 @@ _NONE: Columns = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """An expression: its text and type, the (relation, column) pairs in it, those in conditions of CASE, functions."""
+    """An expression: its text and type, the (relation, column) pairs in it, those among them in conditions of CASE,
+    those whose values it can yield or compute with, and its functions.
+    """
 
     text: str
     type: str
     columns: Columns = _NONE
     conditions: Columns = _NONE
+    values: Columns = _NONE
     functions: frozenset[str] = frozenset()
 
 
@@ -64,6 +67,7 @@ def _joined(text: str, kind: str, terms: Iterable[Term], function: str = "") -> 
         kind,
         frozenset().union(*(term.columns for term in terms)),
         frozenset().union(*(term.conditions for term in terms)),
+        frozenset().union(*(term.values for term in terms)),
         frozenset({function} if function else ()).union(*(term.functions for term in terms)),
     )
 
@@ -142,7 +146,8 @@ def _case(node: Node, rows: Rows) -> Term:
         [*(term for pair in pairs for term in pair), default],
     )
     tested = frozenset().union(*(when.columns for when, _ in pairs))
-    return Term(whole.text, whole.type, whole.columns, whole.conditions | tested, whole.functions)
+    values = default.values.union(*(then.values for _, then in pairs))
+    return Term(whole.text, whole.type, whole.columns, whole.conditions | tested, values, whole.functions)
 
 
 def _function(node: Node, rows: Rows) -> Term:

@@ -308,6 +308,7 @@ class Keeper:
             "bundle": self.trusted.bundle.number if self.trusted.bundle else 0,
             "datasets": [m.dataset for m in self.trusted.current_manifests()],
             "leases": self.leases.count(),
+            "head": self.trusted.head.statement.plain()["body"] if self.trusted.head else None,
             "witnessed": self.trusted.head.statement.sequence if self.trusted.head else 0,
             "locked": self._journal.restored,
         }

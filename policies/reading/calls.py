@@ -82,7 +82,7 @@ def _anonymous(node: exp.Anonymous, setting: Setting) -> Expression:
     return _function(node, name, (plain(date, setting),), setting)
 
 
-# --- aggregates ---------------------------------------------------------------------------------------------
+# --- aggregates -----------------------------------------------------
 
 
 def _aggregate(name: str) -> Rule:

@@ -109,7 +109,7 @@ def _negated(node: exp.Expression, positive: Operation) -> Operation:
     return Operation("not", (positive,)) if node.args.get("negate") else positive
 
 
-# --- CASE and casts -----------------------------------------------------------------------------------------
+# --- CASE and casts -----------------------------------------------------
 
 
 def _case(node: exp.Case, setting: Setting) -> Expression:

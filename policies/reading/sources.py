@@ -207,7 +207,7 @@ def _using(scope: Scope, new: Source, node: exp.Expression) -> tuple[Column, Col
     return scope.column(exp.column(exp.to_identifier(name))), later
 
 
-# --- names --------------------------------------------------------------------------------------------------
+# --- names -----------------------------------------------------
 
 
 def identifier(node: exp.Expression) -> str:

@@ -121,7 +121,7 @@ def _outside(expression: Expression) -> list[Column]:
     return [column for part in expression.parts for column in _outside(part)]
 
 
-# --- GROUP BY, ORDER BY, LIMIT ------------------------------------------------------------------------------
+# --- GROUP BY, ORDER BY, LIMIT -----------------------------------------------------
 
 
 def _keys(
@@ -212,7 +212,7 @@ def _bare_name(item: exp.Expression) -> str | None:
     return None
 
 
-# --- outputs ------------------------------------------------------------------------------------------------
+# --- outputs -----------------------------------------------------
 
 
 def _names(items: list[exp.Expression], outputs: tuple[Expression, ...]) -> tuple[str, ...]:

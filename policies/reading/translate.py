@@ -107,7 +107,7 @@ def is_constant(expression: Expression) -> bool:
     return not columns(expression) and not aggregates(expression)
 
 
-# --- constants and columns ----------------------------------------------------------------------------------
+# --- constants and columns -----------------------------------------------------
 
 
 def _column(node: exp.Column, setting: Setting) -> Expression:

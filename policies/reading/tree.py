@@ -139,6 +139,14 @@ def columns(expression: Expression) -> tuple[Column, ...]:
     return tuple(node for node in expression.walk() if isinstance(node, Column))
 
 
+def value_columns(expression: Expression) -> tuple[Column, ...]:
+    """Return every column whose values an expression can yield or compute with; conditions of CASE only choose."""
+    if isinstance(expression, Column):
+        return (expression,)
+    parts = expression.values if isinstance(expression, Case) else expression.parts
+    return tuple(column for part in parts for column in value_columns(part))
+
+
 def aggregates(expression: Expression) -> tuple[Aggregate, ...]:
     """Return every aggregate inside an expression."""
     return tuple(node for node in expression.walk() if isinstance(node, Aggregate))

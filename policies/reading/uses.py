@@ -6,7 +6,16 @@ from collections.abc import Iterable, Iterator
 
 from plans.reading import Clause, ColumnUse
 from policies.reading.sources import Scope
-from policies.reading.tree import Aggregate, Call, Case, Column, Expression, aggregates, columns
+from policies.reading.tree import (
+    Aggregate,
+    Call,
+    Case,
+    Column,
+    Expression,
+    aggregates,
+    columns,
+    value_columns,
+)
 
 
 def uses(
@@ -14,7 +23,8 @@ def uses(
 ) -> tuple[ColumnUse, ...]:
     """Return every use once, in a fixed order.
 
-    A column in a condition of a CASE inside an aggregate is used twice: to filter, and by the aggregate.
+    A column in a condition of a CASE inside an aggregate is used to filter; what the CASE may yield, by the
+    aggregate.
     """
     found = {
         _use(column, Clause.JOIN) for source in scope.sources for link in source.links for column in link
@@ -22,7 +32,7 @@ def uses(
     found |= {_use(column, Clause.FILTER) for expression in filters for column in columns(expression)}
     found |= {_use(column, Clause.GROUP) for expression in keys for column in columns(expression)}
     for aggregate in (aggregate for figure in figures for aggregate in aggregates(figure)):
-        found |= {_use(column, Clause.AGGREGATE, aggregate.function) for column in columns(aggregate)}
+        found |= {_use(column, Clause.AGGREGATE, aggregate.function) for column in value_columns(aggregate)}
         found |= {_use(column, Clause.FILTER) for column in _conditions(aggregate)}
     return tuple(sorted(found, key=lambda use: (use.relation, use.column, use.clause.value, use.function)))
 

@@ -97,12 +97,16 @@ def test_a_filter_that_is_no_condition_stops_the_box(tmp_path: Path) -> None:
         job.run(read("select count(*) as n from tax.income"))
 
 
-def test_more_rows_than_the_obligations_allow_end_in_one_code(tmp_path: Path) -> None:
+def test_more_cells_than_the_inspectors_read_end_in_one_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reading = read("select age, count(*) as n from tax.income group by age")
     rows = {"tax.income": PEOPLE}
-    assert len(Job(tmp_path, rows, largest_result=3).run(reading)["rows"]) == 3
+    monkeypatch.setattr(query, "MOST_CELLS", 9)
+    assert len(Job(tmp_path, rows).run(reading)["rows"]) == 3
+    monkeypatch.setattr(query, "MOST_CELLS", 8)
     with pytest.raises(BoxFailure) as failure:
-        Job(tmp_path, rows, largest_result=2).run(reading)
+        Job(tmp_path, rows).run(reading)
     assert (failure.value.code, failure.value.facts) == ("result.too-large", {})
 
 
