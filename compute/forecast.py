@@ -76,7 +76,8 @@ def _grants(session: store.Session, domain: str, roster: Roster) -> tuple[polici
             grant = Grant.read(statement.body)
             dead = statement.digest in revoked
             times = (statement.not_before, statement.not_after)
-            found.append(policies.Granted(statement.digest, grant, *times, dead, grant.uses))
+            left = grant.uses - store.jobs.run_under(session, domain, statement.digest)
+            found.append(policies.Granted(statement.digest, grant, *times, dead, left))
     return tuple(sorted(found, key=lambda granted: granted.digest))
 
 

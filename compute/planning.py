@@ -88,7 +88,8 @@ def _read(
 
 def _with_foreign(owner: forecast.Owner, manifests: tuple[Manifest, ...]) -> forecast.Owner:
     """Let the decision see other owners' relations too, so that it can say whose they are."""
-    foreign = tuple(m for m in manifests if m.dataset.rpartition("/")[0] != owner.domain.name)
+    own = {manifest.relation for manifest in owner.manifests}
+    foreign = tuple(m for m in manifests if m.relation not in own)
     return forecast.Owner(owner.domain, owner.roster, owner.bundle, owner.manifests + foreign, owner.grants)
 
 

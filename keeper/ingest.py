@@ -163,10 +163,9 @@ def _fresh_keys(keeper: Keeper) -> BoxKeys:
 
 
 def _run(keeper: Keeper, plan: Plan) -> StageRecord:
-    launcher = sandbox.LauncherClient(keeper.config.launcher_socket)
-    launcher.put(plan)
+    keeper.launcher.put(plan)
     try:
-        result = launcher.run(plan.digest, Entry.INGEST, 1)
+        result = keeper.launcher.run(plan.digest, Entry.INGEST, 1)
     except BoxFailed as failure:
         raise catalog.ingest_problem(failure.where, sandbox.facts_of(failure)) from None
     return StageRecord.read(result.record.statement.body)

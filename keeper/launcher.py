@@ -13,8 +13,8 @@ from sandbox import api as sandbox
 class OwnLauncher(sandbox.LauncherClient):
     """A launcher behind its socket, whose records count only under a signature that `vouch` accepts.
 
-    A socket is a path: whoever can replace it could answer in the launcher's place, and have a harmful statement
-    read as a harmless one.
+    A socket is a path: whoever can replace it could answer in the launcher's place, and have a harmful
+    statement read as a harmless one.
     """
 
     def __init__(self, path: Path, vouch: Callable[[Signed], None]) -> None:

@@ -13,6 +13,7 @@ import os
 import socketserver
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,53 +25,91 @@ from plans.plan import Plan
 from plans.statements import Signed
 
 Answer = dict[str, Any]
-Operation = Callable[[Keeper, Answer], Answer]
+MOST_CONNECTIONS = 64
+"""How many may be open at a time; the next one waits for a place."""
+IDLE_S = 30
+"""Seconds after which a connection that asks nothing is ended."""
 
 
-def _submit(keeper: Keeper, question: Answer) -> Answer:
-    signed = Signed.read(question["statement"])
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question's members, each read as what it has to be; raises `Malformed` if it is missing or something else."""
+
+    members: Mapping[str, Any]
+
+    def value(self, name: str) -> Any:
+        """Return a member."""
+        if name not in self.members:
+            raise Malformed(f"the question has no member {name!r}", "question")
+        return self.members[name]
+
+    def text(self, name: str) -> str:
+        """Return a member that is text."""
+        return str(self._of(name, str))
+
+    def number(self, name: str) -> int:
+        """Return a member that is a whole number."""
+        return int(self._of(name, int))
+
+    def items(self, name: str) -> list[Any]:
+        """Return a member that is a list."""
+        return list(self._of(name, list))
+
+    def _of(self, name: str, kind: type) -> Any:
+        value = self.value(name)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise Malformed(f"the question's member {name!r} has the wrong type", "question")
+        return value
+
+
+Operation = Callable[[Keeper, Question], Answer]
+
+
+def _submit(keeper: Keeper, question: Question) -> Answer:
+    signed = Signed.read(question.value("statement"))
     keeper.believe(signed)
     return {"statement": signed.statement.digest}
 
 
-def _challenge(keeper: Keeper, question: Answer) -> Answer:
-    return {"nonce": keeper.challenge(str(question["plan"]))}
+def _challenge(keeper: Keeper, question: Question) -> Answer:
+    return {"nonce": keeper.challenge(question.text("plan"))}
 
 
-def _unwrap(keeper: Keeper, question: Answer) -> Answer:
-    return keeper.unwrap(Signed.read(question["statement"]), Plan.read(question["plan"])).plain()
+def _unwrap(keeper: Keeper, question: Question) -> Answer:
+    signed, plan = Signed.read(question.value("statement")), Plan.read(question.value("plan"))
+    return keeper.unwrap(signed, plan).plain()
 
 
-def _renew(keeper: Keeper, question: Answer) -> Answer:
-    return {"answer": "ok" if keeper.renew(str(question["lease"])) else "kill"}
+def _renew(keeper: Keeper, question: Question) -> Answer:
+    return {"answer": "ok" if keeper.renew(question.text("lease")) else "kill"}
 
 
-def _finish(keeper: Keeper, question: Answer) -> Answer:
-    keeper.leases.finish(str(question["lease"]))
+def _finish(keeper: Keeper, question: Question) -> Answer:
+    keeper.leases.finish(question.text("lease"))
     return {}
 
 
-def _release(keeper: Keeper, question: Answer) -> Answer:
-    records = [Signed.read(item) for item in question["records"]]
-    return {"release": keeper.release(Plan.read(question["plan"]), records).plain()}
+def _release(keeper: Keeper, question: Question) -> Answer:
+    records = [Signed.read(item) for item in question.items("records")]
+    return {"release": keeper.release(Plan.read(question.value("plan")), records).plain()}
 
 
-def _cosign(keeper: Keeper, question: Answer) -> Answer:
-    proof = [str(item) for item in question["proof"]]
-    return {"head": keeper.cosign(Signed.read(question["head"]), proof).plain()}
+def _cosign(keeper: Keeper, question: Question) -> Answer:
+    proof = [str(item) for item in question.items("proof")]
+    return {"head": keeper.cosign(Signed.read(question.value("head")), proof).plain()}
 
 
-def _status(keeper: Keeper, _: Answer) -> Answer:
+def _status(keeper: Keeper, _: Question) -> Answer:
     return keeper.status()
 
 
-def _ingest(keeper: Keeper, question: Answer) -> Answer:
-    order = ingest.Order(Path(str(question["source"])), str(question["description"]))
+def _ingest(keeper: Keeper, question: Question) -> Answer:
+    order = ingest.Order(Path(question.text("source")), question.text("description"))
     return {"manifest": ingest.ingest(keeper, order).plain()}
 
 
-def _erase(keeper: Keeper, question: Answer) -> Answer:
-    return {"erasure": ingest.erase(keeper, str(question["dataset"]), int(question["version"])).plain()}
+def _erase(keeper: Keeper, question: Question) -> Answer:
+    return {"erasure": ingest.erase(keeper, question.text("dataset"), question.number("version")).plain()}
 
 
 OPEN: Mapping[str, Operation] = {
@@ -92,13 +131,9 @@ def answer(keeper: Keeper, operations: Mapping[str, Operation], question: Answer
         operation = operations.get(str(question.get("op")))
         if operation is None:
             raise Malformed("this keeper's socket has no such operation", str(question.get("op"))[:40])
-        return {"ok": operation(keeper, question)}
+        return {"ok": operation(keeper, Question(question))}
     except DarkroomError as problem:
         return frames.refusal(problem)
-    except (KeyError, TypeError) as problem:
-        return frames.refusal(
-            Malformed(f"a member of the question is missing or wrong ({type(problem).__name__})", "question")
-        )
 
 
 def serve(keeper: Keeper) -> None:
@@ -119,6 +154,7 @@ class _Server(socketserver.ThreadingUnixStreamServer):
 
     def __init__(self, path: Path, keeper: Keeper, operations: Mapping[str, Operation], mode: int) -> None:
         self.keeper, self.operations = keeper, operations
+        self.places = threading.BoundedSemaphore(MOST_CONNECTIONS)
         path.unlink(missing_ok=True)
         mask = os.umask(0o777 & ~mode)
         try:
@@ -129,13 +165,18 @@ class _Server(socketserver.ThreadingUnixStreamServer):
 
 class _Connection(socketserver.StreamRequestHandler):
     server: _Server
+    timeout = IDLE_S
 
     def handle(self) -> None:
+        with self.server.places:
+            self._answer_all()
+
+    def _answer_all(self) -> None:
         try:
             while (question := frames.read(self.rfile)) is not None:  # type: ignore[arg-type]
                 reply = answer(self.server.keeper, self.server.operations, question)
                 self.wfile.write(frames.pack(reply))
         except DarkroomError as problem:
             self.wfile.write(frames.pack(frames.refusal(problem)))
-        except (BrokenPipeError, ConnectionResetError):
+        except (BrokenPipeError, ConnectionResetError, TimeoutError):
             return

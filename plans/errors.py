@@ -299,7 +299,7 @@ class ClusterLost(Unreachable):
 
 
 class Defect(DarkroomError):
-    """A step ended in a way that nobody foresaw. The job fails closed; only the type of the exception is told."""
+    """Something in Darkroom itself went wrong, in a way that nobody foresaw. What was asked for fails closed."""
 
     code = "platform.defect"
 

@@ -11,15 +11,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from plans.errors import DarkroomError, Malformed, NotFound
+from plans.errors import DarkroomError, Defect, Malformed, NotFound
 
 MEDIA_TYPE = "application/problem+json"
-
-
-class Defect(DarkroomError):
-    """Something in Darkroom itself went wrong."""
-
-    code = "darkroom.defect"
 
 
 def install(app: FastAPI) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import time
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +16,10 @@ from keeper.api import KeeperClient, KeeperConfig, Keyring
 from keys import api as keys
 from plans import names
 from plans.box import Entry, Limits
-from plans.decision import Tier
-from plans.errors import NotFound, SettingsWrong, StateConflict
+from plans.errors import SettingsWrong, StateConflict
 from plans.manifest import Manifest
-from plans.reading import Clause
 from plans.statements import (
     Bundle,
-    ColumnRule,
-    DatasetPolicy,
     Duty,
     Roster,
     RosterEntry,
@@ -34,6 +29,7 @@ from plans.statements import (
 from portal import api as portal
 from sandbox import api as sandbox
 from server.events import record
+from server.policy_files import read_policies
 from server.site import Owner, Site, make_folders, write_private
 from store import api as store
 
@@ -218,48 +214,6 @@ def add_member(site: Site, name: str, roles: Sequence[str], password: str) -> No
     with open_store(site).session() as session:
         store.members.add(session, row)
         record(site, "member.added", name, domain, roles=" ".join(roles))
-
-
-def read_policies(file: Path) -> tuple[DatasetPolicy, ...]:
-    """Read policies from TOML; the form is in docs/policies.md."""
-    try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
-        return tuple(_policy(dataset, table) for dataset, table in content.items())
-    except FileNotFoundError:
-        raise NotFound("there is no such file", str(file)) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise SettingsWrong(f"the policies are not TOML ({type(problem).__name__})", str(file)) from None
-    except (KeyError, ValueError, TypeError, AttributeError) as problem:
-        raise SettingsWrong(f"a policy is not right: {problem}", str(file), "See docs/policies.md.") from None
-
-
-def _policy(dataset: str, table: Mapping[str, object]) -> DatasetPolicy:
-    known = {"minimum_group", "rounding", "largest_result", "tier", "each_plan", "row_filter", "columns"}
-    if unknown := sorted(set(table) - known):
-        raise SettingsWrong(f"{dataset} has an unknown setting {unknown[0]!r}", dataset)
-    columns = table["columns"]
-    if not isinstance(columns, dict):
-        raise SettingsWrong(f"{dataset} has no table of columns", dataset)
-    return DatasetPolicy(
-        dataset=names.require("dataset", dataset),
-        columns=tuple(_column_rule(name, words) for name, words in columns.items()),
-        row_filter=str(table.get("row_filter", "")),
-        minimum_group=int(str(table.get("minimum_group", 10))),
-        rounding=int(str(table.get("rounding", 5))),
-        largest_result=int(str(table.get("largest_result", 5_000))),
-        tier=Tier(str(table.get("tier", "T1"))),
-        each_plan=bool(table.get("each_plan", False)),
-    )
-
-
-def _column_rule(name: str, words: Sequence[str]) -> ColumnRule:
-    """Read `["group", "filter", "sum", "avg"]`: clauses, and the functions that the aggregate clause allows."""
-    clauses = {clause.value for clause in Clause}
-    functions = tuple(sorted(word for word in words if word not in clauses))
-    found = {Clause(word) for word in words if word in clauses}
-    if functions:
-        found.add(Clause.AGGREGATE)
-    return ColumnRule(names.require("column", name), tuple(sorted(found)), functions)
 
 
 def _signed_roster(owner: Owner, roster: Roster) -> Signed:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from plans.errors import Malformed
 from store import tables
@@ -78,6 +78,14 @@ def in_states(session: Session, states: Iterable[str], limit: int = 100) -> tupl
     """Return the jobs that are in one of these states, oldest first."""
     query = _lines.query(_table.c.state.in_(sorted(set(states))))
     return _lines.rows(session, query.order_by(_table.c.created_at, _table.c.id).limit(limit))
+
+
+def run_under(session: Session, domain: str, grant: str) -> int:
+    """Return how many of a domain's jobs have begun to run under a grant, by the grant's digest."""
+    decided = _table.c.decision.contains(grant, autoescape=True)
+    begun = _table.c.timeline.contains('"running"', autoescape=True)
+    query = select(func.count()).select_from(_table).where(_table.c.domain == domain, decided, begun)
+    return int(session.execute(query).scalar() or 0)
 
 
 def by_plan(session: Session, digest: str) -> JobRow | None:

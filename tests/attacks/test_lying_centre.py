@@ -1,9 +1,9 @@
 """A centre that was taken over entirely plays against a real keeper process (ATTACKS 78, 81, 82, 84; promise 4).
 
-The keeper runs as it does in production, behind its sockets. The owner's launcher is honest: it builds boxes for
-whatever plan it is handed and vouches for them, and its checker box reads statements with both real readers. The
-centre holds every message, invents plans, withholds statements, and even has a member at its side who signs whatever
-it likes. `Centre.unwrap` of the honest plan is the control of every attack.
+The keeper runs as it does in production, behind its sockets. The owner's launcher is honest: it builds boxes
+for whatever plan it is handed and vouches for them, and its checker box reads statements with both real
+readers. The centre holds every message, invents plans, withholds statements, and even has a member at its
+side who signs whatever it likes. `Centre.unwrap` of the honest plan is the control of every attack.
 """
 
 from __future__ import annotations
@@ -369,9 +369,8 @@ def test_noise_is_answered_with_a_code_and_the_next_question_is_answered(
             connection.shutdown(socket.SHUT_WR)
             with connection.makefile("rb") as stream:
                 answer = frames.read(stream)
-        expected = {"nothing": None, "a lease that is a list": {"ok": {"answer": "kill"}}}
-        if name in expected:
-            assert answer == expected[name]
+        if name == "nothing":
+            assert answer is None
         else:
             assert answer and answer["error"]["code"].startswith("value."), name
     assert centre.unwrap(centre.plan())

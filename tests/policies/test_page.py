@@ -12,7 +12,7 @@ from plans.errors import DarkroomError
 from plans.reading import Clause
 from plans.statements import Bundle, ColumnRule
 from policies.reading.grammar import AGGREGATES
-from server.enrolment import read_policies
+from server.policy_files import read_policies
 
 PAGE = (Path(__file__).parents[2] / "docs" / "policies.md").read_text(encoding="utf-8")
 EXAMPLE = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)[0]

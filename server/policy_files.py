@@ -1,0 +1,72 @@
+"""Policies as a steward writes them: TOML, read strictly into the records that are signed (docs/policies.md)."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from plans import names
+from plans.decision import Tier
+from plans.errors import NotFound, SettingsWrong
+from plans.reading import Clause
+from plans.statements import ColumnRule, DatasetPolicy
+
+_T = TypeVar("_T", int, str, bool)
+FUNCTIONS = frozenset({"count", "count_distinct", "sum", "avg", "stddev"})
+"""What the aggregate clause can allow: the functions of docs/sql.md."""
+
+
+def read_policies(file: Path) -> tuple[DatasetPolicy, ...]:
+    """Read policies from TOML; the form is in docs/policies.md."""
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+        return tuple(_policy(dataset, table) for dataset, table in content.items())
+    except FileNotFoundError:
+        raise NotFound("there is no such file", str(file)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise SettingsWrong(f"the policies are not TOML ({type(problem).__name__})", str(file)) from None
+    except (KeyError, ValueError, TypeError, AttributeError) as problem:
+        raise SettingsWrong(f"a policy is not right: {problem}", str(file), "See docs/policies.md.") from None
+
+
+def _policy(dataset: str, table: Mapping[str, object]) -> DatasetPolicy:
+    known = {"minimum_group", "rounding", "largest_result", "tier", "each_plan", "row_filter", "columns"}
+    if unknown := sorted(set(table) - known):
+        raise SettingsWrong(f"{dataset} has an unknown setting {unknown[0]!r}", dataset)
+    columns = table["columns"]
+    if not isinstance(columns, dict):
+        raise SettingsWrong(f"{dataset} has no table of columns", dataset)
+    return DatasetPolicy(
+        dataset=names.require("dataset", dataset),
+        columns=tuple(_column_rule(name, words) for name, words in columns.items()),
+        row_filter=_setting(table, "row_filter", ""),
+        minimum_group=_setting(table, "minimum_group", 10),
+        rounding=_setting(table, "rounding", 5),
+        largest_result=_setting(table, "largest_result", 5_000),
+        tier=Tier(_setting(table, "tier", "T1")),
+        each_plan=_setting(table, "each_plan", False),
+    )
+
+
+def _setting(table: Mapping[str, object], name: str, default: _T) -> _T:
+    """Return a setting that has the type of its default; `each_plan = "false"` is text, and no truth value."""
+    value = table.get(name, default)
+    if type(value) is not type(default):
+        raise SettingsWrong(f"{name} is written as {type(default).__name__}", name, "See docs/policies.md.")
+    return value
+
+
+def _column_rule(name: str, words: Sequence[str]) -> ColumnRule:
+    """Read `["group", "filter", "sum", "avg"]`: clauses, and the functions that the aggregate clause allows."""
+    clauses = {clause.value for clause in Clause}
+    for word in words:
+        if word not in clauses | FUNCTIONS:
+            known = ", ".join(sorted(clauses | FUNCTIONS))
+            raise SettingsWrong(f"{word!r} is no clause and no function", name, f"Use some of: {known}.")
+    functions = tuple(sorted(word for word in words if word not in clauses))
+    found = {Clause(word) for word in words if word in clauses}
+    if functions:
+        found.add(Clause.AGGREGATE)
+    return ColumnRule(names.require("column", name), tuple(sorted(found)), functions)
