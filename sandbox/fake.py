@@ -28,8 +28,8 @@ inside = importlib.import_module("inside")
 inside.__path__.insert(0, overlay)
 main = importlib.import_module("inside.__main__")
 begin, place = main.begin, pathlib.Path
-main.begin = lambda incoming, outgoing: dataclasses.replace(
-    begin(incoming, outgoing, place(inputs)), out=place(outputs), temp=place(temp))
+main.begin = lambda incoming, outgoing, **more: dataclasses.replace(
+    begin(incoming, outgoing, place(inputs), **more), out=place(outputs), temp=place(temp))
 sys.argv[1:] = [entry]
 sys.exit(main.main())
 """
