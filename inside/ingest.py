@@ -35,6 +35,9 @@ SOURCE, ATTRIBUTES, IDENTIFIERS = "source", "attributes.parquet", "identifiers.p
 _KEEP_JOIN_SIDES = "join_order,build_side_probe_side"
 """The engine guesses a text file's rows far too low, and would keep the file in memory instead of the persons."""
 
+_WRITING = "COMPRESSION zstd, COMPRESSION_LEVEL 1, WRITE_BLOOM_FILTER false"
+"""Tokens do not compress and are never looked up one by one: more effort made files larger or nothing faster."""
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -141,37 +144,54 @@ Nulls = dict[str, int]
 
 
 def _write_by_person(connection: Connection, work: Work, pads: Pads) -> tuple[Count, Nulls]:
-    """Hash the distinct identifiers, then join: the probe streams, only the persons are kept."""
+    """Hash the distinct identifiers, then join: the file streams by, only the persons are kept."""
     task = work.task
     count = ingest_tokens.make_persons(connection, work.source, task, pads)
-    key = identifier(task.person)
-    rows = (
-        f"(SELECT persons.{TOKEN}, s.* FROM {work.source.relation()} AS s"
-        f" JOIN persons ON s.{key}::VARCHAR = persons.{KEY})"
-    )
-    nulls = _copy(connection, work, ATTRIBUTES, _select(task.attributes, rows), count.rows)
+    rows, nulls = _join_attributes(connection, work, count)
     others = [column for column in task.identifiers if column.name != task.person]
     if not others:
-        typed = f"{KEY}::{task.key.type} AS {key}"
-        _copy(connection, work, IDENTIFIERS, f"SELECT {TOKEN}, {typed} FROM persons", None)
+        typed = f"{KEY}::{task.key.type} AS {identifier(task.person)}"
+        _copy(connection, work, IDENTIFIERS, f"SELECT {TOKEN}, {typed} FROM persons")
         return count, nulls | {task.person: 0}
     if task.unique:
-        return count, nulls | _copy(
-            connection, work, IDENTIFIERS, _select(task.identifiers, rows), count.rows
-        )
+        written, more = _copy(connection, work, IDENTIFIERS, _select(task.identifiers, rows))
+        _expect_rows(count, written)
+        return count, nulls | more
     distinct = _select(task.identifiers, rows).replace("SELECT", "SELECT DISTINCT", 1)
-    _copy(connection, work, IDENTIFIERS, distinct, None)
+    _copy(connection, work, IDENTIFIERS, distinct)
     return count, nulls | _count_nulls(connection, work.source, task.identifiers)
+
+
+def _join_attributes(connection: Connection, work: Work, count: Count) -> tuple[str, Nulls]:
+    """Write the attributes; return the SQL of the rows with their tokens, and the nulls.
+
+    Rows and persons are joined by the engine's 64-bit hash of the text, which is faster than by the text. Every text of
+    the file is in `persons`, so two that share a hash make rows too many, and never one too few: then the texts decide.
+    """
+    text, row = f"s.{identifier(work.task.person)}::VARCHAR", f"persons.{KEY}"
+    for condition in (f"hash({text}) = hash({row})", f"{text} = {row}"):
+        rows = f"(SELECT persons.{TOKEN}, s.* FROM {work.source.relation()} AS s JOIN persons ON {condition})"
+        written, nulls = _copy(connection, work, ATTRIBUTES, _select(work.task.attributes, rows))
+        if written == count.rows:
+            break
+    _expect_rows(count, written)
+    return rows, nulls
+
+
+def _expect_rows(count: Count, written: int) -> None:
+    """Raise `ingest.lost-rows` for fewer or more rows than were counted: a defect of ours, not a bad file."""
+    if written != count.rows:
+        raise BoxFailure("ingest.lost-rows", counted=count.rows, written=written)
 
 
 def _write_by_row(connection: Connection, work: Work, pads: Pads) -> tuple[Count, Nulls]:
     """Number the rows in the file's order, so that both files give a row the same token."""
     digest = next(item.sha256 for item in work.session.plan.stage(Entry.INGEST).inputs if item.name == SOURCE)
     numbered = f"(SELECT row_number() OVER () AS _row, * FROM {work.source.relation(ordered=True)})"
-    rows = f"(SELECT {ingest_tokens.row_token(digest)} AS {TOKEN}, * FROM {numbered})"
-    nulls = _copy(connection, work, ATTRIBUTES, _select(work.task.attributes, rows), None, pads)
+    rows = f"(SELECT {ingest_tokens.row_token(digest, pads)} AS {TOKEN}, * FROM {numbered})"
+    _, nulls = _copy(connection, work, ATTRIBUTES, _select(work.task.attributes, rows))
     if work.task.identifiers:
-        nulls |= _copy(connection, work, IDENTIFIERS, _select(work.task.identifiers, rows), None, pads)
+        nulls |= _copy(connection, work, IDENTIFIERS, _select(work.task.identifiers, rows))[1]
     written = f"SELECT count(*), count(DISTINCT {TOKEN}) FROM {_read(work, ATTRIBUTES)}"
     total, persons = connection.execute(written).fetchone() or (0, 0)
     if total == 0:
@@ -181,24 +201,14 @@ def _write_by_row(connection: Connection, work: Work, pads: Pads) -> tuple[Count
     return Count(total, persons), nulls
 
 
-def _copy(
-    connection: Connection, work: Work, name: str, select: str, rows: int | None, pads: Pads | None = None
-) -> Nulls:
-    """Write one encrypted file and return the nulls of its columns.
-
-    Raises:
-        BoxFailure: `ingest.lost-rows`, if fewer or more rows were written than counted: a defect, not a bad
-        file.
-    """
+def _copy(connection: Connection, work: Work, name: str, select: str) -> tuple[int, Nulls]:
+    """Write one encrypted file; return how many rows it has, and the nulls of its columns."""
     found = connection.execute(
-        f"COPY ({select}) TO {literal(str(work.output(name)))} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1,"
-        f" ENCRYPTION_CONFIG {engine.encryption(name)}, RETURN_STATS true, USE_TMP_FILE false)",
-        pads.parameters() if pads else {},
+        f"COPY ({select}) TO {literal(str(work.output(name)))} (FORMAT parquet, {_WRITING},"
+        f" ENCRYPTION_CONFIG {engine.encryption(name)}, RETURN_STATS true, USE_TMP_FILE false)"
     ).fetchone()
     written, statistics = (found[1], found[4]) if found else (0, {})
-    if rows is not None and written != rows:
-        raise BoxFailure("ingest.lost-rows", counted=rows, written=written)
-    return {column.strip('"'): int(values["null_count"]) for column, values in statistics.items()}
+    return written, {column.strip('"'): int(values["null_count"]) for column, values in statistics.items()}
 
 
 def _select(columns: tuple[TaskColumn, ...], rows: str) -> str:

@@ -60,7 +60,8 @@ def checks_of(column: TaskColumn) -> Iterator[Check]:
 
 
 def _text(name: str) -> str:
-    return f"upper(trim({name}::VARCHAR)) AS _text"
+    """A code has 18 characters; only another one may still have blanks to cut."""
+    return f"upper(CASE WHEN length({name}) = 18 THEN {name} ELSE trim({name}) END) AS _text"
 
 
 _NUMBER = "TRY_CAST(left(_text, 17) AS BIGINT) AS _number"
@@ -73,11 +74,10 @@ def _refuses(right: str) -> str:
 
 
 def _id18() -> str:
-    """Right citizen numbers. No region code starts with 0, so the number written out must be the digits again."""
+    """Right citizen numbers: the number written out again, with the right character behind, is the very text."""
     terms = (f"(_number // {10 ** (16 - n)}) % 10 * {weight}" for n, weight in enumerate(ID18_WEIGHTS))
-    expected = f"substr('{ID18_CHECK}', ({' + '.join(terms)}) % 11 + 1, 1)"
-    formed = f"length(_text) = 18 AND _number >= {10**16} AND _number::VARCHAR = left(_text, 17)"
-    return f"({formed} AND right(_text, 1) = {expected})"
+    character = f"substr('{ID18_CHECK}', ({' + '.join(terms)}) % 11 + 1, 1)"
+    return f"(_number > 0 AND length(_text) = 18 AND _text = _number::VARCHAR || {character})"
 
 
 def _uscc() -> str:

@@ -14,7 +14,7 @@ Hashing distinct identifiers only, and once, is what makes an ingest about as fa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from inside.engine import Connection, identifier
 from inside.ingest_source import Source
@@ -24,16 +24,22 @@ from inside.session import BoxFailure
 BLOCK = 64
 """Bytes of a block of SHA-256 (FIPS 180-4), to which RFC 2104 pads the key."""
 
+BLANKS = " \u3000"
+"""Blanks at the ends of an identifier mean nothing: the plain one, and the wide one of Chinese text."""
+
 TOKEN = "person"
 KEY = "_key"
 
 
 @dataclass(frozen=True, slots=True)
 class Pads:
-    """A token key in the two forms in which HMAC uses it; bound as parameters `inner` and `outer`."""
+    """A token key in the two forms in which HMAC uses it, as SQL constants.
 
-    inner: bytes
-    outer: bytes
+    Not as parameters: the engine folds a constant once, and was seen to compute with a parameter twice.
+    """
+
+    inner: str = field(repr=False)
+    outer: str = field(repr=False)
 
     @classmethod
     def of(cls, key: bytes) -> Pads:
@@ -41,22 +47,20 @@ class Pads:
         if not 32 <= len(key) <= BLOCK:
             raise ValueError("a token key has 32 to 64 bytes")
         block = key.ljust(BLOCK, b"\0")
-        return cls(bytes(byte ^ 0x36 for byte in block), bytes(byte ^ 0x5C for byte in block))
-
-    def parameters(self) -> dict[str, bytes]:
-        """Return what the statements bind."""
-        return {"inner": self.inner, "outer": self.outer}
+        inner, outer = (bytes(byte ^ pad for byte in block).hex() for pad in (0x36, 0x5C))
+        return cls(f"unhex('{inner}')", f"unhex('{outer}')")
 
 
 def canonical(column: str) -> str:
-    """Return the SQL of an identifier's canonical text."""
-    return f"upper(trim({column}))"
+    """Return the SQL of an identifier's canonical text; blanks are looked for before they are cut, as few have any."""
+    blank = " OR ".join(f"contains({column}, '{blank}')" for blank in BLANKS)
+    return f"upper(CASE WHEN {blank} THEN trim({column}, '{BLANKS}') ELSE {column} END)"
 
 
-def token(text: str) -> str:
-    """Return the SQL of the token of a SQL text; the statement binds `inner` and `outer`."""
-    inner = f"unhex(sha256($inner::BLOB || encode({text})))"
-    return f"('0x' || left(sha256($outer::BLOB || {inner}), 16))::UBIGINT"
+def token(text: str, pads: Pads) -> str:
+    """Return the SQL of the token of a SQL text."""
+    inner = f"unhex(sha256({pads.inner} || encode({text})))"
+    return f"('0x' || left(sha256({pads.outer} || {inner}), 16))::UBIGINT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +80,11 @@ def make_persons(connection: Connection, source: Source, task: Task, pads: Pads)
     """
     key = identifier(task.person)
     distinct = f"SELECT {key}::VARCHAR AS {KEY}, count(*) AS times FROM {source.relation()} GROUP BY 1"
-    hashed = f"SELECT {KEY}, times, {token(canonical(KEY))} AS {TOKEN} FROM ({distinct})"
-    connection.execute(f"CREATE TEMP TABLE persons AS {hashed}", pads.parameters())
+    hashed = f"SELECT {KEY}, times, {token(canonical(KEY), pads)} AS {TOKEN} FROM ({distinct})"
+    connection.execute(f"CREATE TEMP TABLE persons AS {hashed}")
     counted = connection.execute(
         f"SELECT coalesce(sum(times), 0)::BIGINT, count(*), count(DISTINCT {TOKEN}), coalesce(max(times), 0),"
-        f" count(*) FILTER (coalesce(trim({KEY}), '') = '') FROM persons"
+        f" count(*) FILTER (coalesce({canonical(KEY)}, '') = '') FROM persons"
     ).fetchone()
     rows, texts, tokens, most, empty = counted or (0, 0, 0, 0, 0)
     if rows == 0:
@@ -106,9 +110,9 @@ class RepeatedKey(Exception):
         self.canonical_text = canonical_text
 
 
-def row_token(source_sha256: str) -> str:
+def row_token(source_sha256: str, pads: Pads) -> str:
     """Return the SQL of the token of `_row` when every row is its own person: bound to this very file."""
-    return token(f"'row/{source_sha256}/' || _row")
+    return token(f"'row/{source_sha256}/' || _row", pads)
 
 
 def _repeated(connection: Connection) -> str:

@@ -245,7 +245,7 @@ def test_a_full_disk_is_told_as_such(tmp_path: Path) -> None:
 def test_two_persons_with_one_token_stop_the_ingest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No collision of 64 bits can be made here, so the token is cut to 4 bits."""
     whole = ingest_tokens.token
-    monkeypatch.setattr(ingest_tokens, "token", lambda text: f"({whole(text)} % 16)")
+    monkeypatch.setattr(ingest_tokens, "token", lambda text, pads: f"({whole(text, pads)} % 16)")
     rows = "".join(f"p{n},1990-01-01,1,f\n" for n in range(40))
     assert failure(Case(tmp_path, CSV), "id,born,pay,sex\n" + rows).code == "ingest.token-collision"
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from catalog import description as described
-from inside import ingest, ingest_task
+from inside import engine, ingest, ingest_task
 from plans.box import Limits
 from plans.errors import Malformed
 from plans.manifest import Kind
@@ -143,6 +143,33 @@ def test_a_unique_key_keeps_one_row_for_each_person(tmp_path: Path) -> None:
     assert len(case.rows("identifiers.parquet")) == 2
 
 
+def test_texts_that_share_the_engines_hash_are_told_apart(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can wait for 64 bits to collide, so the hash is cut to 1 bit: rows would double, and do not."""
+    case.run(TEXT)
+    expected = sorted(case.rows("attributes.parquet"), key=str)
+    written = []
+    copy = ingest._copy
+
+    def coarse(
+        connection: engine.Connection, work: ingest.Work, name: str, select: str, *more: object
+    ) -> object:
+        select = select.replace("hash(", "1 & hash(")
+        written.append((name, copy(connection, work, name, select, *more)))
+        return written[-1][1]
+
+    monkeypatch.setattr(ingest, "_copy", coarse)
+    case.run(TEXT)
+    assert [name for name, _ in written] == [
+        "attributes.parquet",
+        "attributes.parquet",
+        "identifiers.parquet",
+    ]
+    assert written[0][1][0] > written[1][1][0] == 4, "the control: the first join made rows too many"
+    assert sorted(case.rows("attributes.parquet"), key=str) == expected
+
+
 class TestEveryRowItsOwnPerson:
     """`person = "row"`: survey data, in which nobody is named."""
 
@@ -173,7 +200,8 @@ VALUES = {
     "boolean": st.booleans(),
 }
 ROW = st.tuples(
-    st.text("abXY019汉é ", min_size=1, max_size=6).filter(str.strip), *map(st.none().__or__, VALUES.values())
+    st.text("abXY019汉é \u3000", min_size=1, max_size=6).filter(str.strip),
+    *map(st.none().__or__, VALUES.values()),
 )
 TYPED = description(identifier(), *(column(f"c{n}", kind) for n, kind in enumerate(VALUES)))
 
@@ -214,7 +242,7 @@ def test_what_goes_in_comes_out_in_every_format(tmp_path: Path, rows: list[tuple
 
 
 def canonical(text: str) -> str:
-    return text.strip(" ").upper()
+    return text.strip(" \u3000").upper()
 
 
 def write_parquet(path: Path, rows: list[tuple]) -> None:
