@@ -26,7 +26,7 @@ from server import verifying
 PROJECT, PURPOSE = "income-study", "Incomes by sector, for the yearbook"
 BY_SECTOR = (
     "select sector, count(*) as people, avg(income) as mean_income,\n"
-    "       avg(case when banner = '额济纳' then income end) as mean_in_ejina\n"
+    "       avg(case when banner = '白云鄂博' then income end) as mean_in_bayan_obo\n"
     "from tax.income where year = 2025 group by sector order by mean_income desc"
 )
 
