@@ -36,6 +36,12 @@ def home(request: Request) -> Response:
         return _page(request)
 
 
+@router.get("/sign-in")
+def sign_in_page() -> Response:
+    """Lead to the form; people type this address."""
+    return RedirectResponse("/", 303)
+
+
 @router.post("/sign-in")
 async def sign_in(request: Request) -> Response:
     """Begin a session by cookie. Only our own form may: a forged sign-in would let somebody act in another's

@@ -230,3 +230,9 @@ def test_signing_in_gives_a_fresh_session_and_ends_the_one_that_was_planted(
 def test_every_sign_in_is_in_the_log(region: Region, signed_in: SignedIn) -> None:
     signed_in(MEI, "catalog").post("/api/v1/sign-out")
     assert actions(region.log) == ["session.begun", "token.made", "session.ended"]
+
+
+def test_the_address_that_people_type_leads_to_the_form(client: TestClient) -> None:
+    answer = client.get("/sign-in")
+    assert answer.status_code == 200
+    assert 'action="/sign-in"' in answer.text and "用户" in answer.text
