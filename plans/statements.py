@@ -192,7 +192,9 @@ class Bundle(Record):
 class Grant(Record):
     """A signed standing permission: this member, with these keys, for this project and purpose, these columns.
 
-    `uses` is the largest number of plans that may run under it. The statement's validity is the grant's.
+    `uses` is the largest number of plans that may run under it. `minimum_group` and `rounding` are the
+    approver's own obligations for this grant; they can only be stricter than the policy's (0: the policy's).
+    The statement's validity is the grant's.
     """
 
     KIND: ClassVar[str] = "grant"
@@ -205,6 +207,8 @@ class Grant(Record):
     dataset: str
     columns: tuple[str, ...]
     uses: int
+    minimum_group: int = 0
+    rounding: int = 0
 
     def check(self) -> None:
         names.require("member", self.member, "grant.member")
@@ -213,6 +217,8 @@ class Grant(Record):
         names.require("dataset", self.dataset, "grant.dataset")
         if self.uses < 1 or not self.columns:
             raise Malformed("a grant allows at least one use of at least one column", "grant")
+        if self.minimum_group < 0 or self.rounding < 0:
+            raise Malformed("a grant's own obligations are not negative", "grant")
 
 
 @dataclass(frozen=True, slots=True)

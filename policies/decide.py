@@ -19,6 +19,7 @@ who may know that the dataset exists.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -98,6 +99,8 @@ def _answer(
     obligations = _obligations(policies[0])
     for policy in policies[1:]:
         obligations = obligations.strictest(_obligations(policy))
+    for granted in used:
+        obligations = _with_grant(obligations, granted.grant)
     grants = tuple(sorted({granted.digest for granted in used}))
     if any(policy.each_plan for policy in policies):
         approvers = tuple(sorted(set(case.approvers) - {case.request.member}))
@@ -109,6 +112,15 @@ def _answer(
 
 def _obligations(policy: DatasetPolicy) -> Obligations:
     return Obligations(policy.minimum_group, policy.rounding, policy.largest_result, policy.tier)
+
+
+def _with_grant(obligations: Obligations, grant: Grant) -> Obligations:
+    """Return the obligations with what the approver asked for beside the policy, where that is stricter."""
+    return dataclasses.replace(
+        obligations,
+        minimum_group=max(obligations.minimum_group, grant.minimum_group),
+        rounding=max(obligations.rounding, grant.rounding),
+    )
 
 
 # --- columns -----------------------------------------------------

@@ -24,13 +24,20 @@ def add_to(app: typer.Typer) -> None:
 
 def approve(
     number: Annotated[str, typer.Argument(metavar="ID", help="An application's or a job's id.")],
+    minimum_group: Annotated[
+        int, typer.Option(min=0, help="Of a grant: at least so many persons behind every figure.")
+    ] = 0,
+    rounding: Annotated[
+        int, typer.Option(min=0, help="Of a grant: counts rounded to multiples of this.")
+    ] = 0,
     yes: Yes = False,
     dry_run: DryRun = False,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Show what an application or a job asks for, and grant or approve it with your signature."""
     connection = room()
-    statement, plan, application = _what_waits(connection, number)
+    stricter = signing.Stricter(minimum_group, rounding)
+    statement, plan, application = _what_waits(connection, number, stricter)
     _sign_and_hand_in(connection, statement, plan, (yes, dry_run), application)
     if not dry_run:
         result = {"digest": statement.digest, "type": str(statement.type)}
@@ -69,7 +76,9 @@ def revoke(
         terminal.say("Revoked; the owner's keeper knows it.")
 
 
-def _what_waits(connection: Connection, number: str) -> tuple[Statement, Plan | None, str | None]:
+def _what_waits(
+    connection: Connection, number: str, stricter: signing.Stricter
+) -> tuple[Statement, Plan | None, str | None]:
     """Return the statement that would be signed for an id, with the plan it stands for, or the application's
     id.
     """
@@ -78,7 +87,7 @@ def _what_waits(connection: Connection, number: str) -> tuple[Statement, Plan | 
     except NotFound:
         plan = connection.plan(number)
         return signing.approval_statement(plan, connection.signer()), plan, None
-    return signing.grant_statement(application, connection.signer()), None, number
+    return signing.grant_statement(application, connection.signer(), stricter), None, number
 
 
 def _sign_and_hand_in(

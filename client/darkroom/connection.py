@@ -55,7 +55,7 @@ class Connection:
     def __repr__(self) -> str:
         return f"Connection({self.member} at {self._wire.url})"
 
-    # --- the catalog ----------------------------------------------------------------------------------------
+    # --- the catalog -----------------------------------------------------
 
     def me(self) -> dict[str, Any]:
         """Return the membership: name, domain, roles, scopes, enrolled public keys."""
@@ -73,7 +73,7 @@ class Connection:
         """
         return self._wire.get(f"/api/v1/datasets/{names.require('dataset', dataset)}")
 
-    # --- applications and grants ----------------------------------------------------------------------------
+    # --- applications and grants -----------------------------------------------------
 
     def apply(
         self, dataset: str, columns: Sequence[str], purpose: str, *, project: str, until: str, uses: int = 100
@@ -115,7 +115,7 @@ class Connection:
         body = {"signed": signed.plain(), "application": application}
         return self._wire.post("/api/v1/statements", body, again=True)
 
-    # --- keys -----------------------------------------------------------------------------------------------
+    # --- keys -----------------------------------------------------
 
     def signer(self) -> str:
         """Return the member's public signing key, without needing the passphrase."""
@@ -143,7 +143,7 @@ class Connection:
             "/api/v1/me/keys", {"signing_key": public["signing"], "opening_key": public["opening"]}
         )
 
-    # --- jobs -----------------------------------------------------------------------------------------------
+    # --- jobs -----------------------------------------------------
 
     def request(self, statement: str, *, project: str, purpose: str) -> Request:
         """Return the request for a statement, not yet signed; its nonce makes it one request, however often

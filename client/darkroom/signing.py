@@ -34,8 +34,16 @@ class Text:
     value: str
 
 
-def grant_statement(application: dict[str, Any], signer: str) -> Statement:
-    """Return the grant that an application asks for, not yet signed.
+@dataclass(frozen=True, slots=True)
+class Stricter:
+    """What an approver demands beside the owner's policy; 0 leaves it to the policy."""
+
+    minimum_group: int = 0
+    rounding: int = 0
+
+
+def grant_statement(application: dict[str, Any], signer: str, stricter: Stricter | None = None) -> Statement:
+    """Return the grant that an application asks for, not yet signed, with the approver's own obligations.
 
     Raises:
         Malformed: the application does not say everything that a grant needs.
@@ -50,6 +58,8 @@ def grant_statement(application: dict[str, Any], signer: str) -> Statement:
             dataset=application["dataset"],
             columns=tuple(application["columns"]),
             uses=application["uses"],
+            minimum_group=stricter.minimum_group if stricter else 0,
+            rounding=stricter.rounding if stricter else 0,
         )
         until = int(application["until"])
     except KeyError as missing:
@@ -176,7 +186,17 @@ def _grant_lines(grant: Grant) -> list[Text]:
         Text("for the project", grant.project),
         Text("and the purpose", grant.purpose),
         Text("at most", f"{grant.uses} plans"),
+        Text("smallest group", _or_policy(grant.minimum_group, "persons")),
+        Text("counts rounded to", _or_policy(grant.rounding, "")),
     ]
+
+
+def _or_policy(value: int, unit: str) -> str:
+    return (
+        f"{value} {unit}, if that is stricter than the policy".replace(" ,", ",")
+        if value
+        else "as the policy says"
+    )
 
 
 def _approval_lines(approval: Approval, plan: Plan | None) -> list[Text]:

@@ -159,6 +159,19 @@ def test_counting_rows_needs_a_grant_though_it_uses_no_column() -> None:
 # --- obligations -----------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("asked", "minimum_group", "rounding"),
+    [((0, 0), 10, 5), ((25, 0), 25, 5), ((0, 50), 10, 50), ((3, 2), 10, 5)],
+)
+def test_an_approvers_own_obligations_can_only_be_stricter(
+    asked: tuple[int, int], minimum_group: int, rounding: int
+) -> None:
+    body = replace(house.GRANT, minimum_group=asked[0], rounding=asked[1])
+    decision = decide(replace(GOOD, grants=(granted(body),)))
+    assert decision.obligations is not None
+    assert (decision.obligations.minimum_group, decision.obligations.rounding) == (minimum_group, rounding)
+
+
 def test_two_datasets_bring_the_strictest_of_all_obligations_and_both_grants() -> None:
     decision = decide(BOTH)
     assert decision.outcome is Outcome.ALLOW
