@@ -1,9 +1,9 @@
 """From a file of rows to two encrypted files: what people are called, and what is known about them.
 
-    source ──► persons (distinct identifiers, hashed once) ──┬──► identifiers.parquet   person, identifier
-    columns
-       └───────────────────────────► joined ─────────────────┴──► attributes.parquet    person, all other
-       columns
+    source ──► persons (distinct identifiers, hashed once) ──┬──► identifiers.parquet   person, its identifiers
+       │                                                     │
+       └───────────────────────────► joined ◄────────────────┘
+                                       └─────────────────────────► attributes.parquet    person, all other columns
 
 Each file has a key of its own, so that an ordinary job never holds the identifiers'. The source is read
 twice, and no row is kept between: memory stays within the box's limit whatever the size of the file. When
@@ -23,7 +23,7 @@ import duckdb
 
 from inside import engine, ingest_faults, ingest_source, ingest_task, ingest_tokens
 from inside.engine import Connection, identifier, literal
-from inside.ingest_checks import Check, checks_of
+from inside.ingest_checks import Check, checks_of, rounds
 from inside.ingest_source import Source
 from inside.ingest_task import Task, TaskColumn
 from inside.ingest_tokens import KEY, TOKEN, Count, EmptyKey, Pads, RepeatedKey
@@ -55,6 +55,10 @@ class Work:
     def outputs(self) -> tuple[str, ...]:
         """The names of the files that this ingest writes."""
         return (ATTRIBUTES, IDENTIFIERS) if self.task.identifiers else (ATTRIBUTES,)
+
+
+class Fraction(Exception):
+    """A whole number has a fraction, which the engine would round away."""
 
 
 class Broken(Exception):
@@ -95,7 +99,7 @@ def _ingest(session: Session, task: Task) -> dict[str, Any]:
         engine.lock(connection, [path], [work.output(name) for name in work.outputs])
         try:
             return _written(connection, work)
-        except (duckdb.Error, EmptyKey, RepeatedKey, Broken) as problem:
+        except (duckdb.Error, EmptyKey, RepeatedKey, Fraction, Broken) as problem:
             cause = problem
     raise _diagnosed(session, source, task, cause)
 
@@ -123,6 +127,8 @@ def _diagnosed(session: Session, source: Source, task: Task, cause: Exception) -
             return ingest_faults.of_empty_key(connection, source, task.key)
         if isinstance(cause, RepeatedKey):
             return ingest_faults.of_repeated_key(connection, source, task.key, cause.canonical_text)
+        if isinstance(cause, Fraction):
+            return ingest_faults.of_fraction(connection, source)
         if isinstance(cause, Broken):
             return ingest_faults.of_check(connection, source, cause.check)
         return ingest_faults.of_file(connection, source)
@@ -147,6 +153,8 @@ def _write_by_person(connection: Connection, work: Work, pads: Pads) -> tuple[Co
     """Hash the distinct identifiers, then join: the file streams by, only the persons are kept."""
     task = work.task
     count = ingest_tokens.make_persons(connection, work.source, task, pads)
+    if count.pointed:
+        _refuse_fractions(connection, work.source)
     rows, nulls = _join_attributes(connection, work, count)
     others = [column for column in task.identifiers if column.name != task.person]
     if not others:
@@ -186,6 +194,7 @@ def _expect_rows(count: Count, written: int) -> None:
 
 def _write_by_row(connection: Connection, work: Work, pads: Pads) -> tuple[Count, Nulls]:
     """Number the rows in the file's order, so that both files give a row the same token."""
+    _refuse_fractions(connection, work.source)
     digest = next(item.sha256 for item in work.session.plan.stage(Entry.INGEST).inputs if item.name == SOURCE)
     numbered = f"(SELECT row_number() OVER () AS _row, * FROM {work.source.relation(ordered=True)})"
     rows = f"(SELECT {ingest_tokens.row_token(digest, pads)} AS {TOKEN}, * FROM {numbered})"
@@ -198,7 +207,14 @@ def _write_by_row(connection: Connection, work: Work, pads: Pads) -> tuple[Count
         raise BoxFailure("ingest.empty")
     if persons != total:
         raise BoxFailure("ingest.token-collision")
-    return Count(total, persons), nulls
+    return Count(total, persons, 0), nulls
+
+
+def _refuse_fractions(connection: Connection, source: Source) -> None:
+    broken = " OR ".join(rounds(column) for column in source.whole) or "false"
+    rows = source.relation(unrounded=source.whole)
+    if connection.execute(f"SELECT 1 FROM {rows} WHERE {broken} LIMIT 1").fetchone():
+        raise Fraction
 
 
 def _copy(connection: Connection, work: Work, name: str, select: str) -> tuple[int, Nulls]:

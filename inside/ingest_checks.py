@@ -59,6 +59,16 @@ def checks_of(column: TaskColumn) -> Iterator[Check]:
         yield Check(column, "ingest.check-digit", _refuses(_uscc()), _text(name))
 
 
+def may_round(columns: tuple[TaskColumn, ...]) -> str:
+    """Return the SQL that is true when the text of some column holds a point: fast, and never too few."""
+    return " OR ".join(f"contains({identifier(column.name)}, '.')" for column in columns) or "false"
+
+
+def rounds(column: TaskColumn) -> str:
+    """Return the SQL that is true when a text would lose a fraction as a whole number; 3.0 would not."""
+    return f"regexp_matches({identifier(column.name)}, '^[^eE]*\\.[0-9]*[1-9]')"
+
+
 def _text(name: str) -> str:
     """A code has 18 characters; only another one may still have blanks to cut."""
     return f"upper(CASE WHEN length({name}) = 18 THEN {name} ELSE trim({name}) END) AS _text"

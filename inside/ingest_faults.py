@@ -16,7 +16,7 @@ import os
 import duckdb
 
 from inside.engine import Connection, identifier
-from inside.ingest_checks import Check
+from inside.ingest_checks import Check, rounds
 from inside.ingest_source import LONGEST_LINE, Source, refuse_encoding
 from inside.ingest_task import Format, TaskColumn
 from inside.ingest_tokens import canonical
@@ -71,6 +71,15 @@ def of_check(connection: Connection, source: Source, check: Check) -> BoxFailure
     typed = f"(SELECT _row, TRY_CAST({name} AS {column.type}) AS {name} FROM {source.numbered()})"
     row = _number(connection, check.search("min(_row)", typed))
     return BoxFailure(check.code, column=column.name, row=row)
+
+
+def of_fraction(connection: Connection, source: Source) -> BoxFailure:
+    """Return the failure of a whole number with a fraction, with the first row that holds one."""
+    firsts = ", ".join(f"min(_row) FILTER ({rounds(column)})" for column in source.whole)
+    rows = connection.execute(f"SELECT {firsts} FROM {source.numbered()}").fetchone() or ()
+    found = [(row, column) for row, column in zip(rows, source.whole, strict=True) if row is not None]
+    row, column = min(found, key=lambda pair: pair[0], default=(0, source.whole[0]))
+    return BoxFailure("ingest.type", column=column.name, row=row, expected=column.type)
 
 
 def of_empty_key(connection: Connection, source: Source, key: TaskColumn) -> BoxFailure:

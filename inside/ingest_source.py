@@ -48,8 +48,13 @@ class Source:
     format: Format
     columns: tuple[TaskColumn, ...]
 
-    def relation(self, *, ordered: bool = False) -> str:
-        """Return the SQL of the typed rows: every described column, under its own name."""
+    @property
+    def whole(self) -> tuple[TaskColumn, ...]:
+        """The columns of whole numbers in a text file, which the engine would round without a word."""
+        return tuple(c for c in self.columns if c.type == "BIGINT" and self.format is not Format.PARQUET)
+
+    def relation(self, *, ordered: bool = False, unrounded: tuple[TaskColumn, ...] = ()) -> str:
+        """Return the SQL of the typed rows: every described column, under its own name; `unrounded` ones as text."""
         if self.format is Format.PARQUET:
             casts = ", ".join(
                 f"CAST({identifier(column.header)} AS {column.type}) AS {identifier(column.name)}"
@@ -57,8 +62,8 @@ class Source:
             )
             return f"(SELECT {casts} FROM read_parquet({literal(str(self.path))}))"
         if self.format is Format.CSV:
-            return self.csv({column.name: column.type for column in self.columns}, ordered)
-        types = _struct({column.header: column.type for column in self.columns})
+            return self.csv({c.name: "VARCHAR" if c in unrounded else c.type for c in self.columns}, ordered)
+        types = _struct({c.header: "VARCHAR" if c in unrounded else c.type for c in self.columns})
         renamed = ", ".join(f"{identifier(c.header)} AS {identifier(c.name)}" for c in self.columns)
         return f"(SELECT {renamed} FROM read_json({self._json_options()}, columns = {types}))"
 

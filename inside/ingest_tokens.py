@@ -17,6 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from inside.engine import Connection, identifier
+from inside.ingest_checks import may_round
 from inside.ingest_source import Source
 from inside.ingest_task import Task
 from inside.session import BoxFailure
@@ -65,10 +66,11 @@ def token(text: str, pads: Pads) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many rows there are, and about how many persons."""
+    """How many rows there are, about how many persons, and in how many a whole number holds a decimal point."""
 
     rows: int
     persons: int
+    pointed: int
 
 
 def make_persons(connection: Connection, source: Source, task: Task, pads: Pads) -> Count:
@@ -78,15 +80,18 @@ def make_persons(connection: Connection, source: Source, task: Task, pads: Pads)
         BoxFailure: `ingest.token-collision`, which another token key would help.
         EmptyKey, RepeatedKey: a person column without a value, or one that repeats though it must not.
     """
-    key = identifier(task.person)
-    distinct = f"SELECT {key}::VARCHAR AS {KEY}, count(*) AS times FROM {source.relation()} GROUP BY 1"
-    hashed = f"SELECT {KEY}, times, {token(canonical(KEY), pads)} AS {TOKEN} FROM ({distinct})"
+    key, whole = identifier(task.person), tuple(c for c in source.whole if c.name != task.person)
+    distinct = (
+        f"SELECT {key}::VARCHAR AS {KEY}, count(*) AS times, count(*) FILTER ({may_round(whole)}) AS pointed"
+        f" FROM {source.relation(unrounded=whole)} GROUP BY 1"
+    )
+    hashed = f"SELECT {KEY}, times, pointed, {token(canonical(KEY), pads)} AS {TOKEN} FROM ({distinct})"
     connection.execute(f"CREATE TEMP TABLE persons AS {hashed}")
     counted = connection.execute(
         f"SELECT coalesce(sum(times), 0)::BIGINT, count(*), count(DISTINCT {TOKEN}), coalesce(max(times), 0),"
-        f" count(*) FILTER (coalesce({canonical(KEY)}, '') = '') FROM persons"
+        f" count(*) FILTER (coalesce({canonical(KEY)}, '') = ''), coalesce(sum(pointed), 0)::BIGINT FROM persons"
     ).fetchone()
-    rows, texts, tokens, most, empty = counted or (0, 0, 0, 0, 0)
+    rows, texts, tokens, most, empty, pointed = counted or (0,) * 6
     if rows == 0:
         raise BoxFailure("ingest.empty")
     if empty:
@@ -95,7 +100,7 @@ def make_persons(connection: Connection, source: Source, task: Task, pads: Pads)
         raise RepeatedKey(_repeated(connection))
     if tokens < texts:
         _refuse_collision(connection, tokens)
-    return Count(rows, tokens)
+    return Count(rows, tokens, pointed)
 
 
 class EmptyKey(Exception):

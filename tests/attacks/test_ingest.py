@@ -124,6 +124,26 @@ def test_the_engine_itself_would_have_told_the_value() -> None:
         duckdb.sql(f"SELECT CAST('{CANARY}' AS DATE)").fetchall()
 
 
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+@pytest.mark.parametrize("person", ["id", "row"])
+def test_a_fraction_is_not_rounded_away(tmp_path: Path, form: str, person: str) -> None:
+    """The engine itself turns 1.5 into 2; whole numbers may be written 3.0 or 1e3, and no otherwise."""
+    case = Case(tmp_path, description(identifier(), column("n", "integer"), person=person, form=form))
+    numbers = ["3.0", "1e3", "7"]
+    assert case.run(_numbers(form, numbers))["rows"] == 3
+    assert sorted(case.rows("attributes.parquet", "n")) == [(3,), (7,), (1000,)]
+    for path in case.out.iterdir():
+        path.unlink()
+    found = failure(case, _numbers(form, [*numbers, "1.05"]))
+    assert (found.code, found.facts) == ("ingest.type", typed("n", 4, "BIGINT"))
+
+
+def _numbers(form: str, numbers: list[str]) -> str:
+    if form == "csv":
+        return "id,n\n" + "".join(f"p{n},{text}\n" for n, text in enumerate(numbers))
+    return "".join(f'{{"id": "p{n}", "n": {text}}}\n' for n, text in enumerate(numbers))
+
+
 def test_a_repeated_key_is_told_with_both_rows(tmp_path: Path) -> None:
     found = failure(Case(tmp_path, UNIQUE), GOOD + "c,1990-01-01,1,f\n B ,1990-01-01,1,f\n")
     assert (found.code, found.facts) == ("ingest.key-repeated", {"column": "id", "row": 4, "first": 2})
