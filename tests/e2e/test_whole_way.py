@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import time
 
 import pytest
 
@@ -15,6 +16,7 @@ from plans.errors import (
     EvidenceBroken,
     HashMismatch,
     NotFound,
+    PolicyDenied,
     RederivationMismatch,
     SignatureWrong,
 )
@@ -134,3 +136,37 @@ def test_a_revoked_grant_gives_nothing_and_the_old_one_still_counts_for_nothing(
 def test_a_dataset_that_is_not_there_is_not_found(town):
     with pytest.raises(NotFound):
         town.researcher.connection.describe("nm/tax/nothing")
+
+
+def test_a_plan_that_needs_an_approval_waits_for_it_and_then_runs(town):
+    from darkroom import signing
+
+    town.give_grant(("league",), dataset="nm/tax/audited")
+    job = town.ask("select league, count(*) as n from tax.audited group by league")
+    assert until(lambda: job.refresh().state == "waiting-approval")
+    li = town.people["li"].connection
+    assert job.id in [waiting.id for waiting in li.jobs_to_approve()]
+    plan = li.plan(job.id)
+    li.hand_in(signing.approval_statement(plan, li.signer()))
+    assert [row[1] for row in job.result().rows] == [200, 200, 200]
+
+
+def test_an_approval_of_one_plan_does_not_serve_the_next(town):
+    job = town.ask("select league, count(*) as n from tax.audited group by league")
+    assert until(lambda: job.refresh().state == "waiting-approval")
+    plan = town.researcher.connection.plan(job.id)
+    launcher = sandbox.LauncherClient(town.owner.launcher_socket)
+    launcher.put(plan)
+    with pytest.raises(PolicyDenied):
+        launcher.run(plan.digest, Entry.QUERY, 1)
+    town.researcher.connection.cancel(job.id)
+    assert job.refresh().state == "cancelled"
+
+
+def until(what, patience_s=30):
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        if found := what():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("it did not come in time")

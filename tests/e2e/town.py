@@ -41,6 +41,14 @@ rounding = 5
 ["nm/tax/income".columns]
 league = ["group", "filter", "join"]
 income = ["count", "sum", "avg"]
+
+["nm/tax/audited"]
+minimum_group = 10
+rounding = 5
+each_plan = true
+
+["nm/tax/audited".columns]
+league = ["group", "filter"]
 """
 
 
@@ -69,11 +77,13 @@ class Town:
         """Submit a statement as the researcher."""
         return self.researcher.connection.sql(statement, project=PROJECT, purpose=PURPOSE)
 
-    def give_grant(self, columns: tuple[str, ...] = ("league", "income"), uses: int = 100) -> str:
+    def give_grant(
+        self, columns: tuple[str, ...] = ("league", "income"), uses: int = 100, dataset: str = DATASET
+    ) -> str:
         """Apply and grant; return the grant's digest."""
         until = (datetime.now(UTC) + timedelta(days=2)).strftime("%Y-%m-%d")
         wang, li = self.researcher.connection, self.people["li"].connection
-        wish = wang.apply(DATASET, list(columns), PURPOSE, project=PROJECT, until=until, uses=uses)
+        wish = wang.apply(dataset, list(columns), PURPOSE, project=PROJECT, until=until, uses=uses)
         statement = signing.grant_statement(li.application(str(wish["id"])), li.signer())
         li.hand_in(statement, str(wish["id"]))
         return statement.digest
@@ -104,7 +114,9 @@ def settle(town: Town) -> None:
     ]
     enrol(town.owner, entries)
     source = write_incomes(town.folder / "incomes.csv")
-    town.ingest(source, (HERE / "small.toml").read_text())
+    description = (HERE / "small.toml").read_text()
+    town.ingest(source, description)
+    town.ingest(source, description.replace('"nm/tax/income"', '"nm/tax/audited"'))
     policy = town.folder / "tax.toml"
     policy.write_text(POLICY)
     sign_policies(town.owner, policy, town.people["zhao"].keys)
