@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from airlock import api as airlock
 from audit import api as audit
 from compute.jobs import JobState
 from plans import canonical
-from plans.errors import OutputRefused
 from plans.request import Request
 from plans.verdict import Verdict
 from store import api as store
@@ -73,8 +73,7 @@ def canonical_text(plain: Mapping[str, Any]) -> str:
 
 def refused_output(verdict: Verdict) -> str:
     """Return the problem document of an output that does not leave: rule classes, no number."""
-    problem = OutputRefused("the airlock does not let this output leave", ", ".join(verdict.reasons))
-    return canonical_text(problem.problem())
+    return canonical_text(airlock.refusal(verdict).problem())
 
 
 def _decision(text: str) -> Mapping[str, Any]:

@@ -59,7 +59,11 @@ def owner(session: store.Session, domain: store.DomainRow) -> Owner:
     rosters = _bodies(session, name, Type.ROSTER)
     bundles = _bodies(session, name, Type.BUNDLE)
     if not rosters or not bundles:
-        raise NotFound(f"{name} has published no roster and policies yet, so nothing is allowed", "domain")
+        raise NotFound(
+            "the owner has published no roster and policies yet, so nothing is allowed",
+            name,
+            "Ask a steward of the owning domain to put policies in force: docs/policies.md.",
+        )
     roster = max((Roster.read(item.statement.body) for item in rosters), key=lambda r: r.number)
     bundle = max((Bundle.read(item.statement.body) for item in bundles), key=lambda b: b.number)
     rows = store.manifests.all_current(session)

@@ -24,7 +24,7 @@ from keys import api as keys
 from plans import canonical, names
 from plans.box import BoxSpec, Entry, Input
 from plans.decision import Tier
-from plans.errors import BoxFailed, DiskFull, IngestRefused, NotFound, StateConflict
+from plans.errors import BoxFailed, BoxLimit, DiskFull, IngestRefused, NotFound, StateConflict
 from plans.key import BoxKeys
 from plans.manifest import Column, DataFile, FileRole, Grade, Manifest
 from plans.plan import Plan, PlanKind
@@ -167,6 +167,8 @@ def _run(keeper: Keeper, plan: Plan) -> StageRecord:
     try:
         result = keeper.launcher.run(plan.digest, Entry.INGEST, 1)
     except BoxFailed as failure:
+        if isinstance(failure, BoxLimit) and failure.where != BoxLimit.code:
+            raise  # killed at a limit, so the launcher speaks: the box itself had no time to
         raise catalog.ingest_problem(failure.where, sandbox.facts_of(failure)) from None
     return StageRecord.read(result.record.statement.body)
 

@@ -76,7 +76,7 @@ class SqlSyntax(Malformed):
     """The statement does not parse, is not exactly one SELECT, or refers to what is not there."""
 
     code = "sql.syntax"
-    advice = "Correct the statement; run it on the look-alike data for the engine's full message."
+    advice = "Correct the statement; `darkroom describe` shows what a dataset holds, docs/sql.md what may be written."
 
 
 class SqlUnsupported(Malformed):
@@ -213,7 +213,7 @@ class Refused(DarkroomError):
     """A rule says no."""
 
     code, status, exit_code = "rule.refused", 403, 3
-    advice = "Ask `explain` for the rule and for what would help."
+    advice = "Ask `darkroom explain` for the rule and for what would help."
 
 
 class PolicyDenied(Refused):
@@ -308,14 +308,16 @@ class BoxFailed(DarkroomError):
     """A box ended without a result: killed at a limit, lost, or its engine refused."""
 
     code, status, exit_code = "box.failed", 502, 3
-    advice = "Ask for less, or run the statement on the look-alike data to find the cause."
+    advice = (
+        "Submit it again; if it fails again, ask for less, or tell the administrator the word in parentheses."
+    )
 
 
 class BoxLimit(BoxFailed):
     """A box reached its limit of memory, time, processes or space and was killed."""
 
     code = "box.limit"
-    advice = "Ask for less data or a higher limit."
+    advice = "Ask for less data, or ask the administrator for a higher limit (docs/settings.md)."
 
 
 class DiskFull(DarkroomError):

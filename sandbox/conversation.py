@@ -15,7 +15,7 @@ from typing import Any
 
 from plans import canonical, frames, frames_async, names
 from plans.box import Entry
-from plans.errors import BoxFailed, DarkroomError, by_code
+from plans.errors import BoxFailed, BoxLimit, DarkroomError, by_code
 from sandbox.contract import Cause, Conversation
 
 HELLO_S = 30.0
@@ -25,7 +25,6 @@ MOST_FACTS = 16
 LONGEST_FACT = 200
 _CODE = re.compile(r"[a-z][a-z0-9.-]{0,59}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
-
 
 SPEAKS_OF_FACTS = frozenset({Entry.CHECK, Entry.INGEST})
 """Programs whose failures may say more than a code: a check has no data, an ingest's facts are for the owner."""
@@ -39,7 +38,23 @@ LARGEST_REPORT = {
 }
 """Bytes of a report. Query and parse have nothing to report: an engine that was taken over has no say there."""
 
-_DATA_CODES = {"query.failed", "result.too-large", "engine.missing", *by_code()}
+GAVE_UP = {
+    "query.failed": (
+        "the engine stopped while it ran the statement; its reason could tell of a row, so nobody hears it",
+        "Look for a cast, division or overflow in the statement, and try it on made-up rows of the same columns.",
+    ),
+    "result.too-large": (
+        "the result has more cells than the airlock reads",
+        "Group by fewer or coarser columns; LIMIT does not help, it is applied to what is released.",
+    ),
+    "engine.missing": (
+        "the box's image lacks a part of its engine",
+        "Tell the administrator, who sets the platform up again: make up.",
+    ),
+}
+"""Why a box gave up, as a sentence, and what to do; a code that is not here says all it has to say."""
+
+_DATA_CODES = {*GAVE_UP, *by_code()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +75,7 @@ async def begin(pipes: Conversation, start: dict[str, Any]) -> str:
     message = await _receive(pipes, HELLO_S)
     hello = message.get("hello")
     if not isinstance(hello, str):
-        raise _gave_up(message)
+        raise given_up(failure_in(message))
     return names.require("opening key", hello, "box hello")
 
 
@@ -100,14 +115,16 @@ def failure_in(message: dict[str, Any]) -> Failure:
     return Failure(code if _CODE.fullmatch(code) else "box.failed", facts)
 
 
+def given_up(failure: Failure) -> BoxFailed:
+    """Return the error that a box's own failure is: one sentence, the code, and what to do."""
+    kind = BoxLimit if failure.code == BoxLimit.code else BoxFailed
+    sentence, next_step = GAVE_UP.get(failure.code, ("the box ended without a result", ""))
+    return kind(sentence, failure.code, next_step)
+
+
 def _bare(failure: Failure) -> Failure:
     """Return the failure of a box that has seen data: one of few codes, whatever it said, and no fact."""
     return Failure(failure.code if failure.code in _DATA_CODES else BoxFailed.code, {})
-
-
-def _gave_up(message: dict[str, Any]) -> DarkroomError:
-    failure = failure_in(message)
-    return BoxFailed("the box ended without a result", failure.code)
 
 
 def _fact(value: object) -> str | int:

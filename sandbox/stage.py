@@ -37,16 +37,25 @@ STATEMENT_S = 60
 ENDING_S = 5.0
 """Seconds that a box may take to end after its last word."""
 
-_SENTENCES = {
-    Cause.MEMORY: "the box reached its limit of memory",
-    Cause.CPU: "the box reached its limit of processor time",
-    Cause.WALL: "the box reached its limit of time",
-    Cause.OUTPUT: "the box reached its limit of output",
-    Cause.CANCELLED: "the box was cancelled",
-    Cause.REVOKED: "the owner's keeper ended the box",
-    Cause.LEASE: "the owner's keeper could not be reached for too long, so the box was ended",
-    Cause.LAUNCHER: "the launcher stopped, and its boxes with it",
+_LESS = "Ask for less data, or ask the administrator for a higher limit (docs/settings.md)."
+
+KILLED = {
+    Cause.MEMORY: ("the box reached its limit of memory", _LESS),
+    Cause.CPU: ("the box reached its limit of processor time", _LESS),
+    Cause.WALL: ("the box reached its limit of time", _LESS),
+    Cause.OUTPUT: ("the box reached its limit of output", _LESS),
+    Cause.CANCELLED: ("the box was cancelled", "Submit the statement again if it is still wanted."),
+    Cause.REVOKED: (
+        "the owner's keeper ended the box: what it ran under was revoked",
+        "See what stands with `darkroom grants`, and apply again.",
+    ),
+    Cause.LEASE: (
+        "the owner's keeper could not be reached for too long, so the box was ended",
+        "Submit it again shortly; `darkroom-server doctor` says what is down.",
+    ),
+    Cause.LAUNCHER: ("the launcher stopped, and its boxes with it", "Submit it again shortly."),
 }
+"""Why a box was killed, as a sentence, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +149,7 @@ class StageRun:
         try:
             if self._cancelled:
                 await box.kill(self._cancelled)
-                raise BoxFailed(_SENTENCES[self._cancelled], self._cancelled)
+                raise _killed(self._cancelled)
             report = await self._live(work, box)
             outputs = await box.collect(self._shop.shelf.fresh_collection(self.name))
             self._mark("collected", box.state)
@@ -170,7 +179,8 @@ class StageRun:
             found = await conversation.outcome(pipes, work.spec.entry)
         self._mark("done", box.state)
         if isinstance(found, Failure):
-            raise self._failed(found)
+            self._facts = dict(found.facts)
+            raise conversation.given_up(found)
         pipes.to_box.close()
         try:
             async with asyncio.timeout(ENDING_S):
@@ -224,11 +234,6 @@ class StageRun:
         end = now + STATEMENT_S if kind is Type.BOX else 0
         return Draft(kind, self._shop.config.domain, Duty.LAUNCHER, body, 0, now, end)
 
-    def _failed(self, failure: Failure) -> BoxFailed:
-        self._facts = dict(failure.facts)
-        kind = BoxLimit if failure.code == BoxLimit.code else BoxFailed
-        return kind("the box ended without a result", failure.code)
-
     def _mark(self, step: str, state: BoxState) -> None:
         self._timings[step] = round((time.monotonic() - self._began) * 1000)
         self._tell(state)
@@ -243,9 +248,11 @@ async def _explained(box: Box, problem: BoxFailed | StateConflict) -> DarkroomEr
             await box.wait()
     await box.kill(Cause.PROTOCOL)
     cause = (await box.wait()).cause
-    if cause in _SENTENCES:
-        return (BoxLimit if cause.is_limit else BoxFailed)(_SENTENCES[cause], cause)
-    return BoxFailed("the box ended without a result", Cause.PROTOCOL)
+    return _killed(cause) if cause in KILLED else BoxFailed("the box ended without a result", Cause.PROTOCOL)
+
+
+def _killed(cause: Cause) -> BoxFailed:
+    return (BoxLimit if cause.is_limit else BoxFailed)(KILLED[cause][0], cause, KILLED[cause][1])
 
 
 def _record(work: Work, outputs: tuple[StageOutput, ...], report: dict[str, Any]) -> StageRecord:

@@ -21,8 +21,8 @@ stable: scripts may rely on them, and on the exit codes of the command lines. Th
 problem document (RFC 9457) with the members `type`, `title`, `status`, `code`, `where` and `next_step`.
 
 No error holds a value of anybody's data, or the text of an engine that has seen data. An error that a box raises
-while it works on real data arrives as its code alone; run the statement on the look-alike data for the engine's
-full message.
+while it works on real data arrives as its code alone; try the statement on made-up rows of the same columns for the
+engine's own message.
 
 ## Exit codes
 

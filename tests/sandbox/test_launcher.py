@@ -411,6 +411,15 @@ def test_a_box_that_has_seen_data_says_one_of_few_codes_only(
         assert failed(side, plan, Entry.QUERY) == (heard, {})
 
 
+def test_whoever_asked_for_too_much_is_told_what_to_do(side: Side, probe_image) -> None:
+    with launched(side):
+        plan = sql_plan(probe_image.digest, SAYS.format("result.too-large"))
+        side.client.put(plan)
+        with pytest.raises(BoxFailed, match="more cells than the airlock reads") as refused:
+            side.client.run(plan.digest, Entry.QUERY, 1)
+    assert refused.value.next_step.startswith("Group by fewer or coarser columns")
+
+
 def test_a_query_box_cannot_speak_through_its_report(side: Side, probe_image) -> None:
     """The control: an empty report passes, in the test of handing over."""
     code = HAND_OVER.replace("return {}", 'return {"rows": "secret rows"}')
