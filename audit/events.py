@@ -5,8 +5,7 @@ whoever appends encodes the rest beforehand, outside the lock, and verification 
 end of a line, without parsing it.
 
 An event never holds a value of somebody's data. Personal content (a statement's text, a person's name) is
-there as a
-salted commitment only: SHA-256 over salt, name and text. The salts are kept in a file of their own
+there as a salted commitment only: SHA-256 over salt, name and text. The salts are kept in a file of their own
 (`audit.salts`); once a salt is erased, the commitment can be matched with no guess, and the log still
 verifies.
 """

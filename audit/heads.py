@@ -2,10 +2,9 @@
 
 A head says: the log of this name has this many events under this root. The centre signs heads with the log's
 key; every keeper is a witness and signs the same head, but only if it continues the last one that this keeper
-saw. A centre that
-rewrites the past, or shows two pasts to two witnesses, has then signed two heads that no proof can join:
-whoever holds both holds the evidence (`contradict`), and nothing that the centre's key can sign makes it go
-away.
+saw. A centre that rewrites the past, or shows two pasts to two witnesses, has then signed two heads that no
+proof can join: whoever holds both holds the evidence (`contradict`), and nothing that the centre's key can
+sign makes it go away.
 """
 
 from __future__ import annotations

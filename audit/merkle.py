@@ -7,10 +7,9 @@ With SHA-256 as HASH and D[n] a list of entries, MTH is
     MTH(D[n])    = HASH(0x01 ‖ MTH(D[0:k]) ‖ MTH(D[k:n]))     k the largest power of two smaller than n
 
 The two prefixes keep a node from being passed off as an entry. A tree of n entries is a row of *perfect*
-subtrees, one
-per set bit of n, the largest first: its *frontier*. It is all that is needed to go on, and has at most
-log2(n) hashes. Checking proofs follows RFC 9162 sections 2.1.3.2 and 2.1.4.2, which spell out what RFC 6962
-leaves to the reader.
+subtrees, one per set bit of n, the largest first: its *frontier*. That is all that is needed to go on.
+Checking proofs follows RFC 9162 sections 2.1.3.2 and 2.1.4.2, which spell out what RFC 6962 leaves to the
+reader.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 An event names the place of its salt. Erasing overwrites the place with zeros: from then on nobody can try
 guesses against the commitment, not even with the log in hand, and no byte of the log changes. (A disk that
-writes elsewhere than it
-is told, or a backup, keeps the old place until it is overwritten or destroyed: keep `salts` out of backups
-that outlive the personal information itself, Personal Information Protection Law article 19.)
+writes elsewhere than it is told, or a backup, keeps the old place until it is overwritten or destroyed: keep
+`salts` out of backups that outlive the personal information itself, Personal Information Protection Law
+article 19.)
 """
 
 from __future__ import annotations

@@ -9,9 +9,8 @@ many events as were waiting.
 then its callers are told. So:
 
 * bytes after the last newline were never acknowledged: an acknowledged event's newline was durable first.
-  They are cut
-  off, unless there is evidence that the event was complete once: a leaf hash at its place, or a head that
-      counts it. Then it was no crash, and the log refuses to go on;
+  They are cut off, unless there is evidence that the event was complete once: a leaf hash at its place, or a
+  head that counts it. Then it was no crash, and the log refuses to go on;
 * complete lines beyond the leaf hashes may or may not have been acknowledged. They stay, and their hashes are
   added;
 * leaf hashes beyond the lines, or of other lines, are never the work of a crash.

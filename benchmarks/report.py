@@ -3,8 +3,8 @@
     {"benchmark": …, "machine": …, "metrics": {id: {"value": …, "unit": …, "goal": …, "peer": …}}}
 
 `goal` is text with its direction (">= 2000"), or null for information; `peer` is the same figure of something
-plain that
-was measured in the same run, or null: absolute times drift from machine to machine, ratios hold better.
+plain that was measured in the same run, or null: absolute times drift from machine to machine, ratios hold
+better.
 """
 
 from __future__ import annotations

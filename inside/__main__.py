@@ -1,4 +1,4 @@
-"""`python -I -m inside <entry>`: the only command that an image offers.
+"""`python3 -I -S /box <entry>`: the only command that an image offers (`sandbox.layout` starts `main`).
 
 Whatever goes wrong leaves as one stable code. Standard error goes nowhere (the launcher discards it), since
 engines write values of data into their messages.

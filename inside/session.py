@@ -1,13 +1,10 @@
 """A box's side of the conversation with its launcher.
 
-    launcher → box   start: plan, stage, attempt, inputs by hash
-
-    box → launcher   hello: the public half of a key that this box has just made
-
-    launcher → box   keys: sealed by the keeper to that key, bound to the launcher's statement (none for
-    check)
-
-    box → launcher   report: facts for the launcher's signed record; or failure: a stable code
+    launcher → box   start    plan, stage, attempt, inputs by hash
+    box → launcher   hello    the public half of a key that this box has just made
+    launcher → box   keys     sealed by the keeper to that key, bound to the launcher's statement (check: none)
+    box → launcher   report   facts for the launcher's signed record
+                     failure  or a stable code, when the box gives up
 
 While the keeper thinks, the box hashes its inputs; no input is opened before its hash and the plan's digest
 have been verified. Inputs that an earlier stage wrote are encrypted, and so is what this box writes for the

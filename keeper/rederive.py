@@ -38,7 +38,8 @@ def require_request(plan: Plan, now: int) -> Request:
 
     Raises:
         SignatureWrong: not signed by the key that the request names; a changed recipient or statement shows
-        here (84). Outdated: the plan or its request is too old, or from the future.
+            here (ATTACKS 84).
+        Outdated: the plan or its request is too old, or from the future.
     """
     request = plan.request
     if request is None:

@@ -1,9 +1,10 @@
 """How a root for boxes is laid out: the interpreter, the locked packages, our modules, and nothing else.
 
-    /python/bin/python3, /python/lib/python3.x   the interpreter and what it needs of its library /lib64,
-    /lib/…                               the loader, and the shared libraries that `ldd` names /box
-    packages and our modules; `python3 -I -S /box <entry>` runs an entry /in /out /tmp /proc /dev
-    empty; the runner mounts there
+    /python/bin/python3          the interpreter
+    /python/lib/python3.x        what it needs of its library
+    /lib64, /lib/…               the loader, and the shared libraries that `ldd` names
+    /box                         packages and our modules; `python3 -I -S /box <entry>` runs an entry
+    /in /out /tmp /proc /dev     empty; the runner mounts there
 
 There is no shell, no package installer, no configuration. Python runs without `site`, so neither a `.pth`
 file nor a `sitecustomize` means anything in a box. Byte code is compiled beforehand and never checked against

@@ -52,8 +52,7 @@ class Office:
             action: `session.begun`; the word before the dot says how long the event is kept.
             subject: the id, digest or name of what is acted on.
             more: `domain` if it is not the actor's own, `plan` (its digest), and `personal`: texts of which
-                the log
-                holds salted commitments only.
+                the log holds salted commitments only.
 
         Raises:
             DarkroomError: it cannot be written; the action must not happen.

@@ -4,12 +4,18 @@ The centre applies them so that a mistake is found early and told in a sentence.
 centre itself: the owner's keeper verifies every statement again, by its own roster.
 
 An application is made by a member with enrolled keys, about columns that exist and identify nobody directly,
-for a stated purpose, until a day within a year. A grant 1. answers an open application; 2. is signed by an
-approver of the domain that owns the dataset, with the key that this approver enrolled; 3. never by the
-applicant, neither by name nor by key; 4. serves the applicant's enrolled keys, the same project, purpose and
-dataset; 5. names no column that was not asked for, allows no more uses, and ends no later. An approval names
-the digest of a plan that waits in the approver's own domain, and is not the requester's own. A revocation
-ends a grant or approval of the signer's own domain.
+for a stated purpose, until a day within a year.
+
+A grant
+
+1. answers an open application;
+2. is signed by an approver of the domain that owns the dataset, with the key that this approver enrolled;
+3. never by the applicant, neither by name nor by key;
+4. serves the applicant's enrolled keys, the same project, purpose and dataset;
+5. names no column that was not asked for, allows no more uses, and ends no later.
+
+An approval names the digest of a plan that waits in the approver's own domain, and is not the requester's own.
+A revocation ends a grant or approval of the signer's own domain.
 """
 
 from __future__ import annotations
