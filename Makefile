@@ -39,7 +39,7 @@ imports:
 	@$(VENV)/lint-imports --no-logo
 
 bench: setup  ## the measurements behind docs/performance.md
-	@for file in benchmarks/[a-z]*.py; do $(VENV)/python $$file; done
+	@for name in audit ingest sql_overhead; do $(VENV)/python -m benchmarks.$$name; done
 
 docs: setup  ## the generated parts of docs/: commands and settings
 	@$(RUN) server.reference docs
