@@ -9,7 +9,17 @@ from sqlglot import exp
 from policies.reading import grammar, refusal
 from policies.reading.sources import refuse_extra
 from policies.reading.translate import Rule, Setting, is_constant, plain, step, unlisted, value
-from policies.reading.tree import Aggregate, Call, Constant, Expression, Sort, aggregates, columns
+from policies.reading.tree import (
+    Aggregate,
+    Call,
+    Column,
+    Constant,
+    Expression,
+    Sort,
+    aggregates,
+    chooses,
+    columns,
+)
 
 
 def _call(name: str, *parts: str) -> Rule:
@@ -43,6 +53,12 @@ def _function(
         )
     if setting.aggregated and not rules.aggregated:
         raise step(node, name)
+    if setting.aggregated and name != "coalesce" and any(map(chooses, arguments)):
+        raise refusal.unsupported(
+            node,
+            f"{name} of a CASE or coalesce hides its branches inside an aggregate",
+            f"Write the {name} into each branch.",
+        )
     if name in ("round", "substring") and not all(is_constant(argument) for argument in arguments[1:]):
         raise refusal.unsupported(node, f"{name} takes constants after its first argument")
     return Call(name, arguments)
@@ -108,14 +124,20 @@ def _count(node: exp.Count, inside: Setting) -> Expression:
         refuse_extra(counted, set())
         return Aggregate("count", None)
     if not isinstance(counted, exp.Distinct):
-        return Aggregate("count", value(counted, inside))
+        return Aggregate("count", _countable(counted, inside))
     refuse_extra(counted, {"expressions"})
     if len(counted.expressions) != 1:
         raise refusal.unsupported(node, "count(distinct …) takes one argument")
     argument = counted.expressions[0]
     if isinstance(argument, exp.Column) and not isinstance(argument.this, exp.Star):
         return Aggregate("count_distinct", inside.scope.column(argument))
-    return Aggregate("count_distinct", value(argument, inside))
+    return Aggregate("count_distinct", _countable(argument, inside))
+
+
+def _countable(node: exp.Expression, inside: Setting) -> Expression:
+    """Return what a count looks at: no condition, whose number of values says whether it holds for anybody."""
+    found = value(node, inside)
+    return found if isinstance(found, Column) else plain(node, inside)
 
 
 def _require_place(node: exp.Expression, setting: Setting) -> None:

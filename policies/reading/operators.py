@@ -22,6 +22,7 @@ from policies.reading.tree import (
     Operation,
     Sort,
     aggregates,
+    chooses,
     columns,
     is_simple,
 )
@@ -48,6 +49,13 @@ def _operation(
             node,
             "a computed divisor inside an aggregate chooses by its zeros whom the aggregate leaves out",
             "Divide by a column or a constant, or divide the figures.",
+        )
+    if setting.aggregated and sum(chooses(operand) for operand in operands) > 1:
+        # Each may rest on many persons, and what one has and the other has not on a single one.
+        raise refusal.unsupported(
+            node,
+            "two values that choose by CASE or coalesce are computed with each other inside an aggregate",
+            "Write one CASE, with a branch for each combination.",
         )
     if any(aggregates(operand) for operand in operands) and operator not in ("*", "/", "negative"):
         raise refusal.unsupported(

@@ -157,3 +157,11 @@ def is_simple(expression: Expression) -> bool:
     if isinstance(expression, Cast):
         return is_simple(expression.operand)
     return isinstance(expression, Column | Constant)
+
+
+def chooses(expression: Expression) -> bool:
+    """Return whether a value depends on a choice among branches: a CASE or `coalesce` is in it."""
+    return any(
+        isinstance(node, Case) or (isinstance(node, Call) and node.function == "coalesce")
+        for node in expression.walk()
+    )

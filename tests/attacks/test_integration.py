@@ -1,0 +1,113 @@
+"""Attacks on the whole: what each room allows by itself, put together to reach one person or one engine's say."""
+
+from __future__ import annotations
+
+import datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from airlock.rules import Judgement, Stamp, judge
+from inside import table
+from plans import canonical
+from plans.errors import SqlUnsupported
+from tests.inside.sql_cases import Job, read
+from tests.plans import examples
+
+CANARY = 777_123.0
+BORN = datetime.date(1941, 7, 3)
+PEOPLE = [
+    (person, "西" if person == 1 else "东", 20 + person % 3, CANARY if person == 1 else 1000.0 + person,
+     Decimal("12.30"), BORN if person == 1 else datetime.date(1980, 1, 1), person % 3 == 0)
+    for person in range(1, 201)
+]  # fmt: skip
+
+
+def asked(folder: Path, statement: str) -> Judgement:
+    """What a member gets for a statement: read, run, re-encoded and judged with a minimum group of ten."""
+    job = Job(folder, {"tax.income": PEOPLE})
+    reading = read(statement)
+    session = job.session(reading)
+    program, decision = session.plan.program, session.plan.decision
+    assert program is not None and decision is not None and decision.obligations is not None
+    found = table.read_table(canonical.encode(job.run(reading)), program, salted=False)
+    return judge(found.table, program, decision.obligations, Stamp(examples.digest("a"), examples.NONCE))
+
+
+def shown(judgement: Judgement) -> list[str | None]:
+    assert judgement.released is not None
+    return [cell.v for row in judgement.released.rows for cell in row]
+
+
+# --- 24, 30: one figure that is the difference of two large groups --------------------------------------------
+
+WITH, WITHOUT = "urban or region = '西'", "urban"
+"""Two conditions that many persons fulfil, and that differ by one person."""
+
+DIFFERENCES = [
+    f"sum((case when {WITH} then income else 0 end) - (case when {WITHOUT} then income else 0 end))",
+    f"sum((case when {WITH} then 1 else 0 end) - (case when {WITHOUT} then 1 else 0 end))",
+    f"sum(-(case when {WITHOUT} then income else 0 end) + (case when {WITH} then income else 0 end))",
+    f"avg(income + (case when {WITH} then 1e9 else 0 end) + (case when {WITHOUT} then -1e9 else 0 end))",
+    f"stddev((case when {WITH} then 1e9 else 0 end) - (case when {WITHOUT} then 1e9 else 0 end))",
+    f"sum(income * (case when {WITH} then 1e6 else 1e-6 end) * (case when {WITHOUT} then 1e-6 else 1 end))",
+    f"sum(coalesce(case when {WITH} then income end, 0) - coalesce(case when {WITHOUT} then income end, 0))",
+    f"count((case when {WITH} then 1 else 0 end) * (case when {WITHOUT} then null else 1 end))",
+]
+
+
+@pytest.mark.parametrize("figure", DIFFERENCES)
+def test_30_no_figure_is_the_difference_of_two_conditions(figure: str) -> None:
+    with pytest.raises(SqlUnsupported, match="computed with each other"):
+        read(f"select {figure} as f from tax.income")
+
+
+def test_30_one_case_with_all_combinations_counts_the_one_person(tmp_path: Path) -> None:
+    """The control: what is refused can be asked in the form that is counted, and then one person is found out."""
+    branches = f"when {WITHOUT} then 0 when {WITH} then income else 0"
+    assert shown(asked(tmp_path, f"select sum(case {branches} end) as f from tax.income")) == [None]
+    large = "select sum(case when urban then income else 0 end) as f from tax.income"
+    (figure,) = shown(asked(tmp_path, large))
+    assert figure is not None and Decimal(figure) > 0
+
+
+def test_30_control_uncounted_the_difference_is_one_persons_income(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from policies.reading import operators
+
+    monkeypatch.setattr(operators, "chooses", lambda _: False)
+    (figure,) = shown(asked(tmp_path, f"select {DIFFERENCES[0]} as f from tax.income"))
+    assert figure is not None and abs(Decimal(figure) - Decimal(CANARY)) < 100_000
+
+
+# --- 30: a condition inside a function ------------------------------------------------------------------------
+
+HIDDEN = [
+    "sum(date_diff('day', date '1900-01-01', case when region = '西' then born else date '1900-01-02' end))",
+    "avg(year(case when region = '西' then date '9000-01-01' else born end))",
+    "count(distinct date_trunc('year', case when region = '西' then date '9000-01-01' else born end))",
+    "sum(month(coalesce(case when region = '西' then born end, date '2000-01-01')))",
+    "count(distinct region = '西')",
+    "count(case when region = '西' then 1 end is null)",
+]
+
+
+@pytest.mark.parametrize("figure", HIDDEN)
+def test_30_no_function_hides_the_branches_of_a_case_from_the_count(figure: str) -> None:
+    with pytest.raises(SqlUnsupported):
+        read(f"select {figure} as f from tax.income")
+
+
+def test_30_a_function_in_each_branch_is_counted(tmp_path: Path) -> None:
+    """The control: in that form the branch of one person is seen, and of many persons allowed."""
+    branch = "select sum(case when {} then year(born) else 0 end) as f from tax.income"
+    assert shown(asked(tmp_path, branch.format("region = '西'"))) == [None]
+    assert shown(asked(tmp_path, branch.format("urban"))) != [None]
+
+
+def test_30_dates_and_plain_columns_in_functions_are_allowed() -> None:
+    assert read("select avg(year(born + interval 3 month)) as f, count(urban) as n from tax.income")
+    assert read("select avg(date_diff('day', born, date '2020-01-01') / 365.25) as age from tax.income")
+    assert read("select sum(income - case when urban then 10 else 0 end) as f from tax.income")
