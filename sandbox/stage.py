@@ -19,9 +19,17 @@ from typing import Any
 
 from keys.signing import Draft, SigningKey, sign
 from plans.box import BoxSpec, BoxState, Entry
-from plans.errors import BoxFailed, BoxLimit, DarkroomError, NotFound, OutputRefused, StateConflict
+from plans.errors import (
+    BoxFailed,
+    BoxLimit,
+    DarkroomError,
+    Malformed,
+    NotFound,
+    OutputRefused,
+    StateConflict,
+)
 from plans.key import SealedKeys
-from plans.plan import Plan
+from plans.plan import Plan, PlanKind
 from plans.record import Record
 from plans.statements import BoxStatement, Duty, StageInput, StageOutput, StageRecord, Type
 from sandbox import conversation
@@ -33,6 +41,9 @@ from sandbox.shelf import Shelf, StageName
 
 STATEMENT_S = 60
 """Seconds for which a box statement is worth something: as long as the keeper may take to answer."""
+
+RELEASED = "release.bin"
+"""What a judge box may leave, sealed to the recipient."""
 
 ENDING_S = 5.0
 """Seconds that a box may take to end after its last word."""
@@ -103,7 +114,7 @@ class StageRun:
             record = await self._run(self._prepare())
         except DarkroomError as problem:
             answer = {"error": problem.problem(), "facts": self._facts, "timings": self._timings}
-            if _is_final(problem):
+            if _is_final(self.name.stage, problem):
                 self._shop.shelf.keep_result(self.name, answer)
             return answer
         signed = sign(self._draft(Type.STAGE, record), self._shop.key)
@@ -121,12 +132,14 @@ class StageRun:
         """Find the plan and every input of the stage."""
         plan = self._shop.shelf.plan(self.name.plan)
         spec = plan.stage(self.name.stage)
+        if spec.entry is Entry.CHECK and spec.inputs:
+            raise Malformed("a check reads its plan and no file", "plan.inputs")
         handed = self._shop.shelf.handed_over(plan, spec, self.name.attempt)
         files: dict[str, Path] = {}
         inputs = []
         for item in spec.inputs:
             path, sha256 = (
-                (self._data_file(item.name), item.sha256)
+                (self._data_file(item.name, plan.kind), item.sha256)
                 if item.sha256
                 else handed.get(item.name, (None, ""))
             )
@@ -136,11 +149,12 @@ class StageRun:
             inputs.append(StageInput(item.name, sha256))
         return Work(self.name, plan, spec, files, tuple(inputs))
 
-    def _data_file(self, name: str) -> Path:
+    def _data_file(self, name: str, kind: PlanKind) -> Path:
+        """Return a file of the owner. What is staged in clear is for ingests, which only the owner's desk orders."""
         folder = self._shop.config.data_folder
-        for path in (folder / name, folder / "staging" / name):
-            if path.is_file():
-                return path
+        path = (folder / "staging" if kind is PlanKind.INGEST else folder) / name
+        if path.is_file():
+            return path
         raise NotFound("a file that the plan names is not in the owner's data folder", name)
 
     async def _run(self, work: Work) -> StageRecord:
@@ -152,6 +166,7 @@ class StageRun:
                 raise _killed(self._cancelled)
             report = await self._live(work, box)
             outputs = await box.collect(self._shop.shelf.fresh_collection(self.name))
+            _require_expected(work, outputs)
             self._mark("collected", box.state)
             return _record(work, outputs, report)
         except (BoxFailed, StateConflict) as problem:
@@ -255,11 +270,31 @@ def _killed(cause: Cause) -> BoxFailed:
     return (BoxLimit if cause.is_limit else BoxFailed)(KILLED[cause][0], cause, KILLED[cause][1])
 
 
+def _require_expected(work: Work, outputs: tuple[StageOutput, ...]) -> None:
+    """Refuse an output of a SQL stage that the next does not take: the record would tell its name to everybody.
+
+    Raises:
+        OutputRefused: there is one, or the judge left something else than what leaves.
+    """
+    if work.plan.kind is not PlanKind.SQL:
+        return
+    following = work.plan.stages[work.plan.stages.index(work.spec) + 1 :][:1]
+    expected = {item.name for spec in following for item in spec.inputs} or {RELEASED}
+    if not {output.name for output in outputs} <= expected:
+        raise OutputRefused("a box left a file that the next stage of its plan does not take", "box outputs")
+
+
 def _record(work: Work, outputs: tuple[StageOutput, ...], report: dict[str, Any]) -> StageRecord:
     return StageRecord(work.plan.digest, work.spec.entry, work.name.attempt, work.inputs, outputs, report)
 
 
-def _is_final(problem: DarkroomError) -> bool:
-    """Whether this answer is the stage's for ever: what lies outside its box may be better next time."""
+def _is_final(stage: Entry, problem: DarkroomError) -> bool:
+    """Whether this answer is the stage's for ever: what lies outside its box may be better next time.
+
+    A check is the same plan for everybody who asks the same, so one box of it that was killed must not end the
+    statement for all.
+    """
+    if stage is Entry.CHECK:
+        return False
     passing = (Cause.LEASE, Cause.LAUNCHER, "box.start")
     return isinstance(problem, (BoxFailed, OutputRefused)) and problem.where not in passing

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
+import threading
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,9 +14,16 @@ import pytest
 from airlock.rules import Judgement, Stamp, judge
 from inside import table
 from plans import canonical
-from plans.errors import SqlUnsupported
+from plans.box import Entry, Input
+from plans.errors import BoxFailed, Malformed, NotFound, OutputRefused, SqlUnsupported
+from plans.plan import Plan, PlanKind
+from plans.statements import Signed, StageRecord
 from tests.inside.sql_cases import Job, read
 from tests.plans import examples
+from tests.sandbox.conftest import check, open_home, probe_image
+from tests.sandbox.test_launcher import cancelled, eventually, launched, side, sql_plan
+
+__all__ = ["check", "open_home", "probe_image", "side"]  # fixtures of the tests of sandbox
 
 CANARY = 777_123.0
 BORN = datetime.date(1941, 7, 3)
@@ -111,3 +121,108 @@ def test_30_dates_and_plain_columns_in_functions_are_allowed() -> None:
     assert read("select avg(year(born + interval 3 month)) as f, count(urban) as n from tax.income")
     assert read("select avg(date_diff('day', born, date '2020-01-01') / 365.25) as age from tax.income")
     assert read("select sum(income - case when urban then 10 else 0 end) as f from tax.income")
+
+
+# --- the centre at a launcher's socket, and a box that was taken over -------------------------------------------
+
+NAMED = """
+def run(session):
+    (session.out / {name!r}).write_bytes(b"")
+    return {{}}
+"""
+
+
+@pytest.mark.box
+@pytest.mark.parametrize("name", ["zhang-san-777123-li-si-1002", "table"])
+def test_a_taken_over_query_box_tells_nothing_by_names_of_its_outputs(side, probe_image, name: str) -> None:
+    """Names, hashes and sizes of outputs stand in the record, which the centre reads."""
+    plan = sql_plan(probe_image.digest, NAMED.format(name=name))
+    with launched(side):
+        side.client.put(plan)
+        with pytest.raises(OutputRefused) as refusal:
+            side.client.run(plan.digest, Entry.QUERY, 1)
+    assert "zhang" not in str(refusal.value.problem())
+
+
+@pytest.mark.box
+def test_control_the_output_that_the_next_stage_takes_is_collected(side, probe_image) -> None:
+    plan = sql_plan(probe_image.digest, NAMED.format(name="rows"))
+    with launched(side):
+        side.client.put(plan)
+        record = StageRecord.read(side.client.run(plan.digest, Entry.QUERY, 1).record.statement.body)
+    assert [output.name for output in record.outputs] == ["rows"]
+
+
+LOOK = """
+from pathlib import Path
+def run(session):
+    return {"saw": [path.read_text() for path in Path("/in").iterdir()]}
+"""
+
+
+@pytest.mark.box
+def test_nobody_reads_a_file_that_is_staged_in_clear_with_a_check(side, check) -> None:
+    """A check needs no key, so whoever reaches the socket could run one beside the file that is being ingested."""
+    folder = side.config.data_folder / "staging"
+    folder.mkdir()
+    (folder / "source").write_text("the rows")
+    (folder / "source").chmod(0o444)
+    found = Input("source", "sha256:" + hashlib.sha256(b"the rows").hexdigest())
+    plan = check(LOOK)
+    curious = replace(plan, stages=(replace(plan.stages[0], inputs=(found,)),))
+    with launched(side):
+        for each in (plan, curious):
+            side.client.put(each)
+        with pytest.raises(Malformed):
+            side.client.run(curious.digest, Entry.CHECK, 1)
+        record = side.client.run(plan.digest, Entry.CHECK, 1).record  # the control: the check itself does run
+    assert StageRecord.read(record.statement.body).report == {"saw": []}
+
+
+@pytest.mark.box
+def test_a_query_is_not_given_what_is_staged_and_an_ingest_is(side, probe_image) -> None:
+    folder = side.config.data_folder / "staging"
+    folder.mkdir()
+    (folder / "source").write_text("the rows")
+    (folder / "source").chmod(0o444)
+    found = Input("source", "sha256:" + hashlib.sha256(b"the rows").hexdigest())
+    query = sql_plan(probe_image.digest, "def run(session): return {}", query_inputs=(found,))
+    spec = replace(query.stages[0], entry=Entry.INGEST)
+    ingest = Plan(
+        PlanKind.INGEST,
+        "nm/tax",
+        None,
+        "",
+        None,
+        None,
+        "def run(session): return {}",
+        (spec,),
+        query.nonce,
+        0,
+    )
+    with launched(side):
+        for plan in (query, ingest):
+            side.client.put(plan)
+        with pytest.raises(NotFound):
+            side.client.run(query.digest, Entry.QUERY, 1)
+        assert side.client.run(ingest.digest, Entry.INGEST, 1).record
+
+
+ONCE = "def run(session):\n    import time\n    time.sleep(1.5)\n    return {'reading': 1}\n"
+
+
+@pytest.mark.box
+def test_a_check_that_was_cancelled_once_can_be_run_again(side, check) -> None:
+    """A check is the same plan for everybody: one kill, kept for ever, would end a statement for all."""
+    plan = check(ONCE)
+    with launched(side):
+        side.client.put(plan)
+        asking = threading.Thread(target=lambda: pytest.raises(BoxFailed, run_check, side, plan))
+        asking.start()
+        eventually(lambda: cancelled(side.client, plan))
+        asking.join()
+        assert StageRecord.read(run_check(side, plan).statement.body).report == {"reading": 1}
+
+
+def run_check(side, plan: Plan) -> Signed:
+    return side.client.run(plan.digest, Entry.CHECK, 1).record
