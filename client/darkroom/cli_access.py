@@ -98,7 +98,9 @@ def settle_trust(connection: Connection, domain: str, keeper_key: str = "") -> N
         offered = connection.offered_keeper(domain)
         terminal.say(f"The portal says that the keeper of {domain} signs with {offered}.")
         terminal.say("The portal could lie. Compare this key with what the owner itself publishes.")
-        terminal.confirm("Is it the same?", yes=False)
+        terminal.confirm(
+            "Is it the same?", yes=False, instead="Give the key that the owner told you: --keeper-key."
+        )
         connection.trust_keeper(domain, offered)
 
 

@@ -78,8 +78,8 @@ def facts(texts: Sequence[Text], *, to_person: bool = False) -> None:
     _console(stderr=to_person).print(table)
 
 
-def confirm(question: str, *, yes: bool) -> None:
-    """Ask; anything but a typed yes ends the command. Without a terminal only `--yes` will do.
+def confirm(question: str, *, yes: bool, instead: str = "Add --yes once you have read it.") -> None:
+    """Ask; anything but a typed yes ends the command. Without a terminal only `yes` will do; `instead` says how.
 
     Raises:
         Malformed: there is nobody to ask, or the answer was no.
@@ -87,7 +87,7 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not _answers_can_be_typed():
-        raise Malformed("nobody is there to say yes", "standard input", "Add --yes once you have read it.")
+        raise Malformed("nobody is there to say yes", "standard input", instead)
     if not typer.confirm(question, default=False, err=True):
         raise Malformed("you did not say yes, so nothing was done", "", "Run it again when you are sure.")
 

@@ -86,7 +86,10 @@ CHANGES: dict[str, tuple[Change, type[DarkroomError]]] = {
         HashMismatch,
     ),
     "another plan beside it": (lambda f, r: replace(f, plan=replace(f.plan, nonce="0" * 32)), HashMismatch),
-    "other sealed bytes": (lambda f, r: replace(f, sealed=f.sealed[:-1] + b"\0"), HashMismatch),
+    "other sealed bytes": (
+        lambda f, r: replace(f, sealed=f.sealed[:-1] + bytes([f.sealed[-1] ^ 1])),
+        HashMismatch,
+    ),
     "sealed to somebody else": (
         lambda f, r: with_bytes(f, r, sealed_to(r.keys[LIN].opening.public, f)),
         EvidenceBroken,

@@ -121,4 +121,4 @@ def test_two_who_answer_the_same_challenge_at_once_do_not_both_succeed() -> None
         nonce = open_ones.issue(PLAN, NOW)
         with ThreadPoolExecutor(4) as pool:
             taken = list(pool.map(lambda n: open_ones.take(n, PLAN, NOW), [nonce] * 4))
-        assert sorted(taken, key=str) == [nonce, None, None, None] or taken.count(nonce) == 1
+        assert (taken.count(nonce), taken.count(None)) == (1, 3)
