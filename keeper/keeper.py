@@ -166,7 +166,7 @@ class Keeper:
             challenge = self._challenges.take(offered, plan.digest, now)
             box = require_box(self.trusted, signed, plan, challenge, now)
         if plan.kind is PlanKind.INGEST:
-            box_keys, rests_on = self._ingest_keys(plan), tuple[str, ...]()
+            box_keys, rests_on = self._ingest_keys(plan, box), tuple[str, ...]()
         else:
             box_keys, rests_on = self._stage_keys(plan, box)
         sealed = keys.seal(box.box_key, box_keys.canonical(), KEYS_INFO, box.canonical())
@@ -249,8 +249,9 @@ class Keeper:
         """Take that back."""
         self._ingests.pop(plan.digest, None)
 
-    def _ingest_keys(self, plan: Plan) -> BoxKeys:
-        if plan.digest not in self._ingests:
+    def _ingest_keys(self, plan: Plan, box: BoxStatement) -> BoxKeys:
+        """Return the keys of an ordered ingest for its one attempt: a second would leave copies nobody knows of."""
+        if plan.digest not in self._ingests or box.attempt != 1:
             raise NotFound("nobody ordered this ingest at this owner's desk", "ingest")
         return self._ingests[plan.digest]
 

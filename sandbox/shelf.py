@@ -124,6 +124,17 @@ class Shelf:
         folder.mkdir(parents=True)
         return folder
 
+    def forget_handed_over(self, name: StageName) -> None:
+        """Remove what stages handed to each other in this attempt and those before; what leaves the house stays.
+
+        It holds the groups that were not shown, under keys that the owner's keyring can derive again: it must
+        not outlive its use, or an erased version could be read from it.
+        """
+        for attempt in range(1, name.attempt + 1):
+            earlier = _below(self._home / "collected", StageName(name.plan, name.stage, attempt))
+            for stage in (Entry.QUERY, Entry.PARSE):
+                shutil.rmtree(earlier / stage.value, ignore_errors=True)
+
     def handed_over(self, plan: Plan, spec: BoxSpec, attempt: int) -> dict[str, tuple[Path, str]]:
         """Return file and hash of every input of `spec` that a stage before it wrote.
 

@@ -116,10 +116,13 @@ class StageRun:
             answer = {"error": problem.problem(), "facts": self._facts, "timings": self._timings}
             if _is_final(self.name.stage, problem):
                 self._shop.shelf.keep_result(self.name, answer)
+                self._shop.shelf.forget_handed_over(self.name)
             return answer
         signed = sign(self._draft(Type.STAGE, record), self._shop.key)
         answer = {"ok": {"record": signed.plain(), "timings": self._timings}}
         self._shop.shelf.keep_result(self.name, answer)
+        if self.name.stage is Entry.JUDGE:
+            self._shop.shelf.forget_handed_over(self.name)
         return answer
 
     async def kill(self, cause: Cause) -> None:

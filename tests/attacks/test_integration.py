@@ -16,12 +16,14 @@ from inside import table
 from plans import canonical
 from plans.box import Entry, Input
 from plans.errors import BoxFailed, Malformed, NotFound, OutputRefused, SqlUnsupported
+from plans.key import BoxKeys, SealedKeys
 from plans.plan import Plan, PlanKind
 from plans.statements import Signed, StageRecord
 from tests.inside.sql_cases import Job, read
+from tests.keeper import house
 from tests.plans import examples
 from tests.sandbox.conftest import check, open_home, probe_image
-from tests.sandbox.test_launcher import cancelled, eventually, launched, side, sql_plan
+from tests.sandbox.test_launcher import HAND_OVER, cancelled, eventually, launched, side, sql_plan
 
 __all__ = ["check", "open_home", "probe_image", "side"]  # fixtures of the tests of sandbox
 
@@ -224,5 +226,63 @@ def test_a_check_that_was_cancelled_once_can_be_run_again(side, check) -> None:
         assert StageRecord.read(run_check(side, plan).statement.body).report == {"reading": 1}
 
 
+THIRD = HAND_OVER.replace(
+    '    assert session.read("rows")',
+    "    if session.stage == 'judge':\n"
+    "        (session.out / 'release.bin').write_bytes(b'sealed')\n"
+    '        return {}\n    assert session.read("rows")',
+)
+
+
+@pytest.mark.box
+def test_65_what_stages_hand_over_does_not_outlive_its_use(side, probe_image) -> None:
+    """It holds groups that nobody was shown, and its keys come from the keyring even when the version is erased."""
+    plan = sql_plan(probe_image.digest, THIRD)
+    collected = side.config.home / "collected"
+    with launched(side):
+        side.client.put(plan)
+        for stage in (Entry.QUERY, Entry.PARSE):
+            side.client.run(plan.digest, stage, 1)
+        assert {file.name for file in collected.rglob("*") if file.is_file()} == {"rows", "table"}, "control"
+        judged = side.client.run(plan.digest, Entry.JUDGE, 1).record
+        assert {file.name for file in collected.rglob("*") if file.is_file()} == {"release.bin"}
+        assert side.client.run(plan.digest, Entry.PARSE, 1).record, "what was answered stays the answer"
+        assert side.client.run(plan.digest, Entry.JUDGE, 1).record == judged
+
+
+@pytest.mark.box
+def test_65_a_stage_that_failed_for_good_leaves_nothing_handed_over(side, probe_image) -> None:
+    plan = sql_plan(probe_image.digest, THIRD.replace('session.write("table", b"table")', "1 / 0"))
+    with launched(side):
+        side.client.put(plan)
+        side.client.run(plan.digest, Entry.QUERY, 1)
+        with pytest.raises(BoxFailed):
+            side.client.run(plan.digest, Entry.PARSE, 1)
+    assert not [file for file in (side.config.home / "collected").rglob("*") if file.is_file()]
+
+
 def run_check(side, plan: Plan) -> Signed:
     return side.client.run(plan.digest, Entry.CHECK, 1).record
+
+
+# --- the centre at a keeper's socket ----------------------------------------------------------------------------
+
+
+def test_78_an_ordered_ingest_is_run_once(tmp_path: Path) -> None:
+    """A launcher's status names the plan; the centre could have it run again, for copies that no manifest knows."""
+    settings = house.config(tmp_path)
+    house.build(settings)
+    keeper = house.start(settings)
+    house.believe(keeper, *house.house_statements(house.grant()))
+    sql = house.plan(keeper.trusted)
+    spec = replace(sql.stages[0], entry=Entry.INGEST)
+    order = Plan(PlanKind.INGEST, sql.domain, None, "", None, None, "{}", (spec,), sql.nonce, sql.made_at)
+    keeper.expect_ingest(order, BoxKeys({}, {"a": "00" * 32}, "11" * 32))
+
+    def ask(attempt: int) -> SealedKeys:
+        challenge = keeper.challenge(order.digest)
+        return keeper.unwrap(house.box(order, challenge, Entry.INGEST, attempt=attempt), order)
+
+    with pytest.raises(NotFound):
+        ask(2)
+    assert ask(1).lease, "control: the one attempt that the desk ordered"
