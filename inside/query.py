@@ -2,10 +2,11 @@
 
 Each relation of the program becomes a view of the member's name over its file: the person token, the columns
 that the program names, and the rows that the owner's filter lets through. The engine is locked before the
-statement runs. A view keeps nothing from a statement that may call `read_parquet` itself (FACTS.md); what
-does is that the statement is the counted one, written by the guard over these relations alone, and derived
-again by the keeper before it gave the keys. So the view is there for speed, the engine reads no column and no
-row group that the statement does not need, and the list of allowed files is the second layer.
+statement runs. A view keeps nothing from a statement that may call `read_parquet` itself: DuckDB knows no
+privileges within a connection. What does is that the statement is the counted one, written by the guard over
+these relations alone, and derived again by the keeper before it gave the keys. So the view is there for speed:
+the engine reads no column and no row group that the statement does not need. The list of allowed files is the
+second layer.
 
 The result's bytes are read by the parse box; their form is stated in `inside.table`. Nothing else leaves:
 whatever the engine says is dropped, since its messages quote values, and the report is empty, since a number

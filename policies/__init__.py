@@ -1,5 +1,5 @@
-"""Who may do what with which column: vocabulary, Casbin model, constraints, `decide` and `explain`.
+"""Who may do what with which column: constraints, `decide`, `derive`, and the SQL guard (`reading`).
 
 Decisions are pure functions of the request, the reading, the bundle and the manifest. `policies.reading`,
-the SQL guard, can be imported without Casbin, because it also runs inside boxes. Empty means refuse.
+the SQL guard, imports nothing else of the platform, because it also runs inside boxes. Empty means refuse.
 """
