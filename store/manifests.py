@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from plans.errors import NotFound, StateConflict
+from plans.errors import NotFound
 from store import tables
 from store.database import Session
 from store.lines import Lines
@@ -35,21 +35,6 @@ def current(session: Session, dataset: str) -> ManifestRow | None:
     """Return the highest version of a dataset that is not erased, or none."""
     query = _lines.query(_table.c.dataset == dataset, _table.c.erased_at == 0)
     return _lines.first(session, query.order_by(_table.c.version.desc()))
-
-
-def by_relation(session: Session, relation: str) -> ManifestRow | None:
-    """Return the current version of the dataset that SQL calls `relation` (`tax.income`), or none.
-
-    Raises:
-        StateConflict: two datasets have this name in SQL; a guess might read the wrong one.
-    """
-    query = _lines.query(_table.c.relation == relation, _table.c.erased_at == 0)
-    found = _lines.rows(session, query.order_by(_table.c.version.desc()))
-    if len({row.dataset for row in found}) > 1:
-        raise StateConflict(
-            "two datasets have this name in SQL", relation, "Ask an owner to rename one of them."
-        )
-    return found[0] if found else None
 
 
 def all_current(session: Session) -> tuple[ManifestRow, ...]:

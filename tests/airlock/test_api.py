@@ -109,7 +109,7 @@ def test_a_verdict_about_another_plan_is_refused(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "draft", [{"domain": "nm/health"}, {"duty": Duty.CENTRE}, {"type": Type.VERDICT}, {"type": Type.APPROVAL}]
+    "draft", [{"domain": "nm/health"}, {"duty": Duty.CENTRE}, {"type": Type.STAGE}, {"type": Type.APPROVAL}]
 )
 def test_a_release_signed_for_another_domain_duty_or_type_is_refused(
     world: World, draft: dict[str, Any]

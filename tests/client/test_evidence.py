@@ -76,8 +76,8 @@ CHANGES: dict[str, tuple[Change, type[DarkroomError]]] = {
         lambda f, r: replace(f, release=Signed(f.release.statement, "00" * 64)),
         SignatureWrong,
     ),
-    "a verdict signed instead": (
-        lambda f, r: replace(f, release=resigned(f, r, kind=Type.VERDICT)),
+    "a stage record signed instead": (
+        lambda f, r: replace(f, release=resigned(f, r, kind=Type.STAGE)),
         SignatureWrong,
     ),
     "about another plan": (lambda f, r: replace(f, release=resigned(f, r, plan=DIGEST)), HashMismatch),

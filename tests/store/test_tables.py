@@ -74,7 +74,6 @@ def test_the_current_version_is_the_highest_that_lives(database: store.Database)
             store.manifests.add(session, manifest("nm/tax/income", version, digest))
         store.manifests.mark_erased(session, "c", NOW)
         assert store.manifests.current(session, "nm/tax/income").digest == "b"
-        assert store.manifests.by_relation(session, "tax.income").digest == "b"
         assert [row.digest for row in store.manifests.all_current(session)] == ["b"]
         assert store.manifests.current(session, "nm/tax/none") is None
         with pytest.raises(NotFound):
@@ -82,14 +81,6 @@ def test_the_current_version_is_the_highest_that_lives(database: store.Database)
         assert store.manifests.get(session, "c").erased_at == NOW
     with pytest.raises(StateConflict), database.session() as session:
         store.manifests.add(session, manifest("nm/tax/income", 2, "another"))
-
-
-def test_a_relation_of_two_datasets_is_refused_rather_than_guessed(database: store.Database) -> None:
-    with database.session() as session:
-        store.manifests.add(session, manifest("nm/tax/income", 1, "a"))
-        store.manifests.add(session, manifest("gd/tax/income", 1, "b"))
-        with pytest.raises(StateConflict):
-            store.manifests.by_relation(session, "tax.income")
 
 
 # -------------------------------------------------------------------------------------------- applications
