@@ -41,7 +41,7 @@ imports:
 bench: setup  ## the measurements behind docs/performance.md
 	@for name in audit ingest sql_overhead; do $(VENV)/python -m benchmarks.$$name; done
 
-docs: setup  ## the generated parts of docs/: commands and settings
+docs: setup  ## the generated parts of docs/: commands, settings, errors
 	@$(RUN) server.reference docs
 
 lock:  ## lock files anew from the .in lists (make lock UPGRADE=1: newer versions)
