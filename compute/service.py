@@ -73,7 +73,11 @@ class JobService:
         with self.database.session() as session:
             row = _own(session, member, job_id)
             if row.state not in (JobState.SUBMITTED, JobState.WAITING, JobState.QUEUED):
-                raise StateConflict(f"the job is {row.state} and can no longer be cancelled", job_id)
+                raise StateConflict(
+                    f"the job is {row.state} and can no longer be cancelled",
+                    job_id,
+                    "Let it end; nobody has to fetch its result.",
+                )
             self.log.append(events.moved(row, JobState.CANCELLED, actor=member))
             store.jobs.move(session, row.id, row.state, JobState.CANCELLED.value)
         return self.job(member, job_id)

@@ -77,7 +77,11 @@ def erase(keeper: Keeper, dataset: str, version: int) -> Signed:
     versions = keeper.trusted.manifests.get(names.require("dataset", dataset), [])
     manifest = next((m for m in versions if m.version == version), None)
     if manifest is None or manifest.digest in keeper.trusted.erased:
-        raise NotFound("there is no such version, or it was erased before", f"{dataset} version {version}")
+        raise NotFound(
+            "there is no such version, or it was erased before",
+            f"{dataset} version {version}",
+            "`darkroom-server keeper status` lists the datasets that are held.",
+        )
     now = int(time.time())
     files = tuple(file.name for file in manifest.files)
     unreadable = now + KEYRING_BACKUP_DAYS * 86_400

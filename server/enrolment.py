@@ -53,7 +53,7 @@ def found_site(home: Path, port: int, database_url: str = "") -> Site:
     """
     site = Site(home.resolve())
     if site.settings.exists():
-        raise StateConflict("there is a Darkroom here already", str(home))
+        raise StateConflict("there is a Darkroom here already", str(home), "Name another folder with --home.")
     site = make_folders(home)
     write_private(site.log_key, keys.SigningKey.fresh().unsafe_secret())
     lines = ['data_folder = "centre"', f"port = {port}"]
@@ -83,7 +83,11 @@ def add_owner(site: Site, domain: str, titles: Titles, image: str, limits: Mappi
     """
     owner = site.owner(names.require("domain", domain))
     if owner.folder.exists():
-        raise StateConflict("there is an owner's side of this domain already", domain)
+        raise StateConflict(
+            "there is an owner's side of this domain already",
+            domain,
+            f"Enrol its people: darkroom-server domain enrol {domain} …",
+        )
     for folder in (owner.folder, owner.data, owner.data / "staging", owner.node, owner.launcher_home):
         folder.mkdir(parents=True)
         folder.chmod(0o711)

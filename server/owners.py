@@ -30,7 +30,9 @@ def enrol_person(home: Path, domain: str, person: tuple[str, str, str]) -> int:
     """Put a person (name, duty, signing key) on the roster and return the roster's number."""
     member, duty, key = person
     if duty not in (Duty.APPROVER, Duty.STEWARD):
-        raise SettingsWrong(f"a person is enrolled as approver or steward, not {duty!r}", "duty")
+        raise SettingsWrong(
+            f"nobody is enrolled as {duty!r}", "duty", "Use --duty approver or --duty steward."
+        )
     owner = _owner(home, domain)
     wait_for(owner.keeper_socket, 10)
     offer_roster(owner)
@@ -74,7 +76,7 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise SettingsWrong("the file is not text in UTF-8", str(path)) from None
+        raise SettingsWrong("the file is not text in UTF-8", str(path), "Save it as UTF-8.") from None
 
 
 def _owner(home: Path, domain: str) -> Owner:

@@ -16,6 +16,7 @@ from plans.statements import ColumnRule, DatasetPolicy
 _T = TypeVar("_T", int, str, bool)
 FUNCTIONS = frozenset({"count", "count_distinct", "sum", "avg", "stddev"})
 """What the aggregate clause can allow: the functions of docs/sql.md."""
+_PAGE = "See docs/policies.md."
 
 
 def read_policies(file: Path) -> tuple[DatasetPolicy, ...]:
@@ -24,20 +25,20 @@ def read_policies(file: Path) -> tuple[DatasetPolicy, ...]:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
         return tuple(_policy(dataset, table) for dataset, table in content.items())
     except FileNotFoundError:
-        raise NotFound("there is no such file", str(file)) from None
+        raise NotFound("there is no such file", str(file), "Check the path.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise SettingsWrong(f"the policies are not TOML ({type(problem).__name__})", str(file)) from None
+        raise SettingsWrong(f"the policies are not TOML: {problem}", str(file), _PAGE) from None
     except (KeyError, ValueError, TypeError, AttributeError) as problem:
-        raise SettingsWrong(f"a policy is not right: {problem}", str(file), "See docs/policies.md.") from None
+        raise SettingsWrong(f"a policy is not right: {problem}", str(file), _PAGE) from None
 
 
 def _policy(dataset: str, table: Mapping[str, object]) -> DatasetPolicy:
     known = {"minimum_group", "rounding", "largest_result", "tier", "each_plan", "row_filter", "columns"}
     if unknown := sorted(set(table) - known):
-        raise SettingsWrong(f"{dataset} has an unknown setting {unknown[0]!r}", dataset)
+        raise SettingsWrong(f"{dataset} has an unknown setting {unknown[0]!r}", dataset, _PAGE)
     columns = table["columns"]
     if not isinstance(columns, dict):
-        raise SettingsWrong(f"{dataset} has no table of columns", dataset)
+        raise SettingsWrong(f"{dataset} has no table of columns", dataset, _PAGE)
     return DatasetPolicy(
         dataset=names.require("dataset", dataset),
         columns=tuple(_column_rule(name, words) for name, words in columns.items()),
@@ -54,7 +55,7 @@ def _setting(table: Mapping[str, object], name: str, default: _T) -> _T:
     """Return a setting that has the type of its default; `each_plan = "false"` is text, and no truth value."""
     value = table.get(name, default)
     if type(value) is not type(default):
-        raise SettingsWrong(f"{name} is written as {type(default).__name__}", name, "See docs/policies.md.")
+        raise SettingsWrong(f"{name} is written as {type(default).__name__}", name, _PAGE)
     return value
 
 
