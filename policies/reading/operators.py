@@ -25,6 +25,7 @@ from policies.reading.tree import (
     chooses,
     columns,
     is_simple,
+    value_columns,
 )
 
 
@@ -57,6 +58,13 @@ def _operation(
             "two values that choose by CASE or coalesce are computed with each other inside an aggregate",
             "Write one CASE, with a branch for each combination.",
         )
+    if setting.aggregated and operator in ("*", "/") and _is_power(operands):
+        # (age - 20.1) * (age - 21.1) * … is tiny for everybody but the one of 97: a condition, uncounted.
+        raise refusal.unsupported(
+            node,
+            "a column is multiplied with or divided by itself inside an aggregate, so that few rows outweigh all",
+            "Use stddev for squares; multiply different columns.",
+        )
     if any(aggregates(operand) for operand in operands) and operator not in ("*", "/", "negative"):
         raise refusal.unsupported(
             node, "figures may be multiplied and divided, nothing else: a sum or comparison could undo their rounding",
@@ -65,6 +73,12 @@ def _operation(
     if operator not in ("+", "-") and any(_is_interval(operand) for operand in operands):
         raise refusal.unsupported(node, "an interval can only be added to a date, or taken from it")
     return Operation(operator, operands)
+
+
+def _is_power(operands: tuple[Expression, ...]) -> bool:
+    """Return whether two operands compute with the same column, under whatever alias."""
+    used = [{(column.relation, column.name) for column in value_columns(operand)} for operand in operands]
+    return len(used) == 2 and not used[0].isdisjoint(used[1])
 
 
 def _is_interval(operand: Expression) -> bool:

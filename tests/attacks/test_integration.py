@@ -125,6 +125,43 @@ def test_30_dates_and_plain_columns_in_functions_are_allowed() -> None:
     assert read("select sum(income - case when urban then 10 else 0 end) as f from tax.income")
 
 
+# --- 30: a condition made of powers -----------------------------------------------------------------------------
+
+POWERS = [
+    "sum(income * (age - 20.001) * (age - 21.001) * (age - 22.001))",
+    "sum(income * income * income * income)",
+    "avg((year(born) - 1980.1) * (year(born) - 1980.2))",
+    "sum((income + paid) * (income - paid))",
+    "sum(income / income * 21 - age)",
+]
+
+
+@pytest.mark.parametrize("figure", POWERS)
+def test_30_no_power_of_a_column_makes_one_row_outweigh_all(figure: str) -> None:
+    with pytest.raises(SqlUnsupported, match="itself"):
+        read(f"select {figure} as f from tax.income")
+
+
+def test_30_no_power_comes_from_joining_a_relation_with_itself() -> None:
+    with pytest.raises(SqlUnsupported, match="itself"):
+        read("select sum(a.age * b.age) as f from tax.income a join tax.income b using (person)")
+
+
+def test_30_control_uncounted_a_power_shows_the_one_birth_year(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from policies.reading import operators
+
+    monkeypatch.setattr(operators, "_is_power", lambda _: False)
+    one_of_many = "sum(income * (year(born) - 1980.001) * (year(born) - 1980.001) * (year(born) - 1980.001))"
+    (figure,) = shown(asked(tmp_path, f"select {one_of_many} as f from tax.income"))
+    assert figure is not None and abs(Decimal(figure) / Decimal(-(39.001**3) * CANARY) - 1) < Decimal("0.1")
+
+
+def test_30_products_of_different_columns_are_allowed() -> None:
+    assert read("select sum(income * paid) as f, sum(paid * (1 - income)) as g from tax.income")
+
+
 # --- the centre at a launcher's socket, and a box that was taken over -------------------------------------------
 
 NAMED = """

@@ -368,7 +368,10 @@ VALUES = [
     Written("i.income", (lambda row: row["income"] is not None,)),
     Written("i.age", (lambda row: row["age"] != 0,)),
     Written("cast(i.age as double)", (lambda row: row["age"] != 0,)),
-    Written("i.paid * (1 - i.paid)", (lambda row: row["paid"] not in (0, 1),)),
+    Written(
+        "i.paid * (1 - i.age)",
+        (lambda row: row["paid"] != 0 and row["age"] != 1, lambda row: row["age"] != 0),
+    ),
     Written("i.income * i.age", (given_and(lambda row: row["income"] * row["age"] != 0, "income"),)),
     Written("i.income / i.age", (given_and(lambda row: row["age"] != 0 and row["income"] != 0, "income"),)),
     Written("i.income - i.paid", (lambda row: row["income"] is not None,)),

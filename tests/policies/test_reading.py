@@ -144,8 +144,11 @@ def test_in_group_by_a_column_goes_before_an_alias() -> None:
             ],
         ),
         (
-            "sum(paid * (1 - paid))",
-            [f'CASE WHEN (("income"."paid" * (1 - "income"."paid")) <> 0) THEN {PERSON} ELSE NULL END'],
+            "sum(paid * (1 - age))",
+            [
+                f'CASE WHEN (("income"."paid" * (1 - "income"."age")) <> 0) THEN {PERSON} ELSE NULL END',
+                f'CASE WHEN ("income"."age" <> 0) THEN {PERSON} ELSE NULL END',
+            ],
         ),
     ],
 )
