@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,23 +20,29 @@ _PAGE = "See docs/policies.md."
 
 
 def read_policies(file: Path) -> tuple[DatasetPolicy, ...]:
-    """Read policies from TOML; the form is in docs/policies.md."""
+    """Read policies from TOML; the form is in docs/policies.md.
+
+    Raises:
+        NotFound: there is no such file.
+        SettingsWrong: it is not TOML, or a setting, word or table is not one of a policy.
+        Malformed: a name or number is none that a policy may have.
+    """
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
-        return tuple(_policy(dataset, table) for dataset, table in content.items())
     except FileNotFoundError:
         raise NotFound("there is no such file", str(file), "Check the path.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
         raise SettingsWrong(f"the policies are not TOML: {problem}", str(file), _PAGE) from None
-    except (KeyError, ValueError, TypeError, AttributeError) as problem:
-        raise SettingsWrong(f"a policy is not right: {problem}", str(file), _PAGE) from None
+    return tuple(_policy(dataset, table) for dataset, table in content.items())
 
 
-def _policy(dataset: str, table: Mapping[str, object]) -> DatasetPolicy:
+def _policy(dataset: str, table: object) -> DatasetPolicy:
+    if not isinstance(table, dict):
+        raise SettingsWrong(f"{dataset} is no table of settings", dataset, _PAGE)
     known = {"minimum_group", "rounding", "largest_result", "tier", "each_plan", "row_filter", "columns"}
     if unknown := sorted(set(table) - known):
         raise SettingsWrong(f"{dataset} has an unknown setting {unknown[0]!r}", dataset, _PAGE)
-    columns = table["columns"]
+    columns = table.get("columns")
     if not isinstance(columns, dict):
         raise SettingsWrong(f"{dataset} has no table of columns", dataset, _PAGE)
     return DatasetPolicy(
@@ -46,7 +52,7 @@ def _policy(dataset: str, table: Mapping[str, object]) -> DatasetPolicy:
         minimum_group=_setting(table, "minimum_group", 10),
         rounding=_setting(table, "rounding", 5),
         largest_result=_setting(table, "largest_result", 5_000),
-        tier=Tier(_setting(table, "tier", "T1")),
+        tier=_tier(_setting(table, "tier", "T1")),
         each_plan=_setting(table, "each_plan", False),
     )
 
@@ -59,8 +65,16 @@ def _setting(table: Mapping[str, object], name: str, default: _T) -> _T:
     return value
 
 
-def _column_rule(name: str, words: Sequence[str]) -> ColumnRule:
+def _tier(name: str) -> Tier:
+    if name not in list(Tier):
+        raise SettingsWrong(f"{name!r} is no isolation tier", "tier", f"One of: {', '.join(Tier)}.")
+    return Tier(name)
+
+
+def _column_rule(name: str, words: object) -> ColumnRule:
     """Read `["group", "filter", "sum", "avg"]`: clauses, and the functions that the aggregate clause allows."""
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise SettingsWrong("what a column may be used for is a list of words", name, _PAGE)
     clauses = {clause.value for clause in Clause}
     for word in words:
         if word not in clauses | FUNCTIONS:
