@@ -202,7 +202,9 @@ def _register(
 
 
 def _data_file(description: catalog.Description, version: int, output: StageOutput) -> DataFile:
-    role = next(role for role, name in _ROLES.items() if name == output.name)
+    role = next((role for role, name in _ROLES.items() if name == output.name), None)
+    if role is None:
+        raise IngestRefused("the ingest box wrote a file that it should not", output.name)
     leaf = description.dataset.rpartition("/")[2]
     return DataFile(role, f"{leaf}-v{version}-{output.name}", output.sha256, output.size)
 

@@ -109,6 +109,11 @@ def read_public(path: Path) -> dict[str, str]:
     return {str(name): str(value) for name, value in content.items()}
 
 
+def fingerprint(member: str, signing: str, opening: str) -> str:
+    """Return the one value that a member reads out so that an approver can tell these keys from a portal's own."""
+    return canonical.digest("member-keys", _public(member, signing, opening))
+
+
 def _public(member: str, signing: str, opening: str) -> dict[str, str]:
     return {"member": member, "signing": signing, "opening": opening}
 

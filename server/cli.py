@@ -69,12 +69,14 @@ def ingest(
     home: Home = DEFAULT_HOME,
 ) -> None:
     """Ingest a file on the owner's side, in a box: encrypted, versioned, its manifest signed."""
-    from server.enrolment import register
-    from server.owners import desk_of, read_text, require_file
+    from catalog import api as catalog
+    from server.enrolment import register, require_free_name
+    from server.owners import desk_of, require_file
 
     require_file(source)
     site, desk = desk_of(home, domain)
-    manifest = register(site, desk.ingest(source, read_text(description)))
+    require_free_name(site, catalog.read_file(description).dataset)
+    manifest = register(site, desk.ingest(source, description.read_text(encoding="utf-8")))
     _out(
         f"{manifest.dataset} version {manifest.version}: {manifest.rows:,} rows, {manifest.persons:,} persons"
     )

@@ -187,6 +187,7 @@ def register(site: Site, signed: Signed) -> Manifest:
         signed=signed.canonical().decode(),
         created_at=manifest.created,
     )
+    require_free_name(site, manifest.dataset)
     with open_store(site).session() as session:
         if store.manifests.find(session, row.digest) is None:
             record(
@@ -199,6 +200,21 @@ def register(site: Site, signed: Signed) -> Manifest:
             )
             store.manifests.add(session, row)
     return manifest
+
+
+def require_free_name(site: Site, dataset: str) -> None:
+    """Refuse a dataset whose name in SQL another dataset has already: one name must not mean two things.
+
+    Raises:
+        StateConflict: it is taken.
+    """
+    relation = names.relation_of(dataset)
+    with open_store(site).reading() as session:
+        taken = [row.dataset for row in store.manifests.all_current(session) if row.relation == relation]
+    if taken and taken != [dataset]:
+        raise StateConflict(
+            f"{relation} is the name of {taken[0]} in SQL already", dataset, "Name it differently."
+        )
 
 
 def add_member(site: Site, name: str, roles: Sequence[str], password: str) -> None:

@@ -70,15 +70,6 @@ def require_file(path: Path) -> None:
         raise NotFound("there is no such file", str(path), "Check the path.")
 
 
-def read_text(path: Path) -> str:
-    """Return a text file's content."""
-    require_file(path)
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise SettingsWrong("the file is not text in UTF-8", str(path), "Save it as UTF-8.") from None
-
-
 def _owner(home: Path, domain: str) -> Owner:
     owner = open_site(home).owner(names.require("domain", domain))
     if not owner.folder.exists():

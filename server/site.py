@@ -1,10 +1,10 @@
 """Where everything lies on one machine: the centre, and several owners' sides beside it.
 
-    <home>/darkroom.toml        settings
-    <home>/centre/              database, audit log, sealed results, the log's signing key
-    <home>/owners/<domain>/     root.key (take it offline), keyring/, home/ (journal), data/, keeper.json
-    <home>/nodes/<domain>/      the launcher of the owner's node: its key, boxes, collected outputs, launcher.json
-    <run>/                      Unix sockets; short, since a socket's path has 107 bytes at the most
+    <home>/darkroom.toml        settings <home>/centre/              database, audit log, sealed results, the
+    log's signing key <home>/owners/<domain>/     root.key (take it offline), keyring/, home/ (journal),
+    data/, keeper.json <home>/nodes/<domain>/      the launcher of the owner's node: its key, boxes, collected
+    outputs, launcher.json <run>/                      Unix sockets; short, since a socket's path has 107
+    bytes at the most
 
 The embedded shape has one administrator, so it separates processes and keys, not people.
 """

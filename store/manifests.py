@@ -32,15 +32,19 @@ add, get, find = _lines.add, _lines.get, _lines.find
 
 
 def current(session: Session, dataset: str) -> ManifestRow | None:
-    """Return the highest version of a dataset that is not erased, or none."""
-    query = _lines.query(_table.c.dataset == dataset, _table.c.erased_at == 0)
-    return _lines.first(session, query.order_by(_table.c.version.desc()))
+    """Return the newest version of a dataset, or none if there is none or it is erased."""
+    query = _lines.query(_table.c.dataset == dataset)
+    newest = _lines.first(session, query.order_by(_table.c.version.desc()))
+    return newest if newest and newest.erased_at == 0 else None
 
 
 def all_current(session: Session) -> tuple[ManifestRow, ...]:
-    """Return the current version of every dataset, by dataset."""
-    query = _lines.query(_table.c.erased_at == 0).order_by(_table.c.dataset, _table.c.version)
-    return tuple({row.dataset: row for row in _lines.rows(session, query)}.values())
+    """Return the newest version of every dataset, by dataset; a dataset whose newest version is erased has none, as for
+    its keeper: an older version does not come back by itself.
+    """
+    query = _lines.query().order_by(_table.c.dataset, _table.c.version)
+    newest = {row.dataset: row for row in _lines.rows(session, query)}
+    return tuple(row for row in newest.values() if row.erased_at == 0)
 
 
 def mark_erased(session: Session, digest: str, erased_at: int) -> None:

@@ -12,7 +12,7 @@ from darkroom.profile import Profile, home
 from darkroom.signing import Text
 from darkroom.terminal import Format
 from keys import api as keys
-from keys.keyfile import read_public
+from keys.keyfile import fingerprint, read_public
 
 FormatOption = Annotated[Format, typer.Option("--format", help="table for people, json for programs.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
@@ -130,6 +130,7 @@ def show_keys(form: FormatOption = Format.TABLE) -> None:
     """Show the public halves of your keys; this needs no passphrase."""
     content = read_public(home().keys_file)
     public = {name: content[name] for name in ("member", "signing", "opening")}
+    public["fingerprint"] = fingerprint(**public)
     terminal.write(
         public, form, lambda: terminal.facts([Text(name, value) for name, value in public.items()])
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from darkroom import signing, terminal
 from darkroom.cli_access import DryRun, FormatOption, Yes, room
-from darkroom.connection import Connection
+from darkroom.connection import Connection, offered_fingerprint
 from darkroom.terminal import Format
 from plans import names
 from plans.errors import NotFound
@@ -22,7 +22,7 @@ def add_to(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def approve(
+def approve(  # noqa: PLR0913 - a command has as many options as it has
     number: Annotated[str, typer.Argument(metavar="ID", help="An application's or a job's id.")],
     minimum_group: Annotated[
         int, typer.Option(min=0, help="Of a grant: at least so many persons behind every figure.")
@@ -30,6 +30,9 @@ def approve(
     rounding: Annotated[
         int, typer.Option(min=0, help="Of a grant: counts rounded to multiples of this.")
     ] = 0,
+    fingerprint: Annotated[
+        str, typer.Option(help="Of the applicant's keys, as the applicant read it out (darkroom keys show).")
+    ] = "",
     yes: Yes = False,
     dry_run: DryRun = False,
     form: FormatOption = Format.TABLE,
@@ -37,7 +40,7 @@ def approve(
     """Show what an application or a job asks for, and grant or approve it with your signature."""
     connection = room()
     stricter = signing.Stricter(minimum_group, rounding)
-    statement, plan, application = _what_waits(connection, number, stricter)
+    statement, plan, application = _what_waits(connection, number, (stricter, fingerprint), dry_run)
     _sign_and_hand_in(connection, statement, plan, (yes, dry_run), application)
     if not dry_run:
         result = {"digest": statement.digest, "type": str(statement.type)}
@@ -77,17 +80,42 @@ def revoke(
 
 
 def _what_waits(
-    connection: Connection, number: str, stricter: signing.Stricter
+    connection: Connection, number: str, said: tuple[signing.Stricter, str], dry_run: bool
 ) -> tuple[Statement, Plan | None, str | None]:
-    """Return the statement that would be signed for an id, with the plan it stands for, or the application's
-    id.
+    """Return the statement that would be signed for an id, with the plan it stands for, or the application's id.
+
+    `said` is what the approver said with it: stricter obligations, and the fingerprint of the applicant's
+    keys.
     """
+    stricter, fingerprint = said
     try:
         application = connection.application(number)
     except NotFound:
         plan = connection.plan(number)
         return signing.approval_statement(plan, connection.signer()), plan, None
-    return signing.grant_statement(application, connection.signer(), stricter), None, number
+    if dry_run:
+        return signing.grant_statement(application, connection.signer(), stricter), None, number
+    settle_member(connection, application, fingerprint)
+    return connection.grant(number, stricter), None, number
+
+
+def settle_member(connection: Connection, application: dict[str, Any], fingerprint: str) -> None:
+    """Trust the applicant's keys: by the fingerprint that the approver gave, or after an explicit yes.
+
+    Raises:
+        StateConflict: other keys are trusted for this member already.
+        Malformed: nobody said yes.
+    """
+    member, offered = str(application["member"]), offered_fingerprint(application)
+    if fingerprint:
+        connection.trust_member(member, fingerprint)
+    elif connection.trusted_member(member) is None:
+        terminal.say(f"The portal says that {member}'s keys have the fingerprint {offered}.")
+        terminal.say("The portal could lie. Compare it with what the member reads out: darkroom keys show")
+        terminal.confirm(
+            "Is it the same?", yes=False, instead="Give what the member read out: --fingerprint."
+        )
+        connection.trust_member(member, offered)
 
 
 def _sign_and_hand_in(

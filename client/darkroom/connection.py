@@ -19,7 +19,7 @@ from darkroom.profile import Home, home
 from darkroom.result import Evidence, Result, open_release
 from darkroom.wire import Wire, listed
 from keys import api as keys
-from keys.keyfile import read_public
+from keys.keyfile import fingerprint, read_public
 from plans import names
 from plans.errors import HashMismatch, Malformed, NotFound, SignatureWrong, WrongPassphrase
 from plans.plan import Plan
@@ -253,9 +253,54 @@ class Connection:
         """Return the keeper's key that is trusted for a domain, or none."""
         return self._home.keeper(domain)
 
+    def grant(self, number: str, stricter: signing.Stricter | None = None) -> Statement:
+        """Return the grant that an application asks for, not yet signed, if the keys in it are those of a member
+        whom this approver knows. A portal that was taken over could name keys of its own.
+
+        Raises:
+            SignatureWrong: nobody has compared these keys with the member's own word yet, or they are others.
+        """
+        application = self.application(number)
+        member, offered = str(application["member"]), offered_fingerprint(application)
+        trusted = self._home.fingerprint(member)
+        if trusted != offered:
+            what = (
+                f"you have not compared {member}'s keys yet"
+                if trusted is None
+                else f"these are not {member}'s keys"
+            )
+            raise SignatureWrong(
+                what,
+                offered,
+                "Ask the member to read out `darkroom keys show`, then: darkroom approve ID --fingerprint VALUE",
+            )
+        return signing.grant_statement(application, self.signer(), stricter)
+
+    def trust_member(self, member: str, fingerprint: str) -> None:
+        """Trust the keys of this fingerprint to be a member's from now on; the member read it out.
+
+        Raises:
+            StateConflict: other keys are trusted already.
+        """
+        self._home.trust_member(member, fingerprint)
+
+    def trusted_member(self, member: str) -> str | None:
+        """Return the fingerprint that is trusted for a member, or none."""
+        return self._home.fingerprint(member)
+
     def sign_out(self) -> None:
         """End the session at the portal."""
         self._wire.post("/api/v1/sign-out")
+
+
+def offered_fingerprint(application: dict[str, Any]) -> str:
+    """Return the fingerprint of the keys that the *portal* says are the applicant's."""
+    try:
+        return fingerprint(application["member"], application["signing_key"], application["opening_key"])
+    except KeyError as missing:
+        raise Malformed(
+            "the portal's description of this application is not complete", str(missing)
+        ) from None
 
 
 def connect(

@@ -2,7 +2,8 @@
 
 `$DARKROOM_HOME`, or `~/.config/darkroom`; the folder is 0700 and every file 0600, and nothing is read from it
 that others could have read or written. Files: `profile.json` (address, member, session token), `keys.json`
-(`keys.keyfile`) and `keepers.json` (domain → the public key that its keeper signs releases with).
+(`keys.keyfile`), `keepers.json` (domain → the public key that its keeper signs releases with) and, for
+approvers, `members.json` (member → the fingerprint of the keys that the member read out).
 """
 
 from __future__ import annotations
@@ -92,6 +93,26 @@ class Home:
                 "Ask the owner whether it has changed; if so, remove the old line first.",
             )
         self._write("keepers.json", known | {domain: key})
+
+    def fingerprint(self, member: str) -> str | None:
+        """Return the fingerprint of the keys that this approver trusts to be a member's, or none yet."""
+        return (self._read("members.json") or {}).get(member)
+
+    def trust_member(self, member: str, fingerprint: str) -> None:
+        """Trust a member's keys from now on.
+
+        Raises:
+            StateConflict: other keys are trusted for this member; they are never replaced silently.
+        """
+        names.require("member", member), names.require("digest", fingerprint)
+        known = self._read("members.json") or {}
+        if known.get(member, fingerprint) != fingerprint:
+            raise StateConflict(
+                f"other keys are trusted to be {member}'s already",
+                str(self.folder / "members.json"),
+                "Ask the member whether they have new keys; if so, remove the old line first.",
+            )
+        self._write("members.json", known | {member: fingerprint})
 
     def _read(self, name: str) -> dict[str, str] | None:
         path = self.folder / name

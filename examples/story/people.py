@@ -10,6 +10,7 @@ from darkroom.connection import Connection, sign_in
 from darkroom.profile import Home
 from darkroom.wire import Wire
 from keys import api as keys
+from keys.keyfile import fingerprint
 from server.enrolment import add_member
 from server.site import Site
 
@@ -27,6 +28,11 @@ class Person:
     def keys(self) -> keys.MemberKeys:
         """The person's own keys."""
         return self.connection.keys()
+
+    @property
+    def fingerprint(self) -> str:
+        """What the person reads out to others, so that they can tell the person's keys from anybody else's."""
+        return fingerprint(self.name, self.keys.signing.public, self.keys.opening.public)
 
 
 def arrive(site: Site, url: str, folder: Path, name: str, roles: tuple[str, ...]) -> Person:

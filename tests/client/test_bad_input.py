@@ -179,7 +179,7 @@ def test_public_halves_need_no_passphrase_and_secrets_are_never_shown(town: Town
     assert ring.signing.unsafe_secret().hex() not in done.output
 
 
-# --- the member's folder ------------------------------------------------------------------------------------
+# --- the member's folder -----------------------------------------------------
 
 
 def test_the_folder_is_its_owners_alone(town: Town) -> None:
@@ -213,7 +213,7 @@ def test_a_token_never_shows_in_a_repr() -> None:
     assert "canary" not in repr(Profile("https://x", MEI, "canary")) + repr(Wire("https://x", "canary"))
 
 
-# --- whose plans is this ------------------------------------------------------------------------------------
+# --- whose plans is this -----------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,7 @@ def test_a_trusted_keeper_is_never_replaced_silently(town: Town) -> None:
     assert room.trusted_keeper(OWNER) == town.region.keeper.public
 
 
-# --- what is signed is what was shown (79) ------------------------------------------------------------------
+# --- what is signed is what was shown (79) -----------------------------------------------------
 
 
 def application(town: Town) -> dict:

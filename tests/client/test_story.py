@@ -33,7 +33,8 @@ def test_from_an_application_to_an_opened_result(town: Town, typed: Typed) -> No
     assert applied.exit_code == 0
     number = applied.stdout.strip()
 
-    approved = typed(BO, "approve", number, "--yes", "--format", "json")
+    spoken = json.loads(typed(MEI, "keys", "show", "--format", "json").stdout)["fingerprint"]
+    approved = typed(BO, "approve", number, "--fingerprint", spoken, "--yes", "--format", "json")
     assert approved.exit_code == 0
     digest = json.loads(approved.stdout)["digest"]
     for said in (MEI, "region, income", "Study of rents", town.region.keys[MEI].opening.public, digest):

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from darkroom import signing
 from darkroom.job import Job
 from examples.story.people import Person, arrive
 from plans.manifest import Manifest
@@ -84,7 +83,8 @@ class Town:
         until = (datetime.now(UTC) + timedelta(days=2)).strftime("%Y-%m-%d")
         wang, li = self.researcher.connection, self.people["li"].connection
         wish = wang.apply(dataset, list(columns), PURPOSE, project=PROJECT, until=until, uses=uses)
-        statement = signing.grant_statement(li.application(str(wish["id"])), li.signer())
+        li.trust_member(self.researcher.name, self.researcher.fingerprint)
+        statement = li.grant(str(wish["id"]))
         li.hand_in(statement, str(wish["id"]))
         return statement.digest
 

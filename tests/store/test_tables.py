@@ -68,13 +68,16 @@ def test_a_domain_is_replaced_by_a_later_word_about_it(database: store.Database)
 # ----------------------------------------------------------------------------------------------- manifests
 
 
-def test_the_current_version_is_the_highest_that_lives(database: store.Database) -> None:
+def test_the_current_version_is_the_newest_and_none_when_that_was_erased(database: store.Database) -> None:
     with database.session() as session:
         for version, digest in ((2, "b"), (1, "a"), (3, "c")):
             store.manifests.add(session, manifest("nm/tax/income", version, digest))
+        store.manifests.mark_erased(session, "b", NOW)
+        assert store.manifests.current(session, "nm/tax/income").digest == "c"
+        assert [row.digest for row in store.manifests.all_current(session)] == ["c"]
         store.manifests.mark_erased(session, "c", NOW)
-        assert store.manifests.current(session, "nm/tax/income").digest == "b"
-        assert [row.digest for row in store.manifests.all_current(session)] == ["b"]
+        assert store.manifests.current(session, "nm/tax/income") is None
+        assert store.manifests.all_current(session) == ()
         assert store.manifests.current(session, "nm/tax/none") is None
         with pytest.raises(NotFound):
             store.manifests.mark_erased(session, "c", NOW + 1)
