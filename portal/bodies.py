@@ -22,6 +22,13 @@ class SignIn(Body):
     password: str = Field(max_length=1_000)
 
 
+class NewPassword(Body):
+    """The password so far, and the one from now on."""
+
+    old: str = Field(max_length=1_000)
+    new: str = Field(max_length=1_000)
+
+
 class Keys(Body):
     """The public halves of a member's keys: `ed25519:<hex>` and `x25519:<hex>`."""
 

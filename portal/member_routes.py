@@ -59,6 +59,17 @@ def enrol(
     return {"signing_key": body.signing_key, "opening_key": body.opening_key}
 
 
+@router.post("/me/password")
+def change_password(
+    request: Request,
+    body: bodies.NewPassword,
+    caller: Annotated[Caller, Depends(allowed_to(Action.CHANGE_PASSWORD))],
+) -> dict[str, Any]:
+    """Change the caller's password; every other session and token of theirs ends."""
+    sessions.change_password(counter_of(request), caller, (body.old, body.new), address_of(request))
+    return {"changed": True}
+
+
 @router.post("/me/tokens")
 def make_token(
     request: Request, body: bodies.NewToken, caller: Annotated[Caller, Depends(allowed_to(Action.MAKE_TOKEN))]

@@ -64,6 +64,7 @@ class Action(StrEnum):
     READ_PLAN_TO_APPROVE = "read a plan that waits for approval"
     SEE_SELF = "see own membership"
     ENROL_KEYS = "enrol keys"
+    CHANGE_PASSWORD = "change the own password"
     MAKE_TOKEN = "make a token"
 
 
@@ -89,6 +90,7 @@ TABLE: dict[Action, Needs] = {
     Action.READ_PLAN_TO_APPROVE: Needs(APPROVERS, Scope.APPROVE),
     Action.SEE_SELF: Needs(EVERYONE, None),
     Action.ENROL_KEYS: Needs(EVERYONE, Scope.SELF),
+    Action.CHANGE_PASSWORD: Needs(EVERYONE, Scope.SELF),
     Action.MAKE_TOKEN: Needs(EVERYONE, Scope.SELF),
 }
 

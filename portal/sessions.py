@@ -67,6 +67,29 @@ def sign_in(counter: Counter, name: str, password: str, address: str) -> Opened:
     return opened
 
 
+def change_password(counter: Counter, caller: Caller, passwords: tuple[str, str], address: str) -> None:
+    """Replace the caller's password (old, new) and end every other session and token of theirs.
+
+    Raises:
+        TooManyTries: too many failed before.
+        NotSignedIn: the old password is not right.
+        Malformed: the new one is too short.
+    """
+    old, new = passwords
+    name = caller.member.name
+    counter.attempts.begin(name, address)
+    if not counter.passwords.fits(old, caller.member.password_hash):
+        raise NotSignedIn("the old password is not right", "password", "Type it again.")
+    counter.attempts.succeed(name, address)
+    hashed = counter.passwords.hash(new)
+    with counter.services.database.session() as session:
+        store.members.set_password(session, name, hashed)
+        for each in store.sessions.of_member(session, name):
+            if each.token_hash != caller.token_hash:
+                store.sessions.end(session, each.token_hash)
+        counter.services.office.record(caller.member, "password.changed", name)
+
+
 def make_token(counter: Counter, caller: Caller, scopes: tuple[str, ...], label: str, lasts: int) -> Opened:
     """Make a token that may do less than its member, and ends.
 

@@ -23,6 +23,7 @@ def add_to(app: typer.Typer) -> None:
     """Add these commands."""
     app.command()(login)
     app.command()(logout)
+    app.command("password")(change_password)
     app.command()(whoami)
     app.command()(trust)
     keyring = typer.Typer(help="Your signing and opening keys.", no_args_is_help=True)
@@ -60,6 +61,21 @@ def logout() -> None:
     finally:
         home().forget()
     terminal.say("Signed out.")
+
+
+def change_password(
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the old and the new one, a line each.")
+    ] = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Change your password; every other session and token of yours ends."""
+    connection = room()
+    if dry_run:
+        terminal.say(f"Would change the password of {connection.member}.")
+        return
+    connection.change_password(*terminal.old_and_new_password(from_stdin=password_stdin))
+    terminal.say("Changed. Your other sessions and tokens have ended.")
 
 
 def whoami(form: FormatOption = Format.TABLE) -> None:

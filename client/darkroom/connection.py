@@ -143,6 +143,15 @@ class Connection:
             "/api/v1/me/keys", {"signing_key": public["signing"], "opening_key": public["opening"]}
         )
 
+    def change_password(self, old: str, new: str) -> None:
+        """Replace the password; every other session and token of this member ends.
+
+        Raises:
+            NotSignedIn: the old one is not right.
+            Malformed: the new one is too short.
+        """
+        self._wire.post("/api/v1/me/password", {"old": old, "new": new})
+
     # --- jobs -----------------------------------------------------
 
     def request(self, statement: str, *, project: str, purpose: str) -> Request:

@@ -114,6 +114,20 @@ def passphrase() -> str:
     return os.environ.get("DARKROOM_PASSPHRASE") or _hidden("Passphrase of your key file: ")
 
 
+def old_and_new_password(*, from_stdin: bool) -> tuple[str, str]:
+    """Return the password so far and the new one, typed twice; or two lines of standard input.
+
+    Raises:
+        Malformed: the two new ones differ.
+    """
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\n"), sys.stdin.readline().rstrip("\n")
+    old, new = _hidden("Your password so far: "), _hidden("A new one: ")
+    if new != _hidden("The same again: "):
+        raise Malformed("the two new passwords differ", "password", "Run it again.")
+    return old, new
+
+
 def new_passphrase() -> str:
     """Return a passphrase that was typed twice, or `DARKROOM_PASSPHRASE`.
 

@@ -25,6 +25,7 @@ fetch a result                                  x x . . . . .
 read a plan that waits for approval             . . x . . . .
 see own membership                              x x x x x x x
 enrol keys                                      x x x x x x x
+change the own password                         x x x x x x x
 make a token                                    x x x x x x x
 """
 
@@ -43,6 +44,7 @@ fetch a result                                  .       .    x       .     .
 read a plan that waits for approval             .       .    .       .     x
 see own membership                              x       x    x       x     x
 enrol keys                                      .       .    .       .     .
+change the own password                         .       .    .       .     .
 make a token                                    .       .    .       .     .
 """
 

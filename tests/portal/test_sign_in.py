@@ -121,7 +121,7 @@ def test_a_role_that_is_taken_away_is_gone_at_once(region: Region, signed_in: Si
     assert powerless.get("/api/v1/approvals", headers={"Authorization": f"Bearer {token}"}).status_code == 403
 
 
-# --- guessing -----------------------------------------------------------------------------------------------
+# --- guessing -----------------------------------------------------
 
 
 def test_guessing_is_stopped_and_the_right_password_does_not_help_then(
@@ -179,7 +179,7 @@ def test_succeeding_forgives_the_own_failures_only() -> None:
         attempts.begin("m", "here")
 
 
-# --- the page -----------------------------------------------------------------------------------------------
+# --- the page -----------------------------------------------------
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 
@@ -236,3 +236,34 @@ def test_the_address_that_people_type_leads_to_the_form(client: TestClient) -> N
     answer = client.get("/sign-in")
     assert answer.status_code == 200
     assert 'action="/sign-in"' in answer.text and "用户" in answer.text
+
+
+def test_a_changed_password_is_the_only_one_and_ends_all_other_sessions(
+    region: Region, client: TestClient
+) -> None:
+    first, second = (sign_in(client, MEI, region.password(MEI)).json()["token"] for _ in range(2))
+    here, elsewhere = ({"Authorization": f"Bearer {token}"} for token in (first, second))
+    body = {"old": region.password(MEI), "new": "another horse, another battery"}
+    assert client.post("/api/v1/me/password", json=body, headers=here).status_code == 200
+    assert client.get("/api/v1/me", headers=here).status_code == 200
+    assert client.get("/api/v1/me", headers=elsewhere).status_code == 401
+    assert sign_in(client, MEI, body["old"]).status_code == 401
+    assert sign_in(client, MEI, body["new"]).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "status"), [("wrong horse battery", "another horse", 401), (None, "short", 422)]
+)
+def test_without_the_old_password_or_with_a_short_new_one_nothing_changes(
+    region: Region, client: TestClient, old: str | None, new: str, status: int
+) -> None:
+    token = sign_in(client, MEI, region.password(MEI)).json()["token"]
+    body = {"old": old or region.password(MEI), "new": new}
+    answer = client.post("/api/v1/me/password", json=body, headers={"Authorization": f"Bearer {token}"})
+    assert answer.status_code == status
+    assert sign_in(client, MEI, region.password(MEI)).status_code == 200
+
+
+def test_a_scoped_token_changes_no_password(region: Region, signed_in: SignedIn) -> None:
+    body = {"old": region.password(MEI), "new": "another horse, another battery"}
+    assert signed_in(MEI, "jobs", "catalog").post("/api/v1/me/password", json=body).status_code == 403
