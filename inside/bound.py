@@ -25,6 +25,7 @@ from typing import Any
 import duckdb
 
 from inside.engine import identifier, literal
+from inside.figures import figure_digits, require_narrow, require_room
 from inside.terms import Term, typed, unlisted, write
 from plans.errors import Malformed, SqlSyntax, SqlUnsupported
 from plans.reading import Clause, ColumnUse, Shadow
@@ -33,6 +34,8 @@ Connection = duckdb.DuckDBPyConnection
 Node = Mapping[str, Any]
 
 _TYPE = re.compile(r"[A-Z][A-Z ]{0,30}(\(\d{1,2}(,\s?\d{1,2})?\))?")
+_JOINED_CASTS = ("SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "DOUBLE")
+"""Conversions that a join may hold, since they cannot fail at a row."""
 _JOINS = ("INNER", "LEFT")
 _SETTINGS: dict[str, str | bool | int] = {
     "threads": 1,
@@ -136,6 +139,7 @@ class _Reader:
         self.scans: list[str] = []
         self.joins: list[str] = []
         self.filters: list[str] = []
+        self.digits: list[int] = []
 
     def read(self, top: Node) -> Bound:
         """Return the finding about a plan of the one shape that is allowed."""
@@ -148,6 +152,7 @@ class _Reader:
         rows, groups = self._aggregate(top)
         for node in reversed(above):
             if node["type"] == "LOGICAL_PROJECTION":
+                self._require_room(node, len(groups))
                 rows = [self._note(write(expression, rows)) for expression in node["expressions"]]
         if any(term is None for term in rows):
             raise unlisted("a row number")
@@ -166,6 +171,13 @@ class _Reader:
                 tuple(sorted(set(groups))),
             ),
         )
+
+    def _require_room(self, node: Node, keys: int) -> None:
+        """Bound every output that computes with figures; the first projection above an aggregate has them all."""
+        digits = [0] * keys + self.digits
+        for expression in node["expressions"]:
+            if expression["expression_class"] == "BOUND_FUNCTION" and expression["name"] in ("*", "/", "-"):
+                require_room(expression, digits)
 
     def _aggregate(self, node: Node) -> tuple[list[Term | None], list[str]]:
         sets = node.get("grouping_sets") or [[]]
@@ -189,9 +201,11 @@ class _Reader:
         if function not in ("count", "count_distinct") and any(term.type == "BOOLEAN" for term in arguments):
             raise unlisted("arithmetic on a truth value")
         for term in arguments:
+            require_narrow(function, term.type)
             self._use(term.values, Clause.AGGREGATE, function)
             self._use(term.conditions, Clause.FILTER)
         self.functions.add(function)
+        self.digits.append(figure_digits(function, [term.type for term in arguments]))
         text = f"{function}({', '.join(term.text for term in arguments) or '*'})"
         return Term(text, typed(node["return_type"]))
 
@@ -225,6 +239,10 @@ class _Reader:
             sides = self._note(write(condition["left"], left)), self._note(write(condition["right"], right))
             for term in sides:
                 self._use(term.columns, Clause.JOIN)
+                if term.text.startswith("CAST(") and term.type not in _JOINED_CASTS:
+                    raise SqlUnsupported(
+                        "columns of different types are joined", "FROM", "Join columns of one type."
+                    )
             pairs.append(" = ".join(term.text for term in sides))
         self.joins.append(f"{node['join_type']} {' AND '.join(sorted(pairs))}")
         return [*left, *right]

@@ -40,6 +40,10 @@ NO_INFINITIES = "SET ieee_floating_point_ops = false"
 """Division by zero gives null, so that one zero neither spoils the figure of a whole group nor stops the engine."""
 
 
+NO_SHARING = "SET disabled_optimizers = 'common_subexpressions'"
+"""The engine would compute what two expressions share before both, and so outside the TRY in which it may fail."""
+
+
 def prepare(plan: Plan, temp: Path = TEMP) -> Connection:
     """Open the engine; loading its extension takes longer than the keeper's answer leaves to be lost."""
     return open_engine(temp, plan.stage(Entry.QUERY).limits)
@@ -75,6 +79,7 @@ def _opened(session: Session, program: Program) -> Connection:
         name = files[relation.name]
         _create(connection, relation, session.inputs[name], name)
     connection.execute(NO_INFINITIES)
+    connection.execute(NO_SHARING)
     lock(connection, readable=[session.inputs[name] for name in files.values()])
     return connection
 

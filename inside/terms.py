@@ -123,6 +123,8 @@ def _flat(node: Node, kind: str) -> list[Node]:
 
 
 def _operator(node: Node, rows: Rows) -> Term:
+    if node["type"] == "OPERATOR_TRY":
+        return _attempt(node, rows)
     form = _OPERATORS.get(node["type"])
     if form is None:
         raise unlisted("an operator")
@@ -132,6 +134,35 @@ def _operator(node: Node, rows: Rows) -> Term:
     return _joined(
         text, typed(node["return_type"]), terms, "coalesce" if node["type"] == "OPERATOR_COALESCE" else ""
     )
+
+
+def _attempt(node: Node, rows: Rows) -> Term:
+    """Return the term inside a TRY: where nothing fails, and only there, it is computed as if the TRY were not.
+
+    The guard alone writes TRY. In a member's statement the name `try` would be a function too many.
+    """
+    (child,) = node["children"]
+    found = write(_unbounded(child, rows), rows)
+    return _joined(found.text, found.type, [found], "try")
+
+
+def _unbounded(node: Node, rows: Rows) -> Node:
+    """Return x for `CASE WHEN abs(CAST(x AS DOUBLE)) <= 1e100 THEN x END`, and any other node as it is."""
+    checks = node.get("case_checks") or []
+    if node["expression_class"] != "BOUND_CASE" or len(checks) != 1:
+        return node
+    when, then = write(checks[0]["when_expr"], rows), write(checks[0]["then_expr"], rows)
+    sizes = (f"abs({then.text}):DOUBLE", f"abs(CAST({then.text} AS DOUBLE)):DOUBLE")
+    bounds = {f"({size} <= {_LARGEST})" for size in sizes}
+    empty = write(node["else_expr"], rows).text
+    return (
+        checks[0]["then_expr"]
+        if when.text in bounds and empty in ("NULL", f"CAST(NULL AS {then.type})")
+        else node
+    )
+
+
+_LARGEST = f"{1e100!r}:DOUBLE"
 
 
 def _case(node: Node, rows: Rows) -> Term:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from sqlglot import exp
 
 from policies.reading import grammar, refusal
+from policies.reading.attempts import WIDEST_DECIMAL
 from policies.reading.bounds import BOUNDS
 from policies.reading.grammar import Kind
 from policies.reading.sources import refuse_extra
@@ -188,6 +189,12 @@ def _cast_type(node: exp.DataType) -> str:
         return kind
     if len(sizes) != 2 or not all(re.fullmatch(r"\d{1,2}", size) for size in sizes):
         raise refusal.unsupported(node, "a DECIMAL needs its digits", "For example: DECIMAL(18, 2).")
+    if int(sizes[0]) > WIDEST_DECIMAL:
+        raise refusal.unsupported(
+            node,
+            f"a cast to a DECIMAL of more than {WIDEST_DECIMAL} digits could overflow when it is added up",
+            f"Use DECIMAL({WIDEST_DECIMAL}, s) or DOUBLE.",
+        )
     return f"DECIMAL({int(sizes[0])},{int(sizes[1])})"
 
 

@@ -20,6 +20,8 @@ cell that it tells apart, the persons of each part are counted, and the figure r
 * a * b, a / b: the rows where the whole is not null and not 0, and the parts of factors that tell something
   apart (a computed divisor is refused: its zeros would choose whom the figure leaves out).
 
+An argument that may fail is attempted (`attempts`), and all its parts are among the rows where it did not fail.
+
 A part is written as the expression that yields the person for the part's rows and null for all others, so
 that three-valued logic is the engine's own: the second branch of a CASE is `CASE WHEN first THEN NULL WHEN
 second THEN person ELSE NULL END`.
@@ -36,12 +38,14 @@ from dataclasses import dataclass
 from itertools import islice
 
 from plans.errors import SqlUnsupported
+from policies.reading.attempts import attempt
 from policies.reading.grammar import INTEGERS, NUMERIC_AGGREGATES
 from policies.reading.sources import Scope
 from policies.reading.tree import (
     NULL,
     ZERO,
     Aggregate,
+    Attempt,
     Branch,
     Call,
     Case,
@@ -121,7 +125,7 @@ def scope_person(scope: Scope, alias: str) -> Column | None:
 
 
 def _counts(parts: list[Part], people: tuple[Column, ...]) -> list[str]:
-    found = [f"count(DISTINCT {write(part(person))})" for part in parts for person in people]
+    found = [f"count(DISTINCT {write(attempt(part(person)))})" for part in parts for person in people]
     return list(dict.fromkeys(found))
 
 
@@ -153,8 +157,26 @@ def _parts_of(output: Expression) -> list[Part]:
 def _aggregate_parts(aggregate: Aggregate) -> Iterator[Part]:
     if aggregate.argument is None:
         yield _whole
+    elif isinstance(aggregate.argument, Attempt):
+        yield from _attempt_parts(aggregate.argument, aggregate.function in NUMERIC_AGGREGATES)
     else:
         yield from parts(aggregate.argument, aggregate.function in NUMERIC_AGGREGATES)
+
+
+def _attempt_parts(argument: Attempt, numeric: bool) -> Iterator[Part]:
+    """Yield the parts of the value that is attempted, among the rows where it did not fail.
+
+    `TRY(x) IS NULL`, never `TRY(x IS NULL)`: where the engine knows x to have no null, it does not compute
+    the latter.
+    """
+    succeeded = _where(_given(argument))
+    operand = argument.operand
+    if isinstance(operand, Operation) and operand.operator in ("*", "/"):
+        yield _where(_nonzero(argument)) if numeric else succeeded
+        found = (part for part in _telling_parts(operand, numeric) if part is not _whole)
+    else:
+        found = parts(operand, numeric)
+    yield from (_both(succeeded, part) for part in found)
 
 
 def parts(value: Expression, numeric: bool) -> Iterator[Part]:
@@ -184,11 +206,16 @@ def parts(value: Expression, numeric: bool) -> Iterator[Part]:
 def _arithmetic_parts(value: Operation, numeric: bool) -> Iterator[Part]:
     if value.operator in ("*", "/"):
         yield _where(_nonzero(value) if numeric else _given(value))
-        telling = [operand for operand in value.operands if not is_simple(operand)]
-        yield from (part for operand in telling for part in parts(operand, numeric))
+        yield from _telling_parts(value, numeric)
     else:
         guard = _where(_given(value)) if may_be_null(value) else _whole
         yield from (_both(guard, part) for operand in value.operands for part in parts(operand, numeric))
+
+
+def _telling_parts(product: Operation, numeric: bool) -> Iterator[Part]:
+    """Yield the parts of the factors that may tell something apart."""
+    telling = [operand for operand in product.operands if not is_simple(operand)]
+    yield from (part for operand in telling for part in parts(operand, numeric))
 
 
 def _case_parts(case: Case, numeric: bool) -> Iterator[Part]:
@@ -228,6 +255,8 @@ def _where(condition: Expression) -> Part:
 
 
 def _both(outer: Part, inner: Part) -> Part:
+    if outer is _whole or inner is _whole:
+        return inner if outer is _whole else outer
     return lambda person: outer(inner(person))
 
 

@@ -7,6 +7,7 @@ from sqlglot import exp
 from plans.errors import SqlSyntax
 from plans.reading import Shadow
 from policies.reading import listed, refusal, translate
+from policies.reading.attempts import attempt_condition
 from policies.reading.bounds import parse
 from policies.reading.sources import Scope, Source, refuse_extra
 from policies.reading.tree import columns
@@ -29,4 +30,4 @@ def read_predicate(text: str, shadow: Shadow) -> tuple[str, tuple[str, ...]]:
         raise refusal.unsupported(root, "a row filter is one condition")
     scope = Scope((Source("row", shadow, optional=False),))
     found = translate.condition(root.args["where"].this, listed.rows(scope))
-    return write(found), tuple(sorted({column.name for column in columns(found)}))
+    return write(attempt_condition(found)), tuple(sorted({column.name for column in columns(found)}))

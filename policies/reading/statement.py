@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from plans.reading import Order, Output, Reading, Role, Shadow
 from plans.request import statement_digest
-from policies.reading import listed, persons, refusal, translate
+from policies.reading import attempts, listed, persons, refusal, translate
 from policies.reading.bounds import parse
 from policies.reading.grammar import COUNTS
 from policies.reading.sources import NAME, Scope, identifier, read_sources, refuse_extra, require_name
@@ -53,7 +53,7 @@ def read(text: str, shadows: tuple[Shadow, ...]) -> Reading:
         )
     refuse_extra(root, {"expressions", "from_", "joins", "where", "group", "order", "limit"})
     select = _read_select(root, shadows)
-    counts = persons.count_persons(select.outputs, select.scope)
+    counts = persons.count_persons(tuple(map(attempts.attempt_figures, select.outputs)), select.scope)
     filters = () if select.where is None else (select.where,)
     return Reading(
         statement=statement_digest(text),
@@ -260,15 +260,15 @@ def _figure(output: Expression) -> str:
 
 def _counted(select: Select, counts: persons.Counts) -> str:
     items = [
-        f"{write(output)} AS {quoted(name)}"
+        f"{write(attempts.attempt_figures(output))} AS {quoted(name)}"
         for output, name in zip(select.outputs, select.names, strict=True)
     ]
     items += [f"{text} AS {quoted(f'_persons_{k}')}" for k, text in enumerate(counts.hidden)]
     text = f"SELECT {', '.join(items)} FROM {_from(select.scope)}"
     if select.where is not None:
-        text += f" WHERE {write(select.where)}"
+        text += f" WHERE {write(attempts.attempt_condition(select.where))}"
     if select.keys:
-        text += f" GROUP BY {', '.join(map(write, select.keys))}"
+        text += f" GROUP BY {', '.join(write(attempts.attempt(key)) for key in select.keys)}"
     return text
 
 

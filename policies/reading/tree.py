@@ -1,6 +1,6 @@
 """The expressions of the subset, as frozen values of our own.
 
-Whatever the parser of a large SQL dialect may produce, the guard reasons about these seven kinds of nodes and
+Whatever the parser of a large SQL dialect may produce, the guard reasons about these eight kinds of nodes and
 writes these again: a construct that has no node here cannot reach an engine.
 """
 
@@ -90,6 +90,20 @@ class Cast(Expression):
 
     operand: Expression
     type: str
+
+    @property
+    def parts(self) -> tuple[Expression, ...]:
+        return (self.operand,)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt(Expression):
+    """A value, or null where computing it fails; if `bounded`, null beyond 1e100 too. No member writes it
+    (`policies.reading.attempts`).
+    """
+
+    operand: Expression
+    bounded: bool = False
 
     @property
     def parts(self) -> tuple[Expression, ...]:

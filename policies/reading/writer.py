@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from policies.reading.grammar import OPERATORS
-from policies.reading.tree import Aggregate, Call, Case, Cast, Column, Constant, Expression, Operation, Sort
+from policies.reading.tree import (
+    Aggregate,
+    Attempt,
+    Call,
+    Case,
+    Cast,
+    Column,
+    Constant,
+    Expression,
+    Operation,
+    Sort,
+)
 
 
 def write(expression: Expression) -> str:
@@ -27,6 +38,8 @@ def write(expression: Expression) -> str:
             return f"CAST({write(operand)} AS {target})"
         case Case():
             return _case(expression)
+        case Attempt():
+            return _attempt(expression)
         case Aggregate():
             return _aggregate(expression)
     raise TypeError(type(expression).__name__)
@@ -51,6 +64,14 @@ def _case(case: Case) -> str:
         f"WHEN {write(branch.condition)} THEN {write(branch.value)}" for branch in case.branches
     )
     return f"CASE {branches} ELSE {write(case.otherwise)} END"
+
+
+def _attempt(attempt: Attempt) -> str:
+    """Return DuckDB's TRY; a comparison, since infinity and not-a-number are greater than every number there."""
+    text = write(attempt.operand)
+    if attempt.bounded:
+        text = f"CASE WHEN (abs(CAST({text} AS DOUBLE)) <= 1e100) THEN {text} ELSE NULL END"
+    return f"TRY({text})"
 
 
 def _aggregate(aggregate: Aggregate) -> str:

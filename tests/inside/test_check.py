@@ -188,6 +188,7 @@ select count(distinct income), median(income) from tax.income
 select regexp_extract(region, 'a') r, count(*) from tax.income group by 1
 select income::boolean b, count(*) from tax.income group by 1
 select sum(urban::integer) from tax.income
+select count(try(age)) from tax.income
 """.strip().splitlines()
 
 

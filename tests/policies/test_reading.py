@@ -33,6 +33,11 @@ def hidden(figure: str) -> list[str]:
     )
 
 
+def among(argument: str, part: str) -> str:
+    """A part, as it is written among the rows where an argument that may fail did not."""
+    return f"CASE WHEN (NOT (TRY({argument}) IS NULL)) THEN {part} ELSE NULL END"
+
+
 # ------------------------------------------------------------------------------------------ uses by clause
 
 
@@ -146,8 +151,11 @@ def test_in_group_by_a_column_goes_before_an_alias() -> None:
         (
             "sum(paid * (1 - age))",
             [
-                f'CASE WHEN (("income"."paid" * (1 - "income"."age")) <> 0) THEN {PERSON} ELSE NULL END',
-                f'CASE WHEN ("income"."age" <> 0) THEN {PERSON} ELSE NULL END',
+                f'CASE WHEN (TRY(("income"."paid" * (1 - "income"."age"))) <> 0) THEN {PERSON} ELSE NULL END',
+                among(
+                    '("income"."paid" * (1 - "income"."age"))',
+                    f'CASE WHEN ("income"."age" <> 0) THEN {PERSON} ELSE NULL END',
+                ),
             ],
         ),
     ],
@@ -177,7 +185,8 @@ def test_what_a_case_hides_in_arithmetic_or_a_coalesce_is_counted() -> None:
         "count(case when age = 97 then 1 else 0 end)",
         "count(distinct case when age = 97 then 1 else 0 end)",
     ):
-        assert {branch, rest} <= set(hidden(figure)), figure
+        counted = hidden(figure)
+        assert all(any(part in each for each in counted) for part in (branch, rest)), figure
     assert len(hidden("avg(coalesce(income, 0))")) == 2
 
 
