@@ -20,7 +20,8 @@ cell that it tells apart, the persons of each part are counted, and the figure r
 * a * b, a / b: the rows where the whole is not null and not 0, and the parts of factors that tell something
   apart (a computed divisor is refused: its zeros would choose whom the figure leaves out).
 
-An argument that may fail is attempted (`attempts`), and all its parts are among the rows where it did not fail.
+An argument that may fail is attempted (`attempts`), and all its parts are among the rows where it did not
+fail.
 
 A part is written as the expression that yields the person for the part's rows and null for all others, so
 that three-valued logic is the engine's own: the second branch of a CASE is `CASE WHEN first THEN NULL WHEN
@@ -173,7 +174,7 @@ def _attempt_parts(argument: Attempt, numeric: bool) -> Iterator[Part]:
     operand = argument.operand
     if isinstance(operand, Operation) and operand.operator in ("*", "/"):
         yield _where(_nonzero(argument)) if numeric else succeeded
-        found = (part for part in _telling_parts(operand, numeric) if part is not _whole)
+        found = iter([part for part in _telling_parts(operand, numeric) if part is not _whole])
     else:
         found = parts(operand, numeric)
     yield from (_both(succeeded, part) for part in found)
