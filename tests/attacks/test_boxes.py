@@ -97,12 +97,16 @@ def inside(range_: Range) -> dict[str, bool]:
 def weak() -> dict[str, bool]:
     """The same attacks behind bubblewrap's namespaces alone, the host's files read-only: most of them succeed."""
     walls = ["bwrap", "--ro-bind", "/", "/", "--dev-bind", "/dev", "/dev", "--tmpfs", "/tmp", "--unshare-uts"]
-    words = [*walls, "--", sys.executable, "-I", "-c", TEXT]
+    python = Path(
+        sys.base_prefix, "bin", "python3"
+    )  # the virtual environment may lie below /tmp, which is covered
+    words = [*walls, "--", str(python), "-I", "-c", TEXT]
     told = subprocess.run(words, capture_output=True, text=True, env={"CANARY": CANARY}, timeout=30)
     return dict(json.loads(told.stdout))
 
 
-# What the weak box is no control for: this kernel has no such thing, or there is nothing of that name on the host.
+# What the weak box is no control for: this kernel has no such thing, or there is nothing of that name on the
+# host.
 OTHER_CONTROLS = {
     "sockets: kernel cryptography", "environment of the launcher", "open files of the launcher", "the image",
     "the interpreter", "the inputs", "a terminal", "a device of one's own", "sockets: virtual machine",
@@ -121,7 +125,7 @@ def test_the_same_attack_succeeds_where_the_walls_are_missing(attack: str, weak:
     assert weak[attack] is True
 
 
-# --- what a box can see ----------------------------------------------------------------------------------------------
+# --- what a box can see -----------------------------------------------------
 
 
 def test_the_launchers_environment_and_open_files_do_not_reach_a_box(range_: Range) -> None:
@@ -203,7 +207,7 @@ def test_what_one_box_plants_the_next_does_not_find(range_: Range) -> None:
     assert range_.run(look).told == "[]\n"
 
 
-# --- using too much --------------------------------------------------------------------------------------------------
+# --- using too much -----------------------------------------------------
 
 
 def within(ran: Ran, seconds: float = 8.0) -> None:
