@@ -49,7 +49,7 @@ def _run(site: Site, stop: threading.Event) -> int:
     witness = threading.Thread(target=witnessing.witness_often, args=(site, log, stop), daemon=True)
     cpus = max(os.cpu_count() or 1, max(limit.cpus for limit in limits.values()))
     memory = max(limit.memory_mb for limit in limits.values()) * 2
-    with cluster.local_cluster(cpus, memory):
+    with cluster.local_cluster(cpus, memory, site.ray):
         cluster.warm_up()
         witness.start()
         dispatcher.work(stop)

@@ -11,6 +11,7 @@ The embedded shape has one administrator, so it separates processes and keys, no
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from dataclasses import dataclass
@@ -56,6 +57,12 @@ class Site:
     def run(self) -> Path:
         """The folder of the sockets."""
         return Path((self.centre / "run").read_text().strip())
+
+    @property
+    def ray(self) -> Path:
+        """The folder of the local Ray's session: short, and the same at every start of this site."""
+        name = hashlib.sha256(str(self.home).encode()).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"dr-ray-{name}"
 
     def restore_run_folder(self) -> None:
         """Make the folder of the sockets again if it is gone, as a temporary folder is after a restart."""
