@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -25,15 +25,16 @@ from cluster import api as cluster
 from compute import events, planning
 from compute.jobs import JobState
 from compute.service import result_name
-from keeper.api import KeeperClient
+from keeper.api import OLDEST_PLAN_S, KeeperClient
 from plans.box import Entry
-from plans.decision import Outcome
+from plans.decision import Decision, Outcome
 from plans.errors import (
     ClusterLost,
     DarkroomError,
     Defect,
     EvidenceBroken,
     Malformed,
+    Outdated,
     PolicyDenied,
     Refused,
     Unreachable,
@@ -46,7 +47,10 @@ from policies import api as policies
 from sandbox import api as sandbox
 from store import api as store
 
-_ACTIVE = tuple(state.value for state in JobState if not state.ended)
+_MOVING = tuple(state.value for state in JobState if not state.ended and state is not JobState.WAITING)
+_MOST_WAITING = 5_000
+"""Jobs that may wait for approvals at a time and still be seen; each ends by itself after a day."""
+_APPROVALS_EVERY_S = 0.5
 _REFUSALS = (Refused, Malformed, EvidenceBroken)
 
 
@@ -59,7 +63,8 @@ class Settings:
     launcher_home: Callable[[str], Path]
     attempts: int = 3
     poll_s: float = 0.05
-    workers: int = 4
+    workers: int = 32
+    """Steps at a time. Most of them wait for a box; how many boxes run at a time is Ray's to say."""
 
 
 class Overtaken(Exception):
@@ -80,7 +85,6 @@ class Dispatcher:
         self.lost = threading.Event()
         self._steps: Mapping[JobState, Callable[[store.JobRow], None]] = {
             JobState.SUBMITTED: self._decide,
-            JobState.WAITING: self._look_for_approval,
             JobState.QUEUED: self._run,
             JobState.RUNNING: self._run,
             JobState.INSPECTING: self._run,
@@ -89,13 +93,18 @@ class Dispatcher:
     def work(self, stop: threading.Event) -> None:
         """Move jobs until told to stop."""
         with ThreadPoolExecutor(self._settings.workers, thread_name_prefix="job") as pool:
+            looked = 0.0
             while not (stop.wait(self._settings.poll_s) or self.lost.is_set()):
-                for row in self._waiting():
+                if time.monotonic() - looked > _APPROVALS_EVERY_S:
+                    looked = time.monotonic()
+                    self.queue_approved()
+                for row in self.take():
                     pool.submit(self._advance, row).add_done_callback(partial(self._after, row))
 
-    def _waiting(self) -> list[store.JobRow]:
+    def take(self) -> list[store.JobRow]:
+        """Return jobs that can be moved and that no step holds yet; jobs that wait for people are not among them."""
         with self._database.reading() as session:
-            rows = store.jobs.in_states(session, _ACTIVE)
+            rows = store.jobs.in_states(session, _MOVING)
         with self._lock:
             free = [row for row in rows if row.id not in self._busy]
             self._busy.update(row.id for row in free)
@@ -114,12 +123,17 @@ class Dispatcher:
             self._end(row, problem)
 
     def _after(self, row: store.JobRow, step: Future[None]) -> None:
-        """A step has ended: let the next begin, and fail the job of one that nobody foresaw."""
+        """A step has ended: let the next begin, and fail the job of one that nobody foresaw.
+
+        What could not even be written down (a lost database, a job that another moved) is looked at again.
+        """
         defect = step.exception()
-        if defect is not None:
-            self._end(row, Defect("a step ended unforeseen", type(defect).__name__))
-        with self._lock:
-            self._busy.discard(row.id)
+        try:
+            if defect is not None and not isinstance(defect, Overtaken | Unreachable):
+                self._end(row, Defect("a step ended unforeseen", type(defect).__name__))
+        finally:
+            with self._lock:
+                self._busy.discard(row.id)
 
     # --- steps -----------------------------------------------------
 
@@ -130,12 +144,7 @@ class Dispatcher:
         decision, domain = proposal.decision, proposal.domain.name
         text = decision.canonical().decode()
         if proposal.plan is None:
-            refusal = PolicyDenied(
-                f"{len(decision.reasons)} rule(s) say no: {decision.reasons[0].sentence}",
-                decision.reasons[0].subject,
-                decision.reasons[0].help,
-            )
-            problem = events.canonical_text(refusal.problem())
+            problem = events.canonical_text(_denied(decision).problem())
             self._move(row, JobState.REFUSED, decision=text, domain=domain, problem=problem)
             return
         plan, waits = proposal.plan, decision.outcome is Outcome.NEEDS_APPROVAL
@@ -148,14 +157,22 @@ class Dispatcher:
             plan_digest=plan.digest,
         )
 
-    def _look_for_approval(self, row: store.JobRow) -> None:
+    def queue_approved(self) -> None:
+        """Queue the waiting jobs whose plans were approved, and end those that no approval could help any more."""
         with self._database.reading() as session:
-            rows = store.statements.of_type(session, row.domain, Type.APPROVAL.value)
-        bodies = (Signed.decode(item.signed.encode()).statement.body for item in rows)
-        if any(Approval.read(body).plan == row.plan_digest for body in bodies):
-            self._move(row, JobState.QUEUED)
-        else:
-            time.sleep(self._settings.poll_s)
+            rows = store.jobs.in_states(session, [JobState.WAITING.value], _MOST_WAITING)
+            approved = {plan for name in {row.domain for row in rows} for plan in _approved(session, name)}
+        for row in rows:
+            try:
+                if row.plan_digest in approved:
+                    self._move(row, JobState.QUEUED)
+                elif row.updated_at < time.time() - OLDEST_PLAN_S:
+                    self._end(
+                        row,
+                        Outdated("nobody approved the plan within a day", "plan", "Submit the job again."),
+                    )
+            except Overtaken:
+                continue
 
     def _run(self, row: store.JobRow) -> None:
         plan = Plan.decode(row.plan.encode())
@@ -220,6 +237,19 @@ class Dispatcher:
             self._log.append(events.moved(row, state, changes=changes))
             store.jobs.move(session, row.id, row.state, state.value, at=None, **changes)
             return store.jobs.get(session, row.id)
+
+
+def _denied(decision: Decision) -> PolicyDenied:
+    """Return a denial as the member reads it: the first reason, and how many more there are."""
+    first, more = decision.reasons[0], len(decision.reasons) - 1
+    others = f", and {more} more: see `darkroom explain`" if more else ""
+    return PolicyDenied(first.sentence.rstrip(".") + others, first.subject, first.help)
+
+
+def _approved(session: store.Session, domain: str) -> Iterator[str]:
+    """Yield the digests of a domain's approved plans; whether an approval counts is for the keeper to say."""
+    for row in store.statements.of_type(session, domain, Type.APPROVAL.value):
+        yield Approval.read(Signed.decode(row.signed.encode()).statement.body).plan
 
 
 def _keep(source: Path, target: Path) -> None:

@@ -47,7 +47,7 @@ class _Child:
 
 @dataclass(slots=True)
 class Supervisor:
-    """Keeps the processes of one site alive. Use it as a context manager, or call `watch` to stay."""
+    """Keeps the processes of one site alive for the time of a `with` block, or until `stop`."""
 
     site: Site
     _children: dict[str, _Child] = field(default_factory=dict)
