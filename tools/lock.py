@@ -30,6 +30,9 @@ LOCKS = [
     ("locks/dev.in", "locks/dev.txt", "locks/platform.txt"),
     ("locks/bootstrap.in", "locks/bootstrap.txt", "locks/dev.txt"),
     ("images/sql/lock.in", "images/sql/lock.txt", "locks/dev.txt"),
+    ("images/python/lock.in", "images/python/lock.txt", "locks/dev.txt"),
+    ("images/crypto/lock.in", "images/crypto/lock.txt", "images/python/lock.txt"),
+    ("images/notebook/lock.in", "images/notebook/lock.txt", "images/python/lock.txt"),
 ]
 
 
