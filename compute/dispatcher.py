@@ -51,6 +51,7 @@ _MOVING = tuple(state.value for state in JobState if not state.ended and state i
 _MOST_WAITING = 5_000
 """Jobs that may wait for approvals at a time and still be seen; each ends by itself after a day."""
 _APPROVALS_EVERY_S = 0.5
+_BRISK_FOR_S = 10.0
 _REFUSALS = (Refused, Malformed, EvidenceBroken)
 
 
@@ -63,6 +64,8 @@ class Settings:
     launcher_home: Callable[[str], Path]
     attempts: int = 3
     poll_s: float = 0.05
+    brisk_poll_s: float = 0.02
+    """The pause between looks for new jobs; the brisk one for `_BRISK_FOR_S` after something has moved."""
     workers: int = 32
     """Steps at a time. Most of them wait for a box; how many boxes run at a time is Ray's to say."""
 
@@ -82,6 +85,7 @@ class Dispatcher:
         self._database, self._log, self._settings = database, log, settings
         self._busy: set[str] = set()
         self._lock = threading.Lock()
+        self._stepped = threading.Event()
         self.lost = threading.Event()
         self._steps: Mapping[JobState, Callable[[store.JobRow], None]] = {
             JobState.SUBMITTED: self._decide,
@@ -93,13 +97,18 @@ class Dispatcher:
     def work(self, stop: threading.Event) -> None:
         """Move jobs until told to stop."""
         with ThreadPoolExecutor(self._settings.workers, thread_name_prefix="job") as pool:
-            looked = 0.0
-            while not (stop.wait(self._settings.poll_s) or self.lost.is_set()):
-                if time.monotonic() - looked > _APPROVALS_EVERY_S:
-                    looked = time.monotonic()
+            looked = moved = 0.0
+            while not (stop.is_set() or self.lost.is_set()):
+                now = time.monotonic()
+                if now - looked > _APPROVALS_EVERY_S:
+                    looked = now
                     self.queue_approved()
                 for row in self.take():
+                    moved = now
                     pool.submit(self._advance, row).add_done_callback(partial(self._after, row))
+                brisk = now - moved < _BRISK_FOR_S
+                self._stepped.wait(self._settings.brisk_poll_s if brisk else self._settings.poll_s)
+                self._stepped.clear()
 
     def take(self) -> list[store.JobRow]:
         """Return jobs that can be moved and that no step holds yet; jobs that wait for people are not among them."""
@@ -134,6 +143,8 @@ class Dispatcher:
         finally:
             with self._lock:
                 self._busy.discard(row.id)
+            if defect is None:  # the next step may begin at once; after a defect the next look is soon enough
+                self._stepped.set()
 
     # --- steps -----------------------------------------------------
 

@@ -64,6 +64,11 @@ class JobService:
         with self.database.reading() as session:
             return view(_own(session, member, job_id))
 
+    def standing(self, ids: tuple[str, ...]) -> dict[str, tuple[str, int]]:
+        """Return state and moment of the last move of these jobs, for calls that wait; whose they are was checked."""
+        with self.database.reading() as session:
+            return store.jobs.standing(session, ids)
+
     def cancel(self, member: str, job_id: str) -> JobView:
         """Cancel a job that has not begun to run.
 

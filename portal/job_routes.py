@@ -5,16 +5,19 @@ from __future__ import annotations
 import base64
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
+from fastapi import Request as Call
+from starlette.concurrency import run_in_threadpool
 
 from keys import api as keys
 from plans.errors import NotAllowed, SignatureWrong, StateConflict
 from plans.request import Request
 from portal import bodies
-from portal.access import allowed_to, services_of
-from portal.permissions import Action
+from portal.access import allowed_to, caller_of, counter_of, services_of
+from portal.permissions import Action, require_one
 from portal.services import Services
 from portal.sessions import Caller
+from portal.waiting import LONGEST_S
 from store.api import MemberRow
 
 router = APIRouter(prefix="/api/v1")
@@ -49,9 +52,27 @@ def to_approve(
 
 
 @router.get("/jobs/{number}")
-def job(number: str, caller: Owner, services: Serving) -> dict[str, Any]:
-    """Return one of the caller's own jobs."""
-    return services.jobs.job(caller.member.name, number).plain()
+async def job(
+    number: str,
+    call: Call,
+    caller: Owner,
+    seen: Annotated[str, Query(max_length=40)] = "",
+    wait: Annotated[float, Query(ge=0, le=LONGEST_S, allow_inf_nan=False)] = 0,
+) -> dict[str, Any]:
+    """Return one of the caller's own jobs; with `wait` (seconds), only when its state is no more the `seen` one."""
+    found = await run_in_threadpool(_own_job, call, number, caller)
+    if not wait or found["state"] != seen:
+        return found
+    await counter_of(call).waiting.moved(caller.member.name, number, seen, wait)
+    return await run_in_threadpool(_own_job, call, number)
+
+
+def _own_job(call: Call, number: str, caller: Caller | None = None) -> dict[str, Any]:
+    """Return a job of whoever calls; after a wait that is found out anew, since a session may have ended."""
+    if caller is None:
+        caller = caller_of(call)
+        require_one(caller.who, Action.SEE_OWN_JOBS)
+    return services_of(call).jobs.job(caller.member.name, number).plain()
 
 
 @router.post("/jobs/{number}/cancel")

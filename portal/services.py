@@ -8,7 +8,7 @@ keeper. The tests' fakes follow the same contracts.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ from plans.statements import Signed
 from portal.attempts import Attempts
 from portal.limits import Limits, Site
 from portal.passwords import Passwords
+from portal.waiting import Waiting
 from sharing import api as sharing
 from store import api as store
 
@@ -56,6 +57,10 @@ class Jobs(Protocol):
         """Return one of a member's own jobs."""
         ...
 
+    def standing(self, ids: tuple[str, ...]) -> Mapping[str, tuple[str, int]]:
+        """Return state and moment of the last move (Unix seconds) of jobs that a waiting call may see."""
+        ...
+
     def cancel(self, member: str, job_id: str) -> JobView:
         """Cancel one of a member's own jobs."""
         ...
@@ -89,14 +94,21 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """The services, and what one running portal remembers beside them: password checks and failed tries."""
+    """The services, and what one running portal remembers beside them: password checks, failed tries, waiting
+    calls."""
 
     services: Services
     passwords: Passwords
     attempts: Attempts
+    waiting: Waiting
 
     @classmethod
     def of(cls, services: Services) -> Counter:
         """Return a fresh counter."""
         limits = services.limits
-        return cls(services, Passwords(limits.hashes_at_once), Attempts(limits, services.clock))
+        return cls(
+            services,
+            Passwords(limits.hashes_at_once),
+            Attempts(limits, services.clock),
+            Waiting(lambda ids: services.jobs.standing(ids)),
+        )

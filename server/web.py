@@ -66,6 +66,8 @@ def main() -> int:
         # The address that tries are counted by is the peer's own; a header that anybody can write would move
         # it.
         proxy_headers=False,
+        # Calls that wait for a job would hold up the end; their clients ask again.
+        timeout_graceful_shutdown=1,
         log_level="warning",
         server_header=False,
     )

@@ -80,6 +80,12 @@ def in_states(session: Session, states: Iterable[str], limit: int = 100) -> tupl
     return _lines.rows(session, query.order_by(_table.c.created_at, _table.c.id).limit(limit))
 
 
+def standing(session: Session, ids: Iterable[str]) -> dict[str, tuple[str, int]]:
+    """Return for each of these jobs its state and when it last moved; those that are not there are left out."""
+    query = select(_table.c.id, _table.c.state, _table.c.updated_at).where(_table.c.id.in_(sorted(set(ids))))
+    return {row.id: (row.state, row.updated_at) for row in session.execute(query)}
+
+
 def run_under(session: Session, domain: str, grant: str) -> int:
     """Return how many of a domain's jobs have begun to run under a grant, by the grant's digest."""
     decided = _table.c.decision.contains(grant, autoescape=True)

@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from darkroom import signing
 from darkroom.job import Job, job_id_of
@@ -27,6 +28,9 @@ from plans.request import Request
 from plans.statements import Signed, Statement
 
 Passphrase = Callable[[], str]
+
+LONGEST_WAIT_S = 15.0
+"""How long one call waits for a job to move; the next one goes on waiting."""
 
 
 def from_environment() -> str:
@@ -208,9 +212,14 @@ class Connection:
         """
         return Job(self, self.view(number))
 
-    def view(self, number: str) -> dict[str, Any]:
-        """Return what the portal says about a job."""
-        return self._wire.get(f"/api/v1/jobs/{_segment(number)}")
+    def view(self, number: str, *, seen: str = "", wait_s: float = 0) -> dict[str, Any]:
+        """Return what the portal says about a job; with `wait_s`, once its state is another than `seen`, or that
+        time (at most `LONGEST_WAIT_S`) is over.
+        """
+        path = f"/api/v1/jobs/{_segment(number)}"
+        if seen and wait_s > 0:
+            path += "?" + urlencode({"seen": seen, "wait": f"{min(wait_s, LONGEST_WAIT_S):.3f}"})
+        return self._wire.get(path)
 
     def cancel(self, number: str) -> dict[str, Any]:
         """Cancel a job."""

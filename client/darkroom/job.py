@@ -5,6 +5,7 @@ do.
 from __future__ import annotations
 
 import html
+import math
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from darkroom.result import Result
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
+"""Between looks at a portal that answers at once although nothing has moved."""
+
 RELEASED = "released"
 ENDED = (RELEASED, "refused", "failed", "cancelled")
 """The states after which nothing more happens."""
@@ -69,7 +72,8 @@ class Job:
         return self
 
     def wait(self, timeout: float | None = None, progress: Callable[[Job], None] | None = None) -> Job:
-        """Wait until the job has finished; `progress` is called at each new state.
+        """Wait until the job has finished; `progress` is called at each new state. The portal answers when there is
+        something new; one that has no place for another waiting call is asked again after a pause.
 
         Raises:
             Unreachable: it has not finished within `timeout` seconds; it goes on all the same.
@@ -77,20 +81,23 @@ class Job:
         ends = None if timeout is None else time.monotonic() + timeout
         pause, seen = FIRST_PAUSE_S, ""
         while True:
-            if progress and self.state != seen:
-                progress(self)
-                pause = FIRST_PAUSE_S
-            seen = self.state
+            if self.state != seen:
+                pause, seen = FIRST_PAUSE_S, self.state
+                if progress:
+                    progress(self)
             if self.finished:
                 return self
-            if ends is not None and time.monotonic() + pause > ends:
+            asked = time.monotonic()
+            left = math.inf if ends is None else ends - asked
+            if left <= 0:
                 where = f"job {self.id}, {self.state}"
                 raise Unreachable(
                     "the job has not finished yet", where, f"It goes on; look again: darkroom job {self.id}"
                 )
-            time.sleep(pause)
-            pause = min(pause * 1.4, LONGEST_PAUSE_S)
-            self.refresh()
+            self._view = self._connection.view(self.id, seen=seen, wait_s=left)
+            if self.state == seen and time.monotonic() - asked < pause:
+                time.sleep(min(pause, left))
+                pause = min(pause * 1.4, LONGEST_PAUSE_S)
 
     def explain(self) -> list[dict[str, str]]:
         """Return every reason of the decision: rule, subject, sentence, and what would help."""

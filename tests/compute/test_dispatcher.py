@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Iterator
@@ -110,3 +111,40 @@ def test_it_stops_when_told(dispatcher: Dispatcher) -> None:
     stop.set()
     worker.join(10)
     assert not worker.is_alive()
+
+
+def test_a_step_that_went_well_is_followed_by_the_next_without_a_pause(dispatcher: Dispatcher) -> None:
+    dispatcher._settings = dataclasses.replace(dispatcher._settings, poll_s=5, brisk_poll_s=5)
+    stop, reached = threading.Event(), threading.Event()
+    dispatcher._steps = {
+        JobState.SUBMITTED: lambda row: dispatcher._move(row, JobState.QUEUED) and None,
+        JobState.QUEUED: lambda row: reached.set() or dispatcher._move(row, JobState.RELEASED) and None,
+    }
+    add(dispatcher, "one", JobState.SUBMITTED)
+    worker = threading.Thread(target=dispatcher.work, args=(stop,))
+    worker.start()
+    try:
+        assert reached.wait(2)
+    finally:
+        stop.set()
+        worker.join(10)
+
+
+def test_a_step_that_cannot_even_be_written_down_is_not_repeated_without_a_pause(
+    dispatcher: Dispatcher,
+) -> None:
+    dispatcher._settings = dataclasses.replace(dispatcher._settings, poll_s=0.2, brisk_poll_s=0.2)
+    tries, stop = [], threading.Event()
+
+    def advance(row: store.JobRow) -> None:
+        tries.append(row.id)
+        raise Unreachable("no database")
+
+    dispatcher._advance = advance  # type: ignore[method-assign]
+    add(dispatcher, "one", JobState.SUBMITTED)
+    worker = threading.Thread(target=dispatcher.work, args=(stop,))
+    worker.start()
+    time.sleep(1)
+    stop.set()
+    worker.join(10)
+    assert 2 <= len(tries) <= 7
