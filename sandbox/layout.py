@@ -4,7 +4,10 @@
     /python/lib/python3.x        what it needs of its library
     /lib64, /lib/…               the loader, and the shared libraries that `ldd` names
     /box                         packages and our modules; `python3 -I -S /box <entry>` runs an entry
-    /in /out /tmp /proc /dev     empty; the runner mounts there
+    /etc/passwd, /etc/group      two names, so that programs that ask who they are get an answer
+    /usr/share/zoneinfo          time zones of the locked package tzdata, where the lock has it
+    /etc/built-on                the digest of the image below, where there is one
+    /in /out /spill /links /tmp /proc /dev     empty; the runner mounts there
 
 There is no shell, no package installer, no configuration. Python runs without `site`, so neither a `.pth`
 file nor a `sitecustomize` means anything in a box. Byte code is compiled beforehand and never checked against
@@ -17,17 +20,21 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from plans.errors import NotFound, SettingsWrong, Unreachable
+from plans.errors import NotFound, SettingsWrong
+from sandbox import packages
 
 PYTHON, BOX = Path("python"), Path("box")
 LIBRARY = PYTHON / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}"
-MOUNTS = ("in", "out", "tmp", "proc", "dev")
+ORIGIN = Path("etc", "built-on")
+MOUNTS = ("in", "out", "spill", "links", "tmp", "proc", "dev")
 
 _MAIN = """import os
 
@@ -42,13 +49,14 @@ _LEFT_OUT = {
 _EXTENSION_LEFT_OUT = re.compile(
     r"(_tkinter|_curses.*|readline|_sqlite3|_dbm|_gdbm|_ssl|nis|ossaudiodev|_test.*|_ctypes_test|_xxtestfuzz|xx.*)\."
 )
-_METADATA_LEFT_OUT = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json", "uv_build.json"}
+_USERS = "root:x:0:0:box:/tmp:\nbox:x:1000:1000:box:/tmp:\n"
+_GROUPS = "root:x:0:\nbox:x:1000:\n"
 _LDD_LINE = re.compile(r"^\s*(?:(?P<name>\S+) => )?(?P<path>/\S+) \(0x[0-9a-f]+\)$", re.MULTILINE)
 _LDD_MISSING = re.compile(r"^\s*(\S+) => not found$", re.MULTILINE)
 
 
-def lay_base(root: Path, lock: Path) -> None:
-    """Fill an empty root with interpreter, libraries and packages, compiled.
+def lay_base(root: Path, lock: Path) -> tuple[Path, ...]:
+    """Fill an empty root with interpreter, libraries and packages, compiled; return what it took from this machine.
 
     Raises:
         Unreachable: the locked packages cannot be had.
@@ -56,28 +64,64 @@ def lay_base(root: Path, lock: Path) -> None:
     """
     for name in MOUNTS:
         (root / name).mkdir(parents=True)
+    _lay_names(root)
     _copy_interpreter(root)
-    _install(root / BOX, lock)
-    _copy_libraries(root)
+    packages.install(root / BOX, packages.pins(lock), root.parent)
+    _lay_time_zones(root)
+    libraries = _copy_libraries(root, [root / PYTHON / "bin" / "python3", *_shared_objects(root)])
     compile_below(root, (LIBRARY, BOX))
+    return Path(os.path.realpath(sys.executable)), *libraries
+
+
+def lay_above(root: Path, lock: Path, below: Path, extensions: Iterable[str]) -> tuple[Path, ...]:
+    """Add to the root of another base what `lock` pins beyond the lock `below`, and parts of the library.
+
+    Nothing that is there is changed.
+
+    Raises:
+        Unreachable, NotFound: as above.
+        SettingsWrong: the lock does not hold the other one, or a package would change a file that is there.
+    """
+    with tempfile.TemporaryDirectory(prefix="above-", dir=root.parent) as folder:
+        above = Path(folder, "packages")
+        packages.install(above, packages.added(lock, below), Path(folder))
+        compile_below(Path(folder), (Path("packages"),), shown_as=BOX)
+        new = [root / BOX / path.relative_to(above) for path in _shared_objects(above)]
+        packages.merge(above, root / BOX)
+    dynamic = Path(sysconfig.get_path("stdlib"), "lib-dynload")
+    for source in sorted(path for name in extensions for path in dynamic.glob(f"{name}.*.so")):
+        new.append(root / LIBRARY / "lib-dynload" / source.name)
+        shutil.copyfile(source, new[-1])
+    return _copy_libraries(root, new)
 
 
 def lay_house(root: Path, sources: Iterable[tuple[str, Path]]) -> None:
-    """Put our own modules into a root whose base is there, compiled."""
+    """Put our own modules into a root whose base is there, compiled.
+
+    Raises:
+        SettingsWrong: a package has a module of the same name, or a module does not compile.
+    """
     places = {"__main__.py"}
-    (root / BOX / "__main__.py").write_text(_MAIN)
+    _lay_new(root / BOX / "__main__.py", _MAIN.encode())
     for place, source in sources:
-        target = root / BOX / place
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+        _lay_new(root / BOX / place, source.read_bytes())
         places.add(place.split("/")[0])
     compile_below(root, tuple(BOX / place for place in sorted(places)))
 
 
-def compile_below(root: Path, places: tuple[Path, ...]) -> None:
-    """Compile modules to byte code whose bytes depend on the sources only."""
+def lay_origin(root: Path, digest: str) -> None:
+    """Say in an image on which other one it was built, where whoever is in the box can read it."""
+    _lay_new(root / ORIGIN, f"{digest}\n".encode())
+
+
+def compile_below(root: Path, places: tuple[Path, ...], shown_as: Path | None = None) -> None:
+    """Compile modules to byte code whose bytes depend on the sources only.
+
+    Tracebacks name a module by its place below `root`, or below `shown_as` if its tree will be moved there.
+    """
     targets = [str(root / place) for place in places]
-    options = ["-q", "--invalidation-mode", "unchecked-hash", "-s", str(root), "-p", "/"]
+    strip, prepend = (root / places[0], f"/{shown_as}") if shown_as else (root, "/")
+    options = ["-q", "--invalidation-mode", "unchecked-hash", "-s", str(strip), "-p", prepend]
     command = [sys.executable, "-P", "-s", "-S", "-B", "-m", "compileall", *options, *targets]
     done = subprocess.run(command, env={"PYTHONHASHSEED": "0"}, capture_output=True, text=True)
     if done.returncode != 0:
@@ -90,8 +134,10 @@ def settle_modes(root: Path) -> None:
         os.chmod(folder, 0o755)
         for name in files:
             path = os.path.join(folder, name)
-            executable = os.stat(path).st_mode & 0o100
-            os.chmod(path, 0o755 if executable else 0o644)
+            mode = stat.S_IMODE(os.lstat(path).st_mode)
+            wanted = 0o755 if mode & 0o100 else 0o644
+            if mode != wanted:  # files that other images share are right already, and are left alone
+                os.chmod(path, wanted, follow_symlinks=False)
 
 
 def _copy_interpreter(root: Path) -> None:
@@ -116,60 +162,59 @@ def _unneeded(folder: str, names: list[str]) -> set[str]:
     return {name for name in names if leave(name)}
 
 
-def _install(target: Path, lock: Path) -> None:
-    """Install the locked packages, hashes checked, wheels only: nothing of a package runs while it is installed."""
-    common = [
-        "--require-hashes",
-        "--no-deps",
-        "--only-binary",
-        ":all:",
-        "--target",
-        str(target),
-        "-r",
-        str(lock),
-    ]
-    beside = Path(sys.executable).parent / "uv"
-    by_uv = [str(beside), "pip", "install", "-q", "--no-config", "--system-certs", "--link-mode", "copy"]
-    by_pip = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-compile"]
-    tries = [[*by_uv, "--python", sys.executable, *common]] if beside.exists() else []
-    for command in [*tries, [*by_pip, *common]]:
-        if subprocess.run(command, stdout=subprocess.DEVNULL).returncode == 0:
-            break
-    else:
-        raise Unreachable(
-            "the image's packages could not be installed", lock.name, "Is there a way to the registry?"
-        )
-    _trim(target)
+def _lay_new(path: Path, content: bytes) -> None:
+    """Write a file that is not there: one that is there may be shared with the base, which must not change."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("xb") as file:
+            file.write(content)
+    except FileExistsError:
+        raise SettingsWrong("a package of the lock has a module of the same name", path.name) from None
 
 
-def _trim(target: Path) -> None:
-    """Remove scripts and the installer's notes, which name folders and times of this machine."""
-    shutil.rmtree(target / "bin", ignore_errors=True)
-    (target / ".lock").unlink(missing_ok=True)
-    for note in target.glob("*.dist-info/*"):
-        if note.name in _METADATA_LEFT_OUT:
-            note.unlink()
-    for cache in list(target.rglob("__pycache__")):
-        shutil.rmtree(cache)
+def _lay_names(root: Path) -> None:
+    """Name the two users that a box may be, one per tier."""
+    (root / "etc").mkdir()
+    (root / "etc" / "passwd").write_text(_USERS)
+    (root / "etc" / "group").write_text(_GROUPS)
 
 
-def _copy_libraries(root: Path) -> None:
-    """Copy the loader to its fixed place, and every other library to where the loader looks without being told."""
-    binaries = [root / PYTHON / "bin" / "python3", *sorted(root.rglob("*.so")), *sorted(root.rglob("*.so.*"))]
-    needed = {path.name: path for binary in binaries for path in _libraries_of(binary)}
-    default = next(path for name, path in needed.items() if name.startswith("libc.so")).parent
-    for name, path in sorted(needed.items()):
-        if path.is_relative_to(root):
-            continue
+def _lay_time_zones(root: Path) -> None:
+    """Put the locked time zones where libraries written in C look for them."""
+    source, target = root / BOX / "tzdata" / "zoneinfo", root / "usr" / "share" / "zoneinfo"
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.py"), copy_function=os.link)
+
+
+def _shared_objects(folder: Path) -> list[Path]:
+    return [*sorted(folder.rglob("*.so")), *sorted(folder.rglob("*.so.*"))]
+
+
+def _copy_libraries(root: Path, binaries: Iterable[Path]) -> tuple[Path, ...]:
+    """Copy the loader to its fixed place, and every other library to where the loader looks without being told.
+
+    What is there already stays. Returns the libraries of this machine that the binaries need.
+    """
+    bundled = {path.name for path in _shared_objects(root)}
+    needed = {path.name: path for binary in binaries for path in _libraries_of(binary, bundled)}
+    ours = {name: path for name, path in sorted(needed.items()) if not path.is_relative_to(root)}
+    default = next(path for name, path in ours.items() if name.startswith("libc.so")).parent
+    for name, path in ours.items():
         target = root / (path if name.startswith("ld-linux") else default / name).relative_to("/")
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
-        target.chmod(0o755)
+        if not target.exists():
+            shutil.copyfile(path, target)
+            target.chmod(0o755)
+    return tuple(ours.values())
 
 
-def _libraries_of(binary: Path) -> list[Path]:
-    """Return the shared libraries of one of our own binaries, as the loader finds them on this machine."""
+def _libraries_of(binary: Path, bundled: set[str]) -> list[Path]:
+    """Return the shared libraries of one of our own binaries, as the loader finds them on this machine.
+
+    One that a wheel brings along may be missing when it is asked for alone: whatever needs it has loaded it before.
+    """
     told = subprocess.run(["ldd", str(binary)], capture_output=True, text=True).stdout
-    if missing := _LDD_MISSING.search(told):
-        raise NotFound("a shared library is missing on this machine", missing[1], f"{binary.name} needs it.")
+    for missing in _LDD_MISSING.findall(told):
+        if missing not in bundled:
+            raise NotFound("a shared library is missing on this machine", missing, f"{binary.name} needs it.")
     return [Path(line["path"]) for line in _LDD_LINE.finditer(told)]

@@ -1,9 +1,11 @@
 """What an image is made of: `image.toml` beside its lock file, and where images are kept.
 
-name     what plans' makers ask for (`images.find`)
-lock     the packages, with versions and hashes
-house    our own packages and modules, by path without `.py`
-overlay  a folder copied over them; only images for tests have one, to put probes where programs are
+name        what plans' makers ask for (`images.find`)
+lock        the packages, with versions and hashes
+house       our own packages and modules, by path without `.py`
+base        the name of another recipe beside this one: its image is kept byte for byte, and this one only adds to it
+extensions  parts of the interpreter's library that boxes have only if they are named here (`layout`)
+overlay     a folder copied over the house's modules; only images for tests have one, to put probes where programs are
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from plans.errors import SettingsWrong
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
+_EXTENSION = re.compile(r"_[a-z][a-z0-9]{0,39}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +33,21 @@ class Recipe:
     name: str
     lock: Path
     sources: tuple[tuple[str, Path], ...]
+    base: Recipe | None = None
+    extensions: tuple[str, ...] = ()
 
     @property
     def base_stamp(self) -> str:
         """Names what changes rarely: the interpreter, the locked packages, and the code that lays them out."""
         parts = [sys.version.encode(), sys.base_prefix.encode(), self.lock.read_bytes()]
-        return _hash([*parts, (Path(__file__).parent / "layout.py").read_bytes()])
+        parts += [Path(__file__).with_name(name).read_bytes() for name in ("layout.py", "packages.py")]
+        parts += [word.encode() for word in self.extensions]
+        return _hash([*parts, self.base.base_stamp.encode()] if self.base else parts)
 
     @property
     def stamp(self) -> str:
         """Names everything that goes into the image."""
-        parts = [self.base_stamp.encode()]
+        parts = [self.base_stamp.encode(), self.base.stamp.encode() if self.base else b""]
         for place, source in self.sources:
             parts += [place.encode(), source.read_bytes()]
         return _hash(parts)
@@ -52,18 +59,35 @@ def read_recipe(folder: Path) -> Recipe:
     Raises:
         SettingsWrong: the file is missing or says something else than described above.
     """
+    return _read(folder, above=())
+
+
+def _read(folder: Path, above: tuple[str, ...]) -> Recipe:
     path = folder / "image.toml"
     try:
         content = tomllib.loads(path.read_text())
         name, lock, house = content["name"], folder / content["lock"], content["house"]
     except (OSError, tomllib.TOMLDecodeError, KeyError):
         raise SettingsWrong("an image needs an image.toml with name, lock and house", str(path)) from None
-    if not _NAME.fullmatch(name) or not lock.is_file():
-        raise SettingsWrong("the image's name is not well-formed, or its lock file is missing", str(path))
-    sources = dict(pair for item in house for pair in _house_files(item))
+    extensions = content.get("extensions", [])
+    if not _NAME.fullmatch(name) or not all(_EXTENSION.fullmatch(word) for word in extensions):
+        raise SettingsWrong("a name in the recipe is not well-formed", str(path))
+    if not lock.is_file():
+        raise SettingsWrong("the image's lock file is missing", str(path))
+    base = _read_base(folder, content.get("base", ""), (*above, name))
+    sources = dict(base.sources) if base else {}
+    sources.update(pair for item in house for pair in _house_files(item))
     if content.get("overlay"):
         sources.update(_files_below(folder / content["overlay"]))
-    return Recipe(name, lock, tuple(sorted(sources.items())))
+    return Recipe(name, lock, tuple(sorted(sources.items())), base, tuple(extensions))
+
+
+def _read_base(folder: Path, name: str, above: tuple[str, ...]) -> Recipe | None:
+    if not name:
+        return None
+    if name in above or not _NAME.fullmatch(name):
+        raise SettingsWrong("an image cannot be built on itself, nor on a folder that is not beside it", name)
+    return _read(folder.parent / name, above)
 
 
 def images_folder() -> Path:
