@@ -21,7 +21,15 @@ from plans.key import BoxKeys  # noqa: E402
 from plans.plan import Plan, PlanKind  # noqa: E402
 
 LIMITS = Limits(
-    memory_mb=2048, temp_mb=4096, output_mb=8192, cpu_s=3600, wall_s=3600, processes=64, files=256, cpus=2
+    memory_mb=2048,
+    temp_mb=64,
+    spill_mb=4096,
+    output_mb=8192,
+    cpu_s=3600,
+    wall_s=3600,
+    processes=64,
+    files=256,
+    cpus=2,
 )
 """Memory and processors of an ingest box by default; bare DuckDB gets as many processors."""
 

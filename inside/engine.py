@@ -37,16 +37,15 @@ RESERVED_MB = 384
 SMALLEST_ENGINE_MB = 64
 
 
-def open_engine(temp: Path, limits: Limits, *, ordered: bool = False) -> Connection:
-    """Return a connection that spills only to `temp`, encrypted, with all loaded that it will ever have.
+def open_engine(spill: Path, limits: Limits, *, ordered: bool = False) -> Connection:
+    """Return a connection that spills only to `spill`, encrypted, with all loaded that it will ever have.
 
+    Without space to spill (`spill_mb` is 0) it spills nowhere.
     `ordered` keeps the order of a file's rows, which costs memory: it is for counting rows by their number.
 
     Raises:
         BoxFailure: `engine.missing` when the image lacks the extension that encrypts.
     """
-    spill = temp / "spill"
-    spill.mkdir(exist_ok=True)
     connection = duckdb.connect(":memory:", config=_settings(spill, limits, ordered))
     connection.execute("SET enable_progress_bar = false")  # a box speaks frames on its standard output
     connection.execute(f"LOAD {literal(str(_extension()))}")
@@ -100,9 +99,9 @@ def _settings(spill: Path, limits: Limits, ordered: bool) -> dict[str, str | boo
     return {
         "memory_limit": f"{memory}MiB",
         "threads": limits.cpus,
-        "temp_directory": str(spill),
+        "temp_directory": str(spill) if limits.spill_mb else "",
         "temp_file_encryption": True,
-        "max_temp_directory_size": f"{limits.temp_mb}MiB",
+        "max_temp_directory_size": f"{limits.spill_mb}MiB",
         "preserve_insertion_order": ordered,
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,

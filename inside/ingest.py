@@ -105,7 +105,7 @@ def _ingest(session: Session, task: Task) -> dict[str, Any]:
 
 
 def _open(session: Session, *, ordered: bool) -> Connection:
-    return engine.open_engine(session.temp, session.plan.stage(Entry.INGEST).limits, ordered=ordered)
+    return engine.open_engine(session.spill, session.plan.stage(Entry.INGEST).limits, ordered=ordered)
 
 
 def _recognised(session: Session, task: Task, connection: Connection) -> Source:

@@ -24,12 +24,12 @@ from typing import Any
 import duckdb
 
 from inside.engine import Connection, add_key, encryption, identifier, literal, lock, open_engine
-from inside.session import TEMP, BoxFailure, Session
+from inside.session import SPILL, BoxFailure, Session
 from inside.table import MOST_CELLS, columns
 from plans import canonical, names
-from plans.box import Entry
+from plans.box import Entry, Limits
 from plans.errors import HashMismatch, Malformed
-from plans.plan import Plan, Program, Relation
+from plans.plan import Program, Relation
 from plans.reading import Shadow, ShadowColumn
 from policies.reading import read_predicate
 
@@ -44,9 +44,9 @@ NO_SHARING = "SET disabled_optimizers = 'common_subexpressions'"
 """The engine would compute what two expressions share before both, and so outside the TRY in which it may fail."""
 
 
-def prepare(plan: Plan, temp: Path = TEMP) -> Connection:
-    """Open the engine; loading its extension takes longer than the keeper's answer leaves to be lost."""
-    return open_engine(temp, plan.stage(Entry.QUERY).limits)
+def warm(limits: Limits, spill: Path = SPILL) -> Connection:
+    """Open the engine, before there is a plan: loading its extension takes longer than the rest of a small query."""
+    return open_engine(spill, limits)
 
 
 def run(session: Session) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def run(session: Session) -> dict[str, Any]:
 
 def _opened(session: Session, program: Program) -> Connection:
     """Return a locked engine that has the program's relations."""
-    connection = session.prepared or prepare(session.plan, session.temp)
+    connection = session.warmed or warm(session.plan.stage(Entry.QUERY).limits, session.spill)
     files = {relation.name: _input(session, relation) for relation in program.relations}
     for name in sorted(set(files.values())):
         add_key(connection, name, session.keys.inputs[name])

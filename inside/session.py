@@ -1,6 +1,7 @@
 """A box's side of the conversation with its launcher.
 
-    launcher → box   start    plan, stage, attempt, inputs by hash
+    box → launcher   ready    its program is imported; a warm box waits here, with no data, key or identity yet
+    launcher → box   start    plan, stage, attempt, inputs by hash, links
     box → launcher   hello    the public half of a key that this box has just made
     launcher → box   keys     sealed by the keeper to that key, bound to the launcher's statement (check: none)
     box → launcher   report   facts for the launcher's signed record
@@ -14,7 +15,9 @@ next.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+import os
+import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -30,8 +33,8 @@ from plans.statements import BoxStatement, StageInput
 
 SMALLEST_HANDOVER = 1 << 16
 
-IN, OUT, TEMP = Path("/in"), Path("/out"), Path("/tmp")
-"""Where a box finds its inputs, writes its outputs, and may spill."""
+IN, OUT, TEMP, SPILL = Path("/in"), Path("/out"), Path("/tmp"), Path("/spill")
+"""Where a box finds its inputs, writes its outputs, has its own files in memory, and may spill what it encrypts."""
 
 
 class BoxFailure(Exception):
@@ -47,6 +50,21 @@ class BoxFailure(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """A stream of bytes to a peer that the plan names: an inherited descriptor, or a socket in `/links` (T2)."""
+
+    place: int | str
+
+    def open(self) -> socket.socket:
+        """Return the stream, connected; a link is opened once."""
+        if isinstance(self.place, int):
+            return socket.socket(fileno=self.place)
+        stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        stream.connect(os.fspath(self.place))
+        return stream
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """One box's work: the plan and stage, its verified inputs, its keys, and where it writes."""
 
@@ -57,8 +75,10 @@ class Session:
     keys: BoxKeys = field(repr=False)
     out: Path = OUT
     temp: Path = TEMP
-    prepared: Any = None
-    """What the stage's program made ready while the keeper was asked, from the plan alone."""
+    spill: Path = SPILL
+    warmed: Any = None
+    """What the program made ready before it had a plan."""
+    links: Mapping[str, Link] = field(default_factory=dict)
 
     def read(self, name: str) -> bytes:
         """Return in clear what the stage before wrote under this name."""
@@ -83,14 +103,8 @@ def handover(plan: Plan, attempt: int, name: str) -> bytes:
     return canonical.encode({"plan": plan.digest, "attempt": attempt, "name": name})
 
 
-Prepare = Callable[[Plan], Any]
-"""What a program does before its keys are there: open its engine, for example. It sees no input."""
-
-
-def begin(
-    incoming: BinaryIO, outgoing: BinaryIO, folder: Path = IN, prepare: Prepare = lambda _: None
-) -> Session:
-    """Hold the conversation up to the keys and return the session. `prepare` runs while the keeper thinks.
+def begin(incoming: BinaryIO, outgoing: BinaryIO, folder: Path = IN) -> Session:
+    """Hold the conversation up to the keys and return the session.
 
     Raises:
         Malformed: the launcher does not speak the protocol.
@@ -102,13 +116,14 @@ def begin(
     found = tuple(StageInput.read(item) for item in start["inputs"])
     secret = sealing.OpeningKey.fresh()
     frames.write(outgoing, {"hello": secret.public})
-    paths, prepared = _verified(plan, stage, found, folder), prepare(plan)
+    paths = _verified(plan, stage, found, folder)
     keys = BoxKeys({}, {}, "")
-    if stage is not Entry.CHECK:
+    if not plan.kind.keyless:
         keys = _receive_keys(
             _expect(frames.read(incoming), "keys"), secret, (plan, stage, start["attempt"], found)
         )
-    return Session(plan, stage, start["attempt"], paths, keys, prepared=prepared)
+    links = {name: Link(place) for name, place in start["links"].items()}
+    return Session(plan, stage, start["attempt"], paths, keys, links=links)
 
 
 def _verified(plan: Plan, stage: Entry, found: tuple[StageInput, ...], folder: Path) -> dict[str, Path]:

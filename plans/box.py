@@ -11,23 +11,34 @@ from plans.decision import Tier
 from plans.errors import Malformed
 from plans.record import Record
 
+MOST_OUTPUTS, MOST_LINKS, MOST_GPUS = 1024, 16, 16
+MOST_ARGUMENTS, LONGEST_ARGUMENT = 64, 1024
+"""How much of each a specification may name."""
+
 
 class Entry(StrEnum):
-    """The programs that boxes run; each is a module of `inside`."""
+    """The programs that boxes run; each is a module of `inside`. `python` runs a member's own folder."""
 
     CHECK = "check"
     QUERY = "query"
     PARSE = "parse"
     JUDGE = "judge"
     INGEST = "ingest"
+    PYTHON = "python"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits(Record):
-    """What a box may use: MiB of memory, temporary space and output, seconds, numbers."""
+    """What a box may use: MiB of space, seconds, numbers.
+
+    `memory_mb` counts everything that lies in memory: processes, and files in `/tmp`, which may have
+    `temp_mb` of it. `spill_mb` is a folder on the node's disk, `/spill`, for an engine that encrypts what
+    it spills; programs that members wrote get none. `output_mb` is for all outputs together.
+    """
 
     memory_mb: int
     temp_mb: int
+    spill_mb: int
     output_mb: int
     cpu_s: int
     wall_s: int
@@ -36,15 +47,17 @@ class Limits(Record):
     cpus: int
 
     def check(self) -> None:
-        if (
-            min(
-                self.memory_mb, self.output_mb, self.cpu_s, self.wall_s, self.processes, self.files, self.cpus
-            )
-            < 1
-        ):
+        counts = (self.output_mb, self.cpu_s, self.wall_s, self.processes, self.files, self.cpus)
+        if min(self.memory_mb, *counts) < 1:
             raise Malformed("every limit is at least 1", "box.limits")
-        if self.temp_mb < 0:
+        if self.temp_mb < 0 or self.spill_mb < 0:
             raise Malformed("temporary space is not negative", "box.limits")
+        if self.temp_mb > self.memory_mb:
+            raise Malformed("temporary space lies in memory, so it is no larger than that", "box.limits")
+
+    def within(self, ceiling: Limits) -> bool:
+        """Whether no limit is above that of `ceiling`."""
+        return all(getattr(self, name) <= getattr(ceiling, name) for name in Limits.__slots__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +78,44 @@ class Input(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class Outputs(Record):
+    """What a box may leave in `/out`: at most `files` files, of these names only (none listed: any plain name)."""
+
+    files: int = 64
+    names: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        if not 0 <= self.files <= MOST_OUTPUTS:
+            raise Malformed(f"a box leaves between 0 and {MOST_OUTPUTS} files", "box.outputs")
+        for name in self.names:
+            names.require("file", name, "box.outputs")
+
+
+@dataclass(frozen=True, slots=True)
+class Link(Record):
+    """A named stream of bytes to a peer that the plan lists: another stage (`stage:query`) or a party (`party:nm/tax`).
+
+    Nothing but the bytes passes; the box cannot open another.
+    """
+
+    name: str
+    peer: str
+
+    def check(self) -> None:
+        names.require("file", self.name, "box.link")
+        kind, _, whom = self.peer.partition(":")
+        if kind == "party":
+            names.require("domain", whom, "box.link")
+        elif kind != "stage" or whom not in list(Entry):
+            raise Malformed("a link leads to stage:NAME or party:DOMAIN", "box.link")
+
+
+@dataclass(frozen=True, slots=True)
 class BoxSpec(Record):
-    """One box: image by digest, program, inputs, limits, tier. It has no link to anything but its launcher."""
+    """One box: image by digest, program with its arguments, inputs, outputs, limits, GPUs, links, tier.
+
+    What is not named here a box does not have: no file, no peer, no device.
+    """
 
     KIND: ClassVar[str] = "box-spec"
 
@@ -75,12 +124,27 @@ class BoxSpec(Record):
     inputs: tuple[Input, ...]
     limits: Limits
     tier: Tier
+    arguments: tuple[str, ...] = ()
+    outputs: Outputs = Outputs()
+    gpus: int = 0
+    links: tuple[Link, ...] = ()
 
     def check(self) -> None:
         names.require("digest", self.image, "box.image")
-        input_names = [item.name for item in self.inputs]
-        if len(set(input_names)) != len(input_names):
-            raise Malformed("two inputs have the same name", "box.inputs")
+        for what in (self.inputs, self.links):
+            called = [item.name for item in what]
+            if len(set(called)) != len(called):
+                raise Malformed("two inputs or two links have the same name", "box")
+        if len(self.links) > MOST_LINKS:
+            raise Malformed(f"a box has at most {MOST_LINKS} links", "box.links")
+        if not 0 <= self.gpus <= MOST_GPUS:
+            raise Malformed(f"a box has between 0 and {MOST_GPUS} GPUs", "box.gpus")
+        if len(self.arguments) > MOST_ARGUMENTS or any(not _is_argument(each) for each in self.arguments):
+            raise Malformed("arguments are few, short, and without control characters", "box.arguments")
+
+
+def _is_argument(text: str) -> bool:
+    return len(text) <= LONGEST_ARGUMENT and text.isprintable()
 
 
 class BoxState(StrEnum):

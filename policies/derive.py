@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from plans import names
-from plans.box import BoxSpec, Entry, Input, Limits
+from plans.box import BoxSpec, Entry, Input, Limits, Outputs
 from plans.decision import Tier
 from plans.errors import Malformed
 from plans.manifest import Kind, Manifest
@@ -64,8 +64,12 @@ def sql_boxes(
     inputs = tuple(
         Input(file.name, file.sha256) for file in sorted(files.values(), key=lambda file: file.name)
     )
+
+    def _box(entry: Entry, reads: tuple[Input, ...], writes: str) -> BoxSpec:
+        return BoxSpec(entry, image, reads, limits[entry], tier, outputs=Outputs(1, (writes,)))
+
     return (
-        BoxSpec(Entry.QUERY, image, inputs, limits[Entry.QUERY], tier),
-        BoxSpec(Entry.PARSE, image, (Input(RESULT, ""),), limits[Entry.PARSE], tier),
-        BoxSpec(Entry.JUDGE, image, (Input(TABLE, ""),), limits[Entry.JUDGE], tier),
+        _box(Entry.QUERY, inputs, RESULT),
+        _box(Entry.PARSE, (Input(RESULT, ""),), TABLE),
+        _box(Entry.JUDGE, (Input(TABLE, ""),), SEALED),
     )

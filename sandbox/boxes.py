@@ -4,114 +4,227 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import os
 import resource
-from collections.abc import Mapping
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from plans.box import BoxSpec
+from plans.decision import Tier
 from plans.errors import BoxFailed, HashMismatch, TierMissing
-from sandbox import bubblewrap, folders, images, syscalls
-from sandbox.contract import Cause, Offer
-from sandbox.folders import BoxFolders
+from sandbox import bubblewrap, folders, gate, images, syscalls
+from sandbox.cgroups import Allowance, Cgroup, Cgroups
+from sandbox.contract import Cause, Ends, Offer, Wall
 from sandbox.identities import Identities
-from sandbox.process_box import Fittings, ProcessBox
+from sandbox.process_box import Fittings, ProcessBox, Started
 
 STARTING_S = 10.0
 """How long bubblewrap may take to have its walls up."""
+
+MONITORS = 2
+"""Processes of a box's control group beside its own: bubblewrap's monitor, and the gate on its way."""
 
 
 class BubblewrapBoxes:
     """Makes T1 boxes in `home`, from the images in `images_folder`. See `sandbox.contract.Boxes`."""
 
+    def __init__(
+        self,
+        home: Path,
+        images_folder: Path,
+        identities: Identities,
+        *,
+        unsafe_without: frozenset[Wall] = frozenset(),
+    ) -> None:
+        self._ground = Ground(home, images_folder, identities)
+        self._without = unsafe_without
+        self._groups = Cgroups.open(group_name(home))
+
+    def offers(self) -> tuple[Offer, ...]:
+        """Say what T1 offers here; nothing where the kernel or a tool lacks one of its walls."""
+        try:
+            bubblewrap.require_kernel()
+        except TierMissing:
+            return ()
+        return (bubblewrap.offer(self._ground.identities.separate, self._groups.told),)
+
+    async def warm(self) -> None:
+        """Hash the images that have a name; one that does not hold stays untrusted."""
+        await self._ground.trust_named()
+
+    async def close(self) -> None:
+        """Nothing waits."""
+
+    def create(self, spec: BoxSpec, inputs: Mapping[str, Path]) -> ProcessBox:
+        """Make a box that runs the house's program of `spec.entry`."""
+        return self.unsafe_create(spec, inputs, bubblewrap.entry_program(spec))
+
+    def unsafe_create(
+        self, spec: BoxSpec, inputs: Mapping[str, Path], program: tuple[str, ...]
+    ) -> ProcessBox:
+        """Make a box that runs any program: for `sandbox.attacks` and tests, which attack from inside."""
+        if spec.tier is not Tier.T1:
+            raise TierMissing(f"this tier is T1, and the plan asks for {spec.tier}", "box.tier")
+        if spec.gpus:
+            advice = "Run it on a node that has GPUs, or ask for none."
+            raise TierMissing("this node has no GPU for boxes", "box.gpus", advice)
+        bubblewrap.require_kernel()
+        root = self._ground.trusted_root(spec.image)
+        with self._ground.settled() as site:
+            separate = self._ground.identities.separate
+            walls = bubblewrap.Walls(root, site.place, site.uid, separate, self._without)
+            group = self._groups.make(site.place.whole.name, _allowance(spec, walls))
+            fittings = Fittings(
+                tier=Tier.T1,
+                start=lambda: _start(spec, walls, group, program),
+                group=group,
+                user=site.uid if separate and walls.has(Wall.USER) else None,
+                released=lambda: self._ground.identities.give_back(site.uid),
+                holds_memory=self._groups.limits_memory,
+            )
+            box = ProcessBox(spec, site.place, fittings)
+            site.undo.callback(group.discard)
+            box.furnish(inputs)
+            site.undo.pop_all()
+        return box
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A place for one box: its folders, its user id, and what is undone if the box does not come to be."""
+
+    place: folders.BoxFolders
+    uid: int
+    undo: contextlib.ExitStack
+
+
+class Ground:
+    """What every tier stands on: a folder for boxes, images that were hashed, user ids."""
+
     def __init__(self, home: Path, images_folder: Path, identities: Identities) -> None:
-        self._home, self._images, self._identities = home, images_folder, identities
+        self.home, self.images_folder, self.identities = home, images_folder, identities
         self._trusted: set[str] = set()
         if identities.separate:
             folders.require_passable(home)
             folders.require_passable(images_folder)
 
-    def offers(self) -> Offer:
-        """Say what T1 offers here."""
-        return bubblewrap.offers(self._identities.separate)
+    @contextlib.contextmanager
+    def settled(self) -> Iterator[Site]:
+        """Take a user id and make folders; both are given back unless the body keeps them (`undo.pop_all`)."""
+        with contextlib.ExitStack() as undo:
+            uid = self.identities.take()
+            undo.callback(self.identities.give_back, uid)
+            place = folders.make(self.home, uid if self.identities.separate else None)
+            undo.callback(folders.discard, place.whole)
+            yield Site(place, uid, undo)
 
-    async def warm(self) -> None:
+    async def trust_named(self) -> None:
         """Hash the images that have a name, a file at a time; one that does not hold stays untrusted."""
-        for image in images.named(self._images):
+        for image in images.named(self.images_folder):
             with contextlib.suppress(HashMismatch):
                 for _ in images.verify_stepwise(image):
                     await asyncio.sleep(0)
                 self._trusted.add(image.digest)
 
-    def create(self, spec: BoxSpec, inputs: Mapping[str, Path]) -> ProcessBox:
-        """Make a box that runs the house's program of `spec.entry`."""
-        return self.unsafe_create(spec, inputs, bubblewrap.entry_program(spec.entry))
-
-    def unsafe_create(
-        self, spec: BoxSpec, inputs: Mapping[str, Path], program: tuple[str, ...]
-    ) -> ProcessBox:
-        """Make a box that runs any program: for `sandbox.doctor` and tests, which attack from inside."""
-        offered = self.offers().tier
-        if spec.tier.level > offered.level:
-            raise TierMissing(f"this node offers {offered}, and the plan asks for {spec.tier}", "box.tier")
-        root = self._trusted_root(spec.image)
-        uid = self._identities.take()
-        owner = uid if self._identities.separate else None
-        with contextlib.ExitStack() as undo:
-            undo.callback(self._identities.give_back, uid)
-            place = folders.make(self._home, owner, inputs)
-            undo.pop_all()
-        walls = bubblewrap.Walls(root, place.inputs, place.outputs, uid, self._identities.separate)
-
-        async def start(spec: BoxSpec, _: BoxFolders) -> asyncio.subprocess.Process:
-            return await _start(spec, walls, program)
-
-        return ProcessBox(spec, place, Fittings(start, lambda: self._identities.give_back(uid)))
-
-    def _trusted_root(self, digest: str) -> Path:
+    def trusted_root(self, digest: str) -> Path:
         """Return the image's root, whose every byte is hashed once in the life of this process.
 
         Raises:
             NotFound: it is not here.
             HashMismatch: it was changed.
         """
-        image = images.by_digest(digest, self._images)
+        image = images.by_digest(digest, self.images_folder)
         if digest not in self._trusted:
             images.verify(image)
             self._trusted.add(digest)
         return image.root
 
 
-async def _start(
-    spec: BoxSpec, walls: bubblewrap.Walls, program: tuple[str, ...]
-) -> asyncio.subprocess.Process:
+def group_name(home: Path) -> str:
+    """Return the name of a launcher's control groups: of its folder for boxes, so that an heir finds what it left."""
+    return "darkroom-" + hashlib.sha256(os.fsencode(home.absolute())).hexdigest()[:16]
+
+
+def _allowance(spec: BoxSpec, walls: bubblewrap.Walls) -> Allowance:
+    limits = spec.limits
+    unlimited = 2**20
+    memory = limits.memory_mb if walls.has(Wall.MEMORY) else unlimited
+    count = limits.processes + MONITORS if walls.has(Wall.PROCESS_COUNT) else unlimited
+    return Allowance(memory, count, limits.cpus)
+
+
+async def _start(spec: BoxSpec, walls: bubblewrap.Walls, group: Cgroup, program: tuple[str, ...]) -> Started:
     """Start bubblewrap from this thread, whose end would be the box's end, and wait until the walls are up."""
-    filter_end = syscalls.filter_file()
-    info_end, tell_end = os.pipe()
-    try:
+    with contextlib.ExitStack() as ours:
+        theirs = ours.enter_context(contextlib.ExitStack())
+        filter_end = _kept(theirs, syscalls.filter_file())
+        info_end, tell_end = os.pipe()
+        _kept(theirs, tell_end)
+        ends, passed = _links(len(spec.links), ours, theirs)
         words = bubblewrap.command(spec, walls, bubblewrap.Descriptors(filter_end, tell_end), program)
-        process = await asyncio.create_subprocess_exec(
-            *words,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            pass_fds=(filter_end, tell_end),
-            env={},
-            cwd="/",
-        )
-    finally:
-        os.close(filter_end)
-        os.close(tell_end)
-    first = await _first_process(info_end)
-    if first is None:
+        environment = None if walls.has(Wall.ENVIRONMENT) else os.environ
+        inherited = [filter_end, tell_end, *passed, *_everything(walls)]
+        try:
+            process = await gate.launch(words, group, inherited, environment)
+        except BoxFailed:
+            os.close(info_end)
+            raise
+        theirs.close()
+        first = await _first_process(info_end)
+        if first is None:
+            await _ended(process)
+            advice = "Run `darkroom-server doctor` on this node."
+            raise BoxFailed("the box's walls did not come up", "box.start", advice)
+        if not walls.separate and walls.has(Wall.PROCESS_COUNT):
+            _limit_processes(first, spec.limits.processes)
+        ours.pop_all()
+    return Started(process, ends)
+
+
+def _kept(stack: contextlib.ExitStack, descriptor: int) -> int:
+    stack.callback(os.close, descriptor)
+    return descriptor
+
+
+def _links(
+    count: int, ours: contextlib.ExitStack, theirs: contextlib.ExitStack
+) -> tuple[tuple[Ends, ...], list[int]]:
+    """Make the streams of a box's links: connected pairs, so that the box needs no socket call to use its end."""
+    ends, passed = [], []
+    for _ in range(count):
+        mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        ours.enter_context(mine)
+        passed.append(theirs.enter_context(its).fileno())
+        ends.append(Ends(mine, passed[-1]))
+    return tuple(ends), passed
+
+
+def _everything(walls: bubblewrap.Walls) -> list[int]:
+    """Return all open files of this process, for the test that takes this wall off; else none."""
+    if walls.has(Wall.DESCRIPTORS):
+        return []
+    return [int(name) for name in os.listdir("/proc/self/fd") if int(name) > 2 and _is_open(int(name))]
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+async def _ended(process: gate.Process) -> None:
+    """Wait for a process that gave up; end one that hangs."""
+    try:
+        await asyncio.wait_for(process.wait(), 1.0)
+    except TimeoutError:
+        process.kill()
         await process.wait()
-        raise BoxFailed(
-            "the box's walls did not come up", "box.start", "Run `darkroom-server doctor` on this node."
-        )
-    if not walls.separate:
-        _limit_processes(first, spec.limits.processes)
-    return process
 
 
 async def _first_process(info_end: int) -> int | None:

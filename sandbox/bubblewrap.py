@@ -2,6 +2,7 @@
 
 From the outside in:
 
+* a gate, two words of `sh`, waits until the launcher has put the process into its control group;
 * `setpriv` (as root) takes a user id that belongs to this box alone, no group, no capability, `no_new_privs`.
   It comes *before* bubblewrap: inside a user namespace alone, the box would still be the launcher's own user
   on the host;
@@ -9,49 +10,65 @@ From the outside in:
 * `bwrap` with every namespace, no network, no capability, no further user namespace, an environment of our
   own making, and an empty one for itself: with `--clearenv` alone, the launcher's would still stand in
   `/proc/1/environ`;
-* the image as `/`, read-only; `/in` read-only; `/out`; a sized tmpfs for `/tmp` (the home) and `/dev/shm`; a
-  `/dev` of four devices; a `/proc` of its own, with what tells of the host covered; no `/sys`;
+* the image as `/`, read-only; `/in` read-only; `/out`; `/spill` for engines; a sized tmpfs for `/tmp` (the home)
+  and `/dev/shm`; a `/dev` of four devices; a `/proc` of its own, with what tells of the host covered; no `/sys`;
 * the filter of `sandbox.syscalls`;
-* standard input and output are the launcher's pipes, standard error goes nowhere.
+* standard input and output are the launcher's pipes, standard error goes nowhere;
+* Landlock, which the program puts on before anything else (`inside.fence`).
+
+`Walls.without` takes single protections off, for the tests that show what each is good for.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from plans.box import BoxSpec, Entry
+from plans.box import BoxSpec, Entry, Limits
 from plans.decision import Tier
 from plans.errors import TierMissing
-from sandbox.contract import Offer, Protection
+from sandbox import landlock
+from sandbox.contract import Offer, Protection, Wall
+from sandbox.folders import BoxFolders
+from sandbox.gate import GATE
 
 INNER_USER = "1000"
-VIRTUAL_HEADROOM_MB = 768
+SHARED_MEMORY_MB = 16
+
+VIRTUAL_HEADROOM_MB = {Entry.PYTHON: 16_384}
+LEAST_HEADROOM_MB = 768
 """Added to the plan's memory for RLIMIT_AS, which counts what libraries and stacks map and never use."""
 
-SHARED_MEMORY_MB = 16
+FENCE = "/box/inside/fence.py"
 _MIB = 2**20
 _DEVICES = ("null", "zero", "random", "urandom")
-_HIDDEN_FOLDERS = ("/proc/sys", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/driver")
+_HIDDEN_FOLDERS = ("/proc/sys", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/driver", "/proc/pressure")
 _HIDDEN_FILES = (
     "/proc/cmdline", "/proc/diskstats", "/proc/interrupts", "/proc/kallsyms", "/proc/key-users", "/proc/keys",
-    "/proc/loadavg", "/proc/locks", "/proc/modules", "/proc/mounts", "/proc/partitions", "/proc/sched_debug",
-    "/proc/schedstat", "/proc/softirqs", "/proc/stat", "/proc/swaps", "/proc/timer_list", "/proc/vmstat",
+    "/proc/kmsg", "/proc/kcore", "/proc/loadavg", "/proc/locks", "/proc/modules", "/proc/mounts", "/proc/partitions",
+    "/proc/sched_debug", "/proc/schedstat", "/proc/softirqs", "/proc/stat", "/proc/swaps", "/proc/sysrq-trigger",
+    "/proc/timer_list", "/proc/vmallocinfo", "/proc/vmstat", "/proc/zoneinfo", "/proc/buddyinfo", "/proc/slabinfo",
+    "/proc/pagetypeinfo", "/proc/uptime", "/proc/version", "/proc/config.gz", "/proc/iomem", "/proc/ioports",
 )  # fmt: skip
-_ENVIRONMENT = {"HOME": "/tmp", "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1"}
+ENVIRONMENT = {"HOME": "/tmp", "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1"}
 
 
 @dataclass(frozen=True, slots=True)
 class Walls:
-    """What a box stands on: the host's folders behind its view, its user id, and whether that is its own."""
+    """What a box stands on: image and folders of the host behind its view, its user id, and whether that is its own."""
 
     root: Path
-    inputs: Path
-    outputs: Path
+    place: BoxFolders
     uid: int
     separate: bool
+    without: frozenset[Wall] = frozenset()
+
+    def has(self, wall: Wall) -> bool:
+        """Whether a protection stands; all do, but in tests."""
+        return wall not in self.without
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,107 +79,183 @@ class Descriptors:
     info: int
 
 
-def entry_program(entry: Entry) -> tuple[str, ...]:
+def entry_program(spec: BoxSpec) -> tuple[str, ...]:
     """Return the arguments of Python in the box for one of the house's programs."""
-    return ("/box", entry.value)
+    return ("/box", spec.entry.value, spec.limits.canonical().decode())
 
 
 def command(spec: BoxSpec, walls: Walls, descriptors: Descriptors, program: tuple[str, ...]) -> list[str]:
     """Return the command line of a box; to be started with an empty environment."""
+    fenced = (FENCE, *program) if walls.has(Wall.LANDLOCK) else program
     return [
-        *_identity(walls),
+        *GATE,
+        *identity(walls),
         *_limits(spec, walls),
-        _found("bwrap"),
-        *("--unshare-all", "--unshare-user", "--disable-userns", "--uid", INNER_USER, "--gid", INNER_USER),
-        *(
-            "--cap-drop",
-            "ALL",
-            "--as-pid-1",
-            "--new-session",
-            "--die-with-parent",
-            "--hostname",
-            "box",
-            "--clearenv",
-        ),
+        found("bwrap"),
+        *_namespaces(walls),
         *_files(spec, walls),
-        *(word for name, value in _ENVIRONMENT.items() for word in ("--setenv", name, value)),
-        *("--chdir", "/", "--seccomp", str(descriptors.syscalls), "--info-fd", str(descriptors.info)),
-        *("--", "/python/bin/python3", "-I", "-S", "-B", "-X", "utf8", *program),
+        *(word for name, value in ENVIRONMENT.items() for word in ("--setenv", name, value)),
+        *("--chdir", "/", "--info-fd", str(descriptors.info)),
+        *(("--seccomp", str(descriptors.syscalls)) if walls.has(Wall.SYSCALLS) else ()),
+        *("--", "/python/bin/python3", "-I", "-S", "-B", "-X", "utf8", *fenced),
     ]
 
 
-def offers(separate: bool) -> Offer:
-    """Return what T1 offers on this machine; `sandbox.doctor` tries it by attacking."""
+def offer(separate: bool, memory: str) -> Offer:
+    """Return what T1 offers on this machine; `sandbox.attacks` tries it. `memory` says what holds a whole box."""
+    version = landlock.abi()
+    user = "setpriv before bwrap" if separate else "needs a launcher that may give user ids"
+    namespaces = "bwrap: user, pid, net, ipc, uts, mount, cgroup"
     return Offer(
         Tier.T1,
         (
-            Protection(
-                "own user id",
-                separate,
-                "setpriv before bwrap" if separate else "needs a launcher run by root",
-            ),
-            Protection(
-                "namespaces",
-                shutil.which("bwrap") is not None,
-                "bwrap: user, pid, net, ipc, uts, mount, cgroup",
-            ),
+            Protection("own user id", separate, user),
+            Protection("namespaces", shutil.which("bwrap") is not None, namespaces),
             Protection("system calls", True, "seccomp table; a box without it is not started"),
-            Protection("memory", True, "RLIMIT_AS per process, and the sum watched every 0.2 s; no cgroup"),
-            Protection("files", True, "mount namespace, read-only image; no Landlock"),
+            Protection(
+                "Landlock",
+                version > 0,
+                f"ABI {version}, put on in the box" if version else "not in this kernel",
+            ),
+            Protection(
+                "memory", memory.startswith("memory"), f"RLIMIT_DATA per process; control groups: {memory}"
+            ),
+            Protection(
+                "swap", _no_swap(), "none on this node" if _no_swap() else "this node swaps; encrypt it"
+            ),
         ),
     )
 
 
-def _identity(walls: Walls) -> list[str]:
-    if not walls.separate:
+def require_kernel() -> None:
+    """Check that this node can hold all walls of T1.
+
+    Raises:
+        TierMissing: a tool or a part of the kernel is missing; no weaker box is started instead.
+    """
+    for tool in ("setpriv", "prlimit", "bwrap"):
+        found(tool)
+    if landlock.abi() < 1:
+        advice = "Use Linux 5.13 or newer with lsm=landlock,… on its command line."
+        raise TierMissing("this kernel has no Landlock", "T1", advice)
+    allowed = Path("/proc/sys/user/max_user_namespaces")
+    if allowed.exists() and allowed.read_text().strip() == "0":
+        raise TierMissing(
+            "this kernel allows no user namespaces", "T1", "Set user.max_user_namespaces (sysctl)."
+        )
+
+
+def rlimits(limits: Limits, headroom_mb: int) -> dict[str, str]:
+    """Return the limits of one process, by the names of prlimit(1)."""
+    largest = max(limits.output_mb, limits.temp_mb, limits.spill_mb) * _MIB
+    return {
+        "core": "0",
+        "data": str(limits.memory_mb * _MIB),
+        "as": str((limits.memory_mb + headroom_mb) * _MIB),
+        "cpu": f"{limits.cpu_s}:{limits.cpu_s + 1}",
+        "nofile": str(limits.files),
+        "fsize": str(largest),
+        "memlock": "0",
+        "msgqueue": "0",
+        "nice": "0",
+        "rtprio": "0",
+    }
+
+
+def identity(walls: Walls, *more: str) -> list[str]:
+    """Return the words that give the process its user id; none when the launcher cannot."""
+    if not walls.separate or not walls.has(Wall.USER):
         return []
     uid = str(walls.uid)
     return [
-        _found("setpriv"), "--reuid", uid, "--regid", uid, "--clear-groups",
-        "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs",
+        found("setpriv"), "--reuid", uid, "--regid", uid, "--clear-groups",
+        "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", *more,
     ]  # fmt: skip
 
 
-def _limits(spec: BoxSpec, walls: Walls) -> list[str]:
-    """Limits by `prlimit`; that of processes counts per user, so without one of its own it is set later."""
-    limits = spec.limits
-    address_space = (limits.memory_mb + VIRTUAL_HEADROOM_MB) * _MIB
-    words = [
-        _found("prlimit"), "--core=0", f"--as={address_space}", f"--cpu={limits.cpu_s}:{limits.cpu_s + 1}",
-        f"--nofile={limits.files}", f"--fsize={max(limits.output_mb, limits.temp_mb) * _MIB}", "--memlock=0",
-        "--msgqueue=0", "--nice=0", "--rtprio=0",
-    ]  # fmt: skip
-    return [*words, f"--nproc={limits.processes + 2}"] if walls.separate else words
-
-
-def _files(spec: BoxSpec, walls: Walls) -> list[str]:
-    words = ["--ro-bind", os.fspath(walls.root), "/", "--proc", "/proc"]
-    for folder in _HIDDEN_FOLDERS:
-        if os.path.isdir(folder):
-            words += ["--perms", "0555", "--size", "4096", "--tmpfs", folder, "--remount-ro", folder]
-    for file in _HIDDEN_FILES:
-        if os.path.exists(file) and not os.path.islink(file):
-            words += ["--ro-bind", "/dev/null", file]
-    words += ["--perms", "0755", "--size", "65536", "--tmpfs", "/dev"]
-    for device in _DEVICES:
-        words += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
-    words += [
-        "--perms",
-        "0700",
-        "--size",
-        str(SHARED_MEMORY_MB * _MIB),
-        "--tmpfs",
-        "/dev/shm",
-        "--remount-ro",
-        "/dev",
-    ]
-    words += ["--perms", "0700", "--size", str(max(spec.limits.temp_mb, 1) * _MIB), "--tmpfs", "/tmp"]
-    words += ["--ro-bind", os.fspath(walls.inputs), "/in", "--bind", os.fspath(walls.outputs), "/out"]
-    return words
-
-
-def _found(tool: str) -> str:
+def found(tool: str) -> str:
+    """Return the path of a tool of the system; raises `TierMissing` if it is not there."""
     path = shutil.which(tool, path="/usr/bin:/bin:/usr/sbin:/sbin")
     if path is None:
         raise TierMissing(f"this machine has no {tool}", "T1", "Install Debian's bubblewrap and util-linux.")
     return path
+
+
+def _limits(spec: BoxSpec, walls: Walls) -> list[str]:
+    """Limits by `prlimit`; that of processes counts per user, so without one of its own it is set later."""
+    switches = {
+        "core": Wall.CORE_DUMPS, "data": Wall.MEMORY, "as": Wall.MEMORY, "nofile": Wall.OPEN_FILES,
+    }  # fmt: skip
+    all_limits = rlimits(spec.limits, VIRTUAL_HEADROOM_MB.get(spec.entry, LEAST_HEADROOM_MB))
+    if walls.separate and walls.has(Wall.USER) and walls.has(Wall.PROCESS_COUNT):
+        all_limits["nproc"] = str(spec.limits.processes + 2)
+    held = {
+        name: value for name, value in all_limits.items() if name not in switches or walls.has(switches[name])
+    }
+    return [found("prlimit"), *(f"--{name}={value}" for name, value in held.items())]
+
+
+def _namespaces(walls: Walls) -> list[str]:
+    words = ["--unshare-user", "--unshare-cgroup-try", "--uid", INNER_USER, "--gid", INNER_USER]
+    for wall, more in (
+        (Wall.NETWORK, ["--unshare-net"]),
+        (Wall.PROCESSES, ["--unshare-pid", "--as-pid-1"]),
+        (Wall.IPC, ["--unshare-ipc"]),
+        (Wall.HOSTNAME, ["--unshare-uts", "--hostname", "box"]),
+        (Wall.USER_NAMESPACES, ["--disable-userns"]),
+        (Wall.SESSION, ["--new-session"]),
+        (Wall.PARENT, ["--die-with-parent"]),
+        (Wall.ENVIRONMENT, ["--clearenv"]),
+    ):
+        words += more if walls.has(wall) else []
+    return [*words, "--cap-drop" if walls.has(Wall.CAPABILITIES) else "--cap-add", "ALL"]
+
+
+def _files(spec: BoxSpec, walls: Walls) -> list[str]:
+    limits, place = spec.limits, walls.place
+    read = "--ro-bind" if walls.has(Wall.READ_ONLY) else "--bind"
+    words = [read, os.fspath(walls.root), "/"]
+    words += [*_proc(walls), *_devices(walls)]
+    words += [*_tmpfs(walls, "/dev/shm", SHARED_MEMORY_MB), "--remount-ro", "/dev"]
+    words += [*_tmpfs(walls, "/tmp", max(limits.temp_mb, 1))]
+    words += [read, os.fspath(place.inputs), "/in", "--bind", os.fspath(place.outputs), "/out"]
+    if limits.spill_mb:
+        words += ["--bind", os.fspath(place.spill), "/spill"]
+    if not walls.has(Wall.VIEW):
+        words += ["--ro-bind", "/", "/links"]
+    return words
+
+
+def _proc(walls: Walls) -> Iterator[str]:
+    yield from ("--proc", "/proc") if walls.has(Wall.PROCESSES) else ("--ro-bind", "/proc", "/proc")
+    if not walls.has(Wall.PROC):
+        return
+    for folder in _HIDDEN_FOLDERS:
+        if os.path.isdir(folder):
+            yield from ("--perms", "0555", "--size", "4096", "--tmpfs", folder, "--remount-ro", folder)
+    for file in _HIDDEN_FILES:
+        if os.path.exists(file) and not os.path.islink(file):
+            yield from ("--ro-bind", "/dev/null", file)
+
+
+def _devices(walls: Walls) -> Iterator[str]:
+    if not walls.has(Wall.DEVICES):
+        yield from ("--dev-bind", "/dev", "/dev")
+        return
+    yield from ("--perms", "0755", "--size", "65536", "--tmpfs", "/dev")
+    for device in _DEVICES:
+        yield from ("--dev-bind", f"/dev/{device}", f"/dev/{device}")
+
+
+def _tmpfs(walls: Walls, folder: str, size_mb: int) -> Iterator[str]:
+    yield from ("--perms", "0700")
+    if walls.has(Wall.TEMP_SIZE):
+        yield from ("--size", str(size_mb * _MIB))
+    yield from ("--tmpfs", folder)
+
+
+def _no_swap() -> bool:
+    try:
+        return len(Path("/proc/swaps").read_text().splitlines()) <= 1
+    except OSError:
+        return False

@@ -12,23 +12,31 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 
 from plans import names
+from plans.box import MOST_OUTPUTS, Outputs
 from plans.errors import Malformed, OutputRefused
 from plans.statements import StageOutput
 
-LARGEST_COUNT = 64
-"""Files that a box may leave."""
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What may come out: how many files, of which names, and how many bytes together."""
+
+    outputs: Outputs
+    largest: int
+
 
 _BLOCK = 2**20
 
 
 def usage(out: Path) -> tuple[int, int]:
-    """Return how many entries and bytes are in `/out` while a box runs, as far as `LARGEST_COUNT` + 1."""
+    """Return how many entries and bytes are in a folder of a running box, as far as `MOST_OUTPUTS` + 1."""
     count = size = 0
     waiting = [os.fspath(out)]
-    while waiting and count <= LARGEST_COUNT:
+    while waiting and count <= MOST_OUTPUTS:
         for entry in _entries(waiting.pop()):
             count += 1
             status = _lstat(entry)
@@ -36,22 +44,24 @@ def usage(out: Path) -> tuple[int, int]:
                 waiting.append(entry)
             elif status is not None:
                 size += status.st_blocks * 512
-            if count > LARGEST_COUNT:
+            if count > MOST_OUTPUTS:
                 break
     return count, size
 
 
-def collect(out: Path, target: Path, limit_bytes: int) -> tuple[StageOutput, ...]:
+def collect(out: Path, target: Path, rules: Rules) -> tuple[StageOutput, ...]:
     """Copy the outputs to the empty folder `target`, readable and not writable, and return them hashed, by
     name.
 
     Raises:
         OutputRefused: an entry is no plain file, has no plain name, or the limits do not hold.
     """
-    if len(entries := sorted(_entries(os.fspath(out)))) > LARGEST_COUNT:
-        raise _refused(f"a box leaves at most {LARGEST_COUNT} files")
-    outputs, left = [], limit_bytes
+    if len(entries := sorted(_entries(os.fspath(out)))) > rules.outputs.files:
+        raise _refused(f"this box leaves at most {rules.outputs.files} files")
+    outputs, left = [], rules.largest
     for entry in entries:
+        if rules.outputs.names and os.path.basename(entry) not in rules.outputs.names:
+            raise _refused("a box left a file that its plan does not name")
         output = _take(entry, target, left)
         left -= output.size
         outputs.append(output)
@@ -108,7 +118,7 @@ def _entries(folder: str) -> list[str]:
         with os.scandir(folder) as listing:
             for entry in listing:
                 found.append(entry.path)
-                if len(found) > LARGEST_COUNT:
+                if len(found) > MOST_OUTPUTS:
                     break
     except OSError:
         return []

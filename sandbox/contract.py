@@ -18,10 +18,11 @@
     collect   exited                      collected                the same outputs
     destroy   created, ended, collected   destroyed                nothing happens
 
-*create* makes the folder, takes a user id and links the inputs; nothing runs. *start* puts up the walls; the
-program waits for its launcher's word. *freeze* stops every process, memory and lease stay. *kill* returns
-when every process is gone. *collect* checks the outputs, moves them out and hashes them. *destroy* wipes the
-folder and gives the user id back.
+*create* makes the folder, takes a user id and links the inputs; no work is done. With a pool
+(`sandbox.pool`) a process may already wait behind its walls, with no input, key or identity: whoever creates
+the box cannot tell, except by the clock. *start* puts up the walls; the program waits for its launcher's word.
+*freeze* stops every process, memory and lease stay. *kill* returns when every process is gone. *collect*
+checks the outputs, moves them out and hashes them. *destroy* wipes the folder and gives the user id back.
 
 Whatever is not in the table is refused with `StateConflict`. A crash of the launcher ends its boxes (they die
 with their parent) and what they left is wiped at the next start; no box is ever taken over by another
@@ -33,8 +34,9 @@ process.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -58,6 +60,36 @@ LIFE: Mapping[BoxState, frozenset[BoxState]] = {
     _S.COLLECTED: frozenset({_S.DESTROYED}),
     _S.DESTROYED: frozenset(),
 }
+
+
+class Wall(StrEnum):
+    """The protections of a box that tests can take off one by one, to show that an attack then succeeds.
+
+    What is taken off is named `unsafe_without` wherever it is passed; no setting reaches it.
+    """
+
+    USER = "own user id"
+    SESSION = "no terminal"
+    ENVIRONMENT = "empty environment"
+    DESCRIPTORS = "no inherited files"
+    CAPABILITIES = "no capabilities"
+    NETWORK = "no network"
+    PROCESSES = "own processes only"
+    IPC = "own shared memory only"
+    HOSTNAME = "own name"
+    USER_NAMESPACES = "no user namespaces"
+    VIEW = "no file of the host"
+    READ_ONLY = "read-only image and inputs"
+    PROC = "covered /proc"
+    DEVICES = "four devices"
+    SYSCALLS = "system-call filter"
+    LANDLOCK = "Landlock"
+    MEMORY = "limit of memory"
+    PROCESS_COUNT = "limit of processes"
+    OPEN_FILES = "limit of open files"
+    CORE_DUMPS = "no core dumps"
+    TEMP_SIZE = "sized temporary space"
+    PARENT = "dies with its launcher"
 
 
 class Cause(StrEnum):
@@ -107,11 +139,20 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
+class Ends:
+    """One link of a box: the launcher's end of the stream, and where the box finds its own (`inside.session.Link`)."""
+
+    ours: socket.socket
+    place: int | str
+
+
+@dataclass(frozen=True, slots=True)
 class Conversation:
-    """The launcher's ends of a box's pipes; frames of `plans.frames` go through them."""
+    """The launcher's ends of a box's pipes; frames of `plans.frames` go through them. `links` are by name."""
 
     from_box: asyncio.StreamReader
     to_box: asyncio.StreamWriter
+    links: Mapping[str, Ends] = field(default_factory=dict)
 
 
 class Box(Protocol):
@@ -120,6 +161,10 @@ class Box(Protocol):
     @property
     def state(self) -> BoxState:
         """The present state."""
+
+    @property
+    def tier(self) -> Tier:
+        """What the box really is, which may be stronger than what its specification asks for."""
 
     async def start(self) -> Conversation:
         """Start the box; raises `BoxFailed` if it does not come up, and is `failed` then."""
@@ -144,13 +189,16 @@ class Box(Protocol):
 
 
 class Boxes(Protocol):
-    """A tier: makes boxes."""
+    """Makes boxes of one tier, or of several."""
 
-    def offers(self) -> Offer:
-        """Say what this tier offers here."""
+    def offers(self) -> tuple[Offer, ...]:
+        """Say what each tier offers here, the weakest first."""
 
     async def warm(self) -> None:
         """Do beforehand what the first box would have to wait for."""
+
+    async def close(self) -> None:
+        """End what waits for work that will not come."""
 
     def create(self, spec: BoxSpec, inputs: Mapping[str, Path]) -> Box:
         """Make a box with read-only inputs.

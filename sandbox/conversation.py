@@ -35,6 +35,7 @@ LARGEST_REPORT = {
     Entry.QUERY: 2,
     Entry.PARSE: 2,
     Entry.JUDGE: 2**14,
+    Entry.PYTHON: 2**14,
 }
 """Bytes of a report. Query and parse have nothing to report: an engine that was taken over has no say there."""
 
@@ -66,12 +67,16 @@ class Failure:
 
 
 async def begin(pipes: Conversation, start: dict[str, Any]) -> str:
-    """Tell the box its work and return the public half of the key that it made.
+    """Wait until the box is ready, tell it its work, and return the public half of the key that it made.
 
     Raises:
         BoxFailed: the box does not answer as it should, or gave up.
     """
-    await _send(pipes, {"start": start})
+    ready = await _receive(pipes, HELLO_S)
+    if "ready" not in ready:
+        raise given_up(failure_in(ready))
+    links = {name: ends.place for name, ends in pipes.links.items()}
+    await _send(pipes, {"start": {**start, "links": links}})
     message = await _receive(pipes, HELLO_S)
     hello = message.get("hello")
     if not isinstance(hello, str):

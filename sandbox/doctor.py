@@ -18,7 +18,9 @@ from sandbox.process_box import ProcessBox
 
 ATTACKS = Path(__file__).with_name("attacks_inside.py")
 _FIRST_UID = 64900
-_LIMITS = Limits(memory_mb=512, temp_mb=16, output_mb=1, cpu_s=20, wall_s=30, processes=64, files=256, cpus=1)
+_LIMITS = Limits(
+    memory_mb=512, temp_mb=16, spill_mb=0, output_mb=1, cpu_s=20, wall_s=30, processes=64, files=256, cpus=1
+)
 _ANSWER_S = 20.0
 
 

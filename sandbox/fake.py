@@ -7,30 +7,31 @@ tests may use it.
 
 from __future__ import annotations
 
-import asyncio
+import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from plans.box import BoxSpec
 from plans.decision import Tier
-from plans.errors import TierMissing
-from sandbox import folders
-from sandbox.contract import Offer, Protection
+from plans.errors import DarkroomError, TierMissing
+from sandbox import folders, gate
+from sandbox.cgroups import Allowance, Cgroup, Cgroups
+from sandbox.contract import Ends, Offer, Protection
 from sandbox.folders import BoxFolders
-from sandbox.process_box import Fittings, ProcessBox
+from sandbox.process_box import Fittings, ProcessBox, Started
 from sandbox.recipes import CHECKOUT
 
 _PROGRAM = """
 import dataclasses, importlib, pathlib, sys
-entry, inputs, outputs, temp, overlay = sys.argv[1:]
+entry, limits, inputs, outputs, spill, temp, overlay = sys.argv[1:]
 inside = importlib.import_module("inside")
 inside.__path__.insert(0, overlay)
 main = importlib.import_module("inside.__main__")
 begin, place = main.begin, pathlib.Path
-main.begin = lambda incoming, outgoing, **more: dataclasses.replace(
-    begin(incoming, outgoing, place(inputs), **more), out=place(outputs), temp=place(temp))
-sys.argv[1:] = [entry]
+main.begin = lambda incoming, outgoing: dataclasses.replace(
+    begin(incoming, outgoing, place(inputs)), out=place(outputs), temp=place(temp), spill=place(spill))
+sys.argv[1:] = [entry, limits]
 sys.exit(main.main())
 """
 
@@ -44,12 +45,16 @@ class UnsafeLocalBoxes:
     def __init__(self, home: Path, overlay: Path | None = None) -> None:
         self._home, self._overlay = home, overlay or home / "no-overlay"
 
-    def offers(self) -> Offer:
+    def offers(self) -> tuple[Offer, ...]:
         """Say that nothing is offered."""
-        return Offer(Tier.T1, (Protection("everything", False, "these are plain processes, for tests only"),))
+        nothing = Protection("everything", False, "these are plain processes, for tests only")
+        return (Offer(Tier.T1, (nothing,)),)
 
     async def warm(self) -> None:
         """There is nothing to do beforehand."""
+
+    async def close(self) -> None:
+        """Nothing waits."""
 
     def create(self, spec: BoxSpec, inputs: Mapping[str, Path]) -> ProcessBox:
         """Make a plain process that runs the program of `spec.entry`."""
@@ -57,16 +62,36 @@ class UnsafeLocalBoxes:
             raise TierMissing(
                 f"plain processes pretend to be T1 only, and the plan asks for {spec.tier}", "box.tier"
             )
-        place = folders.make(self._home, None, inputs)
+        place = folders.make(self._home, None)
         (place.whole / "tmp").mkdir()
-        return ProcessBox(spec, place, Fittings(self._start, lambda: None))
+        group = Cgroups.none().make(place.whole.name, Allowance(1, 1, 1))
+        box = ProcessBox(
+            spec, place, Fittings(Tier.T1, lambda: self._start(spec, place), group, None, lambda: None)
+        )
+        try:
+            box.furnish(inputs)
+        except DarkroomError:
+            folders.discard(place.whole)
+            raise
+        return box
 
-    async def _start(self, spec: BoxSpec, place: BoxFolders) -> asyncio.subprocess.Process:
-        paths = (place.inputs, place.outputs, place.whole / "tmp", self._overlay)
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-B", "-c", _PROGRAM, spec.entry.value, *map(str, paths)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env={"PYTHONPATH": str(CHECKOUT)},
+    async def _start(self, spec: BoxSpec, place: BoxFolders) -> Started:
+        pairs = [socket.socketpair() for _ in spec.links]
+        paths = (place.inputs, place.outputs, place.spill, place.whole / "tmp", self._overlay)
+        program = (
+            sys.executable,
+            "-P",
+            "-B",
+            "-c",
+            _PROGRAM,
+            spec.entry.value,
+            spec.limits.canonical().decode(),
+        )
+        passed = [its.fileno() for _, its in pairs]
+        words = [*gate.GATE, *program, *map(str, paths)]
+        process = await gate.launch(words, Cgroup({}), passed, {"PYTHONPATH": str(CHECKOUT)})
+        for _, its in pairs:
+            its.close()
+        return Started(
+            process, tuple(Ends(mine, place) for (mine, _), place in zip(pairs, passed, strict=True))
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import secrets
 import shutil
@@ -18,11 +17,12 @@ from plans.errors import DiskFull, NotFound, SettingsWrong
 
 @dataclass(frozen=True, slots=True)
 class BoxFolders:
-    """`inputs` and `outputs` lie in `whole`, which is wiped at the end."""
+    """`inputs`, `outputs` and `spill` lie in `whole`, which is wiped at the end."""
 
     whole: Path
     inputs: Path
     outputs: Path
+    spill: Path
 
 
 def require_passable(folder: Path) -> None:
@@ -39,26 +39,42 @@ def require_passable(folder: Path) -> None:
             )
 
 
-def make(parent: Path, owner: int | None, inputs: Mapping[str, Path]) -> BoxFolders:
-    """Make a box's folders with its inputs; `owner` is its user id, or none when it has none of its own.
+def make(parent: Path, owner: int | None) -> BoxFolders:
+    """Make a box's folders, empty; `owner` is its user id, or none when it has none of its own.
+
+    Raises:
+        DiskFull: they cannot be made.
+    """
+    whole = parent / secrets.token_hex(8)
+    place = BoxFolders(whole, whole / "in", whole / "out", whole / "spill")
+    modes = {place.whole: 0o710, place.inputs: 0o750, place.outputs: 0o700, place.spill: 0o700}
+    try:
+        for folder, mode in modes.items():
+            folder.mkdir()
+            folder.chmod(mode)
+            if owner is not None:
+                os.chown(folder, owner if folder in (place.outputs, place.spill) else -1, owner)
+    except OSError as problem:
+        shutil.rmtree(whole, ignore_errors=True)
+        told = problem.strerror
+        raise DiskFull(f"the folders of a box could not be made ({told})", parent.name) from None
+    return place
+
+
+def furnish(place: BoxFolders, owner: int | None, inputs: Mapping[str, Path]) -> None:
+    """Put inputs before a box, which may be waiting for them already.
 
     Raises:
         NotFound: an input is not there.
         DiskFull: there is no space for a copy.
     """
-    whole = parent / secrets.token_hex(8)
-    folders = BoxFolders(whole, whole / "in", whole / "out")
-    with contextlib.ExitStack() as undo:
-        undo.callback(shutil.rmtree, whole, ignore_errors=True)
-        for folder, mode in ((whole, 0o710), (folders.inputs, 0o750), (folders.outputs, 0o700)):
-            folder.mkdir()
-            folder.chmod(mode)
-            if owner is not None:
-                os.chown(folder, owner if folder == folders.outputs else -1, owner)
-        for name, source in inputs.items():
-            _provide(source, folders.inputs / names.require("file", name, "box input"), owner)
-        undo.pop_all()
-    return folders
+    for name, source in inputs.items():
+        _provide(source, place.inputs / names.require("file", name, "box input"), owner)
+
+
+def discard(folder: Path) -> None:
+    """Remove a folder in which no box has written yet."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 async def wipe(folder: Path) -> None:

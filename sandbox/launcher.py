@@ -138,7 +138,7 @@ class Launcher:
         await running.run.kill(Cause.CANCELLED)
 
     def _status(self) -> dict[str, Any]:
-        offer = self._shop.boxes.offers()
+        offers = self._shop.boxes.offers()
         boxes = [
             {
                 "plan": name.plan,
@@ -148,13 +148,20 @@ class Launcher:
             }
             for name, running in self._running.items()
         ]
-        protections = [{"name": each.name, "held": each.held, "how": each.how} for each in offer.protections]
+        tiers = [
+            {
+                "tier": offer.tier.value,
+                "protections": [
+                    {"name": each.name, "held": each.held, "how": each.how} for each in offer.protections
+                ],
+            }
+            for offer in offers
+        ]
         return {
             "domain": self._shop.config.domain,
             "node": self._shop.config.node,
             "key": self._shop.key.public,
-            "tier": offer.tier.value,
-            "protections": protections,
+            "tiers": tiers,
             "boxes": boxes,
         }
 

@@ -1,7 +1,7 @@
 """A box that is a tree of processes on this host: the contract's steps, shared by every tier that starts one.
 
-A tier brings only a `Start`: how the first process comes up behind its walls. States, limits, killing,
-collecting are the same.
+A tier brings only its `Fittings`: how the first process comes up behind its walls, its control group, its user.
+States, limits, killing, collecting are the same.
 """
 
 from __future__ import annotations
@@ -9,47 +9,68 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from plans.box import BoxSpec, BoxState
+from plans.decision import Tier
 from plans.errors import BoxFailed, StateConflict
 from plans.statements import StageOutput
 from sandbox import collecting, folders, processes
-from sandbox.contract import ENDED, Cause, Conversation, Ending, Life
+from sandbox.cgroups import Cgroup
+from sandbox.contract import ENDED, Cause, Conversation, Ending, Ends, Life
 from sandbox.folders import BoxFolders
+from sandbox.gate import Process
 
 WATCH_S = 0.2
-"""How often memory, outputs and the clock are looked at."""
+"""How often outputs, the clock and the group's count of memory are looked at."""
+
+CLOSE_WATCH_S = 0.05
+"""How often memory is added up where no control group holds it."""
 
 DYING_S = 2.0
 """How long a killed tree may take to be gone."""
 
+_WAITING, _WORKING = 10, 100
 _MIB = 2**20
 _BY_STATUS = {128 + signal.SIGXCPU: Cause.CPU, 128 + signal.SIGXFSZ: Cause.OUTPUT}
 
-Start = Callable[[BoxSpec, BoxFolders], Awaitable[asyncio.subprocess.Process]]
-"""Start the first process of a box, its pipes open; it waits for its launcher's first frame."""
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A first process whose walls are up, and the launcher's ends of the box's links, in the plan's order."""
+
+    process: Process
+    ends: tuple[Ends, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Fittings:
-    """What a tier gives to a box: how it starts, and what is done once it is wiped."""
+    """What a tier gives to a box.
 
-    start: Start
+    `start` brings up the first process, its pipes open; it waits for its launcher's first frame. `user` is the
+    id that belongs to this box alone, or none. `released` is called once the box is wiped.
+    """
+
+    tier: Tier
+    start: Callable[[], Awaitable[Started]]
+    group: Cgroup
+    user: int | None
     released: Callable[[], None]
+    holds_memory: bool = False
 
 
 class ProcessBox:
     """See `sandbox.contract.Box`."""
 
     def __init__(self, spec: BoxSpec, place: BoxFolders, fittings: Fittings) -> None:
-        self._spec, self._place, self._fittings = spec, place, fittings
+        self.spec, self._place, self._fittings = spec, place, fittings
         self._life = Life()
         self._cause = Cause.NONE
-        self._process: asyncio.subprocess.Process | None = None
+        self._up: Started | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         self._outputs: tuple[StageOutput, ...] = ()
@@ -61,54 +82,104 @@ class ProcessBox:
         return self._life.state
 
     @property
+    def tier(self) -> Tier:
+        """What the box is."""
+        return self._fittings.tier
+
+    @property
     def folder(self) -> Path:
         """Where the box's inputs and outputs lie on the host until it is destroyed."""
         return self._place.whole
+
+    @property
+    def pid(self) -> int:
+        """The first process, as the host numbers it; raises `StateConflict` before there is one."""
+        if self._up is None:
+            raise StateConflict("the box was not started", "box")
+        return self._up.process.pid
+
+    @property
+    def memory_peak(self) -> int | None:
+        """The most bytes that the box had, or none where no control group counts."""
+        return self._fittings.group.memory_peak()
+
+    def furnish(self, inputs: Mapping[str, Path]) -> None:
+        """Put the inputs before the box, before it has any work."""
+        if self.state is not BoxState.CREATED:
+            raise StateConflict(f"a box that is {self.state} gets no more inputs", "box")
+        folders.furnish(self._place, self._fittings.user, inputs)
+
+    async def prestart(self) -> None:
+        """Let the process come up and wait; to whoever creates the box it stays `created`.
+
+        Until it has work it gives way to boxes that have.
+        """
+        self._fittings.group.weigh(_WAITING)
+        self._up = await self._fittings.start()
+
+    def assign(self, spec: BoxSpec) -> None:
+        """Give a box that waits the specification for which it is handed over, of the kind that it was started as."""
+        if self.state is not BoxState.CREATED or len(spec.links) != len(self.spec.links):
+            raise StateConflict("a box is handed over once, before it has any work", "box")
+        self.spec = spec
+        self._fittings.group.weigh(_WORKING)
+
+    @property
+    def waits(self) -> bool:
+        """Whether a process is up and waits for its first word."""
+        return self._up is not None and self._up.process.returncode is None
 
     async def start(self) -> Conversation:
         """Start the process; see the contract."""
         self._life.move(BoxState.STARTING)
         self._began = time.monotonic()
         try:
-            self._process = await self._fittings.start(self._spec, self._place)
+            up = self._up = self._up or await self._fittings.start()
         except BoxFailed:
             self._end(BoxState.FAILED, 1)
             raise
         if self._cause is not Cause.NONE:
-            await self._finish_off()
-            await self._process.wait()
+            await self._finish_off(up.process)
+            await up.process.wait()
             self._end(BoxState.KILLED, 128 + signal.SIGKILL)
             raise BoxFailed("the box was killed while it started", self._cause)
         self._life.move(BoxState.RUNNING)
-        self._tasks = [asyncio.create_task(self._await_end()), asyncio.create_task(self._watch())]
-        from_box, to_box = self._process.stdout, self._process.stdin
+        self._tasks = [asyncio.create_task(self._await_end(up.process)), asyncio.create_task(self._watch())]
+        return self._conversation(up)
+
+    def _conversation(self, up: Started) -> Conversation:
+        from_box, to_box = up.process.stdout, up.process.stdin
         if from_box is None or to_box is None:
             raise BoxFailed("the box has no pipes", Cause.PROTOCOL)
-        return Conversation(from_box, to_box)
+        links = {link.name: ends for link, ends in zip(self.spec.links, up.ends, strict=True)}
+        return Conversation(from_box, to_box, links)
 
     def freeze(self) -> None:
         """Stop every process."""
         if self.state is not BoxState.FROZEN:
             self._life.move(BoxState.FROZEN)
-            processes.stop(self._pid)
+            if not self._fittings.group.freeze():
+                processes.stop(self.pid)
 
     def thaw(self) -> None:
         """Let every process go on."""
         if self.state is not BoxState.RUNNING:
             self._life.move(BoxState.RUNNING)
-            processes.go_on(self._pid)
+            if not self._fittings.group.thaw():
+                processes.go_on(self.pid)
 
     async def kill(self, cause: Cause) -> None:
         """End every process; the first cause counts."""
         if self.state in ENDED or self.state is BoxState.DESTROYED:
             return
         self._cause = self._cause or cause
+        if self._up is not None:
+            await self._finish_off(self._up.process)
         if self.state is BoxState.CREATED:
+            if self._up is not None:
+                await self._up.process.wait()
             self._end(BoxState.KILLED, 128 + signal.SIGKILL)
-        else:
-            if self._process is not None:
-                await self._finish_off()
-            await self.wait()  # a box that is just starting sees the cause when its walls are up
+        await self.wait()  # a box that is just starting sees the cause when its walls are up
 
     async def wait(self) -> Ending:
         """Return how the box ended, once it has."""
@@ -121,8 +192,8 @@ class ProcessBox:
         if self.state is not BoxState.COLLECTED:
             if self.state is not BoxState.EXITED:
                 raise StateConflict(f"the outputs of a box that is {self.state} are not collected", "box")
-            limit = self._spec.limits.output_mb * _MIB
-            self._outputs = await asyncio.to_thread(collecting.collect, self._place.outputs, folder, limit)
+            rules = collecting.Rules(self.spec.outputs, self.spec.limits.output_mb * _MIB)
+            self._outputs = await asyncio.to_thread(collecting.collect, self._place.outputs, folder, rules)
             self._life.move(BoxState.COLLECTED)
         return self._outputs
 
@@ -131,31 +202,34 @@ class ProcessBox:
         if self.state is BoxState.DESTROYED:
             return
         self._life.move(BoxState.DESTROYED)
+        if self._up is not None:
+            _close(end.ours for end in self._up.ends)
         await folders.wipe(self._place.whole)
+        await self._fittings.group.remove()
         self._fittings.released()
 
-    @property
-    def _pid(self) -> int:
-        if self._process is None:
-            raise StateConflict("the box was not started", "box")
-        return self._process.pid
-
-    async def _finish_off(self) -> None:
+    async def _finish_off(self, process: Process) -> None:
         """Kill the whole tree and wait until it is gone.
 
-        Killing bubblewrap's monitor takes the box's process 1 with it, and the kernel ends a process
-        namespace with its process 1; the others are named as well, for tiers that have no namespace.
+        Where the kernel kills a whole group at once nothing escapes. Otherwise: killing the first process takes
+        the box's process 1 with it, and the kernel ends a process namespace with its process 1; the others are
+        named as well, for tiers that have no namespace, and so is whatever else runs under the box's own user.
         """
-        tree = processes.tree(self._pid)
+        group, user = self._fittings.group, self._fittings.user
+        group.kill()
+        tree = processes.tree(process.pid)
         for pid in reversed(tree):
             processes.send(pid, signal.SIGKILL)
-        await processes.gone(tree[1:], DYING_S)
+        group.thaw()  # what is frozen in version 1 dies only when it goes on
+        others = [*tree[1:], *group.pids(), *(processes.of_user(user) if user is not None else ())]
+        for pid in others:
+            if pid != process.pid:
+                processes.send(pid, signal.SIGKILL)
+        await processes.gone([pid for pid in others if pid != process.pid], DYING_S)
 
-    async def _await_end(self) -> None:
+    async def _await_end(self, process: Process) -> None:
         """Wait for the first process, then settle what its end means."""
-        if self._process is None:
-            return
-        code = await self._process.wait()
+        code = await process.wait()
         status = 128 - code if code < 0 else code
         if self._cause is Cause.NONE:
             self._cause = self._limit_behind(status)
@@ -166,10 +240,12 @@ class ProcessBox:
 
     def _limit_behind(self, status: int) -> Cause:
         """Return which limit of the kernel's ended the box. Nobody but the kernel kills a box unasked."""
-        if status == 128 + signal.SIGKILL:
-            spent = time.monotonic() - self._began
-            return Cause.CPU if spent >= self._spec.limits.cpu_s else Cause.MEMORY
-        return _BY_STATUS.get(status, Cause.NONE)
+        if status != 128 + signal.SIGKILL:
+            return _BY_STATUS.get(status, Cause.NONE)
+        if self._fittings.holds_memory:
+            return Cause.MEMORY if self._fittings.group.ran_out() else Cause.CPU
+        spent = time.monotonic() - self._began
+        return Cause.CPU if spent >= self.spec.limits.cpu_s else Cause.MEMORY
 
     def _end(self, state: BoxState, status: int) -> None:
         if self.state is BoxState.FROZEN and state is BoxState.EXITED:
@@ -180,21 +256,33 @@ class ProcessBox:
 
     async def _watch(self) -> None:
         """Kill the box at the limits that no kernel limit of ours covers."""
+        pause = WATCH_S if self._fittings.holds_memory else CLOSE_WATCH_S
         while not self._ended.done():
             cause = self._over_limit()
             if cause is not Cause.NONE:
                 await self.kill(cause)
                 return
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(self._ended), WATCH_S)
+                await asyncio.wait_for(asyncio.shield(self._ended), pause)
 
     def _over_limit(self) -> Cause:
-        limits = self._spec.limits
+        limits = self.spec.limits
         if time.monotonic() - self._began > limits.wall_s:
             return Cause.WALL
         count, size = collecting.usage(self._place.outputs)
-        if count > collecting.LARGEST_COUNT or size > limits.output_mb * _MIB:
+        if count > self.spec.outputs.files or size > limits.output_mb * _MIB:
             return Cause.OUTPUT
-        if processes.memory_bytes(self._pid) > limits.memory_mb * _MIB:
-            return Cause.MEMORY
-        return Cause.NONE
+        if limits.spill_mb and collecting.usage(self._place.spill)[1] > limits.spill_mb * _MIB:
+            return Cause.OUTPUT
+        return Cause.MEMORY if self._over_memory() else Cause.NONE
+
+    def _over_memory(self) -> bool:
+        """Whether the box has used up its memory: as the kernel says, or as we add it up."""
+        if self._fittings.holds_memory:
+            return self._fittings.group.ran_out()
+        return processes.memory_bytes(self.pid) > self.spec.limits.memory_mb * _MIB
+
+
+def _close(sockets: Iterable[socket.socket]) -> None:
+    for each in sockets:
+        each.close()

@@ -66,13 +66,35 @@ async def gone(pids: list[int], timeout_s: float) -> bool:
     return True
 
 
+def of_user(uid: int) -> list[int]:
+    """Return the living processes that a user id runs: all of a box's, when the id is the box's own."""
+    found = []
+    for entry in os.listdir("/proc"):
+        with contextlib.suppress(OSError):
+            if entry.isdigit() and os.stat(f"/proc/{entry}").st_uid == uid and _alive(int(entry)):
+                found.append(int(entry))
+    return found
+
+
 def memory_bytes(first: int) -> int:
-    """Return the memory of all processes of the tree: proportional set size, shared pages counted once."""
-    total = 0
-    for pid in tree(first):
+    """Return the memory of a tree: proportional set size, shared pages counted once, and files that lie in memory."""
+    members = tree(first)
+    total = _files_in_memory(members[-1])
+    for pid in members:
         with contextlib.suppress(OSError, StopIteration, ValueError):
             lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
             total += 1024 * int(next(line for line in lines if line.startswith("Pss:")).split()[1])
+    return total
+
+
+def _files_in_memory(pid: int) -> int:
+    """Return the bytes in the temporary folders that a box's process sees."""
+    total = 0
+    for folder in ("tmp", "dev/shm"):
+        with contextlib.suppress(OSError):
+            found, root = os.statvfs(f"/proc/{pid}/root/{folder}"), os.statvfs(f"/proc/{pid}/root")
+            if found.f_fsid != root.f_fsid:
+                total += (found.f_blocks - found.f_bfree) * found.f_frsize
     return total
 
 

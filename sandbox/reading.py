@@ -7,7 +7,7 @@ way for the same question, so the launcher answers a repeated one from the recor
 from __future__ import annotations
 
 from plans import canonical, errors
-from plans.box import BoxSpec, Entry, Limits
+from plans.box import BoxSpec, Entry, Limits, Outputs
 from plans.decision import Tier
 from plans.errors import EvidenceBroken
 from plans.plan import Plan, PlanKind
@@ -22,7 +22,7 @@ def check_plan(domain: str, image: str, limits: Limits, statement: str, shadows:
     ordered = sorted(shadows, key=lambda shadow: shadow.relation)
     material = canonical.encode({"statement": statement, "shadows": [shadow.plain() for shadow in ordered]})
     nonce = canonical.digest_bytes("check-nonce", material).removeprefix("sha256:")[:32]
-    box = BoxSpec(Entry.CHECK, image, (), limits, Tier.T1)
+    box = BoxSpec(Entry.CHECK, image, (), limits, Tier.T1, outputs=Outputs(0))
     return Plan(
         kind=PlanKind.CHECK,
         domain=domain,

@@ -19,6 +19,7 @@ from typing import Any
 
 from keys.signing import Draft, SigningKey, sign
 from plans.box import BoxSpec, BoxState, Entry
+from plans.decision import Tier
 from plans.errors import (
     BoxFailed,
     BoxLimit,
@@ -41,9 +42,6 @@ from sandbox.shelf import Shelf, StageName
 
 STATEMENT_S = 60
 """Seconds for which a box statement is worth something: as long as the keeper may take to answer."""
-
-RELEASED = "release.bin"
-"""What a judge box may leave, sealed to the recipient."""
 
 ENDING_S = 5.0
 """Seconds that a box may take to end after its last word."""
@@ -169,7 +167,6 @@ class StageRun:
                 raise _killed(self._cancelled)
             report = await self._live(work, box)
             outputs = await box.collect(self._shop.shelf.fresh_collection(self.name))
-            _require_expected(work, outputs)
             self._mark("collected", box.state)
             return _record(work, outputs, report)
         except (BoxFailed, StateConflict) as problem:
@@ -219,7 +216,7 @@ class StageRun:
         if keeper is None:
             raise NotFound("this launcher has no keeper, and the stage needs keys", work.spec.entry.value)
         challenge = await keeper.ask({"op": "challenge", "plan": work.plan.digest}, STATEMENT_S)
-        statement = self._statement(work, box_key, str(challenge.get("nonce")))
+        statement = self._statement(work, box.tier, box_key, str(challenge.get("nonce")))
         signed = sign(self._draft(Type.BOX, statement), self._shop.key)
         question = {"op": "unwrap", "statement": signed.plain(), "plan": work.plan.plain()}
         sealed = SealedKeys.read(await keeper.ask(question, STATEMENT_S))
@@ -233,14 +230,14 @@ class StageRun:
                 await holder
             await finish(keeper, sealed.lease)
 
-    def _statement(self, work: Work, box_key: str, challenge: str) -> BoxStatement:
+    def _statement(self, work: Work, tier: Tier, box_key: str, challenge: str) -> BoxStatement:
         return BoxStatement(
             plan=work.plan.digest,
             stage=work.spec.entry,
             attempt=work.name.attempt,
             spec=work.spec.digest,
             image=work.spec.image,
-            tier=self._shop.boxes.offers().tier,
+            tier=tier,
             inputs=work.inputs,
             box_key=box_key,
             node=self._shop.config.node,
@@ -271,20 +268,6 @@ async def _explained(box: Box, problem: BoxFailed | StateConflict) -> DarkroomEr
 
 def _killed(cause: Cause) -> BoxFailed:
     return (BoxLimit if cause.is_limit else BoxFailed)(KILLED[cause][0], cause, KILLED[cause][1])
-
-
-def _require_expected(work: Work, outputs: tuple[StageOutput, ...]) -> None:
-    """Refuse an output of a SQL stage that the next does not take: the record would tell its name to everybody.
-
-    Raises:
-        OutputRefused: there is one, or the judge left something else than what leaves.
-    """
-    if work.plan.kind is not PlanKind.SQL:
-        return
-    following = work.plan.stages[work.plan.stages.index(work.spec) + 1 :][:1]
-    expected = {item.name for spec in following for item in spec.inputs} or {RELEASED}
-    if not {output.name for output in outputs} <= expected:
-        raise OutputRefused("a box left a file that the next stage of its plan does not take", "box outputs")
 
 
 def _record(work: Work, outputs: tuple[StageOutput, ...], report: dict[str, Any]) -> StageRecord:

@@ -88,7 +88,6 @@ DENIALS = (
     Denial(("mbind", "migrate_pages", "move_pages", "set_mempolicy"), errno.EPERM, "placement of memory on the host"),
     Denial(("vmsplice",), errno.EPERM, "pages shared between a pipe and a process: two published escapes"),
     Denial(("mknod", "mknodat"), errno.EPERM, "a box makes no device, FIFO or socket; its outputs are plain files"),
-    Denial(("landlock_create_ruleset", "landlock_add_rule"), errno.ENOSYS, "kernel surface that a box does not need"),
 )  # fmt: skip
 
 

@@ -12,7 +12,8 @@ from store.settings import OTHER_VARIABLES, Limits, Settings
 
 _BOX_MEANINGS = {
     "memory_mb": "MiB of memory",
-    "temp_mb": "MiB of temporary space",
+    "temp_mb": "MiB of temporary files, which lie in memory and count there",
+    "spill_mb": "MiB on the disk for what the engine spills, encrypted",
     "output_mb": "MiB of output",
     "cpu_s": "seconds of processor time",
     "wall_s": "seconds from start to end",

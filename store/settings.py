@@ -40,19 +40,22 @@ class Limits:
     attempts: int = _setting(3, "How often a job is tried when a node or process is lost.")
     jobs_per_member: int = _setting(20, "Jobs of one member that may wait or run at a time.")
     check: BoxLimits = _setting(
-        BoxLimits(1024, 64, 16, 20, 30, 64, 128, 1), "The box that reads a statement."
+        BoxLimits(1024, 64, 0, 16, 20, 30, 64, 128, 1), "The box that reads a statement."
     )
     query: BoxLimits = _setting(
-        BoxLimits(4096, 8192, 1024, 1200, 1200, 128, 512, 2), "The box that runs a query."
+        BoxLimits(4096, 64, 8192, 1024, 1200, 1200, 128, 512, 2), "The box that runs a query."
     )
     parse: BoxLimits = _setting(
-        BoxLimits(2048, 2048, 1024, 300, 300, 64, 128, 1), "The box that parses an output."
+        BoxLimits(2048, 64, 0, 1024, 300, 300, 64, 128, 1), "The box that parses an output."
     )
     judge: BoxLimits = _setting(
-        BoxLimits(2048, 2048, 1024, 300, 300, 64, 128, 1), "The box that judges an output."
+        BoxLimits(2048, 64, 0, 1024, 300, 300, 64, 128, 1), "The box that judges an output."
     )
     ingest: BoxLimits = _setting(
-        BoxLimits(4096, 65_536, 65_536, 14_400, 14_400, 128, 512, 2), "The box that ingests a file."
+        BoxLimits(4096, 64, 65_536, 65_536, 14_400, 14_400, 128, 512, 2), "The box that ingests a file."
+    )
+    python: BoxLimits = _setting(
+        BoxLimits(4096, 1024, 0, 1024, 3600, 3600, 128, 512, 2), "The box that runs a member's own folder."
     )
 
     def __post_init__(self) -> None:

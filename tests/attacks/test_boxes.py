@@ -30,7 +30,7 @@ pytestmark = pytest.mark.box
 TEXT = Path(images.__file__).with_name("attacks_inside.py").read_text()
 CANARY = "canary-3f9a"
 SMALL = {
-    "memory_mb": 128, "temp_mb": 8, "output_mb": 4, "cpu_s": 5, "wall_s": 6, "processes": 16, "files": 64, "cpus": 1,
+    "memory_mb": 128, "temp_mb": 8, "spill_mb": 0, "output_mb": 4, "cpu_s": 5, "wall_s": 6, "processes": 16, "files": 64, "cpus": 1,
 }  # fmt: skip
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives boxes users of their own")
 

@@ -19,7 +19,7 @@ from plans.key import BoxKeys
 from plans.manifest import Grade, Kind
 from plans.plan import Plan, PlanKind
 
-LIMITS = Limits(1024, 2048, 1024, 600, 600, 64, 64, 2)
+LIMITS = Limits(1024, 64, 2048, 1024, 600, 600, 64, 64, 2)
 FILES = ("attributes.parquet", "identifiers.parquet")
 
 

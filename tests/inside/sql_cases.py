@@ -21,7 +21,7 @@ from plans.plan import Plan, PlanKind, Program, Relation
 from plans.reading import Reading, Shadow, ShadowColumn
 from tests.plans import examples
 
-LIMITS = Limits(1024, 1024, 64, 60, 60, 64, 64, 2)
+LIMITS = Limits(1024, 64, 1024, 64, 60, 60, 64, 64, 2)
 
 
 def shadow(relation: str, **columns: str) -> Shadow:

@@ -11,13 +11,14 @@ import pytest
 from inside import engine
 from plans.box import Limits
 
-LIMITS = Limits(512, 2048, 64, 60, 60, 64, 64, 2)
+LIMITS = Limits(512, 64, 2048, 64, 60, 60, 64, 64, 2)
 CANARY = "CANARY-OF-ENGINE"
 
 
 @pytest.fixture
 def connection(tmp_path: Path):
-    with engine.open_engine(tmp_path, LIMITS) as opened:
+    (tmp_path / "spill").mkdir()
+    with engine.open_engine(tmp_path / "spill", LIMITS) as opened:
         yield opened
 
 

@@ -279,7 +279,7 @@ def test_a_description_that_was_tampered_with_is_refused(case: Case) -> None:
 def test_larger_than_memory_goes_through(tmp_path: Path) -> None:
     """Every row another person: the persons alone are more than the engine may keep, so they are spilled, encrypted."""
     case = Case(
-        tmp_path, description(identifier(), column("x")), Limits(512, 4096, 4096, 600, 600, 64, 64, 2)
+        tmp_path, description(identifier(), column("x")), Limits(512, 64, 4096, 4096, 600, 600, 64, 64, 2)
     )
     with duckdb.connect() as plain:
         plain.execute(

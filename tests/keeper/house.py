@@ -74,7 +74,15 @@ def opening(name: str) -> keys.OpeningKey:
 IMAGE = digest("image sql")
 LIMITS = {
     entry: Limits(
-        memory_mb=512, temp_mb=64, output_mb=64, cpu_s=60, wall_s=120, processes=16, files=64, cpus=1
+        memory_mb=512,
+        temp_mb=64,
+        spill_mb=64,
+        output_mb=64,
+        cpu_s=60,
+        wall_s=120,
+        processes=16,
+        files=64,
+        cpus=1,
     )
     for entry in Entry
 }

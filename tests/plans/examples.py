@@ -32,6 +32,7 @@ from plans.statements import (
     Statement,
     Type,
 )
+from plans.trial import Folder, Left, Place, Trial, TrialReport, twin_of
 from plans.verdict import Finding, Verdict
 
 SIGNING = "ed25519:" + "1" * 64
@@ -45,7 +46,9 @@ def digest(character: str) -> str:
     return "sha256:" + character * 64
 
 
-LIMITS = Limits(memory_mb=512, temp_mb=0, output_mb=64, cpu_s=60, wall_s=120, processes=16, files=64, cpus=1)
+LIMITS = Limits(
+    memory_mb=512, temp_mb=0, spill_mb=0, output_mb=64, cpu_s=60, wall_s=120, processes=16, files=64, cpus=1
+)
 OUTPUTS = (
     Output("region", "VARCHAR", Role.KEY, "", 0),
     Output("n", "BIGINT", Role.FIGURE, "count", 0),
@@ -137,12 +140,19 @@ RELEASED = Released(
     NONCE,
 )
 
+FOLDER = Folder({"main.py": "cHJpbnQoMSkK", "lib/a.py": ""}, "main.py", ("--fast",))
+TRIAL = Trial(FOLDER, (twin_of(MANIFEST),), 7)
+TRIAL_REPORT = TrialReport(
+    "python.failed", Place("main.py", 1, "ValueError"), "ValueError: no", "1\n", (Left("a.csv", 3),)
+)
+
 NOUNS: tuple[Record, ...] = (
     Approval(PLAN.digest),
     BOX_STATEMENT,
     BoxKeys({"result.bin": "00" * 32}, {"table.bin": "11" * 32}, ""),
     Bundle("nm/tax", 3, (POLICY,)),
     DECISION,
+    FOLDER,
     Erasure("nm/tax/income", 1, MANIFEST.digest, ("income-1.attributes",), 1_750_000_000, 1_752_000_000),
     GRANT,
     Head("centre", 17, "9" * 64, 1_750_000_000),
@@ -162,6 +172,8 @@ NOUNS: tuple[Record, ...] = (
     Signed(STATEMENT, "4" * 128),
     StageRecord(PLAN.digest, Entry.JUDGE, 1, (STAGE_INPUT,), (STAGE_OUTPUT,), {}),
     STATEMENT,
+    TRIAL,
+    TRIAL_REPORT,
     VERDICT,
 )  # fmt: skip
 """Every noun that is signed, hashed or sent by itself."""

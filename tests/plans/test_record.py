@@ -169,6 +169,8 @@ def test_the_body_of_each_statement_type_has_that_types_digest() -> None:
         lambda: dataclasses.replace(examples.OBLIGATIONS, minimum_group=0),
         lambda: dataclasses.replace(examples.LIMITS, memory_mb=0),
         lambda: dataclasses.replace(examples.LIMITS, temp_mb=-1),
+        lambda: dataclasses.replace(examples.LIMITS, spill_mb=-1),
+        lambda: dataclasses.replace(examples.LIMITS, temp_mb=examples.LIMITS.memory_mb + 1),
         lambda: dataclasses.replace(examples.RELEASED, salt="ab"),
         lambda: dataclasses.replace(examples.RELEASED, columns=examples.RELEASED.columns[:1]),
         lambda: Order(-1, False, False),

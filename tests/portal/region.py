@@ -244,7 +244,7 @@ def plan_for(region: Region, job: store.JobRow, outcome: Outcome = Outcome.NEEDS
     relation = Relation("tax.income", manifest().digest, DIGEST, ("region",), "")
     counted = "SELECT region, count(*), count(DISTINCT person) AS _persons_0 FROM tax.income GROUP BY region"
     program = Program((relation,), counted, outputs, 1, (), None)
-    limits = dict.fromkeys(Entry, Limits(512, 256, 16, 30, 60, 32, 64, 1))
+    limits = dict.fromkeys(Entry, Limits(512, 256, 0, 16, 30, 60, 32, 64, 1))
     stages = policies.sql_boxes(program.relations, (manifest(),), DIGEST, Tier.T1, limits)
     return Plan(
         kind=PlanKind.SQL,

@@ -11,28 +11,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plans.box import BoxSpec, Entry, Limits
+from plans.box import BoxSpec, Entry, Limits, Outputs
 from plans.decision import Tier
 from plans.errors import OutputRefused, SettingsWrong, TierMissing, Unreachable
 from sandbox import bubblewrap, collecting, conversation, folders, syscalls
 from sandbox.config import LauncherConfig
+from sandbox.folders import BoxFolders
 from sandbox.identities import Identities
 
-LIMITS = Limits(4096, 2048, 64, 600, 600, 64, 256, 2)
+LIMITS = Limits(4096, 2048, 0, 64, 600, 600, 64, 256, 2)
 SPEC = BoxSpec(Entry.QUERY, "sha256:" + "0" * 64, (), LIMITS, Tier.T1)
-WALLS = bubblewrap.Walls(Path("/image"), Path("/boxes/1/in"), Path("/boxes/1/out"), 60001, True)
+ONE = Path("/boxes/1")
+WALLS = bubblewrap.Walls(Path("/image"), BoxFolders(ONE, ONE / "in", ONE / "out", ONE / "spill"), 60001, True)
 
 
 def words(separate: bool = True) -> list[str]:
     walls = replace(WALLS, separate=separate)
-    return bubblewrap.command(
-        SPEC, walls, bubblewrap.Descriptors(7, 8), bubblewrap.entry_program(Entry.QUERY)
-    )
+    return bubblewrap.command(SPEC, walls, bubblewrap.Descriptors(7, 8), bubblewrap.entry_program(SPEC))
 
 
 def test_the_user_id_is_changed_before_bubblewrap_starts() -> None:
     line = words()
-    assert line[0].endswith("setpriv") and line[line.index("--reuid") + 1] == "60001"
+    assert line[0] == "/bin/sh" and line[4].endswith("setpriv") and line[line.index("--reuid") + 1] == "60001"
     assert line.index("--no-new-privs") < next(n for n, word in enumerate(line) if word.endswith("bwrap"))
     assert not any(word.endswith("setpriv") for word in words(separate=False)), "only root can"
 
@@ -48,7 +48,8 @@ def test_a_box_can_write_only_its_outputs_and_its_own_memory() -> None:
 def test_python_runs_without_site_and_without_its_environment() -> None:
     line = words()
     start = line.index("/python/bin/python3")
-    assert line[start + 1 : start + 3] == ["-I", "-S"] and line[-2:] == ["/box", "query"]
+    assert line[start + 1 : start + 3] == ["-I", "-S"]
+    assert line[start + 6 : start + 9] == [bubblewrap.FENCE, "/box", "query"]
 
 
 def test_every_line_of_the_filter_gives_a_reason_and_no_call_stands_twice() -> None:
@@ -149,14 +150,23 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "out"
 
 
-def collected(out: Path) -> list[str]:
-    return [output.name for output in collecting.collect(out, out.parent / "target", 1000)]
+def collected(out: Path, names: tuple[str, ...] = ()) -> list[str]:
+    rules = collecting.Rules(Outputs(8, names), 1000)
+    return [output.name for output in collecting.collect(out, out.parent / "target", rules)]
 
 
 def test_fifos_and_sockets_and_devices_are_refused_without_waiting_for_them(out: Path) -> None:
     os.mkfifo(out / "a")
     with pytest.raises(OutputRefused):
         collected(out)
+
+
+def test_a_symbolic_link_is_refused_and_not_followed(out: Path) -> None:
+    (out.parent / "secret").write_text("x")
+    (out / "a").symlink_to(out.parent / "secret")
+    with pytest.raises(OutputRefused):
+        collected(out)
+    assert list((out.parent / "target").iterdir()) == []
 
 
 def test_more_than_the_limit_is_refused_in_sum_too(out: Path) -> None:
@@ -169,11 +179,19 @@ def test_more_than_the_limit_is_refused_in_sum_too(out: Path) -> None:
 
 
 def test_too_many_files_are_refused(out: Path) -> None:
-    for n in range(collecting.LARGEST_COUNT + 1):
+    for n in range(9):
         (out / f"a{n}").touch()
     with pytest.raises(OutputRefused):
         collected(out)
-    assert collecting.usage(out)[0] == collecting.LARGEST_COUNT + 1
+    assert collecting.usage(out)[0] == 9
+
+
+def test_a_file_that_the_plan_does_not_name_is_refused(out: Path) -> None:
+    (out / "a").touch()
+    assert collected(out, ("a", "b")) == ["a"]
+    (out.parent / "target" / "a").unlink()
+    with pytest.raises(OutputRefused):
+        collected(out, ("b",))
 
 
 def test_what_is_collected_can_no_longer_be_written(out: Path) -> None:

@@ -1,0 +1,125 @@
+"""The second wall around files: Landlock, put on by the box itself before anything else is imported.
+
+    python3 -I -S /box/inside/fence.py PROGRAM …      a path and its arguments, or -c TEXT
+
+Bubblewrap decides what a box sees; Landlock (landlock(7), ABI 1 and later) decides in the kernel, by another
+mechanism, what may be done with it. If a defect, or a mistake in a command line, ever put a folder of the host
+into a box, this wall would still refuse it. Beyond that it closes what a mount cannot: nothing that a box has
+written can be executed, no symbolic link, FIFO or socket can be made, nothing is read in `/proc` (which names
+folders of the host) but the sizes of memory and processors. From ABI 4 on TCP, and from ABI 6 on signals and
+abstract sockets beyond the box, are refused here as well.
+
+It runs in the box, since a process under Landlock cannot mount, and bubblewrap must. What follows in the same
+process, and all its children, can never take it off.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import runpy
+import sys
+
+READ_FILE, READ_FOLDER, EXECUTE, WRITE, TRUNCATE = 1 << 2, 1 << 3, 1 << 0, 1 << 1, 1 << 14
+REMOVE_FOLDER, REMOVE_FILE, MAKE_FOLDER, MAKE_FILE, REFER = 1 << 4, 1 << 5, 1 << 7, 1 << 8, 1 << 13
+READ = READ_FILE | READ_FOLDER
+CHANGE = WRITE | TRUNCATE | REMOVE_FOLDER | REMOVE_FILE | MAKE_FOLDER | MAKE_FILE | REFER
+
+OWN = ("/tmp", "/out", "/spill", "/dev/shm")
+"""Where a box may write plain files and folders; nothing in it can be executed."""
+
+GIVEN = ("/in",)
+DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
+TOLD = ("/proc/meminfo", "/proc/cpuinfo")
+"""What of `/proc` may be read."""
+
+_APART = {"proc", "dev", "tmp", "out", "spill", "in", "links"}
+"""Folders at the root that are no part of the image."""
+
+_IMAGE = ("python", "box", "lib", "lib64", "usr", "etc", "bin", "sbin", "opt")
+"""Where an image has its files; what is not there needs no rule."""
+
+_FILE_RIGHTS = {1: (1 << 13) - 1, 2: 1 << 13, 3: 1 << 14, 5: 1 << 15}
+_TCP = 0b11
+_SCOPES = 0b11
+_CREATE, _ADD, _RESTRICT = 444, 445, 446  # the same numbers on every architecture
+_VERSION, _BENEATH = 1, 1
+_FOR_FILES = EXECUTE | WRITE | READ_FILE | TRUNCATE | 1 << 15
+_UNSUPPORTED = 78
+"""Exit status of a box whose kernel has no Landlock: it runs nothing (`sandbox.landlock` asks before)."""
+
+
+class _Ruleset(ctypes.Structure):
+    _fields_ = [("files", ctypes.c_uint64), ("net", ctypes.c_uint64), ("scoped", ctypes.c_uint64)]
+
+
+class _Rule(ctypes.Structure):
+    _pack_ = 1
+    _fields_ = [("allowed", ctypes.c_uint64), ("parent", ctypes.c_int32)]
+
+
+def put_on(own: tuple[str, ...] = OWN, given: tuple[str, ...] = GIVEN) -> None:
+    """Put the fence around this process for ever; exit when the kernel cannot. A second one can only narrow the first.
+
+    Args:
+        own: folders where it may write.
+        given: what it may read beside the image.
+    """
+    kernel = ctypes.CDLL(None, use_errno=True)
+    abi = int(kernel.syscall(_CREATE, None, 0, _VERSION))
+    if abi < 1:
+        os._exit(_UNSUPPORTED)
+    files = sum(rights for version, rights in _FILE_RIGHTS.items() if abi >= version)
+    wanted = _Ruleset(files, _TCP if abi >= 4 else 0, _SCOPES if abi >= 6 else 0)
+    size = 24 if abi >= 6 else 16 if abi >= 4 else 8
+    ruleset = int(kernel.syscall(_CREATE, ctypes.byref(wanted), size, 0))
+    for path, rights in _rules(own, given):
+        _allow(kernel, ruleset, path, rights & files)
+    if ruleset < 0 or kernel.syscall(_RESTRICT, ruleset, 0) != 0:
+        os._exit(_UNSUPPORTED)
+    os.close(ruleset)
+
+
+def _rules(own: tuple[str, ...], given: tuple[str, ...]) -> list[tuple[str, int]]:
+    image = [(f"/{name}", READ | EXECUTE) for name in _root() if name not in _APART]
+    writable = [(path, READ | CHANGE) for path in own]
+    devices = [(path, READ_FILE | WRITE) for path in DEVICES]
+    return [*image, *writable, *((path, READ) for path in (*given, *TOLD)), *devices]
+
+
+def _root() -> list[str]:
+    """Return what is in the root; behind a first fence nobody can list it any more."""
+    try:
+        return os.listdir("/")
+    except PermissionError:
+        return list(_IMAGE)
+
+
+def _allow(kernel: ctypes.CDLL, ruleset: int, path: str, rights: int) -> None:
+    """Add a rule; a path that is not there needs none."""
+    try:
+        parent = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return
+    if not os.path.isdir(path):
+        rights &= _FOR_FILES
+    rule = _Rule(rights, parent)
+    if kernel.syscall(_ADD, ruleset, _BENEATH, ctypes.byref(rule), 0) != 0:
+        os._exit(_UNSUPPORTED)
+    os.close(parent)
+
+
+def main() -> None:
+    """Put the fence on and go on as the program."""
+    put_on()
+    what, *arguments = sys.argv[1:]
+    if what == "-c":
+        sys.argv = ["-c", *arguments[1:]]
+        exec(compile(arguments[0], "<string>", "exec"), {"__name__": "__main__"})  # noqa: S102
+    else:
+        sys.argv = [what, *arguments]
+        runpy.run_path(what, run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()
