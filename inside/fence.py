@@ -5,9 +5,9 @@
 Bubblewrap decides what a box sees; Landlock (landlock(7), ABI 1 and later) decides in the kernel, by another
 mechanism, what may be done with it. If a defect, or a mistake in a command line, ever put a folder of the host
 into a box, this wall would still refuse it. Beyond that it closes what a mount cannot: nothing that a box has
-written can be executed, no symbolic link, FIFO or socket can be made, nothing is read in `/proc` (which names
-folders of the host) but the sizes of memory and processors. From ABI 4 on TCP, and from ABI 6 on signals and
-abstract sockets beyond the box, are refused here as well.
+written can be executed, and no symbolic link, FIFO or socket can be made. From ABI 4 on TCP, and from ABI 6 on
+signals and abstract sockets beyond the box, are refused here as well. `/proc` stays readable, as far as it is
+not covered: DuckDB does not survive a closed `/proc/self/cgroup`.
 
 It runs in the box, since a process under Landlock cannot mount, and bubblewrap must. What follows in the same
 process, and all its children, can never take it off.
@@ -28,14 +28,9 @@ CHANGE = WRITE | TRUNCATE | REMOVE_FOLDER | REMOVE_FILE | MAKE_FOLDER | MAKE_FIL
 OWN = ("/tmp", "/out", "/spill", "/dev/shm")
 """Where a box may write plain files and folders; nothing in it can be executed."""
 
-GIVEN = ("/in",)
+GIVEN = ("/in", "/proc")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
-TOLD = ("/proc/meminfo", "/proc/cpuinfo")
-"""What of `/proc` may be read."""
-
-_APART = {"proc", "dev", "tmp", "out", "spill", "in", "links"}
-"""Folders at the root that are no part of the image."""
-
+IMAGE = ("/python", "/box", "/lib", "/lib64", "/etc", "/usr")
 _IMAGE = ("python", "box", "lib", "lib64", "usr", "etc", "bin", "sbin", "opt")
 """Where an image has its files; what is not there needs no rule."""
 

@@ -165,9 +165,13 @@ def _expect(message: dict[str, Any] | None, kind: str) -> dict[str, Any]:
 
 def padded(content: bytes) -> bytes:
     """Return length, content and zeros, together a power of two of bytes and at least `SMALLEST_HANDOVER`."""
-    whole = len(content) + 8
-    size = max(SMALLEST_HANDOVER, 1 << (whole - 1).bit_length())
-    return len(content).to_bytes(8, "big") + content + b"\0" * (size - whole)
+    zeros = padded_size(len(content)) - len(content) - 8
+    return len(content).to_bytes(8, "big") + content + b"\0" * zeros
+
+
+def padded_size(size: int) -> int:
+    """Return how many bytes `padded` makes of so many."""
+    return max(SMALLEST_HANDOVER, 1 << (size + 7).bit_length())
 
 
 def unpadded(content: bytes) -> bytes:

@@ -10,6 +10,7 @@ import re
 from plans.errors import Malformed
 
 _SEGMENT = r"[a-z][a-z0-9_]{0,39}"
+_SOURCE = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}"
 _FORMS = {
     "domain": re.compile(rf"{_SEGMENT}(/{_SEGMENT}){{0,7}}"),
     "dataset": re.compile(rf"{_SEGMENT}(/{_SEGMENT}){{1,8}}"),
@@ -22,6 +23,8 @@ _FORMS = {
     "signature": re.compile(r"[0-9a-f]{128}"),
     "nonce": re.compile(r"[0-9a-f]{32}"),
     "file": re.compile(r"[a-z0-9][a-z0-9._-]{0,99}"),
+    "relation": re.compile(rf"{_SEGMENT}\.{_SEGMENT}"),
+    "source path": re.compile(rf"{_SOURCE}(/{_SOURCE}){{0,7}}"),
 }
 
 PERSON = "person"

@@ -21,6 +21,12 @@ class PlanKind(StrEnum):
     SQL = "sql"
     INGEST = "ingest"
     CHECK = "check"
+    TRIAL = "trial"
+
+    @property
+    def keyless(self) -> bool:
+        """Whether its boxes get no key and no file: there is no data in such a plan."""
+        return self in (PlanKind.CHECK, PlanKind.TRIAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +73,11 @@ class Plan(Record):
     """A plan. Which members are present depends on its kind:
 
     * `sql`: request, its signature, decision, program, and the stages query, parse, judge;
-    * `ingest` and `check`: `material`, the canonical description of what is ingested or read, and one stage.
+    * `ingest`, `check` and `trial`: `material`, the canonical description of what is ingested, read or tried
+      (`plans.trial`), and one stage.
 
-    `domain` owns the data (for `check`: runs the box). `request_signature` is hex, Ed25519 over the request.
+    `domain` owns the data (for `check` and `trial`: runs the box). `request_signature` is hex, Ed25519
+    over the request.
     """
 
     KIND: ClassVar[str] = "plan"
@@ -101,6 +109,8 @@ class Plan(Record):
             raise Malformed("a sql plan has a request, a decision and a program, and no material", "plan")
         if self.kind is not PlanKind.SQL and (any(asked) or not self.material):
             raise Malformed(f"a plan of the kind {self.kind} has material, and nothing else", "plan")
+        if self.kind.keyless and any(stage.inputs or stage.links for stage in self.stages):
+            raise Malformed(f"a plan of the kind {self.kind} has no input and no link", "plan.stages")
 
     def stage(self, entry: Entry) -> BoxSpec:
         """Return the box of one stage.
@@ -118,4 +128,5 @@ _STAGES: dict[PlanKind, tuple[Entry, ...]] = {
     PlanKind.SQL: (Entry.QUERY, Entry.PARSE, Entry.JUDGE),
     PlanKind.INGEST: (Entry.INGEST,),
     PlanKind.CHECK: (Entry.CHECK,),
+    PlanKind.TRIAL: (Entry.PYTHON,),
 }

@@ -1,0 +1,148 @@
+"""The Python box: runs a member's folder in a process of its own, and is the only one who may say what came of it.
+
+Process 1 of the box is this runner. It speaks with the launcher, holds the keys, and starts the member's program as a
+child that shares nothing with it but the box's walls:
+
+    memory      the runner cannot be looked into or traced, also not through /proc (it is not *dumpable*, prctl(2));
+                and as process 1 of its namespace no signal of the child reaches it
+    pipes       the launcher's pipes are not inherited; the child has /dev/null, one pipe for what it prints, and one on
+                which it may say where it failed
+    files       `inside.bootstrap` takes `/out` and `/in` away from it before it runs the member's first line: nothing
+                it writes comes to lie on the node's disk, but what the runner has encrypted
+    end         when the program ends, everything that it started is killed and reaped before its outputs are read
+
+What it left in `/tmp/out` and its log are packed into one file, padded, and sealed under the key of the stage for the
+inspecting box. A trial (`plans.trial`) has no data and no key: there the runner reports all that happened.
+
+Failures of a program that has seen data are one of few codes. Where it failed is a fact that the launcher keeps for
+itself, to compare it with a trial (`sandbox.trials`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from inside import alone, leavings, twin
+from inside.alone import Ended, Program
+from inside.session import BoxFailure, Session, padded_size
+from plans.box import BoxSpec, Entry, Limits
+from plans.plan import PlanKind
+from plans.trial import LONGEST_TEXT, Folder, Left, Trial, TrialReport
+
+OUTPUT = "output.bin"
+"""The one file that a Python stage hands over."""
+
+LOG = "log.txt"
+"""The log's name among the packed files; the program's own files lie under `files/`."""
+
+FILES = "files/"
+SEALING = 64
+"""Bytes that encryption adds, generously."""
+
+_MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a program finds itself: its folder, its tables, where it leaves outputs, and its home."""
+
+    work: Path
+    data: Path
+    out: Path
+    home: Path
+
+    @classmethod
+    def make(cls, temp: Path, folder: Folder) -> Places:
+        """Make the places and lay the folder's files out. They are open to the user as whom the program may run."""
+        places = cls(*(temp / name for name in ("work", "data", "out", "home")))
+        for place in (places.work, places.data, places.out, places.home):
+            place.mkdir(exist_ok=True)
+            place.chmod(0o777)
+        for path, content in folder.content().items():
+            target = places.work / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        return places
+
+    def program(self, folder: Folder, cpus: int) -> Program:
+        """Return how the folder is started here."""
+        threads = {f"{library}_NUM_THREADS": str(cpus) for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")}
+        environment = {
+            "DARKROOM_DATA": str(self.data),
+            "DARKROOM_OUT": str(self.out),
+            "HOME": str(self.home),
+            "TMPDIR": str(self.home),
+            "LANG": "C.UTF-8",
+            "MALLOC_ARENA_MAX": "2",
+            **threads,
+        }
+        return Program(self.work, folder.main, folder.arguments, environment)
+
+
+def warm(_: Limits) -> None:
+    """Close this process to its future child, before there is a plan or a key."""
+    alone.close_up()
+
+
+def run(session: Session) -> dict[str, Any]:
+    """Run the stage's folder.
+
+    Returns:
+        nothing for a program that may have seen data; what came of it for a trial.
+
+    Raises:
+        BoxFailure: `python.failed`, `python.memory`, `python.time`, `python.outputs`, `python.unfenced`.
+        Malformed: the plan's material is no folder, or no trial.
+    """
+    if session.plan.kind is PlanKind.TRIAL:
+        return tried(session, Trial.decode(session.plan.material.encode())).plain()
+    work(session, Folder.decode(session.plan.material.encode()))
+    return {}
+
+
+def tried(session: Session, trial: Trial) -> TrialReport:
+    """Run a trial on its twin and return everything about it."""
+    places = Places.make(session.temp, trial.folder)
+    twin.make(trial, places.data)
+    ended = alone.run(places.program(trial.folder, _spec(session).limits.cpus))
+    try:
+        left = _gathered(session, places.out, ended.log)
+    except BoxFailure as failure:
+        code, text = ended.code or failure.code, ended.text or str(failure.facts["rule"])
+        return _report(ended, code, text, ())
+    listed = tuple(Left(name, len(content)) for name, content in sorted(left.items()) if name != LOG)
+    return _report(ended, ended.code, ended.text, listed)
+
+
+def work(session: Session, folder: Folder) -> None:
+    """Run a folder on what lies in the data folder, and seal what it leaves."""
+    places = Places.make(session.temp, folder)
+    ended = alone.run(places.program(folder, _spec(session).limits.cpus))
+    if ended.code:
+        place = ended.place
+        raise BoxFailure(ended.code, **(place.plain() if place else {}))
+    session.write(OUTPUT, leavings.pack(_gathered(session, places.out, ended.log)))
+
+
+def _gathered(session: Session, out: Path, log: str) -> dict[str, bytes]:
+    """Return what was left, and the log; both together, packed and padded, within the plan's limit of output.
+
+    Raises:
+        BoxFailure: `python.outputs`.
+    """
+    most = _spec(session).limits.output_mb * _MIB
+    found = leavings.gather(str(out), _spec(session).outputs, most)
+    files = {**{FILES + name: content for name, content in found.items()}, LOG: log.encode()}
+    if padded_size(leavings.packed_size(files)) + SEALING > most:
+        raise BoxFailure("python.outputs", rule="the outputs are larger than the plan allows")
+    return files
+
+
+def _report(ended: Ended, code: str, text: str, left: tuple[Left, ...]) -> TrialReport:
+    return TrialReport(code, ended.place, text[-LONGEST_TEXT:], ended.log, left)
+
+
+def _spec(session: Session) -> BoxSpec:
+    return session.plan.stage(Entry.PYTHON)
