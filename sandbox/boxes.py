@@ -9,7 +9,7 @@ import json
 import os
 import resource
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -161,31 +161,49 @@ async def _start(spec: BoxSpec, walls: bubblewrap.Walls, group: Cgroup, program:
     """Start bubblewrap from this thread, whose end would be the box's end, and wait until the walls are up."""
     with contextlib.ExitStack() as ours:
         theirs = ours.enter_context(contextlib.ExitStack())
-        filter_end = _kept(theirs, syscalls.filter_file())
+        filter_end = kept(theirs, syscalls.filter_file())
         info_end, tell_end = os.pipe()
-        _kept(theirs, tell_end)
+        kept(theirs, tell_end)
         ends, passed = _links(len(spec.links), ours, theirs)
         words = bubblewrap.command(spec, walls, bubblewrap.Descriptors(filter_end, tell_end), program)
         environment = None if walls.has(Wall.ENVIRONMENT) else os.environ
         inherited = [filter_end, tell_end, *passed, *_everything(walls)]
-        try:
-            process = await gate.launch(words, group, inherited, environment)
-        except BoxFailed:
-            os.close(info_end)
-            raise
-        theirs.close()
-        first = await _first_process(info_end)
-        if first is None:
-            await _ended(process)
-            advice = "Run `darkroom-server doctor` on this node."
-            raise BoxFailed("the box's walls did not come up", "box.start", advice)
+        launching = gate.launch(words, group, inherited, environment)
+        process, first = await bring_up(launching, info_end, theirs)
         if not walls.separate and walls.has(Wall.PROCESS_COUNT):
-            _limit_processes(first, spec.limits.processes)
+            limit_processes(first, spec.limits.processes)
         ours.pop_all()
     return Started(process, ends)
 
 
-def _kept(stack: contextlib.ExitStack, descriptor: int) -> int:
+async def bring_up(
+    launching: Awaitable[gate.Process], info_end: int, theirs: contextlib.ExitStack
+) -> tuple[gate.Process, int]:
+    """Wait for a launch until bubblewrap's walls are up; return its process, and the id of the first one behind it.
+
+    Args:
+        info_end: where bubblewrap tells that id; closed in any case.
+        theirs: holds the box's ends of what it inherits, closed here once it has them.
+
+    Raises:
+        BoxFailed: the walls did not come up; nothing runs.
+    """
+    try:
+        process = await launching
+    except BoxFailed:
+        os.close(info_end)
+        raise
+    theirs.close()
+    first = await _first_process(info_end)
+    if first is None:
+        await _ended(process)
+        advice = "Run `darkroom-server doctor` on this node."
+        raise BoxFailed("the box's walls did not come up", "box.start", advice)
+    return process, first
+
+
+def kept(stack: contextlib.ExitStack, descriptor: int) -> int:
+    """Return an open file that is closed with the stack."""
     stack.callback(os.close, descriptor)
     return descriptor
 
@@ -243,7 +261,7 @@ async def _first_process(info_end: int) -> int | None:
         transport.close()
 
 
-def _limit_processes(pid: int, limit: int) -> None:
+def limit_processes(pid: int, limit: int) -> None:
     """Limit the processes of a box without a user of its own; its user namespace counts them from zero."""
     try:
         resource.prlimit(pid, resource.RLIMIT_NPROC, (limit, limit))

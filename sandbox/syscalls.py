@@ -14,7 +14,10 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import platform
+import socket
 from dataclasses import dataclass
+from typing import Any
 
 from plans.errors import TierMissing
 
@@ -24,6 +27,8 @@ _CLONE_NEW = {
     "NEWTIME": 0x80, "NEWNS": 0x20000, "NEWCGROUP": 0x2000000, "NEWUTS": 0x4000000, "NEWIPC": 0x8000000,
     "NEWUSER": 0x10000000, "NEWPID": 0x20000000, "NEWNET": 0x40000000,
 }  # fmt: skip
+_TERMINAL_REQUESTS = (0x5412, 0x541C)
+"""TIOCSTI and TIOCLINUX: a terminal would take characters pushed into it as typed (ATTACKS 44)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +117,45 @@ def filter_file() -> int:
                 _deny(library, context, (call, denial.error), ())
         for flag in _CLONE_NEW.values():
             _deny(library, context, ("clone", errno.EPERM), (_Compare(0, _MASKED_EQUAL, flag, flag),))
-        # A terminal would take characters pushed into it as typed (ATTACKS 44); TIOCSTI is 0x5412, TIOCLINUX
-        # 0x541C.
-        for request in (0x5412, 0x541C):
+        for request in _TERMINAL_REQUESTS:
             _deny(
                 library, context, ("ioctl", errno.EPERM), (_Compare(1, _MASKED_EQUAL, 0xFFFFFFFF, request),)
             )
         return _export(library, context)
     finally:
         library.seccomp_release(context)
+
+
+def oci_filter(*, links: bool) -> dict[str, Any]:
+    """Return the same table as the OCI runtime specification writes it (linux.seccomp), for a kernel of a box's own.
+
+    That kernel (gVisor's of 2022) answers every denial with EPERM. For `clone3` this would break programs, whose
+    libraries go on with `clone` after ENOSYS only; so it is left to that kernel, which does not know the call.
+    Namespaces that it might once give are its own, never the host's.
+
+    Args:
+        links: whether the box may make Unix sockets, to reach the links of its plan by name.
+    """
+    rules = [_oci_rule([call for call in each.calls if call != "clone3"], each.error) for each in DENIALS]
+    if links:
+        rules = [rule for rule in rules if "socket" not in rule["names"]]
+        rules.append(_oci_rule(["socketpair"], errno.EACCES))
+        other_family = {"index": 0, "value": int(socket.AF_UNIX), "op": "SCMP_CMP_NE"}
+        rules.append(_oci_rule(["socket"], errno.EACCES, other_family))
+    masked = [("clone", 0, flag, flag) for flag in _CLONE_NEW.values()]
+    masked += [("ioctl", 1, 0xFFFFFFFF, request) for request in _TERMINAL_REQUESTS]
+    for call, index, mask, value in masked:
+        compare = {"index": index, "value": mask, "valueTwo": value, "op": "SCMP_CMP_MASKED_EQ"}
+        rules.append(_oci_rule([call], errno.EPERM, compare))
+    return {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "architectures": [f"SCMP_ARCH_{platform.machine().upper()}"],
+        "syscalls": [rule for rule in rules if rule["names"]],
+    }
+
+
+def _oci_rule(calls: list[str], error: int, *compare: dict[str, Any]) -> dict[str, Any]:
+    return {"names": calls, "action": "SCMP_ACT_ERRNO", "errnoRet": error, "args": list(compare)}
 
 
 def _load() -> ctypes.CDLL:
