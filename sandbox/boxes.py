@@ -40,21 +40,25 @@ class BubblewrapBoxes:
         *,
         unsafe_without: frozenset[Wall] = frozenset(),
     ) -> None:
-        self._ground = Ground(home, images_folder, identities)
+        self.ground = Ground(home, images_folder, identities)
         self._without = unsafe_without
         self._groups = Cgroups.open(group_name(home))
 
     def offers(self) -> tuple[Offer, ...]:
         """Say what T1 offers here; nothing where the kernel or a tool lacks one of its walls."""
         try:
-            bubblewrap.require_kernel()
+            self.require()
         except TierMissing:
             return ()
-        return (bubblewrap.offer(self._ground.identities.separate, self._groups.told),)
+        return (bubblewrap.offer(self.ground.identities.separate, self._groups.told),)
+
+    def require(self) -> None:
+        """Check that this node can hold T1; raises `TierMissing`, which says why not."""
+        bubblewrap.require_kernel()
 
     async def warm(self) -> None:
         """Hash the images that have a name; one that does not hold stays untrusted."""
-        await self._ground.trust_named()
+        await self.ground.trust_named()
 
     async def close(self) -> None:
         """Nothing waits."""
@@ -72,10 +76,10 @@ class BubblewrapBoxes:
         if spec.gpus:
             advice = "Run it on a node that has GPUs, or ask for none."
             raise TierMissing("this node has no GPU for boxes", "box.gpus", advice)
-        bubblewrap.require_kernel()
-        root = self._ground.trusted_root(spec.image)
-        with self._ground.settled() as site:
-            separate = self._ground.identities.separate
+        self.require()
+        root = self.ground.trusted_root(spec.image)
+        with self.ground.settled() as site:
+            separate = self.ground.identities.separate
             walls = bubblewrap.Walls(root, site.place, site.uid, separate, self._without)
             group = self._groups.make(site.place.whole.name, _allowance(spec, walls))
             fittings = Fittings(
@@ -83,7 +87,7 @@ class BubblewrapBoxes:
                 start=lambda: _start(spec, walls, group, program),
                 group=group,
                 user=site.uid if separate and walls.has(Wall.USER) else None,
-                released=lambda: self._ground.identities.give_back(site.uid),
+                released=lambda: self.ground.identities.give_back(site.uid),
                 holds_memory=self._groups.limits_memory,
             )
             box = ProcessBox(spec, site.place, fittings)
