@@ -91,7 +91,7 @@ def part(how: str) -> None:
         os.setresuid(OTHER_USER, OTHER_USER, OTHER_USER)
     elif how == "landlock":
         fence = _module(os.path.join(os.path.dirname(__file__), "fence.py"))
-        fence.put_on(OWN, ())
+        fence.put_on(OWN, ("/proc",))
     if how != "unsafe" and _can_write("/out"):
         os._exit(NOT_FENCED)
 
