@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
 import socket
@@ -32,6 +33,7 @@ from sandbox.config import LauncherConfig
 from sandbox.contract import Boxes, Cause
 from sandbox.identities import Identities
 from sandbox.lease import Keeper, LeaseTimes
+from sandbox.pool import WarmBoxes, keep_kinds, read_kinds
 from sandbox.shelf import Shelf, StageName
 from sandbox.stage import StageRun, Workshop
 
@@ -79,6 +81,7 @@ class Launcher:
         path.unlink(missing_ok=True)
         await asyncio.gather(*(running.run.kill(Cause.LAUNCHER) for running in self._running.values()))
         await asyncio.gather(*(running.task for running in self._running.values()))
+        await self._shop.boxes.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one connection; a caller that is gone is no error."""
@@ -173,7 +176,11 @@ def workshop(config: LauncherConfig, boxes: Boxes | None = None, times: LeaseTim
     keeper = Keeper(config.keeper_socket) if config.keeper_socket else None
     if boxes is None:
         identities = Identities(config.first_uid, config.uid_count)
-        boxes = BubblewrapBoxes(shelf.boxes, config.images_folder, identities)
+        boxes = WarmBoxes(
+            BubblewrapBoxes(shelf.boxes, config.images_folder, identities),
+            functools.partial(keep_kinds, config.home / "warm.json"),
+        )
+        boxes.want(read_kinds(config.home / "warm.json"))
     return Workshop(config, config.signing_key(), boxes, shelf, keeper, times or LeaseTimes())
 
 

@@ -12,11 +12,13 @@ of links. What belongs to a plan comes later, over the pipe.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from plans import canonical
 from plans.box import BoxSpec, Link, Outputs
 from plans.errors import DarkroomError, Unreachable
 from sandbox.contract import Box, Boxes, Cause, Offer
@@ -134,13 +136,15 @@ class WarmBoxes:
             while not self._closed:
                 await asyncio.sleep(REST_S)
                 missing = [kind for kind in reversed(self._wanted) if kind not in self._waiting]
-                if not missing or not await self._start(missing[0]):
+                if not missing:
                     return
+                if not await self._start(missing[0]):
+                    del self._wanted[missing[0]]  # whoever asks for one is told why there is none
         finally:
             self._filling = False
 
     async def _start(self, kind: BoxSpec) -> bool:
-        """Start one box; where that cannot be done, whoever asks next is told why."""
+        """Start one box, and return whether it waits now."""
         try:
             box = self._below.create(kind, {})
         except DarkroomError:
@@ -163,6 +167,22 @@ class WarmBoxes:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def read_kinds(path: Path) -> tuple[BoxSpec, ...]:
+    """Return the kinds that were kept in a file; a file that is missing or broken means none."""
+    try:
+        return tuple(BoxSpec.read(kind) for kind in canonical.decode(path.read_bytes()))
+    except (OSError, DarkroomError, TypeError):
+        return ()
+
+
+def keep_kinds(path: Path, kinds: tuple[BoxSpec, ...]) -> None:
+    """Keep kinds in a file, for the next life; one that cannot be written costs only some warmth."""
+    with contextlib.suppress(OSError):
+        new = path.with_name(path.name + ".new")
+        new.write_bytes(canonical.encode([kind.plain() for kind in kinds]))
+        new.replace(path)
 
 
 def kind_of(spec: BoxSpec) -> BoxSpec:
