@@ -55,7 +55,7 @@ _LDD_LINE = re.compile(r"^\s*(?:(?P<name>\S+) => )?(?P<path>/\S+) \(0x[0-9a-f]+\
 _LDD_MISSING = re.compile(r"^\s*(\S+) => not found$", re.MULTILINE)
 
 
-def lay_base(root: Path, lock: Path) -> tuple[Path, ...]:
+def lay_base(root: Path, lock: Path, extensions: Iterable[str]) -> tuple[Path, ...]:
     """Fill an empty root with interpreter, libraries and packages, compiled; return what it took from this machine.
 
     Raises:
@@ -66,6 +66,7 @@ def lay_base(root: Path, lock: Path) -> tuple[Path, ...]:
         (root / name).mkdir(parents=True)
     _lay_names(root)
     _copy_interpreter(root)
+    _copy_extensions(root, extensions)
     packages.install(root / BOX, packages.pins(lock), root.parent)
     _lay_time_zones(root)
     libraries = _copy_libraries(root, [root / PYTHON / "bin" / "python3", *_shared_objects(root)])
@@ -88,10 +89,7 @@ def lay_above(root: Path, lock: Path, below: Path, extensions: Iterable[str]) ->
         compile_below(Path(folder), (Path("packages"),), shown_as=BOX)
         new = [root / BOX / path.relative_to(above) for path in _shared_objects(above)]
         packages.merge(above, root / BOX)
-    dynamic = Path(sysconfig.get_path("stdlib"), "lib-dynload")
-    for source in sorted(path for name in extensions for path in dynamic.glob(f"{name}.*.so")):
-        new.append(root / LIBRARY / "lib-dynload" / source.name)
-        shutil.copyfile(source, new[-1])
+    new += _copy_extensions(root, extensions)
     return _copy_libraries(root, new)
 
 
@@ -150,6 +148,13 @@ def _copy_interpreter(root: Path) -> None:
     for extension in dynamic.iterdir():
         if _EXTENSION_LEFT_OUT.match(extension.name):
             extension.unlink()
+
+
+def _copy_extensions(root: Path, extensions: Iterable[str]) -> list[Path]:
+    """Copy compiled modules of the library that are left out otherwise; return where they went."""
+    source, target = Path(sysconfig.get_path("stdlib"), "lib-dynload"), root / LIBRARY / "lib-dynload"
+    found = sorted(path for name in extensions for path in source.glob(f"{name}.*.so"))
+    return [shutil.copyfile(path, target / path.name) for path in found if not (target / path.name).exists()]
 
 
 def _unneeded(folder: str, names: list[str]) -> set[str]:

@@ -146,6 +146,7 @@ def _known(kept: Path, recipe: Recipe) -> Image | None:
 
 
 def _build(recipe: Recipe, kept: Path, anew: bool) -> Image:
+    stamp = recipe.stamp  # before anything is copied: what is edited meanwhile makes another image next time
     below = _known(kept, recipe.base) if recipe.base and not anew else None
     if recipe.base and below is None:
         below = _build(recipe.base, kept, anew)
@@ -162,7 +163,7 @@ def _build(recipe: Recipe, kept: Path, anew: bool) -> Image:
         if below is not None:
             _require_all_of(below, files, recipe.name)
         image = _keep(root.parent, files, kept, anew)
-    _note(recipe, image, base, kept)
+    _note(recipe.name, {"digest": image.digest, "stamp": stamp, "base": base.name}, kept)
     return image
 
 
@@ -190,7 +191,7 @@ def _base(recipe: Recipe, kept: Path, anew: bool) -> Path:
         new = Path(work, "base")
         root = new / "root"
         if recipe.base is None:
-            taken = layout.lay_base(root, recipe.lock)
+            taken = layout.lay_base(root, recipe.lock, recipe.extensions)
         else:
             below = _base_folder(recipe.base, kept)
             link_tree(below / "root", root)
@@ -272,14 +273,13 @@ def _replace(new: Path, target: Path, old: Path) -> None:
     os.rename(new, target)
 
 
-def _note(recipe: Recipe, image: Image, base: Path, kept: Path) -> None:
+def _note(name: str, record: dict[str, str], kept: Path) -> None:
     """Let the name point to the image. The one that it pointed to starts to age now."""
-    before = record_of(recipe.name, kept).get("digest")
-    if before != image.digest and isinstance(before, str):
+    before = record_of(name, kept).get("digest")
+    if before != record["digest"] and isinstance(before, str):
         with contextlib.suppress(OSError):
             os.utime(kept / before.removeprefix("sha256:"))
-    record = {"digest": image.digest, "stamp": recipe.stamp, "base": base.name}
-    write(kept / f"{recipe.name}.json", record)
+    write(kept / f"{name}.json", record)
 
 
 def names_built(kept: Path) -> dict[str, dict[str, object]]:

@@ -106,7 +106,7 @@ def _mounted(whole: Path) -> bool:
 
 
 def _wanted(kept: Path, digests: set[str]) -> set[str]:
-    """Return the folders of images that have a name, and of those on which they were built, which prove what they are."""
+    """Return the folders of images that have a name, and of those that they were built on, which prove it."""
     roots = {digest: kept / digest.removeprefix("sha256:") / "root" for digest in digests}
     origins = {origin(Image(digest, root)) for digest, root in roots.items()}
     return {digest.removeprefix("sha256:") for digest in digests | origins}
