@@ -216,6 +216,15 @@ def twin_of(
     return TwinTable(manifest.relation, columns, rows)
 
 
+def trial_of(folder: Folder, tables: tuple[TwinTable, ...]) -> Trial:
+    """Return the one trial that belongs to a folder and the twins of its tables.
+
+    There is exactly one, so that nobody can hold a failure on data against one trial after the other until one fits:
+    the number of trials to choose from would be what the answers tell.
+    """
+    return Trial(folder, tables, int(folder.digest[-12:], 16))
+
+
 def value_of(kind: str, text: str, where: str = "value") -> int | Decimal | datetime.date | str:
     """Return the value that `text` is for a column of a DuckDB type.
 
