@@ -15,7 +15,7 @@ from pathlib import Path
 
 from plans.box import BoxSpec
 from plans.decision import Tier
-from plans.errors import BoxFailed, HashMismatch, TierMissing
+from plans.errors import BoxFailed, HashMismatch, NotFound, TierMissing
 from sandbox import bubblewrap, folders, gate, images, syscalls
 from sandbox.cgroups import Allowance, Cgroup, Cgroups
 from sandbox.contract import Cause, Ends, Offer, Wall
@@ -111,7 +111,7 @@ class Ground:
 
     def __init__(self, home: Path, images_folder: Path, identities: Identities) -> None:
         self.home, self.images_folder, self.identities = home, images_folder, identities
-        self._trusted: set[str] = set()
+        self._trusted: dict[str, images.Hold] = {}
         if identities.separate:
             folders.require_passable(home)
             folders.require_passable(images_folder)
@@ -128,11 +128,13 @@ class Ground:
 
     async def trust_named(self) -> None:
         """Hash the images that have a name, a file at a time; one that does not hold stays untrusted."""
+        known: images.Known = {}
         for image in images.named(self.images_folder):
-            with contextlib.suppress(HashMismatch):
-                for _ in images.verify_stepwise(image):
+            with contextlib.suppress(HashMismatch, NotFound):
+                held = images.Hold(image)
+                for _ in images.verify_stepwise(image, known):
                     await asyncio.sleep(0)
-                self._trusted.add(image.digest)
+                self._trusted[image.digest] = held
 
     def trusted_root(self, digest: str) -> Path:
         """Return the image's root, whose every byte is hashed once in the life of this process.
@@ -143,8 +145,11 @@ class Ground:
         """
         image = images.by_digest(digest, self.images_folder)
         if digest not in self._trusted:
+            held = images.Hold(
+                image
+            )  # before the look, so that it is not pruned between the look and the start
             images.verify(image)
-            self._trusted.add(digest)
+            self._trusted[digest] = held
         return image.root
 
 

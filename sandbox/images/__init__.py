@@ -16,13 +16,14 @@ them, `pruning` removes old ones; `python -m sandbox.images` does it by hand.
 
 from sandbox.images.building import build
 from sandbox.images.listing import (
+    Hold,
     Image,
+    Known,
     by_digest,
     contains,
     digest_of,
     each_file,
     find,
-    hold,
     listed,
     named,
     origin,
@@ -31,6 +32,6 @@ from sandbox.images.listing import (
 )
 
 __all__ = [
-    "Image", "build", "by_digest", "contains", "digest_of", "each_file", "find", "hold", "listed", "named", "origin",
+    "Hold", "Image", "Known", "build", "by_digest", "contains", "digest_of", "each_file", "find", "listed", "named", "origin",
     "verify", "verify_stepwise",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import stat
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,24 +182,23 @@ def origin(image: Image) -> str:
         return ""
 
 
-def hold(image: Image) -> int:
-    """Keep an image from being pruned until the descriptor that this returns is closed, or the process ends.
+class Hold:
+    """Keeps an image from being pruned for as long as this object lives, or until the process ends."""
 
-    Raises:
-        NotFound: it is being pruned right now.
-    """
-    lock = -1
-    try:
-        lock = os.open(image.root.parent / LIST, os.O_RDONLY | os.O_CLOEXEC)
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        os.stat(image.root)
-    except OSError:
-        if lock != -1:
-            os.close(lock)
-        raise NotFound(
-            "the image was removed, or is being removed", _short(image.digest), "Build it again."
-        ) from None
-    return lock
+    def __init__(self, image: Image) -> None:
+        """Hold an image.
+
+        Raises:
+            NotFound: it was removed, or is being removed right now.
+        """
+        try:
+            lock = os.open(image.root.parent / LIST, os.O_RDONLY | os.O_CLOEXEC)
+            self.release = weakref.finalize(self, os.close, lock)
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            os.stat(image.root)
+        except OSError:
+            told = "the image was removed, or is being removed"
+            raise NotFound(told, _short(image.digest), "Build it again.") from None
 
 
 def _require(status: os.stat_result, right_kind: Callable[[int], bool], shown: str) -> None:

@@ -1,7 +1,7 @@
 """Removing images that nothing needs: every change of a module of ours makes a new image, and old ones would pile up.
 
 An image goes when no name points to it, no name has pointed to it for some days, and nothing uses it: no running
-process has it mounted, and no launcher holds it (`listing.hold`). Plans and sites that pin it by digest keep working
+process has it mounted, and no launcher holds it (`listing.Hold`). Plans and sites that pin it by digest keep working
 until then. Bases go by the same rule, and whatever an interrupted build left goes at once.
 """
 
