@@ -32,6 +32,6 @@ from sandbox.images.listing import (
 )
 
 __all__ = [
-    "Hold", "Image", "Known", "build", "by_digest", "contains", "digest_of", "each_file", "find", "listed", "named", "origin",
-    "verify", "verify_stepwise",
+    "Hold", "Image", "Known", "build", "by_digest", "contains", "digest_of", "each_file", "find", "listed",
+    "named", "origin", "verify", "verify_stepwise",
 ]  # fmt: skip
