@@ -68,12 +68,23 @@ async def gone(pids: list[int], timeout_s: float) -> bool:
 
 def of_user(uid: int) -> list[int]:
     """Return the living processes that a user id runs: all of a box's, when the id is the box's own."""
-    found = []
-    for entry in os.listdir("/proc"):
-        with contextlib.suppress(OSError):
-            if entry.isdigit() and os.stat(f"/proc/{entry}").st_uid == uid and _alive(int(entry)):
-                found.append(int(entry))
-    return found
+    return [pid for pid in living() if users(pid) & {uid}]
+
+
+def living() -> list[int]:
+    """Return every living process that can be seen from here."""
+    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and _alive(int(entry))]
+
+
+def users(pid: int) -> frozenset[int]:
+    """Return the user ids of a process: real, effective, saved, of files; none if it is gone.
+
+    Not the owner of `/proc/<pid>`: a process that makes itself undumpable shows root there (proc(5)).
+    """
+    with contextlib.suppress(OSError, StopIteration, ValueError):
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        return frozenset(map(int, next(line for line in lines if line.startswith("Uid:")).split()[1:]))
+    return frozenset()
 
 
 def memory_bytes(first: int) -> int:
