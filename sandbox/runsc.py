@@ -26,7 +26,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from plans.box import BoxSpec
+from plans.box import BoxSpec, Entry
 from plans.decision import Tier
 from plans.errors import TierMissing
 from sandbox import bubblewrap, syscalls
@@ -50,16 +50,16 @@ LINKS = "/links"
 _RUNSC, _IMAGE, _CONFIG = "/runsc", "/image", "/bundle/config.json"
 _MIB = 2**20
 _SMALL = 4096
-_PLAIN = ["nosuid", "nodev"]
+_PLAIN = ["nosuid", "nodev", "noexec"]
 _CAPABILITY_SETS = ("bounding", "effective", "inheritable", "permitted", "ambient")
-_ALL_CAPABILITIES = (
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_SETUID",
-    "CAP_SYS_ADMIN",
-    "CAP_SYS_CHROOT",
-    "CAP_MKNOD",
-)
+_NO_CAPABILITIES: dict[str, list[str]] = {name: [] for name in _CAPABILITY_SETS}
+_UNSAFE_CAPABILITIES = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_SETUID", "CAP_SYS_ADMIN", "CAP_SYS_CHROOT")
+RUNNER_CAPABILITIES = ("CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_DAC_READ_SEARCH")
+"""What the runner of a member's program has over that program, which it gives another user id (`inside.alone`).
+
+They are rights in the kernel of the box, which knows nothing but the box. The program has none of them.
+"""
+
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]+")
 
 
@@ -74,8 +74,7 @@ def bundle(spec: BoxSpec, walls: Walls, program: tuple[str, ...]) -> dict[str, A
         **_container(program_words(program), _mounts(spec, walls), _rlimits(spec, walls)),
         "root": {"path": _IMAGE, "readonly": walls.has(Wall.READ_ONLY)},
     }
-    if not walls.has(Wall.CAPABILITIES):
-        content["process"]["capabilities"] = dict.fromkeys(_CAPABILITY_SETS, list(_ALL_CAPABILITIES))
+    content["process"]["capabilities"] = _capabilities(spec, walls)
     if walls.has(Wall.SYSCALLS):
         content["linux"]["seccomp"] = syscalls.oci_filter(links=bool(spec.links))
     return content
@@ -186,13 +185,24 @@ def _container(
             "args": arguments,
             "env": environment,
             "cwd": "/",
-            "capabilities": dict.fromkeys(_CAPABILITY_SETS, []),
+            "capabilities": _NO_CAPABILITIES,
             "noNewPrivileges": True,
             "rlimits": rlimits,
         },
         "mounts": [{"destination": "/proc", "type": "proc", "source": "proc", "options": _PLAIN}, *mounts],
         "linux": {"namespaces": [{"type": kind} for kind in ("pid", "network", "ipc", "uts", "mount")]},
     }
+
+
+def _capabilities(spec: BoxSpec, walls: Walls) -> dict[str, list[str]]:
+    if not walls.has(Wall.CAPABILITIES):
+        return dict.fromkeys(_CAPABILITY_SETS, list(_UNSAFE_CAPABILITIES))
+    if spec.entry is Entry.PYTHON:
+        return {
+            **_NO_CAPABILITIES,
+            **dict.fromkeys(("bounding", "effective", "permitted"), list(RUNNER_CAPABILITIES)),
+        }
+    return _NO_CAPABILITIES
 
 
 def _mounts(spec: BoxSpec, walls: Walls) -> list[dict[str, Any]]:
@@ -205,9 +215,12 @@ def _mounts(spec: BoxSpec, walls: Walls) -> list[dict[str, Any]]:
             _tmpfs("/sys", "mode=000", f"size={_SMALL}", "ro"),
             _tmpfs("/proc/sys", "mode=555", f"size={_SMALL}", "ro"),
         ]
+    mode = (
+        "mode=711" if spec.entry is Entry.PYTHON else "mode=700"
+    )  # a member's program is another user in the box
     for folder, size_mb in (("/dev/shm", bubblewrap.SHARED_MEMORY_MB), ("/tmp", max(limits.temp_mb, 1))):
         size = [f"size={size_mb * _MIB}"] if walls.has(Wall.TEMP_SIZE) else []
-        mounts.append(_tmpfs(folder, "mode=700", *size))
+        mounts.append(_tmpfs(folder, mode, *size))
     mounts += [_bind("/in", read), _bind("/out", "rw")]
     if limits.spill_mb:
         mounts.append(_bind("/spill", "rw"))
@@ -226,10 +239,15 @@ def _bind(folder: str, access: str) -> dict[str, Any]:
 
 
 def _rlimits(spec: BoxSpec, walls: Walls) -> list[dict[str, Any]]:
-    """Return the limits that the box's kernel holds. Processor time is held by the host (`_host_limits`)."""
+    """Return the limits of the box's kernel. It only tells DATA and CPU; AS and the host's limits hold instead."""
     limits = spec.limits
     headroom = bubblewrap.VIRTUAL_HEADROOM_MB.get(spec.entry, bubblewrap.LEAST_HEADROOM_MB)
-    held = {"CORE": 0, "FSIZE": max(limits.output_mb, limits.temp_mb, limits.spill_mb) * _MIB, "MEMLOCK": 0}
+    held = {
+        "CORE": 0,
+        "CPU": limits.cpu_s + 1,
+        "FSIZE": max(limits.output_mb, limits.temp_mb, limits.spill_mb) * _MIB,
+        "MEMLOCK": 0,
+    }
     if walls.has(Wall.MEMORY):
         held |= {"DATA": limits.memory_mb * _MIB, "AS": (limits.memory_mb + headroom) * _MIB}
     if walls.has(Wall.PROCESS_COUNT):

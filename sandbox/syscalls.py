@@ -131,12 +131,14 @@ def oci_filter(*, links: bool) -> dict[str, Any]:
 
     That kernel (gVisor's of 2022) answers every denial with EPERM. For `clone3` this would break programs, whose
     libraries go on with `clone` after ENOSYS only; so it is left to that kernel, which does not know the call.
-    Namespaces that it might once give are its own, never the host's.
+    Namespaces that it might once give are its own, never the host's. Symbolic links are denied by Landlock at T1
+    (`inside.fence`), and by this filter here.
 
     Args:
         links: whether the box may make Unix sockets, to reach the links of its plan by name.
     """
     rules = [_oci_rule([call for call in each.calls if call != "clone3"], each.error) for each in DENIALS]
+    rules.append(_oci_rule(["symlink", "symlinkat"], errno.EPERM))
     if links:
         rules = [rule for rule in rules if "socket" not in rule["names"]]
         rules.append(_oci_rule(["socketpair"], errno.EACCES))

@@ -96,7 +96,7 @@ def _not_made_here(tier: Tier) -> TierMissing:
         "Offer it by an orchestrator (Kata Containers), or ask the owner whether T2 is enough for this data."
     )
     return TierMissing(
-        "T3 is a virtual machine for each box (a RuntimeClass of the orchestrator); this launcher starts processes only",
+        "T3 is a virtual machine for each box, by the orchestrator (RuntimeClass); this launcher starts processes",
         "box.tier",
         advice,
     )
