@@ -12,10 +12,12 @@ import pytest
 from keys.signing import fresh_nonce
 from plans.box import BoxSpec, Entry, Limits
 from plans.decision import Tier
+from plans.errors import TierMissing
 from plans.plan import Plan, PlanKind
 from sandbox import images, recipes
 from sandbox.boxes import BubblewrapBoxes
 from sandbox.fake import UnsafeLocalBoxes
+from sandbox.gvisor import GvisorBoxes
 from sandbox.identities import Identities
 from sandbox.images import Image
 
@@ -51,6 +53,17 @@ def local_boxes(open_home: Path) -> UnsafeLocalBoxes:
 def real_boxes(open_home: Path) -> BubblewrapBoxes:
     """T1 boxes."""
     return BubblewrapBoxes(open_home, recipes.images_folder(), Identities(64001, 8))
+
+
+@pytest.fixture
+def gvisor_boxes(open_home: Path) -> GvisorBoxes:
+    """T2 boxes; the test is skipped, with the reason, on a machine that cannot hold them."""
+    boxes = GvisorBoxes(open_home, recipes.images_folder(), Identities(64011, 8))
+    try:
+        boxes.require()
+    except TierMissing as problem:
+        pytest.skip(problem.what)
+    return boxes
 
 
 @pytest.fixture
