@@ -8,7 +8,7 @@ RUN    := $(VENV)/python -P -m
 SHELL         := /bin/bash
 .SHELLFLAGS   := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo up setup setup-tests test test-long check lint types imports bench docs lock clean
+.PHONY: help demo up images setup setup-tests test test-long check lint types imports bench docs lock clean
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -18,6 +18,10 @@ demo: setup  ## a small region, from data to a checked result, told in numbered 
 
 up: setup  ## the platform on this machine, on loopback, until you stop it
 	@$(VENV)/darkroom-server up
+
+images: setup  ## every image of boxes, also those for notebooks and joint computations
+	@$(RUN) sandbox.images build --all
+	@$(RUN) sandbox.images list
 
 test: setup-tests lint types imports  ## everything that a change must pass
 	@$(RUN) pytest -m "not long"

@@ -26,8 +26,8 @@ VENV = ROOT / ".venv"
 STAMPS = VENV / ".stamps"
 OLDEST, NEWEST = (3, 11), (3, 13)
 
-# What is copied into a box image beside its locked packages; a change in one of these makes a new image.
-INSIDE_BOXES = ("inside", "plans", "keys", "policies", "airlock", "sandbox")
+# Images that everything needs; `make images` builds the others.
+FIRST_IMAGES = ("sql", "python")
 
 
 class SetupFailed(Exception):
@@ -277,21 +277,22 @@ def install_project() -> None:
 
 
 def build_images() -> None:
-    """One image per folder of images/, built by the platform's own code."""
-    if not (ROOT / "sandbox" / "images.py").exists() and not (ROOT / "sandbox" / "images").exists():
-        say("no box images yet: sandbox.images is still to be written")
-        return
-    for lock in sorted(ROOT.glob("images/*/lock.txt")):
-        image = lock.parent
-        digest = digest_of([image] + [ROOT / name for name in INSIDE_BOXES])
-        if fresh("image-" + image.name, digest):
-            continue
-        say("building the box image {}: what a box can see".format(image.name))
-        run(
-            [str(python_in_venv()), "-m", "sandbox.images", "build", "images/" + image.name],
-            "the box image {} could not be built; its own words are above".format(image.name),
-        )
-        mark("image-" + image.name, digest)
+    """Box images, by the platform's own code, which sees what has changed and says what it builds.
+
+    An image that was built by hand before is kept up to date with them, so that a notebook's stays that of the jobs.
+    Images that no name has pointed to for two weeks are removed.
+    """
+    images = [str(python_in_venv()), "-P", "-m", "sandbox.images"]
+    folders = [str(ROOT / "images" / name) for name in FIRST_IMAGES]
+    if (
+        subprocess.run(
+            [*images, "build", "--update", *folders], cwd=ROOT, stdout=subprocess.DEVNULL
+        ).returncode
+        != 0
+    ):
+        raise SetupFailed("the box images could not be built; the sentence above says why")
+    if subprocess.run([*images, "prune"], cwd=ROOT, stdout=subprocess.DEVNULL).returncode != 0:
+        raise SetupFailed("old box images could not be removed; the sentence above says why")
 
 
 def read_arguments() -> argparse.Namespace:
