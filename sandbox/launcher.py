@@ -178,6 +178,7 @@ def workshop(config: LauncherConfig, boxes: Boxes | None = None, times: LeaseTim
         identities = Identities(config.first_uid, config.uid_count)
         boxes = WarmBoxes(
             BubblewrapBoxes(shelf.boxes, config.images_folder, identities),
+            config.warm_kinds,
             functools.partial(keep_kinds, config.home / "warm.json"),
         )
         boxes.want(read_kinds(config.home / "warm.json"))

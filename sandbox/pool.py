@@ -24,9 +24,6 @@ from plans.errors import DarkroomError, Unreachable
 from sandbox.contract import Box, Boxes, Cause, Offer
 from sandbox.process_box import ProcessBox
 
-MOST_KINDS = 8
-"""How many kinds of boxes are kept warm; the one not asked for longest goes first."""
-
 REST_S = 0.05
 """How long after a hand-over the next box is started: the one that was handed over comes first."""
 
@@ -41,13 +38,17 @@ class ProcessBoxes(Boxes, Protocol):
 class WarmBoxes:
     """Boxes of `below`, some of which wait already. See `sandbox.contract.Boxes`.
 
-    `on_wanted` hears the kinds that are kept warm whenever they change, so that an heir can be told (`want`).
+    At most `most` kinds are kept warm; the one not asked for longest goes first. `on_wanted` hears the kinds
+    whenever they change, so that an heir can be told (`want`).
     """
 
     def __init__(
-        self, below: ProcessBoxes, on_wanted: Callable[[tuple[BoxSpec, ...]], None] = lambda _: None
+        self,
+        below: ProcessBoxes,
+        most: int,
+        on_wanted: Callable[[tuple[BoxSpec, ...]], None] = lambda _: None,
     ) -> None:
-        self._below, self._tell = below, on_wanted
+        self._below, self._most, self._tell = below, most, on_wanted
         self._waiting: dict[BoxSpec, ProcessBox] = {}
         self._wanted: dict[BoxSpec, None] = {}  # in the order in which they were last asked for
         self._tasks: set[asyncio.Task[None]] = set()
@@ -65,7 +66,7 @@ class WarmBoxes:
 
     def want(self, kinds: tuple[BoxSpec, ...]) -> None:
         """Keep boxes of these kinds warm from now on: what an earlier life was asked for."""
-        self._wanted.update(dict.fromkeys(kind_of(kind) for kind in kinds[:MOST_KINDS]))
+        self._wanted.update(dict.fromkeys(kind_of(kind) for kind in kinds[: self._most]))
 
     async def close(self) -> None:
         """End the boxes that wait."""
@@ -116,7 +117,7 @@ class WarmBoxes:
         known = kind in self._wanted
         self._wanted.pop(kind, None)
         self._wanted[kind] = None
-        while len(self._wanted) > MOST_KINDS:
+        while len(self._wanted) > self._most:
             oldest = next(iter(self._wanted))
             del self._wanted[oldest]
             if oldest in self._waiting:

@@ -35,6 +35,7 @@ from store import api as store
 
 FIRST_BOX_UID = 61_000
 BOX_UIDS_PER_OWNER = 64
+WARM_KINDS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,5 +272,6 @@ def _write_launcher_settings(owner: Owner, place: int) -> None:
         "images_folder": str(sandbox.images_folder()),
         "first_uid": FIRST_BOX_UID + BOX_UIDS_PER_OWNER * place,
         "uid_count": BOX_UIDS_PER_OWNER,
+        "warm_kinds": WARM_KINDS,
     }
     write_private(owner.launcher_settings, json.dumps(settings, indent=1).encode())

@@ -105,7 +105,7 @@ def side(open_home: Path) -> Iterator[Side]:
     config = LauncherConfig(
         domain="nm/tax", node="node1", home=open_home / "home", socket=open_home / "l.sock", key_file=key,
         keeper_socket=open_home / "k.sock", data_folder=open_home / "data", images_folder=api.images_folder(),
-        first_uid=64101, uid_count=4,
+        first_uid=64101, uid_count=4, warm_kinds=0,
     )  # fmt: skip
     keeper = FakeKeeper(open_home / "k.sock")
     ready, stop = threading.Event(), threading.Event()

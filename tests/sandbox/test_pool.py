@@ -28,9 +28,9 @@ PATIENCE_S = 20.0
 
 
 @asynccontextmanager
-async def warmed(boxes: BubblewrapBoxes, *kinds: BoxSpec) -> AsyncIterator[WarmBoxes]:
+async def warmed(boxes: BubblewrapBoxes, *kinds: BoxSpec, most: int = 4) -> AsyncIterator[WarmBoxes]:
     """A pool in which a box of each kind waits."""
-    warm = WarmBoxes(boxes)
+    warm = WarmBoxes(boxes, most)
     warm.want(kinds)
     await warm.warm()
     await until(lambda: len(warm.kinds) == len(kinds))
@@ -207,11 +207,10 @@ def test_nothing_of_a_pool_is_left_when_it_closes(real_boxes, check, open_home: 
 def test_the_kind_not_asked_for_longest_goes_first(
     real_boxes, check, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool, "MOST_KINDS", 1)
     plan, other = check(ANSWER), check(ANSWER, wall_s=19)
 
     async def steps() -> None:
-        async with warmed(real_boxes, plan.stages[0]) as warm:
+        async with warmed(real_boxes, plan.stages[0], most=1) as warm:
             box = warm.create(other.stages[0], {})
             await until(lambda: warm.kinds == (pool.kind_of(other.stages[0]),))
             await end(box)

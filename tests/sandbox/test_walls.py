@@ -110,7 +110,7 @@ def settings(folder: Path) -> dict:
     key.touch(0o600)
     key.write_text("11" * 32)
     paths = {name: str(folder / name) for name in ("home", "socket", "data_folder", "images_folder")}
-    numbers = {"first_uid": 60001, "uid_count": 4}
+    numbers = {"first_uid": 60001, "uid_count": 4, "warm_kinds": 0}
     return {"domain": "nm/tax", "node": "n1", "key_file": str(key), "keeper_socket": None, **paths, **numbers}
 
 
