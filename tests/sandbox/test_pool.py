@@ -204,9 +204,7 @@ def test_nothing_of_a_pool_is_left_when_it_closes(real_boxes, check, open_home: 
     run(steps)
 
 
-def test_the_kind_not_asked_for_longest_goes_first(
-    real_boxes, check, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_kind_not_asked_for_longest_goes_first(real_boxes, check) -> None:
     plan, other = check(ANSWER), check(ANSWER, wall_s=19)
 
     async def steps() -> None:
