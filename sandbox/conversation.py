@@ -16,6 +16,7 @@ from typing import Any
 from plans import canonical, frames, frames_async, names
 from plans.box import Entry
 from plans.errors import BoxFailed, BoxLimit, DarkroomError, by_code
+from sandbox import trials
 from sandbox.contract import Cause, Conversation
 
 HELLO_S = 30.0
@@ -35,9 +36,12 @@ LARGEST_REPORT = {
     Entry.QUERY: 2,
     Entry.PARSE: 2,
     Entry.JUDGE: 2**14,
-    Entry.PYTHON: 2**14,
+    Entry.PYTHON: 2,
 }
-"""Bytes of a report. Query and parse have nothing to report: an engine that was taken over has no say there."""
+"""Bytes of a report. Query, parse and python have nothing to report: what was taken over there has no say."""
+
+LARGEST_TRIAL = 2**21
+"""Bytes of what a trial reports: there is no data in it, and its log and error are shown whole."""
 
 GAVE_UP = {
     "query.failed": (
@@ -52,6 +56,7 @@ GAVE_UP = {
         "the box's image lacks a part of its engine",
         "Tell the administrator, who sets the platform up again: make up.",
     ),
+    **trials.SENTENCES,
 }
 """Why a box gave up, as a sentence, and what to do; a code that is not here says all it has to say."""
 
@@ -90,7 +95,7 @@ async def give_keys(pipes: Conversation, sealed: str, statement: dict[str, Any])
         await _send(pipes, {"keys": {"sealed": sealed, "statement": statement}})
 
 
-async def outcome(pipes: Conversation, entry: Entry) -> dict[str, Any] | Failure:
+async def outcome(pipes: Conversation, entry: Entry, *, trial: bool = False) -> dict[str, Any] | Failure:
     """Return the box's report or its failure, however long it takes; the box's own limits end it.
 
     Raises:
@@ -101,7 +106,8 @@ async def outcome(pipes: Conversation, entry: Entry) -> dict[str, Any] | Failure
     if not isinstance(report, dict):
         failure = failure_in(message)
         return failure if entry in SPEAKS_OF_FACTS else _bare(failure)
-    if len(canonical.encode(report)) > LARGEST_REPORT[entry]:
+    largest = LARGEST_TRIAL if trial else LARGEST_REPORT[entry]
+    if len(canonical.encode(report)) > largest:
         raise _protocol()
     return dict(report)
 

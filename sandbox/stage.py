@@ -24,7 +24,6 @@ from plans.errors import (
     BoxFailed,
     BoxLimit,
     DarkroomError,
-    Malformed,
     NotFound,
     OutputRefused,
     StateConflict,
@@ -133,8 +132,6 @@ class StageRun:
         """Find the plan and every input of the stage."""
         plan = self._shop.shelf.plan(self.name.plan)
         spec = plan.stage(self.name.stage)
-        if spec.entry is Entry.CHECK and spec.inputs:
-            raise Malformed("a check reads its plan and no file", "plan.inputs")
         handed = self._shop.shelf.handed_over(plan, spec, self.name.attempt)
         files: dict[str, Path] = {}
         inputs = []
@@ -191,7 +188,8 @@ class StageRun:
         self._mark("hello", box.state)
         async with self._keys_and_lease(work, box, pipes, box_key):
             self._mark("keys", box.state)
-            found = await conversation.outcome(pipes, work.spec.entry)
+            trial = work.plan.kind is PlanKind.TRIAL
+            found = await conversation.outcome(pipes, work.spec.entry, trial=trial)
         self._mark("done", box.state)
         if isinstance(found, Failure):
             self._facts = dict(found.facts)
@@ -208,9 +206,9 @@ class StageRun:
     async def _keys_and_lease(
         self, work: Work, box: Box, pipes: Conversation, box_key: str
     ) -> AsyncIterator[None]:
-        """Bring the keys to the box, and hold the lease while the body runs. A check has neither."""
+        """Bring the keys to the box, and hold the lease while the body runs. A plan without data has neither."""
         keeper = self._shop.keeper
-        if work.spec.entry is Entry.CHECK:
+        if work.plan.kind.keyless:
             yield
             return
         if keeper is None:
