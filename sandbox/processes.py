@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import signal
 import time
 from pathlib import Path
 
+_LIBRARY = ctypes.CDLL(None)
 _ROUNDS = 20
 """How often stopping looks again for processes that were born meanwhile; each round stops all that it sees."""
 
@@ -33,14 +35,17 @@ def tree(first: int) -> list[int]:
 
 
 def stop(first: int) -> None:
-    """Stop every process of the tree (SIGSTOP), looking again until no new one appears."""
-    seen: set[int] = set()
+    """Stop every thread of the tree (SIGSTOP), looking again until no new one appears.
+
+    Every thread by itself: of a process that is traced, as gVisor's are, the signal only stops the one that takes it.
+    """
+    seen: set[tuple[int, int]] = set()
     for _ in range(_ROUNDS):
-        now = set(tree(first))
+        now = {(pid, thread) for pid in tree(first) for thread in _threads(pid)}
         if now <= seen:
             return
-        for pid in now - seen:
-            send(pid, signal.SIGSTOP)
+        for pid, thread in now - seen:
+            _LIBRARY.tgkill(pid, thread, int(signal.SIGSTOP))
         seen |= now
 
 
@@ -90,12 +95,43 @@ def users(pid: int) -> frozenset[int]:
 def memory_bytes(first: int) -> int:
     """Return the memory of a tree: proportional set size, shared pages counted once, and files that lie in memory."""
     members = tree(first)
-    total = _files_in_memory(members[-1])
+    whole = _memory_files(members)
+    total = whole + _files_in_memory(members[-1])
     for pid in members:
-        with contextlib.suppress(OSError, StopIteration, ValueError):
-            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-            total += 1024 * int(next(line for line in lines if line.startswith("Pss:")).split()[1])
+        parts = _mapped(pid)
+        total += parts.get("Pss", 0) - (parts.get("Pss_Shmem", 0) if whole else 0)
     return total
+
+
+def _memory_files(pids: list[int]) -> int:
+    """Return the bytes of the files in which a kernel that is a process (gVisor's) has all memory of its box.
+
+    What of them is mapped is only a part: pages of files that the box has in memory are in them too. Boxes that have
+    the host's kernel cannot make such files (`sandbox.syscalls`).
+    """
+    found: dict[tuple[int, int], int] = {}
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            for name in os.listdir(f"/proc/{pid}/fd"):
+                path = f"/proc/{pid}/fd/{name}"
+                if os.readlink(path).startswith("/memfd:"):
+                    status = os.stat(path)
+                    found[status.st_dev, status.st_ino] = status.st_blocks * 512
+    return sum(found.values())
+
+
+def _mapped(pid: int) -> dict[str, int]:
+    """Return the bytes of a process by kind (proc(5), smaps_rollup), each page divided among those who share it."""
+    with contextlib.suppress(OSError, ValueError):
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+        return {line.split(":")[0]: 1024 * int(line.split()[1]) for line in lines}
+    return {}
+
+
+def _threads(pid: int) -> list[int]:
+    with contextlib.suppress(OSError):
+        return [int(name) for name in os.listdir(f"/proc/{pid}/task")]
+    return []
 
 
 def _files_in_memory(pid: int) -> int:
