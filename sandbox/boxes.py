@@ -130,6 +130,8 @@ class Ground:
         """Hash the images that have a name, a file at a time; one that does not hold stays untrusted."""
         known: images.Known = {}
         for image in images.named(self.images_folder):
+            if image.digest in self._trusted:
+                continue
             with contextlib.suppress(HashMismatch, NotFound):
                 held = images.Hold(image)
                 for _ in images.verify_stepwise(image, known):
