@@ -16,12 +16,13 @@ import fcntl
 import filecmp
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from plans.errors import DiskFull, NotFound, SettingsWrong
+from plans.errors import DiskFull, NotFound, SettingsWrong, Unreachable
 from sandbox import layout
 from sandbox.images.listing import (
     LIST,
@@ -42,6 +43,9 @@ HOST = "host.json"
 WORK = "build-"
 _SHARED_FROM = 64 * 1024
 """Bytes from which on a file is worth a hard link to another base's."""
+
+_NO_ROOM = 16 * 2**20
+"""Bytes below which a disk counts as full."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -103,6 +107,20 @@ def naming_troubles(kept: Path) -> Iterator[None]:
         raise _named(problem, kept) from None
 
 
+@contextlib.contextmanager
+def noticing_a_full_disk(kept: Path) -> Iterator[None]:
+    """Name the reason of a failure of uv, pip or the compiler when it is that there is no room left.
+
+    To be asked before anything is cleaned up.
+    """
+    try:
+        yield
+    except (SettingsWrong, Unreachable):
+        if shutil.disk_usage(kept).free < _NO_ROOM:
+            raise _named(OSError(errno.ENOSPC, ""), kept) from None
+        raise
+
+
 def say(text: str) -> None:
     """Tell whoever waits at a terminal what is being done."""
     sys.stderr.write(f"images: {text}\n")
@@ -152,7 +170,7 @@ def _build(recipe: Recipe, kept: Path, anew: bool) -> Image:
         below = _build(recipe.base, kept, anew)
     base = _base(recipe, kept, anew)
     say(f"building {recipe.name}")
-    with tempfile.TemporaryDirectory(prefix=WORK, dir=kept) as work:
+    with tempfile.TemporaryDirectory(prefix=WORK, dir=kept) as work, noticing_a_full_disk(kept):
         root = Path(work, "image", "root")
         link_tree(base / "root", root)
         layout.lay_house(root, recipe.sources)
@@ -187,7 +205,7 @@ def _base(recipe: Recipe, kept: Path, anew: bool) -> Path:
     say(
         f"laying out interpreter and packages of {recipe.name}: once, until its lock or this machine's Python changes"
     )
-    with tempfile.TemporaryDirectory(prefix=WORK, dir=kept) as work:
+    with tempfile.TemporaryDirectory(prefix=WORK, dir=kept) as work, noticing_a_full_disk(kept):
         new = Path(work, "base")
         root = new / "root"
         if recipe.base is None:

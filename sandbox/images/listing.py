@@ -104,7 +104,10 @@ def verify_stepwise(image: Image, known: Known | None = None) -> Iterator[None]:
     Whoever checks several images at once can give one `known` to all of them: what they share is hashed once.
     """
     for folder in (image.root, image.root.parent, image.root.parent.parent):
-        _require_ours(os.lstat(folder), image.digest)
+        status = os.lstat(folder)
+        _require(status, stat.S_ISDIR, image.digest)
+        if status.st_mode & 0o022:
+            raise HashMismatch("others could change the folder of the image", str(folder)[-60:], f"chmod 755 {folder}")
     files = []
     for entry in each_file(image.root, {} if known is None else known):
         files.append(entry)

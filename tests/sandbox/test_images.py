@@ -6,13 +6,14 @@ import json
 import os
 import shutil
 import stat
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from plans.errors import HashMismatch, NotFound, SettingsWrong
-from sandbox import images, recipes
+from sandbox import images, layout, recipes
 from sandbox.images import Image
 
 pytestmark = pytest.mark.box
@@ -48,6 +49,15 @@ def fresh(kept: Path, probe: Path) -> Image:
     return images.build(probe, kept)
 
 
+@pytest.fixture
+def small(tmp_path: Path) -> Image:
+    """Something that looks like an image, and is one as far as its digest goes."""
+    whole = tmp_path / "images" / "x"
+    shutil.copytree(recipes.CHECKOUT / "plans", whole / "root" / "box" / "plans")
+    layout.settle_modes(tmp_path / "images")
+    return Image(images.digest_of(images.each_file(whole / "root")), whole / "root")
+
+
 def test_two_builds_from_nothing_have_the_same_digest(fresh: Image, probe: Path, tmp_path: Path) -> None:
     assert images.build(probe, tmp_path).digest == fresh.digest
 
@@ -74,23 +84,76 @@ def test_a_changed_module_makes_another_image_over_the_same_base(
     assert (other.root / shared).stat().st_ino == (fresh.root / shared).stat().st_ino
 
 
-@pytest.mark.parametrize("change", ["a byte", "a file more", "a file less", "a mode"])
-def test_a_change_after_building_is_noticed(fresh: Image, change: str, tmp_path: Path) -> None:
-    copy = Image(fresh.digest, tmp_path / "root")
-    shutil.copytree(fresh.root, copy.root)
-    images.verify(copy)
-    module = copy.root / "box" / "plans" / "names.py"
-    match change:
-        case "a byte":
-            module.write_bytes(module.read_bytes() + b"\n")
-        case "a file more":
-            (module.parent / "planted.py").write_text("")
-        case "a file less":
-            module.unlink()
-        case "a mode":
-            module.chmod(0o666)
+def _grow(module: Path) -> None:
+    module.write_bytes(module.read_bytes() + b"\n")
+
+
+def _swap_for_a_link(module: Path) -> None:
+    """The bytes stay the same: the link leads to them."""
+    module.rename(module.parent / "__pycache__" / "moved")
+    module.symlink_to("__pycache__/moved")
+
+
+CHANGES = {
+    "a byte": _grow,
+    "a file more": lambda module: (module.parent / "planted.py").write_text(""),
+    "a folder more": lambda module: (module.parent / "planted").mkdir(),
+    "a file less": lambda module: module.unlink(),
+    "a mode": lambda module: module.chmod(0o666),
+    "a mode of a folder": lambda module: module.parent.chmod(0o777),
+    "a setuid bit": lambda module: module.chmod(0o4644),
+    "a link to a file": lambda module: (module.parent / "planted.py").symlink_to("names.py"),
+    "a link instead of a file": _swap_for_a_link,
+    "a link to a folder": lambda module: (module.parent / "planted").symlink_to("/etc"),
+    "a pipe": lambda module: os.mkfifo(module.parent / "planted"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_after_building_is_noticed(small: Image, change: str) -> None:
+    images.verify(small)
+    CHANGES[change](small.root / "box" / "plans" / "names.py")
     with pytest.raises(HashMismatch):
-        images.verify(copy)
+        images.verify(small)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("place", ["box/plans/names.py", "box/plans", ".", ".."])
+def test_what_belongs_to_another_user_is_refused(small: Image, place: str) -> None:
+    os.chown(small.root / place, 0, 0)
+    images.verify(small)
+    os.chown(small.root / place, 64999, 0)
+    with pytest.raises(HashMismatch, match="another user"):
+        images.verify(small)
+
+
+@pytest.mark.parametrize("place", [".", "..", "../.."])
+def test_an_image_in_a_folder_that_others_can_write_is_refused(small: Image, place: str) -> None:
+    """They could put another root in its place after the look."""
+    (small.root / place).chmod(0o777)
+    with pytest.raises(HashMismatch, match="others could change"):
+        images.verify(small)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give privileges to files")
+def test_a_file_with_privileges_of_the_kernel_is_refused(small: Image) -> None:
+    """Capabilities of a file are no part of its mode or bytes."""
+    cap_setuid_effective = struct.pack("<IIIII", 0x02000001, 1 << 7, 0, 0, 0)
+    try:
+        os.setxattr(small.root / "box" / "plans" / "names.py", "security.capability", cap_setuid_effective)
+    except OSError:
+        pytest.skip("this file system keeps no capabilities")
+    with pytest.raises(HashMismatch, match="privileges"):
+        images.verify(small)
+
+
+def test_files_that_images_share_are_hashed_once_for_all_of_them(fresh: Image) -> None:
+    known: images.Known = {}
+    list(images.verify_stepwise(fresh, known))
+    names = next(iter(known))
+    known[names] = "sha256:" + "0" * 64
+    with pytest.raises(HashMismatch):
+        list(images.verify_stepwise(fresh, known))  # the control: what is noted is believed
 
 
 def test_an_image_holds_no_shell_no_installer_no_tests_no_setuid_and_nothing_that_others_can_write(
@@ -105,6 +168,10 @@ def test_an_image_holds_no_shell_no_installer_no_tests_no_setuid_and_nothing_tha
     modes = {stat.S_IMODE(path.lstat().st_mode) for path in fresh.root.rglob("*")}
     assert modes == {0o755, 0o644}
     assert {path.lstat().st_uid for path in files} == {os.geteuid()}
+    assert not [
+        path for path in files if {"test", "tests", "include"} & set(path.parts[:-1]) and "box" in path.parts
+    ]
+    assert not [path for path in files if path.suffix in {".a", ".h", ".c", ".pyx", ".pyi", ".pth"}]
 
 
 def test_an_image_holds_only_the_rooms_of_the_house_that_its_recipe_names() -> None:
