@@ -7,6 +7,7 @@ a terminal would act on, what hides text, and what reorders it is removed.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import deque
 
 from plans.trial import LONGEST_LOG
@@ -68,4 +69,4 @@ def _shown(character: str) -> str:
     """Return a character that is seen, a plain space for the other spaces, and nothing for the rest."""
     if character in _SPACES or character.isprintable():
         return character
-    return " " if character.isspace() and ord(character) > 0xFF else ""
+    return " " if unicodedata.category(character) == "Zs" else ""
