@@ -285,4 +285,5 @@ class ProcessBox:
 
 def _close(sockets: Iterable[socket.socket]) -> None:
     for each in sockets:
-        each.close()
+        with contextlib.suppress(OSError):
+            each.close()

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ from sandbox.config import LauncherConfig
 from sandbox.contract import Box, Boxes, Cause, Conversation
 from sandbox.conversation import Failure
 from sandbox.lease import Keeper, LeaseTimes, finish, hold
+from sandbox.links import Exchange, require_joinable
 from sandbox.shelf import Shelf, StageName
 
 STATEMENT_S = 60
@@ -76,6 +77,7 @@ class Workshop:
     shelf: Shelf
     keeper: Keeper | None
     times: LeaseTimes
+    exchange: Exchange = field(default_factory=Exchange)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,7 @@ class StageRun:
         """Find the plan and every input of the stage."""
         plan = self._shop.shelf.plan(self.name.plan)
         spec = plan.stage(self.name.stage)
+        require_joinable(plan, spec)
         handed = self._shop.shelf.handed_over(plan, spec, self.name.attempt)
         files: dict[str, Path] = {}
         inputs = []
@@ -186,7 +189,10 @@ class StageRun:
         }
         box_key = await conversation.begin(pipes, start)
         self._mark("hello", box.state)
-        async with self._keys_and_lease(work, box, pipes, box_key):
+        async with (
+            self._shop.exchange.joined(work.name, work.spec, pipes.links),
+            self._keys_and_lease(work, box, pipes, box_key),
+        ):
             self._mark("keys", box.state)
             trial = work.plan.kind is PlanKind.TRIAL
             found = await conversation.outcome(pipes, work.spec.entry, trial=trial)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from plans.box import BoxState, Entry
+from plans.box import BoxState, Entry, Link
 from plans.decision import Tier
 from plans.errors import BoxFailed, OutputRefused, StateConflict, TierMissing
 from plans.plan import Plan
@@ -31,8 +32,8 @@ def boxes(request: pytest.FixtureRequest) -> Boxes:
     return found
 
 
-def make(boxes: Boxes, plan: Plan) -> Box:
-    return boxes.create(plan.stages[0], {})
+def make(boxes: Boxes, plan: Plan, **changes: object) -> Box:
+    return boxes.create(dataclasses.replace(plan.stages[0], **changes), {})  # type: ignore[arg-type]
 
 
 async def begin(box: Box, plan: Plan) -> conversation.Conversation:
@@ -43,11 +44,11 @@ async def begin(box: Box, plan: Plan) -> conversation.Conversation:
     return pipes
 
 
-def with_box(boxes: Boxes, plan: Plan, steps: Callable[[Box], Awaitable[None]]) -> None:
+def with_box(boxes: Boxes, plan: Plan, steps: Callable[[Box], Awaitable[None]], **changes: object) -> None:
     """Run steps on one box, and leave none behind whatever they do."""
 
     async def scenario() -> None:
-        box = make(boxes, plan)
+        box = make(boxes, plan, **changes)
         try:
             await steps(box)
         finally:
@@ -214,7 +215,7 @@ def test_a_link_among_the_outputs_is_refused_and_nothing_is_collected(
     boxes: Boxes, check, tmp_path: Path
 ) -> None:
     plan = check(
-        "import os\ndef run(session):\n    open(session.out / 'a', 'w'); os.link(session.out / 'a', session.out / 'b')\n"
+        "import os\ndef run(session):\n    os.chdir(session.out); open('a', 'w'); os.link('a', 'b')\n"
     )
 
     async def steps(box: Box) -> None:
@@ -224,6 +225,42 @@ def test_a_link_among_the_outputs_is_refused_and_nothing_is_collected(
         with pytest.raises(OutputRefused):
             await box.collect(tmp_path)
         assert list(tmp_path.iterdir()) == []
+
+    with_box(boxes, plan, steps)
+
+
+ECHO = """
+def run(session):
+    stream = session.links["rows"].open()
+    while block := stream.recv(65536):
+        stream.sendall(block.upper())
+    return {"ended": 1}
+"""
+
+
+def test_a_link_carries_bytes_both_ways_and_the_end_of_the_stream(boxes: Boxes, check) -> None:
+    plan = check(ECHO)
+    link = Link("rows", "stage:python")
+
+    async def steps(box: Box) -> None:
+        pipes = await begin(box, plan)
+        ours = pipes.links["rows"].ours
+        ours.settimeout(10)
+        await asyncio.to_thread(ours.sendall, b"rows and rows")
+        assert await asyncio.to_thread(ours.recv, 100) == b"ROWS AND ROWS"
+        ours.shutdown(socket.SHUT_WR)
+        assert await conversation.outcome(pipes, Entry.CHECK) == {"ended": 1}
+
+    with_box(boxes, plan, steps, links=(link,))
+
+
+def test_a_box_without_links_has_none(boxes: Boxes, check) -> None:
+    """The control of the link: the same box without one cannot reach it."""
+    plan = check("def run(session):\n    return {'links': len(session.links)}\n")
+
+    async def steps(box: Box) -> None:
+        pipes = await begin(box, plan)
+        assert await conversation.outcome(pipes, Entry.CHECK) == {"links": 0}
 
     with_box(boxes, plan, steps)
 
