@@ -82,6 +82,7 @@ class Cgroups:
         try:
             for kind, folder in folders.items():
                 _enter(kind, folder.parent)
+            for folder in set(folders.values()):  # in version 2 one folder is in all of them
                 folder.mkdir()
             for path, value in _settings(folders, allowance):
                 path.write_text(value)
