@@ -46,6 +46,9 @@ OWN_THREADS = 96
 HOST_FILES = 16_384
 """Files that sentry and gofer may hold open; each file of the box costs them more than one."""
 
+TOOLS = "/usr/bin:/bin:/usr/local/bin"
+"""Where runsc may lie; never what a variable of the environment says."""
+
 LINKS = "/links"
 _RUNSC, _IMAGE, _CONFIG = "/runsc", "/image", "/bundle/config.json"
 _MIB = 2**20
@@ -294,7 +297,7 @@ def _run(walls: Walls, *, links: bool) -> list[str]:
 
 
 def _tool(name: str) -> str:
-    path = shutil.which(name, path="/usr/bin:/bin:/usr/local/bin")
+    path = shutil.which(name, path=TOOLS)
     if path is None:
         raise TierMissing(f"this machine has no {name}", "T2", "Install Debian's runsc (gVisor).")
     return path

@@ -1,0 +1,579 @@
+"""Tier T2: gVisor's walls as values, and what a box behind them finds and cannot do."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from plans.box import BoxSpec, BoxState, Entry, Limits, Link
+from plans.decision import Tier
+from plans.errors import TierMissing
+from sandbox import bubblewrap, processes, recipes, runsc, syscalls
+from sandbox.cgroups import Cgroups
+from sandbox.contract import Cause, Conversation, Wall
+from sandbox.doors import Doors
+from sandbox.folders import BoxFolders
+from sandbox.gvisor import GvisorBoxes
+from sandbox.identities import Identities
+from sandbox.images import Image
+from sandbox.process_box import ProcessBox
+from sandbox.tiers import node_boxes
+
+LIMITS = Limits(256, 32, 16, 4, 10, 30, 16, 64, 2)
+SPEC = BoxSpec(Entry.QUERY, "sha256:" + "0" * 64, (), LIMITS, Tier.T2)
+LINKED = dataclasses.replace(SPEC, links=(Link("peer", "party:nm/tax"),))
+_BOX = Path("/boxes/1")
+WALLS = bubblewrap.Walls(
+    Path("/images/1/root"), BoxFolders(_BOX, _BOX / "in", _BOX / "out", _BOX / "spill"), 60001, True
+)
+PROGRAM = ("/box", "query")
+FIRST_UID = 64021
+
+# --- the walls as values ------------------------------------------
+
+
+def taken_off(*walls: Wall) -> bubblewrap.Walls:
+    return dataclasses.replace(WALLS, without=frozenset(walls))
+
+
+def mounts(spec: BoxSpec = SPEC) -> dict[str, dict]:
+    return {mount["destination"]: mount for mount in runsc.bundle(spec, WALLS, PROGRAM)["mounts"]}
+
+
+def test_a_box_can_write_only_its_outputs_its_spill_and_its_own_memory() -> None:
+    assert runsc.bundle(SPEC, WALLS, PROGRAM)["root"]["readonly"] is True
+    writable = {place for place, mount in mounts().items() if "ro" not in mount["options"]}
+    assert writable == {"/proc", "/dev/shm", "/tmp", "/out", "/spill"}
+
+
+def test_every_file_system_in_memory_has_a_size_and_nothing_written_can_be_run() -> None:
+    for place, mount in mounts().items():
+        assert {"nosuid", "nodev", "noexec"} <= set(mount["options"]), place
+        if mount["type"] == "tmpfs":
+            assert any(option.startswith("size=") for option in mount["options"]), place
+
+
+def test_a_box_has_no_capability_and_only_the_runner_of_a_members_program_has_some() -> None:
+    process = runsc.bundle(SPEC, WALLS, PROGRAM)["process"]
+    assert not any(process["capabilities"].values()) and process["noNewPrivileges"] is True
+    runner = runsc.bundle(dataclasses.replace(SPEC, entry=Entry.PYTHON), WALLS, PROGRAM)["process"]
+    assert set(runner["capabilities"]["effective"]) == set(runsc.RUNNER_CAPABILITIES)
+    assert not runner["capabilities"]["inheritable"] and not runner["capabilities"]["ambient"]
+
+
+def test_the_user_id_is_changed_before_anything_of_gvisor_starts() -> None:
+    line = runsc.command(SPEC, WALLS, 7, 8)
+    user = line.index("--reuid")
+    assert (
+        line[user + 1] == "60001"
+        and user < line.index("/runsc")
+        and line.index("--no-new-privs") < line.index("/runsc")
+    )
+
+
+def test_runsc_sees_the_image_and_the_boxs_folders_and_nothing_else_of_the_host() -> None:
+    line = runsc.command(SPEC, WALLS, 7, 8)
+    seen = {line[n + 1] for n, word in enumerate(line) if word in ("--bind", "--ro-bind", "--dev-bind")}
+    program = next(path for path in seen if path.endswith("/runsc"))
+    assert seen == {"/images/1/root", "/boxes/1/in", "/boxes/1/out", "/boxes/1/spill", "/dev/null", program}
+    written = {line[n + 1] for n, word in enumerate(line) if word == "--bind"}
+    assert written == {"/boxes/1/out", "/boxes/1/spill"}
+
+
+def test_nothing_is_logged() -> None:
+    line = runsc.command(SPEC, WALLS, 7, 8)
+    assert not [
+        word for word in line if "log" in word or "debug" in word or "strace" in word or "profile" in word
+    ]
+
+
+def test_the_filter_is_the_table_of_t1_but_for_one_call() -> None:
+    rules = syscalls.oci_filter(links=False)["syscalls"]
+    named = {call for rule in rules if not rule["args"] for call in rule["names"]}
+    table = {call for denial in syscalls.DENIALS for call in denial.calls}
+    assert table - named == {"clone3"}
+    assert {"clone", "ioctl"} <= {call for rule in rules if rule["args"] for call in rule["names"]}
+
+
+def test_only_a_box_with_links_may_make_sockets_and_only_of_one_family() -> None:
+    alone, linked = (syscalls.oci_filter(links=links)["syscalls"] for links in (False, True))
+    assert any("socket" in rule["names"] and not rule["args"] for rule in alone)
+    (rule,) = [rule for rule in linked if "socket" in rule["names"]]
+    assert rule["args"] == [{"index": 0, "value": int(socket.AF_UNIX), "op": "SCMP_CMP_NE"}]
+    assert any("socketpair" in rule["names"] and not rule["args"] for rule in linked)
+    assert "--host-uds=open" in runsc.command(LINKED, WALLS, 7, 8)
+    assert not any(
+        word.startswith("--host") and word != "--hostname" for word in runsc.command(SPEC, WALLS, 7, 8)
+    )
+
+
+def test_a_wall_that_is_gvisor_itself_cannot_be_taken_off(open_home: Path) -> None:
+    with pytest.raises(ValueError, match="no such wall"):
+        GvisorBoxes(open_home, open_home, Identities(FIRST_UID, 1), unsafe_without=frozenset({Wall.NETWORK}))
+
+
+# --- what is missing ----------------------------------------------
+
+
+@pytest.fixture
+def other_runsc(monkeypatch: pytest.MonkeyPatch, open_home: Path) -> Path:
+    """An empty folder, the only one in which runsc is looked for."""
+    folder = open_home / "tools"
+    folder.mkdir()
+    folder.chmod(0o755)
+    monkeypatch.setattr(runsc, "TOOLS", str(folder))
+    return folder
+
+
+@pytest.mark.box
+def test_without_runsc_t2_is_not_offered_and_no_weaker_box_is_made(
+    other_runsc: Path, open_home: Path
+) -> None:
+    boxes = node_boxes(open_home, recipes.images_folder(), Identities(FIRST_UID, 2))
+    assert [offer.tier for offer in boxes.offers()] == [Tier.T1]
+    assert "no runsc" in boxes.refusals()[Tier.T2]
+    with pytest.raises(TierMissing, match="no runsc"):
+        boxes.create(SPEC, {})
+    assert [path.name for path in open_home.iterdir()] == ["tools"]
+
+
+@pytest.mark.box
+def test_a_runsc_that_cannot_start_says_why(other_runsc: Path, open_home: Path) -> None:
+    broken = other_runsc / "runsc"
+    broken.write_text("this is no program")
+    broken.chmod(0o755)
+    boxes = GvisorBoxes(open_home, recipes.images_folder(), Identities(FIRST_UID, 2))
+    assert boxes.offers() == ()
+    with pytest.raises(TierMissing, match="runsc cannot start a container here: .*execvp /runsc"):
+        boxes.require()
+
+
+@pytest.mark.box
+def test_t3_is_refused_with_what_it_is(open_home: Path) -> None:
+    boxes = node_boxes(open_home, recipes.images_folder(), Identities(FIRST_UID, 2))
+    with pytest.raises(TierMissing, match="T3 is a virtual machine"):
+        boxes.create(dataclasses.replace(SPEC, tier=Tier.T3), {})
+
+
+@pytest.mark.box
+def test_a_box_gets_the_weakest_tier_that_is_strong_enough(
+    gvisor_boxes: GvisorBoxes, open_home: Path, probe_image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def tier_of(asked: Tier) -> Tier:
+        spec = dataclasses.replace(SPEC, image=probe_image.digest, tier=asked)
+        box = node_boxes(open_home, recipes.images_folder(), Identities(FIRST_UID, 2)).create(spec, {})
+        await ended(box)
+        return box.tier
+
+    assert asyncio.run(tier_of(Tier.T1)) is Tier.T1
+    assert asyncio.run(tier_of(Tier.T2)) is Tier.T2
+
+    def lacking() -> None:
+        raise TierMissing("this kernel has no Landlock", "T1")
+
+    monkeypatch.setattr(bubblewrap, "require_kernel", lacking)
+    assert asyncio.run(tier_of(Tier.T1)) is Tier.T2, "a stronger box where the weaker cannot be had"
+
+
+# --- boxes --------------------------------------------------------
+
+
+@pytest.fixture
+def spec(probe_image: Image) -> BoxSpec:
+    return dataclasses.replace(SPEC, entry=Entry.CHECK, image=probe_image.digest)
+
+
+async def ended(box: ProcessBox) -> None:
+    await box.kill(Cause.CANCELLED)
+    await box.destroy()
+
+
+@asynccontextmanager
+async def living(
+    boxes: GvisorBoxes, spec: BoxSpec, code: str
+) -> AsyncIterator[tuple[ProcessBox, Conversation]]:
+    """A box that runs a text; it is ended whatever happens."""
+    box = boxes.unsafe_create(spec, {}, ("-c", code))
+    try:
+        yield box, await box.start()
+    finally:
+        await ended(box)
+
+
+def told(boxes: GvisorBoxes, spec: BoxSpec, code: str) -> str:
+    """Run a text in a box to its end and return what it printed."""
+
+    async def scenario() -> str:
+        async with living(boxes, spec, code) as (_, pipes):
+            return (await asyncio.wait_for(pipes.from_box.read(), 30)).decode().strip()
+
+    return asyncio.run(scenario())
+
+
+def without(boxes: GvisorBoxes, home: Path, *walls: Wall) -> GvisorBoxes:
+    """The same tier with walls taken off, for a control."""
+    return GvisorBoxes(
+        home, recipes.images_folder(), Identities(FIRST_UID, 4), unsafe_without=frozenset(walls)
+    )
+
+
+TRIES = """
+import errno, os, socket
+def tried(*steps):
+    for step in steps:
+        try: step()
+        except OSError as problem: print(errno.errorcode[problem.errno])
+        else: print("done")
+"""
+
+
+@pytest.mark.box
+def test_a_box_has_a_kernel_of_its_own_that_tells_nothing_of_the_host(
+    gvisor_boxes: GvisorBoxes, spec: BoxSpec
+) -> None:
+    code = (
+        "import os; print(os.uname().release, os.uname().nodename)\n"
+        "print(sorted(os.environ)); print(os.listdir('/proc/sys'))\n"
+    )
+    kernel, names, settings = told(gvisor_boxes, spec, code).splitlines()
+    assert kernel.split()[0] != os.uname().release and kernel.split()[1] == "box"
+    assert names == str(sorted(bubblewrap.ENVIRONMENT)) and settings == "[]"
+
+
+@pytest.mark.box
+def test_no_process_of_a_box_sees_a_file_of_the_host(gvisor_boxes: GvisorBoxes, spec: BoxSpec) -> None:
+    async def scenario() -> None:
+        async with living(gvisor_boxes, spec, "print('up', flush=True); input()") as (box, pipes):
+            await pipes.from_box.readline()
+            monitor, *inner = processes.tree(box.pid)
+            assert len(inner) >= 4, "runsc, gofer, sentry, and the program's own"
+            for pid in inner:
+                seen = {
+                    name: os.path.lexists(os.path.join(f"/proc/{pid}/root", name))
+                    for name in ("etc/shadow", "usr", "var", "home")
+                }
+                assert not any(seen.values()), (pid, seen)
+                assert processes.users(pid) == processes.users(monitor)
+            assert os.path.lexists(os.path.join(f"/proc/{monitor}/root", "usr")), (
+                "the control: where bubblewrap itself waits"
+            )
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.box
+def test_a_box_has_no_peer_and_no_network(gvisor_boxes: GvisorBoxes, spec: BoxSpec, open_home: Path) -> None:
+    families = "(2, 10, 1, 16, 17, 38, 40)"
+    code = TRIES + f"tried(*(lambda f=f: socket.socket(f) for f in {families}), lambda: socket.socketpair())"
+    assert "done" not in told(gvisor_boxes, spec, code)
+    control = told(without(gvisor_boxes, open_home, Wall.SYSCALLS), spec, code)
+    assert "done" in control, "the control: without the filter the box's kernel makes sockets"
+
+
+@pytest.mark.box
+def test_a_box_cannot_leave_links_pipes_or_programs_of_its_own(
+    gvisor_boxes: GvisorBoxes, spec: BoxSpec, open_home: Path
+) -> None:
+    code = TRIES + (
+        "import shutil, subprocess\n"
+        "shutil.copyfile('/python/bin/python3', '/tmp/tool'); os.chmod('/tmp/tool', 0o755)\n"
+        "tried(lambda: os.symlink('/etc/shadow', '/out/link'), lambda: os.mkfifo('/out/pipe'),\n"
+        "      lambda: subprocess.run(['/tmp/tool', '-I', '-S', '-c', '']))\n"
+    )
+    assert told(gvisor_boxes, spec, code).split() == ["EPERM", "EPERM", "EACCES"]
+    control = told(without(gvisor_boxes, open_home, Wall.SYSCALLS), spec, code)
+    assert control.split()[:2] == ["done", "done"]
+
+
+@pytest.mark.box
+def test_threads_and_children_start_under_the_filter(gvisor_boxes: GvisorBoxes, spec: BoxSpec) -> None:
+    code = (
+        "import threading, subprocess, sys\n"
+        "all_threads = [threading.Thread(target=print, args=('thread',)) for _ in range(4)]\n"
+        "[each.start() for each in all_threads]; [each.join() for each in all_threads]\n"
+        "subprocess.run([sys.executable, '-I', '-S', '-c', 'print(1)'], check=True)\n"
+    )
+    assert sorted(told(gvisor_boxes, spec, code).split()) == ["1", *["thread"] * 4]
+
+
+@pytest.mark.box
+def test_inputs_that_come_after_the_start_are_seen_and_cannot_be_changed(
+    gvisor_boxes: GvisorBoxes, spec: BoxSpec, tmp_path: Path
+) -> None:
+    late = tmp_path / "late"
+    late.write_text("content")
+    late.chmod(0o444)
+    code = TRIES + (
+        "print(os.listdir('/in'), flush=True); input(); print(os.listdir('/in'), open('/in/late').read())\n"
+        "tried(lambda: open('/in/late', 'w'), lambda: open('/in/late', 'r+'), lambda: os.chmod('/in/late', 0o777),\n"
+        "      lambda: os.unlink('/in/late'), lambda: os.rename('/in/late', '/out/late'),\n"
+        "      lambda: open('/in/new', 'w'))\n"
+    )
+
+    async def scenario() -> None:
+        box = gvisor_boxes.unsafe_create(spec, {}, ("-c", code))
+        try:
+            await box.prestart()
+            pipes_of = box._up.process  # type: ignore[union-attr]
+            assert (await pipes_of.stdout.readline()) == b"[]\n"  # type: ignore[union-attr]
+            box.furnish({"late": late})
+            pipes = await box.start()
+            pipes.to_box.write(b"\n")
+            first, *rest = (await asyncio.wait_for(pipes.from_box.read(), 30)).decode().splitlines()
+            assert first == "['late'] content"
+            assert len(rest) == 6 and "done" not in rest
+        finally:
+            await ended(box)
+
+    asyncio.run(scenario())
+    assert late.read_text() == "content" and late.stat().st_mode & 0o777 == 0o444
+
+
+@pytest.mark.box
+def test_links_carry_bytes_both_ways_once_and_a_box_without_links_has_none(
+    gvisor_boxes: GvisorBoxes, spec: BoxSpec
+) -> None:
+    linked = dataclasses.replace(spec, links=LINKED.links)
+    code = TRIES + (
+        "stream = socket.socket(socket.AF_UNIX); stream.connect('/links/0')\n"
+        "stream.sendall(b'q' * 3_000_000); stream.shutdown(socket.SHUT_WR)\n"
+        "got = b''\n"
+        "while chunk := stream.recv(65536): got += chunk\n"
+        "print(len(got)); again = socket.socket(socket.AF_UNIX)\n"
+        "tried(lambda: again.connect('/links/0'), lambda: again.connect(chr(0) + 'darkroom-abstract'),\n"
+        "      lambda: again.bind('/out/door'), lambda: socket.socket(socket.AF_INET))\n"
+        "print(os.path.lexists('/out/door'))\n"
+    )
+
+    async def scenario() -> None:
+        with socket.socket(socket.AF_UNIX) as of_host:
+            of_host.bind("\0darkroom-abstract")
+            of_host.listen()
+            async with living(gvisor_boxes, linked, code) as (box, pipes):
+                assert pipes.links["peer"].place == "/links/0"
+                reader, writer = await asyncio.open_connection(sock=pipes.links["peer"].ours)
+                assert await asyncio.wait_for(reader.read(-1), 30) == b"q" * 3_000_000
+                writer.write(b"a" * 2_000_000)
+                writer.write_eof()
+                size, *tried = (await asyncio.wait_for(pipes.from_box.read(), 30)).decode().split()
+                assert size == "2000000" and "done" not in tried[:2] and tried[3:4] == ["EPERM"]
+                assert not (box.folder / "out" / "door").exists(), (
+                    "a socket of the box is in its own kernel only"
+                )
+                writer.close()
+
+    asyncio.run(scenario())
+    assert told(gvisor_boxes, spec, TRIES + "tried(lambda: os.stat('/links/0'))") == "ENOENT"
+
+
+@pytest.mark.box
+def test_a_door_is_for_one_connection_and_is_gone_with_its_box(open_home: Path) -> None:
+    async def scenario() -> None:
+        doors = Doors(open_home / "links", None, 2)
+        first = socket.socket(socket.AF_UNIX)
+        first.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(first, str(open_home / "links" / "0"))
+        await asyncio.sleep(0.05)
+        assert [path.name for path in (open_home / "links").iterdir()] == ["1"]
+        doors.ends[0].setblocking(False)
+        await asyncio.get_running_loop().sock_sendall(doors.ends[0], b"hello")
+        assert await asyncio.get_running_loop().sock_recv(first, 10) == b"hello"
+        doors.close()
+        assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(first, 10), 5) == b""
+        for end in (*doors.ends, first):
+            end.close()
+
+    asyncio.run(scenario())
+
+
+LEFTOVERS = """
+import os, time
+for _ in range(3):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0: time.sleep(60)
+        os._exit(0)
+print("up", flush=True); time.sleep(60)
+"""
+
+
+def alive(uids: range) -> list[int]:
+    return [pid for uid in uids for pid in processes.of_user(uid)]
+
+
+@pytest.mark.box
+@pytest.mark.skipif(os.geteuid() != 0, reason="boxes have users of their own only where root starts them")
+def test_a_kill_leaves_no_process_of_the_box_whatever_it_forked(
+    gvisor_boxes: GvisorBoxes, spec: BoxSpec, open_home: Path
+) -> None:
+    uids = range(64011, 64019)
+
+    async def scenario() -> None:
+        async with living(gvisor_boxes, spec, LEFTOVERS) as (box, pipes):
+            await pipes.from_box.readline()
+            assert len(alive(uids)) > 6, "the control: what will be gone is there"
+            began = time.monotonic()
+            await box.kill(Cause.REVOKED)
+            assert not alive(uids)
+            assert time.monotonic() - began < 2
+
+    asyncio.run(scenario())
+    assert list(open_home.iterdir()) == []
+
+
+BURN = """
+import os, threading
+def burn():
+    while True: pass
+threading.Thread(target=burn, daemon=True).start()
+os.fork()
+print("up", flush=True)
+burn()
+"""
+
+
+@pytest.fixture(params=["control groups", "none"])
+def either(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, open_home: Path
+) -> Iterator[GvisorBoxes]:
+    """T2 with the node's control groups, and on a node that has none."""
+    if request.param == "none":
+        monkeypatch.setattr(Cgroups, "open", classmethod(lambda cls, _: cls.none()))
+    boxes: GvisorBoxes = request.getfixturevalue("gvisor_boxes")
+    return boxes
+
+
+@pytest.mark.box
+def test_a_frozen_box_uses_no_processor_in_any_of_its_threads(either: GvisorBoxes, spec: BoxSpec) -> None:
+    async def used(box: ProcessBox) -> int:
+        before = ticks(box.pid)
+        await asyncio.sleep(0.3)
+        return ticks(box.pid) - before
+
+    async def scenario() -> None:
+        async with living(either, spec, BURN) as (box, pipes):
+            await pipes.from_box.readline()
+            for _ in range(3):
+                assert await used(box) > 5, "the control: it burns time when it may"
+                box.freeze()
+                await asyncio.sleep(0.05)
+                assert await used(box) == 0
+                box.thaw()
+                await asyncio.sleep(0.05)
+
+    asyncio.run(scenario())
+
+
+def ticks(first: int) -> int:
+    """Return the processor time of a tree (proc(5))."""
+    total = 0
+    for pid in processes.tree(first):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+        total += int(fields[11]) + int(fields[12])
+    return total
+
+
+BOMBS = {
+    "memory": "kept = []\nwhile True: kept.append(bytearray(1 << 20))",
+    "memory and files": (
+        "kept = [bytearray(1 << 20) for _ in range(230)]\n"
+        "for n in range(30): open(f'/tmp/{n}', 'wb').write(bytes(1 << 20))\n"
+        "import time; time.sleep(20)\n"
+    ),
+    "shared": (
+        "import mmap\nkept = []\n"
+        "while True:\n    kept.append(mmap.mmap(-1, 1 << 20)); kept[-1].write(bytes(1 << 20))\n"
+    ),
+}
+
+
+@pytest.mark.box
+@pytest.mark.parametrize("bomb", sorted(BOMBS))
+def test_a_box_has_its_memory_and_no_more(either: GvisorBoxes, spec: BoxSpec, bomb: str) -> None:
+    async def scenario() -> tuple[ProcessBox, int]:
+        most = 0
+        async with living(either, spec, BOMBS[bomb]) as (box, _):
+            while box.state is BoxState.RUNNING:
+                most = max(most, box.memory_peak or processes.memory_bytes(box.pid))
+                await asyncio.sleep(0.01)
+            assert (await box.wait()).cause is Cause.MEMORY
+        return box, most
+
+    assert asyncio.run(scenario())[1] <= (LIMITS.memory_mb + 64) << 20
+
+
+@pytest.mark.box
+def test_temporary_files_end_at_their_size(gvisor_boxes: GvisorBoxes, spec: BoxSpec, open_home: Path) -> None:
+    code = (
+        "n = 0\ntry:\n    while n < 64:\n        open(f'/tmp/{n}', 'wb').write(bytes(1 << 20)); n += 1\n"
+        "except OSError: pass\nprint(n)\n"
+    )
+    assert int(told(gvisor_boxes, spec, code)) == LIMITS.temp_mb
+    assert int(told(without(gvisor_boxes, open_home, Wall.TEMP_SIZE), spec, code)) == 64
+
+
+FORKS = """
+import os, time
+made = 0
+try:
+    while made < 200:
+        if os.fork() == 0: time.sleep(30); os._exit(0)
+        made += 1
+except OSError: pass
+print(made, flush=True); os._exit(0)
+"""
+
+
+@pytest.mark.box
+def test_a_fork_bomb_ends_at_the_limit_of_processes(gvisor_boxes: GvisorBoxes, spec: BoxSpec) -> None:
+    assert int(told(gvisor_boxes, spec, FORKS)) == LIMITS.processes - 1
+
+
+@pytest.mark.box
+def test_a_box_that_uses_up_its_processor_time_is_killed(either: GvisorBoxes, spec: BoxSpec) -> None:
+    short = dataclasses.replace(spec, limits=dataclasses.replace(LIMITS, cpu_s=1))
+
+    async def scenario() -> None:
+        async with living(either, short, "while True: pass") as (box, _):
+            assert (await asyncio.wait_for(box.wait(), 10)).cause is Cause.CPU
+
+    asyncio.run(scenario())
+
+
+PARTED = """
+import os, sys
+if os.fork() == 0:
+    os.setgroups([]); os.setresgid(1001, 1001, 1001); os.setresuid(1001, 1001, 1001)
+    exec(TRIES)
+    tried(lambda: open('/out/mine', 'w'), lambda: os.setuid(0), lambda: os.kill(1, 9),
+          lambda: open('/proc/1/mem', 'rb').read(1), lambda: open('/tmp/mine', 'w'), lambda: os.listdir('/in'))
+    open('/tmp/shared/mine', 'w').close(); sys.stdout.flush(); os._exit(0)
+"""
+
+
+@pytest.mark.box
+def test_a_members_program_can_be_parted_from_its_runner(gvisor_boxes: GvisorBoxes, spec: BoxSpec) -> None:
+    code = (
+        f"TRIES = {TRIES!r}\nimport os\nos.mkdir('/tmp/shared'); os.chmod('/tmp/shared', 0o777)\n{PARTED}"
+        "os.wait(); print(os.listdir('/tmp/shared'))\n"
+    )
+    runner = dataclasses.replace(spec, entry=Entry.PYTHON)
+    assert told(gvisor_boxes, runner, code).split() == [
+        *["EACCES", "EPERM", "EPERM"],
+        "EACCES",
+        "EACCES",
+        "EACCES",
+        "['mine']",
+    ]
+    with_none = told(
+        gvisor_boxes, spec, "import os\ntry: os.setgroups([])\nexcept OSError as problem: print('refused')"
+    )
+    assert with_none == "refused", "other programs have no such right"
