@@ -35,11 +35,12 @@ class SetupFailed(Exception):
 
 
 class Need(NamedTuple):
-    """A Debian package, why we want it, and how to see whether the machine has it already."""
+    """A Debian package, why we want it, how to see whether the machine has it already, and whether we do without."""
 
     package: str
     why: str
     present: Callable[[], bool]
+    optional: bool = False
 
 
 def say(text: str) -> None:
@@ -147,6 +148,9 @@ def wanted_packages(for_tests: bool) -> List[Need]:
     needs = [
         Need("bubblewrap", "starts the boxes", lambda: shutil.which("bwrap") is not None),
         Need("libseccomp2", "narrows the system calls of boxes", has_libseccomp),
+        Need(
+            "runsc", "gVisor, for boxes of tier T2", lambda: shutil.which("runsc") is not None, optional=True
+        ),
     ]
     if sys.executable.startswith("/usr/bin/"):
         needs.append(Need("python3-venv", "makes the virtual environment", has_venv_module))
@@ -168,10 +172,21 @@ def root_prefix() -> Optional[List[str]]:
 
 
 def install_debian_packages(for_tests: bool) -> None:
+    """Install what is missing. Without an optional package set-up goes on and says what will not be there."""
     missing = [need for need in wanted_packages(for_tests) if not need.present()]
-    if not missing:
+    install_needs([need for need in missing if not need.optional])
+    for need in missing:
+        if need.optional:
+            try:
+                install_needs([need])
+            except SetupFailed as reason:
+                say("without {} ({}): {}".format(need.package, need.why, reason))
+
+
+def install_needs(needs: List[Need]) -> None:
+    if not needs:
         return
-    names = [need.package for need in missing]
+    names = [need.package for need in needs]
     if shutil.which("apt-get") is None:
         raise SetupFailed(
             "this machine has no apt-get; install {} by its own package manager".format(", ".join(names))
@@ -181,7 +196,7 @@ def install_debian_packages(for_tests: bool) -> None:
         raise SetupFailed(
             "no right to install packages here; ask for: sudo apt-get install " + " ".join(names)
         )
-    for need in missing:
+    for need in needs:
         say("installing Debian's {}: {}".format(need.package, need.why))
     env = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
     run(
