@@ -139,7 +139,8 @@ def _files_in_memory(pid: int) -> int:
     total = 0
     for folder in ("tmp", "dev/shm"):
         with contextlib.suppress(OSError):
-            found, root = os.statvfs(f"/proc/{pid}/root/{folder}"), os.statvfs(f"/proc/{pid}/root")
+            root_folder = Path("/proc", str(pid), "root")
+            found, root = os.statvfs(root_folder / folder), os.statvfs(root_folder)
             if found.f_fsid != root.f_fsid:
                 total += (found.f_blocks - found.f_bfree) * found.f_frsize
     return total

@@ -257,12 +257,12 @@ def test_no_process_of_a_box_sees_a_file_of_the_host(gvisor_boxes: GvisorBoxes, 
             assert len(inner) >= 4, "runsc, gofer, sentry, and the program's own"
             for pid in inner:
                 seen = {
-                    name: os.path.lexists(os.path.join(f"/proc/{pid}/root", name))
+                    name: os.path.lexists(Path("/proc", str(pid), "root", name))
                     for name in ("etc/shadow", "usr", "var", "home")
                 }
                 assert not any(seen.values()), (pid, seen)
                 assert processes.users(pid) == processes.users(monitor)
-            assert os.path.lexists(os.path.join(f"/proc/{monitor}/root", "usr")), (
+            assert os.path.lexists(Path("/proc", str(monitor), "root", "usr")), (
                 "the control: where bubblewrap itself waits"
             )
 
