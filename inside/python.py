@@ -20,11 +20,13 @@ itself, to compare it with a trial (`sandbox.trials`).
 
 from __future__ import annotations
 
+import importlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inside import alone, leavings, twin
+from inside import alone, leavings
 from inside.alone import Ended, Program
 from inside.session import BoxFailure, Session, padded_size
 from plans.box import BoxSpec, Entry, Limits
@@ -105,7 +107,7 @@ def run(session: Session) -> dict[str, Any]:
 def tried(session: Session, trial: Trial) -> TrialReport:
     """Run a trial on its twin and return everything about it."""
     places = Places.make(session.temp, trial.folder)
-    twin.make(trial, places.data)
+    _make_tables(trial, places.data)
     ended = alone.run(places.program(trial.folder, _spec(session).limits.cpus))
     try:
         left = _gathered(session, places.out, ended.log)
@@ -124,6 +126,26 @@ def work(session: Session, folder: Folder) -> None:
         place = ended.place
         raise BoxFailure(ended.code, **(place.plain() if place else {}))
     session.write(OUTPUT, leavings.pack(_gathered(session, places.out, ended.log)))
+
+
+def _make_tables(trial: Trial, folder: Path) -> None:
+    """Make the twins in a process of their own, so that the engine's memory is gone when the program begins.
+
+    Raises:
+        BoxFailure: they do not fit into the box.
+    """
+    if not trial.tables:
+        return
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            importlib.import_module("inside.twin").make(trial, folder)
+            status = 0
+        finally:
+            os._exit(status)
+    if os.waitpid(child, 0)[1] != 0:
+        raise BoxFailure(alone.MEMORY)
 
 
 def _gathered(session: Session, out: Path, log: str) -> dict[str, bytes]:

@@ -20,12 +20,14 @@ import pytest
 from inside import leavings, logs
 from inside.session import BoxFailure
 from plans.box import Outputs
+from plans.decision import Tier
 from plans.errors import OutputRefused
 from plans.trial import LONGEST_LOG, Place, twin_of
 from sandbox import conversation, images, recipes
 from sandbox.boxes import BubblewrapBoxes
 from sandbox.contract import Cause
 from sandbox.conversation import Failure
+from sandbox.gvisor import GvisorBoxes
 from sandbox.identities import Identities
 from tests.inside import python_cases
 from tests.inside.python_cases import CANARY, KEY, Stand, folder
@@ -35,13 +37,28 @@ pytestmark = pytest.mark.box
 
 
 @pytest.fixture(scope="module")
-def stand() -> Iterator[Stand]:
-    home = Path(tempfile.mkdtemp(prefix="darkroom-python-"))
-    home.chmod(0o711)
+def home() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="darkroom-python-"))
+    folder.chmod(0o711)
+    yield folder
+    assert list(folder.iterdir()) == [], "a box left something on the host"
+    folder.rmdir()
+
+
+@pytest.fixture(scope="module")
+def stand(home: Path) -> Stand:
+    """T1."""
     image = images.build(recipes.CHECKOUT / "images" / "sql")
-    yield Stand(BubblewrapBoxes(home, recipes.images_folder(), Identities(64301, 8)), image)
-    assert list(home.iterdir()) == [], "a box left something on the host"
-    home.rmdir()
+    return Stand(BubblewrapBoxes(home, recipes.images_folder(), Identities(64301, 8)), image)
+
+
+@pytest.fixture(scope="module")
+def strong(home: Path, stand: Stand) -> Stand:
+    """T2, where there is no Landlock: the program is another user in the box."""
+    boxes = GvisorBoxes(home, recipes.images_folder(), Identities(64311, 8))
+    if not boxes.offers():
+        pytest.skip("this machine has no T2")
+    return Stand(boxes, stand.image, Tier.T2)
 
 
 # ------------------------------------------------------------------------------------------------ what it does
@@ -203,7 +220,8 @@ ATTACKS = {
     "maps": lambda: look("/proc/1/maps", b"python"),
     "environment": lambda: look("/proc/1/environ", b"HOME"),
     "open files": lambda: bool(os.listdir("/proc/1/fd")),
-    "the launcher's pipe": lambda: bool(os.fstat(20)),
+    "inherited files": lambda: bool(os.fstat(20)),
+    "the launcher's pipes": lambda: any(os.open(f"/proc/1/fd/{n}", n) >= 0 for n in (0, 1)),
     "working directory": lambda: bool(os.readlink("/proc/1/cwd")),
     "root": lambda: bool(os.listdir("/proc/1/root/out") or True),
     "the node's disk": lambda: bool(open("/out/leak", "w").write("CANARY")),
@@ -223,6 +241,13 @@ NO_WALL_OF_OURS = {"limits", "scheduling"}
 """What the kernel lets a process do to another of its user: slow it, or take its memory. Then its own job fails."""
 
 
+NO_CONTROL = {"the launcher's pipes"}
+"""They are the launcher's own files, which has another user id; so nobody else can open them anew."""
+
+TOLD_IN_T2 = {"maps", "environment", "open files"}
+"""What Debian's gVisor shows of a process to others of its box: addresses, numbers, settings of ours; no secret."""
+
+
 def gained(stand: Stand, weak: bool) -> dict[str, bool]:
     worked = stand.work(AGAINST, weak=weak)
     return dict(json.loads(worked.log))
@@ -236,8 +261,47 @@ def test_a_program_gains_nothing_from_its_runner(stand: Stand) -> None:
 
 def test_without_the_runners_walls_it_gains_all_of_it(stand: Stand) -> None:
     found = gained(stand, weak=True)
-    assert all(found.values()), {name for name, won in found.items() if not won}
+    assert {name for name, won in found.items() if not won} <= NO_CONTROL
 
+
+def test_a_program_gains_nothing_from_its_runner_in_t2(strong: Stand) -> None:
+    """The control: the node's disk and inherited files can be reached there without the runner's walls."""
+    found, careless = gained(strong, weak=False), gained(strong, weak=True)
+    assert {name for name, won in found.items() if won} <= NO_WALL_OF_OURS | TOLD_IN_T2
+    assert {"the node's disk", "inherited files"} <= {name for name, won in careless.items() if won}
+
+
+def test_programs_work_and_fail_in_t2_as_in_t1(strong: Stand) -> None:
+    worked = strong.work(LEAVE)
+    assert sorted(worked.files) == ["files/model.bin", "log.txt"] and list(worked.sealed) == ["output.bin"]
+    report = strong.trial(
+        "import os\nprint(os.listdir(os.environ['DARKROOM_DATA']))\n1 / 0", twin_of(examples.MANIFEST)
+    )
+    assert (report.code, report.place) == ("python.failed", Place("main.py", 3, "ZeroDivisionError"))
+    assert report.log.startswith("['tax.income.parquet']\n")
+
+
+def test_what_is_left_running_or_unreadable_in_t2_is_dealt_with(strong: Stand) -> None:
+    """47, 50. The program's processes and files belong to another user of the box than its runner."""
+    last = strong.work(OUTLIVE).last
+    assert last == {"report": {}}
+    hidden = "import os\nout = os.environ['DARKROOM_OUT']\nopen(out + '/a', 'w').write('x'); os.chmod(out + '/a', 0)"
+    assert strong.work(hidden).files["files/a"] == b"x"
+    linked = "import os\nos.symlink('/box', os.environ['DARKROOM_OUT'] + '/a')"
+    assert strong.work(linked).last["failure"]["code"] in ("python.outputs", "python.failed")
+
+
+OUTLIVE = (
+    "import os, signal, time\nout = os.environ['DARKROOM_OUT']\n"
+    "for n in range(4):\n"
+    "    if os.fork() == 0:\n"
+    "        os.setsid(); signal.pthread_sigmask(signal.SIG_BLOCK, set(signal.valid_signals()))\n"
+    "        if os.fork() == 0:\n"
+    "            while True:\n"
+    "                open(f'{out}/late-{n}', 'a').write('x'); time.sleep(0.01)\n"
+    "        os._exit(0)\n"
+    "time.sleep(0.3); print(sorted(os.listdir(out)))"
+)
 
 FORGE = """
 import os, struct, json
@@ -282,19 +346,8 @@ def test_a_program_that_is_not_parted_from_the_disk_does_not_run(stand: Stand) -
 
 def test_what_a_program_leaves_running_is_gone_before_its_outputs_are_read(stand: Stand) -> None:
     """47. Double forks, new sessions, ignored signals, one that holds the log open, one that writes on."""
-    code = (
-        "import os, signal, time\nout = os.environ['DARKROOM_OUT']\n"
-        "for n in range(4):\n"
-        "    if os.fork() == 0:\n"
-        "        os.setsid(); signal.pthread_sigmask(signal.SIG_BLOCK, set(signal.valid_signals()))\n"
-        "        if os.fork() == 0:\n"
-        "            while True:\n"
-        "                open(f'{out}/late-{n}', 'a').write('x'); time.sleep(0.01)\n"
-        "        os._exit(0)\n"
-        "time.sleep(0.3); print(sorted(os.listdir(out)))"
-    )
     began = time.monotonic()
-    worked = stand.work(code)
+    worked = stand.work(OUTLIVE)
     assert time.monotonic() - began < 10 and worked.last == {"report": {}}
     assert worked.log == "['late-0', 'late-1', 'late-2', 'late-3']\n", "the control: they did run"
     assert {len(content) for name, content in worked.files.items() if name != "log.txt"} <= set(range(1, 200))
