@@ -16,11 +16,13 @@ process, and all its children, can never take it off.
 from __future__ import annotations
 
 import ctypes
+import glob
 import os
 import runpy
 import sys
 
 READ_FILE, READ_FOLDER, EXECUTE, WRITE, TRUNCATE = 1 << 2, 1 << 3, 1 << 0, 1 << 1, 1 << 14
+DEVICE_CALLS = 1 << 15
 REMOVE_FOLDER, REMOVE_FILE, MAKE_FOLDER, MAKE_FILE, REFER = 1 << 4, 1 << 5, 1 << 7, 1 << 8, 1 << 13
 READ = READ_FILE | READ_FOLDER
 CHANGE = WRITE | TRUNCATE | REMOVE_FOLDER | REMOVE_FILE | MAKE_FOLDER | MAKE_FILE | REFER
@@ -30,7 +32,7 @@ OWN = ("/tmp", "/out", "/spill", "/dev/shm")
 
 GIVEN = ("/in", "/proc")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
-IMAGE = ("/python", "/box", "/lib", "/lib64", "/etc", "/usr")
+IMAGE = ("/python", "/box", "/lib", "/lib64", "/etc", "/usr", "/gpu")
 """Where an image has its files; what is not there needs no rule."""
 
 _FILE_RIGHTS = {1: (1 << 13) - 1, 2: 1 << 13, 3: 1 << 14, 5: 1 << 15}
@@ -38,7 +40,7 @@ _TCP = 0b11
 _SCOPES = 0b11
 _CREATE, _ADD, _RESTRICT = 444, 445, 446  # the same numbers on every architecture
 _VERSION, _BENEATH = 1, 1
-_FOR_FILES = EXECUTE | WRITE | READ_FILE | TRUNCATE | 1 << 15
+_FOR_FILES = EXECUTE | WRITE | READ_FILE | TRUNCATE | DEVICE_CALLS
 _UNSUPPORTED = 78
 """Exit status of a box whose kernel has no Landlock: it runs nothing (`sandbox.landlock` asks before)."""
 
@@ -78,7 +80,8 @@ def _rules(own: tuple[str, ...], given: tuple[str, ...]) -> list[tuple[str, int]
     image = [(path, READ | EXECUTE) for path in IMAGE]
     writable = [(path, READ | CHANGE) for path in own]
     devices = [(path, READ_FILE | WRITE) for path in DEVICES]
-    return [*image, *writable, *((path, READ) for path in given), *devices]
+    gpus = [(path, READ_FILE | WRITE | DEVICE_CALLS) for path in glob.glob("/dev/nvidia*")]
+    return [*image, *writable, *((path, READ) for path in given), *devices, *gpus]
 
 
 def _allow(kernel: ctypes.CDLL, ruleset: int, path: str, rights: int) -> None:

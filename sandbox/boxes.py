@@ -19,6 +19,7 @@ from plans.errors import BoxFailed, HashMismatch, NotFound, TierMissing
 from sandbox import bubblewrap, folders, gate, images, syscalls
 from sandbox.cgroups import Allowance, Cgroup, Cgroups
 from sandbox.contract import Cause, Ends, Offer, Wall
+from sandbox.gpus import Gpus
 from sandbox.identities import Identities
 from sandbox.process_box import Fittings, ProcessBox, Started
 
@@ -38,9 +39,11 @@ class BubblewrapBoxes:
         images_folder: Path,
         identities: Identities,
         *,
+        gpus: Gpus | None = None,
         unsafe_without: frozenset[Wall] = frozenset(),
     ) -> None:
         self.ground = Ground(home, images_folder, identities)
+        self._gpus = gpus or Gpus.find()
         self._without = unsafe_without
         self._groups = Cgroups.open(group_name(home))
 
@@ -50,7 +53,7 @@ class BubblewrapBoxes:
             self.require()
         except TierMissing:
             return ()
-        return (bubblewrap.offer(self.ground.identities.separate, self._groups.told),)
+        return (bubblewrap.offer(self.ground.identities.separate, self._groups.told, self._gpus.count),)
 
     def require(self) -> None:
         """Check that this node can hold T1; raises `TierMissing`, which says why not."""
@@ -73,28 +76,32 @@ class BubblewrapBoxes:
         """Make a box that runs any program: for `sandbox.attacks` and tests, which attack from inside."""
         if spec.tier is not Tier.T1:
             raise TierMissing(f"this tier is T1, and the plan asks for {spec.tier}", "box.tier")
-        if spec.gpus:
-            advice = "Run it on a node that has GPUs, or ask for none."
-            raise TierMissing("this node has no GPU for boxes", "box.gpus", advice)
         self.require()
         root = self.ground.trusted_root(spec.image)
         with self.ground.settled() as site:
             separate = self.ground.identities.separate
-            walls = bubblewrap.Walls(root, site.place, site.uid, separate, self._without)
+            lent = self._gpus.take(spec.gpus)
+            site.undo.callback(self._gpus.give_back, lent)
+            walls = bubblewrap.Walls(root, site.place, site.uid, separate, self._without, lent)
             group = self._groups.make(site.place.whole.name, _allowance(spec, walls))
+            site.undo.callback(group.discard)
             fittings = Fittings(
                 tier=Tier.T1,
                 start=lambda: _start(spec, walls, group, program),
                 group=group,
                 user=site.uid if separate and walls.has(Wall.USER) else None,
-                released=lambda: self.ground.identities.give_back(site.uid),
+                released=lambda: self._released(walls),
                 holds_memory=self._groups.limits_memory,
             )
             box = ProcessBox(spec, site.place, fittings)
-            site.undo.callback(group.discard)
             box.furnish(inputs)
             site.undo.pop_all()
         return box
+
+    def _released(self, walls: bubblewrap.Walls) -> None:
+        """Take back what a box had, once it is wiped."""
+        self.ground.identities.give_back(walls.uid)
+        self._gpus.give_back(walls.gpus)
 
 
 @dataclass(frozen=True, slots=True)

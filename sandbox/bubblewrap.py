@@ -34,6 +34,7 @@ from sandbox import landlock
 from sandbox.contract import Offer, Protection, Wall
 from sandbox.folders import BoxFolders
 from sandbox.gate import GATE
+from sandbox.gpus import LIBRARIES_IN_BOX, Lent
 
 INNER_USER = "1000"
 SHARED_MEMORY_MB = 16
@@ -65,6 +66,7 @@ class Walls:
     uid: int
     separate: bool
     without: frozenset[Wall] = frozenset()
+    gpus: Lent = Lent()
 
     def has(self, wall: Wall) -> bool:
         """Whether a protection stands; all do, but in tests."""
@@ -94,18 +96,21 @@ def command(spec: BoxSpec, walls: Walls, descriptors: Descriptors, program: tupl
         found("bwrap"),
         *_namespaces(walls),
         *_files(spec, walls),
-        *(word for name, value in ENVIRONMENT.items() for word in ("--setenv", name, value)),
+        *(word for name, value in _environment(walls).items() for word in ("--setenv", name, value)),
         *("--chdir", "/", "--info-fd", str(descriptors.info)),
         *(("--seccomp", str(descriptors.syscalls)) if walls.has(Wall.SYSCALLS) else ()),
         *("--", "/python/bin/python3", "-I", "-S", "-B", "-X", "utf8", *fenced),
     ]
 
 
-def offer(separate: bool, memory: str) -> Offer:
+def offer(separate: bool, memory: str, gpus: int) -> Offer:
     """Return what T1 offers on this machine; `sandbox.attacks` tries it. `memory` says what holds a whole box."""
     version = landlock.abi()
     user = "setpriv before bwrap" if separate else "needs a launcher that may give user ids"
     namespaces = "bwrap: user, pid, net, ipc, uts, mount, cgroup"
+    lower = Protection(
+        "GPUs", False, f"{gpus}, lent to one box each; a box with one reaches the kernel's driver"
+    )
     return Offer(
         Tier.T1,
         (
@@ -123,6 +128,7 @@ def offer(separate: bool, memory: str) -> Offer:
             Protection(
                 "swap", _no_swap(), "none on this node" if _no_swap() else "this node swaps; encrypt it"
             ),
+            *((lower,) if gpus else ()),
         ),
     )
 
@@ -219,11 +225,20 @@ def _files(spec: BoxSpec, walls: Walls) -> list[str]:
     words += [*_tmpfs(walls, "/dev/shm", SHARED_MEMORY_MB), "--remount-ro", "/dev"]
     words += [*_tmpfs(walls, "/tmp", max(limits.temp_mb, 1))]
     words += [read, os.fspath(place.inputs), "/in", "--bind", os.fspath(place.outputs), "/out"]
+    if walls.gpus.libraries:
+        words += ["--perms", "0755", "--size", "65536", "--tmpfs", os.fspath(LIBRARIES_IN_BOX)]
+    for library in walls.gpus.libraries:
+        words += ["--ro-bind", os.fspath(library), os.fspath(LIBRARIES_IN_BOX / library.name)]
     if limits.spill_mb:
         words += ["--bind", os.fspath(place.spill), "/spill"]
     if not walls.has(Wall.VIEW):
         words += ["--ro-bind", "/", "/links"]
     return words
+
+
+def _environment(walls: Walls) -> dict[str, str]:
+    gpu = {"LD_LIBRARY_PATH": os.fspath(LIBRARIES_IN_BOX)} if walls.gpus.libraries else {}
+    return {**ENVIRONMENT, **gpu}
 
 
 def _proc(walls: Walls) -> Iterator[str]:
@@ -245,6 +260,8 @@ def _devices(walls: Walls) -> Iterator[str]:
     yield from ("--perms", "0755", "--size", "65536", "--tmpfs", "/dev")
     for device in _DEVICES:
         yield from ("--dev-bind", f"/dev/{device}", f"/dev/{device}")
+    for path in walls.gpus.devices:
+        yield from ("--dev-bind", os.fspath(path), f"/dev/{path.name}")
 
 
 def _tmpfs(walls: Walls, folder: str, size_mb: int) -> Iterator[str]:

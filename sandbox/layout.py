@@ -7,7 +7,7 @@
     /etc/passwd, /etc/group      two names, so that programs that ask who they are get an answer
     /usr/share/zoneinfo          time zones of the locked package tzdata, where the lock has it
     /etc/built-on                the digest of the image below, where there is one
-    /in /out /spill /links /tmp /proc /dev     empty; the runner mounts there
+    /in /out /spill /links /gpu /tmp /proc /dev     empty; the runner mounts there
 
 There is no shell, no package installer, no configuration. Python runs without `site`, so neither a `.pth`
 file nor a `sitecustomize` means anything in a box. Byte code is compiled beforehand and never checked against
@@ -34,7 +34,7 @@ from sandbox import packages
 PYTHON, BOX = Path("python"), Path("box")
 LIBRARY = PYTHON / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}"
 ORIGIN = Path("etc", "built-on")
-MOUNTS = ("in", "out", "spill", "links", "tmp", "proc", "dev")
+MOUNTS = ("in", "out", "spill", "links", "gpu", "tmp", "proc", "dev")
 
 _MAIN = """import os
 

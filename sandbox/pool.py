@@ -86,7 +86,8 @@ class WarmBoxes:
         except DarkroomError:
             self._drop(box)
             raise
-        self._remember(kind_of(spec))
+        if not spec.gpus:  # a box that waits would keep a GPU from those with work
+            self._remember(kind_of(spec))
         return box
 
     @property
