@@ -8,15 +8,17 @@ before leaves nothing behind.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
+import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from catalog import api as catalog
 from keeper.keeper import Keeper
@@ -24,7 +26,7 @@ from keys import api as keys
 from plans import canonical, names
 from plans.box import BoxSpec, Entry, Input
 from plans.decision import Tier
-from plans.errors import BoxFailed, BoxLimit, DiskFull, IngestRefused, NotFound, StateConflict
+from plans.errors import BoxFailed, BoxLimit, DiskFull, EvidenceBroken, IngestRefused, NotFound, StateConflict
 from plans.key import BoxKeys
 from plans.manifest import Column, DataFile, FileRole, Grade, Manifest
 from plans.plan import Plan, PlanKind
@@ -56,7 +58,7 @@ def ingest(keeper: Keeper, order: Order) -> Signed:
     """
     description = catalog.read_text(order.description.encode(), "description")
     _require_here(keeper, description)
-    with keeper.ingesting, _staged(keeper.config.data, order.source) as (staged, digest):
+    with keeper.ingesting, _staged(keeper, order.source) as (staged, digest):
         version = len(keeper.trusted.manifests.get(description.dataset, [])) + 1
         plan = _plan(keeper, description, version, Input(staged, digest))
         box_keys = _fresh_keys(keeper)
@@ -111,17 +113,18 @@ def _require_here(keeper: Keeper, description: catalog.Description) -> None:
 
 
 @contextmanager
-def _staged(data: Path, source: Path) -> Iterator[tuple[str, str]]:
+def _staged(keeper: Keeper, source: Path) -> Iterator[tuple[str, str]]:
     """Lay a copy of the source where the launcher looks; yield its name and hash; take it away again."""
     if not source.is_file():
         raise NotFound(
             "there is no such file", source.name, "Check the path; it is read on the owner's machine."
         )
-    staging = data / "staging"
+    staging = keeper.config.data / "staging"
     staging.mkdir(exist_ok=True)
     staged = staging / SOURCE
     try:
         digest = _copy(source, staged)
+        _give_to_launcher(keeper, staged)
         yield SOURCE, digest
     except OSError as problem:
         raise DiskFull(
@@ -210,15 +213,52 @@ def _data_file(description: catalog.Description, version: int, output: StageOutp
 
 
 def _move_in(keeper: Keeper, record: StageRecord, output: str, name: str) -> None:
+    """Move a collected file in. It lies in the launcher's folder, so it is looked at before anything is done to it.
+
+    Raises:
+        DiskFull: it cannot be moved.
+        EvidenceBroken: it is a link or no plain file; a keeper may have rights that a launcher has not.
+    """
     home = keeper.config.launcher_home
     collected = sandbox.output_path(home, record.plan, record.attempt, record.stage, output)
     target = keeper.config.data / name
     try:
-        shutil.move(collected, target)
+        descriptor = os.open(collected, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as source:
+            status = os.fstat(descriptor)
+            theirs = status.st_uid == os.stat(home).st_uid
+            if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or not theirs:
+                raise EvidenceBroken(
+                    "what the launcher kept as an output is a link, or not its own file", name
+                )
+            _take(source, collected, target)
         target.chmod(0o444)
+        _give_to_launcher(keeper, target)
         _sync(target)
     except OSError as problem:
         raise DiskFull(f"an ingested file cannot be moved in ({problem.strerror})", name) from None
+
+
+def _take(source: BinaryIO, place: Path, target: Path) -> None:
+    """Move an open file to its new place; copy it to another disk, or if its place holds another file by now."""
+    with contextlib.suppress(OSError):
+        os.rename(place, target)
+        if os.path.samestat(os.lstat(target), os.fstat(source.fileno())):
+            return
+    target.unlink(missing_ok=True)
+    with open(target, "xb") as copy:
+        shutil.copyfileobj(source, copy)
+    place.unlink(missing_ok=True)
+
+
+def _give_to_launcher(keeper: Keeper, path: Path) -> None:
+    """Let the launcher link a file into boxes: the kernel lets only a file's owner do so (fs.protected_hardlinks).
+
+    Only a keeper that runs as root can give a file away, and then the launcher has a user of its own: the one to
+    whom its home belongs. The folder stays the keeper's, so nothing can be put into it or taken away.
+    """
+    if os.geteuid() == 0:
+        os.chown(path, os.stat(keeper.config.launcher_home).st_uid, -1)
 
 
 def _sync(path: Path) -> None:

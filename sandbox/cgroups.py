@@ -28,6 +28,9 @@ MEMORY, PROCESSES, PROCESSORS, FREEZER, UNIFIED = "memory", "pids", "cpu", "free
 CONTROLLERS = (MEMORY, PROCESSES, PROCESSORS, FREEZER, UNIFIED)
 """`unified` is version 2: its core files can freeze and kill even where the controllers live in version 1."""
 
+LAUNCHER = "launcher"
+"""The group of a launcher itself, beside those of its boxes."""
+
 PERIOD_US = 100_000
 """The span in which a box may use `cpus` times as much processor time (cpu.max, cpu.cfs_quota_us)."""
 
@@ -53,7 +56,7 @@ class Cgroups:
     @classmethod
     def open(cls, name: str) -> Cgroups:
         """Use what is writable here, under the launcher's `name`; what cannot be had is left out."""
-        found = {kind: own / name for kind, own in _own_groups().items() if _usable(kind, own / name)}
+        found = {kind: own / name for kind, own in _own_groups(name).items() if _usable(kind, own / name)}
         return cls(found)
 
     @classmethod
@@ -99,7 +102,7 @@ class Cgroups:
         names: dict[str, dict[str, Path]] = {}
         for kind, folder in self._folders.items():
             for box in folder.iterdir() if folder.exists() else ():
-                if box.is_dir():
+                if box.is_dir() and box.name != LAUNCHER:
                     names.setdefault(box.name, {})[kind] = box
         for folders in names.values():
             yield Cgroup(folders)
@@ -210,13 +213,33 @@ class Cgroup:
 
 
 def prepare(name: str, owner: int) -> None:
-    """Make a launcher's folders in our own groups and give them to the user `owner`; root does it beforehand."""
-    for folder in (own / name for own in _own_groups().values()):
+    """Make a launcher's folders in our own groups and give them to the user `owner`; root does it beforehand.
+
+    In version 2 whoever moves a process must own what both groups have in common (cgroups(7)), so this process,
+    which becomes the launcher, goes into a group of its own below the launcher's folder.
+    """
+    for kind, own in _own_groups(name).items():
+        folder, parts = own / name, [own / name]
         with contextlib.suppress(OSError):
+            if kind != UNIFIED and (own / "cgroup.subtree_control").exists():
+                (own / "cgroup.subtree_control").write_text(f"+{kind}")
             folder.mkdir(exist_ok=True)
-            for path in (folder, folder / "cgroup.procs", folder / "cgroup.subtree_control"):
-                if path.exists():
-                    os.chown(path, owner, owner)
+            if kind == UNIFIED:
+                (folder / LAUNCHER).mkdir(exist_ok=True)
+                (folder / LAUNCHER / "cgroup.procs").write_text(str(os.getpid()))
+                parts.append(folder / LAUNCHER)
+            for part in parts:
+                for path in (part, part / "cgroup.procs", part / "cgroup.subtree_control"):
+                    if path.exists():
+                        os.chown(path, owner, owner)
+
+
+def forget(name: str) -> None:
+    """Remove the folders that `prepare` made, once the launcher is gone; those with a box in them stay."""
+    for own in _own_groups(name).values():
+        for folder in (own / name / LAUNCHER, own / name):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def _settings(folders: dict[str, Path], allowance: Allowance) -> Iterator[tuple[Path, str]]:
@@ -259,15 +282,18 @@ def _enter(kind: str, folder: Path) -> None:
         control.write_text(f"+{kind}")
 
 
-def _own_groups() -> dict[str, Path]:
-    """Return the folder of this process's own group in each hierarchy that we use."""
+def _own_groups(name: str) -> dict[str, Path]:
+    """Return the folder of this process's own group in each hierarchy that we use.
+
+    For a launcher that `prepare` has moved it is the group in which it was started.
+    """
     found: dict[str, Path] = {}
     memberships = _memberships()
     for kind, mount in _mounts():
         path = memberships.get("" if kind == UNIFIED else kind)
         if path is None:
             continue
-        own = mount / path.lstrip("/")
+        own = mount / path.removesuffix(f"/{name}/{LAUNCHER}").lstrip("/")
         if kind != UNIFIED:
             found[kind] = own
             continue

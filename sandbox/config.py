@@ -31,7 +31,8 @@ class LauncherConfig:
     folder of its sockets who reaches them.
 
     `user` is the launcher's own user id, for one that root starts; none for one that is started as its own
-    user. `ceilings` are the highest limits of a box by its program; a program that is not in there runs nowhere.
+    user. `warm_kinds` is of how many kinds of boxes one waits already (`sandbox.pool`). `ceilings` are the
+    highest limits of a box by its program; a program that is not in there runs nowhere.
     """
 
     domain: str
@@ -46,6 +47,7 @@ class LauncherConfig:
     user: int | None
     first_uid: int
     uid_count: int
+    warm_kinds: int
     askers: tuple[int, ...]
     ceilings: Mapping[Entry, Limits]
 
@@ -85,7 +87,9 @@ class LauncherConfig:
         """
         if self.user is None:
             raise SettingsWrong(
-                "a launcher does not run as root", "launcher.user", "Give it a user id of its own in its settings."
+                "a launcher does not run as root",
+                "launcher.user",
+                "Give it a user id of its own in its settings.",
             )
         return OwnIds(self.user, self.first_uid, self.uid_count)
 
@@ -110,7 +114,9 @@ def _value(name: str, value: Any, path: Path) -> Any:
     try:
         return _READERS.get(name, _path)(value)
     except (TypeError, ValueError, Malformed):
-        raise SettingsWrong(f"the launcher's setting {name} has the wrong type or is empty", str(path)) from None
+        raise SettingsWrong(
+            f"the launcher's setting {name} has the wrong type or is empty", str(path)
+        ) from None
 
 
 def _path(value: Any) -> Path:
@@ -153,6 +159,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "user": _maybe(_number),
     "first_uid": _number,
     "uid_count": _number,
+    "warm_kinds": _number,
     "askers": _numbers,
     "ceilings": _ceilings,
 }

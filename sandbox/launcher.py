@@ -1,6 +1,7 @@
 """The launcher: a small daemon per owning domain that starts boxes, and nothing else starts any.
 
-`python -P -m sandbox.launcher CONFIG` listens on a Unix socket (`plans.frames`), one question per connection:
+`python -P -m sandbox.launcher CONFIG` listens on two Unix sockets (`plans.frames`), one question per connection; which
+of them may ask for what says `sandbox.admission`:
 
     put     plan                    keep a plan
     run     plan, stage, attempt    `{"state": …}` frames, then the answer; a stage runs once
@@ -9,7 +10,10 @@
 
 A caller that hangs up changes nothing; whoever asks for the same stage again is attached to it, or gets its
 kept answer. One thread of control: boxes die with the thread that started them, so they die with the launcher
-whatever kills it.
+whatever kills it; what survives all the same, the next one's reaper ends.
+
+Started by root, it reads its settings and its key and becomes its own user (`sandbox.own_user`) before it makes
+anything or listens to anybody. Started by another user it stays that one, and its boxes run under the same id.
 """
 
 from __future__ import annotations
@@ -24,34 +28,79 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from keys.signing import SigningKey
 from plans import frames, frames_async
-from plans.box import BoxState
-from plans.errors import DarkroomError, Malformed, NotFound, StateConflict
+from plans.box import BoxState, Entry
+from plans.errors import (
+    BoxFailed,
+    DarkroomError,
+    Malformed,
+    NotFound,
+    SettingsWrong,
+    StateConflict,
+    Unreachable,
+)
 from plans.plan import Plan
-from sandbox.boxes import BubblewrapBoxes
+from sandbox import admission, cgroups, images, own_user, reaper
+from sandbox.admission import Door, Line, Places, Rules
+from sandbox.boxes import group_name
 from sandbox.config import LauncherConfig
 from sandbox.contract import Boxes, Cause
 from sandbox.identities import Identities
 from sandbox.lease import Keeper, LeaseTimes
 from sandbox.pool import WarmBoxes, keep_kinds, read_kinds
 from sandbox.shelf import Shelf, StageName
-from sandbox.stage import StageRun, Workshop
+from sandbox.stage import KILLED, StageRun, Workshop
+from sandbox.tiers import node_boxes
 
 QUESTION_S = 30.0
 """Seconds that a caller may take to ask."""
 
+MOST_CONNECTIONS = 256
+"""How many callers a door has at a time; the next one is told to come again."""
+
+SWEEP_S = 3600.0
+"""How often the shelf is swept."""
+
+_MODES = {Door.OPEN: 0o660, Door.OWNER: 0o600}
+
 
 class _Running:
-    """A stage that runs: its task, the states so far, and who listens."""
+    """A stage that waits for its place or runs: its task, the states so far, and who listens."""
 
-    def __init__(self, workshop: Workshop, name: StageName) -> None:
+    def __init__(self, run: StageRun, places: Places, line: Line) -> None:
         self.states: list[BoxState] = []
         self.listeners: set[asyncio.Queue[BoxState | None]] = set()
-        self.run = StageRun(workshop, name, self._heard)
-        self.task = asyncio.create_task(self.run.answer())
+        self.run = run
+        self._given_up = Cause.NONE
+        self._begun = False
+        self.task = asyncio.create_task(self._work(places, line))
         self.task.add_done_callback(lambda _: self._spread(None))
 
-    def _heard(self, state: BoxState) -> None:
+    async def kill(self, cause: Cause) -> None:
+        """End the stage, or its waiting."""
+        await asyncio.sleep(0)  # a task that has not begun could not say why it ended
+        if self._begun:
+            await self.run.kill(cause)
+        elif not self.task.done():
+            self._given_up = cause
+            self.task.cancel()
+
+    async def _work(self, places: Places, line: Line) -> dict[str, Any]:
+        try:
+            async with places.place(line):
+                self._begun = True
+                return await self.run.answer()
+        except DarkroomError as problem:
+            return frames.refusal(problem)
+        except asyncio.CancelledError:
+            if self._given_up is Cause.NONE:
+                raise
+            sentence, advice = KILLED[self._given_up]
+            return frames.refusal(BoxFailed(sentence, self._given_up, advice))
+
+    def heard(self, state: BoxState) -> None:
+        """Tell everybody who listens that the box has another state."""
         if not self.states or self.states[-1] is not state:
             self.states.append(state)
             self._spread(state)
@@ -67,62 +116,108 @@ class Launcher:
     def __init__(self, workshop: Workshop) -> None:
         self._shop = workshop
         self._running: dict[StageName, _Running] = {}
+        config = workshop.config
+        self._rules = Rules(config.domain, config.ceilings)
+        self._places = Places(admission.places(config.uid_count, config.warm_kinds))
+        self._box_ids = range(config.first_uid, config.first_uid + config.uid_count)
+        self._callers = dict.fromkeys(Door, 0)
+        self._named: set[str] = (
+            set()
+        )  # images that have a name, or had one since we began: plans outlive a build
 
     async def serve(self, stop: asyncio.Event) -> None:
-        """Answer until `stop`, then end every box."""
-        path = self._shop.config.socket
-        _free_socket(path)
-        server = await asyncio.start_unix_server(self._answer, path)
-        os.chmod(path, 0o660)
-        warming = asyncio.create_task(self._shop.boxes.warm())
+        """Answer until `stop`, then end every box.
+
+        Raises:
+            SettingsWrong: a socket cannot be made where the settings say.
+            StateConflict: a launcher listens there already.
+        """
+        config = self._shop.config
+        doors = {Door.OPEN: config.socket, Door.OWNER: config.owner_socket}
+        paths = {door: path for door, path in doors.items() if path is not None}
+        servers = [await self._listen(door, path) for door, path in paths.items()]
+        beside = [asyncio.create_task(work) for work in (self._shop.boxes.warm(), self._sweep())]
         await stop.wait()
-        warming.cancel()
-        server.close()
-        path.unlink(missing_ok=True)
-        await asyncio.gather(*(running.run.kill(Cause.LAUNCHER) for running in self._running.values()))
+        for task in beside:
+            task.cancel()
+        for server in servers:
+            server.close()
+        for path in paths.values():
+            path.unlink(missing_ok=True)
+        await asyncio.gather(*(running.kill(Cause.LAUNCHER) for running in self._running.values()))
         await asyncio.gather(*(running.task for running in self._running.values()))
         await self._shop.boxes.close()
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one connection; a caller that is gone is no error."""
+    async def _listen(self, door: Door, path: Path) -> asyncio.Server:
         try:
+            _free_socket(path)
+            server = await asyncio.start_unix_server(functools.partial(self._answer, door), path)
+            os.chmod(path, _MODES[door])
+        except OSError as problem:
+            raise SettingsWrong(
+                f"the launcher cannot listen here ({problem.strerror})",
+                str(path),
+                "The folder of its sockets must be there and belong to the launcher's user.",
+            ) from None
+        return server
+
+    async def _sweep(self) -> None:
+        """Remove what is too old from the shelf, now and then."""
+        while True:
+            self._shop.shelf.sweep({name.plan for name in self._running})
+            await asyncio.sleep(SWEEP_S)
+
+    async def _answer(self, door: Door, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one connection; a caller that is gone is no error."""
+        self._callers[door] += 1
+        try:
+            self._require_welcome(door, writer)
             async with asyncio.timeout(QUESTION_S):
                 question = await frames_async.read_async(reader)
             if question is not None:
-                await self._decide(question, writer)
+                await self._decide(door, question, writer)
         except DarkroomError as problem:
             await _say(writer, frames.refusal(problem))
         except (OSError, TimeoutError):
             pass
         finally:
+            self._callers[door] -= 1
             writer.close()
 
-    async def _decide(self, question: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+    def _require_welcome(self, door: Door, writer: asyncio.StreamWriter) -> None:
+        admission.require_peer(writer.get_extra_info("socket"), self._box_ids, self._shop.config.askers)
+        if self._callers[door] > MOST_CONNECTIONS:
+            raise Unreachable("the launcher has as many callers as it takes", door, "Try again shortly.")
+
+    async def _decide(self, door: Door, question: dict[str, Any], writer: asyncio.StreamWriter) -> None:
         match question.get("op"):
             case "put":
                 plan = Plan.read(question.get("plan"))
+                self._require_admissible(plan, door)
                 self._shop.shelf.put(plan)
                 await _say(writer, {"ok": {"plan": plan.digest}})
             case "run":
-                await self._run(StageName.read(question), writer)
+                await self._run(door, StageName.read(question), writer)
             case "cancel":
-                await self._cancel(StageName.read(question))
+                await self._cancel(door, StageName.read(question))
                 await _say(writer, {"ok": {}})
             case "status":
                 await _say(writer, {"ok": self._status()})
             case other:
                 raise Malformed(f"a launcher does not know {str(other)[:40]!r}", "launcher")
 
-    async def _run(self, name: StageName, writer: asyncio.StreamWriter) -> None:
+    def _require_admissible(self, plan: Plan, door: Door) -> None:
+        self._named |= {image.digest for image in images.named(self._shop.config.images_folder)}
+        admission.require_admissible(plan, door, self._rules, self._named)
+
+    async def _run(self, door: Door, name: StageName, writer: asyncio.StreamWriter) -> None:
         """Run a stage, or attach to it, or give its kept answer."""
+        admission.require_door(door, name.stage is Entry.INGEST)
         kept = self._shop.shelf.result(name)
         if kept is not None:
             await _say(writer, kept)
             return
-        running = self._running.get(name)
-        if running is None:
-            running = self._running[name] = _Running(self._shop, name)
-            running.task.add_done_callback(lambda _: self._running.pop(name, None))
+        running = self._running.get(name) or self._begun(door, name)
         heard: asyncio.Queue[BoxState | None] = asyncio.Queue()
         for past in running.states:
             heard.put_nowait(past)
@@ -134,11 +229,20 @@ class Launcher:
         finally:
             running.listeners.discard(heard)
 
-    async def _cancel(self, name: StageName) -> None:
+    def _begun(self, door: Door, name: StageName) -> _Running:
+        plan = self._shop.shelf.plan(name.plan)
+        self._require_admissible(plan, door)
+        run = StageRun(self._shop, name, lambda state: running.heard(state))
+        running = self._running[name] = _Running(run, self._places, admission.line_of(plan, door))
+        running.task.add_done_callback(lambda _: self._running.pop(name, None))
+        return running
+
+    async def _cancel(self, door: Door, name: StageName) -> None:
+        admission.require_door(door, name.stage is Entry.INGEST)
         running = self._running.get(name)
         if running is None:
             raise NotFound("no such stage is running", name.stage.value)
-        await running.run.kill(Cause.CANCELLED)
+        await running.kill(Cause.CANCELLED)
 
     def _status(self) -> dict[str, Any]:
         offers = self._shop.boxes.offers()
@@ -169,20 +273,47 @@ class Launcher:
         }
 
 
-def workshop(config: LauncherConfig, boxes: Boxes | None = None, times: LeaseTimes | None = None) -> Workshop:
-    """Return what a launcher with these settings works with; wipes what an earlier life's boxes left."""
+def workshop(
+    config: LauncherConfig, key: SigningKey, boxes: Boxes | None = None, times: LeaseTimes | None = None
+) -> Workshop:
+    """Return what a launcher with these settings works with; removes what an earlier life's boxes left.
+
+    Raises:
+        SettingsWrong: its folder cannot be written.
+        StateConflict: something of an earlier life cannot be removed.
+    """
     shelf = Shelf(config.home)
     shelf.prepare()
+    identities = Identities(config.first_uid, config.uid_count)
+    uids = range(config.first_uid, config.first_uid + config.uid_count) if identities.separate else range(0)
+    left = reaper.reap(shelf.boxes, uids, cgroups.Cgroups.open(group_name(shelf.boxes)))
+    if left != reaper.NOTHING:
+        sys.stderr.write(f"launcher: {left.told}\n")
     keeper = Keeper(config.keeper_socket) if config.keeper_socket else None
     if boxes is None:
-        identities = Identities(config.first_uid, config.uid_count)
         boxes = WarmBoxes(
-            BubblewrapBoxes(shelf.boxes, config.images_folder, identities),
+            node_boxes(shelf.boxes, config.images_folder, identities),
             config.warm_kinds,
             functools.partial(keep_kinds, config.home / "warm.json"),
         )
         boxes.want(read_kinds(config.home / "warm.json"))
-    return Workshop(config, config.signing_key(), boxes, shelf, keeper, times or LeaseTimes())
+    return Workshop(config, key, boxes, shelf, keeper, times or LeaseTimes())
+
+
+def begin(settings: Path, times: LeaseTimes | None = None) -> None:
+    """Become the launcher's own user if root starts it, and serve until SIGTERM or SIGINT.
+
+    Raises:
+        DarkroomError: what is missing or wrong; nothing has run then.
+    """
+    config = LauncherConfig.load(settings)
+    key = config.signing_key()
+    if os.geteuid() == 0:
+        ids = config.own_ids()
+        own_user.require_roots(config.images_folder)
+        cgroups.prepare(group_name(config.home / "boxes"), ids.user)
+        own_user.become(ids)
+    asyncio.run(run(workshop(config, key, times=times)))
 
 
 async def run(work: Workshop) -> None:
@@ -216,7 +347,7 @@ def main(arguments: list[str]) -> int:
         if len(arguments) != 1:
             raise Malformed("a launcher needs one settings file", "command line")
         os.umask(0o077)
-        asyncio.run(run(workshop(LauncherConfig.load(Path(arguments[0])))))
+        begin(Path(arguments[0]))
     except DarkroomError as problem:
         sys.stderr.write(f"{problem}\n")
         return problem.exit_code

@@ -51,7 +51,10 @@ _POWERS = {
     24: "CAP_SYS_RESOURCE: its limits are set",
 }
 _LAST_POWER = 63
-_LATE = ("concurrent.futures.thread", "encodings.idna", "encodings.ascii", "encodings.latin_1", "traceback")
+_LATE = (
+    "concurrent.futures.thread", "encodings.ascii", "encodings.idna", "encodings.latin_1", "encodings.utf_16_be",
+    "traceback",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,15 @@ class Left:
     groups: int
     folders: int
 
+    @property
+    def told(self) -> str:
+        """Say it in a sentence."""
+        counts = f"{self.processes} processes, {self.groups} control groups, {self.folders} folders"
+        return f"earlier boxes had left {counts}; they are gone"
+
+
+NOTHING = Left(0, 0, 0)
+
 
 def reap(boxes: Path, uids: range, groups: Cgroups) -> Left:
     """Remove what earlier boxes have left below `boxes`, under the user ids `uids` (none: empty), in `groups`.

@@ -5,23 +5,36 @@
     collected/<64 hex>/<attempt>/<stage>/      its outputs, read-only
     boxes/                                     folders of living boxes; wiped at the start
 
-Everything but `boxes` survives a crash. A result that is there is the answer for ever: asking again runs
-nothing.
+Everything but `boxes` survives a crash. A result that is there is the answer: asking again runs nothing. After
+`KEPT_S` a plan is removed with all that came of it. Keys are safe from that: a keeper counts uses in its own
+journal, and a release that nobody has fetched for so long is asked for again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from plans import canonical, names
 from plans.box import BoxSpec, Entry
-from plans.errors import DiskFull, EvidenceBroken, HashMismatch, Malformed, NotFound
+from plans.errors import DiskFull, EvidenceBroken, HashMismatch, Malformed, NotFound, SettingsWrong
 from plans.plan import Plan
 from plans.statements import Signed, StageRecord
+
+KEPT_S = 30 * 86_400
+"""How long a plan, its results and collected outputs are kept after it was put last."""
+
+MOST_BYTES = 2 * 2**30
+"""Bytes of plans that are kept."""
+
+SWEEP_AFTER = 200
+"""After how many new plans the shelf is swept, beside the hourly time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +64,56 @@ class Shelf:
 
     def __init__(self, home: Path) -> None:
         self._home = home
+        self._put = 0
         self.boxes = home / "boxes"
 
     def prepare(self) -> None:
-        """Make the folders; wipe what boxes of an earlier life left, who died with it."""
-        for name, mode in (
-            ("", 0o711),
-            ("plans", 0o700),
-            ("results", 0o700),
-            ("collected", 0o700),
-            ("boxes", 0o711),
-        ):
-            (self._home / name).mkdir(parents=True, exist_ok=True)
-            (self._home / name).chmod(mode)
-        for left in self.boxes.iterdir():
-            shutil.rmtree(left)
+        """Make the folders; what earlier boxes left in theirs is the reaper's.
+
+        Raises:
+            SettingsWrong: they cannot be made or written.
+        """
+        modes = {"": 0o711, "plans": 0o700, "results": 0o700, "collected": 0o700, "boxes": 0o711}
+        try:
+            for name, mode in modes.items():
+                (self._home / name).mkdir(parents=True, exist_ok=True)
+                (self._home / name).chmod(mode)
+        except OSError as problem:
+            advice = "It must belong to the launcher's user, on a disk that can be written."
+            raise SettingsWrong(
+                f"the launcher cannot use its folder ({problem.strerror})", str(self._home), advice
+            ) from None
 
     def put(self, plan: Plan) -> None:
         """Keep a plan."""
         _write(self._home / "plans" / f"{_hex(plan.digest)}.json", plan.canonical())
+        self._put += 1
+        if self._put % SWEEP_AFTER == 0:
+            self.sweep(frozenset({plan.digest}))
+
+    def sweep(self, in_use: Collection[str], now: float | None = None) -> None:
+        """Remove plans that are too old, or too many, with all that came of them; those `in_use` stay.
+
+        Too many are those beyond `MOST_BYTES` of plans: of these the ones without a result go first, and the
+        oldest first. Whoever still wants one puts it again.
+        """
+        kept = []
+        for path in (self._home / "plans").glob("*.json"):
+            with contextlib.suppress(OSError):
+                status = path.stat()
+                has_result = (self._home / "results" / path.stem).exists()
+                kept.append((has_result, status.st_mtime, status.st_size, path.stem))
+        total, oldest = sum(size for _, _, size, _ in kept), (now or time.time()) - KEPT_S
+        for _, changed, size, name in sorted(kept):
+            if f"sha256:{name}" not in in_use and (changed < oldest or total > MOST_BYTES):
+                total -= size
+                self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        """Remove a plan and all that came of it; the plan last, so that a crash in between leaves it to the next."""
+        for folder in ("results", "collected"):
+            shutil.rmtree(self._home / folder / name, ignore_errors=True)
+        (self._home / "plans" / f"{name}.json").unlink(missing_ok=True)
 
     def plan(self, digest: str) -> Plan:
         """Return a plan.
@@ -101,7 +145,10 @@ class Shelf:
     def keep_result(self, name: StageName, answer: dict[str, Any]) -> None:
         """Make an answer durable."""
         path = self._result_file(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            raise _full(problem, name.stage.value) from None
         _write(path, canonical.encode(answer))
 
     def record(self, name: StageName) -> StageRecord:
@@ -121,7 +168,10 @@ class Shelf:
         """Return the empty folder for a stage's outputs."""
         folder = _below(self._home / "collected", name) / name.stage.value
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        try:
+            folder.mkdir(parents=True)
+        except OSError as problem:
+            raise _full(problem, "collected outputs") from None
         return folder
 
     def forget_handed_over(self, name: StageName) -> None:
@@ -176,4 +226,10 @@ def _write(path: Path, content: bytes) -> None:
         finally:
             os.close(folder)
     except OSError as problem:
-        raise DiskFull(f"the launcher could not write ({problem.strerror})", path.name) from None
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise _full(problem, path.name) from None
+
+
+def _full(problem: OSError, what: str) -> DiskFull:
+    return DiskFull(f"the launcher could not write ({problem.strerror})", what)

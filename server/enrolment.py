@@ -7,6 +7,7 @@ aloud) happens here between folders of one machine, by the same signed statement
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,8 +34,9 @@ from server.policy_files import read_policies
 from server.site import Owner, Site, make_folders, write_private
 from store import api as store
 
-FIRST_BOX_UID = 61_000
-BOX_UIDS_PER_OWNER = 64
+FIRST_UID = 61_000
+UIDS_PER_OWNER = 64
+"""User ids of an owner's side on its node: its launcher's, and as many less one for boxes."""
 WARM_KINDS = 6
 
 
@@ -89,20 +91,14 @@ def add_owner(site: Site, domain: str, titles: Titles, image: str, limits: Mappi
             domain,
             f"Enrol its people: darkroom-server domain enrol {domain} …",
         )
-    for folder in (owner.folder, owner.data, owner.data / "staging", owner.node, owner.launcher_home):
-        folder.mkdir(parents=True)
-        folder.chmod(0o711)
-    for folder in (owner.data, owner.data / "staging"):
-        folder.chmod(
-            0o700
-        )  # launchers link files out of it; a source that is being ingested lies there in clear
-    (owner.folder / "home").mkdir(mode=0o700)
+    ids = _launcher_ids(len(site.owners()))
+    owner.make_folders(ids.user if os.geteuid() == 0 else None)
     keyring = Keyring.create(owner.folder / "keyring")
     root, launcher = keys.SigningKey.fresh(), keys.SigningKey.fresh()
     write_private(owner.root_key, root.unsafe_secret().hex().encode())
     write_private(owner.node / "key", launcher.unsafe_secret().hex().encode())
     _keeper_config(owner, root.public, image, limits).save(owner.keeper_settings)
-    _write_launcher_settings(owner, len(site.owners()))
+    _launcher_config(owner, ids, limits).save(owner.launcher_settings)
     entries = (
         RosterEntry("keeper", Duty.KEEPER, keyring.signer.public),
         RosterEntry("launcher:node1", Duty.LAUNCHER, launcher.public),
@@ -252,7 +248,7 @@ def _keeper_config(owner: Owner, root: str, image: str, limits: Mapping[Entry, L
         socket=owner.keeper_socket,
         desk=owner.desk,
         launcher_home=owner.launcher_home,
-        launcher_socket=owner.launcher_socket,
+        launcher_socket=owner.launcher_owner_socket,
         root=root,
         log_key=log_key(owner.site).public,
         images=(image,),
@@ -260,18 +256,29 @@ def _keeper_config(owner: Owner, root: str, image: str, limits: Mapping[Entry, L
     )
 
 
-def _write_launcher_settings(owner: Owner, place: int) -> None:
-    settings = {
-        "domain": owner.domain,
-        "node": "node1",
-        "home": str(owner.launcher_home),
-        "socket": str(owner.launcher_socket),
-        "key_file": str(owner.node / "key"),
-        "keeper_socket": str(owner.keeper_socket),
-        "data_folder": str(owner.data),
-        "images_folder": str(sandbox.images_folder()),
-        "first_uid": FIRST_BOX_UID + BOX_UIDS_PER_OWNER * place,
-        "uid_count": BOX_UIDS_PER_OWNER,
-        "warm_kinds": WARM_KINDS,
-    }
-    write_private(owner.launcher_settings, json.dumps(settings, indent=1).encode())
+def _launcher_ids(place: int) -> sandbox.OwnIds:
+    """Return the ids of a new owner's launcher and boxes: a block of its own, the launcher's first."""
+    first = FIRST_UID + UIDS_PER_OWNER * place
+    return sandbox.OwnIds(first, first + 1, UIDS_PER_OWNER - 1)
+
+
+def _launcher_config(
+    owner: Owner, ids: sandbox.OwnIds, limits: Mapping[Entry, Limits]
+) -> sandbox.LauncherConfig:
+    return sandbox.LauncherConfig(
+        domain=owner.domain,
+        node="node1",
+        home=owner.launcher_home,
+        socket=owner.launcher_socket,
+        owner_socket=owner.launcher_owner_socket,
+        key_file=owner.node / "key",
+        keeper_socket=owner.keeper_socket,
+        data_folder=owner.data,
+        images_folder=sandbox.images_folder(),
+        user=ids.user if os.geteuid() == 0 else None,
+        first_uid=ids.first,
+        uid_count=ids.count,
+        warm_kinds=WARM_KINDS,
+        askers=(),
+        ceilings=limits,
+    )

@@ -1,10 +1,21 @@
 """Where everything lies on one machine: the centre, and several owners' sides beside it.
 
-    <home>/darkroom.toml        settings <home>/centre/              database, audit log, sealed results, the
-    log's signing key <home>/owners/<domain>/     root.key (take it offline), keyring/, home/ (journal),
-    data/, keeper.json <home>/nodes/<domain>/      the launcher of the owner's node: its key, boxes, collected
-    outputs, launcher.json <run>/                      Unix sockets; short, since a socket's path has 107
-    bytes at the most
+    <home>/darkroom.toml        settings
+    <home>/centre/              database, audit log, sealed results, the log's signing key
+    <home>/owners/<domain>/     root.key (take it offline), keyring/, home/ (journal), data/, keeper.json
+    <home>/nodes/<domain>/      the launcher of the owner's node: its key, launcher.json, and home/
+    <run>/<domain>/             keeper, desk: the keeper's sockets
+    <run>/<domain>/node/        open, owner: the launcher's sockets
+
+Paths of sockets are short, since they have 107 bytes at the most.
+
+Run by root, everything belongs to root but what each launcher needs under the user that it becomes
+(`sandbox.own_user`); its group is that user's own:
+
+    nodes/<domain>/home, run/<domain>/node     the launcher's
+    owners/<domain>/data and data/staging      root's, mode 0710 for its group: it opens what a plan names
+    the files in there                         the launcher's, read-only, so that it can link them into boxes
+    run/<domain>                               root's, mode 0710 for its group: no other user reaches a keeper
 
 The embedded shape has one administrator, so it separates processes and keys, not people.
 """
@@ -19,7 +30,7 @@ from pathlib import Path
 
 from plans.errors import NotFound
 
-_LONGEST_RUN_PATH = 70
+_LONGEST_RUN_PATH = 66
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +76,10 @@ class Site:
         return Path(tempfile.gettempdir()) / f"dr-ray-{name}"
 
     def restore_run_folder(self) -> None:
-        """Make the folder of the sockets again if it is gone, as a temporary folder is after a restart."""
-        self.run.mkdir(exist_ok=True, mode=0o700)
+        """Make the folders of the sockets again if they are gone, as a temporary folder is after a restart."""
+        _make(self.run, 0o711)
+        for owner in self.owners():
+            owner.make_run_folders()
 
     def owner(self, domain: str) -> Owner:
         """Return the paths of an owner's side."""
@@ -126,19 +139,45 @@ class Owner:
         return self.node / "home"
 
     @property
+    def run(self) -> Path:
+        """The folder of this side's sockets."""
+        return self.site.run / self.slug
+
+    @property
     def keeper_socket(self) -> Path:
         """The keeper's open socket."""
-        return self.site.run / f"{self.slug}.keeper"
+        return self.run / "keeper"
 
     @property
     def desk(self) -> Path:
         """The keeper's desk."""
-        return self.site.run / f"{self.slug}.desk"
+        return self.run / "desk"
 
     @property
     def launcher_socket(self) -> Path:
-        """The launcher's socket."""
-        return self.site.run / f"{self.slug}.launcher"
+        """The launcher's socket for whoever carries plans."""
+        return self.run / "node" / "open"
+
+    @property
+    def launcher_owner_socket(self) -> Path:
+        """The launcher's socket for this owner's keeper."""
+        return self.run / "node" / "owner"
+
+    def make_folders(self, user: int | None) -> None:
+        """Make the folders of a new side; `user` is its launcher's, or none where the launcher runs as we do."""
+        for folder in (self.folder, self.node):
+            _make(folder, 0o711)
+        _make(self.folder / "home", 0o700)
+        _make(self.launcher_home, 0o711, (user, user))
+        for folder in (self.data, self.data / "staging"):
+            _make(folder, 0o700 if user is None else 0o710, (None, user))
+        self.make_run_folders()
+
+    def make_run_folders(self) -> None:
+        """Make the folders of its sockets; the launcher's user is the one to whom its home belongs."""
+        user = self.launcher_home.stat().st_uid if os.geteuid() == 0 else None
+        _make(self.run, 0o700 if user is None else 0o710, (None, user))
+        _make(self.run / "node", 0o700, (user, user))
 
 
 def open_site(home: Path) -> Site:
@@ -157,18 +196,24 @@ def make_folders(home: Path) -> Site:
     """Make the folders of a new site. Box user ids may pass through, and see nothing that is not theirs."""
     site = Site(home.resolve())
     for folder in (site.home, site.home / "nodes", site.home / "owners"):
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o711)
+        _make(folder, 0o711)
     for folder in (site.centre, site.audit, site.results):
-        folder.mkdir(exist_ok=True)
-        folder.chmod(0o700)
+        _make(folder, 0o700)
     run = site.home / "run"
     if len(str(run)) > _LONGEST_RUN_PATH:
         run = Path(tempfile.mkdtemp(prefix="dr-run-"))
-    run.mkdir(exist_ok=True)
-    run.chmod(0o700)
+    _make(run, 0o711)
     write_private(site.centre / "run", f"{run}\n".encode())
     return site
+
+
+def _make(folder: Path, mode: int, owners: tuple[int | None, int | None] = (None, None)) -> None:
+    """Make a folder, or set right one that is there: its mode, and its user and group where they are not ours."""
+    folder.mkdir(parents=True, exist_ok=True)
+    user, group = (-1 if each is None else each for each in owners)
+    if (user, group) != (-1, -1):
+        os.chown(folder, user, group)
+    folder.chmod(mode)
 
 
 def write_private(path: Path, content: bytes) -> None:

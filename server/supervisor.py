@@ -21,6 +21,7 @@ from typing import IO
 
 from plans import frames
 from plans.errors import DarkroomError, Unreachable
+from sandbox import api as sandbox
 from server.site import Site
 
 _PASSED_ON = ("DARKROOM_IMAGES", "HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "TMPDIR")
@@ -78,6 +79,8 @@ class Supervisor:
         for child in reversed(self._children.values()):
             _end(child.process)
         self._children.clear()
+        for owner in self.site.owners():
+            sandbox.forget_groups(owner.launcher_home)
 
     def __enter__(self) -> Supervisor:
         return self

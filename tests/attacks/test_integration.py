@@ -240,11 +240,11 @@ def test_a_query_is_not_given_what_is_staged_and_an_ingest_is(side, probe_image)
         0,
     )
     with launched(side):
-        for plan in (query, ingest):
-            side.client.put(plan)
+        side.client.put(query)
+        side.owner.put(ingest)
         with pytest.raises(NotFound):
             side.client.run(query.digest, Entry.QUERY, 1)
-        assert side.client.run(ingest.digest, Entry.INGEST, 1).record
+        assert side.owner.run(ingest.digest, Entry.INGEST, 1).record
 
 
 ONCE = "def run(session):\n    import time\n    time.sleep(1.5)\n    return {'reading': 1}\n"

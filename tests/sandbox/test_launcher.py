@@ -2,199 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import json
-import os
-import signal
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from keys import sealing
-from keys.signing import SigningKey, fresh_nonce, verify
-from plans import frames, frames_async
-from plans.box import BoxSpec, BoxState, Entry, Input, Limits
-from plans.decision import Decision, Obligations, Outcome, Tier
-from plans.errors import BoxFailed, BoxLimit, NotFound, OutputRefused, StateConflict, Unreachable
-from plans.key import BoxKeys, SealedKeys
-from plans.plan import Plan, PlanKind, Program
-from plans.reading import Output, Role
-from plans.release import KEYS_INFO
-from plans.request import Request
-from plans.statements import BoxStatement, Duty, Signed, StageRecord, Type
+from keys.signing import verify
+from plans.box import BoxState, Entry, Input, Link
+from plans.errors import BoxFailed, BoxLimit, NotFound, OutputRefused, StateConflict, TierMissing, Unreachable
+from plans.plan import Plan
+from plans.statements import Duty, Signed, StageRecord, Type
 from sandbox import api, launcher
 from sandbox.client import LauncherClient, facts_of
-from sandbox.config import LauncherConfig
-from sandbox.lease import LeaseTimes
+from tests.sandbox.side import HAND_OVER, QUICK, SLEEP, Side, eventually, launched, side, sql_plan
 
+__all__ = ["HAND_OVER", "QUICK", "SLEEP", "Side", "eventually", "launched", "side", "sql_plan"]
 pytestmark = pytest.mark.box
-ROOT = Path(__file__).resolve().parents[2]
-QUICK = LeaseTimes(renew_s=0.1, freeze_s=0.4, kill_s=1.6)
-
-
-@dataclass
-class FakeKeeper:
-    """A keeper on a real socket that seals one key for every name; `mood` is ok, kill or silent."""
-
-    socket: Path
-    mood: str = "ok"
-    asked: list[str] = field(default_factory=list)
-    statements: list[Signed] = field(default_factory=list)
-
-    def serve(self, ready: threading.Event, stop: threading.Event) -> None:
-        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            question = await frames_async.read_async(reader)
-            if question is not None and (found := self._answer(question)) is not None:
-                writer.write(frames.pack(found))
-                with contextlib.suppress(ConnectionError):
-                    await writer.drain()
-            writer.close()
-
-        async def run() -> None:
-            async with await asyncio.start_unix_server(answer, self.socket):
-                ready.set()
-                while not stop.is_set():
-                    await asyncio.sleep(0.02)
-
-        asyncio.run(run())
-
-    def _answer(self, question: dict) -> dict | None:
-        self.asked.append(question["op"])
-        match question["op"]:
-            case "challenge":
-                return {"ok": {"nonce": fresh_nonce()}}
-            case "unwrap":
-                return {"ok": self._unwrap(Signed.read(question["statement"])).plain()}
-            case "renew" if self.mood != "silent":
-                return {"ok": {"answer": self.mood}}
-            case "finish":
-                return {"ok": {}}
-        return None
-
-    def _unwrap(self, signed: Signed) -> SealedKeys:
-        self.statements.append(signed)
-        statement = BoxStatement.read(verify(signed).body)
-        keys = BoxKeys({"rows": "11" * 32}, {"rows": "11" * 32, "table": "22" * 32}, "")
-        sealed = sealing.seal(statement.box_key, keys.canonical(), KEYS_INFO, statement.canonical())
-        return SealedKeys(sealed.hex(), "lease-1", int(time.time()) + 600)
-
-
-@dataclass(frozen=True)
-class Side:
-    """An owner's side for tests: settings, a client, the keeper."""
-
-    config: LauncherConfig
-    client: LauncherClient
-    keeper: FakeKeeper
-
-
-@pytest.fixture
-def side(open_home: Path) -> Iterator[Side]:
-    """A keeper that answers; the launcher is started by each test as it needs it."""
-    key = open_home / "launcher.key"
-    key.touch(0o600)
-    key.write_text(SigningKey.fresh().unsafe_secret().hex())
-    (open_home / "data").mkdir(mode=0o700)
-    config = LauncherConfig(
-        domain="nm/tax", node="node1", home=open_home / "home", socket=open_home / "l.sock", key_file=key,
-        keeper_socket=open_home / "k.sock", data_folder=open_home / "data", images_folder=api.images_folder(),
-        first_uid=64101, uid_count=4, warm_kinds=0,
-    )  # fmt: skip
-    keeper = FakeKeeper(open_home / "k.sock")
-    ready, stop = threading.Event(), threading.Event()
-    thread = threading.Thread(target=keeper.serve, args=(ready, stop))
-    thread.start()
-    ready.wait(5)
-    yield Side(config, LauncherClient(config.socket), keeper)
-    stop.set()
-    thread.join()
-
-
-@contextlib.contextmanager
-def launched(side: Side, times: LeaseTimes | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """A launcher process of its own; short lease times, where a test waits for them, by a small program."""
-    settings = side.config.home.parent / "launcher.json"
-    plain = {name: str(v) if isinstance(v, Path) else v for name, v in vars_of(side.config).items()}
-    settings.write_text(json.dumps(plain))
-    command = ["-P", "-m", "sandbox.launcher", str(settings)]
-    if times is not None:
-        command = ["-P", "-c", _WITH_TIMES.format(times=times), str(settings)]
-    process = subprocess.Popen(
-        [sys.executable, *command], cwd=ROOT, env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
-    )
-    try:
-        eventually(lambda: answers(side))
-        yield process
-    finally:
-        process.terminate()
-        assert process.wait(15) in (0, -signal.SIGKILL)
-
-
-def answers(side: Side) -> bool:
-    with contextlib.suppress(Unreachable):
-        return side.client.status()["node"] == "node1"
-    return False
-
-
-_WITH_TIMES = """
-import asyncio, sys
-from pathlib import Path
-from sandbox.lease import LeaseTimes
-from sandbox import launcher
-asyncio.run(launcher.run(launcher.workshop(launcher.LauncherConfig.load(Path(sys.argv[1])), times={times})))
-"""
-
-
-def vars_of(config: LauncherConfig) -> dict:
-    return {name: getattr(config, name) for name in LauncherConfig.__slots__}
-
-
-def eventually(holds: Callable[[], bool], within_s: float = 10.0) -> None:
-    end = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < end, "did not come true in time"
-        time.sleep(0.02)
-
-
-def sql_plan(image: str, code: str, **changes: object) -> Plan:
-    """A plan whose three boxes run `code`; data and handed-over rows as inputs."""
-    limits = Limits(256, 8, 0, 4, 20, 30, 32, 64, 1)
-    key = "ed25519:" + "0" * 64
-    request = Request("li@nm", key, "x25519:" + "0" * 64, "p", "test", code, fresh_nonce(), 0)
-    stages = tuple(
-        BoxSpec(entry, image, inputs, limits, Tier.T1)
-        for entry, inputs in (
-            (Entry.QUERY, changes.get("query_inputs", ())),
-            (Entry.PARSE, (Input("rows", ""),)),
-            (Entry.JUDGE, (Input("table", ""),)),
-        )
-    )  # fmt: skip
-    decision = Decision(Outcome.ALLOW, (), 1, (), (), Obligations(1, 1, 1, Tier.T1))
-    outputs = (Output("n", "BIGINT", Role.FIGURE, "count", 0),)
-    program = Program((), "select 1", outputs, 1, (), None)
-    return Plan(
-        kind=PlanKind.SQL, domain="nm/tax", request=request, request_signature="", decision=decision, program=program,
-        material="", stages=stages, nonce=fresh_nonce(), made_at=0,
-    )  # fmt: skip
-
-
-HAND_OVER = """
-def run(session):
-    if session.stage == "query":
-        session.write("rows", b"secret rows")
-        return {}
-    assert session.read("rows") == b"secret rows"
-    session.write("table", b"table")
-    return {}
-"""
-SLEEP = "import time\ndef run(session):\n    time.sleep(60)\n"
 
 
 def test_a_stage_hands_encrypted_rows_to_the_next_and_the_record_is_signed(side: Side, probe_image) -> None:
@@ -216,6 +41,61 @@ def test_a_stage_hands_encrypted_rows_to_the_next_and_the_record_is_signed(side:
     assert [first.timings[step] for step in steps] == sorted(first.timings.values())
     assert side.keeper.asked.count("finish") == 2
     assert [verify(signed).type for signed in side.keeper.statements] == [Type.BOX, Type.BOX]
+
+
+STREAM = """
+def run(session):
+    stream = session.links["rows"].open()
+    if session.stage == "query":
+        for _ in range(200):
+            stream.sendall(b"x" * 10000)
+        return {}
+    total = 0
+    while block := stream.recv(65536):
+        total += len(block)
+    assert total == 2000000, total
+    return {}
+"""
+
+
+def test_a_link_joins_two_boxes_of_one_plan(side: Side, probe_image) -> None:
+    """One box streams to the other, which sees the end when the first has ended; none has another way to it."""
+    links = {
+        Entry.QUERY: (Link("rows", "stage:parse"),),
+        Entry.PARSE: (Link("rows", "stage:query"),),
+    }
+    plan = sql_plan(probe_image.digest, STREAM, links=links, parse_inputs=())
+    with launched(side):
+        side.client.put(plan)
+        found: dict[Entry, StageRecord] = {}
+
+        def ask(stage: Entry) -> None:
+            found[stage] = StageRecord.read(side.client.run(plan.digest, stage, 1).record.statement.body)
+
+        threads = [threading.Thread(target=ask, args=(stage,)) for stage in links]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(found) == sorted(links)
+
+
+@pytest.mark.parametrize("back", [(), (Link("other", "stage:query"),), (Link("rows", "stage:judge"),)])
+def test_a_link_that_does_not_lead_back_is_refused(side: Side, probe_image, back: tuple[Link, ...]) -> None:
+    links = {Entry.QUERY: (Link("rows", "stage:parse"),), Entry.PARSE: back}
+    plan = sql_plan(probe_image.digest, STREAM, links=links, parse_inputs=())
+    with launched(side):
+        side.client.put(plan)
+        with pytest.raises(TierMissing):
+            side.client.run(plan.digest, Entry.QUERY, 1)
+
+
+def test_a_link_to_another_party_is_refused(side: Side, probe_image) -> None:
+    plan = sql_plan(probe_image.digest, STREAM, links={Entry.QUERY: (Link("rows", "party:nm/health"),)})
+    with launched(side):
+        side.client.put(plan)
+        with pytest.raises(TierMissing):
+            side.client.run(plan.digest, Entry.QUERY, 1)
 
 
 def test_the_same_stage_is_run_once_whoever_asks_and_even_after_a_restart(side: Side, check) -> None:
