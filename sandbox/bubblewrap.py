@@ -103,7 +103,7 @@ def command(spec: BoxSpec, walls: Walls, descriptors: Descriptors, program: tupl
     ]
 
 
-def offer(separate: bool, memory: str, gpus: int) -> Offer:
+def offer(separate: bool, memory: str, gpus: int = 0) -> Offer:
     """Return what T1 offers on this machine; `sandbox.attacks` tries it. `memory` says what holds a whole box."""
     version = landlock.abi()
     user = "setpriv before bwrap" if separate else "needs a launcher that may give user ids"
