@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Mapping, Sequence
 
 from plans.errors import BoxFailed, DarkroomError
@@ -57,3 +58,40 @@ async def launch(
             process.stdin.write(b"\n")
             await process.stdin.drain()
     return process
+
+
+async def ended(process: Process) -> int:
+    """Wait until a process has ended, whatever it has left unread in its pipes, and return its code.
+
+    `Process.wait` waits until its pipes are empty too, and they are read no further than their buffer while nobody
+    asks. So a box that floods its launcher would be killed, and never be over.
+    """
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            await _told_of(os.pidfd_open(process.pid))
+    while process.returncode is None:  # the event loop hears of it in its own time, which is soon
+        await asyncio.sleep(0.001)
+    return process.returncode
+
+
+async def emptied(process: Process) -> None:
+    """Read and drop what an ended process has left in its pipe, so that the pipe is closed."""
+    if process.stdout is None:
+        return
+    with contextlib.suppress(
+        RuntimeError, TimeoutError
+    ):  # somebody else reads it, or still holds its other end
+        async with asyncio.timeout(1.0):
+            while await process.stdout.read(1 << 16):
+                pass
+
+
+async def _told_of(descriptor: int) -> None:
+    """Wait until a process descriptor can be read, which says that the process has ended (pidfd_open(2))."""
+    loop, over = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(descriptor, over.set)
+    try:
+        await over.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)

@@ -19,7 +19,7 @@ from plans.box import BoxSpec, BoxState
 from plans.decision import Tier
 from plans.errors import BoxFailed, StateConflict
 from plans.statements import StageOutput
-from sandbox import collecting, folders, processes
+from sandbox import collecting, folders, gate, processes
 from sandbox.cgroups import Cgroup
 from sandbox.contract import ENDED, Cause, Conversation, Ending, Ends, Life
 from sandbox.folders import BoxFolders
@@ -140,7 +140,7 @@ class ProcessBox:
             raise
         if self._cause is not Cause.NONE:
             await self._finish_off(up.process)
-            await up.process.wait()
+            await gate.ended(up.process)
             self._end(BoxState.KILLED, 128 + signal.SIGKILL)
             raise BoxFailed("the box was killed while it started", self._cause)
         self._life.move(BoxState.RUNNING)
@@ -177,7 +177,7 @@ class ProcessBox:
             await self._finish_off(self._up.process)
         if self.state is BoxState.CREATED:
             if self._up is not None:
-                await self._up.process.wait()
+                await gate.ended(self._up.process)
             self._end(BoxState.KILLED, 128 + signal.SIGKILL)
         await self.wait()  # a box that is just starting sees the cause when its walls are up
 
@@ -204,6 +204,7 @@ class ProcessBox:
         self._life.move(BoxState.DESTROYED)
         if self._up is not None:
             _close(end.ours for end in self._up.ends)
+            await gate.emptied(self._up.process)
         await folders.wipe(self._place.whole)
         await self._fittings.group.remove()
         self._fittings.released()
@@ -229,7 +230,7 @@ class ProcessBox:
 
     async def _await_end(self, process: Process) -> None:
         """Wait for the first process, then settle what its end means."""
-        code = await process.wait()
+        code = await gate.ended(process)
         status = 128 - code if code < 0 else code
         if self._cause is Cause.NONE:
             self._cause = self._limit_behind(status)
