@@ -43,7 +43,7 @@ imports:
 	@$(VENV)/lint-imports --no-logo
 
 bench: setup  ## the measurements behind docs/performance.md
-	@for name in audit ingest sql_overhead; do $(VENV)/python -m benchmarks.$$name; done
+	@for name in audit ingest sql_overhead box; do $(VENV)/python -m benchmarks.$$name; done
 
 docs: setup  ## the generated parts of docs/: commands, settings, errors
 	@$(RUN) server.reference docs

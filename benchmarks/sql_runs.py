@@ -114,20 +114,46 @@ def _shadows(folder: Path) -> tuple[Shadow, ...]:
     return tuple(found)
 
 
+def small_plan(folder: Path, image: str) -> tuple[Plan, dict[str, Path]]:
+    """Return a plan that a real box of `image` begins with, and its files, written to `folder`."""
+    write_relations(folder, 0.01)
+    reading = _reading(folder, 6)
+    files = {file: folder / file for file in _files(reading).values()}
+    hashes = {name: "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
+    return _plan(reading, hashes, image), files
+
+
 def _session(folder: Path, reading: Reading) -> Session:
     """The session that a query box has for a reading once its keys have come."""
-    files = {name: f"{name.partition('.')[2]}.secret" for name in reading.relations}
-    hashes = {name: "sha256:" + hashlib.sha256(file.encode()).hexdigest() for name, file in files.items()}
+    files = _files(reading).values()
+    hashes = {file: "sha256:" + hashlib.sha256(file.encode()).hexdigest() for file in files}
+    plan = _plan(reading, hashes, ANYONE)
+    out, temp = folder / "out", folder / "temp"
+    out.mkdir(exist_ok=True)
+    temp.mkdir(exist_ok=True)
+    secret = (folder / "key").read_text()
+    box_keys = BoxKeys(dict.fromkeys(files, secret), {"result.bin": "00" * 32}, "")
+    return Session(plan, Entry.QUERY, 1, {file: folder / file for file in files}, box_keys, out, temp, temp)
+
+
+def _files(reading: Reading) -> dict[str, str]:
+    """Return the file of each relation that a reading names."""
+    return {name: f"{name.partition('.')[2]}.secret" for name in reading.relations}
+
+
+def _plan(reading: Reading, hashes: dict[str, str], image: str) -> Plan:
+    """The plan of a reading whose files have these hashes."""
+    files = _files(reading)
     relations = tuple(
-        Relation(name, ANYONE, hashes[name], _columns(reading, name), "") for name in reading.relations
+        Relation(name, ANYONE, hashes[files[name]], _columns(reading, name), "") for name in reading.relations
     )
     program = Program(
         relations, reading.counted, reading.outputs, reading.hidden, reading.order, reading.limit
     )
     obligations = Obligations(10, 5, 1_000_000, Tier.T1)
-    inputs = tuple(Input(files[name], hashes[name]) for name in sorted(files))
+    inputs = tuple(Input(file, hashes[file]) for file in sorted(hashes))
     stages = tuple(
-        BoxSpec(entry, ANYONE, found, LIMITS, Tier.T1)
+        BoxSpec(entry, image, found, LIMITS, Tier.T1)
         for entry, found in (
             (Entry.QUERY, inputs),
             (Entry.PARSE, (Input("result.bin", ""),)),
@@ -137,15 +163,7 @@ def _session(folder: Path, reading: Reading) -> Session:
     keys = ("ed25519:" + "0" * 64, "x25519:" + "0" * 64)
     request = Request("bench@nm/uni", *keys, "bench", "benchmark", "select 1", "0" * 32, 0)
     decision = Decision(Outcome.ALLOW, (), 1, (), (), obligations)
-    plan = Plan(PlanKind.SQL, "nm/tpch", request, "", decision, program, "", stages, "0" * 32, 0)
-    out, temp = folder / "out", folder / "temp"
-    out.mkdir(exist_ok=True)
-    temp.mkdir(exist_ok=True)
-    secret = (folder / "key").read_text()
-    box_keys = BoxKeys(dict.fromkeys(files.values(), secret), {"result.bin": "00" * 32}, "")
-    return Session(
-        plan, Entry.QUERY, 1, {file: folder / file for file in files.values()}, box_keys, out, temp
-    )
+    return Plan(PlanKind.SQL, "nm/tpch", request, "", decision, program, "", stages, "0" * 32, 0)
 
 
 def _columns(reading: Reading, relation: str) -> tuple[str, ...]:
