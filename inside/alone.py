@@ -62,8 +62,13 @@ class Ended:
 
 
 def close_up() -> None:
-    """Make this process one that others of its user can neither look into, nor signal, nor inherit files from."""
-    ctypes.CDLL(None, use_errno=True).prctl(_SET_DUMPABLE, 0, 0, 0, 0)
+    """Make this process one that others of its user can neither look into, nor signal, nor inherit files from.
+
+    Raises:
+        BoxFailure: `python.unfenced` when the kernel does not do it.
+    """
+    if ctypes.CDLL(None, use_errno=True).prctl(_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        raise BoxFailure(UNFENCED)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # for process 1 that is: not at all (pid_namespaces(7))
     for descriptor in range(3, resource.getrlimit(resource.RLIMIT_NOFILE)[0]):
         try:

@@ -110,11 +110,13 @@ def tried(session: Session, trial: Trial) -> TrialReport:
     _make_tables(trial, places.data)
     ended = alone.run(places.program(trial.folder, _spec(session).limits.cpus))
     try:
-        left = _gathered(session, places.out, ended.log)
+        left = _gathered(_spec(session), trial.folder, places.out, ended.log)
     except BoxFailure as failure:
         code, text = ended.code or failure.code, ended.text or str(failure.facts["rule"])
         return _report(ended, code, text, ())
-    listed = tuple(Left(name, len(content)) for name, content in sorted(left.items()) if name != LOG)
+    listed = tuple(
+        Left(name.removeprefix(FILES), len(content)) for name, content in sorted(left.items()) if name != LOG
+    )
     return _report(ended, ended.code, ended.text, listed)
 
 
@@ -125,7 +127,7 @@ def work(session: Session, folder: Folder) -> None:
     if ended.code:
         place = ended.place
         raise BoxFailure(ended.code, **(place.plain() if place else {}))
-    session.write(OUTPUT, leavings.pack(_gathered(session, places.out, ended.log)))
+    session.write(OUTPUT, leavings.pack(_gathered(_spec(session), folder, places.out, ended.log)))
 
 
 def _make_tables(trial: Trial, folder: Path) -> None:
@@ -148,14 +150,14 @@ def _make_tables(trial: Trial, folder: Path) -> None:
         raise BoxFailure(alone.MEMORY)
 
 
-def _gathered(session: Session, out: Path, log: str) -> dict[str, bytes]:
+def _gathered(spec: BoxSpec, folder: Folder, out: Path, log: str) -> dict[str, bytes]:
     """Return what was left, and the log; both together, packed and padded, within the plan's limit of output.
 
     Raises:
         BoxFailure: `python.outputs`.
     """
-    most = _spec(session).limits.output_mb * _MIB
-    found = leavings.gather(str(out), _spec(session).outputs, most)
+    most = spec.limits.output_mb * _MIB
+    found = leavings.gather(str(out), folder.outputs, most)
     files = {**{FILES + name: content for name, content in found.items()}, LOG: log.encode()}
     if padded_size(leavings.packed_size(files)) + SEALING > most:
         raise BoxFailure("python.outputs", rule="the outputs are larger than the plan allows")

@@ -23,7 +23,7 @@ from decimal import Context, Decimal, InvalidOperation
 from typing import ClassVar
 
 from plans import names
-from plans.box import LONGEST_ARGUMENT, MOST_ARGUMENTS
+from plans.box import LONGEST_ARGUMENT, MOST_ARGUMENTS, Outputs
 from plans.errors import Malformed, TooLarge
 from plans.manifest import Column, Kind, Manifest
 from plans.record import Record
@@ -56,13 +56,18 @@ _ERROR = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,59}")
 
 @dataclass(frozen=True, slots=True)
 class Folder(Record):
-    """What a member wrote: file contents in base64 by path, the file that is started, and its arguments."""
+    """What a member wrote: file contents in base64 by path, the file that is started, its arguments, what it may leave.
+
+    `outputs` is for what the program leaves. All of it leaves the box as one sealed file, which is what the box's
+    specification allows.
+    """
 
     KIND: ClassVar[str] = "folder"
 
     files: Mapping[str, str]
     main: str
     arguments: tuple[str, ...]
+    outputs: Outputs = Outputs()
 
     def check(self) -> None:
         if not 1 <= len(self.files) <= MOST_SOURCES:
@@ -194,6 +199,10 @@ class TrialReport(Record):
     def check(self) -> None:
         if len(self.text) > LONGEST_TEXT or len(self.log) > LONGEST_LOG:
             raise TooLarge("a trial tells less than this", "trial-report")
+        if not all(character.isprintable() or character in "\n\t" for character in self.text + self.log):
+            raise Malformed(
+                "what a trial tells is plain text, without what a terminal acts on", "trial-report"
+            )
 
 
 def twin_of(

@@ -384,7 +384,8 @@ def test_78_a_dataset_that_changes_while_the_statement_is_read_stops_the_plan(
 def test_78_a_plan_of_another_kind_gets_nothing_without_an_order_at_the_desk(
     keeper: Keeper, plan: Plan
 ) -> None:
-    for kind, entry in ((PlanKind.INGEST, Entry.INGEST), (PlanKind.CHECK, Entry.CHECK)):
+    kinds = {PlanKind.INGEST: Entry.INGEST, PlanKind.CHECK: Entry.CHECK, PlanKind.TRIAL: Entry.PYTHON}
+    for kind, entry in kinds.items():
         inputs = () if kind.keyless else plan.stages[0].inputs
         box = replace(plan.stages[0], entry=entry, inputs=inputs)
         other = replace(

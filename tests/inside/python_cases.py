@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from dataclasses import dataclass
+import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from sandbox.images import Image
 
 KEY = "c0ffee" + "5a" * 29
 CANARY = "canary-8c21"
+MAY = Outputs(8)
 LIMITS = {
     "memory_mb": 512, "temp_mb": 64, "spill_mb": 0, "output_mb": 8, "cpu_s": 20, "wall_s": 30, "processes": 24,
     "files": 64, "cpus": 1,
@@ -88,7 +90,7 @@ class Stand:
     async def tried(
         self, code: str | dict[str, str], *tables: TwinTable, **limits: Any
     ) -> dict[str, Any] | Failure:
-        plan = self.plan(folder(code), tables, **limits)
+        plan = self.plan(folder(code), tables, Outputs(0), **limits)
         box = self.boxes.create(plan.stages[0], {})
         try:
             pipes = await box.start()
@@ -99,12 +101,14 @@ class Stand:
             await box.kill(Cause.CANCELLED)
             await box.destroy()
 
-    def work(self, code: str | dict[str, str], *, weak: bool = False, **limits: Any) -> Worked:
+    def work(
+        self, code: str | dict[str, str], *, weak: bool = False, may: Outputs = MAY, **limits: Any
+    ) -> Worked:
         """Run a program with data and a key; `weak` without the walls between it and its runner."""
-        return asyncio.run(self.worked(folder(code), weak, **limits))
+        return asyncio.run(self.worked(replace(folder(code), outputs=may), weak, **limits))
 
     async def worked(self, what: Folder, weak: bool, **limits: Any) -> Worked:
-        plan = self.plan(what, (), **limits)
+        plan = self.plan(what, (), Outputs(1, ("output.bin",)), **limits)
         box = self.boxes.unsafe_create(plan.stages[0], {}, ("-c", WORK))  # type: ignore[attr-defined]
         try:
             pipes = await box.start()
@@ -112,14 +116,16 @@ class Stand:
             pipes.to_box.write(frames.pack({"start": start}))
             last = await frames_async.read_async(pipes.from_box)
             ending = await box.wait()
+            if not weak and "report" in (last or {}):
+                with tempfile.TemporaryDirectory() as collected:
+                    await box.collect(Path(collected))
             sealed = {path.name: path.read_bytes() for path in Path(box.folder, "out").iterdir()}
             return Worked(last or {}, opened(plan, sealed), sealed, ending)
         finally:
             await box.kill(Cause.CANCELLED)
             await box.destroy()
 
-    def plan(self, what: Folder, tables: tuple[TwinTable, ...], **limits: Any) -> Plan:
-        outputs = limits.pop("outputs", Outputs(8))
+    def plan(self, what: Folder, tables: tuple[TwinTable, ...], outputs: Outputs, **limits: Any) -> Plan:
         sizes = Limits(**{**LIMITS, **limits})
         spec = BoxSpec(Entry.PYTHON, self.image.digest, (), sizes, self.tier, outputs=outputs)
         material = Trial(what, tables, 7).canonical().decode()

@@ -77,7 +77,7 @@ def test_a_folder_runs_with_its_modules_arguments_and_tables(stand: Stand) -> No
     report = stand.trial(sources, twin_of(examples.MANIFEST))
     assert (report.code, report.text, report.place) == ("", "", None)
     assert report.log == "2000 DOUBLE __main__ True\n"
-    assert [(each.name, each.size) for each in report.left] == [("files/tables/a.csv", 4)]
+    assert [(each.name, each.size) for each in report.left] == [("tables/a.csv", 4)]
 
 
 def test_a_failure_of_a_trial_is_shown_whole_with_its_line(stand: Stand) -> None:
@@ -191,8 +191,8 @@ def test_what_the_plan_does_not_allow_does_not_leave(stand: Stand, leave: str) -
 
 
 def test_only_named_outputs_leave_where_the_plan_names_them(stand: Stand) -> None:
-    assert stand.work(LEAVE, outputs=Outputs(1, ("model.bin",))).last == {"report": {}}
-    assert stand.work(LEAVE, outputs=Outputs(1, ("other.bin",))).last["failure"]["code"] == "python.outputs"
+    assert stand.work(LEAVE, may=Outputs(1, ("model.bin",))).last == {"report": {}}
+    assert stand.work(LEAVE, may=Outputs(1, ("other.bin",))).last["failure"]["code"] == "python.outputs"
 
 
 # -------------------------------------------------------------------------------------- against the runner
@@ -224,6 +224,7 @@ ATTACKS = {
     "the launcher's pipes": lambda: any(os.open(f"/proc/1/fd/{n}", n) >= 0 for n in (0, 1)),
     "working directory": lambda: bool(os.readlink("/proc/1/cwd")),
     "root": lambda: bool(os.listdir("/proc/1/root/out") or True),
+    "the box's inputs": lambda: isinstance(os.listdir("/in"), list),
     "the node's disk": lambda: bool(open("/out/leak", "w").write("CANARY")),
     "the node's disk through the runner": lambda: bool(open("/proc/1/root/out/leak2", "w").write("CANARY")),
     "interrupt": lambda: os.kill(1, 0) is None,

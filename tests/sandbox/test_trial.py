@@ -96,6 +96,15 @@ def test_ten_thousand_raise_lines_tell_no_more_than_one_bit() -> None:
     assert trial_of(FOLDER, TABLES) == TRIAL
 
 
+@pytest.mark.parametrize("bad", ["\x1b[2J", "a\rb", "\u202e", "\x00", "x" * (256 * 2**10 + 1)])
+def test_what_a_trial_tells_is_text_that_a_terminal_shows_and_does_not_act_on(bad: str) -> None:
+    """44. The box cleans it; whoever reads the report does not have to believe that. The control: lines and tabs."""
+    for change in ({"log": bad}, {"text": bad}):
+        with pytest.raises(Malformed):
+            replace(REPORT, **change)
+    assert replace(REPORT, log="东\t1\n").log
+
+
 def test_a_code_that_a_box_made_up_is_not_passed_on() -> None:
     assert told(replace(FAILED, code=CANARY), TRIED).code == "python.failed"
     assert CANARY not in str(told(replace(FAILED, code=CANARY), TRIED))
