@@ -146,11 +146,12 @@ async def _start(spec: BoxSpec, walls: Walls, lent: _Lent, program: tuple[str, .
     """
     ends = _links(spec, walls, lent.tenancy)
     with contextlib.ExitStack() as theirs:
-        config = kept(theirs, runsc.config_file(runsc.bundle(spec, walls, program)))
+        config, listed = runsc.open_files(runsc.bundle(spec, walls, program), theirs)
         info_end, tell_end = os.pipe()
         kept(theirs, tell_end)
-        words = runsc.command(spec, walls, config, tell_end)
-        process, first = await bring_up(gate.launch(words, lent.group, (config, tell_end)), info_end, theirs)
+        words = runsc.command(spec, walls, runsc.Descriptors(config, listed, tell_end))
+        launching = gate.launch(words, lent.group, (config, listed, tell_end))
+        process, first = await bring_up(launching, info_end, theirs)
         if not walls.separate and walls.has(Wall.PROCESS_COUNT):
             limit_processes(first, runsc.processes_on_host(spec))
     return Started(process, ends)

@@ -6,8 +6,9 @@ an empty root, with no capability over the host and a filter that allows few cal
 
 * the gate, the user id and the limits of T1 (`sandbox.bubblewrap`);
 * `bwrap` with every namespace, whose view of the host is this one: runsc's program, the image, the box's folders.
-  So even the process that starts sentry and gofer, the only one with neither filter nor empty root, sees nothing of the
-  host, and the whole tree dies with its first process. User 0 in this view is the box's own user on the host;
+  So even the process that starts sentry and gofer, the only one without an empty root, sees nothing of the host, and
+  the whole tree dies with its first process. User 0 in this view is the box's own user on the host;
+* a filter of system calls around all of them: the table of T1, less what a box's kernel is made with;
 * the bundle (OCI runtime specification 1.0.2), which only exists in memory: the image as `/`, read-only; `/in`
   read-only; `/out`; `/spill`; `/links`; a sized `/tmp` and `/dev/shm`; `/sys` closed and `/proc/sys` empty; no
   capability; limits; the filter of `sandbox.syscalls`, which the box's own kernel applies.
@@ -17,12 +18,14 @@ The platform is ptrace, which needs no device and no rights. No log is kept: it 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -83,13 +86,17 @@ def bundle(spec: BoxSpec, walls: Walls, program: tuple[str, ...]) -> dict[str, A
     return content
 
 
-def command(spec: BoxSpec, walls: Walls, config: int, info: int) -> list[str]:
-    """Return the command line of a box; to be started with an empty environment.
+@dataclass(frozen=True, slots=True)
+class Descriptors:
+    """Numbers of the open files that bubblewrap gets: bundle and filter to read, and where it tells a process id."""
 
-    Args:
-        config: open file from which the bundle can be read once.
-        info: open file into which bubblewrap tells the id of the first process.
-    """
+    config: int
+    filter: int
+    info: int
+
+
+def command(spec: BoxSpec, walls: Walls, descriptors: Descriptors) -> list[str]:
+    """Return the command line of a box; to be started with an empty environment."""
     place = walls.place
     read = "--ro-bind" if walls.has(Wall.READ_ONLY) else "--bind"
     words = [read, os.fspath(walls.root), _IMAGE, read, os.fspath(place.inputs), "/in"]
@@ -104,9 +111,9 @@ def command(spec: BoxSpec, walls: Walls, config: int, info: int) -> list[str]:
         *GATE,
         *bubblewrap.identity(walls),
         *_host_limits(spec, walls),
-        *_surroundings(config, walls),
+        *_surroundings(descriptors.config, descriptors.filter, walls),
         *words,
-        *("--info-fd", str(info), "--"),
+        *("--info-fd", str(descriptors.info), "--"),
         *_run(walls, links=bool(spec.links)),
     ]
 
@@ -132,9 +139,7 @@ def offer(separate: bool, memory: str) -> Offer:
                 "own kernel", True, "gVisor (runsc, ptrace): a container was started to see that it can"
             ),
             Protection("namespaces", True, "those of the box's kernel, and bwrap's around it"),
-            Protection(
-                "system calls", True, "the table in the box's kernel, and runsc's own lists towards the host"
-            ),
+            Protection("system calls", True, "the table in the box's kernel and, narrower, around it"),
             Protection(
                 "memory", memory.startswith("memory"), f"RLIMIT_AS per process; control groups: {memory}"
             ),
@@ -149,29 +154,31 @@ def try_out(walls: Walls) -> None:
     Raises:
         TierMissing: a tool is missing, or no container can be started here; says what runsc said.
     """
-    content = _container([_RUNSC, "--version"], [], [])
-    config = config_file({**content, "root": {"path": _IMAGE, "readonly": True}})
-    try:
-        view = ["--dir", _IMAGE, "--ro-bind", _tool("runsc"), _IMAGE + _RUNSC, "--"]
-        words = [*bubblewrap.identity(walls), *_surroundings(config, walls), *view, *_run(walls, links=False)]
-        done = subprocess.run(
-            words, env={}, cwd="/", pass_fds=(config,), stdin=subprocess.DEVNULL, capture_output=True, timeout=TRIAL_S
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired):
-        raise _cannot("it does not answer") from None
-    finally:
-        os.close(config)
+    content = {**_container([_RUNSC, "--version"], [], []), "root": {"path": _IMAGE, "readonly": True}}
+    view = ["--dir", _IMAGE, "--ro-bind", _tool("runsc"), _IMAGE + _RUNSC, "--"]
+    with contextlib.ExitStack() as opened:
+        files = open_files(content, opened)
+        words = [*bubblewrap.identity(walls), *_surroundings(*files, walls), *view, *_run(walls, links=False)]
+        try:
+            done = subprocess.run(
+                words, env={}, cwd="/", pass_fds=files, stdin=subprocess.DEVNULL, capture_output=True, timeout=TRIAL_S
+            )  # fmt: skip
+        except (OSError, subprocess.TimeoutExpired):
+            raise _cannot("it does not answer") from None
     if done.returncode != 0 or b"runsc version" not in done.stdout:
         told = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise _cannot(_UNPRINTABLE.sub(" ", told)[:200] or f"status {done.returncode}")
 
 
-def config_file(content: Mapping[str, Any]) -> int:
-    """Return an open file from which a bundle can be read once; it lies in memory only."""
-    descriptor = os.memfd_create("bundle", os.MFD_CLOEXEC)
-    os.write(descriptor, json.dumps(content).encode())
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor
+def open_files(content: Mapping[str, Any], stack: contextlib.ExitStack) -> tuple[int, int]:
+    """Return two open files, in memory only, that can be read once and are closed with the stack: bundle and filter."""
+    config = os.memfd_create("bundle", os.MFD_CLOEXEC)
+    stack.callback(os.close, config)
+    os.write(config, json.dumps(content).encode())
+    os.lseek(config, 0, os.SEEK_SET)
+    listed = syscalls.kernel_filter_file()
+    stack.callback(os.close, listed)
+    return config, listed
 
 
 def _container(
@@ -277,13 +284,14 @@ def _host_limits(spec: BoxSpec, walls: Walls) -> list[str]:
     )
 
 
-def _surroundings(config: int, walls: Walls) -> list[str]:
+def _surroundings(config: int, syscall_filter: int, walls: Walls) -> list[str]:
     """Return bubblewrap's words: what runsc sees of the host, with all rights in this view and none beyond it."""
     return [
         bubblewrap.found("bwrap"), "--unshare-all", "--unshare-user", "--uid", "0", "--gid", "0", "--cap-add", "ALL",
         "--as-pid-1", "--new-session", "--clearenv", *(("--die-with-parent",) if walls.has(Wall.PARENT) else ()),
         "--tmpfs", "/", "--proc", "/proc", "--dir", "/dev", "--dev-bind", "/dev/null", "/dev/null", "--dir", "/tmp",
         "--dir", "/state", "--ro-bind", _tool("runsc"), _RUNSC, "--ro-bind-data", str(config), _CONFIG, "--chdir", "/",
+        *(("--seccomp", str(syscall_filter)) if walls.has(Wall.SYSCALLS) else ()),
     ]  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from typing import Any
 from plans.errors import TierMissing
 
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
-_MASKED_EQUAL = 7
+_NOT_EQUAL, _MASKED_EQUAL = 1, 7
 _CLONE_NEW = {
     "NEWTIME": 0x80, "NEWNS": 0x20000, "NEWCGROUP": 0x2000000, "NEWUTS": 0x4000000, "NEWIPC": 0x8000000,
     "NEWUSER": 0x10000000, "NEWPID": 0x20000000, "NEWNET": 0x40000000,
@@ -96,8 +96,24 @@ DENIALS = (
 )  # fmt: skip
 
 
+KERNEL_NEEDS = frozenset(
+    {
+        "socket", "socketpair", "memfd_create", "ptrace", "process_vm_readv", "process_vm_writev", "unshare", "setns",
+        "clone3", "mount", "umount2", "pivot_root", "chroot",
+    }
+)  # fmt: skip
+"""Calls with which gVisor makes a box's kernel: memory in a file, its parts as traced processes, empty roots.
+
+Of sockets it gets those that reach nothing but itself.
+"""
+
+
 class _Compare(ctypes.Structure):
     _fields_ = [("arg", ctypes.c_uint), ("op", ctypes.c_int), ("a", ctypes.c_uint64), ("b", ctypes.c_uint64)]
+
+
+_Rule = tuple[str, int, _Compare | None]
+"""A call, the error with which it fails, and what an argument of it is compared with."""
 
 
 def filter_file() -> int:
@@ -107,20 +123,43 @@ def filter_file() -> int:
         TierMissing: libseccomp is missing, or does not take a line of the table; a box without its filter is
             not started.
     """
+    rules = [(call, denial.error, None) for denial in DENIALS for call in denial.calls]
+    namespaces = [
+        ("clone", errno.EPERM, _Compare(0, _MASKED_EQUAL, flag, flag)) for flag in _CLONE_NEW.values()
+    ]
+    return _compiled([*rules, *namespaces, *_terminal_rules()])
+
+
+def kernel_filter_file() -> int:
+    """Return the same for the processes that are a box's own kernel: less what such a kernel is made with.
+
+    Sentry and gofer have narrower lists of their own; this one also holds for the process that starts them.
+
+    Raises:
+        TierMissing: as above.
+    """
+    rules = [
+        (call, denial.error, None) for denial in DENIALS for call in denial.calls if call not in KERNEL_NEEDS
+    ]
+    other_family = ("socket", errno.EACCES, _Compare(0, _NOT_EQUAL, int(socket.AF_UNIX), 0))
+    return _compiled([*rules, other_family, *_terminal_rules()])
+
+
+def _terminal_rules() -> list[_Rule]:
+    return [
+        ("ioctl", errno.EPERM, _Compare(1, _MASKED_EQUAL, 0xFFFFFFFF, request))
+        for request in _TERMINAL_REQUESTS
+    ]
+
+
+def _compiled(rules: list[_Rule]) -> int:
     library = _load()
     context = library.seccomp_init(_ALLOW)
     if not context:
         raise TierMissing("libseccomp could not make a filter", "seccomp")
     try:
-        for denial in DENIALS:
-            for call in denial.calls:
-                _deny(library, context, (call, denial.error), ())
-        for flag in _CLONE_NEW.values():
-            _deny(library, context, ("clone", errno.EPERM), (_Compare(0, _MASKED_EQUAL, flag, flag),))
-        for request in _TERMINAL_REQUESTS:
-            _deny(
-                library, context, ("ioctl", errno.EPERM), (_Compare(1, _MASKED_EQUAL, 0xFFFFFFFF, request),)
-            )
+        for call, error, compare in rules:
+            _deny(library, context, (call, error), () if compare is None else (compare,))
         return _export(library, context)
     finally:
         library.seccomp_release(context)
