@@ -156,7 +156,7 @@ def _tmpfs(pid: int) -> dict[int, int]:
     found = {}
     for folder in ("tmp", "dev/shm"):
         with contextlib.suppress(OSError):
-            path = f"/proc/{pid}/root/{folder}"
+            path = Path("/proc", str(pid), "root", folder)
             device, space = os.stat(path).st_dev, os.statvfs(path)
             if device not in _HOSTS:
                 found[device] = (space.f_blocks - space.f_bfree) * space.f_frsize
