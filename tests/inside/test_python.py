@@ -17,11 +17,8 @@ from typing import Any
 
 import pytest
 
-from inside import leavings, logs
-from inside.session import BoxFailure
 from plans.box import Outputs
 from plans.decision import Tier
-from plans.errors import OutputRefused
 from plans.trial import LONGEST_LOG, Place, twin_of
 from sandbox import conversation, images, recipes
 from sandbox.boxes import BubblewrapBoxes
@@ -30,7 +27,7 @@ from sandbox.conversation import Failure
 from sandbox.gvisor import GvisorBoxes
 from sandbox.identities import Identities
 from tests.inside import python_cases
-from tests.inside.python_cases import CANARY, KEY, Stand, folder
+from tests.inside.python_cases import CANARY, KEY, Stand
 from tests.plans import examples
 
 pytestmark = pytest.mark.box
@@ -420,92 +417,3 @@ def test_what_a_program_says_of_its_failure_is_believed_as_far_as_its_form_goes(
     forged: Any = {"file": CANARY + "\n../x", "line": 1, "error": "E", "text": ""}
     code = f"import os\nos.write(3, {json.dumps(forged)!r}.encode())\nos._exit(1)"
     assert stand.work(code).last == {"failure": {"code": "python.failed", "facts": {}}}
-
-
-@pytest.mark.parametrize(
-    ("printed", "shown"),
-    [
-        (b"plain \xe4\xb8\x9c\xe5\x8c\xba\t1\n", "plain 东区\t1\n"),
-        (b"\x1b[31mred\x1b[0m \x1b[2J\x1b[1;1H", "red "),
-        (b"\x1b]0;title\x07a\x1b]8;;http://x\x1b\\b", "ab"),
-        (b"\x1bPq#0\x1b\\c\x1bcd", "cd"),
-        (b"one\r\ntwo\rthree", "one\ntwo\nthree"),
-        (b"a\x00b\x08c\x7fd\xc2\x9b31me", "abcd31me"),
-        ("a\u202eb\u2066c\u200bd\ufeffe\u2028f\U000e0041g".encode(), "abcdefg"),
-        ("a\u3000b\u00a0c".encode(), "a b c"),
-        (b"\xff\xfe\xf0", "\ufffd\ufffd\ufffd"),
-        (b"\x1b", ""),
-        (b"x" * 10_000_000, "x" * logs.LONGEST_LINE + "…"),
-    ],
-)
-def test_a_log_holds_nothing_that_a_terminal_acts_on_or_that_hides(printed: bytes, shown: str) -> None:
-    """44. The control: the bytes that were printed hold it."""
-    assert logs.clean(printed) == shown
-
-
-@pytest.mark.parametrize("unit", [b"\x1b[", b"\x1b]", b"\x1b[0;", b"\x1bP\x1b", b"\r\n", "\u202e".encode()])
-def test_cleaning_takes_no_longer_for_what_was_made_to_take_long(unit: bytes) -> None:
-    began = time.monotonic()
-    logs.clean(unit * (2**18 // len(unit)))
-    assert time.monotonic() - began < 2
-
-
-def test_a_log_keeps_its_beginning_and_end_in_whatever_pieces_it_comes() -> None:
-    content = b"".join(b"line %07d\n" % n for n in range(60_000))
-    for size in (1_000, 65_536, len(content)):
-        log = logs.Log()
-        for start in range(0, len(content), size):
-            log.add(content[start : start + size])
-        text = log.text()
-        assert (
-            text.startswith("line 0000000\n") and text.endswith("line 0059999\n") and len(text) <= LONGEST_LOG
-        )
-    small = logs.Log()
-    small.add(b"all")
-    assert small.text() == "all"
-
-
-# --------------------------------------------------------------------------- outputs, looked at without a box
-
-
-def test_links_fifos_sockets_and_loops_are_refused_without_following(tmp_path: Path) -> None:
-    """50. In T1 the fence does not even let them be made; this is the second look. The control: a plain file."""
-    (tmp_path / "secret").write_text(CANARY)
-    makers = {
-        "symlink": lambda out: (out / "a").symlink_to(tmp_path / "secret"),
-        "folder link": lambda out: (out / "a").symlink_to(tmp_path),
-        "loop": lambda out: (out / "a").symlink_to(out),
-        "hard link": lambda out: (out / "a").hardlink_to(tmp_path / "secret"),
-        "fifo": lambda out: os.mkfifo(out / "a"),
-    }
-    for name, make in makers.items():
-        out = tmp_path / name.replace(" ", "")
-        out.mkdir()
-        make(out)
-        with pytest.raises(BoxFailure) as refused:
-            leavings.gather(str(out), Outputs(), 1000)
-        assert refused.value.code == "python.outputs" and CANARY not in str(refused.value.facts)
-    plain = tmp_path / "plain"
-    plain.mkdir()
-    (plain / "a").write_text("x")
-    assert leavings.gather(str(plain), Outputs(), 1000) == {"a": b"x"}
-
-
-def test_packed_files_are_unpacked_and_nothing_else_is() -> None:
-    files = {"log.txt": b"", "files/a": b"12", "files/b/c": b"\0" * 9}
-    packed = leavings.pack(files)
-    assert leavings.unpack(packed) == files and leavings.packed_size(files) == len(packed)
-    for bad in (
-        b"",
-        packed[:-1],
-        packed + b"x",
-        packed.replace(b"files/a", b"files/."),
-        b"\0\0\0\x02[]x",
-        b"\xff" * 9,
-    ):
-        with pytest.raises(OutputRefused):
-            leavings.unpack(bad)
-
-
-def test_the_folder_that_is_run_is_the_one_of_the_plan() -> None:
-    assert folder("a").digest != folder("b").digest == folder("b").digest
