@@ -78,6 +78,8 @@ class Places:
             "TMPDIR": str(self.home),
             "LANG": "C.UTF-8",
             "MALLOC_ARENA_MAX": "2",
+            "PYTHONPATH": "/box",  # not for the program, which is isolated, but for workers that it may start (joblib)
+            "LOKY_MAX_CPU_COUNT": str(cpus),
             **threads,
         }
         return Program(self.work, folder.main, folder.arguments, environment)

@@ -4,7 +4,7 @@
     /python/lib/python3.x        what it needs of its library
     /lib64, /lib/…               the loader, and the shared libraries that `ldd` names
     /box                         packages and our modules; `python3 -I -S /box <entry>` runs an entry
-    /etc/passwd, /etc/group      two names, so that programs that ask who they are get an answer
+    /etc/passwd, /etc/group      a few names, so that programs that ask who they are get an answer
     /usr/share/zoneinfo          time zones of the locked package tzdata, where the lock has it
     /etc/built-on                the digest of the image below, where there is one
     /in /out /spill /links /gpu /tmp /proc /dev     empty; the runner mounts there
@@ -49,8 +49,8 @@ _LEFT_OUT = {
 _EXTENSION_LEFT_OUT = re.compile(
     r"(_tkinter|_curses.*|readline|_sqlite3|_dbm|_gdbm|_ssl|nis|ossaudiodev|_test.*|_ctypes_test|_xxtestfuzz|xx.*)\."
 )
-_USERS = "root:x:0:0:box:/tmp:\nbox:x:1000:1000:box:/tmp:\n"
-_GROUPS = "root:x:0:\nbox:x:1000:\n"
+_USERS = "root:x:0:0:box:/tmp:\nbox:x:1000:1000:box:/tmp:\nprogram:x:1001:1001:box:/tmp:\n"
+_GROUPS = "root:x:0:\nbox:x:1000:\nprogram:x:1001:\n"
 _LDD_LINE = re.compile(r"^\s*(?:(?P<name>\S+) => )?(?P<path>/\S+) \(0x[0-9a-f]+\)$", re.MULTILINE)
 _LDD_MISSING = re.compile(r"^\s*(\S+) => not found$", re.MULTILINE)
 
@@ -178,7 +178,7 @@ def _lay_new(path: Path, content: bytes) -> None:
 
 
 def _lay_names(root: Path) -> None:
-    """Name the two users that a box may be, one per tier."""
+    """Name the users that a box may be: 0 in T2, 1000 in T1, and 1001 a member's program where it needs its own."""
     (root / "etc").mkdir()
     (root / "etc" / "passwd").write_text(_USERS)
     (root / "etc" / "group").write_text(_GROUPS)
