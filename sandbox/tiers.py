@@ -23,7 +23,7 @@ class TierBoxes(Protocol):
         """See `sandbox.contract.Boxes`."""
 
     def require(self) -> None:
-        """Raise `TierMissing`, which says why, if this node cannot hold the tier."""
+        """Raise `TierMissing`, which says why, if this node cannot hold the tier; asked again, it costs little."""
 
     async def warm(self) -> None:
         """See `sandbox.contract.Boxes`."""
@@ -51,9 +51,9 @@ class NodeBoxes:
 
     async def warm(self) -> None:
         """Warm every tier that this node holds."""
-        for tier in self._tiers.values():
-            if tier.offers():
-                await tier.warm()
+        for tier, boxes in self._tiers.items():
+            if self._refusal(tier) is None:
+                await boxes.warm()
 
     async def close(self) -> None:
         """Close every tier."""
@@ -67,7 +67,7 @@ class NodeBoxes:
             TierMissing: there is none; says why the one that was asked for is missing.
         """
         for tier, boxes in self._tiers.items():
-            if tier.level >= spec.tier.level and boxes.offers():
+            if tier.level >= spec.tier.level and self._refusal(tier) is None:
                 return boxes.create(spec, inputs)
         raise self._refusal(spec.tier) or TierMissing(f"this node has no tier {spec.tier}", "box.tier")
 

@@ -7,6 +7,8 @@ import contextlib
 import dataclasses
 import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -448,6 +450,42 @@ def test_a_kill_leaves_no_process_of_the_box_whatever_it_forked(
 
     asyncio.run(scenario())
     assert list(open_home.iterdir()) == []
+
+
+LAUNCHER = """
+import asyncio, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from plans.box import BoxSpec
+from sandbox import recipes
+from sandbox.gvisor import GvisorBoxes
+from sandbox.identities import Identities
+
+async def main():
+    boxes = GvisorBoxes(Path(sys.argv[2]), recipes.images_folder(), Identities(int(sys.argv[3]), 1))
+    box = boxes.unsafe_create(BoxSpec.decode(sys.argv[4].encode()), {}, ("-c", sys.argv[5]))
+    pipes = await box.start()
+    print((await pipes.from_box.readline()).decode(), flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.box
+@pytest.mark.skipif(os.geteuid() != 0, reason="boxes have users of their own only where root starts them")
+def test_a_box_dies_with_its_launcher(gvisor_boxes: GvisorBoxes, spec: BoxSpec, open_home: Path) -> None:
+    alone = range(64029, 64030)
+    words = [sys.executable, "-P", "-c", LAUNCHER, str(recipes.CHECKOUT), str(open_home), str(alone[0])]
+    words += [spec.canonical().decode(), LEFTOVERS]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as launcher:
+        assert launcher.stdout is not None and launcher.stdout.readline() == b"up\n"
+        assert len(alive(alone)) > 6, "the control: what will be gone is there"
+        launcher.kill()
+    until = time.monotonic() + 2
+    while alive(alone) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not alive(alone)
 
 
 BURN = """
