@@ -22,6 +22,7 @@ import contextlib
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -225,9 +226,8 @@ def _mounts(spec: BoxSpec, walls: Walls) -> list[dict[str, Any]]:
             _tmpfs("/sys", "mode=000", f"size={_SMALL}", "ro"),
             _tmpfs("/proc/sys", "mode=555", f"size={_SMALL}", "ro"),
         ]
-    mode = (
-        "mode=711" if spec.entry is Entry.PYTHON else "mode=700"
-    )  # a member's program is another user in the box
+    # A member's program is another user in the box, and writes where its runner does; neither can remove the other's.
+    mode = "mode=1777" if spec.entry is Entry.PYTHON else "mode=700"
     for folder, size_mb in (("/dev/shm", bubblewrap.SHARED_MEMORY_MB), ("/tmp", max(limits.temp_mb, 1))):
         size = [f"size={size_mb * _MIB}"] if walls.has(Wall.TEMP_SIZE) else []
         mounts.append(_tmpfs(folder, mode, *size))
@@ -274,7 +274,12 @@ def _host_limits(spec: BoxSpec, walls: Walls) -> list[str]:
     That is counted by the control group, or by the watcher.
     """
     cpu_s = spec.limits.cpu_s
-    words = [bubblewrap.found("prlimit"), "--core=0", f"--cpu={cpu_s}:{cpu_s}", f"--nofile={HOST_FILES}"]
+    words = [
+        bubblewrap.found("prlimit"),
+        "--core=0",
+        f"--cpu={cpu_s}:{cpu_s}",
+        f"--nofile={_at_most(resource.RLIMIT_NOFILE, HOST_FILES)}",
+    ]
     words += ["--memlock=0", "--msgqueue=0", "--nice=0", "--rtprio=0"]
     own_user = walls.separate and walls.has(Wall.USER)
     return (
@@ -282,6 +287,12 @@ def _host_limits(spec: BoxSpec, walls: Walls) -> list[str]:
         if own_user and walls.has(Wall.PROCESS_COUNT)
         else words
     )
+
+
+def _at_most(kind: int, wanted: int) -> int:
+    """Return a limit that may be set: without rights, none is raised above the launcher's own."""
+    own = resource.getrlimit(kind)[1]
+    return wanted if own == resource.RLIM_INFINITY else min(wanted, own)
 
 
 def _surroundings(config: int, syscall_filter: int, walls: Walls) -> list[str]:

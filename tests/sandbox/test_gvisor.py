@@ -609,31 +609,30 @@ def test_a_box_that_uses_up_its_processor_time_is_killed(either: GvisorBoxes, sp
 
 
 PARTED = """
-import os, sys
+import os, signal, sys, time
 if os.fork() == 0:
     os.setgroups([]); os.setresgid(1001, 1001, 1001); os.setresuid(1001, 1001, 1001)
-    exec(TRIES)
     tried(lambda: open('/out/mine', 'w'), lambda: os.setuid(0), lambda: os.kill(1, 9),
-          lambda: open('/proc/1/mem', 'rb').read(1), lambda: open('/tmp/mine', 'w'), lambda: os.listdir('/in'))
-    open('/tmp/shared/mine', 'w').close(); sys.stdout.flush(); os._exit(0)
+          lambda: open('/proc/1/mem', 'rb').read(1), lambda: os.listdir('/in'),
+          lambda: os.rename('/tmp/runners', '/tmp/mine'), lambda: os.mkdir('/tmp/own'),
+          lambda: open('/dev/shm/own', 'w'))
+    sys.stdout.flush()
+    if os.fork() == 0: os.setsid(); time.sleep(60)
+    os._exit(0)
+"""
+ALONE = """
+os.wait(); os.kill(-1, signal.SIGKILL)
+try:
+    while True: os.wait()
+except ChildProcessError: print("alone")
 """
 
 
 @pytest.mark.box
 def test_a_members_program_can_be_parted_from_its_runner(gvisor_boxes: GvisorBoxes, spec: BoxSpec) -> None:
-    code = (
-        f"TRIES = {TRIES!r}\nimport os\nos.mkdir('/tmp/shared'); os.chmod('/tmp/shared', 0o777)\n{PARTED}"
-        "os.wait(); print(os.listdir('/tmp/shared'))\n"
-    )
     runner = dataclasses.replace(spec, entry=Entry.PYTHON)
-    assert told(gvisor_boxes, runner, code).split() == [
-        *["EACCES", "EPERM", "EPERM"],
-        "EACCES",
-        "EACCES",
-        "EACCES",
-        "['mine']",
-    ]
-    with_none = told(
-        gvisor_boxes, spec, "import os\ntry: os.setgroups([])\nexcept OSError as problem: print('refused')"
-    )
-    assert with_none == "refused", "other programs have no such right"
+    tried = told(gvisor_boxes, runner, f"{TRIES}\nos.mkdir('/tmp/runners')\n{PARTED}{ALONE}").split()
+    assert tried[:6] == ["EACCES", "EPERM", "EPERM", "EACCES", "EACCES", "EPERM"]
+    assert tried[6:] == ["done", "done", "alone"]
+    refused = told(gvisor_boxes, spec, TRIES + "tried(lambda: os.setgroups([]), lambda: os.setuid(1001))")
+    assert refused.split() == ["EPERM", "EPERM"], "the control: other programs have no such right"
