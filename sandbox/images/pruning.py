@@ -97,7 +97,7 @@ def _mounted(whole: Path) -> bool:
 
     A mount of a folder shows the folder's path within its file system, which ends like its path here.
     """
-    mark = f"/{whole.name}/root"
+    mark = f"/{whole.name}/"
     for table in Path("/proc").glob("[0-9]*/mountinfo"):
         with contextlib.suppress(OSError):
             if mark in table.read_text(errors="replace"):
