@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import functools
 import os
 import signal
@@ -34,6 +35,7 @@ from plans.box import BoxState, Entry
 from plans.errors import (
     BoxFailed,
     DarkroomError,
+    DiskFull,
     Malformed,
     NotFound,
     SettingsWrong,
@@ -93,6 +95,8 @@ class _Running:
                 return await self.run.answer()
         except DarkroomError as problem:
             return frames.refusal(problem)
+        except OSError as problem:
+            return frames.refusal(_stopped(problem))
         except asyncio.CancelledError:
             if self._given_up is Cause.NONE:
                 raise
@@ -328,6 +332,14 @@ async def _say(writer: asyncio.StreamWriter, message: dict[str, Any]) -> None:
     with contextlib.suppress(ConnectionError):
         writer.write(frames.pack(message))
         await writer.drain()
+
+
+def _stopped(problem: OSError) -> DarkroomError:
+    """Return the error of a stage whose launcher was refused something by the system; its box is gone by then."""
+    told = f"the launcher could not go on ({problem.strerror})"
+    if problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return DiskFull(told, "launcher")
+    return Unreachable(told, "launcher", "Try again shortly; `darkroom-server doctor` says what is wrong.")
 
 
 def _free_socket(path: Path) -> None:

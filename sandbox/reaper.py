@@ -65,7 +65,7 @@ def reap(boxes: Path, uids: range, groups: Cgroups) -> Left:
     for group in found:
         group.kill()
         group.thaw()
-        _end(group.pids, "a process in an earlier box's control group cannot be ended")
+        ended += _end(group.pids, "a process in an earlier box's control group cannot be ended")
         _patiently(group.discard, "an earlier box's control group cannot be removed", "control group")
     for name in sorted(names):
         _wipe(boxes / name)
@@ -105,10 +105,30 @@ def _end(find: Callable[[], list[int]], sentence: str) -> int:
         if time.monotonic() > until:
             raise _stuck(sentence, f"process {found[0]}")
         seen.update(found)
+        for uid in sorted({uid for pid in found for uid in processes.users(pid)} - {os.geteuid()}):
+            _end_user(uid)
         for pid in found:
             processes.send(pid, signal.SIGKILL)
         time.sleep(_PAUSE_S)
     return len(seen)
+
+
+def _end_user(uid: int) -> None:
+    """Kill all that runs under a user id, at once, by a child that takes it.
+
+    A launcher in a user namespace of its own has no power over processes of the namespace before (its sibling), though
+    their users are the same; a process of the same user has (kill(2)).
+    """
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setresuid(uid, uid, uid)
+            os.kill(-1, signal.SIGKILL)
+        except OSError:
+            pass
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
 
 
 def _patiently(attempt: Callable[[], bool], sentence: str, what: str) -> None:

@@ -85,8 +85,10 @@ class FakeKeeper:
         return SealedKeys(sealed.hex(), "lease-1", int(time.time()) + 600)
 
 
-USER, FIRST, COUNT = 64100, 64101, 8
-"""User ids of the launcher that tests start, and of its boxes."""
+COUNT = 8
+USER = 62_000 + 16 * (os.getpid() % 100)
+FIRST = USER + 1
+"""User ids of the launcher that tests start, and of its boxes; others where tests run beside each other."""
 
 CEILING = Limits(4096, 1024, 8192, 1024, 3600, 3600, 256, 1024, 2)
 

@@ -1,0 +1,415 @@
+"""Faults at every step: a launcher that is killed, disks that fill, folders that cannot be written, images that go.
+
+Each ends in a named state with a sentence, and never in a weaker box. After a restart nothing of the life before is
+left, and asking again gives the kept answer, or a clean new attempt.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from plans.box import Entry
+from plans.decision import Tier
+from plans.errors import (
+    BoxFailed,
+    DarkroomError,
+    DiskFull,
+    HashMismatch,
+    NotFound,
+    SettingsWrong,
+    Unreachable,
+)
+from plans.plan import Plan
+from plans.statements import StageRecord
+from sandbox import processes, reaper
+from sandbox.boxes import group_name
+from sandbox.cgroups import LAUNCHER, Cgroups
+from sandbox.images import Image
+from tests.sandbox.side import (
+    COUNT,
+    FIRST,
+    HAND_OVER,
+    ROOT,
+    USER,
+    Side,
+    answers,
+    eventually,
+    launched,
+    side,
+    sql_plan,
+)
+
+__all__ = ["side"]
+pytestmark = pytest.mark.box
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives boxes users of their own")
+
+STEPS = ("created", "started", "hello", "keys", "done", "collected", "before the record", "after the record")
+MANY = int(os.environ.get("DARKROOM_TEST_BOXES", "30"))
+"""Boxes in a row; 200 where there is time."""
+
+DIES = """
+import os, signal, sys
+from pathlib import Path
+from sandbox import launcher
+from sandbox.shelf import Shelf
+from sandbox.stage import StageRun
+
+step, mark, keep = sys.argv[2], StageRun._mark, Shelf.keep_result
+die = lambda: os.kill(os.getpid(), signal.SIGKILL)
+
+def marked(self, name, state):
+    mark(self, name, state)
+    if name == step:
+        die()
+
+def kept(self, name, answer):
+    if step == "before the record":
+        die()
+    keep(self, name, answer)
+    if step == "after the record":
+        die()
+
+StageRun._mark, Shelf.keep_result = marked, kept
+os.umask(0o077)
+launcher.begin(Path(sys.argv[1]))
+"""
+"""A launcher that is killed at one step."""
+
+
+def spawned(side: Side, program: str, *arguments: str) -> subprocess.Popen[bytes]:
+    settings = side.config.home.parent / "launcher.json"
+    side.config.save(settings)
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", program, str(settings), *arguments],
+        cwd=ROOT, env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
+    )  # fmt: skip
+    eventually(lambda: answers(side))
+    return process
+
+
+def of_boxes() -> list[int]:
+    """Processes of any box of the launcher under test."""
+    uids = set(range(FIRST, FIRST + COUNT))
+    return [pid for pid in processes.living() if processes.users(pid) & uids]
+
+
+def mounts() -> int:
+    return len(Path("/proc/self/mountinfo").read_text().splitlines())
+
+
+def groups(side: Side) -> list[str]:
+    """Control groups of the launcher's boxes."""
+    found = Path("/sys/fs/cgroup").glob(f"**/{group_name(side.config.home / 'boxes')}/*/cgroup.procs")
+    return sorted(str(path.parent) for path in found if path.parent.name != LAUNCHER)
+
+
+def run_query(side: Side, plan: Plan) -> StageRecord:
+    return StageRecord.read(side.client.run(plan.digest, Entry.QUERY, 1).record.statement.body)
+
+
+@needs_root
+@pytest.mark.parametrize("tier", [Tier.T1, Tier.T2])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_launcher_killed_at_any_step_leaves_nothing_and_its_heir_answers(
+    side: Side, probe_image: Image, step: str, tier: Tier
+) -> None:
+    plan = sql_plan(probe_image.digest, HAND_OVER)
+    plan = replace(plan, stages=tuple(replace(stage, tier=tier) for stage in plan.stages))
+    before = mounts()
+    process = spawned(side, DIES, step)
+    if tier.value not in [offer["tier"] for offer in side.client.status()["tiers"]]:
+        process.kill()
+        process.wait()
+        pytest.skip(f"this node has no {tier}")
+    side.client.put(plan)
+    with pytest.raises(Unreachable):
+        run_query(side, plan)
+    assert process.wait(5) == -signal.SIGKILL
+    eventually(lambda: of_boxes() == [], 2)
+    if step not in ("before the record", "after the record"):
+        assert side.boxes, "the control: a killed launcher could not clean"
+    with launched(side):
+        assert side.boxes == [] and mounts() == before
+        first = run_query(side, plan)
+        assert run_query(side, plan) == first, "asking again gives what was kept"
+        assert [output.name for output in first.outputs] == ["rows"]
+        asked = side.keeper.asked.count("unwrap")
+        kept = step == "after the record"
+        had_keys = STEPS.index(step) >= STEPS.index("keys")
+        assert asked == (1 if kept else 1 + had_keys), (
+            "a kept answer runs nothing; a new attempt asks for its own keys"
+        )
+    assert of_boxes() == [] and groups(side) == []
+
+
+CLINGS = """
+import ctypes, os, time
+def run(session):
+    if ctypes.CDLL(None).prctl(1, 0, 0, 0, 0) != 0:  # PR_SET_PDEATHSIG: do not die with the parent
+        raise OSError
+    if os.fork() == 0:
+        os.setsid()
+    (session.out / "a").write_text("up")
+    time.sleep(60)
+"""
+
+
+@needs_root
+def test_a_box_that_would_not_die_with_its_launcher_is_ended_by_the_next(side: Side, check) -> None:
+    plan = check(CLINGS)
+    with launched(side) as process:
+        side.client.put(plan)
+        with contextlib.suppress(Unreachable):
+            side.client.run(plan.digest, Entry.CHECK, 1, timeout_s=1.5)
+        left = of_boxes()
+        process.kill()
+        process.wait()
+    survivors = [pid for pid in left if pid in processes.living()]
+    stay(survivors)
+    with launched(side):
+        assert of_boxes() == [] and side.boxes == []
+
+
+def stay(survivors: list[int]) -> None:
+    """Say whether the control holds: some kernels and tiers end even such a box at once, and then there is none."""
+    if not survivors:
+        pytest.skip("no process outlived its launcher here, so there was nothing to end")
+
+
+@needs_root
+def test_the_reaper_ends_what_runs_under_a_boxs_user_and_nothing_else(tmp_path: Path) -> None:
+    held = [
+        subprocess.Popen(["/usr/bin/setpriv", f"--reuid={uid}", "--clear-groups", "/bin/sleep", "60"])
+        for uid in (FIRST, FIRST + COUNT - 1, FIRST + COUNT)
+    ]
+    eventually(lambda: len(of_boxes()) == 2)
+    left = reaper.reap(tmp_path / "none", range(FIRST, FIRST + COUNT), Cgroups.none())
+    assert left.processes == 2
+    assert [process.wait(5) for process in held[:2]] == [-signal.SIGKILL] * 2
+    assert held[2].poll() is None, "the user beside the boxes' is left alone"
+    held[2].kill()
+    held[2].wait()
+
+
+def test_the_reaper_knows_processes_by_the_folder_of_their_box(tmp_path: Path) -> None:
+    """As a launcher without user ids for boxes has to."""
+    name = "0123456789abcdef"
+    (tmp_path / name).mkdir()
+    command = ["/bin/sh", "-c", "sleep 60; true", "monitor"]
+    named = subprocess.Popen([*command, f"--bundle={tmp_path / name}"])
+    other = subprocess.Popen([*command, str(tmp_path / "another")])
+    left = reaper.reap(tmp_path, range(0), Cgroups.none())
+    assert (left.processes, left.folders) == (1, 1) and named.wait(5) == -signal.SIGKILL
+    assert other.poll() is None
+    other.kill()
+    other.wait()
+
+
+def test_the_reaper_wipes_deep_closed_and_strangely_named_trees(tmp_path: Path) -> None:
+    box = tmp_path / "boxes" / "b"
+    (box / "out" / "closed").mkdir(parents=True)
+    (box / "out" / "closed" / "file").write_text("x")
+    (box / "out" / os.fsdecode(b"\xff\n-rf")).write_text("x")
+    os.symlink("/etc/passwd", box / "out" / "link")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").write_text("x")
+    os.symlink(outside, box / "out" / "folder")
+    deep(box / "out")
+    (box / "out" / "closed").chmod(0)
+    (box / "out").chmod(0o500)
+    reaper.reap(tmp_path / "boxes", range(0), Cgroups.none())
+    assert list((tmp_path / "boxes").iterdir()) == []
+    assert (outside / "kept").exists() and Path("/etc/passwd").exists()
+
+
+def deep(folder: Path) -> None:
+    here = os.getcwd()
+    os.chdir(folder)
+    for _ in range(5000):
+        os.mkdir("d")
+        os.chdir("d")
+    os.chdir(here)
+
+
+# --- what the launcher needs is not there -------------------------
+
+
+def starts(side: Side) -> subprocess.CompletedProcess[str]:
+    settings = side.config.home.parent / "launcher.json"
+    side.config.save(settings)
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "sandbox.launcher", str(settings)],
+        cwd=ROOT, env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+@needs_root
+@pytest.mark.parametrize("where", ["home", "socket"])
+def test_a_folder_that_cannot_be_written_is_named_and_nothing_starts(side: Side, where: str) -> None:
+    folder = side.config.home if where == "home" else side.config.socket.parent
+    os.chown(folder, 0, 0)
+    done = starts(side)
+    assert done.returncode == SettingsWrong.exit_code
+    assert str(folder) in done.stderr and "Traceback" not in done.stderr
+    os.chown(folder, USER, USER)
+    with launched(side):
+        assert answers(side), "the control: with its folder back it starts"
+
+
+def test_an_image_that_is_missing_is_refused(side: Side, probe_image: Image) -> None:
+    plan = sql_plan("sha256:" + "0" * 64, HAND_OVER)
+    with launched(side):
+        side.client.put(plan)
+        with pytest.raises(NotFound, match="image"):
+            run_query(side, plan)
+        assert side.boxes == []
+
+
+def test_an_image_that_was_changed_is_refused(side: Side, probe_image: Image) -> None:
+    """One added file: nothing that was there is touched, since images share files."""
+    with tempfile.TemporaryDirectory(prefix="images-", dir=probe_image.root.parents[1].parent) as folder:
+        Path(folder).chmod(0o755)
+        copy = Path(folder) / probe_image.root.parent.name
+        subprocess.run(["/bin/cp", "-al", str(probe_image.root.parent), str(copy)], check=True)
+        changed = replace(side, config=replace(side.config, images_folder=Path(folder)))
+        plan = sql_plan(probe_image.digest, HAND_OVER)
+        with launched(changed):
+            side.client.put(plan)
+            assert run_query(side, plan).outputs, "the control: the copy itself is right"
+        planted = copy / "root" / "box" / "planted.py"
+        planted.write_text("")
+        planted.chmod(0o644)
+        with launched(changed):
+            with pytest.raises(HashMismatch):
+                side.client.run(plan.digest, Entry.QUERY, 2)
+            assert side.boxes == []
+
+
+def test_a_stage_whose_keeper_is_gone_ends_with_a_sentence(side: Side, probe_image: Image) -> None:
+    plan = sql_plan(probe_image.digest, HAND_OVER)
+    lonely = replace(side.config, keeper_socket=side.config.home.parent / "nobody")
+    with launched(replace(side, config=lonely)):
+        side.client.put(plan)
+        with pytest.raises(Unreachable, match="keeper"):
+            run_query(side, plan)
+        assert side.boxes == [] and of_boxes() == []
+    with launched(side):
+        assert run_query(side, plan).outputs, "asked again, with a keeper, it is run"
+
+
+# --- disks that fill ----------------------------------------------
+
+
+@pytest.fixture
+def small_disk(side: Side) -> Iterator[Path]:
+    """The launcher's home on a disk of two MiB; filling it is writing a file."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    options = f"size=2m,mode=0711,uid={USER},gid={USER}"
+    done = subprocess.run(
+        ["/bin/mount", "-t", "tmpfs", "-o", options, "small", str(side.config.home)], check=False
+    )
+    if done.returncode != 0:
+        pytest.skip("no file system can be mounted here")
+    yield side.config.home
+    subprocess.run(["/bin/umount", "-l", str(side.config.home)], check=True)
+
+
+def fill(home: Path) -> Path:
+    ballast = home / "ballast"
+    with contextlib.suppress(OSError), open(ballast, "wb") as file:
+        while True:
+            file.write(b"x" * 4096)
+            file.flush()
+    return ballast
+
+
+def test_a_full_disk_is_a_sentence_at_every_step_and_nothing_is_half_kept(
+    side: Side, small_disk: Path, probe_image: Image
+) -> None:
+    plan = sql_plan(probe_image.digest, HAND_OVER)
+    with launched(side):
+        ballast = fill(small_disk)
+        with pytest.raises(DiskFull):
+            side.client.put(plan)
+        ballast.unlink()
+        side.client.put(plan)
+        ballast = fill(small_disk)
+        with pytest.raises((DiskFull, BoxFailed)):
+            run_query(side, plan)
+        assert side.boxes == [] and of_boxes() == []
+        ballast.unlink()
+        assert run_query(side, plan).outputs, "with space again the same stage is run"
+
+
+FILLS_LATE = """
+import time
+def run(session):
+    session.write("rows", b"x" * 1000)
+    time.sleep(1.5)
+    return {}
+"""
+
+
+def test_a_disk_that_fills_while_a_box_runs_leaves_no_half_result(
+    side: Side, small_disk: Path, probe_image: Image
+) -> None:
+    plan = sql_plan(probe_image.digest, FILLS_LATE)
+    with launched(side):
+        side.client.put(plan)
+        with contextlib.suppress(Unreachable):
+            side.client.run(plan.digest, Entry.QUERY, 1, timeout_s=0.6)
+        ballast = fill(small_disk)
+        with pytest.raises(DarkroomError) as full:
+            run_query(side, plan)
+        assert not isinstance(full.value, Unreachable), "it says what happened"
+        assert side.boxes == [] and of_boxes() == []
+        ballast.unlink()
+        assert [output.name for output in run_query(side, plan).outputs] == ["rows"]
+
+
+# --- many ---------------------------------------------------------
+
+
+def open_files(pid: int) -> list[str]:
+    """What a process has open; the list of each image that it has checked stays open, which holds that image."""
+    folder = Path(f"/proc/{pid}/fd")
+    return [os.readlink(entry) for entry in folder.iterdir() if entry.is_symlink()]
+
+
+def test_many_boxes_in_a_row_leave_nothing(side: Side, check) -> None:
+    """Neither process, mount, folder, control group nor open file of the launcher's."""
+    with launched(side) as process:
+
+        def state() -> tuple[int, int, int, int, int]:
+            files = len([path for path in open_files(process.pid) if not path.endswith("/files.json")])
+            return files, len(processes.tree(process.pid)), mounts(), len(groups(side)), len(side.boxes)
+
+        def one() -> None:
+            plan = check("def run(session):\n    (session.out / 'a').write_text('x')\n")
+            side.client.put(plan)
+            side.client.run(plan.digest, Entry.CHECK, 1)
+
+        one()
+        before = state()
+        for _ in range(MANY):
+            one()
+        until = time.monotonic() + 3
+        while state() != before and time.monotonic() < until:
+            time.sleep(0.05)
+        assert state() == before
+        assert shutil.disk_usage(side.config.home).free > 0
