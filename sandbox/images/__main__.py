@@ -99,7 +99,7 @@ def _list(_: argparse.Namespace) -> int:
 
 
 def _verify(given: argparse.Namespace) -> int:
-    kept, known = images_folder(), {}
+    kept, known = images_folder(), listing.Known()
     chosen = [_chosen(word) for word in given.images] or list(listing.named(kept))
     for image in chosen:
         for _ in listing.verify_stepwise(image, known):
