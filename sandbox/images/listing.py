@@ -107,7 +107,9 @@ def verify_stepwise(image: Image, known: Known | None = None) -> Iterator[None]:
         status = os.lstat(folder)
         _require(status, stat.S_ISDIR, image.digest)
         if status.st_mode & 0o022:
-            raise HashMismatch("others could change the folder of the image", str(folder)[-60:], f"chmod 755 {folder}")
+            raise HashMismatch(
+                "others could change the folder of the image", str(folder)[-60:], f"chmod 755 {folder}"
+            )
     files = []
     for entry in each_file(image.root, {} if known is None else known):
         files.append(entry)
