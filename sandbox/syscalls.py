@@ -16,7 +16,8 @@ import errno
 import os
 import platform
 import socket
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from plans.errors import TierMissing
@@ -27,8 +28,17 @@ _CLONE_NEW = {
     "NEWTIME": 0x80, "NEWNS": 0x20000, "NEWCGROUP": 0x2000000, "NEWUTS": 0x4000000, "NEWIPC": 0x8000000,
     "NEWUSER": 0x10000000, "NEWPID": 0x20000000, "NEWNET": 0x40000000,
 }  # fmt: skip
-_TERMINAL_REQUESTS = (0x5412, 0x541C)
-"""TIOCSTI and TIOCLINUX: a terminal would take characters pushed into it as typed (ATTACKS 44)."""
+_PUSH_INPUT, _LINUX_CONSOLE = 0x5412, 0x541C  # TIOCSTI, TIOCLINUX
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """Which calls a denial is about: those whose argument, seen through a mask, has a value; or has another."""
+
+    argument: int
+    value: int
+    mask: int = 2**64 - 1
+    other: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +48,27 @@ class Denial:
     calls: tuple[str, ...]
     error: int
     why: str
+    when: When | None = None
 
 
 DENIALS = (
     Denial(
-        ("socket", "socketpair"), errno.EACCES,
+        ("socket",), errno.EACCES,
         "a box has no peer but its launcher, over pipes; a network namespace does not stop AF_VSOCK or AF_ALG",
     ),
+    Denial(
+        ("socketpair",), errno.EACCES, "event loops wake themselves by a pair in the process, of this family only",
+        When(0, int(socket.AF_UNIX), other=True),
+    ),
+    *(
+        Denial(("clone",), errno.EPERM, "new namespaces, as for unshare", When(0, flag, mask=flag))
+        for flag in _CLONE_NEW.values()
+    ),
+    *(
+        Denial(("ioctl",), errno.EPERM, "a terminal takes what is pushed into it as typed", When(1, request, 2**32 - 1))
+        for request in (_PUSH_INPUT, _LINUX_CONSOLE)
+    ),
+    Denial(("prlimit64",), errno.EPERM, "a process has its own limits to lower, not another's", When(0, 0, other=True)),
     Denial(("memfd_create", "memfd_secret"), errno.EPERM, "memory that RLIMIT_AS and a sized tmpfs do not count"),
     Denial(
         ("shmget", "shmat", "shmctl", "msgget", "semget", "mq_open"), errno.EPERM,
@@ -99,7 +123,7 @@ DENIALS = (
 KERNEL_NEEDS = frozenset(
     {
         "socket", "socketpair", "memfd_create", "ptrace", "process_vm_readv", "process_vm_writev", "unshare", "setns",
-        "clone3", "mount", "umount2", "pivot_root", "chroot",
+        "clone", "clone3", "mount", "umount2", "pivot_root", "chroot", "prlimit64",
     }
 )  # fmt: skip
 """Calls with which gVisor makes a box's kernel: memory in a file, its parts as traced processes, empty roots.
@@ -112,10 +136,6 @@ class _Compare(ctypes.Structure):
     _fields_ = [("arg", ctypes.c_uint), ("op", ctypes.c_int), ("a", ctypes.c_uint64), ("b", ctypes.c_uint64)]
 
 
-_Rule = tuple[str, int, _Compare | None]
-"""A call, the error with which it fails, and what an argument of it is compared with."""
-
-
 def filter_file() -> int:
     """Return a descriptor from which the BPF program of the filter can be read once.
 
@@ -123,11 +143,7 @@ def filter_file() -> int:
         TierMissing: libseccomp is missing, or does not take a line of the table; a box without its filter is
             not started.
     """
-    rules = [(call, denial.error, None) for denial in DENIALS for call in denial.calls]
-    namespaces = [
-        ("clone", errno.EPERM, _Compare(0, _MASKED_EQUAL, flag, flag)) for flag in _CLONE_NEW.values()
-    ]
-    return _compiled([*rules, *namespaces, *_terminal_rules()])
+    return _compiled(DENIALS)
 
 
 def kernel_filter_file() -> int:
@@ -138,28 +154,30 @@ def kernel_filter_file() -> int:
     Raises:
         TierMissing: as above.
     """
-    rules = [
-        (call, denial.error, None) for denial in DENIALS for call in denial.calls if call not in KERNEL_NEEDS
+    table = [
+        replace(each, calls=tuple(call for call in each.calls if call not in KERNEL_NEEDS))
+        for each in DENIALS
     ]
-    other_family = ("socket", errno.EACCES, _Compare(0, _NOT_EQUAL, int(socket.AF_UNIX), 0))
-    return _compiled([*rules, other_family, *_terminal_rules()])
+    return _compiled([*table, _OTHER_SOCKETS])
 
 
-def _terminal_rules() -> list[_Rule]:
-    return [
-        ("ioctl", errno.EPERM, _Compare(1, _MASKED_EQUAL, 0xFFFFFFFF, request))
-        for request in _TERMINAL_REQUESTS
-    ]
+_OTHER_SOCKETS = Denial(
+    ("socket",),
+    errno.EACCES,
+    "only what reaches nothing but a folder",
+    When(0, int(socket.AF_UNIX), other=True),
+)
 
 
-def _compiled(rules: list[_Rule]) -> int:
+def _compiled(table: Sequence[Denial]) -> int:
     library = _load()
     context = library.seccomp_init(_ALLOW)
     if not context:
         raise TierMissing("libseccomp could not make a filter", "seccomp")
     try:
-        for call, error, compare in rules:
-            _deny(library, context, (call, error), () if compare is None else (compare,))
+        for denial in table:
+            for call in denial.calls:
+                _deny(library, context, call, denial)
         return _export(library, context)
     finally:
         library.seccomp_release(context)
@@ -176,27 +194,37 @@ def oci_filter(*, links: bool) -> dict[str, Any]:
     Args:
         links: whether the box may make Unix sockets, to reach the links of its plan by name.
     """
-    rules = [_oci_rule([call for call in each.calls if call != "clone3"], each.error) for each in DENIALS]
-    rules.append(_oci_rule(["symlink", "symlinkat"], errno.EPERM))
+    table = [replace(each, calls=tuple(call for call in each.calls if call != "clone3")) for each in DENIALS]
     if links:
-        rules = [rule for rule in rules if "socket" not in rule["names"]]
-        rules.append(_oci_rule(["socketpair"], errno.EACCES))
-        other_family = {"index": 0, "value": int(socket.AF_UNIX), "op": "SCMP_CMP_NE"}
-        rules.append(_oci_rule(["socket"], errno.EACCES, other_family))
-    masked = [("clone", 0, flag, flag) for flag in _CLONE_NEW.values()]
-    masked += [("ioctl", 1, 0xFFFFFFFF, request) for request in _TERMINAL_REQUESTS]
-    for call, index, mask, value in masked:
-        compare = {"index": index, "value": mask, "valueTwo": value, "op": "SCMP_CMP_MASKED_EQ"}
-        rules.append(_oci_rule([call], errno.EPERM, compare))
+        table = [_OTHER_SOCKETS if "socket" in each.calls else each for each in table]
+    rules = [_oci_rule(each) for each in table if each.calls]
+    rules.append(_oci_rule(Denial(("symlink", "symlinkat"), errno.EPERM, "as Landlock does at T1")))
     return {
         "defaultAction": "SCMP_ACT_ALLOW",
         "architectures": [f"SCMP_ARCH_{platform.machine().upper()}"],
-        "syscalls": [rule for rule in rules if rule["names"]],
+        "syscalls": rules,
     }
 
 
-def _oci_rule(calls: list[str], error: int, *compare: dict[str, Any]) -> dict[str, Any]:
-    return {"names": calls, "action": "SCMP_ACT_ERRNO", "errnoRet": error, "args": list(compare)}
+def _oci_rule(denial: Denial) -> dict[str, Any]:
+    rule: dict[str, Any] = {
+        "names": list(denial.calls),
+        "action": "SCMP_ACT_ERRNO",
+        "errnoRet": denial.error,
+        "args": [],
+    }
+    when = denial.when
+    if when is not None and when.other:
+        rule["args"] = [{"index": when.argument, "value": when.value, "op": "SCMP_CMP_NE"}]
+    elif when is not None:
+        compare = {
+            "index": when.argument,
+            "value": when.mask,
+            "valueTwo": when.value,
+            "op": "SCMP_CMP_MASKED_EQ",
+        }
+        rule["args"] = [compare]
+    return rule
 
 
 def _load() -> ctypes.CDLL:
@@ -215,15 +243,22 @@ def _load() -> ctypes.CDLL:
     return library
 
 
-def _deny(library: ctypes.CDLL, context: int, what: tuple[str, int], compare: tuple[_Compare, ...]) -> None:
-    call, error = what
+def _deny(library: ctypes.CDLL, context: int, call: str, denial: Denial) -> None:
     number = library.seccomp_syscall_resolve_name(call.encode())
-    arguments = (_Compare * len(compare))(*compare)
-    result = library.seccomp_rule_add_array(context, _ERRNO | error, number, len(compare), arguments)
+    compares = () if denial.when is None else (_compare(denial.when),)
+    arguments = (_Compare * len(compares))(*compares)
+    action = _ERRNO | denial.error
+    result = library.seccomp_rule_add_array(context, action, number, len(compares), arguments)
     if number == -1 or result != 0:
         raise TierMissing(
             "libseccomp does not take a line of the filter", call, "Install a newer libseccomp2."
         )
+
+
+def _compare(when: When) -> _Compare:
+    if when.other:
+        return _Compare(when.argument, _NOT_EQUAL, when.value, 0)
+    return _Compare(when.argument, _MASKED_EQUAL, when.mask, when.value)
 
 
 def _export(library: ctypes.CDLL, context: int) -> int:
