@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -408,13 +407,16 @@ def test_many_boxes_in_a_row_leave_nothing(side: Side, check) -> None:
             side.client.put(plan)
             side.client.run(plan.digest, Entry.CHECK, 1)
 
+        def least() -> tuple[int, ...]:
+            """The smallest of several looks: a connection that closes or a file that is just hashed is no leftover."""
+            looks = []
+            for _ in range(20):
+                looks.append(state())
+                time.sleep(0.05)
+            return tuple(map(min, zip(*looks, strict=True)))
+
         one()
-        time.sleep(0.5)  # the connection of the last question is closed, and the groups are removed
-        before = state()
+        before = least()
         for _ in range(MANY):
             one()
-        until = time.monotonic() + 3
-        while state() != before and time.monotonic() < until:
-            time.sleep(0.05)
-        assert state() == before
-        assert shutil.disk_usage(side.config.home).free > 0
+        assert least() == before
