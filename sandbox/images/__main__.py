@@ -3,7 +3,8 @@
     build [--anew] [--all | --update] [FOLDER …]
                                         build the images of these recipes; with --all every one of this checkout, with
                                         --update those, too, that were built here before
-    list                                what is here: name, digest, size, the image below, age
+    list [--all]                        what is here: name, digest, size, the image below, age, use; with --all also
+                                        images that have lost their name
     verify [NAME | DIGEST …]            hash every byte anew; without a name, of every image that has one
     contains OUTER INNER                whether every file of INNER is in OUTER, byte for byte
     prune [--days N]                    remove what no name has pointed to for N days and nothing uses
@@ -50,7 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     build.add_argument("--anew", action="store_true", help="even if nothing has changed, packages included")
     build.set_defaults(run=_build)
-    commands.add_parser("list", help="show what is here").set_defaults(run=_list)
+    listed = commands.add_parser("list", help="show what is here")
+    listed.add_argument("--all", action="store_true", help="images without a name, too")
+    listed.set_defaults(run=_list)
     verify = commands.add_parser("verify", help="hash images anew")
     verify.add_argument("images", nargs="*", metavar="IMAGE", help="a name or a digest")
     verify.set_defaults(run=_verify)
@@ -79,15 +82,16 @@ def _build(given: argparse.Namespace) -> int:
     return 0
 
 
-def _list(_: argparse.Namespace) -> int:
+def _list(given: argparse.Namespace) -> int:
     kept = images_folder()
     names: dict[str, list[str]] = {}
     for name in listing.image_names(kept):
         names.setdefault(str(listing.record_of(name, kept).get("digest")), []).append(name)
     found = {"sha256:" + path.name: path for path in kept.glob("*") if _HEX.fullmatch(path.name)}
-    for digest, whole in sorted(
-        found.items(), key=lambda item: (item[0] not in names, names.get(item[0]), item[0])
-    ):
+    nameless = sorted(set(found) - set(names))
+    shown = sorted(set(found) & set(names), key=names.__getitem__) + (nameless if given.all else [])
+    for digest in shown:
+        whole = found[digest]
         below = listing.origin(Image(digest, whole / "root"))
         on = ", ".join(names.get(below, [below[:19]])) if below else "-"
         days = (time.time() - whole.stat().st_mtime) / 86_400
@@ -95,6 +99,8 @@ def _list(_: argparse.Namespace) -> int:
         name = ", ".join(names.get(digest, ["-"]))
         line = f"{name:12}  {digest}  {_megabytes(whole):6.0f} MB  on {on:10}  {days:5.1f} days  {use}"
         sys.stdout.write(line.rstrip() + "\n")
+    if nameless and not given.all:
+        sys.stdout.write(f"and {len(nameless)} without a name (--all lists them, prune removes old ones)\n")
     return 0
 
 

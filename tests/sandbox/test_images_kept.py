@@ -327,7 +327,16 @@ def test_the_commands_do_what_they_say(
     inner, outer = capsys.readouterr().out.split()
     assert commands.main(["list"]) == 0
     listing = capsys.readouterr().out
-    assert inner in listing and outer in listing and "on small" in listing
+    assert inner in listing and outer in listing and "on small" in listing and "without a name" not in listing
+    change(recipe)
+    assert commands.main(["build", str(recipe)]) == 0
+    assert commands.main(["list"]) == 0
+    listing = capsys.readouterr().out
+    assert inner not in listing.split("\n", 1)[1] and "and 1 without a name" in listing
+    assert commands.main(["list", "--all"]) == 0 and inner in capsys.readouterr().out
+    assert commands.main(["contains", "above", "small"]) == 1
+    assert commands.main(["build", str(above)]) == 0
+    outer = capsys.readouterr().out.split()[-1]
     assert commands.main(["contains", "above", "small"]) == 0
     assert commands.main(["contains", "small", outer]) == 1
     assert commands.main(["verify"]) == 0 == commands.main(["verify", "small", outer])
