@@ -240,13 +240,15 @@ class ProcessBox:
         self._end(ended, status)
 
     def _limit_behind(self, status: int) -> Cause:
-        """Return which limit of the kernel's ended the box. Nobody but the kernel kills a box unasked."""
+        """Return which limit of the kernel's ended the box, or none: somebody on this node killed it."""
         if status != 128 + signal.SIGKILL:
             return _BY_STATUS.get(status, Cause.NONE)
-        if self._fittings.holds_memory:
-            return Cause.MEMORY if self._fittings.group.ran_out() else Cause.CPU
-        spent = time.monotonic() - self._began
-        return Cause.CPU if spent >= self.spec.limits.cpu_s else Cause.MEMORY
+        if self._fittings.group.ran_out():
+            return Cause.MEMORY
+        limits, spent = self.spec.limits, time.monotonic() - self._began
+        if spent * (limits.cpus + 1) >= limits.cpu_s:  # so much processor time it can have had
+            return Cause.CPU
+        return Cause.NONE if self._fittings.holds_memory else Cause.MEMORY
 
     def _end(self, state: BoxState, status: int) -> None:
         if self.state is BoxState.FROZEN and state is BoxState.EXITED:
