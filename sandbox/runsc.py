@@ -41,11 +41,11 @@ from sandbox.gate import GATE
 TRIAL_S = 10.0
 """How long a first container may take to show that runsc can start one here."""
 
-THREADS = 6
-"""Threads of the host for one process of the box: it is traced, and the box's kernel has threads that trace."""
-
 OWN_THREADS = 96
 """Threads of the host that runsc, gofer and sentry have for themselves; about 45 were counted for an idle box."""
+
+MOST_THREADS = 8192
+"""Threads of the host that any box may have, so that no box takes all that the node has."""
 
 HOST_FILES = 16_384
 """Files that sentry and gofer may hold open; each file of the box costs them more than one."""
@@ -125,8 +125,14 @@ def links_folder(walls: Walls) -> Path:
 
 
 def processes_on_host(spec: BoxSpec) -> int:
-    """Return how many processes and threads of the host a box's processes are."""
-    return spec.limits.processes * THREADS + OWN_THREADS
+    """Return how many processes and threads of the host a box may be.
+
+    A process of the box is traced, and has a thread on the host for each thread of the sentry that ever ran it: 16
+    busy ones of 4 threads each were 900 within seconds, and a sentry that gets no more threads is gone. How many
+    processes the box has is held by its own kernel (`_rlimits`); this is for a kernel that was taken over.
+    """
+    count = spec.limits.processes
+    return min(count * (count + 32) + OWN_THREADS, MOST_THREADS)
 
 
 def offer(separate: bool, memory: str) -> Offer:

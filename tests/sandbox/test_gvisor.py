@@ -597,6 +597,25 @@ def test_a_fork_bomb_ends_at_the_limit_of_processes(gvisor_boxes: GvisorBoxes, s
     assert int(told(gvisor_boxes, spec, FORKS)) == LIMITS.processes - 1
 
 
+BUSY = """
+import os, time
+for _ in range(13):
+    if os.fork() == 0: break
+until = time.monotonic() + 3
+while time.monotonic() < until: time.sleep(0.001)
+if os.getpid() == 1: print("done", flush=True)
+"""
+
+
+@pytest.mark.box
+def test_many_busy_processes_do_not_use_up_what_the_host_allows_their_kernel(
+    gvisor_boxes: GvisorBoxes, spec: BoxSpec
+) -> None:
+    assert told(gvisor_boxes, spec, BUSY) == "done", (
+        "with 6 threads of the host for each it would be gone by then"
+    )
+
+
 @pytest.mark.box
 def test_a_box_that_uses_up_its_processor_time_is_killed(either: GvisorBoxes, spec: BoxSpec) -> None:
     short = dataclasses.replace(spec, limits=dataclasses.replace(LIMITS, cpu_s=1))
