@@ -110,8 +110,11 @@ def mounts() -> int:
 
 def groups(side: Side) -> list[str]:
     """Control groups of the launcher's boxes."""
-    found = Path("/sys/fs/cgroup").glob(f"**/{group_name(side.config.home / 'boxes')}/*/cgroup.procs")
-    return sorted(str(path.parent) for path in found if path.parent.name != LAUNCHER)
+    top, name = Path("/sys/fs/cgroup"), group_name(side.config.home / "boxes")
+    folders = [place / name for place in (top, *top.iterdir()) if (place / name).is_dir()]
+    return sorted(
+        str(box) for folder in folders for box in folder.iterdir() if box.is_dir() and box.name != LAUNCHER
+    )
 
 
 def run_query(side: Side, plan: Plan) -> StageRecord:
