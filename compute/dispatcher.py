@@ -11,6 +11,7 @@ worth another attempt; a box that failed by itself would fail again.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 import time
@@ -19,6 +20,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from audit import api as audit
 from cluster import api as cluster
@@ -33,6 +35,7 @@ from plans.errors import (
     DarkroomError,
     Defect,
     EvidenceBroken,
+    HashMismatch,
     Malformed,
     Outdated,
     PolicyDenied,
@@ -40,6 +43,7 @@ from plans.errors import (
     Unreachable,
 )
 from plans.plan import Plan
+from plans.release import Release
 from plans.request import Request
 from plans.statements import Approval, Signed, StageRecord, Type
 from plans.verdict import Finding, Verdict
@@ -209,8 +213,13 @@ class Dispatcher:
             return
         release = keeper.release(plan, records)
         home = self._settings.launcher_home(plan.domain)
-        source = sandbox.output_path(home, plan.digest, judged.attempt, Entry.JUDGE, policies.SEALED)
-        _keep(source, self._settings.results / result_name(plan.digest))
+        name = sandbox.StageName(plan.digest, Entry.JUDGE, judged.attempt)
+        with sandbox.open_output(home, name, policies.SEALED) as source:
+            _keep(
+                source,
+                Release.read(release.statement.body).sealed,
+                self._settings.results / result_name(plan.digest),
+            )
         self._move(row, JobState.RELEASED, verdict=text, release=release.canonical().decode())
 
     # --- moves -----------------------------------------------------
@@ -263,11 +272,20 @@ def _approved(session: store.Session, domain: str) -> Iterator[str]:
         yield Approval.read(Signed.decode(row.signed.encode()).statement.body).plan
 
 
-def _keep(source: Path, target: Path) -> None:
-    """Copy sealed bytes to where members fetch them, in one step."""
+def _keep(source: BinaryIO, sealed: str, target: Path) -> None:
+    """Copy sealed bytes to where members fetch them, in one step.
+
+    Raises:
+        HashMismatch: these are not the bytes whose release the keeper signed.
+    """
+    content = source.read()
+    if "sha256:" + hashlib.sha256(content).hexdigest() != sealed:
+        raise HashMismatch(
+            "the launcher's folder holds other bytes than those that were released", target.name
+        )
     fresh = target.with_suffix(".new")
     with fresh.open("wb") as file:
-        file.write(source.read_bytes())
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(target)

@@ -8,17 +8,14 @@ before leaves nothing behind.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import shutil
-import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from catalog import api as catalog
 from keeper.keeper import Keeper
@@ -26,7 +23,7 @@ from keys import api as keys
 from plans import canonical, names
 from plans.box import BoxSpec, Entry, Input
 from plans.decision import Tier
-from plans.errors import BoxFailed, BoxLimit, DiskFull, EvidenceBroken, IngestRefused, NotFound, StateConflict
+from plans.errors import BoxFailed, BoxLimit, DiskFull, IngestRefused, NotFound, StateConflict
 from plans.key import BoxKeys
 from plans.manifest import Column, DataFile, FileRole, Grade, Manifest
 from plans.plan import Plan, PlanKind
@@ -213,42 +210,17 @@ def _data_file(description: catalog.Description, version: int, output: StageOutp
 
 
 def _move_in(keeper: Keeper, record: StageRecord, output: str, name: str) -> None:
-    """Move a collected file in. It lies in the launcher's folder, so it is looked at before anything is done to it.
-
-    Raises:
-        DiskFull: it cannot be moved.
-        EvidenceBroken: it is a link or no plain file; a keeper may have rights that a launcher has not.
-    """
-    home = keeper.config.launcher_home
-    collected = sandbox.output_path(home, record.plan, record.attempt, record.stage, output)
-    target = keeper.config.data / name
+    """Move a collected file in; raises `DiskFull` if it cannot be moved, and what `sandbox.move_output` raises."""
+    home, target = keeper.config.launcher_home, keeper.config.data / name
     try:
-        descriptor = os.open(collected, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as source:
-            status = os.fstat(descriptor)
-            theirs = status.st_uid == os.stat(home).st_uid
-            if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or not theirs:
-                raise EvidenceBroken(
-                    "what the launcher kept as an output is a link, or not its own file", name
-                )
-            _take(source, collected, target)
+        sandbox.move_output(
+            home, sandbox.StageName(record.plan, record.stage, record.attempt), output, target
+        )
         target.chmod(0o444)
         _give_to_launcher(keeper, target)
         _sync(target)
     except OSError as problem:
         raise DiskFull(f"an ingested file cannot be moved in ({problem.strerror})", name) from None
-
-
-def _take(source: BinaryIO, place: Path, target: Path) -> None:
-    """Move an open file to its new place; copy it to another disk, or if its place holds another file by now."""
-    with contextlib.suppress(OSError):
-        os.rename(place, target)
-        if os.path.samestat(os.lstat(target), os.fstat(source.fileno())):
-            return
-    target.unlink(missing_ok=True)
-    with open(target, "xb") as copy:
-        shutil.copyfileobj(source, copy)
-    place.unlink(missing_ok=True)
 
 
 def _give_to_launcher(keeper: Keeper, path: Path) -> None:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from plans.box import Entry
-from sandbox import cgroups, shelf
+from sandbox import cgroups
 from sandbox.boxes import group_name
 from sandbox.client import LauncherClient, StageResult, facts_of
 from sandbox.config import LauncherConfig
+from sandbox.fetching import move_output, open_output
 from sandbox.images import Image, by_digest, find
 from sandbox.own_user import OwnIds
 from sandbox.reading import check_plan, read_statement
 from sandbox.recipes import images_folder
+from sandbox.shelf import StageName
 
 __all__ = [
     "Image",
     "LauncherClient",
     "LauncherConfig",
     "OwnIds",
+    "StageName",
     "StageResult",
     "by_digest",
     "check_plan",
@@ -26,14 +28,10 @@ __all__ = [
     "find",
     "forget_groups",
     "images_folder",
-    "output_path",
+    "move_output",
+    "open_output",
     "read_statement",
 ]
-
-
-def output_path(home: Path, plan: str, attempt: int, stage: Entry, name: str) -> Path:
-    """Return where a launcher with this home keeps the collected output of a stage."""
-    return shelf.output_path(home, shelf.StageName(plan, stage, attempt), name)
 
 
 def forget_groups(home: Path) -> None:

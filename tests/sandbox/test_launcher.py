@@ -33,7 +33,8 @@ def test_a_stage_hands_encrypted_rows_to_the_next_and_the_record_is_signed(side:
     assert (statement.type, statement.duty) == (Type.STAGE, Duty.LAUNCHER)
     record, parsed = StageRecord.read(statement.body), StageRecord.read(second.record.statement.body)
     assert parsed.inputs[0].sha256 == record.outputs[0].sha256 and parsed.report == {}
-    kept = api.output_path(side.config.home, plan.digest, 1, Entry.QUERY, "rows").read_bytes()
+    with api.open_output(side.config.home, api.StageName(plan.digest, Entry.QUERY, 1), "rows") as file:
+        kept = file.read()
     assert b"secret" not in kept and len(kept) > len(b"secret rows")
     assert states[-1] is BoxState.COLLECTED and BoxState.RUNNING in states
     steps = ["created", "started", "hello", "keys", "done", "collected"]
