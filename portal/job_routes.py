@@ -21,6 +21,8 @@ from portal.waiting import LONGEST_S
 from store.api import MemberRow
 
 router = APIRouter(prefix="/api/v1")
+MOST_SEEN = 16
+
 Serving = Annotated[Services, Depends(services_of)]
 Owner = Annotated[Caller, Depends(allowed_to(Action.SEE_OWN_JOBS))]
 
@@ -56,14 +58,14 @@ async def job(
     number: str,
     call: Call,
     caller: Owner,
-    seen: Annotated[str, Query(max_length=40)] = "",
+    seen: Annotated[list[str], Query(max_length=MOST_SEEN)] = [],  # noqa: B006 - FastAPI copies it
     wait: Annotated[float, Query(ge=0, le=LONGEST_S, allow_inf_nan=False)] = 0,
 ) -> dict[str, Any]:
-    """Return one of the caller's own jobs; with `wait` (seconds), only when its state is no more the `seen` one."""
+    """Return one of the caller's own jobs; with `wait` (seconds), only when its state is none of the `seen` ones."""
     found = await run_in_threadpool(_own_job, call, number, caller)
-    if not wait or found["state"] != seen:
+    if not wait or found["state"] not in seen:
         return found
-    await counter_of(call).waiting.moved(caller.member.name, number, seen, wait)
+    await counter_of(call).waiting.moved(caller.member.name, number, frozenset(seen), wait)
     return await run_in_threadpool(_own_job, call, number)
 
 

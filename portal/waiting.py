@@ -34,7 +34,7 @@ Look = Callable[[tuple[str, ...]], Mapping[str, tuple[str, int]]]
 class _Call:
     member: str
     job: str
-    seen: str
+    seen: frozenset[str]
     moved: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -46,8 +46,8 @@ class Waiting:
         self._calls: set[_Call] = set()
         self._watcher: asyncio.Task[None] | None = None
 
-    async def moved(self, member: str, job: str, seen: str, longest_s: float) -> None:
-        """Return once the job's state is another than `seen`, or there is no place, or after `longest_s`."""
+    async def moved(self, member: str, job: str, seen: frozenset[str], longest_s: float) -> None:
+        """Return once the job's state is none of `seen`, or there is no place, or after `longest_s`."""
         if len(self._calls) >= MOST or sum(c.member == member for c in self._calls) >= MOST_PER_MEMBER:
             return
         call = _Call(member, job, seen)
@@ -70,7 +70,7 @@ class Waiting:
             except DarkroomError:
                 found = {}
             for call in self._calls:
-                if found.get(call.job, ("", 0))[0] != call.seen:
+                if found.get(call.job, ("", 0))[0] not in call.seen:
                     call.moved.set()
             newest = max((at for _, at in found.values()), default=0)
             await asyncio.sleep(min(max((time.time() - newest) / 100, SHORTEST_PAUSE_S), LONGEST_PAUSE_S))

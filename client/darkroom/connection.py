@@ -212,13 +212,13 @@ class Connection:
         """
         return Job(self, self.view(number))
 
-    def view(self, number: str, *, seen: str = "", wait_s: float = 0) -> dict[str, Any]:
-        """Return what the portal says about a job; with `wait_s`, once its state is another than `seen`, or that
+    def view(self, number: str, *, seen: Sequence[str] = (), wait_s: float = 0) -> dict[str, Any]:
+        """Return what the portal says about a job; with `wait_s`, once its state is none of `seen`, or that
         time (at most `LONGEST_WAIT_S`) is over.
         """
         path = f"/api/v1/jobs/{_segment(number)}"
         if seen and wait_s > 0:
-            path += "?" + urlencode({"seen": seen, "wait": f"{min(wait_s, LONGEST_WAIT_S):.3f}"})
+            path += "?" + urlencode({"seen": seen, "wait": f"{min(wait_s, LONGEST_WAIT_S):.3f}"}, doseq=True)
         return self._wire.get(path)
 
     def cancel(self, number: str) -> dict[str, Any]:

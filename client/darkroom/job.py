@@ -24,6 +24,9 @@ RELEASED = "released"
 ENDED = (RELEASED, "refused", "failed", "cancelled")
 """The states after which nothing more happens."""
 
+UNFINISHED = ("submitted", "waiting-approval", "queued", "running", "inspecting")
+"""The states in which whoever waits for the end alone goes on waiting."""
+
 
 def job_id_of(request: Request) -> str:
     """Return the id of the job that a request becomes: the head of its digest, so no other result fits it."""
@@ -79,12 +82,11 @@ class Job:
             Unreachable: it has not finished within `timeout` seconds; it goes on all the same.
         """
         ends = None if timeout is None else time.monotonic() + timeout
-        pause, seen = FIRST_PAUSE_S, ""
+        pause, told = FIRST_PAUSE_S, ""
         while True:
-            if self.state != seen:
-                pause, seen = FIRST_PAUSE_S, self.state
-                if progress:
-                    progress(self)
+            if progress and self.state != told:
+                told = self.state
+                progress(self)
             if self.finished:
                 return self
             asked = time.monotonic()
@@ -94,10 +96,13 @@ class Job:
                 raise Unreachable(
                     "the job has not finished yet", where, f"It goes on; look again: darkroom job {self.id}"
                 )
+            seen = (self.state,) if progress else (self.state, *UNFINISHED)
             self._view = self._connection.view(self.id, seen=seen, wait_s=left)
-            if self.state == seen and time.monotonic() - asked < pause:
+            if self.state in seen and time.monotonic() - asked < pause:
                 time.sleep(min(pause, left))
                 pause = min(pause * 1.4, LONGEST_PAUSE_S)
+            else:
+                pause = FIRST_PAUSE_S
 
     def explain(self) -> list[dict[str, str]]:
         """Return every reason of the decision: rule, subject, sentence, and what would help."""

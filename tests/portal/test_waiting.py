@@ -32,7 +32,9 @@ class Portal:
             "id"
         ]
 
-    async def ask(self, wait: str = "15", seen: str = "submitted", who: TestClient | None = None) -> Any:
+    async def ask(
+        self, wait: str = "15", seen: str | list[str] = "submitted", who: TestClient | None = None
+    ) -> Any:
         headers = {"Authorization": (who or self.mei).headers["Authorization"]}
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as client:
@@ -67,6 +69,12 @@ def test_a_state_that_is_new_already_is_answered_at_once(there: Portal) -> None:
     let_wait(there.region, there.job)
     answer, took = timed(there.ask())
     assert answer.json()["state"] == "waiting-approval" and took < 1
+
+
+def test_whoever_waits_for_the_end_alone_is_not_told_what_is_on_the_way(there: Portal) -> None:
+    let_wait(there.region, there.job)
+    answer, took = timed(there.ask(wait="0.3", seen=["submitted", "waiting-approval", "queued"]))
+    assert answer.json()["state"] == "waiting-approval" and 0.3 <= took < 2
 
 
 def test_waiting_ends_by_itself_with_the_state_as_it_is(there: Portal) -> None:
@@ -127,7 +135,7 @@ def test_it_looks_only_while_somebody_waits_and_rarely_at_what_stands_still() ->
 
     async def wait() -> None:
         watched = Waiting(look)
-        await watched.moved("mei", "old", "waiting-approval", 1.0)
+        await watched.moved("mei", "old", frozenset({"waiting-approval"}), 1.0)
         seen = len(looks)
         assert 2 <= seen <= 6
         await asyncio.sleep(0.6)
@@ -140,7 +148,7 @@ def test_a_database_that_cannot_be_asked_ends_the_waiting() -> None:
     def look(ids: tuple[str, ...]) -> dict[str, tuple[str, int]]:
         raise Unreachable("the database does not answer", "database")
 
-    _, took = timed(Waiting(look).moved("mei", "job", "queued", 10))
+    _, took = timed(Waiting(look).moved("mei", "job", frozenset({"queued"}), 10))
     assert took < 1
 
 
