@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from keys.signing import verify
+from keys.signing import fresh_nonce, verify
 from plans.box import BoxState, Entry, Input, Link
-from plans.errors import BoxFailed, BoxLimit, NotFound, OutputRefused, StateConflict, TierMissing, Unreachable
-from plans.plan import Plan
+from plans.errors import (
+    BoxFailed,
+    BoxLimit,
+    DarkroomError,
+    NotAllowed,
+    NotFound,
+    OutputRefused,
+    StateConflict,
+    TierMissing,
+    Unreachable,
+)
+from plans.plan import Plan, PlanKind
 from plans.statements import Duty, Signed, StageRecord, Type
 from sandbox import api, launcher
 from sandbox.client import LauncherClient, facts_of
@@ -354,3 +365,95 @@ def test_a_plan_that_was_changed_on_the_shelf_is_refused(side: Side, check) -> N
         path.write_bytes(check("def run(session):\n    return {}\n").canonical())
         with pytest.raises(HashMismatch):
             side.client.run(plan.digest, Entry.CHECK, 1)
+
+
+# --- doors, lines, the shelf --------------------------------------
+
+
+def ingest_plan(image: str, code: str) -> Plan:
+    spec = replace(sql_plan(image, code).stages[0], entry=Entry.INGEST)
+    return Plan(PlanKind.INGEST, "nm/tax", None, "", None, None, code, (spec,), fresh_nonce(), 0)
+
+
+def test_what_an_ingest_says_is_heard_at_the_owners_door_alone(side: Side, probe_image) -> None:
+    """Its report counts rows and missing values; a centre that asks for the same stage must not hear them."""
+    plan = ingest_plan(probe_image.digest, "def run(session):\n    return {'rows': 4711}\n")
+    with launched(side):
+        with pytest.raises(NotAllowed):
+            side.client.put(plan)
+        side.owner.put(plan)
+        with pytest.raises(NotAllowed):
+            side.client.run(plan.digest, Entry.INGEST, 1)
+        record = StageRecord.read(side.owner.run(plan.digest, Entry.INGEST, 1).record.statement.body)
+        assert record.report == {"rows": 4711}, "the control: the owner hears it"
+        with pytest.raises(NotAllowed):
+            side.client.run(plan.digest, Entry.INGEST, 1)
+        with pytest.raises(NotAllowed):
+            side.client.cancel(plan.digest, Entry.INGEST, 1)
+
+
+def test_what_no_keeper_ever_sees_runs_within_ceilings_only(side: Side, check) -> None:
+    greedy = check("def run(session):\n    return {}\n", memory_mb=8192)
+    with launched(side):
+        with pytest.raises(NotAllowed, match="higher limits"):
+            side.client.put(greedy)
+        plan = check("def run(session):\n    return {}\n")
+        side.client.put(plan)
+        assert side.client.run(plan.digest, Entry.CHECK, 1).record, "the control"
+
+
+def test_the_owners_own_check_does_not_wait_behind_everybodys(side: Side, check) -> None:
+    """A keeper has a statement read while a box waits for its keys; a full line at the open door must not stop it."""
+    slow = [check("import time\ndef run(session):\n    time.sleep(4)\n") for _ in range(6)]
+    quick = check("def run(session):\n    return {'mine': 1}\n")
+
+    def ask(plan: Plan) -> None:
+        with contextlib.suppress(DarkroomError):
+            side.client.run(plan.digest, Entry.CHECK, 1)
+
+    with launched(side):
+        threads = [threading.Thread(target=ask, args=(plan,)) for plan in slow]
+        for plan, thread in zip(slow, threads, strict=True):
+            side.client.put(plan)
+            thread.start()
+        eventually(lambda: len(side.client.status()["boxes"]) == 6)
+        side.owner.put(quick)
+        began = time.monotonic()
+        side.owner.run(quick.digest, Entry.CHECK, 1)
+        waited = time.monotonic() - began
+        alive = [state for state in side.client.status()["boxes"] if state["state"] == "running"]
+        for plan in slow:
+            with contextlib.suppress(NotFound):
+                side.client.cancel(plan.digest, Entry.CHECK, 1)
+        for thread in threads:
+            thread.join()
+    assert len(alive) <= 2, "the control: everybody's line is full, two of eight user ids wide"
+    assert waited < 4, "and it was not waited for"
+
+
+def test_a_stage_that_is_cancelled_while_it_waits_says_so_and_no_box_is_made(side: Side, check) -> None:
+    slow = [check(SLEEP) for _ in range(3)]
+    with launched(side):
+        ends: dict[str, DarkroomError] = {}
+
+        def ask(plan: Plan) -> None:
+            try:
+                side.client.run(plan.digest, Entry.CHECK, 1)
+            except DarkroomError as problem:
+                ends[plan.digest] = problem
+
+        threads = [threading.Thread(target=ask, args=(plan,)) for plan in slow]
+        for plan, thread in zip(slow, threads, strict=True):
+            side.client.put(plan)
+            thread.start()
+            eventually(
+                lambda plan=plan: plan.digest in [box["plan"] for box in side.client.status()["boxes"]]
+            )
+        eventually(lambda: len(side.boxes) == 2)
+        side.client.cancel(slow[2].digest, Entry.CHECK, 1)
+        threads[2].join(5)
+        assert ends[slow[2].digest].where == "box.cancelled" and len(side.boxes) == 2
+        for plan in slow[:2]:
+            side.client.cancel(plan.digest, Entry.CHECK, 1)
+        for thread in threads:
+            thread.join()

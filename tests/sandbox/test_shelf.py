@@ -1,0 +1,92 @@
+"""The shelf does not grow for ever, and forgets nothing that is in use."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from plans.box import Entry
+from plans.errors import DiskFull, NotFound, SettingsWrong
+from plans.plan import Plan
+from sandbox import shelf
+from sandbox.shelf import Shelf, StageName
+from tests.plans import examples
+
+NOW = time.time()
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Shelf:
+    found = Shelf(tmp_path)
+    found.prepare()
+    return found
+
+
+def put(kept: Shelf, folder: Path, plan: Plan, age_s: float, with_result: bool = False) -> StageName:
+    name = StageName(plan.digest, Entry.QUERY, 1)
+    kept.put(plan)
+    if with_result:
+        kept.keep_result(name, {"error": {}})
+        (kept.fresh_collection(name) / "rows").write_text("x")
+    path = folder / "plans" / f"{plan.digest.removeprefix('sha256:')}.json"
+    os.utime(path, (NOW - age_s, NOW - age_s))
+    return name
+
+
+def test_what_is_old_goes_with_all_that_came_of_it(kept: Shelf, tmp_path: Path) -> None:
+    old = put(kept, tmp_path, examples.PLAN, shelf.KEPT_S + 60, with_result=True)
+    kept.sweep(frozenset(), NOW)
+    with pytest.raises(NotFound):
+        kept.plan(old.plan)
+    assert kept.result(old) is None and not list((tmp_path / "collected").iterdir())
+
+
+def test_what_is_young_or_in_use_stays(kept: Shelf, tmp_path: Path) -> None:
+    young = put(kept, tmp_path, examples.PLAN, shelf.KEPT_S - 60, with_result=True)
+    kept.sweep(frozenset(), NOW)
+    assert kept.plan(young.plan) == examples.PLAN and kept.result(young)
+    put(kept, tmp_path, examples.PLAN, shelf.KEPT_S + 60)
+    kept.sweep({young.plan}, NOW)
+    assert kept.plan(young.plan) == examples.PLAN
+
+
+def test_beyond_the_bytes_plans_without_a_result_go_first(
+    kept: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataclasses import replace
+
+    done = put(kept, tmp_path, examples.PLAN, 500, with_result=True)
+    idle = [put(kept, tmp_path, replace(examples.PLAN, nonce=f"{n:032x}"), 100 - n) for n in range(4)]
+    size = len(examples.PLAN.canonical())
+    monkeypatch.setattr(shelf, "MOST_BYTES", 3 * size)
+    kept.sweep(frozenset(), NOW)
+    left = [name for name in (done, *idle) if (tmp_path / "plans" / f"{name.plan[7:]}.json").exists()]
+    assert left == [done, *idle[2:]]
+
+
+def test_a_new_put_keeps_a_plan_longer(kept: Shelf, tmp_path: Path) -> None:
+    name = put(kept, tmp_path, examples.PLAN, shelf.KEPT_S + 60)
+    kept.put(examples.PLAN)
+    kept.sweep(frozenset(), NOW)
+    assert kept.plan(name.plan) == examples.PLAN
+
+
+def test_a_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("")
+    with pytest.raises(SettingsWrong):
+        Shelf(tmp_path / "home").prepare()
+
+
+def test_a_plan_that_cannot_be_written_leaves_nothing_behind(
+    kept: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DiskFull, match="No space"):
+        kept.put(examples.PLAN)
+    assert list((tmp_path / "plans").iterdir()) == []
