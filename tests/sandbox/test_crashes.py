@@ -423,3 +423,67 @@ def test_many_boxes_in_a_row_leave_nothing(side: Side, check) -> None:
         for _ in range(MANY):
             one()
         assert least() == before
+
+
+# --- a launcher that no root has started --------------------------
+
+PLAIN = """
+import importlib, os, sys
+from pathlib import Path
+from sandbox import launcher, own_user
+
+for name in own_user._LATE:
+    importlib.import_module(name)  # this interpreter may be closed to others than root
+user = int(sys.argv[2])
+os.setgroups([])
+os.setresgid(user, user, user)
+os.setresuid(user, user, user)
+os.umask(0o077)
+launcher.begin(Path(sys.argv[1]))
+"""
+
+
+def plain(side: Side) -> Side:
+    """The same side, its launcher started as its own user."""
+    config = replace(side.config, user=None)
+    for path in (config.key_file, config.home.parent / "launcher.json"):
+        path.touch()
+        os.chown(path, USER, USER)
+    return replace(side, config=config)
+
+
+@contextlib.contextmanager
+def without_root(side: Side) -> Iterator[subprocess.Popen[bytes]]:
+    process = spawned(side, PLAIN, str(USER))
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(15)
+
+
+@needs_root
+def test_a_launcher_that_is_not_started_by_root_says_what_is_less_and_cleans_all_the_same(
+    side: Side, check
+) -> None:
+    side = plain(side)
+    quick, clings = check("def run(session):\n    return {'done': 1}\n"), check(CLINGS)
+    with without_root(side) as process:
+        (t1,) = [offer for offer in side.client.status()["tiers"] if offer["tier"] == "T1"]
+        (own,) = [each for each in t1["protections"] if each["name"] == "own user id"]
+        assert own["held"] is False
+        side.client.put(quick)
+        assert side.client.run(quick.digest, Entry.CHECK, 1).record
+        side.client.put(clings)
+        with contextlib.suppress(Unreachable):
+            side.client.run(clings.digest, Entry.CHECK, 1, timeout_s=1.5)
+        boxes = processes.tree(process.pid)[1:]
+        process.kill()
+        process.wait()
+        time.sleep(0.5)
+    left = [pid for pid in boxes if pid in processes.living()]
+    assert side.boxes, "the control: a killed launcher could not clean"
+    with without_root(side):
+        assert side.boxes == []
+        assert not set(left) & set(processes.living())
+    stay(left)
