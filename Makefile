@@ -8,7 +8,7 @@ RUN    := $(VENV)/python -P -m
 SHELL         := /bin/bash
 .SHELLFLAGS   := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo up images setup setup-tests test test-long check lint types imports bench docs lock clean
+.PHONY: help demo up images setup setup-tests test test-long check lint types imports attack bench docs lock clean
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -41,6 +41,9 @@ types:
 
 imports:
 	@$(VENV)/lint-imports --no-logo
+
+attack: setup  ## every attack on boxes, on both tiers: a table, and an error if one gains anything
+	@$(RUN) sandbox.attacks
 
 bench: setup  ## the measurements behind docs/performance.md
 	@for name in audit ingest sql_overhead box; do $(VENV)/python -m benchmarks.$$name; done

@@ -186,10 +186,18 @@ def audit_verify(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def doctor(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
+def doctor(
+    home: Home = DEFAULT_HOME,
+    as_json: AsJson = False,
+    attack: Annotated[
+        bool, typer.Option("--attack", help="Carry out the whole suite of attacks on boxes, minutes long.")
+    ] = False,
+) -> None:
     """Try every protection of this machine by attacking it, and ask every process how it is."""
     from server.doctor import examine
 
+    if attack:
+        raise typer.Exit(_attack(as_json))
     findings = examine(home)
     if as_json:
         _json([finding.plain() for finding in findings])
@@ -197,6 +205,18 @@ def doctor(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
         for finding in findings:
             _out(finding.line())
     raise typer.Exit(0 if all(finding.good for finding in findings) else 6)
+
+
+def _attack(as_json: bool) -> int:
+    """Carry out the whole suite and return its exit code: 1 if an attack gained anything."""
+    from sandbox.attacks.reporting import report
+
+    found = report(write=_say if as_json else _out)
+    if as_json:
+        _json(found.plain())
+    else:
+        _out("\n" + found.summary())
+    return found.exit_code
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from keeper.api import KeeperClient
 from plans.errors import DarkroomError
 from sandbox import api as sandbox
-from sandbox.doctor import probe
+from sandbox.attacks.probing import probe
 from server.running import address
 from server.site import Owner, Site, open_site
 
@@ -36,7 +36,7 @@ class Finding:
 
 def examine(home: Path) -> list[Finding]:
     """Return everything that was found, protections of boxes first."""
-    found = [Finding(item.name, item.held, item.how) for item in probe()]
+    found = [Finding(f"{item.tier.value}: {item.protection}", item.held, item.how) for item in probe()]
     try:
         site = open_site(home)
     except DarkroomError as problem:

@@ -14,15 +14,12 @@ import sys
 import time
 
 from plans.decision import Tier
-from plans.errors import TierMissing
-from sandbox.attacks import running, table
-from sandbox.attacks.attack import Finding, Outcome
-
-TIERS = (Tier.T1, Tier.T2)
+from plans.errors import DarkroomError
+from sandbox.attacks.reporting import TIERS, report
 
 
 def main() -> int:
-    """Carry them out and return the exit status."""
+    """Carry them out, write the table, and return the exit status."""
     words = argparse.ArgumentParser(
         prog="python -m sandbox.attacks", description="Attack the boxes of this node."
     )
@@ -30,36 +27,17 @@ def main() -> int:
     words.add_argument("--sample", action="store_true", help="the quick part only")
     words.add_argument("--image", default="sql", help="the image in whose boxes attackers sit")
     chosen = words.parse_args()
-    tiers = [Tier(chosen.tier)] if chosen.tier else list(TIERS)
-    return attack(tiers, sample=chosen.sample, image=chosen.image)
+    began = time.monotonic()
+    try:
+        found = report([Tier(chosen.tier)] if chosen.tier else TIERS, chosen.sample, chosen.image, _write)
+    except DarkroomError as problem:
+        sys.stderr.write(f"{problem}\n")
+        return problem.exit_code
+    _write(f"\n{found.summary()}\n{time.monotonic() - began:.0f} s")
+    return found.exit_code
 
 
-def attack(tiers: list[Tier], *, sample: bool = False, image: str = "sql") -> int:
-    """Carry out all attacks on these tiers, print the table, and return the exit status."""
-    began, found, missing = time.monotonic(), [], []
-    for tier in tiers:
-        try:
-            found += running.carry_out(tier, running.wanted(tier, sample), image, _print)
-        except TierMissing as problem:
-            missing.append(f"{tier.value}: not on this node; {problem.what}. {problem.next_step}")
-    _out("")
-    _out("\n".join([*([table.counts(found)] if found else []), *missing]))
-    _out(f"{time.monotonic() - began:.0f} s")
-    return status(found)
-
-
-def status(found: list[Finding]) -> int:
-    """Return the exit status: where nothing was tried, nothing was shown."""
-    if table.leaks(found):
-        return 1
-    return 0 if any(finding.outcome is Outcome.REFUSED for finding in found) else 2
-
-
-def _print(finding: Finding) -> None:
-    _out(table.line(finding))
-
-
-def _out(text: str) -> None:
+def _write(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 

@@ -25,14 +25,14 @@ _WHY_NOT = {
 
 # number, section, walls of the control (or why there is none), tiers (1, 2, 12), name, title
 _TEXTS = """
-walls
+calls
 35 C S     12 socket-inet              | socket: internet
 35 C S     12 socket-inet6             | socket: internet, version 6
 35 C S     12 socket-udp               | socket: datagrams
 35 C -root 12 socket-icmp              | socket: ping
 35 C SCW   12 socket-raw               | socket: raw
 35 C S     12 socket-unix              | socket: unix
-35 C S     12 socket-pair              | socket: pair
+35 C S     12 socket-pair              | socket: pair of another family
 36 C S     12 socket-vsock             | socket: virtual machine
 36 C S     12 socket-netlink           | socket: netlink
 36 C SCW   12 socket-packet            | socket: packets
@@ -48,7 +48,6 @@ walls
 67 F SNL   12 ray-port                 | Ray: port of the head
 67 F SVL   12 ray-object-store         | Ray: socket of the object store
 67 F VL    12 ray-token                | Ray: token in its session folder
-68 F -image 12 ray-itself              | Ray: the package in a box
 38 C SW    12 user-namespace           | new user namespace
 38 C SW    12 user-namespace-by-clone  | new user namespace by clone
 38 C SC    12 other-namespaces         | new mount namespace
@@ -97,6 +96,7 @@ walls
 39 C S     12 memory-placement         | placing memory
 44 C S     12 terminal-injection       | pushing characters into a terminal
 50 D -root 12 device-of-ones-own       | making a device
+surroundings
 40 C E     12 environment              | environment of the launcher
 40 C E     12 first-environment        | environment with which process 1 began
 43 C F     12 descriptors              | open files of the launcher
@@ -110,7 +110,7 @@ walls
 49 C I     12 queue-of-host            | System V queue of the host
 49 C SI    12 memory-of-host           | System V memory of the host
 40 C K     1  kernel-settings          | settings of the kernel
-41 C D     12 devices                  | devices of the host
+41 C D     1  devices                  | devices of the host
 44 C T     1  launchers-session        | session of the launcher
 43 C -image 12 working-folder          | working folder outside
 42 C C     12 capabilities             | capabilities
@@ -128,13 +128,14 @@ walls
 45 C -image 12 start-files             | sitecustomize and .pth files
 86 H O     12 core-files               | core dumps allowed
 41 C -image 12 shells                  | shell or compiler
+68 F -image 12 ray-itself              | Ray: the package in a box
 44 C -world 12 terminal                | terminal of the launcher
 checklist
-0 checklist V     12 control-sockets       | docker, containerd and other control sockets
-0 checklist V     12 cluster-tokens        | tokens of Kubernetes
+0 checklist -world 12 control-sockets       | docker, containerd and other control sockets
+0 checklist -world 12 cluster-tokens        | tokens of Kubernetes
 0 checklist LKU   12 escape-files          | release_agent, core_pattern, sysrq writable
 0 checklist V     12 escape-files-there    | release_agent, uevent_helper, debugfs there
-0 checklist K     12 tells-of-host         | files that tell of the host
+0 checklist K     1  tells-of-host         | files that tell of the host
 0 checklist -root 12 memory-device         | memory of the host as a device
 0 checklist -root 12 disks                 | disks of the host
 0 checklist -root 12 kernel-log-device     | kernel log as a device
@@ -150,7 +151,7 @@ checklist
 0 checklist -limit 1 limit-of-processor    | no limit of processor time
 0 checklist -root 12 raise-limits          | raising a limit
 0 checklist -root 1  lock-memory           | locking memory
-0 checklist -root 12 priority              | going first
+0 checklist -root 1  priority              | going first
 0 checklist -root 12 set-groups            | other groups
 0 checklist -root 1  become-root           | becoming root
 0 checklist O     12 dumpable              | memory that a crash would show

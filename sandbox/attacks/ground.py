@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from plans.box import BoxSpec, BoxState, Entry, Limits
 from plans.decision import Tier
-from plans.errors import OutputRefused
+from plans.errors import OutputRefused, Unreachable
 from sandbox import images, processes, recipes
 from sandbox.attacks import assembly
 from sandbox.attacks.attack import CannotRun
@@ -26,7 +26,9 @@ from sandbox.contract import Cause, Ending, Wall
 from sandbox.identities import Identities
 from sandbox.process_box import ProcessBox
 
-FIRST_UID, UIDS = 64900, 24
+LOWEST_UID, HIGHEST_UID, UIDS = 64400, 65400, 24
+"""Where a run takes its boxes' user ids from, and how many; nobody else may have a process under one of them."""
+
 ROOMY = Limits(
     memory_mb=512, temp_mb=16, spill_mb=0, output_mb=4, cpu_s=60, wall_s=90, processes=64, files=256, cpus=1
 )
@@ -158,7 +160,7 @@ async def ground(tier: Tier, image: str = "sql") -> AsyncIterator[Ground]:
     home.chmod(0o711)
     try:
         async with planted(home) as found:
-            yield replace(bare(tier, home, digest), planted=found, where=_known(home))
+            yield replace(bare(tier, home, digest), planted=found, where=_known(tier, home))
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
@@ -174,25 +176,36 @@ def _open_parent() -> str | None:
 
 
 def _maker(tier: Tier, home: Path, image: str) -> Callable[[frozenset[Wall]], Maker]:
-    identities, folder = Identities(FIRST_UID, UIDS), recipes.images_folder()
+    identities, folder = Identities(_free_uids(), UIDS), recipes.images_folder()
     made: dict[frozenset[Wall], Maker] = {}
 
     def make(without: frozenset[Wall]) -> Maker:
         if without not in made:
             # An image that a box can write is a copy: the real one is other boxes' too.
-            seen = _copied(image, folder, home) if Wall.READ_ONLY in without else folder
+            seen = (
+                _copied(image, folder, home / f"images-{len(made)}") if Wall.READ_ONLY in without else folder
+            )
             made[without] = _boxes(tier, home, seen, identities, without)
         return made[without]
 
     return make
 
 
-def _copied(image: str, folder: Path, home: Path) -> Path:
-    """Copy an image to a folder of its own below `home`; a copy, since images share files by hard links."""
-    name, copies = image.partition(":")[2], home / "images"
-    if not copies.exists():
-        shutil.copytree(folder / name, copies / name, symlinks=True)
-        copies.chmod(0o755)
+def _free_uids() -> int:
+    """Return the first of a range of user ids that nobody on this host uses now: two runs must not meet."""
+    ranges = range(LOWEST_UID, HIGHEST_UID, UIDS)
+    for turn in range(len(ranges)):
+        first = ranges[(os.getpid() + turn) % len(ranges)]
+        if not any(processes.of_user(uid) for uid in range(first, first + UIDS)):
+            return first
+    raise Unreachable("no user ids are free for boxes to attack from", "doctor", "Try again shortly.")
+
+
+def _copied(image: str, folder: Path, copies: Path) -> Path:
+    """Copy an image to a folder of its own; a copy, since images share files by hard links."""
+    name = image.partition(":")[2]
+    shutil.copytree(folder / name, copies / name, symlinks=True)
+    copies.chmod(0o755)
     return copies
 
 
@@ -206,11 +219,12 @@ def _boxes(tier: Tier, home: Path, folder: Path, identities: Identities, without
     return GvisorBoxes(home, folder, identities)
 
 
-def _known(home: Path) -> dict[str, Any]:
+def _known(tier: Tier, home: Path) -> dict[str, Any]:
     """Return what an attacker may have heard of this host, as seen directly and where a control shows the host."""
     platform = [str(recipes.CHECKOUT / "sandbox" / "boxes.py"), str(home), str(recipes.images_folder())]
     return {
         "hostname": os.uname().nodename,
+        "pids": 32769 if tier is Tier.T1 else 512,  # numbers in a namespace of its own are small
         "home": str(home),
         "images": str(recipes.images_folder()),
         "platform": platform,

@@ -34,6 +34,13 @@ LEFT: dict[str, tuple[int, str, frozenset[Wall]]] = {
     "data-in-name": (51, "open('PERSON 1234 EARNS 5', 'w').write('1')", frozenset()),
     "hidden-name": (51, "open('.x', 'w').write('1')", frozenset()),
     "many-names": (51, "for n in range(2000): open(f'x{n}', 'w')", frozenset()),
+    "pickle-that-runs": (
+        69,
+        "import pickle\nclass X:\n"
+        "    def __reduce__(self): return (open, ('/tmp/planted-by-pickle', 'w'))\n"
+        "pickle.dump(X(), open('x.pkl', 'wb'))",
+        frozenset(),
+    ),
     "sparse-file": (52, "open('x', 'wb').truncate(12 << 20)", frozenset()),
     "archive-that-goes-up": (
         52,
@@ -48,7 +55,7 @@ LEFT: dict[str, tuple[int, str, frozenset[Wall]]] = {
 }  # fmt: skip
 """What is left: its number, how, and what must be off for it to be there at all."""
 
-_UNPACKED = "nothing unpacks an output: it leaves as the bytes that it is"
+_UNPACKED = "nothing unpacks or loads an output: it leaves as the bytes that it is"
 
 
 def left(name: str) -> Scenario:
@@ -66,7 +73,7 @@ def left(name: str) -> Scenario:
             )
         if not there:
             return Verdict(bool(stray), "the box could not make it")
-        too_much = number != 52 and bool(ran.outputs)
+        too_much = number in (50, 51) and bool(ran.outputs)
         how = f"not collected: {ran.refused or ran.ending.cause or ran.ending.state}"
         return Verdict(bool(stray) or too_much, how if not ran.outputs else _UNPACKED)
 
@@ -75,7 +82,8 @@ def left(name: str) -> Scenario:
 
 def _strays(ground: Ground) -> list[str]:
     """Return what an output has made outside the place where it is collected."""
-    places = (Path("/tmp/planted-by-archive"), ground.home.parent / Path(ground.planted.where["file"]).name)
+    planted = (Path("/tmp/planted-by-archive"), Path("/tmp/planted-by-pickle"))
+    places = (*planted, ground.home.parent / Path(ground.planted.where["file"]).name)
     return [str(path) for path in places if path.exists()]
 
 
@@ -96,10 +104,11 @@ _ALONE = "the collector is no wall of a box; tests/sandbox/test_walls.py tests i
 
 def _made(name: str, **more: Any) -> Attack:
     number, _, walls = LEFT[name]
+    section = "F" if number == 69 else "D"
     return Attack(
-        name=f"leave-{name}", number=number, section="D", title="output: " + name.replace("-", " "),
+        name=f"leave-{name}", number=number, section=section, title="output: " + name.replace("-", " "),
         scenario=left(name), walls=walls, no_control="" if walls else _ALONE,
-        sample=name in ("symbolic-link", "hard-link", "line-break-in-name", "sparse-file"), **more,
+        sample=name in ("symbolic-link", "hard-link"), **more,
     )  # fmt: skip
 
 

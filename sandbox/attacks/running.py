@@ -50,8 +50,8 @@ async def _carry_out(
     found: dict[str, Finding] = {}
     async with ground(tier, image) as made:
         async for attack, verdict in outcomes(made, attacks):
-            finding = found[attack.name] = _finding(tier, attack, verdict)
-            heard(finding)
+            found[attack.name] = one = finding(tier, attack, verdict)
+            heard(one)
     return tuple(found[attack.name] for attack in attacks)
 
 
@@ -134,7 +134,8 @@ async def _guarded(work: Awaitable[_T]) -> _T | str:
         return f"{problem.what} [{problem.where}]"
 
 
-def _finding(tier: Tier, attack: Attack, verdict: Verdict | str) -> Finding:
+def finding(tier: Tier, attack: Attack, verdict: Verdict | str) -> Finding:
+    """Return what a verdict means: a leak, unless it is said openly of this tier that the attack gains this."""
     if isinstance(verdict, str):
         return Finding(attack, tier, Outcome.CANNOT_RUN, verdict)
     if verdict.gained and attack.known and tier is Tier.T1:

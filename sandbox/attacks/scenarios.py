@@ -85,9 +85,11 @@ print("up", flush=True)
 sys.stdin.read()
 """
 _CRASH = """
-import os, sys
+import os, resource, sys
 kept = bytearray(sys.argv[1].encode())
 os.chdir("/out")
+most = resource.getrlimit(resource.RLIMIT_CORE)[1]
+resource.setrlimit(resource.RLIMIT_CORE, (most, most))
 if os.fork() == 0: os.abort()
 os.wait()
 """
@@ -124,11 +126,11 @@ async def neighbours_files(ground: Ground) -> Verdict:
     source.chmod(0o600)  # so that the box gets a copy, as of a file that only its owner may read
     async with _up(ground.given({"secret": source}), _NEIGHBOUR, canary) as (box, _):
         source.unlink()
-        roots = [f"/proc/{pid}/root" for pid in processes.tree(box.pid)]
+        roots = [Path("/proc", str(pid), "root") for pid in processes.tree(box.pid)]
         places = [f"{box.folder}/{name}/secret" for name in ("in", "out")] + [
             f"{root}/tmp/secret" for root in roots
         ]
-        told = await ground.attack("walls", only=["neighbours-files"], neighbour=places)
+        told = await ground.attack("surroundings", only=["neighbours-files"], neighbour=places)
     found = told["neighbours-files"]
     return Verdict(found.gained, found.why or "read what the neighbour wrote")
 
@@ -259,7 +261,9 @@ async def left_on_the_host(ground: Ground) -> Verdict:
 
 
 def _resources(ground: Ground) -> tuple[int, int, int]:
-    folders = sum(1 for path in ground.home.iterdir() if path.is_dir() and path.name != "images")
+    folders = sum(
+        1 for path in ground.home.iterdir() if path.is_dir() and not path.name.startswith("images-")
+    )
     return len(processes.tree(os.getpid())), len(os.listdir("/proc/self/fd")), folders
 
 
@@ -305,15 +309,14 @@ def _made(number: int, name: str, title: str, scenario: Any, **more: Any) -> Att
 ATTACKS = (
     _made(45, "plant-for-the-next", "planting for the next box", planted_for_the_next, no_control=_NONE, sample=True),
     _made(47, "outlive-the-end", "processes that outlive their box", outlives_its_box, no_control=_WATCH, sample=True),
-    _made(47, "outlive-a-kill", "processes that outlive a kill", outlives_a_kill, no_control=_WATCH, sample=True),
+    _made(47, "outlive-a-kill", "processes that outlive a kill", outlives_a_kill, no_control=_WATCH),
     _made(47, "outlive-the-launcher", "a box that outlives its launcher", outlives_its_launcher,
           walls=frozenset({Wall.PARENT}), sample=True),
     _made(47, "leave-something", "boxes that leave something on the host", left_on_the_host, no_control=_NONE),
     _made(48, "memory-of-a-gpu", "memory left in a GPU", memory_of_a_gpu, no_control="no GPU is given to boxes"),
     _made(49, "neighbours-files", "files of a neighbouring box", neighbours_files,
-          walls=frozenset({Wall.USER, Wall.VIEW, Wall.LANDLOCK}), sample=True),
-    _made(86, "core-dump", "memory on the disk after a crash", core_dump, walls=frozenset({Wall.CORE_DUMPS}),
-          sample=True),
+          walls=frozenset({Wall.USER, Wall.VIEW, Wall.LANDLOCK})),
+    _made(86, "core-dump", "memory on the disk after a crash", core_dump, walls=frozenset({Wall.CORE_DUMPS})),
     _made(86, "plain-spill", "rows in what an engine spills", plain_spill,
           no_control="the engine encrypts it; tests/inside/test_engine.py finds the canary in a plain spill"),
     _made(87, "memory-from-outside", "memory read by another box's user", memory_from_outside,

@@ -123,10 +123,7 @@ def _attack(number: int, must_fail: bool, name: str, sql: str) -> Attack:
     )
 
 
-_READ_BY_CONTROL = {
-    "read-csv", "read-json", "read-text", "read-blob", "read-in-expression", "read-up", "sniff", "macro-of-file",
-    "query", "run-serialized", "comment",
-}  # fmt: skip
+_READ_BY_CONTROL = {"read-csv", "read-text", "read-blob", "read-in-expression", "read-up", "sniff"}
 _SAMPLE = {
     "read-text",
     "glob",

@@ -31,11 +31,6 @@ def counts(findings: Iterable[Finding]) -> str:
     )
 
 
-def leaks(findings: Iterable[Finding]) -> int:
-    """Return how many attacks gained something."""
-    return sum(finding.outcome is Outcome.LEAK for finding in findings)
-
-
 _WORDS = {
     Outcome.REFUSED: "refused",
     Outcome.LEAK: "leaks",

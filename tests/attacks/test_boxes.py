@@ -1,364 +1,239 @@
-"""Attacks on boxes from inside (ATTACKS C 35-49, H 86 and 87), each with a control that can succeed."""
+"""The suite of attacks on boxes (`sandbox.attacks`): T1 whole, T2 a sample, and a control for every attack and wall.
+
+`make attack` carries it out whole on both tiers. An attack shows nothing unless it can succeed: the controls take
+off exactly the walls that it names, and it must gain something then.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import json
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
-from plans.box import BoxSpec, BoxState, Entry, Limits
 from plans.decision import Tier
-from sandbox import images, processes, recipes
-from sandbox.attacks_inside import ATTACKS
-from sandbox.boxes import BubblewrapBoxes
-from sandbox.contract import Cause, Ending
+from plans.errors import TierMissing
+from sandbox import images, recipes
+from sandbox.attacks import probing, reporting, running, table
+from sandbox.attacks.attack import Attack, Finding, Outcome, Verdict
+from sandbox.attacks.catalogue import ATTACKS, PROOFS, TEXTS, by_name
+from sandbox.attacks.ground import ground
+from sandbox.attacks.texts import calls, checklist, surroundings
+from sandbox.contract import Wall
 from sandbox.identities import Identities
-from sandbox.process_box import ProcessBox
 
 pytestmark = pytest.mark.box
-TEXT = Path(images.__file__).with_name("attacks_inside.py").read_text()
-CANARY = "canary-3f9a"
-SMALL = {
-    "memory_mb": 128, "temp_mb": 8, "spill_mb": 0, "output_mb": 4, "cpu_s": 5, "wall_s": 6, "processes": 16, "files": 64, "cpus": 1,
-}  # fmt: skip
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives boxes users of their own")
+
+NOT_HERE = {"memory-of-a-gpu"}
+"""Attacks that need what no machine of CI has."""
+
+NEEDS_ROOT = {"memory-from-outside", "same-user"}
+WEAK_WITHOUT_ROOT = {"limit-of-processes"}
+T1_ATTACKS = [attack for attack in ATTACKS if Tier.T1 in attack.tiers]
+CONTROLLED = [attack for attack in T1_ATTACKS if attack.walls]
 
 
-@dataclass(frozen=True)
-class Ran:
-    """What came of a box: what it printed, how it ended, how long it took, and the most memory that was seen."""
-
-    told: str
-    ending: Ending
-    seconds: float
-    memory_mb: float
-
-
-class Range:
-    """Runs Python in boxes of its own folder."""
-
-    def __init__(self, home: Path) -> None:
-        self.home, self.image = home, images.find("sql")
-        self.boxes = BubblewrapBoxes(home, recipes.images_folder(), Identities(64201, 8))
-
-    def box(self, code: str, **limits: int) -> ProcessBox:
-        spec = BoxSpec(Entry.CHECK, self.image.digest, (), Limits(**{**SMALL, **limits}), Tier.T1)
-        return self.boxes.unsafe_create(spec, {}, ("-c", code))
-
-    def run(self, code: str, **limits: int) -> Ran:
-        return asyncio.run(self.live(code, **limits))
-
-    async def live(self, code: str, **limits: int) -> Ran:
-        box = self.box(code, **limits)
-        began, most = time.monotonic(), 0
-        try:
-            pipes = await box.start()
-            reading = asyncio.create_task(pipes.from_box.read(100_000))
-            while box.state in (BoxState.STARTING, BoxState.RUNNING):
-                most = max(most, processes.memory_bytes(box._pid))
-                await asyncio.sleep(0.03)
-            ending = await box.wait()
-            return Ran((await reading).decode(), ending, time.monotonic() - began, most / 2**20)
-        finally:
-            await box.kill(Cause.CANCELLED)
-            await box.destroy()
-
-
-@pytest.fixture(scope="module")
-def range_() -> Iterator[Range]:
-    home = Path(tempfile.mkdtemp(prefix="darkroom-range-"))
-    home.chmod(0o711)
+@pytest.fixture(scope="module", autouse=True)
+def image() -> None:
     images.build(recipes.CHECKOUT / "images" / "sql")
-    os.environ["CANARY"] = CANARY
-    yield Range(home)
-    del os.environ["CANARY"]
-    assert list(home.iterdir()) == [], "a box left something on the host"
-    shutil.rmtree(home)
 
 
 @pytest.fixture(scope="module")
-def inside(range_: Range) -> dict[str, bool]:
-    """What every attack gained in a box."""
-    return dict(json.loads(range_.run(TEXT).told))
+def first_tier() -> dict[str, Finding]:
+    return {found.attack.name: found for found in running.carry_out(Tier.T1, T1_ATTACKS)}
 
 
 @pytest.fixture(scope="module")
-def weak() -> dict[str, bool]:
-    """The same attacks behind bubblewrap's namespaces alone, the host's files read-only: most of them succeed."""
-    walls = ["bwrap", "--ro-bind", "/", "/", "--dev-bind", "/dev", "/dev", "--tmpfs", "/tmp", "--unshare-uts"]
-    python = Path(
-        sys.base_prefix, "bin", "python3"
-    )  # the virtual environment may lie below /tmp, which is covered
-    words = [*walls, "--", str(python), "-I", "-c", TEXT]
-    told = subprocess.run(words, capture_output=True, text=True, env={"CANARY": CANARY}, timeout=30)
-    return dict(json.loads(told.stdout))
+def second_tier() -> dict[str, Finding]:
+    try:
+        found = running.carry_out(Tier.T2, running.wanted(Tier.T2, sample=True))
+    except TierMissing as problem:
+        pytest.skip(problem.what)
+    return {each.attack.name: each for each in found}
 
 
-# What the weak box is no control for: this kernel has no such thing, or there is nothing of that name on the
-# host.
-OTHER_CONTROLS = {
-    "sockets: kernel cryptography", "environment of the launcher", "open files of the launcher", "the image",
-    "the interpreter", "the inputs", "a terminal", "a device of one's own", "sockets: virtual machine",
-    "new privileges",
-}  # fmt: skip
+@pytest.fixture(scope="module")
+def controls() -> dict[str, Verdict | str]:
+    async def carry_out() -> dict[str, Verdict | str]:
+        async with ground(Tier.T1) as made:
+            return await running.controls(made, CONTROLLED)
+
+    return asyncio.run(carry_out())
 
 
-@pytest.mark.parametrize("attack", ATTACKS)
-def test_an_attack_from_inside_is_refused(attack: str, inside: dict[str, bool]) -> None:
-    assert inside[attack] is False
+@pytest.fixture(scope="module")
+def proofs() -> dict[str, Verdict | str]:
+    """Each wall's own attack, with every other wall of its control taken off and this one left standing."""
+    spared = {name: frozenset({wall}) for wall, name in PROOFS.items()}
+
+    async def carry_out() -> dict[str, Verdict | str]:
+        async with ground(Tier.T1) as made:
+            return await running.controls(made, [by_name(name) for name in spared], spared)
+
+    return asyncio.run(carry_out())
 
 
-@needs_root
-@pytest.mark.parametrize("attack", sorted(set(ATTACKS) - OTHER_CONTROLS))
-def test_the_same_attack_succeeds_where_the_walls_are_missing(attack: str, weak: dict[str, bool]) -> None:
-    assert weak[attack] is True
+def may_be_missing(attack: Attack) -> bool:
+    return attack.name in NOT_HERE or (attack.name in NEEDS_ROOT and not separate())
 
 
-# --- what a box can see -----------------------------------------------------
+def separate() -> bool:
+    return Identities(64001, 1).separate
 
 
-def test_the_launchers_environment_and_open_files_do_not_reach_a_box(range_: Range) -> None:
-    """40, 43. The control: a bubblewrap that is started carelessly shows both."""
-    read, write = os.pipe()
-    os.set_inheritable(read, True)
-    look = (
-        "import os,sys\nfor pid in os.listdir('/proc'):\n"
-        "    if pid.isdigit(): sys.stdout.write(open(f'/proc/{pid}/environ').read())\n"
-        "print(len(os.listdir('/proc/self/fd')))"
-    )
-    told = range_.run(look).told
-    careless = [
-        "bwrap",
-        "--ro-bind",
-        "/",
-        "/",
-        "--unshare-pid",
-        "--proc",
-        "/proc",
-        "--clearenv",
-        "--",
-        sys.executable,
-    ]
-    control = subprocess.run([*careless, "-I", "-c", look], capture_output=True, text=True, close_fds=False)
-    os.close(read)
-    os.close(write)
-    assert CANARY not in told and told.endswith("4\n"), "three standard files and the one that lists them"
-    assert CANARY in control.stdout and not control.stdout.endswith("\n4\n")
+# ------------------------------------------------------------------------------------------- the attacks
 
 
-def test_nothing_of_the_host_is_in_a_box(range_: Range) -> None:
-    """41. The canary lies where a box's folder lies; from inside neither it nor any folder above can be found."""
-    (range_.home / CANARY).write_text(CANARY)
-    walk = (
-        "import os\nfor folder, folders, files in os.walk('/'):\n"
-        "    if folder == '/': folders[:] = [f for f in folders if f not in ('proc', 'box', 'python')]\n"
-        "    print(folder, files)"
-    )
-    told = range_.run(walk).told
-    control = subprocess.run(
-        [sys.executable, "-c", f"import os; print(os.listdir({str(range_.home)!r}))"], capture_output=True
-    )
-    (range_.home / CANARY).unlink()
-    assert CANARY not in told and "/out" in told
-    assert CANARY.encode() in control.stdout
+@pytest.mark.parametrize("attack", T1_ATTACKS, ids=lambda attack: attack.name)
+def test_an_attack_on_the_first_tier_gains_nothing(attack: Attack, first_tier: dict[str, Finding]) -> None:
+    found = first_tier[attack.name]
+    if found.outcome is Outcome.CANNOT_RUN:
+        assert may_be_missing(attack), found.how
+        pytest.skip(found.how)
+    if found.outcome is Outcome.KNOWN:
+        assert attack.known and attack.number == 0
+        return
+    assert found.outcome is Outcome.REFUSED, found.how
 
 
-@needs_root
-def test_every_box_has_a_user_id_of_its_own(range_: Range) -> None:
-    """87. Control: without the step that changes it, a box's process would be root's on the host."""
-
-    async def users() -> list[int]:
-        boxes = [range_.box("import sys; sys.stdin.read()") for _ in range(2)]
-        for box in boxes:
-            await box.start()
-        found = [Path(f"/proc/{processes.tree(box._pid)[-1]}").stat().st_uid for box in boxes]
-        for box in boxes:
-            await box.kill(Cause.CANCELLED)
-            await box.destroy()
-        return found
-
-    uids = asyncio.run(users())
-    assert len(set(uids)) == 2 and os.geteuid() not in uids
-    words = ["bwrap", "--unshare-user", "--uid", "1000", "--ro-bind", "/", "/", "--", "sleep", "5"]
-    careless = subprocess.Popen(words)
-    time.sleep(0.2)
-    assert Path(f"/proc/{processes.tree(careless.pid)[-1]}").stat().st_uid == 0
-    careless.kill()
-    careless.wait()
+@pytest.mark.parametrize("name", [attack.name for attack in running.wanted(Tier.T2, sample=True)])
+def test_an_attack_of_the_sample_on_the_second_tier_gains_nothing(
+    name: str, second_tier: dict[str, Finding]
+) -> None:
+    found = second_tier[name]
+    if found.outcome is Outcome.CANNOT_RUN:
+        assert may_be_missing(found.attack), found.how
+        pytest.skip(found.how)
+    assert found.outcome is Outcome.REFUSED, found.how
 
 
-def test_what_one_box_plants_the_next_does_not_find(range_: Range) -> None:
-    """45, 49. The control: within one box it is found."""
-    places = "['/tmp/sitecustomize.py', '/tmp/x.pth', '/dev/shm/x', '/out/x']"
-    plant = f"import os\nfor p in {places}: open(p, 'w').write('{CANARY}')\n"
-    look = f"import os\nprint([p for p in {places} if os.path.exists(p)])"
-    assert range_.run(plant + look).told.count("x") >= 3
-    assert range_.run(look).told == "[]\n"
+# ------------------------------------------------------------------------------------------ the controls
 
 
-# --- using too much -----------------------------------------------------
+@pytest.mark.parametrize("attack", CONTROLLED, ids=lambda attack: attack.name)
+def test_the_same_attack_succeeds_without_the_walls_that_it_names(
+    attack: Attack, controls: dict[str, Verdict | str]
+) -> None:
+    found = controls[attack.name]
+    if not separate() and (Wall.USER in attack.walls or attack.name in WEAK_WITHOUT_ROOT):
+        pytest.skip("without root there is no user id to take off")
+    assert isinstance(found, Verdict), found
+    assert found.gained, found.how
 
 
-def within(ran: Ran, seconds: float = 8.0) -> None:
-    """Killed or ended within its limit and 2 s, and never far above its memory."""
-    assert ran.seconds <= seconds and ran.memory_mb <= SMALL["memory_mb"] + 64
+@pytest.mark.parametrize("wall", Wall)
+def test_every_wall_is_proved_by_an_attack_that_it_alone_stops(
+    wall: Wall, proofs: dict[str, Verdict | str]
+) -> None:
+    attack = by_name(PROOFS[wall])
+    assert wall in attack.walls
+    found = proofs[attack.name]
+    if not separate() and Wall.USER in attack.walls:
+        pytest.skip("without root there is no user id to take off")
+    assert isinstance(found, Verdict), found
+    assert not found.gained, f"{attack.name} succeeds although {wall} stands: it proves another wall"
 
 
-def test_a_fork_bomb_stays_small(range_: Range) -> None:
-    """46. It cannot have more processes than its limit, and goes with its box."""
-    ran = range_.run("import os\nwhile True:\n    try: os.fork()\n    except OSError: pass", wall_s=2)
-    assert ran.ending.cause in (Cause.WALL, Cause.MEMORY, Cause.CPU)
-    within(ran, 4)
+def test_behind_landlock_the_other_walls_hold_alone() -> None:
+    """A kernel's defect in one mechanism must not be the end of the others."""
+    others = [attack for attack in TEXTS if Tier.T1 in attack.tiers and attack.walls != {Wall.LANDLOCK}]
+
+    async def carry_out() -> list[str]:
+        async with ground(Tier.T1) as made:
+            weaker = made.weaker({Wall.LANDLOCK})
+            found = [(attack, verdict) async for attack, verdict in running.outcomes(weaker, tuple(others))]
+        return [
+            attack.name
+            for attack, verdict in found
+            if not attack.known and not (isinstance(verdict, Verdict) and not verdict.gained)
+        ]
+
+    assert asyncio.run(carry_out()) == []
 
 
-def test_forks_are_refused_beyond_the_limit(range_: Range) -> None:
-    """46. Control: below the limit they are not."""
-    count = (
-        "import os, time\nn = 0\n"
-        "try:\n    while n < 100:\n        if os.fork() == 0: time.sleep(3); os._exit(0)\n        n += 1\n"
-        "except OSError: pass\nprint(n)"
-    )
-    born = int(range_.run(count).told)
-    assert 8 <= born <= SMALL["processes"] + 2
+# ----------------------------------------------------------------------------------------- the catalogue
 
 
-@pytest.mark.parametrize(
-    "bomb",
-    {
-        "bytes": "x = []\nwhile True: x.append(bytearray(2**20))",
-        "mapped": "import mmap\nx = []\nwhile True: m = mmap.mmap(-1, 2**24); m.write(b'x' * 2**24); x.append(m)",
-        "many processes": "import os\nfor _ in range(6): os.fork()\nx = []\nwhile True: x.append(bytearray(2**18))",
-        "engine": (
-            "import sys; sys.path.append('/box'); import duckdb\n"
-            "duckdb.sql(\"select repeat('x', 2000000000)\").fetchall()"
-        ),
-    }.items(),
-    ids=lambda bomb: bomb[0],
-)
-def test_a_memory_bomb_ends_its_box(range_: Range, bomb: tuple[str, str]) -> None:
-    """22, 46."""
-    ran = range_.run(bomb[1], processes=64)
-    assert ran.ending.state in (BoxState.KILLED, BoxState.FAILED)
-    assert ran.seconds <= 8
+def test_the_list_of_attacks_is_whole() -> None:
+    wanted = {
+        "A": {*range(1, 17), 18, 20, 22, 23},
+        "C": set(range(35, 50)),
+        "D": {50, 51, 52},
+        "F": {67, 68, 69},
+        "H": {77, 86, 87},
+    }
+    found = {
+        section: {attack.number for attack in ATTACKS if attack.section == section} for section in wanted
+    }
+    assert found == wanted
+    assert len({attack.name for attack in ATTACKS}) == len(ATTACKS)
 
 
-def test_modest_memory_is_no_bomb(range_: Range) -> None:
-    """The control of the bombs."""
-    ran = range_.run("x = bytearray(60 * 2**20); print(len(x))")
-    assert ran.ending.state is BoxState.EXITED and ran.told == f"{60 * 2**20}\n"
+def test_every_attack_of_a_text_is_in_the_list() -> None:
+    """An attack that nobody lists is never carried out."""
+    in_texts = {
+        "calls": {*calls.SOCKETS, *calls.CALLS},
+        "surroundings": {*surroundings.LEFT} - {"neighbours-files"},  # a scenario carries that one out
+        "checklist": {*checklist.CHECKLIST},
+    }
+    listed = {text: {attack.name for attack in TEXTS if attack.text == text} for text in in_texts}
+    assert listed == in_texts
 
 
-@pytest.mark.parametrize(("folder", "size_mb"), [("/tmp", 8), ("/dev/shm", 16)])
-def test_temporary_space_ends_at_its_size(range_: Range, folder: str, size_mb: int) -> None:
-    """46. Control: up to its size it can be filled."""
-    fill = (
-        "n = 0\ntry:\n    while n < 500:\n"
-        f"        n += open(f'{folder}/{{n}}', 'wb', buffering=0).write(b'x' * 2**20) // 2**20\n"
-        "except OSError as e: print(n, e.errno)"
-    )
-    told = [int(word) for word in range_.run(fill).told.split()]
-    assert size_mb - 1 <= told[0] <= size_mb and told[1] == errno.ENOSPC
+def test_an_attack_without_a_control_says_why() -> None:
+    with pytest.raises(ValueError, match="control"):
+        Attack("x", 0, "checklist", "x", text="calls")
+    assert all(bool(attack.walls) != bool(attack.no_control) for attack in ATTACKS)
+
+
+# -------------------------------------------------------------------------------------------- the report
+
+ONE, REFUSED = TEXTS[0], Outcome.REFUSED
 
 
 @pytest.mark.parametrize(
-    "flood",
+    ("outcomes", "code"),
     [
-        "for n in range(100000):\n    open(f'/out/{n}', 'wb').write(b'x' * 2**20)",
-        "for n in range(1000000): open(f'/out/{n}', 'wb')",
-        "import os\nfor n in range(100000): os.makedirs(f'/out/{n}/a/b/c')",
+        ((), 2),
+        ((Outcome.CANNOT_RUN,), 2),
+        ((REFUSED, Outcome.CANNOT_RUN), 0),
+        ((REFUSED, Outcome.KNOWN), 0),
+        ((REFUSED, Outcome.LEAK, REFUSED), 1),
+        ((Outcome.LEAK,), 1),
     ],
-    ids=["bytes", "files", "folders"],
 )
-def test_a_flood_of_outputs_ends_its_box(range_: Range, flood: str) -> None:
-    """46."""
-    ran = range_.run(flood)
-    assert ran.ending.cause is Cause.OUTPUT
-    assert ran.seconds <= 3
+def test_a_leak_or_nothing_at_all_is_no_success(outcomes: tuple[Outcome, ...], code: int) -> None:
+    findings = tuple(Finding(ONE, Tier.T1, outcome, "…") for outcome in outcomes)
+    assert reporting.Report(findings, ()).exit_code == code
 
 
-def test_descriptors_and_threads_end_at_their_limits(range_: Range) -> None:
-    """46."""
-    files = "n = []\ntry:\n    while True: n.append(open('/dev/null'))\nexcept OSError: print(len(n))"
-    assert int(range_.run(files).told) < SMALL["files"]
-    threads = (
-        "import threading, time\nn = 0\n"
-        "try:\n    while n < 200: threading.Thread(target=time.sleep, args=(1,), daemon=True).start(); n += 1\n"
-        "except RuntimeError: pass\nprint(n, flush=True)\nimport os; os._exit(0)"
-    )
-    assert int(range_.run(threads).told) <= SMALL["processes"] + 2
+def test_the_table_says_attack_tier_outcome_and_counts() -> None:
+    found = (Finding(ONE, Tier.T1, Outcome.LEAK, "x" * 200), Finding(ONE, Tier.T2, REFUSED, "…"))
+    assert all(word in table.line(found[0]) for word in ("C 35", "T1", "LEAK", ONE.title))
+    assert len(table.line(found[0])) < 160
+    assert table.counts(found).splitlines()[0].startswith("T1: 1 attacks, 0 refused, 1 leaks")
+    assert table.counts(found).splitlines()[1].startswith("T2: 1 attacks, 1 refused")
 
 
-def test_processor_time_ends_at_its_limit(range_: Range) -> None:
-    """22."""
-    ran = range_.run("while True: pass", cpu_s=1, wall_s=30)
-    assert ran.ending.cause is Cause.CPU
+def test_a_known_gain_on_the_first_tier_is_a_leak_on_the_second() -> None:
+    known = replace(ONE, known="said openly")
+    gained = Verdict(True, "it succeeded")
+    assert running.finding(Tier.T1, known, gained).outcome is Outcome.KNOWN
+    assert running.finding(Tier.T2, known, gained).outcome is Outcome.LEAK
+    assert running.finding(Tier.T1, ONE, gained).outcome is Outcome.LEAK
+    assert running.finding(Tier.T1, ONE, "not here").outcome is Outcome.CANNOT_RUN
 
 
-def test_a_box_that_cannot_dump_core_holds_no_rows_on_the_disk(range_: Range) -> None:
-    """86. The limit is zero inside; the control: it is not for every process here."""
-    told = range_.run("import resource; print(resource.getrlimit(resource.RLIMIT_CORE)[0])").told
-    assert told == "0\n"
+def test_the_doctor_names_a_protection_that_an_attack_went_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    def carry_out(tier: Tier, attacks: list[Attack], image: str) -> tuple[Finding, ...]:
+        if tier is Tier.T2:
+            raise TierMissing("no runsc", "box.tier")
+        bad = {"environment": Outcome.LEAK}
+        return tuple(Finding(each, tier, bad.get(each.name, REFUSED), "it succeeded") for each in attacks)
 
-
-def test_a_child_that_outlives_its_parent_goes_with_the_box(range_: Range) -> None:
-    """47. Double fork and a new session; the control: while the box lives, it is there."""
-    code = (
-        "import os, sys, time\n"
-        "if os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0: time.sleep(60)\n    os._exit(0)\n"
-        "os.wait(); print('up', flush=True); sys.stdin.read()"
-    )
-
-    async def scenario() -> tuple[list[int], list[int]]:
-        box = range_.box(code, wall_s=20)
-        pipes = await box.start()
-        await pipes.from_box.readline()
-        before = processes.tree(box._pid)
-        pipes.to_box.close()
-        await box.wait()
-        alive = [pid for pid in before if Path(f"/proc/{pid}").exists()]
-        await box.destroy()
-        return before, alive
-
-    before, after = asyncio.run(scenario())
-    assert len(before) >= 3, "monitor, first process, the child of the child"
-    assert after == []
-
-
-def test_a_busy_box_does_not_stop_its_neighbour(range_: Range) -> None:
-    """46. A neighbour's small work is done beside a fork bomb."""
-
-    async def both() -> tuple[Ran, Ran]:
-        bomb = asyncio.create_task(
-            range_.live("import os\nwhile True:\n    try: os.fork()\n    except OSError: pass", wall_s=4)
-        )
-        await asyncio.sleep(0.5)
-        neighbour = await range_.live("print(sum(range(10**6)))", wall_s=20)
-        return await bomb, neighbour
-
-    bomb, neighbour = asyncio.run(both())
-    assert neighbour.ending.state is BoxState.EXITED and neighbour.told.strip() == "499999500000"
-    assert bomb.ending.state is BoxState.KILLED
-
-
-def test_many_boxes_in_a_row_leave_nothing(range_: Range) -> None:
-    """No process, folder, mount or descriptor of ours stays; control: the boxes did run."""
-
-    def count() -> tuple[int, int, int]:
-        mounts = len(Path("/proc/self/mountinfo").read_text().splitlines())
-        return len(processes.tree(os.getpid())), len(os.listdir("/proc/self/fd")), mounts
-
-    range_.run("print(1)")
-    before = count()
-    assert [range_.run("print(1)").told for _ in range(20)] == ["1\n"] * 20
-    assert count() == before
+    monkeypatch.setattr(probing.running, "carry_out", carry_out)
+    found = {(line.tier, line.protection): line for line in probing.probe()}
+    assert not found[Tier.T1, Wall.ENVIRONMENT].held and "SUCC" not in found[Tier.T1, Wall.ENVIRONMENT].how
+    assert "environment of the launcher: LEAK" in found[Tier.T1, Wall.ENVIRONMENT].how
+    assert found[Tier.T1, Wall.SYSCALLS].held
+    assert "no runsc" in found[Tier.T2, "this tier"].how
