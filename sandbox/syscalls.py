@@ -29,6 +29,7 @@ _CLONE_NEW = {
     "NEWUSER": 0x10000000, "NEWPID": 0x20000000, "NEWNET": 0x40000000,
 }  # fmt: skip
 _PUSH_INPUT, _LINUX_CONSOLE = 0x5412, 0x541C  # TIOCSTI, TIOCLINUX
+_SET_PARENT_DEATH = 1  # PR_SET_PDEATHSIG, an int: the kernel looks at its lower half
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,10 @@ DENIALS = (
         for request in (_PUSH_INPUT, _LINUX_CONSOLE)
     ),
     Denial(("prlimit64",), errno.EPERM, "a process has its own limits to lower, not another's", When(0, 0, other=True)),
+    Denial(
+        ("prctl",), errno.EPERM, "a box dies with its launcher; nobody takes off the signal by which it does",
+        When(0, _SET_PARENT_DEATH, 2**32 - 1),
+    ),
     Denial(("memfd_create", "memfd_secret"), errno.EPERM, "memory that RLIMIT_AS and a sized tmpfs do not count"),
     Denial(
         ("shmget", "shmat", "shmctl", "msgget", "semget", "mq_open"), errno.EPERM,
@@ -124,6 +129,7 @@ KERNEL_NEEDS = frozenset(
     {
         "socket", "socketpair", "memfd_create", "ptrace", "process_vm_readv", "process_vm_writev", "unshare", "setns",
         "clone", "clone3", "mount", "umount2", "pivot_root", "chroot", "prlimit64",
+        "prctl",
     }
 )  # fmt: skip
 """Calls with which gVisor makes a box's kernel: memory in a file, its parts as traced processes, empty roots.
