@@ -16,15 +16,15 @@ import time
 from pathlib import Path
 
 _LIBRARY = ctypes.CDLL(None)
-_ROUNDS = 20
-"""How often stopping looks again for processes that were born meanwhile; each round stops all that it sees."""
+_ROUNDS, _ROUND_S = 100, 0.001
+"""How often stopping looks again, and how long it gives each time; each round stops all that it sees."""
 
 
 def tree(first: int) -> list[int]:
     """Return `first` and the process ids that descend from it, parents before children, zombies left out."""
     children: dict[int, list[int]] = {}
     for entry in os.listdir("/proc"):
-        if entry.isdigit() and (line := _stat(int(entry))) is not None and line[0] != "Z":
+        if entry.isdigit() and (line := _stat(entry)) is not None and not _over(line):
             children.setdefault(int(line[1]), []).append(int(entry))
     found, waiting = [first], [first]
     while waiting:
@@ -35,18 +35,18 @@ def tree(first: int) -> list[int]:
 
 
 def stop(first: int) -> None:
-    """Stop every thread of the tree (SIGSTOP), looking again until no new one appears.
+    """Stop every thread of the tree (SIGSTOP), looking again until none goes on and no new one appears.
 
     Every thread by itself: of a process that is traced, as gVisor's are, the signal only stops the one that takes it.
+    And parents before children: a tracer that is not stopped yet lets what it traces go on.
     """
-    seen: set[tuple[int, int]] = set()
     for _ in range(_ROUNDS):
-        now = {(pid, thread) for pid in tree(first) for thread in _threads(pid)}
-        if now <= seen:
+        going = [each for pid in tree(first) for each in _threads(pid) if _goes(*each)]
+        if not going:
             return
-        for pid, thread in now - seen:
+        for pid, thread in going:
             _LIBRARY.tgkill(pid, thread, int(signal.SIGSTOP))
-        seen |= now
+        time.sleep(_ROUND_S)
 
 
 def go_on(first: int) -> None:
@@ -128,10 +128,17 @@ def _mapped(pid: int) -> dict[str, int]:
     return {}
 
 
-def _threads(pid: int) -> list[int]:
+def _threads(pid: int) -> list[tuple[int, int]]:
+    """Return the threads of a process, each with the process it belongs to."""
     with contextlib.suppress(OSError):
-        return [int(name) for name in os.listdir(f"/proc/{pid}/task")]
+        return [(pid, int(name)) for name in os.listdir(f"/proc/{pid}/task")]
     return []
+
+
+def _goes(pid: int, thread: int) -> bool:
+    """Whether a thread is neither stopped, by a signal or by its tracer, nor at its end."""
+    line = _stat(f"{pid}/task/{thread}")
+    return line is not None and line[0] not in "TtZX"
 
 
 def _files_in_memory(pid: int) -> int:
@@ -147,13 +154,18 @@ def _files_in_memory(pid: int) -> int:
 
 
 def _alive(pid: int) -> bool:
-    line = _stat(pid)
-    return line is not None and line[0] not in "ZX"
+    line = _stat(str(pid))
+    return line is not None and not _over(line)
 
 
-def _stat(pid: int) -> list[str] | None:
-    """Return the fields of `/proc/<pid>/stat` from the state on (proc(5)), or none if the process is gone."""
+def _over(line: list[str]) -> bool:
+    """Whether nothing of a process runs any more; one whose first thread has ended may have others (field 20)."""
+    return line[0] in "ZX" and int(line[17]) <= 1
+
+
+def _stat(task: str) -> list[str] | None:
+    """Return the fields of `/proc/<task>/stat` from the state on (proc(5)), or none if it is gone."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+        return Path(f"/proc/{task}/stat").read_text().rpartition(") ")[2].split()
     except OSError:
         return None
