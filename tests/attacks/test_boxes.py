@@ -22,7 +22,10 @@ from sandbox.attacks.texts import calls, checklist, surroundings
 from sandbox.contract import Wall
 from sandbox.identities import Identities
 
-pytestmark = pytest.mark.box
+pytestmark = [
+    pytest.mark.box,
+    pytest.mark.timeout(900),
+]  # the suite runs in fixtures, for minutes on a busy machine
 
 NOT_HERE = {"memory-of-a-gpu"}
 """Attacks that need what no machine of CI has."""
