@@ -272,6 +272,7 @@ class Launcher:
             "domain": self._shop.config.domain,
             "node": self._shop.config.node,
             "key": self._shop.key.public,
+            "own_user": own_user.is_own(),
             "tiers": tiers,
             "boxes": boxes,
         }

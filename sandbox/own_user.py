@@ -99,6 +99,11 @@ def become(ids: OwnIds) -> None:
         raise TierMissing("the launcher did not become its own user", "user namespace")
 
 
+def is_own() -> bool:
+    """Return whether this process has become the root of a namespace of its own."""
+    return os.geteuid() == 0 and not _sees_host()
+
+
 def owners_trusted() -> frozenset[int]:
     """Return the owners, as seen from here, of files that only root or this user can have made.
 

@@ -1,7 +1,7 @@
 """The reaper: a launcher that starts ends and removes whatever boxes of an earlier life have left.
 
-Boxes die with their launcher (`--die-with-parent`, `--pdeathsig`), but a program in a box can take that signal
-off again, and a launcher can be killed between two steps. So before it makes its first box a launcher
+Boxes die with their launcher (`--die-with-parent`, `--pdeathsig`), but a launcher can be killed before a box has
+that signal, and what escaped from a box has none. So before it makes its first box a launcher
 
 1. ends every process of its boxes: those of its boxes' user ids, and those that it knows by a box's folder,
    which is how a launcher without user ids of its own finds them;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import time
 
 import pytest
@@ -161,6 +162,19 @@ def test_an_approval_of_one_plan_does_not_serve_the_next(town):
         launcher.run(plan.digest, Entry.QUERY, 1)
     town.researcher.connection.cancel(job.id)
     assert job.refresh().state == "cancelled"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="run by another than root, everything belongs to that user")
+def test_data_are_the_launchers_to_link_and_nobodys_to_look_through(town):
+    owner = town.owner
+    user = owner.launcher_home.stat().st_uid
+    assert user != 0 and sandbox.LauncherClient(owner.launcher_socket).status()["own_user"]
+    files = list(owner.data.glob("*.parquet"))
+    assert files and {(file.stat().st_uid, file.stat().st_mode & 0o777) for file in files} == {(user, 0o444)}
+    for folder in (owner.data, owner.data / "staging", owner.run):
+        status = folder.stat()
+        assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (0, user, 0o710)
+    assert not list((owner.data / "staging").iterdir()), "what was ingested lies there in clear no longer"
 
 
 def until(what, patience_s=30):

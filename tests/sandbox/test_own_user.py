@@ -228,6 +228,7 @@ def test_a_strangers_user_reaches_no_folder_of_a_side(town: Town) -> None:
 def test_a_launchers_memory_is_closed_to_its_own_user_too(side: Side) -> None:
     """It holds the signing key. What escapes from a box is another user anyway; this is for what becomes this one."""
     with launched(side) as process:
+        assert side.client.status()["own_user"] is True
         assert (Path(f"/proc/{process.pid}/status").read_text().split("Uid:")[1].split()[0]) == str(USER)
         look = [sys.executable, "-c", f"open('/proc/{process.pid}/mem', 'rb')"]
         same = subprocess.run(
