@@ -85,8 +85,13 @@ class Shelf:
             ) from None
 
     def put(self, plan: Plan) -> None:
-        """Keep a plan."""
-        _write(self._home / "plans" / f"{_hex(plan.digest)}.json", plan.canonical())
+        """Keep a plan; one that is kept already stays, and counts as put now."""
+        path, content = self._home / "plans" / f"{_hex(plan.digest)}.json", plan.canonical()
+        with contextlib.suppress(OSError):
+            if path.read_bytes() == content:
+                os.utime(path)
+                return
+        _write(path, content)
         self._put += 1
         if self._put % SWEEP_AFTER == 0:
             self.sweep(frozenset({plan.digest}))

@@ -89,12 +89,12 @@ launcher.begin(Path(sys.argv[1]))
 """A launcher that is killed at one step."""
 
 
-def spawned(side: Side, program: str, *arguments: str) -> subprocess.Popen[bytes]:
+def spawned(side: Side, program: str, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
     settings = side.config.home.parent / "launcher.json"
     side.config.save(settings)
     process = subprocess.Popen(
         [sys.executable, "-P", "-c", program, str(settings), *arguments],
-        cwd=ROOT, env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
+        cwd=ROOT, env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], **variables},
     )  # fmt: skip
     eventually(lambda: answers(side))
     return process
@@ -289,6 +289,47 @@ def deep(folder: Path) -> None:
         os.mkdir("d")
         os.chdir("d")
     os.chdir(here)
+
+
+LOADS_NOTHING = """
+import os, sys
+from pathlib import Path
+from sandbox import launcher, own_user
+
+class Closed:
+    def find_spec(self, name, path=None, target=None):
+        if name in sys.builtin_module_names:
+            return None
+        (Path(os.environ["TOLD"]) / "loaded").write_text(name)
+        raise ImportError(name)
+
+become = own_user.become
+def becoming(ids):
+    become(ids)
+    sys.meta_path.insert(0, Closed())
+
+own_user.become = becoming
+os.umask(0o077)
+launcher.begin(Path(sys.argv[1]))
+"""
+
+
+@needs_root
+def test_a_launcher_loads_no_module_once_it_is_its_own_user(side: Side, probe_image: Image) -> None:
+    """Its interpreter may be closed to it, as below /root; on machines where it is not, nobody would notice."""
+    plans = [sql_plan(probe_image.digest, HAND_OVER), sql_plan(probe_image.digest, "not python")]
+    process = spawned(side, LOADS_NOTHING, TOLD=str(side.config.home))
+    for plan in plans:
+        side.client.put(plan)
+        with contextlib.suppress(DarkroomError):
+            run_query(side, plan)
+    assert run_query(side, plans[0]).outputs
+    with pytest.raises(DarkroomError):
+        side.client.put(replace(plans[0], domain="nm/other"))
+    process.terminate()
+    process.wait(15)
+    loaded = side.config.home / "loaded"
+    assert not loaded.exists(), loaded.read_text()
 
 
 # --- what the launcher needs is not there -------------------------
