@@ -68,7 +68,11 @@ def _owner(owner: Owner) -> Iterator[Finding]:
         yield Finding(f"keeper of {owner.domain}", False, problem.what)
     try:
         node = sandbox.LauncherClient(owner.launcher_socket).status()
-        yield Finding(f"launcher of {owner.domain}", True, f"offers {node.get('tier', '?')}")
+        tiers = ", ".join(offer["tier"] for offer in node["tiers"]) or "no tier"
+        whose = (
+            "a user of its own, root of its boxes alone" if node["own_user"] else "the user that started it"
+        )
+        yield Finding(f"launcher of {owner.domain}", bool(node["tiers"]), f"offers {tiers}; runs as {whose}")
     except DarkroomError as problem:
         yield Finding(f"launcher of {owner.domain}", False, problem.what)
     offline = not owner.root_key.exists()
