@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from plans.decision import Tier
-from sandbox import processes
+from sandbox import boxes, cgroups, processes, reaper
 from sandbox.attacks.attack import Attack, CannotRun, Verdict
 from sandbox.attacks.ground import Ground
 from sandbox.contract import Cause, Wall
@@ -203,24 +203,42 @@ async def outlives_a_kill(ground: Ground) -> Verdict:
 
 
 async def outlives_its_launcher(ground: Ground) -> Verdict:
-    """The launcher is killed, and its box goes on."""
+    """The launcher is killed, and its box goes on. What the launcher leaves, the reaper of its heir finds."""
+    home = ground.home / "launcher"
+    home.mkdir()
+    home.chmod(0o711)
+    try:
+        pids = await _killed_launcher(ground, home)
+        alive = await _still_alive(pids)
+        for pid in alive:  # a control leaves them
+            processes.send(pid, signal.SIGKILL)
+    finally:
+        name = boxes.group_name(home)
+        left = await asyncio.to_thread(reaper.reap, home, range(0), cgroups.Cgroups.open(name))
+        cgroups.forget(name)
+        home.rmdir()
+    how = f"{len(alive)} of {len(pids)} processes alive after their launcher was killed; {left.folders} folders reaped"
+    return Verdict(bool(alive), how)
+
+
+async def _killed_launcher(ground: Ground, home: Path) -> list[int]:
+    """Have a launcher of its own start a box in `home`, kill it, and return the processes that the box had."""
     walls = ",".join(sorted(wall.name for wall in ground.without))
-    words = [sys.executable, "-P", "-m", "sandbox.attacks.orphan", ground.tier.value, str(ground.home), walls]
+    words = [sys.executable, "-P", "-m", "sandbox.attacks.orphan", ground.tier.value, str(home), walls]
     launcher = await asyncio.create_subprocess_exec(
         *words,
         stdout=asyncio.subprocess.PIPE,
         cwd=_CHECKOUT,
         env={**os.environ, "PYTHONPATH": str(_CHECKOUT)},
     )
-    if launcher.stdout is None or not (line := await asyncio.wait_for(launcher.stdout.readline(), 60)):
-        raise CannotRun("the launcher that was to be killed did not start its box")
-    pids = [int(word) for word in line.split()]
-    launcher.kill()
-    await launcher.wait()
-    alive = await _still_alive(pids)
-    for pid in alive:  # a control leaves them
-        processes.send(pid, signal.SIGKILL)
-    return Verdict(bool(alive), f"{len(pids)} processes before, {len(alive)} after their launcher was killed")
+    try:
+        if launcher.stdout is None or not (line := await asyncio.wait_for(launcher.stdout.readline(), 60)):
+            raise CannotRun("the launcher that was to be killed did not start its box")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            launcher.kill()
+        await launcher.wait()
+    return [int(word) for word in line.split()]
 
 
 async def core_dump(ground: Ground) -> Verdict:
@@ -253,6 +271,7 @@ async def memory_of_a_gpu(_: Ground) -> Verdict:
 
 async def left_on_the_host(ground: Ground) -> Verdict:
     """Some boxes in a row leave a process, folder or descriptor."""
+    await ground.run("print(1)")  # after which the image is held open, once
     before = _resources(ground)
     for _ in range(5):
         await ground.run("print(1)")
