@@ -19,7 +19,7 @@ import pytest
 from keys import sealing
 from keys.signing import SigningKey, fresh_nonce, verify
 from plans import frames, frames_async
-from plans.box import BoxSpec, Entry, Input, Limits
+from plans.box import BoxSpec, Entry, Input, Limits, Outputs
 from plans.decision import Decision, Obligations, Outcome, Tier
 from plans.errors import Unreachable
 from plans.key import BoxKeys, SealedKeys
@@ -188,13 +188,20 @@ def eventually(holds: Callable[[], bool], within_s: float = 10.0) -> None:
         time.sleep(0.02)
 
 
+WRITES = {Entry.QUERY: "rows", Entry.PARSE: "table", Entry.JUDGE: "release.bin"}
+"""What each stage may leave, as `policies.derive` says it too."""
+
+
 def sql_plan(image: str, code: str, **changes: object) -> Plan:
     """A plan whose three boxes run `code`; data and handed-over rows as inputs."""
     limits = Limits(256, 8, 0, 4, 20, 30, 32, 64, 1)
     key = "ed25519:" + "0" * 64
     request = Request("li@nm", key, "x25519:" + "0" * 64, "p", "test", code, fresh_nonce(), 0)
     stages = tuple(
-        BoxSpec(entry, image, inputs, limits, Tier.T1, links=changes.get("links", {}).get(entry, ()))
+        BoxSpec(
+            entry, image, inputs, limits, Tier.T1, outputs=Outputs(1, (WRITES[entry],)),
+            links=changes.get("links", {}).get(entry, ()),
+        )
         for entry, inputs in (
             (Entry.QUERY, changes.get("query_inputs", ())),
             (Entry.PARSE, changes.get("parse_inputs", (Input("rows", ""),))),
