@@ -255,9 +255,13 @@ def test_the_reaper_knows_processes_by_where_their_mounts_come_from(tmp_path: Pa
     ]
     rename = "exec -a innocent sleep 60"
     monitor = subprocess.Popen(["/usr/bin/bwrap", *view, "/bin/bash", "-c", rename])
-    eventually(lambda: len(processes.tree(monitor.pid)) > 1)
-    inner = processes.tree(monitor.pid)[-1]
-    eventually(lambda: Path(f"/proc/{inner}/cmdline").read_bytes().startswith(b"innocent"))
+
+    def innocent() -> list[int]:
+        tree = processes.tree(monitor.pid)
+        return [pid for pid in tree if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"innocent")]
+
+    eventually(lambda: bool(innocent()))
+    (inner,) = innocent()
     found = reaper._left_processes(frozenset({name}), range(0))
     assert inner in found and monitor.pid in found and os.getpid() not in found
     assert reaper.reap(tmp_path, range(0), Cgroups.none()).processes >= 2
