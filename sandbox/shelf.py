@@ -33,6 +33,9 @@ KEPT_S = 30 * 86_400
 MOST_BYTES = 2 * 2**30
 """Bytes of plans that are kept."""
 
+MOST_ATTEMPTS = 100
+"""How often a stage may be tried: whoever reaches the socket says the number, and each leaves a result here."""
+
 SWEEP_AFTER = 200
 """After how many new plans the shelf is swept, beside the hourly time."""
 
@@ -49,8 +52,10 @@ class StageName:
     def read(cls, question: dict[str, Any]) -> StageName:
         """Read it from a question of the launcher's socket; raises `Malformed`."""
         plan, stage, attempt = (question.get(name) for name in ("plan", "stage", "attempt"))
-        if not isinstance(plan, str) or stage not in list(Entry) or type(attempt) is not int or attempt < 1:
-            raise Malformed("a stage is named by plan, stage and attempt (from 1)", "launcher")
+        if not isinstance(plan, str) or stage not in list(Entry) or type(attempt) is not int:
+            raise Malformed("a stage is named by plan, stage and attempt", "launcher")
+        if not 1 <= attempt <= MOST_ATTEMPTS:
+            raise Malformed(f"a stage has attempts 1 to {MOST_ATTEMPTS}", "launcher")
         return cls(names.require("digest", plan, "plan"), Entry(stage), attempt)
 
 
@@ -185,10 +190,11 @@ class Shelf:
         It holds the groups that were not shown, under keys that the owner's keyring can derive again: it must
         not outlive its use, or an erased version could be read from it.
         """
-        for attempt in range(1, name.attempt + 1):
-            earlier = _below(self._home / "collected", StageName(name.plan, name.stage, attempt))
-            for stage in (Entry.QUERY, Entry.PARSE):
-                shutil.rmtree(earlier / stage.value, ignore_errors=True)
+        whole = self._home / "collected" / _hex(name.plan)
+        for earlier in whole.iterdir() if whole.exists() else ():  # a caller says which attempt it is
+            if int(earlier.name) <= name.attempt:
+                for stage in (Entry.QUERY, Entry.PARSE):
+                    shutil.rmtree(earlier / stage.value, ignore_errors=True)
 
     def handed_over(self, plan: Plan, spec: BoxSpec, attempt: int) -> dict[str, tuple[Path, str]]:
         """Return file and hash of every input of `spec` that a stage before it wrote.

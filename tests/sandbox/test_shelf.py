@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from plans.box import Entry
-from plans.errors import DiskFull, NotFound, SettingsWrong
+from plans.errors import DiskFull, Malformed, NotFound, SettingsWrong
 from plans.plan import Plan
 from sandbox import shelf
 from sandbox.shelf import Shelf, StageName
@@ -90,3 +90,25 @@ def test_a_plan_that_cannot_be_written_leaves_nothing_behind(
     with pytest.raises(DiskFull, match="No space"):
         kept.put(examples.PLAN)
     assert list((tmp_path / "plans").iterdir()) == []
+
+
+def test_what_was_handed_over_goes_with_its_attempt_and_those_before(kept: Shelf, tmp_path: Path) -> None:
+    names = [
+        StageName(examples.PLAN.digest, stage, n) for n in (1, 2, 3) for stage in (Entry.PARSE, Entry.JUDGE)
+    ]
+    for name in names:
+        (kept.fresh_collection(name) / "rows").write_text("x")
+    kept.forget_handed_over(names[2])
+    left = [path.relative_to(tmp_path / "collected").parts[1:3] for path in tmp_path.glob("collected/*/*/*")]
+    assert sorted(left) == [("1", "judge"), ("2", "judge"), ("3", "judge"), ("3", "parse")]
+
+
+def test_the_number_of_an_attempt_costs_nobody_time_or_space(kept: Shelf) -> None:
+    question = {"plan": examples.PLAN.digest, "stage": "judge"}
+    for attempt in (0, -1, shelf.MOST_ATTEMPTS + 1, 2**53 - 1, True, "1", None):
+        with pytest.raises(Malformed):
+            StageName.read({**question, "attempt": attempt})
+    assert StageName.read({**question, "attempt": shelf.MOST_ATTEMPTS})
+    began = time.monotonic()
+    kept.forget_handed_over(StageName(examples.PLAN.digest, Entry.JUDGE, 2**53 - 1))
+    assert time.monotonic() - began < 1
