@@ -59,8 +59,8 @@ class Rules:
     ceilings: Mapping[Entry, Limits]
 
 
-def require_admissible(plan: Plan, door: Door, rules: Rules, named: Collection[str]) -> None:
-    """Refuse a plan that may not run here at all, whatever a keeper says; `named` are the images that have a name.
+def require_admissible(plan: Plan, door: Door, rules: Rules, known: Collection[str]) -> None:
+    """Refuse a plan that may not run here at all, whatever a keeper says; `known` are images for plans without keys.
 
     Raises:
         NotAllowed: says what is not.
@@ -77,15 +77,15 @@ def require_admissible(plan: Plan, door: Door, rules: Rules, named: Collection[s
                 "Ask the administrator for a higher ceiling (docs/settings.md).",
             )
         if plan.kind.keyless:
-            _require_plain(spec, door, named)
+            _require_plain(spec, door, known)
 
 
-def _require_plain(spec: BoxSpec, door: Door, named: Collection[str]) -> None:
+def _require_plain(spec: BoxSpec, door: Door, known: Collection[str]) -> None:
     if spec.arguments or spec.links or spec.inputs or spec.gpus:
         raise NotAllowed("a plan without keys has no argument, link, input or GPU", spec.entry.value)
-    if door is not Door.OWNER and spec.image not in named:
+    if door is not Door.OWNER and spec.image not in known:
         raise NotAllowed(
-            "a plan without keys runs in an image that has a name on this node",
+            "a plan without keys runs in an image that the owner trusts or that has a name here",
             spec.entry.value,
             "Build the image here, or ask for one that was.",
         )

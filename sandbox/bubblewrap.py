@@ -151,11 +151,16 @@ def require_kernel() -> None:
         )
 
 
+NO_CORE = "1"
+"""RLIMIT_CORE: one byte is too small for any dump, and the one value at which the kernel does not hand a dump to the
+program of the host that core_pattern may name (core(5)); at 0 it would, with rows in it."""
+
+
 def rlimits(limits: Limits, headroom_mb: int) -> dict[str, str]:
     """Return the limits of one process, by the names of prlimit(1)."""
     largest = max(limits.output_mb, limits.temp_mb, limits.spill_mb) * _MIB
     return {
-        "core": "0",
+        "core": NO_CORE,
         "data": str(limits.memory_mb * _MIB),
         "as": str((limits.memory_mb + headroom_mb) * _MIB),
         "cpu": f"{limits.cpu_s}:{limits.cpu_s + 1}",

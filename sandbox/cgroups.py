@@ -221,8 +221,6 @@ def prepare(name: str, owner: int) -> None:
     for kind, own in _own_groups(name).items():
         folder, parts = own / name, [own / name]
         with contextlib.suppress(OSError):
-            if kind != UNIFIED and (own / "cgroup.subtree_control").exists():
-                (own / "cgroup.subtree_control").write_text(f"+{kind}")
             folder.mkdir(exist_ok=True)
             if kind == UNIFIED:
                 (folder / LAUNCHER).mkdir(exist_ok=True)
@@ -297,12 +295,37 @@ def _own_groups(name: str) -> dict[str, Path]:
         if kind != UNIFIED:
             found[kind] = own
             continue
-        found[UNIFIED] = own
-        with contextlib.suppress(OSError):
-            for controller in (own / "cgroup.controllers").read_text().split():
-                if controller in (MEMORY, PROCESSES, PROCESSORS):
-                    found[controller] = own
+        base = _base(own, mount, name)
+        found |= dict.fromkeys((UNIFIED, *_words(base / "cgroup.controllers")), base)
     return {kind: found[kind] for kind in CONTROLLERS if kind in found}
+
+
+def _base(own: Path, mount: Path, name: str) -> Path:
+    """Return the group of version 2 below which a launcher's groups can have controllers.
+
+    A group that has processes hands no controller on (the rule of no internal processes), but for the topmost.
+    So it is our own group where that has none beside us or hands on already, and else the topmost of this mount,
+    which only root may use.
+    """
+    for base in (own, mount):
+        if (base / name).is_dir():
+            return base
+    wanted = set(_words(own / "cgroup.controllers"))
+    for base in (own, mount):
+        control = base / "cgroup.subtree_control"
+        with contextlib.suppress(OSError):
+            for controller in wanted - set(_words(control)):
+                control.write_text(f"+{controller}")
+            return base
+    return own
+
+
+def _words(file: Path) -> list[str]:
+    """Return the controllers that a file of version 2 names, as far as we use them."""
+    try:
+        return [word for word in file.read_text().split() if word in (MEMORY, PROCESSES, PROCESSORS)]
+    except OSError:
+        return []
 
 
 def _memberships() -> dict[str, str]:

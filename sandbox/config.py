@@ -32,7 +32,8 @@ class LauncherConfig:
 
     `user` is the launcher's own user id, for one that root starts; none for one that is started as its own
     user. `warm_kinds` is of how many kinds of boxes one waits already (`sandbox.pool`). `ceilings` are the
-    highest limits of a box by its program; a program that is not in there runs nowhere.
+    highest limits of a box by its program; a program that is not in there runs nowhere. `images` are those
+    that the owner trusts: plans without keys run in one of them, or in one that has a name on this node.
     """
 
     domain: str
@@ -50,6 +51,7 @@ class LauncherConfig:
     warm_kinds: int
     askers: tuple[int, ...]
     ceilings: Mapping[Entry, Limits]
+    images: tuple[str, ...]
 
     @classmethod
     def load(cls, path: Path) -> LauncherConfig:
@@ -145,6 +147,12 @@ def _numbers(value: Any) -> tuple[int, ...]:
     return tuple(_number(item) for item in value)
 
 
+def _digests(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError
+    return tuple(names.require("digest", _text(item)) for item in value)
+
+
 def _ceilings(value: Any) -> dict[Entry, Limits]:
     if not isinstance(value, dict):
         raise TypeError
@@ -162,6 +170,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "warm_kinds": _number,
     "askers": _numbers,
     "ceilings": _ceilings,
+    "images": _digests,
 }
 """How each member is read; the others are paths."""
 

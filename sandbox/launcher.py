@@ -125,9 +125,9 @@ class Launcher:
         self._places = Places(admission.places(config.uid_count, config.warm_kinds))
         self._box_ids = range(config.first_uid, config.first_uid + config.uid_count)
         self._callers = dict.fromkeys(Door, 0)
-        self._named: set[str] = (
-            set()
-        )  # images that have a name, or had one since we began: plans outlive a build
+        self._known = set(
+            config.images
+        )  # and those that have a name, or had one since: plans outlive a build
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Answer until `stop`, then end every box.
@@ -211,8 +211,8 @@ class Launcher:
                 raise Malformed(f"a launcher does not know {str(other)[:40]!r}", "launcher")
 
     def _require_admissible(self, plan: Plan, door: Door) -> None:
-        self._named |= {image.digest for image in images.named(self._shop.config.images_folder)}
-        admission.require_admissible(plan, door, self._rules, self._named)
+        self._known |= {image.digest for image in images.named(self._shop.config.images_folder)}
+        admission.require_admissible(plan, door, self._rules, self._known)
 
     async def _run(self, door: Door, name: StageName, writer: asyncio.StreamWriter) -> None:
         """Run a stage, or attach to it, or give its kept answer."""

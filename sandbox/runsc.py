@@ -259,7 +259,7 @@ def _rlimits(spec: BoxSpec, walls: Walls) -> list[dict[str, Any]]:
     limits = spec.limits
     headroom = bubblewrap.VIRTUAL_HEADROOM_MB.get(spec.entry, bubblewrap.LEAST_HEADROOM_MB)
     held = {
-        "CORE": 0,
+        "CORE": int(bubblewrap.NO_CORE),
         "CPU": limits.cpu_s + 1,
         "FSIZE": max(limits.output_mb, limits.temp_mb, limits.spill_mb) * _MIB,
         "MEMLOCK": 0,
@@ -282,7 +282,7 @@ def _host_limits(spec: BoxSpec, walls: Walls) -> list[str]:
     cpu_s = spec.limits.cpu_s
     words = [
         bubblewrap.found("prlimit"),
-        "--core=0",
+        f"--core={bubblewrap.NO_CORE}",
         f"--cpu={cpu_s}:{cpu_s}",
         f"--nofile={_at_most(resource.RLIMIT_NOFILE, HOST_FILES)}",
     ]

@@ -98,7 +98,7 @@ def add_owner(site: Site, domain: str, titles: Titles, image: str, limits: Mappi
     write_private(owner.root_key, root.unsafe_secret().hex().encode())
     write_private(owner.node / "key", launcher.unsafe_secret().hex().encode())
     _keeper_config(owner, root.public, image, limits).save(owner.keeper_settings)
-    _launcher_config(owner, ids, limits).save(owner.launcher_settings)
+    _launcher_config(owner, ids, image, limits).save(owner.launcher_settings)
     entries = (
         RosterEntry("keeper", Duty.KEEPER, keyring.signer.public),
         RosterEntry("launcher:node1", Duty.LAUNCHER, launcher.public),
@@ -263,7 +263,7 @@ def _launcher_ids(place: int) -> sandbox.OwnIds:
 
 
 def _launcher_config(
-    owner: Owner, ids: sandbox.OwnIds, limits: Mapping[Entry, Limits]
+    owner: Owner, ids: sandbox.OwnIds, image: str, limits: Mapping[Entry, Limits]
 ) -> sandbox.LauncherConfig:
     return sandbox.LauncherConfig(
         domain=owner.domain,
@@ -281,4 +281,5 @@ def _launcher_config(
         warm_kinds=WARM_KINDS,
         askers=(),
         ceilings=limits,
+        images=(image,),
     )

@@ -134,6 +134,7 @@ def side(open_home: Path) -> Iterator[Side]:
         data_folder=owned(open_home / "data", 0o710, -1, USER), images_folder=api.images_folder(),
         user=USER if os.geteuid() == 0 else None, first_uid=FIRST, uid_count=COUNT, warm_kinds=0, askers=(),
         ceilings=dict.fromkeys(Entry, CEILING),
+        images=(),
     )  # fmt: skip
     keeper = FakeKeeper(run / "keeper")
     ready, stop = threading.Event(), threading.Event()

@@ -164,6 +164,30 @@ def second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "launcher"
 
 
+def test_in_version_2_a_group_with_processes_hands_nothing_on_and_the_topmost_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top, own = tmp_path, tmp_path / "system.slice" / "darkroom.service"
+    own.mkdir(parents=True)
+    for group in (top, own):
+        (group / "cgroup.controllers").write_text("cpuset cpu io memory pids")
+        (group / "cgroup.subtree_control").write_text("")
+    monkeypatch.setattr(cgroups, "_mounts", lambda: iter([(UNIFIED, top)]))
+    monkeypatch.setattr(cgroups, "_memberships", lambda: {"": "/system.slice/darkroom.service"})
+    assert set(cgroups._own_groups("x").values()) == {own}, "the control: where it can hand on, it is our own"
+    wrote = Path.write_text
+
+    def busy(self: Path, text: str) -> int:
+        if self.parent == own:
+            raise OSError(16, "Device or resource busy")
+        return wrote(self, text)
+
+    (own / "cgroup.subtree_control").write_text("")
+    monkeypatch.setattr(Path, "write_text", busy)
+    found = cgroups._own_groups("x")
+    assert set(found.values()) == {top} and {MEMORY, PROCESSES, "cpu", UNIFIED} == set(found)
+
+
 def test_version_2_is_limited_by_its_own_files(second: Path) -> None:
     group = Cgroups(dict.fromkeys((MEMORY, PROCESSES, "cpu", UNIFIED), second)).make("box", SMALL)
     box = second / "box"

@@ -111,7 +111,14 @@ def settings(folder: Path) -> dict:
     key.write_text("11" * 32)
     paths = {name: str(folder / name) for name in ("home", "socket", "data_folder", "images_folder")}
     numbers = {"first_uid": 60001, "uid_count": 4, "warm_kinds": 0}
-    nothing = {"keeper_socket": None, "owner_socket": None, "user": None, "askers": [], "ceilings": {}}
+    nothing = {
+        "keeper_socket": None,
+        "owner_socket": None,
+        "user": None,
+        "askers": [],
+        "ceilings": {},
+        "images": [],
+    }
     return {"domain": "nm/tax", "node": "n1", "key_file": str(key), **nothing, **paths, **numbers}
 
 

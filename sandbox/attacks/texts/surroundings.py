@@ -263,8 +263,8 @@ def platforms_code(where: Where) -> bool:
 
 
 def core_files(_: Where) -> bool:
-    """Ask whether a crash would leave memory on the disk."""
-    return resource.getrlimit(resource.RLIMIT_CORE) != (0, 0)
+    """Ask whether a crash would leave memory on the disk, or, at a limit of 0, hand it to a program of the host."""
+    return resource.getrlimit(resource.RLIMIT_CORE) != (1, 1)
 
 
 def shells(_: Where) -> bool:
