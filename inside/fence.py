@@ -30,6 +30,9 @@ OWN = ("/tmp", "/out", "/spill", "/dev/shm")
 
 GIVEN = ("/in", "/proc")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
+NVIDIA = (*(f"/dev/nvidia{number}" for number in range(64)), "/dev/nvidiactl", "/dev/nvidia-uvm")
+"""The devices of GPUs that a box may have, by name: a fence around a fenced process cannot list `/dev`."""
+
 IMAGE = ("/python", "/box", "/lib", "/lib64", "/etc", "/usr", "/gpu")
 """Where an image has its files; what is not there needs no rule."""
 
@@ -78,13 +81,8 @@ def _rules(own: tuple[str, ...], given: tuple[str, ...]) -> list[tuple[str, int]
     image = [(path, READ | EXECUTE) for path in IMAGE]
     writable = [(path, READ | CHANGE) for path in own]
     devices = [(path, READ_FILE | WRITE) for path in DEVICES]
-    gpus = [(path, READ_FILE | WRITE | DEVICE_CALLS) for path in _nvidia()]
+    gpus = [(path, READ_FILE | WRITE | DEVICE_CALLS) for path in NVIDIA]
     return [*image, *writable, *((path, READ) for path in given), *devices, *gpus]
-
-
-def _nvidia() -> list[str]:
-    """Return the devices of GPUs that the box has; `glob` would cost every start the import of `re`."""
-    return [f"/dev/{name}" for name in os.listdir("/dev") if name.startswith("nvidia")]
 
 
 def _allow(kernel: ctypes.CDLL, ruleset: int, path: str, rights: int) -> None:
