@@ -30,6 +30,11 @@ _CLONE_NEW = {
 }  # fmt: skip
 _PUSH_INPUT, _LINUX_CONSOLE = 0x5412, 0x541C  # TIOCSTI, TIOCLINUX
 _SET_PARENT_DEATH = 1  # PR_SET_PDEATHSIG, an int: the kernel looks at its lower half
+_TELL_OF_OTHERS = (5, 36, 1024, 1026)  # fcntl: F_GETLK, F_OFD_GETLK, F_SETLEASE, F_NOTIFY
+_LOCK_A_PART = (6, 7, 37, 38)  # fcntl: F_SETLK, F_SETLKW, F_OFD_SETLK, F_OFD_SETLKW
+_PRETENDED = 0
+_CORE_SIZE = 4  # RLIMIT_CORE
+_ONLY_CACHED = 8  # RWF_NOWAIT of preadv2
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,12 @@ class When:
     value: int
     mask: int = 2**64 - 1
     other: bool = False
+    besides: When | None = None
+    """What must hold of another argument as well."""
+
+    def all(self) -> tuple[When, ...]:
+        """Return every condition, this one first."""
+        return (self, *(self.besides.all() if self.besides else ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +85,18 @@ DENIALS = (
         ("prctl",), errno.EPERM, "a box dies with its launcher; nobody takes off the signal by which it does",
         When(0, _SET_PARENT_DEATH, 2**32 - 1),
     ),
+    *(
+        Denial(
+            (call,), errno.EPERM,
+            "a core size of 1 alone keeps dumps from a host's program for them; asking for it changes nothing",
+            When(resource, _CORE_SIZE, 2**32 - 1, besides=When(resource + 1, 0, other=True)),
+        )
+        for call, resource in (("prlimit64", 1), ("setrlimit", 0))
+    ),
     Denial(("memfd_create", "memfd_secret"), errno.EPERM, "memory that RLIMIT_AS and a sized tmpfs do not count"),
     Denial(
-        ("shmget", "shmat", "shmctl", "msgget", "semget", "mq_open"), errno.EPERM,
+        ("shmget", "shmat", "shmdt", "shmctl", "msgget", "msgsnd", "msgrcv", "msgctl", "semget", "semop", "semtimedop",
+         "semctl", "mq_open", "mq_unlink"), errno.EPERM,
         "System V and POSIX queues and memory: uncounted, and they outlive a process",
     ),
     Denial(
@@ -109,7 +129,8 @@ DENIALS = (
         "replaces the kernel, or parts of it",
     ),
     Denial(
-        ("reboot", "swapon", "swapoff", "acct", "quotactl", "syslog", "sethostname", "setdomainname", "iopl", "ioperm"),
+        ("reboot", "swapon", "swapoff", "acct", "quotactl", "quotactl_fd", "vhangup", "syslog",
+         "sethostname", "setdomainname", "iopl", "ioperm"),
         errno.EPERM, "administration of the host",
     ),
     Denial(
@@ -123,6 +144,41 @@ DENIALS = (
     Denial(("vmsplice",), errno.EPERM, "pages shared between a pipe and a process: two published escapes"),
     Denial(("mknod", "mknodat"), errno.EPERM, "a box makes no device, FIFO or socket; its outputs are plain files"),
 )  # fmt: skip
+
+SIGNALS = (
+    Denial(
+        ("flock",), errno.ENOSYS, "a lock on a file of the image is seen by every box that has the image",
+    ),
+    *(
+        Denial(
+            ("fcntl",), _PRETENDED,
+            "the same for parts of a file, /dev/null too; DuckDB locks what it writes and stops if it cannot",
+            When(1, command, 2**32 - 1),
+        )
+        for command in _LOCK_A_PART
+    ),
+    *(
+        Denial(
+            ("fcntl",), errno.EPERM, "tells of others' locks, and of when they open and read files that boxes share",
+            When(1, command, 2**32 - 1),
+        )
+        for command in _TELL_OF_OTHERS
+    ),
+    Denial(
+        ("preadv2",), errno.EOPNOTSUPP, "tells whether a neighbour has read a part of a file that boxes share",
+        When(5, _ONLY_CACHED, _ONLY_CACHED),
+    ),
+    Denial(
+        ("io_setup", "io_submit", "io_getevents", "io_pgetevents", "io_cancel", "io_destroy"), errno.ENOSYS,
+        "one number for the whole host: a box that takes all leaves none to it and to its neighbours",
+    ),
+)  # fmt: skip
+"""Denials of what boxes on one kernel could signal to each other with, by files and counters that they share.
+
+A box that has seen data must not tell another one, whose log its author may read. Locks of parts of files are
+pretended: nobody but the box opens files that it can write. A kernel of a box's own (T2) keeps locks to itself, and
+needs none of these.
+"""
 
 
 KERNEL_NEEDS = frozenset(
@@ -149,7 +205,7 @@ def filter_file() -> int:
         TierMissing: libseccomp is missing, or does not take a line of the table; a box without its filter is
             not started.
     """
-    return _compiled(DENIALS)
+    return _compiled([*DENIALS, *SIGNALS])
 
 
 def kernel_filter_file() -> int:
@@ -220,17 +276,14 @@ def _oci_rule(denial: Denial) -> dict[str, Any]:
         "args": [],
     }
     when = denial.when
-    if when is not None and when.other:
-        rule["args"] = [{"index": when.argument, "value": when.value, "op": "SCMP_CMP_NE"}]
-    elif when is not None:
-        compare = {
-            "index": when.argument,
-            "value": when.mask,
-            "valueTwo": when.value,
-            "op": "SCMP_CMP_MASKED_EQ",
-        }
-        rule["args"] = [compare]
+    rule["args"] = [_oci_condition(each) for each in when.all()] if when else []
     return rule
+
+
+def _oci_condition(when: When) -> dict[str, Any]:
+    if when.other:
+        return {"index": when.argument, "value": when.value, "op": "SCMP_CMP_NE"}
+    return {"index": when.argument, "value": when.mask, "valueTwo": when.value, "op": "SCMP_CMP_MASKED_EQ"}
 
 
 def _load() -> ctypes.CDLL:
@@ -251,7 +304,7 @@ def _load() -> ctypes.CDLL:
 
 def _deny(library: ctypes.CDLL, context: int, call: str, denial: Denial) -> None:
     number = library.seccomp_syscall_resolve_name(call.encode())
-    compares = () if denial.when is None else (_compare(denial.when),)
+    compares = [_compare(each) for each in denial.when.all()] if denial.when else []
     arguments = (_Compare * len(compares))(*compares)
     action = _ERRNO | denial.error
     result = library.seccomp_rule_add_array(context, action, number, len(compares), arguments)

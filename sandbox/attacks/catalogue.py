@@ -96,6 +96,12 @@ calls
 39 C S     12 memory-placement         | placing memory
 44 C S     12 terminal-injection       | pushing characters into a terminal
 50 D -root 12 device-of-ones-own       | making a device
+49 C S     1  lock-of-image            | locks of files that boxes share
+49 C S     1  lock-of-device           | locks of devices that boxes share
+49 C S     1  ask-for-locks            | who has locked a file that boxes share
+49 C S     1  watch-folder             | watching a folder that boxes share
+49 C S     1  look-into-cache          | what of a shared file is in memory
+49 C S     1  requests-of-host         | a number of requests that the host shares
 surroundings
 40 C E     12 environment              | environment of the launcher
 40 C E     12 first-environment        | environment with which process 1 began

@@ -239,8 +239,9 @@ NO_WALL_OF_OURS = {"limits", "scheduling"}
 """What the kernel lets a process do to another of its user: slow it, or take its memory. Then its own job fails."""
 
 
-NO_CONTROL = {"the launcher's pipes"}
-"""They are the launcher's own files, which has another user id; so nobody else can open them anew."""
+NO_CONTROL = {"the launcher's pipes", "limits"}
+"""The pipes are the launcher's own files, which has another user id; so nobody else can open them anew. Limits of
+another process are denied by the box's filter, which this control leaves standing."""
 
 TOLD_IN_T2 = {"maps", "environment", "open files"}
 """What Debian's gVisor shows of a process to others of its box: addresses, numbers, settings of ours; no secret."""

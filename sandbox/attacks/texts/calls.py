@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
 import socket
+import struct
 
 from sandbox.attacks.texts.common import (
     ROOTS,
@@ -174,6 +176,49 @@ def push_into_terminal(_: Where) -> bool:
     raise Refused("the request is denied")
 
 
+def lock_of_image(_: Where) -> bool:
+    """Lock a file that every box of this image has; whoever asks for the same lock hears of it."""
+    with open("/python/bin/python3", "rb") as shared:
+        fcntl.flock(shared, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return True
+
+
+def lock_of_device(_: Where) -> bool:
+    """Lock a part of a device that every box has, and have another process see it: one bit for each of 2^63 places."""
+    with open("/dev/null", "r+b", buffering=0) as held:
+        fcntl.lockf(held, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, os.getpid())
+        return not in_child(_same_lock)
+
+
+def _same_lock() -> None:
+    with open("/dev/null", "r+b", buffering=0) as wanted:
+        fcntl.lockf(wanted, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, os.getppid())
+
+
+def ask_for_locks(_: Where) -> bool:
+    """Ask who has locked a part of a file that boxes share."""
+    with open("/python/bin/python3", "rb") as shared:
+        fcntl.fcntl(shared, fcntl.F_GETLK, struct.pack("hhqqi", fcntl.F_WRLCK, 0, 0, 0, 0))
+    return True
+
+
+def watch_folder(_: Where) -> bool:
+    """Have oneself told when anybody reads a file of the image (the older way of watching)."""
+    folder = os.open("/python/bin", os.O_RDONLY | os.O_CLOEXEC)
+    fcntl.fcntl(folder, fcntl.F_NOTIFY, fcntl.DN_ACCESS)
+    return True
+
+
+def look_into_cache(_: Where) -> bool:
+    """Ask whether somebody has read a part of a file lately, without reading it."""
+    file = os.open("/python/bin/python3", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.preadv(file, [bytearray(1)], 0, os.RWF_NOWAIT)
+    except BlockingIOError:
+        return True  # that, too, is an answer
+    return True
+
+
 def device_of_ones_own(_: Where) -> bool:
     """Make the host's first disk."""
     os.mknod("/tmp/disk", 0o060600, os.makedev(8, 0))
@@ -229,6 +274,12 @@ CALLS: dict[str, Attack] = {
     "memory-placement": allowed("move_pages", 0, 0, 0, 0, 0, 0),
     "terminal-injection": push_into_terminal,
     "device-of-ones-own": device_of_ones_own,
+    "lock-of-image": lock_of_image,
+    "lock-of-device": lock_of_device,
+    "ask-for-locks": ask_for_locks,
+    "watch-folder": watch_folder,
+    "look-into-cache": look_into_cache,
+    "requests-of-host": allowed("io_setup", 1, 0),
 }
 
 

@@ -30,6 +30,7 @@ _NUMBERS = {
         "open_by_handle_at": 304, "setns": 308, "process_vm_readv": 310, "process_vm_writev": 311, "kcmp": 312,
         "finit_module": 313, "kexec_file_load": 320, "memfd_create": 319, "bpf": 321, "userfaultfd": 323,
         "move_pages": 279, "modify_ldt": 154, "iopl": 172, "ioperm": 173, "socket": 41, "socketpair": 53,
+        "io_setup": 206,
     },
     "aarch64": {
         "shmget": 194, "semget": 190, "msgget": 186, "ptrace": 117, "syslog": 116, "personality": 92, "mbind": 235,
@@ -39,7 +40,7 @@ _NUMBERS = {
         "vmsplice": 75, "perf_event_open": 241, "fanotify_init": 262, "name_to_handle_at": 264,
         "open_by_handle_at": 265, "setns": 268, "process_vm_readv": 270, "process_vm_writev": 271, "kcmp": 272,
         "finit_module": 273, "kexec_file_load": 294, "memfd_create": 279, "bpf": 280, "userfaultfd": 282,
-        "move_pages": 239, "socket": 198, "socketpair": 199,
+        "move_pages": 239, "socket": 198, "socketpair": 199, "io_setup": 0,
     },
 }  # fmt: skip
 _EVERYWHERE = {
