@@ -43,6 +43,9 @@ LARGEST_REPORT = {
 LARGEST_TRIAL = 2**21
 """Bytes of what a trial reports: there is no data in it, and its log and error are shown whole."""
 
+LARGEST_WORD = 2**14
+"""Bytes of what else a box says: that it is ready, its key, and why it gave up, with few short facts."""
+
 GAVE_UP = {
     "query.failed": (
         "the engine stopped while it ran the statement; its reason could tell of a row, so nobody hears it",
@@ -101,12 +104,12 @@ async def outcome(pipes: Conversation, entry: Entry, *, trial: bool = False) -> 
     Raises:
         BoxFailed: the box says neither, or more than its program has to say.
     """
-    message = await _receive(pipes, None)
+    largest = LARGEST_TRIAL if trial else LARGEST_REPORT[entry]
+    message = await _receive(pipes, None, LARGEST_WORD + largest)
     report = message.get("report")
     if not isinstance(report, dict):
         failure = failure_in(message)
         return failure if entry in SPEAKS_OF_FACTS else _bare(failure)
-    largest = LARGEST_TRIAL if trial else LARGEST_REPORT[entry]
     if len(canonical.encode(report)) > largest:
         raise _protocol()
     return dict(report)
@@ -155,10 +158,12 @@ async def _send(pipes: Conversation, message: dict[str, Any]) -> None:
         raise _protocol() from None
 
 
-async def _receive(pipes: Conversation, timeout_s: float | None) -> dict[str, Any]:
+async def _receive(
+    pipes: Conversation, timeout_s: float | None, largest: int = LARGEST_WORD
+) -> dict[str, Any]:
     try:
         async with asyncio.timeout(timeout_s):
-            message = await frames_async.read_async(pipes.from_box)
+            message = await frames_async.read_async(pipes.from_box, largest)
     except (OSError, TimeoutError, DarkroomError):
         raise _protocol() from None
     if message is None:

@@ -7,6 +7,7 @@ import io
 import socket
 import struct
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -171,3 +172,38 @@ def test_nobody_at_the_socket_is_said_without_a_path_of_this_machine(tmp_path: P
     with pytest.raises(Unreachable) as refused:
         frames.ask(tmp_path / "keeper.sock", {"op": "status"})
     assert "keeper.sock" in str(refused.value) and str(tmp_path) not in str(refused.value)
+
+
+def test_a_reader_that_expects_little_is_refused_more_before_it_comes() -> None:
+    async def steps() -> None:
+        reader = asyncio.StreamReader()
+        reader.feed_data(struct.pack(">I", 101))
+        with pytest.raises(TooLarge):
+            await frames_async.read_async(reader, 100)
+        reader.feed_data(frames.pack({"a": 1}))
+        assert await frames_async.read_async(reader, 7) == {"a": 1}
+
+    asyncio.run(steps())
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_large_frame_does_not_hold_up_the_others(monkeypatch: pytest.MonkeyPatch, beside: bool) -> None:
+    """46: many small parts take seconds to read. The control reads them where they arrive."""
+    packed = frames.pack({"a": [0] * 500_000})
+    if not beside:
+        monkeypatch.setattr(frames_async, "READ_AT_ONCE", len(packed))
+
+    async def longest_pause() -> float:
+        reader, longest = asyncio.StreamReader(limit=2**24), 0.0
+        reader.feed_data(packed)
+        reading = asyncio.create_task(frames_async.read_async(reader))
+        while not reading.done():
+            before = asyncio.get_running_loop().time()
+            await asyncio.sleep(0)
+            longest = max(longest, asyncio.get_running_loop().time() - before)
+        assert reading.result() == {"a": [0] * 500_000}
+        return longest
+
+    began = time.monotonic()
+    longest = asyncio.run(longest_pause())
+    assert (longest < (time.monotonic() - began) / 2) is beside
