@@ -10,8 +10,10 @@ name is a channel (ATTACKS 50, 51).
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,21 +34,40 @@ class Rules:
 _BLOCK = 2**20
 
 
-def usage(out: Path) -> tuple[int, int]:
-    """Return how many entries and bytes are in a folder of a running box, as far as `MOST_OUTPUTS` + 1."""
-    count = size = 0
-    waiting = [os.fspath(out)]
-    while waiting and count <= MOST_OUTPUTS:
-        for entry in _entries(waiting.pop()):
-            count += 1
-            status = _lstat(entry)
-            if status is not None and stat.S_ISDIR(status.st_mode):
-                waiting.append(entry)
-            elif status is not None:
-                size += status.st_blocks * 512
-            if count > MOST_OUTPUTS:
-                break
-    return count, size
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What lies in a folder of a running box: entries, bytes, and whether that is all of it.
+
+    It is not all when there are more than `MOST_OUTPUTS` entries, or some that cannot be looked at: too deep, or
+    closed to us. A box that makes those hides what it uses, and nothing of the house does.
+    """
+
+    entries: int
+    size: int
+    whole: bool
+
+
+def usage(folder: Path) -> Usage:
+    """Return what a running box has in a folder, as far as `MOST_OUTPUTS` + 1 entries."""
+    entries = size = 0
+    waiting = [os.fspath(folder)]
+    try:
+        while waiting:
+            for entry in _looked_at(waiting.pop()):
+                entries += 1
+                if entries > MOST_OUTPUTS:
+                    return Usage(entries, size, False)
+                try:
+                    status = os.lstat(entry)
+                except (FileNotFoundError, NotADirectoryError):
+                    continue
+                if stat.S_ISDIR(status.st_mode):
+                    waiting.append(entry)
+                else:
+                    size += status.st_blocks * 512
+    except OSError:
+        return Usage(entries, size, False)
+    return Usage(entries, size, True)
 
 
 def collect(out: Path, target: Path, rules: Rules) -> tuple[StageOutput, ...]:
@@ -112,17 +133,25 @@ def _open_plain(entry: str) -> int:
 
 
 def _entries(folder: str) -> list[str]:
-    """List a folder that a box writes, one entry more than it may have at the most."""
-    found = []
+    """List a folder that a box writes, one entry more than it may have at the most.
+
+    Raises:
+        OutputRefused: it cannot be listed.
+    """
     try:
-        with os.scandir(folder) as listing:
-            for entry in listing:
-                found.append(entry.path)
-                if len(found) > MOST_OUTPUTS:
-                    break
+        return list(_looked_at(folder))
     except OSError:
-        return []
-    return found
+        raise _refused("the folder of outputs cannot be listed") from None
+
+
+def _looked_at(folder: str) -> Iterator[str]:
+    """Yield the entries of a folder, one more than a box may have at the most; one that is gone has none."""
+    try:
+        listing = os.scandir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    with listing:
+        yield from (entry.path for entry in itertools.islice(listing, MOST_OUTPUTS + 1))
 
 
 def _lstat(entry: str) -> os.stat_result | None:

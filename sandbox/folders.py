@@ -78,16 +78,19 @@ def discard(folder: Path) -> None:
 
 
 async def wipe(folder: Path) -> None:
-    """Remove a folder that a box wrote in, however deep it made it: `rm` needs no stack of ours."""
-    process = await asyncio.create_subprocess_exec(
-        "/bin/rm",
-        "-rf",
-        "--one-file-system",
-        "--",
-        os.fspath(folder),
-        env={},
-        stderr=asyncio.subprocess.DEVNULL,
-    )
+    """Remove a folder that a box wrote in, however deep it made it: `rm` and `chmod` need no stack of ours.
+
+    What a box with its launcher's user has closed to that user is opened first.
+    """
+    path = os.fspath(folder)
+    await _quietly("/bin/rm", "-rf", "--one-file-system", "--", path)
+    if os.path.lexists(folder):
+        await _quietly("/bin/chmod", "-R", "u+rwX", "--", path)
+        await _quietly("/bin/rm", "-rf", "--one-file-system", "--", path)
+
+
+async def _quietly(*words: str) -> None:
+    process = await asyncio.create_subprocess_exec(*words, env={}, stderr=asyncio.subprocess.DEVNULL)
     await process.wait()
 
 

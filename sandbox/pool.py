@@ -141,7 +141,7 @@ class WarmBoxes:
                 if not missing:
                     return
                 if not await self._start(missing[0]):
-                    del self._wanted[missing[0]]  # whoever asks for one is told why there is none
+                    self._wanted.pop(missing[0], None)  # whoever asks for one is told why there is none
         finally:
             self._filling = False
 
@@ -156,7 +156,7 @@ class WarmBoxes:
         except DarkroomError:
             await _end(box)
             return False
-        if self._closed:
+        if self._closed or kind not in self._wanted:  # forgotten while it started
             await _end(box)
         else:
             self._waiting[kind] = box

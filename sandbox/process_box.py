@@ -178,7 +178,8 @@ class ProcessBox:
         if self.state is BoxState.CREATED:
             if self._up is not None:
                 await gate.ended(self._up.process)
-            self._end(BoxState.KILLED, 128 + signal.SIGKILL)
+            if self.state is BoxState.CREATED:  # somebody else may have killed it meanwhile
+                self._end(BoxState.KILLED, 128 + signal.SIGKILL)
         await self.wait()  # a box that is just starting sees the cause when its walls are up
 
     async def wait(self) -> Ending:
@@ -272,11 +273,13 @@ class ProcessBox:
         limits = self.spec.limits
         if time.monotonic() - self._began > limits.wall_s:
             return Cause.WALL
-        count, size = collecting.usage(self._place.outputs)
-        if count > self.spec.outputs.files or size > limits.output_mb * _MIB:
+        left = collecting.usage(self._place.outputs)
+        if not left.whole or left.entries > self.spec.outputs.files or left.size > limits.output_mb * _MIB:
             return Cause.OUTPUT
-        if limits.spill_mb and collecting.usage(self._place.spill)[1] > limits.spill_mb * _MIB:
-            return Cause.OUTPUT
+        if limits.spill_mb:
+            spilled = collecting.usage(self._place.spill)
+            if not spilled.whole or spilled.size > limits.spill_mb * _MIB:
+                return Cause.OUTPUT
         return Cause.MEMORY if self._over_memory() else Cause.NONE
 
     def _over_memory(self) -> bool:

@@ -223,3 +223,41 @@ def test_kinds_are_kept_for_the_next_life_and_a_broken_file_means_none(check, tm
     (tmp_path / "warm.json").write_bytes(b"[1")
     assert pool.read_kinds(tmp_path / "warm.json") == ()
     assert pool.read_kinds(tmp_path / "none.json") == ()
+
+
+def test_a_kind_that_is_forgotten_while_its_box_starts_leaves_no_box(real_boxes, check) -> None:
+    """46: whoever asks for ever other limits must not use up the user ids for boxes."""
+
+    async def steps() -> None:
+        async with warmed(real_boxes, most=1) as warm:
+            kinds = [check(ANSWER, wall_s=20 + n).stages[0] for n in range(3)]
+            gate_open, prestart = asyncio.Event(), ProcessBox.prestart
+
+            async def slow(box: ProcessBox) -> None:
+                await prestart(box)
+                await gate_open.wait()
+
+            ProcessBox.prestart = slow  # type: ignore[method-assign]
+            try:
+                asked = [warm.create(kinds[0], {})]
+                await asyncio.sleep(0.5)  # one of the first kind is being started
+                asked += [warm.create(kind, {}) for kind in kinds[1:]]
+            finally:
+                gate_open.set()
+                ProcessBox.prestart = prestart  # type: ignore[method-assign]
+            for box in asked:
+                await end(box)
+            await until(lambda: warm.kinds == (pool.kind_of(kinds[2]),))
+
+    run(steps)
+
+
+def test_two_who_kill_a_box_that_waits_both_see_it_killed(real_boxes, check) -> None:
+    async def steps() -> None:
+        box = real_boxes.create(check(ANSWER).stages[0], {})
+        await box.prestart()
+        await asyncio.gather(box.kill(Cause.CANCELLED), box.kill(Cause.REVOKED))
+        assert (await box.wait()).cause is Cause.CANCELLED
+        await box.destroy()
+
+    run(steps)

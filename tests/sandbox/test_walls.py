@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -191,7 +193,50 @@ def test_too_many_files_are_refused(out: Path) -> None:
         (out / f"a{n}").touch()
     with pytest.raises(OutputRefused):
         collected(out)
-    assert collecting.usage(out)[0] == 9
+    assert collecting.usage(out).entries == 9
+
+
+MEGABYTE = b"x" * 2**20
+
+
+def deep(out: Path) -> None:
+    """Beyond the longest path that the kernel takes; the box itself walks there step by step."""
+    here = os.open(out, os.O_RDONLY)
+    for _ in range(20):
+        os.mkdir("d" * 250, dir_fd=here)
+        here, above = os.open("d" * 250, os.O_RDONLY, dir_fd=here), here
+        os.close(above)
+    with open(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=here), "wb") as file:
+        file.write(MEGABYTE)
+    os.close(here)
+
+
+def among_many(out: Path) -> None:
+    for n in range(collecting.MOST_OUTPUTS + 1):
+        (out / f"a{n}").touch()
+    (out / "file").write_bytes(MEGABYTE)
+
+
+def closed(out: Path) -> None:
+    (out / "folder").mkdir()
+    (out / "folder" / "file").write_bytes(MEGABYTE)
+    (out / "folder").chmod(0)
+
+
+@pytest.mark.parametrize("hide", [deep, among_many, closed])
+def test_what_a_box_hides_from_its_watcher_counts_as_too_much(
+    out: Path, hide: Callable[[Path], None]
+) -> None:
+    """46: disk that nobody counts. The control: what is in sight is counted."""
+    (out / "seen").write_bytes(MEGABYTE)
+    assert collecting.usage(out) == collecting.Usage(1, 2**20, True)
+    hide(out)
+    if hide is closed and os.geteuid() == 0:
+        assert collecting.usage(out) == collecting.Usage(3, 2**21, True), "nothing is closed to root"
+    else:
+        assert not collecting.usage(out).whole
+    asyncio.run(folders.wipe(out))
+    assert not out.exists()
 
 
 def test_a_file_that_the_plan_does_not_name_is_refused(out: Path) -> None:
