@@ -12,6 +12,7 @@ is, is said inside, where only the inspecting box reads it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import struct
@@ -40,7 +41,10 @@ def gather(folder: str, rules: Outputs, most_bytes: int) -> dict[str, bytes]:
             raise _against("the plan does not name a file that was left")
         found[name] = _content(path, left)
         left -= len(found[name])
-        os.unlink(path)
+        with contextlib.suppress(
+            OSError
+        ):  # in a folder of the program's own user nothing can be removed (T2)
+            os.unlink(path)
     return found
 
 

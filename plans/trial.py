@@ -36,6 +36,9 @@ MOST_TABLES, MOST_COLUMNS, MOST_ROWS, MOST_VALUES = 32, 512, 100_000, 1000
 TWIN_ROWS = 1000
 """Rows of a twin when nobody says otherwise: a number of its own, since the number of rows is data."""
 
+MOST_LINES = LARGEST_FOLDER
+"""The number that a line can have at the most; a program says it, and a report has room for 53 bits only."""
+
 LONGEST_TEXT = 64 * 2**10
 LONGEST_LOG = 256 * 2**10
 """Characters of an error's text, and of a log, that a trial tells."""
@@ -172,7 +175,7 @@ class Place(Record):
 
     def check(self) -> None:
         names.require("source path", self.file, "place.file")
-        if self.line < 1 or not _ERROR.fullmatch(self.error):
+        if not 1 <= self.line <= MOST_LINES or not _ERROR.fullmatch(self.error):
             raise Malformed("a place is a line from 1 and the plain name of an error", "place")
 
 

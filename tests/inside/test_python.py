@@ -286,6 +286,10 @@ def test_what_is_left_running_or_unreadable_in_t2_is_dealt_with(strong: Stand) -
     assert last == {"report": {}}
     hidden = "import os\nout = os.environ['DARKROOM_OUT']\nopen(out + '/a', 'w').write('x'); os.chmod(out + '/a', 0)"
     assert strong.work(hidden).files["files/a"] == b"x"
+    below = (
+        "import os\nout = os.environ['DARKROOM_OUT'] + '/b'\nos.mkdir(out); open(out + '/a', 'w').write('x')"
+    )
+    assert strong.work(below).files["files/b/a"] == b"x"
     linked = "import os\nos.symlink('/box', os.environ['DARKROOM_OUT'] + '/a')"
     assert strong.work(linked).last["failure"]["code"] in ("python.outputs", "python.failed")
 
@@ -418,3 +422,13 @@ def test_what_a_program_says_of_its_failure_is_believed_as_far_as_its_form_goes(
     forged: Any = {"file": CANARY + "\n../x", "line": 1, "error": "E", "text": ""}
     code = f"import os\nos.write(3, {json.dumps(forged)!r}.encode())\nos._exit(1)"
     assert stand.work(code).last == {"failure": {"code": "python.failed", "facts": {}}}
+
+
+def test_a_program_cannot_break_its_runner_by_the_line_that_it_names(stand: Stand) -> None:
+    """90: one code more would be one more thing to say."""
+    named: Any = {"file": "main.py", "line": 10**22, "error": "E", "text": ""}
+    code = f"import os\nos.write(3, {json.dumps(named)!r}.encode())\nos._exit(1)"
+    assert stand.work(code).last == {"failure": {"code": "python.failed", "facts": {}}}
+    named["line"] = 1
+    code = f"import os\nos.write(3, {json.dumps(named)!r}.encode())\nos._exit(1)"
+    assert stand.work(code).last["failure"]["facts"]["line"] == 1, "the control"
