@@ -165,6 +165,14 @@ class Cgroup:
         """Return the bytes that the box has now, or none if nobody counts."""
         return self._number("memory.current", "memory.usage_in_bytes")
 
+    def processor_s(self) -> float | None:
+        """Return the seconds of processor time that the box has used, its ended processes included, or none."""
+        folder = self._folders.get(UNIFIED)
+        with contextlib.suppress(OSError, StopIteration, ValueError):
+            lines = (folder / "cpu.stat").read_text().splitlines() if folder else []
+            return int(next(line for line in lines if line.startswith("usage_usec ")).split()[1]) / 1e6
+        return None
+
     def ran_out(self) -> bool:
         """Whether the kernel ended a process of the box because its memory was used up."""
         events = self._path(MEMORY, "memory.events", "memory.oom_control")

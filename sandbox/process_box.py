@@ -31,6 +31,9 @@ WATCH_S = 0.2
 CLOSE_WATCH_S = 0.05
 """How often memory is added up where no control group holds it."""
 
+CPU_GRACE_S = 1.0
+"""How far beyond its limit of processor time a box may be: the kernel's limit of one process comes first."""
+
 DYING_S = 2.0
 """How long a killed tree may take to be gone."""
 
@@ -280,7 +283,14 @@ class ProcessBox:
             spilled = collecting.usage(self._place.spill)
             if not spilled.whole or spilled.size > limits.spill_mb * _MIB:
                 return Cause.OUTPUT
+        if self._processor_s() > limits.cpu_s + CPU_GRACE_S:
+            return Cause.CPU
         return Cause.MEMORY if self._over_memory() else Cause.NONE
+
+    def _processor_s(self) -> float:
+        """Return the processor time of the whole box; the kernel's own limit is each process's by itself."""
+        counted = self._fittings.group.processor_s()
+        return processes.processor_s(self.pid) if counted is None else counted
 
     def _over_memory(self) -> bool:
         """Whether the box has used up its memory: as the kernel says, or as we add it up."""

@@ -103,6 +103,12 @@ def memory_bytes(first: int) -> int:
     return total
 
 
+def processor_s(first: int) -> float:
+    """Return the seconds of processor time of a tree: its own, and of the ended ones that it waited for."""
+    ticks = sum(int(tick) for pid in tree(first) if (line := _stat(str(pid))) for tick in line[11:15])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def _memory_files(pids: list[int]) -> int:
     """Return the bytes of the files in which a kernel that is a process (gVisor's) has all memory of its box.
 

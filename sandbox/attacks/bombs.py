@@ -29,6 +29,14 @@ duckdb.sql({sql!r}).fetchall()
 print("got it", flush=True)
 """
 _READY = "ready"
+_TURNS = """
+import os, time
+for _ in range(30):
+    if os.fork() == 0:
+        while time.process_time() < 0.5: pass
+        os._exit(0)
+    os.wait()
+"""
 
 
 def memory(code: str, **limits: int) -> Scenario:
@@ -242,6 +250,8 @@ ATTACKS = (
     ),
     _made(22, "processor-time", "more processor time than allowed",
           time_bomb("while True: pass", Cause.CPU, cpu_s=1, wall_s=20), frozenset()),
+    _made(22, "processor-time-in-turns", "processor time of many processes, one after the other",
+          time_bomb(_TURNS, Cause.CPU, cpu_s=1, wall_s=20), frozenset()),
     _made(46, "wall-clock", "sleeping past the clock",
           time_bomb("import time; time.sleep(60)", Cause.WALL, wall_s=1), frozenset(), True),
     _made(46, "fork-bomb", "fork bomb",

@@ -17,6 +17,8 @@ from plans.decision import Tier
 from plans.errors import BoxFailed, OutputRefused, StateConflict, TierMissing
 from plans.plan import Plan
 from sandbox import conversation
+from sandbox.boxes import BubblewrapBoxes
+from sandbox.cgroups import Cgroup
 from sandbox.contract import LIFE, Box, Boxes, Cause, Ending, Life
 
 pytestmark = pytest.mark.box
@@ -169,6 +171,27 @@ def test_a_box_past_its_time_is_killed(boxes: Boxes, check) -> None:
         assert time.monotonic() - began < 1 + 2
 
     with_box(boxes, plan, steps)
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_processes_of_a_box_have_one_limit_of_processor_time_together(
+    real_boxes: BubblewrapBoxes, check, monkeypatch: pytest.MonkeyPatch, counted: bool
+) -> None:
+    """46: the kernel's limit is each process's own. With control groups and, where there are none, without."""
+    if not counted:
+        monkeypatch.setattr(Cgroup, "processor_s", lambda _: None)
+    turns = "import os, time\nfor _ in range({}):\n    if os.fork() == 0:\n"
+    turns += "        while time.process_time() < 0.5: pass\n        os._exit(0)\n    os.wait()\n"
+
+    async def ends(often: int) -> Ending:
+        box = real_boxes.unsafe_create(check(SLEEP, cpu_s=1).stages[0], {}, ("-c", turns.format(often)))
+        await box.start()
+        ending = await box.wait()
+        await box.destroy()
+        return ending
+
+    assert asyncio.run(ends(30)).cause is Cause.CPU
+    assert asyncio.run(ends(1)).state is BoxState.EXITED, "the control"
 
 
 def test_a_box_that_gives_up_is_failed(boxes: Boxes, check) -> None:
