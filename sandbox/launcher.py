@@ -168,8 +168,11 @@ class Launcher:
     async def _sweep(self) -> None:
         """Remove what is too old from the shelf, now and then."""
         while True:
-            self._shop.shelf.sweep({name.plan for name in self._running})
+            self._shop.shelf.sweep(self._in_use())
             await asyncio.sleep(SWEEP_S)
+
+    def _in_use(self) -> set[str]:
+        return {name.plan for name in self._running}
 
     async def _answer(self, door: Door, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one connection; a caller that is gone is no error."""
@@ -198,7 +201,7 @@ class Launcher:
             case "put":
                 plan = Plan.read(question.get("plan"))
                 self._require_admissible(plan, door)
-                self._shop.shelf.put(plan)
+                self._shop.shelf.put(plan, self._in_use())
                 await _say(writer, {"ok": {"plan": plan.digest}})
             case "run":
                 await self._run(door, StageName.read(question), writer)

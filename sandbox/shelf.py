@@ -89,8 +89,8 @@ class Shelf:
                 f"the launcher cannot use its folder ({problem.strerror})", str(self._home), advice
             ) from None
 
-    def put(self, plan: Plan) -> None:
-        """Keep a plan; one that is kept already stays, and counts as put now."""
+    def put(self, plan: Plan, in_use: Collection[str] = ()) -> None:
+        """Keep a plan; one that is kept already stays, and counts as put now. Those `in_use` make no room for it."""
         path, content = self._home / "plans" / f"{_hex(plan.digest)}.json", plan.canonical()
         with contextlib.suppress(OSError):
             if path.read_bytes() == content:
@@ -99,7 +99,7 @@ class Shelf:
         _write(path, content)
         self._put += 1
         if self._put % SWEEP_AFTER == 0:
-            self.sweep(frozenset({plan.digest}))
+            self.sweep({plan.digest, *in_use})
 
     def sweep(self, in_use: Collection[str], now: float | None = None) -> None:
         """Remove plans that are too old, or too many, with all that came of them; those `in_use` stay.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,8 +57,6 @@ def test_what_is_young_or_in_use_stays(kept: Shelf, tmp_path: Path) -> None:
 def test_beyond_the_bytes_plans_without_a_result_go_first(
     kept: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dataclasses import replace
-
     done = put(kept, tmp_path, examples.PLAN, 500, with_result=True)
     idle = [put(kept, tmp_path, replace(examples.PLAN, nonce=f"{n:032x}"), 100 - n) for n in range(4)]
     size = len(examples.PLAN.canonical())
@@ -112,3 +111,14 @@ def test_the_number_of_an_attempt_costs_nobody_time_or_space(kept: Shelf) -> Non
     began = time.monotonic()
     kept.forget_handed_over(StageName(examples.PLAN.digest, Entry.JUDGE, 2**53 - 1))
     assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize("in_use", [True, False])
+def test_a_flood_of_plans_pushes_out_none_that_is_in_use(
+    kept: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_use: bool
+) -> None:
+    monkeypatch.setattr(shelf, "SWEEP_AFTER", 1)
+    running = put(kept, tmp_path, examples.PLAN, 500)
+    monkeypatch.setattr(shelf, "MOST_BYTES", len(examples.PLAN.canonical()))
+    kept.put(replace(examples.PLAN, nonce="1" * 32), {running.plan} if in_use else ())
+    assert (tmp_path / "plans" / f"{running.plan[7:]}.json").exists() is in_use
