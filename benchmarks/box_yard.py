@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from plans.box import BoxSpec, BoxState, Entry, Limits
+from plans.box import BoxSpec, Entry, Limits
 from plans.decision import Tier
 from plans.errors import NotFound
 from sandbox import bubblewrap, images, recipes
@@ -30,7 +30,6 @@ PYTHON = ("-I", "-S", "-B", "-X", "utf8")
 SMALL = Limits(
     memory_mb=256, temp_mb=16, spill_mb=0, output_mb=8, cpu_s=60, wall_s=60, processes=32, files=64, cpus=1
 )
-_STARTED = (BoxState.STARTING, BoxState.RUNNING, BoxState.FROZEN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,14 +173,14 @@ def rlimits(limits: Limits, headroom_mb: int) -> dict[str, str]:
     }
 
 
-def identity(walls: Walls, *more: str) -> list[str]:
+def identity(walls: Walls) -> list[str]:
     """Return the words that give the process its user id; none when the launcher cannot."""
     if not walls.separate or not walls.has(Wall.USER):
         return []
     uid = str(walls.uid)
     return [
         found("setpriv"), "--reuid", uid, "--regid", uid, "--clear-groups",
-        "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", *more,
+        "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs",
     ]  # fmt: skip
 
 

@@ -161,10 +161,6 @@ class Cgroup:
         """Return the most bytes that the box ever had, or none if nobody counts."""
         return self._number("memory.peak", "memory.max_usage_in_bytes")
 
-    def memory_now(self) -> int | None:
-        """Return the bytes that the box has now, or none if nobody counts."""
-        return self._number("memory.current", "memory.usage_in_bytes")
-
     def processor_s(self) -> float | None:
         """Return the seconds of processor time that the box has used, its ended processes included, or none."""
         folder = self._folders.get(UNIFIED)
