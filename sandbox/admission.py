@@ -7,8 +7,8 @@ get a key costs something until it ends. So:
 * there are two doors: `open`, for whoever carries plans, and `owner`, for the owner's own keeper. Ingests are
   ordered, ended and heard of at the owner's door alone: their reports count rows;
 * no box has limits above the ceiling of its program, and none runs for another domain;
-* a plan without keys that comes through the open door runs in an image that has a name here, with no
-  argument, link, input or GPU;
+* what comes through the open door runs in an image that the owner trusts or that has a name here, and a plan
+  without keys has no argument, link, input or GPU;
 * three lines wait for places of their own, each bounded, so that none can starve another: the owner's plans
   without keys (a keeper has statements read while a box waits for its keys), everybody's, and boxes with keys.
 """
@@ -25,7 +25,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
-from plans.box import BoxSpec, Entry, Limits
+from plans.box import Entry, Limits
 from plans.errors import NotAllowed, Unreachable
 from plans.plan import Plan, PlanKind
 from sandbox.own_user import owners_trusted
@@ -60,7 +60,7 @@ class Rules:
 
 
 def require_admissible(plan: Plan, door: Door, rules: Rules, known: Collection[str]) -> None:
-    """Refuse a plan that may not run here at all, whatever a keeper says; `known` are images for plans without keys.
+    """Refuse a plan that may not run here at all, whatever a keeper says; `known` are images that boxes may have.
 
     Raises:
         NotAllowed: says what is not.
@@ -76,19 +76,14 @@ def require_admissible(plan: Plan, door: Door, rules: Rules, known: Collection[s
                 spec.entry.value,
                 "Ask the administrator for a higher ceiling (docs/settings.md).",
             )
-        if plan.kind.keyless:
-            _require_plain(spec, door, known)
-
-
-def _require_plain(spec: BoxSpec, door: Door, known: Collection[str]) -> None:
-    if spec.arguments or spec.links or spec.inputs or spec.gpus:
-        raise NotAllowed("a plan without keys has no argument, link, input or GPU", spec.entry.value)
-    if door is not Door.OWNER and spec.image not in known:
-        raise NotAllowed(
-            "a plan without keys runs in an image that the owner trusts or that has a name here",
-            spec.entry.value,
-            "Build the image here, or ask for one that was.",
-        )
+        if plan.kind.keyless and (spec.arguments or spec.links or spec.inputs or spec.gpus):
+            raise NotAllowed("a plan without keys has no argument, link, input or GPU", spec.entry.value)
+        if door is not Door.OWNER and spec.image not in known:
+            raise NotAllowed(
+                "a box runs in an image that the owner trusts or that has a name here",
+                spec.entry.value,
+                "Build the image here, or ask for one that was.",
+            )
 
 
 def require_door(door: Door, is_ingest: bool) -> None:

@@ -33,7 +33,7 @@ class LauncherConfig:
     `user` is the launcher's own user id, for one that root starts; none for one that is started as its own
     user. `warm_kinds` is of how many kinds of boxes one waits already (`sandbox.pool`). `ceilings` are the
     highest limits of a box by its program; a program that is not in there runs nowhere. `images` are those
-    that the owner trusts: plans without keys run in one of them, or in one that has a name on this node.
+    that the owner trusts: what others ask for runs in one of them, or in one that has a name on this node.
     """
 
     domain: str

@@ -211,7 +211,9 @@ class ProcessBox:
             await gate.emptied(self._up.process)
         await folders.wipe(self._place.whole)
         await self._fittings.group.remove()
-        self._fittings.released()
+        user = self._fittings.user
+        if user is None or not processes.of_user(user):
+            self._fittings.released()  # an id of which something still runs is nobody's any more
 
     async def _finish_off(self, process: Process) -> None:
         """Kill the whole tree and wait until it is gone.

@@ -63,6 +63,9 @@ class Denial:
     when: When | None = None
 
 
+NEWER = {"statmount": 457, "listmount": 458, "lsm_set_self_attr": 460, "open_tree_attr": 467}
+"""Calls that Debian 12's libseccomp does not know by name; their numbers are the same on every architecture."""
+
 DENIALS = (
     Denial(
         ("socket",), errno.EACCES,
@@ -117,7 +120,7 @@ DENIALS = (
     ),
     Denial(
         ("mount", "umount2", "pivot_root", "chroot", "mount_setattr", "move_mount", "open_tree", "fsopen", "fsmount",
-         "fsconfig", "fspick"),
+         "fsconfig", "fspick", *NEWER),
         errno.EPERM, "the box's view of files is the one that it was given",
     ),
     Denial(
@@ -249,14 +252,16 @@ def oci_filter(*, links: bool) -> dict[str, Any]:
     """Return the same table as the OCI runtime specification writes it (linux.seccomp), for a kernel of a box's own.
 
     That kernel (gVisor's of 2022) answers every denial with EPERM. For `clone3` this would break programs, whose
-    libraries go on with `clone` after ENOSYS only; so it is left to that kernel, which does not know the call.
+    libraries go on with `clone` after ENOSYS only; so it is left to that kernel, which does not know the call, as
+    are newer ones.
     Namespaces that it might once give are its own, never the host's. Symbolic links are denied by Landlock at T1
     (`inside.fence`), and by this filter here.
 
     Args:
         links: whether the box may make Unix sockets, to reach the links of its plan by name.
     """
-    table = [replace(each, calls=tuple(call for call in each.calls if call != "clone3")) for each in DENIALS]
+    left = {"clone3", *NEWER}
+    table = [replace(each, calls=tuple(call for call in each.calls if call not in left)) for each in DENIALS]
     if links:
         table = [_OTHER_SOCKETS if "socket" in each.calls else each for each in table]
     rules = [_oci_rule(each) for each in table if each.calls]
@@ -303,7 +308,7 @@ def _load() -> ctypes.CDLL:
 
 
 def _deny(library: ctypes.CDLL, context: int, call: str, denial: Denial) -> None:
-    number = library.seccomp_syscall_resolve_name(call.encode())
+    number = NEWER.get(call) or library.seccomp_syscall_resolve_name(call.encode())
     compares = [_compare(each) for each in denial.when.all()] if denial.when else []
     arguments = (_Compare * len(compares))(*compares)
     action = _ERRNO | denial.error
