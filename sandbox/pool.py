@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -24,8 +25,10 @@ from plans.errors import DarkroomError, Unreachable
 from sandbox.contract import Box, Boxes, Cause, Offer
 from sandbox.process_box import ProcessBox
 
-REST_S = 0.05
-"""How long after a hand-over the next box is started: the one that was handed over comes first."""
+REST_S, LONGEST_REST_S = 0.3, 1.0
+"""How long nobody must have asked for a box before the next is started: those that were handed over come first, and
+the stages that follow them. Where somebody always asks, it is started all the same after the longer time.
+"""
 
 
 class ProcessBoxes(Boxes, Protocol):
@@ -54,6 +57,7 @@ class WarmBoxes:
         self._tasks: set[asyncio.Task[None]] = set()
         self._filling = False
         self._closed = False
+        self._asked = 0.0
 
     def offers(self) -> tuple[Offer, ...]:
         """Say what the tiers below offer."""
@@ -115,6 +119,7 @@ class WarmBoxes:
             raise
 
     def _remember(self, kind: BoxSpec) -> None:
+        self._asked = time.monotonic()
         known = kind in self._wanted
         self._wanted.pop(kind, None)
         self._wanted[kind] = None
@@ -136,7 +141,7 @@ class WarmBoxes:
         """Start what is missing, one after the other, the kind that was asked for last at first."""
         try:
             while not self._closed:
-                await asyncio.sleep(REST_S)
+                await self._quiet()
                 missing = [kind for kind in reversed(self._wanted) if kind not in self._waiting]
                 if not missing:
                     return
@@ -144,6 +149,12 @@ class WarmBoxes:
                     self._wanted.pop(missing[0], None)  # whoever asks for one is told why there is none
         finally:
             self._filling = False
+
+    async def _quiet(self) -> None:
+        """Wait until nobody has asked for a box for a while, though not for ever."""
+        until = time.monotonic() + LONGEST_REST_S
+        while (left := min(self._asked + REST_S, until) - time.monotonic()) > 0:
+            await asyncio.sleep(left)
 
     async def _start(self, kind: BoxSpec) -> bool:
         """Start one box, and return whether it waits now."""
