@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from sandbox import cgroups
-from sandbox.boxes import group_name
 from sandbox.client import LauncherClient, StageResult, facts_of
 from sandbox.config import LauncherConfig
 from sandbox.fetching import move_output, open_output
@@ -36,4 +35,4 @@ __all__ = [
 
 def forget_groups(home: Path) -> None:
     """Remove the control groups of a launcher with this home, once it is gone; it has no right to do so itself."""
-    cgroups.forget(group_name(home / "boxes"))
+    cgroups.forget(cgroups.group_name(home / "boxes"))

@@ -72,6 +72,11 @@ class Walls:
         """Whether a protection stands; all do, but in tests."""
         return wall not in self.without
 
+    @property
+    def own_user(self) -> bool:
+        """Whether the box runs under a user id that is nobody else's."""
+        return self.separate and self.has(Wall.USER)
+
 
 @dataclass(frozen=True, slots=True)
 class Descriptors:
@@ -175,7 +180,7 @@ def rlimits(limits: Limits, headroom_mb: int) -> dict[str, str]:
 
 def identity(walls: Walls) -> list[str]:
     """Return the words that give the process its user id; none when the launcher cannot."""
-    if not walls.separate or not walls.has(Wall.USER):
+    if not walls.own_user:
         return []
     uid = str(walls.uid)
     return [
@@ -198,7 +203,7 @@ def _limits(spec: BoxSpec, walls: Walls) -> list[str]:
         "core": Wall.CORE_DUMPS, "data": Wall.MEMORY, "as": Wall.MEMORY, "nofile": Wall.OPEN_FILES,
     }  # fmt: skip
     all_limits = rlimits(spec.limits, VIRTUAL_HEADROOM_MB.get(spec.entry, LEAST_HEADROOM_MB))
-    if walls.separate and walls.has(Wall.USER) and walls.has(Wall.PROCESS_COUNT):
+    if walls.own_user and walls.has(Wall.PROCESS_COUNT):
         all_limits["nproc"] = str(spec.limits.processes + 2)
     held = {
         name: value for name, value in all_limits.items() if name not in switches or walls.has(switches[name])

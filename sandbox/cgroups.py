@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import time
 from collections.abc import Iterator
@@ -214,6 +215,11 @@ class Cgroup:
         if folder is None:
             return None
         return folder / (second if (folder / second).exists() else first)
+
+
+def group_name(home: Path) -> str:
+    """Return the name of a launcher's control groups: of its folder for boxes, so that an heir finds what it left."""
+    return "darkroom-" + hashlib.sha256(os.fsencode(home.absolute())).hexdigest()[:16]
 
 
 def prepare(name: str, owner: int) -> None:

@@ -3,20 +3,26 @@
 The first process is two words of `sh`, which wait for a line on standard input. The launcher puts it into the
 group, writes the line, and it becomes the rest of its command. What the shell's `read` has taken is that line
 and no byte more (POSIX: it reads unseekable input byte by byte), so the conversation follows on the same pipe.
+What it becomes puts up walls with bubblewrap, at every tier; here is also how one knows that they are up.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
-from collections.abc import Mapping, Sequence
+import resource
+from collections.abc import Awaitable, Mapping, Sequence
 
 from plans.errors import BoxFailed, DarkroomError
 from sandbox.cgroups import Cgroup
 
 GATE = ("/bin/sh", "-c", 'read _ && exec "$@"', "gate")
 """The first words of a box's command line."""
+
+STARTING_S = 10.0
+"""How long bubblewrap may take to have its walls up."""
 
 Process = asyncio.subprocess.Process
 
@@ -60,6 +66,39 @@ async def launch(
     return process
 
 
+async def bring_up(
+    launching: Awaitable[Process], info_end: int, theirs: contextlib.ExitStack, most: int | None = None
+) -> Process:
+    """Wait for a launch until bubblewrap's walls are up.
+
+    Args:
+        info_end: where bubblewrap tells the id of the first process behind them; closed in any case.
+        theirs: holds the box's ends of what it inherits, closed here once it has them.
+        most: how many processes a box without a user id of its own may have; its user namespace counts them.
+
+    Raises:
+        BoxFailed: the walls did not come up; nothing runs.
+    """
+    try:
+        process = await launching
+    except BoxFailed:
+        os.close(info_end)
+        raise
+    theirs.close()
+    first = await _first_process(info_end)
+    if first is None or not (most is None or _limited(first, most)):
+        await _give_up(process)
+        advice = "Run `darkroom-server doctor` on this node."
+        raise BoxFailed("the box's walls did not come up", "box.start", advice)
+    return process
+
+
+def kept(stack: contextlib.ExitStack, descriptor: int) -> int:
+    """Return an open file that is closed with the stack."""
+    stack.callback(os.close, descriptor)
+    return descriptor
+
+
 async def ended(process: Process) -> int:
     """Wait until a process has ended, whatever it has left unread in its pipes, and return its code.
 
@@ -84,6 +123,40 @@ async def emptied(process: Process) -> None:
         async with asyncio.timeout(1.0):
             while await process.stdout.read(1 << 16):
                 pass
+
+
+async def _first_process(info_end: int) -> int | None:
+    """Read the process id of the box's first process from bubblewrap, or none if it ended before it had one."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    transport, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(info_end, "rb")
+    )
+    try:
+        told = await asyncio.wait_for(reader.read(), STARTING_S)
+        return int(json.loads(told)["child-pid"])
+    except (TimeoutError, ValueError, KeyError):
+        return None
+    finally:
+        transport.close()
+
+
+async def _give_up(process: Process) -> None:
+    """Wait for a process whose walls are not up; end one that goes on."""
+    try:
+        await asyncio.wait_for(process.wait(), 1.0)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+def _limited(pid: int, most: int) -> bool:
+    """Limit the processes of the user that a process runs as; return whether the kernel did."""
+    try:
+        resource.prlimit(pid, resource.RLIMIT_NPROC, (most, most))
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 async def _told_of(descriptor: int) -> None:

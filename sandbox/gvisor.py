@@ -5,21 +5,20 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from plans.box import BoxSpec
 from plans.decision import Tier
 from plans.errors import TierMissing
 from sandbox import bubblewrap, gate, runsc
-from sandbox.boxes import Ground, bring_up, group_name, kept, limit_processes
 from sandbox.bubblewrap import Walls
-from sandbox.cgroups import Allowance, Cgroup, Cgroups
+from sandbox.cgroups import Cgroup, Cgroups, group_name
 from sandbox.contract import Ends, Offer, Wall
 from sandbox.doors import Doors
 from sandbox.folders import BoxFolders
 from sandbox.identities import Identities
 from sandbox.process_box import Fittings, ProcessBox, Started
+from sandbox.sites import Sites, allowance
 
 CAN_BE_TAKEN_OFF = frozenset(
     {
@@ -33,7 +32,7 @@ CAN_BE_TAKEN_OFF = frozenset(
 class GvisorBoxes:
     """Makes T2 boxes in `home`, from the images in `images_folder`. See `sandbox.contract.Boxes`.
 
-    `ground` is shared with another tier, so that an image is hashed once for both.
+    `sites` are shared with another tier, so that an image is hashed once for both.
     """
 
     def __init__(
@@ -42,12 +41,12 @@ class GvisorBoxes:
         images_folder: Path,
         identities: Identities,
         *,
-        ground: Ground | None = None,
+        sites: Sites | None = None,
         unsafe_without: frozenset[Wall] = frozenset(),
     ) -> None:
         if not unsafe_without <= CAN_BE_TAKEN_OFF:
             raise ValueError(f"T2 boxes have no such wall: {unsafe_without - CAN_BE_TAKEN_OFF}")
-        self._ground = ground or Ground(home, images_folder, identities)
+        self._sites = sites or Sites(home, images_folder, identities)
         self._without = unsafe_without
         self._groups = Cgroups.open(group_name(home))
         self._lacking: TierMissing | None = None
@@ -59,7 +58,7 @@ class GvisorBoxes:
             self.require()
         except TierMissing:
             return ()
-        return (runsc.offer(self._ground.identities.separate, self._groups.told),)
+        return (runsc.offer(self._sites.identities.separate, self._groups.told),)
 
     def require(self) -> None:
         """Check that this node can hold T2, once in the life of this process, by starting a container.
@@ -68,7 +67,7 @@ class GvisorBoxes:
             TierMissing: it cannot; says why.
         """
         if not self._tried:
-            with self._ground.settled() as site:  # given back at the end: nothing keeps it
+            with self._sites.settled() as site:  # given back at the end: nothing keeps it
                 try:
                     runsc.try_out(self._walls(Path("/"), site.place, site.uid))
                 except TierMissing as problem:
@@ -80,7 +79,7 @@ class GvisorBoxes:
     async def warm(self) -> None:
         """Start the container that shows whether runsc works, and hash the images that have a name."""
         if self.offers():
-            await self._ground.trust_named()
+            await self._sites.trust_named()
 
     async def close(self) -> None:
         """Nothing waits."""
@@ -99,68 +98,50 @@ class GvisorBoxes:
             advice = "Ask for none, or for tier T1 on a node that has GPUs."
             raise TierMissing("gVisor gives boxes no GPU", "box.gpus", advice)
         self.require()
-        root = self._ground.trusted_root(spec.image)
-        with self._ground.settled() as site:
+        root = self._sites.trusted_root(spec.image)
+        with self._sites.settled() as site:
             walls = self._walls(root, site.place, site.uid)
-            group = self._groups.make(site.place.whole.name, _allowance(spec, walls))
-            tenancy = contextlib.ExitStack()  # what is closed when the box is destroyed
-            tenancy.callback(self._ground.identities.give_back, site.uid)
+            held = allowance(spec.limits, walls, runsc.processes_on_host(spec))
+            group = self._groups.make(site.place.whole.name, held)
+            site.undo.callback(group.discard)
             fittings = Fittings(
                 tier=Tier.T2,
-                start=lambda: _start(spec, walls, _Lent(group, tenancy), program),
+                start=lambda: _start(spec, walls, group, site.lent, program),
                 group=group,
-                user=site.uid if walls.separate and walls.has(Wall.USER) else None,
-                released=tenancy.close,
+                user=site.uid if walls.own_user else None,
+                released=site.lent.close,
                 holds_memory=self._groups.limits_memory,
             )
-            site.undo.callback(group.discard)
-            box = ProcessBox(spec, site.place, fittings)
-            box.furnish(inputs)
-            site.undo.pop_all()
-        return box
+            return site.build(spec, inputs, fittings)
 
     def _walls(self, root: Path, place: BoxFolders, uid: int) -> Walls:
-        return Walls(root, place, uid, self._ground.identities.separate, self._without)
+        return Walls(root, place, uid, self._sites.identities.separate, self._without)
 
 
-@dataclass(frozen=True, slots=True)
-class _Lent:
-    """What a box has from its tier until it is destroyed."""
-
-    group: Cgroup
-    tenancy: contextlib.ExitStack
-
-
-def _allowance(spec: BoxSpec, walls: Walls) -> Allowance:
-    """Return the limits of the whole tree. The memory of runsc itself, some 30 MiB, is of the box's own."""
-    limits, unlimited = spec.limits, 2**20
-    memory = limits.memory_mb if walls.has(Wall.MEMORY) else unlimited
-    count = runsc.processes_on_host(spec) if walls.has(Wall.PROCESS_COUNT) else unlimited
-    return Allowance(memory, count, limits.cpus)
-
-
-async def _start(spec: BoxSpec, walls: Walls, lent: _Lent, program: tuple[str, ...]) -> Started:
+async def _start(
+    spec: BoxSpec, walls: Walls, group: Cgroup, lent: contextlib.ExitStack, program: tuple[str, ...]
+) -> Started:
     """Start runsc from this thread, whose end would be the box's end, and wait until bubblewrap's walls are up.
 
     Whether gVisor's own come up is seen by the box's first word, which it says behind them or never.
     """
-    ends = _links(spec, walls, lent.tenancy)
+    ends = _links(spec, walls, lent)
     with contextlib.ExitStack() as theirs:
         config, listed = runsc.open_files(runsc.bundle(spec, walls, program), theirs)
         info_end, tell_end = os.pipe()
-        kept(theirs, tell_end)
+        gate.kept(theirs, tell_end)
         words = runsc.command(spec, walls, runsc.Descriptors(config, listed, tell_end))
-        launching = gate.launch(words, lent.group, (config, listed, tell_end))
-        process, first = await bring_up(launching, info_end, theirs)
-        if not walls.separate and walls.has(Wall.PROCESS_COUNT):
-            limit_processes(first, runsc.processes_on_host(spec))
+        launching = gate.launch(words, group, (config, listed, tell_end))
+        most = None if walls.separate or not walls.has(Wall.PROCESS_COUNT) else runsc.processes_on_host(spec)
+        process = await gate.bring_up(launching, info_end, theirs, most)
     return Started(process, ends)
 
 
-def _links(spec: BoxSpec, walls: Walls, tenancy: contextlib.ExitStack) -> tuple[Ends, ...]:
+def _links(spec: BoxSpec, walls: Walls, lent: contextlib.ExitStack) -> tuple[Ends, ...]:
+    """Make the doors of a box's links, which are closed when the box is destroyed."""
     if not spec.links:
         return ()
-    owner = walls.uid if walls.separate and walls.has(Wall.USER) else None
+    owner = walls.uid if walls.own_user else None
     doors = Doors(runsc.links_folder(walls), owner, len(spec.links))
-    tenancy.callback(doors.close)
+    lent.callback(doors.close)
     return tuple(Ends(ours, f"{runsc.LINKS}/{number}") for number, ours in enumerate(doors.ends))

@@ -45,7 +45,6 @@ from plans.errors import (
 from plans.plan import Plan
 from sandbox import admission, cgroups, images, own_user, reaper
 from sandbox.admission import Door, Line, Places, Rules
-from sandbox.boxes import group_name
 from sandbox.config import LauncherConfig
 from sandbox.contract import Boxes, Cause
 from sandbox.identities import Identities
@@ -58,7 +57,10 @@ from sandbox.tiers import node_boxes
 QUESTION_S = 30.0
 """Seconds that a caller may take to ask."""
 
-MOST_CONNECTIONS = 256
+LARGEST_QUESTION = 4 * 2**20
+"""Bytes of a question, a plan with a member's folder in it included."""
+
+MOST_CONNECTIONS = 64
 """How many callers a door has at a time; the next one is told to come again."""
 
 SWEEP_S = 3600.0
@@ -180,7 +182,7 @@ class Launcher:
         try:
             self._require_welcome(door, writer)
             async with asyncio.timeout(QUESTION_S):
-                question = await frames_async.read_async(reader)
+                question = await frames_async.read_async(reader, LARGEST_QUESTION)
             if question is not None:
                 await self._decide(door, question, writer)
         except DarkroomError as problem:
@@ -294,7 +296,7 @@ def workshop(
     shelf.prepare()
     identities = Identities(config.first_uid, config.uid_count)
     uids = range(config.first_uid, config.first_uid + config.uid_count) if identities.separate else range(0)
-    left = reaper.reap(shelf.boxes, uids, cgroups.Cgroups.open(group_name(shelf.boxes)))
+    left = reaper.reap(shelf.boxes, uids, cgroups.Cgroups.open(cgroups.group_name(shelf.boxes)))
     if left != reaper.NOTHING:
         sys.stderr.write(f"launcher: {left.told}\n")
     keeper = Keeper(config.keeper_socket) if config.keeper_socket else None
@@ -319,7 +321,7 @@ def begin(settings: Path, times: LeaseTimes | None = None) -> None:
     if os.geteuid() == 0:
         ids = config.own_ids()
         own_user.require_roots(config.images_folder)
-        cgroups.prepare(group_name(config.home / "boxes"), ids.user)
+        cgroups.prepare(cgroups.group_name(config.home / "boxes"), ids.user)
         own_user.become(ids)
     asyncio.run(run(workshop(config, key, times=times)))
 

@@ -287,12 +287,9 @@ def _host_limits(spec: BoxSpec, walls: Walls) -> list[str]:
         f"--nofile={_at_most(resource.RLIMIT_NOFILE, HOST_FILES)}",
     ]
     words += ["--memlock=0", "--msgqueue=0", "--nice=0", "--rtprio=0"]
-    own_user = walls.separate and walls.has(Wall.USER)
-    return (
-        [*words, f"--nproc={processes_on_host(spec)}"]
-        if own_user and walls.has(Wall.PROCESS_COUNT)
-        else words
-    )
+    if walls.own_user and walls.has(Wall.PROCESS_COUNT):
+        words.append(f"--nproc={processes_on_host(spec)}")
+    return words
 
 
 def _at_most(kind: int, wanted: int) -> int:

@@ -85,7 +85,7 @@ class NodeBoxes:
 def node_boxes(home: Path, images_folder: Path, identities: Identities) -> NodeBoxes:
     """Return the boxes of every tier that this node has, in `home`, from the images in `images_folder`."""
     weak = BubblewrapBoxes(home, images_folder, identities)
-    strong = GvisorBoxes(home, images_folder, identities, ground=weak.ground)
+    strong = GvisorBoxes(home, images_folder, identities, sites=weak.sites)
     return NodeBoxes({Tier.T1: weak, Tier.T2: strong})
 
 

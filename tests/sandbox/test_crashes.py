@@ -34,8 +34,7 @@ from plans.errors import (
 from plans.plan import Plan
 from plans.statements import StageRecord
 from sandbox import processes, reaper
-from sandbox.boxes import group_name
-from sandbox.cgroups import LAUNCHER, Cgroups
+from sandbox.cgroups import LAUNCHER, Cgroups, group_name
 from sandbox.images import Image
 from tests.sandbox.side import (
     COUNT,
