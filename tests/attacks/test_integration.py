@@ -22,10 +22,10 @@ from plans.statements import Signed, StageRecord
 from tests.inside.sql_cases import Job, read
 from tests.keeper import house
 from tests.plans import examples
-from tests.sandbox.conftest import check, open_home, probe_image
+from tests.sandbox.conftest import check, open_home, probe_image, probe_images
 from tests.sandbox.test_launcher import HAND_OVER, cancelled, eventually, launched, side, sql_plan
 
-__all__ = ["check", "open_home", "probe_image", "side"]  # fixtures of the tests of sandbox
+__all__ = ["check", "open_home", "probe_image", "probe_images", "side"]  # fixtures of the tests of sandbox
 
 CANARY = 777_123.0
 BORN = datetime.date(1941, 7, 3)

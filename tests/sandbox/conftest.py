@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from plans.box import BoxSpec, Entry, Limits
 from plans.decision import Tier
 from plans.errors import TierMissing
 from plans.plan import Plan, PlanKind
-from sandbox import images, recipes
+from sandbox import images
 from sandbox.boxes import BubblewrapBoxes
 from sandbox.fake import UnsafeLocalBoxes
 from sandbox.gvisor import GvisorBoxes
@@ -35,6 +36,18 @@ def probe_image() -> Image:
     return images.build(PROBE)
 
 
+@pytest.fixture(scope="session")
+def probe_images(probe_image: Image) -> Iterator[Path]:
+    """A folder with that image alone. A launcher hashes whatever has a name beforehand, elsewhere a GiB and more."""
+    kept = probe_image.root.parents[1]
+    with tempfile.TemporaryDirectory(prefix="images-", dir=kept.parent) as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        found = (str(probe_image.root.parent), str(kept / f"{PROBE.name}.json"))
+        subprocess.run(["/bin/cp", "-al", *found, name], check=True)
+        yield folder
+
+
 @pytest.fixture
 def open_home() -> Iterator[Path]:
     """A folder that every user can pass through; pytest's own folders are closed to boxes' users."""
@@ -51,15 +64,15 @@ def local_boxes(open_home: Path) -> UnsafeLocalBoxes:
 
 
 @pytest.fixture
-def real_boxes(open_home: Path) -> BubblewrapBoxes:
+def real_boxes(open_home: Path, probe_images: Path) -> BubblewrapBoxes:
     """T1 boxes."""
-    return BubblewrapBoxes(open_home, recipes.images_folder(), Identities(64001, 8))
+    return BubblewrapBoxes(open_home, probe_images, Identities(64001, 8))
 
 
 @pytest.fixture
-def gvisor_boxes(open_home: Path) -> GvisorBoxes:
+def gvisor_boxes(open_home: Path, probe_images: Path) -> GvisorBoxes:
     """T2 boxes; the test is skipped, with the reason, on a machine that cannot hold them."""
-    boxes = GvisorBoxes(open_home, recipes.images_folder(), Identities(64011, 8))
+    boxes = GvisorBoxes(open_home, probe_images, Identities(64011, 8))
     try:
         boxes.require()
     except TierMissing as problem:

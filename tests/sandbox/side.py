@@ -122,7 +122,7 @@ def owned(folder: Path, mode: int, user: int = -1, group: int = -1) -> Path:
 
 
 @pytest.fixture
-def side(open_home: Path) -> Iterator[Side]:
+def side(open_home: Path, probe_images: Path) -> Iterator[Side]:
     """A keeper that answers; the launcher is started by each test as it needs it."""
     key = open_home / "launcher.key"
     key.touch(0o600)
@@ -131,7 +131,7 @@ def side(open_home: Path) -> Iterator[Side]:
     config = LauncherConfig(
         domain="nm/tax", node="node1", home=owned(open_home / "home", 0o711, USER, USER), socket=sockets / "open",
         owner_socket=sockets / "owner", key_file=key, keeper_socket=run / "keeper",
-        data_folder=owned(open_home / "data", 0o710, -1, USER), images_folder=api.images_folder(),
+        data_folder=owned(open_home / "data", 0o710, -1, USER), images_folder=probe_images,
         user=USER if os.geteuid() == 0 else None, first_uid=FIRST, uid_count=COUNT, warm_kinds=0, askers=(),
         ceilings=dict.fromkeys(Entry, CEILING),
         images=(),

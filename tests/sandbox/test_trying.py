@@ -29,52 +29,58 @@ def bench() -> Bench:
     return Bench("nm/tax", images.build(recipes.CHECKOUT / "images" / "sql").digest, LIMITS)
 
 
-def test_a_trial_needs_no_keeper_and_is_told_whole(side: Side, bench: Bench) -> None:
+@pytest.fixture
+def sql_side(side: Side) -> Side:
+    """A side whose launcher has the real images: a trial needs the engine."""
+    return replace(side, config=replace(side.config, images_folder=recipes.images_folder()))
+
+
+def test_a_trial_needs_no_keeper_and_is_told_whole(sql_side: Side, bench: Bench) -> None:
     trial = trial_of(folder("import os\nprint(os.listdir(os.environ['DARKROOM_DATA']))\n1 / 0"), TABLES)
-    with launched(side):
-        tried = try_out(side.client, bench, trial)
+    with launched(sql_side):
+        tried = try_out(sql_side.client, bench, trial)
     assert tried.report.place == Place("main.py", 3, "ZeroDivisionError") and "1 / 0" in tried.report.text
     assert tried.report.log.startswith("['tax.income.parquet']")
-    assert side.keeper.asked == [] and side.boxes == []
+    assert sql_side.keeper.asked == [] and sql_side.boxes == []
     failed = Failed("python.failed", trial.digest, tried.report.place)
     assert told(failed, tried).text == tried.report.text
 
 
-def test_the_same_trial_is_run_once_also_after_a_restart(side: Side, bench: Bench) -> None:
+def test_the_same_trial_is_run_once_also_after_a_restart(sql_side: Side, bench: Bench) -> None:
     """90. A program that fails somewhere else each time cannot be tried until it fits. The control: another folder's
     trial is another run."""
     trial, other = (trial_of(folder(code), TABLES) for code in (DRAWS, DRAWS + "\n# other"))
-    with launched(side):
-        first, again = try_out(side.client, bench, trial), try_out(side.client, bench, trial)
-        different = try_out(side.client, bench, other)
-    with launched(side):
-        assert try_out(side.client, bench, trial) == first == again
+    with launched(sql_side):
+        first, again = try_out(sql_side.client, bench, trial), try_out(sql_side.client, bench, trial)
+        different = try_out(sql_side.client, bench, other)
+    with launched(sql_side):
+        assert try_out(sql_side.client, bench, trial) == first == again
     assert first.report.log != different.report.log
 
 
-def test_a_trial_that_reaches_a_limit_of_its_box_says_which(side: Side, bench: Bench) -> None:
+def test_a_trial_that_reaches_a_limit_of_its_box_says_which(sql_side: Side, bench: Bench) -> None:
     short = replace(bench, limits=replace(LIMITS, wall_s=2))
-    with launched(side), pytest.raises(BoxLimit) as refused:
-        try_out(side.client, short, trial_of(folder("import time; time.sleep(60)"), ()))
+    with launched(sql_side), pytest.raises(BoxLimit) as refused:
+        try_out(sql_side.client, short, trial_of(folder("import time; time.sleep(60)"), ()))
     assert refused.value.where == "box.wall"
 
 
-def test_a_trial_leaves_its_report_and_no_file(side: Side, bench: Bench) -> None:
+def test_a_trial_leaves_its_report_and_no_file(sql_side: Side, bench: Bench) -> None:
     """The launcher's own look: a trial's plan allows no output at all."""
     plan = trial_plan(bench, trial_of(folder("print(1)"), ()))
     assert plan.stage(Entry.PYTHON).outputs.files == 0
     leave = "import os\nopen(os.environ['DARKROOM_OUT'] + '/a', 'w').write('x')"
-    with launched(side):
-        tried = try_out(side.client, bench, trial_of(folder(leave), ()))
-        folders = list(Path(side.config.home, "collected").rglob("*"))
+    with launched(sql_side):
+        tried = try_out(sql_side.client, bench, trial_of(folder(leave), ()))
+        folders = list(Path(sql_side.config.home, "collected").rglob("*"))
     assert [each.name for each in tried.report.left] == ["a"]
     assert not any(path.is_file() for path in folders)
 
 
-def test_material_that_is_no_trial_is_refused_by_the_box(side: Side, bench: Bench) -> None:
+def test_material_that_is_no_trial_is_refused_by_the_box(sql_side: Side, bench: Bench) -> None:
     plan = trial_plan(bench, trial_of(folder("print(1)"), ()))
     broken = replace(plan, material='{"folder":1}')
-    with launched(side):
-        side.client.put(broken)
+    with launched(sql_side):
+        sql_side.client.put(broken)
         with pytest.raises(BoxFailed):
-            side.client.run(broken.digest, Entry.PYTHON, 1)
+            sql_side.client.run(broken.digest, Entry.PYTHON, 1)
