@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -259,8 +260,13 @@ def _proc(walls: Walls) -> Iterator[str]:
         if os.path.isdir(folder):
             yield from ("--perms", "0555", "--size", "4096", "--tmpfs", folder, "--remount-ro", folder)
     for file in _HIDDEN_FILES:
-        if os.path.exists(file) and not os.path.islink(file):
+        if os.path.exists(file) and not os.path.islink(file) and not _is_roots_alone(file, walls):
             yield from ("--ro-bind", "/dev/null", file)
+
+
+def _is_roots_alone(file: str, walls: Walls) -> bool:
+    """Whether only the host's root could read a file, which a box with a user of its own is not; a cover costs time."""
+    return walls.separate and walls.has(Wall.USER) and not os.stat(file).st_mode & stat.S_IROTH
 
 
 def _devices(walls: Walls) -> Iterator[str]:
