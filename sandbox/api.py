@@ -13,6 +13,7 @@ from sandbox.own_user import OwnIds
 from sandbox.reading import check_plan, read_statement
 from sandbox.recipes import images_folder
 from sandbox.shelf import StageName
+from sandbox.tiers import not_made_here
 
 __all__ = [
     "Image",
@@ -28,6 +29,7 @@ __all__ = [
     "forget_groups",
     "images_folder",
     "move_output",
+    "not_made_here",
     "open_output",
     "read_statement",
 ]

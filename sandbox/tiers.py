@@ -45,10 +45,6 @@ class NodeBoxes:
         """Say what each tier offers here; a tier that this node cannot hold is not among them."""
         return tuple(offer for tier in self._tiers.values() for offer in tier.offers())
 
-    def refusals(self) -> dict[Tier, str]:
-        """Return why each tier is missing that is not offered."""
-        return {tier: problem.what for tier in Tier if (problem := self._refusal(tier)) is not None}
-
     async def warm(self) -> None:
         """Warm every tier that this node holds."""
         for tier, boxes in self._tiers.items():
@@ -74,7 +70,7 @@ class NodeBoxes:
     def _refusal(self, tier: Tier) -> TierMissing | None:
         """Return why a tier is missing here, or none."""
         if tier not in self._tiers:
-            return _not_made_here(tier)
+            return not_made_here(tier)
         try:
             self._tiers[tier].require()
         except TierMissing as problem:
@@ -89,7 +85,8 @@ def node_boxes(home: Path, images_folder: Path, identities: Identities) -> NodeB
     return NodeBoxes({Tier.T1: weak, Tier.T2: strong})
 
 
-def _not_made_here(tier: Tier) -> TierMissing:
+def not_made_here(tier: Tier) -> TierMissing:
+    """Return why boxes of a tier are made by no launcher, or not by this one."""
     if tier is not Tier.T3:
         return TierMissing(f"this node has no tier {tier}", "box.tier")
     advice = (

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from keeper.api import KeeperClient
+from plans.decision import Tier
 from plans.errors import DarkroomError
 from sandbox import api as sandbox
 from sandbox.attacks.probing import probe
@@ -19,24 +20,30 @@ from server.site import Owner, Site, open_site
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at: good or not, how it was found out, and what to do if it is not good."""
+    """One thing looked at: good or not, how it was found out, and what to do if it is not good.
+
+    `weaker` marks what is no fault but less than another node has: who decides what runs here should know it.
+    """
 
     what: str
     good: bool
     how: str
+    weaker: bool = False
 
     def line(self) -> str:
         """Return the finding as a line; the mark says in a word what a colour would."""
-        return f"{'holds ' if self.good else 'FAILS '} {self.what:<44} {self.how}"
+        mark = "FAILS" if not self.good else "weaker" if self.weaker else "holds"
+        return f"{mark:<6} {self.what:<44} {self.how}"
 
     def plain(self) -> dict[str, Any]:
         """Return the finding as JSON values."""
-        return {"what": self.what, "good": self.good, "how": self.how}
+        return {"what": self.what, "good": self.good, "weaker": self.weaker, "how": self.how}
 
 
 def examine(home: Path) -> list[Finding]:
     """Return everything that was found, protections of boxes first."""
     found = [Finding(f"{item.tier.value}: {item.protection}", item.held, item.how) for item in probe()]
+    found.append(Finding("T3: this tier", True, f"not on this node: {sandbox.not_made_here(Tier.T3).what}"))
     try:
         site = open_site(home)
     except DarkroomError as problem:
@@ -73,6 +80,7 @@ def _owner(owner: Owner) -> Iterator[Finding]:
             "a user of its own, root of its boxes alone" if node["own_user"] else "the user that started it"
         )
         yield Finding(f"launcher of {owner.domain}", bool(node["tiers"]), f"offers {tiers}; runs as {whose}")
+        yield from weaker_points(owner.domain, node)
     except DarkroomError as problem:
         yield Finding(f"launcher of {owner.domain}", False, problem.what)
     offline = not owner.root_key.exists()
@@ -80,6 +88,14 @@ def _owner(owner: Owner) -> Iterator[Finding]:
         "not on this machine" if offline else "lies on this machine; take it offline before real data come in"
     )
     yield Finding(f"root key of {owner.domain}", True, where)
+
+
+def weaker_points(domain: str, node: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield what a launcher's offers say that they lack, from its status."""
+    for offer in node["tiers"]:
+        for each in offer["protections"]:
+            if not each["held"]:
+                yield Finding(f"{offer['tier']} of {domain}: {each['name']}", True, each["how"], weaker=True)
 
 
 def _shape(site: Site) -> Finding:
