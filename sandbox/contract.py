@@ -13,7 +13,7 @@
     start     created                     running (or failed)      refused
     freeze    running                     frozen                   nothing happens
     thaw      frozen                      running                  nothing happens
-    kill      created, running, frozen    killed                   nothing happens; the first cause counts
+    kill      all but ended               killed                   nothing happens; the first cause counts
     wait      all but created             exited, failed, killed   the same ending
     collect   exited                      collected                the same outputs
     destroy   created, ended, collected   destroyed                nothing happens
@@ -25,8 +25,8 @@ the box cannot tell, except by the clock. *start* puts up the walls; the program
 checks the outputs, moves them out and hashes them. *destroy* wipes the folder and gives the user id back.
 
 Whatever is not in the table is refused with `StateConflict`. A crash of the launcher ends its boxes (they die
-with their parent) and what they left is wiped at the next start; no box is ever taken over by another
-process.
+with their parent), and what they left is ended and wiped at the next start (`sandbox.reaper`); no box is ever
+taken over by another process.
 
 `LIFE` is that table as data; every tier moves through `Life`, so no tier can have its own idea of it.
 """

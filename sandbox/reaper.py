@@ -1,6 +1,6 @@
 """The reaper: a launcher that starts ends and removes whatever boxes of an earlier life have left.
 
-Boxes die with their launcher (`--die-with-parent`, `--pdeathsig`), but a launcher can be killed before a box has
+Boxes die with their launcher (`--die-with-parent`), but a launcher can be killed before a box has
 that signal, and what escaped from a box has none. So before it makes its first box a launcher
 
 1. ends every process of its boxes: those of its boxes' user ids, and those that it knows by a box's folder,
