@@ -15,7 +15,7 @@ What it left in `/tmp/out` and its log are packed into one file, padded, and sea
 inspecting box. A trial (`plans.trial`) has no data and no key: there the runner reports all that happened.
 
 Failures of a program that has seen data are one of few codes. Where it failed is a fact that the launcher keeps for
-itself, to compare it with a trial (`sandbox.trials`).
+itself, to compare it with a trial (`sandbox.telling`).
 """
 
 from __future__ import annotations

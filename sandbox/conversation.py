@@ -16,7 +16,7 @@ from typing import Any
 from plans import canonical, frames, frames_async, names
 from plans.box import Entry
 from plans.errors import BoxFailed, BoxLimit, DarkroomError, by_code
-from sandbox import trials
+from sandbox import telling
 from sandbox.contract import Cause, Conversation
 
 HELLO_S = 30.0
@@ -59,7 +59,7 @@ GAVE_UP = {
         "the box's image lacks a part of its engine",
         "Tell the administrator, who sets the platform up again: make up.",
     ),
-    **trials.SENTENCES,
+    **telling.SENTENCES,
 }
 """Why a box gave up, as a sentence, and what to do; a code that is not here says all it has to say."""
 

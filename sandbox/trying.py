@@ -1,7 +1,7 @@
 """Have a member's folder tried on made-up tables (`plans.trial`).
 
 A trial plan holds no key and no row. The same trial gives the same plan, so the launcher runs it once and answers from
-its record ever after: what a failure on data is compared with (`sandbox.trials.told`) cannot be drawn again.
+its record ever after: what a failure on data is compared with (`sandbox.telling.told`) cannot be drawn again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from plans.plan import Plan, PlanKind
 from plans.statements import StageRecord
 from plans.trial import Trial, TrialReport
 from sandbox.client import LauncherClient
-from sandbox.trials import Tried
+from sandbox.telling import Tried
 
 
 @dataclass(frozen=True, slots=True)

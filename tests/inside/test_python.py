@@ -164,7 +164,7 @@ def test_a_failure_on_data_is_a_code_for_everybody_but_the_launcher(stand: Stand
 
 
 def test_ten_thousand_raise_lines_are_one_answer(stand: Stand) -> None:
-    """90. The launcher knows the line, for comparing; what is told is a code (`sandbox.trials` says what else)."""
+    """90. The launcher knows the line, for comparing; what is told is a code (`sandbox.telling` says what else)."""
     code = "n = 1234\n" + "\n".join(f"if n == {n}: raise ValueError" for n in range(10_000))
     last = stand.work(code).last["failure"]
     assert last["facts"]["line"] == 1236

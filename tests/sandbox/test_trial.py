@@ -13,8 +13,8 @@ from plans.box import Entry
 from plans.errors import Malformed, TooLarge
 from plans.plan import PlanKind
 from plans.trial import LARGEST_FOLDER, Folder, Place, TrialReport, trial_of, twin_of
-from sandbox import trials
-from sandbox.trials import Failed, Told, Tried, bucket, bucket_memory, place_in, told
+from sandbox import telling
+from sandbox.telling import Failed, Told, Tried, bucket, bucket_memory, place_in, told
 from tests.plans import examples
 
 CANARY = "canary-5200"
@@ -65,7 +65,7 @@ def test_a_line_is_told_where_the_trial_fails_at_the_same_line_and_the_text_is_t
     ],
 )  # fmt: skip
 def test_otherwise_nothing_but_code_and_sentence_is_told(failed: Failed, trial: Tried | None) -> None:
-    sentence, next_step = trials.SENTENCES[failed.code]
+    sentence, next_step = telling.SENTENCES[failed.code]
     assert told(failed, trial) == Told(failed.code, sentence, next_step, None, "")
 
 
@@ -111,8 +111,8 @@ def test_a_code_that_a_box_made_up_is_not_passed_on() -> None:
 
 
 def test_the_codes_are_a_handful_and_each_says_what_and_what_to_do() -> None:
-    assert len(trials.SENTENCES) <= 6
-    assert all(what and step.endswith(".") for what, step in trials.SENTENCES.values())
+    assert len(telling.SENTENCES) <= 6
+    assert all(what and step.endswith(".") for what, step in telling.SENTENCES.values())
 
 
 # ---------------------------------------------------------------------------------------- facts from a box

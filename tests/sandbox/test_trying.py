@@ -11,7 +11,7 @@ from plans.box import Entry, Limits
 from plans.errors import BoxFailed, BoxLimit
 from plans.trial import Place, trial_of, twin_of
 from sandbox import images, recipes
-from sandbox.trials import Failed, told
+from sandbox.telling import Failed, told
 from sandbox.trying import Bench, trial_plan, try_out
 from tests.inside.python_cases import folder
 from tests.plans import examples
