@@ -141,9 +141,9 @@ def test_of_a_place_nothing_but_file_and_line_is_kept() -> None:
 
 @given(st.floats(0, 10**9), st.floats(0, 10**9))
 def test_a_longer_time_is_never_a_shorter_word_and_there_are_six(one: float, other: float) -> None:
-    words = [*(word for _, word in trials.SECONDS), trials.LONGEST]
+    words = [*(word for _, word in telling.SECONDS), telling.LONGEST]
     assert len(words) == 6 and (words.index(bucket(one)) <= words.index(bucket(other)) or one > other)
-    words = [*(word for _, word in trials.MEBIBYTES), trials.LARGEST]
+    words = [*(word for _, word in telling.MEBIBYTES), telling.LARGEST]
     assert len(words) == 6
     assert words.index(bucket_memory(one)) <= words.index(bucket_memory(other)) or one > other
 
