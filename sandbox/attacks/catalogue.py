@@ -113,7 +113,7 @@ surroundings
 41 C V     12 places-of-host           | places of the host
 41 C V     12 platforms-code           | code, keys and images of the platform
 41 C H     12 name-of-host             | name of the host
-49 C I     12 queue-of-host            | System V queue of the host
+49 C SI    12 queue-of-host            | System V queue of the host
 49 C SI    12 memory-of-host           | System V memory of the host
 40 C K     1  kernel-settings          | settings of the kernel
 41 C D     1  devices                  | devices of the host

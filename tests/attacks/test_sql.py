@@ -16,7 +16,7 @@ from inside import __main__ as program
 from inside import check, query
 from inside.session import BoxFailure
 from plans import frames
-from plans.box import Entry
+from plans.box import Entry, Limits
 from plans.errors import Malformed, SqlUnsupported
 from plans.reading import Role
 from tests.inside.sql_cases import INCOME, SHADOWS, Job, create, read
@@ -420,6 +420,9 @@ def test_28_rows_of_one_person_are_one_person(tmp_path: Path) -> None:
     assert Job(tmp_path, {"tax.income": rows}).run(reading)["rows"] == [["east", 500, "1.0", 1]]
 
 
+LIMITS = Limits(1024, 64, 0, 16, 20, 30, 64, 128, 1)
+
+
 def test_the_box_speaks_codes_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole program of a box, with a launcher that talks nonsense: a code comes out, and nothing else."""
     answer = io.BytesIO()
@@ -427,7 +430,7 @@ def test_the_box_speaks_codes_only(monkeypatch: pytest.MonkeyPatch) -> None:
     frames.write(said, {"start": {"plan": CANARY, "stage": CANARY}})
     said.seek(0)
     streams = type("S", (), {})
-    monkeypatch.setattr(program.sys, "argv", ["inside", Entry.CHECK.value])
+    monkeypatch.setattr(program.sys, "argv", ["inside", Entry.CHECK.value, LIMITS.canonical().decode()])
     monkeypatch.setattr(program.sys, "stdin", type("In", (streams,), {"buffer": said}))
     monkeypatch.setattr(program.sys, "stdout", type("Out", (streams,), {"buffer": answer}))
     assert program.main() == 3

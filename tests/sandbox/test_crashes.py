@@ -362,8 +362,9 @@ def test_a_folder_that_cannot_be_written_is_named_and_nothing_starts(side: Side,
 
 
 def test_an_image_that_is_missing_is_refused(side: Side, probe_image: Image) -> None:
-    plan = sql_plan("sha256:" + "0" * 64, HAND_OVER)
-    with launched(side):
+    missing = "sha256:" + "0" * 64
+    plan = sql_plan(missing, HAND_OVER)
+    with launched(replace(side, config=replace(side.config, images=(missing,)))):
         side.client.put(plan)
         with pytest.raises(NotFound, match="image"):
             run_query(side, plan)
@@ -376,7 +377,8 @@ def test_an_image_that_was_changed_is_refused(side: Side, probe_image: Image) ->
         Path(folder).chmod(0o755)
         copy = Path(folder) / probe_image.root.parent.name
         subprocess.run(["/bin/cp", "-al", str(probe_image.root.parent), str(copy)], check=True)
-        changed = replace(side, config=replace(side.config, images_folder=Path(folder)))
+        trusted = (probe_image.digest,)
+        changed = replace(side, config=replace(side.config, images_folder=Path(folder), images=trusted))
         plan = sql_plan(probe_image.digest, HAND_OVER)
         with launched(changed):
             side.client.put(plan)
