@@ -1,8 +1,9 @@
 """How every box starts: behind a gate, so that it is in its control group before it becomes anything.
 
-The first process is two words of `sh`, which wait for a line on standard input. The launcher puts it into the
-group, writes the line, and it becomes the rest of its command. What the shell's `read` has taken is that line
-and no byte more (POSIX: it reads unseekable input byte by byte), so the conversation follows on the same pipe.
+The first process is a line of `sh`, which waits for a line on standard input. The launcher writes there where the
+group's entrances are; the process enters by each, or ends, and becomes the rest of its command. What the shell's
+`read` has taken is that line and no byte more (POSIX: it reads unseekable input byte by byte), so the conversation
+follows on the same pipe. (A process that enters by itself is in at once; moving another can take the kernel 10 ms.)
 What it becomes puts up walls with bubblewrap, at every tier; here is also how one knows that they are up.
 """
 
@@ -15,10 +16,11 @@ import os
 import resource
 from collections.abc import Awaitable, Mapping, Sequence
 
-from plans.errors import BoxFailed, DarkroomError
+from plans.errors import BoxFailed
 from sandbox.cgroups import Cgroup
 
-GATE = ("/bin/sh", "-c", 'read _ && exec "$@"', "gate")
+_ENTER = 'read -r doors && for door in $doors; do echo 0 > "$door" || exit 1; done && exec "$@"'
+GATE = ("/bin/sh", "-c", _ENTER, "gate")
 """The first words of a box's command line."""
 
 STARTING_S = 10.0
@@ -39,7 +41,7 @@ async def launch(
         passed: open files that the process inherits, beside the launcher's pipes; no other.
 
     Raises:
-        BoxFailed: it cannot be started, or not be put into its group; nothing runs then.
+        BoxFailed: it cannot be started; nothing runs then, nor when it cannot enter its group.
     """
     try:
         process = await asyncio.create_subprocess_exec(
@@ -53,15 +55,9 @@ async def launch(
         )
     except OSError as problem:
         raise BoxFailed(f"the box's process could not be started ({problem.strerror})", "box.start") from None
-    try:
-        group.add(process.pid)
-    except DarkroomError:
-        process.kill()
-        await process.wait()
-        raise
     if process.stdin is not None:
         with contextlib.suppress(ConnectionError):
-            process.stdin.write(b"\n")
+            process.stdin.write(" ".join(map(os.fspath, group.entrances)).encode() + b"\n")
             await process.stdin.drain()
     return process
 

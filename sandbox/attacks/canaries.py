@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-VARIABLE, RAY_VARIABLE = "DARKROOM_TEST_SECRET", "RAY_AUTH_TOKEN"
+VARIABLE, RAY_VARIABLE = "PLANTED_SECRET", "RAY_AUTH_TOKEN"
 _PRIVATE, _CREATE, _REMOVE = 0, 0o1000, 0
 
 

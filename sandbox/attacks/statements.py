@@ -79,7 +79,7 @@ _LINES = """
 12   secrets             | SELECT * FROM duckdb_secrets()
 12 ! create-secret-file  | CREATE PERSISTENT SECRET s (TYPE http)
 12   which-secret        | SELECT * FROM which_secret('s3://x', 's3')
-13 ! getenv              | SELECT getenv('DARKROOM_TEST_SECRET')
+13 ! getenv              | SELECT getenv('PLANTED_SECRET')
 13   home                | SELECT current_setting('home_directory')
 14   settings            | SELECT * FROM duckdb_settings()
 14   databases           | SELECT * FROM duckdb_databases()
