@@ -57,10 +57,10 @@ from sandbox.tiers import node_boxes
 QUESTION_S = 30.0
 """Seconds that a caller may take to ask."""
 
-LARGEST_QUESTION = 4 * 2**20
+LARGEST_QUESTION = 12 * 2**20
 """Bytes of a question, a plan with a member's folder in it included."""
 
-MOST_CONNECTIONS = 64
+MOST_CONNECTIONS = 32
 """How many callers a door has at a time; the next one is told to come again."""
 
 SWEEP_S = 3600.0

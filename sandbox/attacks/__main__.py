@@ -4,7 +4,7 @@
     --sample        the quick part, as CI runs it on T2
     --image NAME    another image than `sql`
 
-Exit status: 0 when every attack was refused, 1 when one gained something, 2 when none could be carried out.
+Exit status: 0 when every attack was refused, 1 when one gained something, 2 when one could not be carried out.
 """
 
 from __future__ import annotations

@@ -19,16 +19,31 @@ CHECKLIST = "checklist"
 
 
 class Outcome(StrEnum):
-    """What came of an attack. `KNOWN` gained no more than is said openly; `CANNOT_RUN` shows nothing."""
+    """What came of an attack.
+
+    `KNOWN` gained no more than is said openly. `NOT_HERE` is about something that this node does not have.
+    `CANNOT_RUN` should have run and did not: it shows nothing, and a run with one shows not enough.
+    """
 
     REFUSED = "refused"
     LEAK = "LEAK"
     KNOWN = "known"
+    NOT_HERE = "not here"
     CANNOT_RUN = "cannot run"
 
 
 class CannotRun(Exception):
-    """The attack says nothing on this machine; the reason is the text."""
+    """The attack could not be carried out; the reason is the text."""
+
+
+class NotHere(CannotRun):
+    """What the attack is about does not exist on this node; the reason is the text."""
+
+
+class Absence(str):
+    """The text of a `NotHere`."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ LOWEST_UID, HIGHEST_UID, UIDS = 64400, 65400, 24
 """Where a run takes its boxes' user ids from, and how many; nobody else may have a process under one of them."""
 
 ROOMY = Limits(
-    memory_mb=512, temp_mb=16, spill_mb=0, output_mb=4, cpu_s=60, wall_s=90, processes=64, files=256, cpus=1
+    memory_mb=512, temp_mb=16, spill_mb=0, output_mb=4, cpu_s=200, wall_s=200, processes=64, files=256, cpus=1
 )
 """Limits of boxes in which nothing is tried against limits."""
 

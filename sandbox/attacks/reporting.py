@@ -24,14 +24,16 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """Return 1 if an attack gained something, 2 if nothing was tried and so nothing shown, else 0."""
-        if any(finding.outcome is Outcome.LEAK for finding in self.findings):
+        """Return 1 if an attack gained something, 2 if not all was tried and so not enough shown, else 0."""
+        outcomes = {finding.outcome for finding in self.findings}
+        if Outcome.LEAK in outcomes:
             return 1
-        return 0 if any(finding.outcome is Outcome.REFUSED for finding in self.findings) else 2
+        return 2 if Outcome.CANNOT_RUN in outcomes or Outcome.REFUSED not in outcomes else 0
 
     def summary(self) -> str:
-        """Return the counts, and what is missing."""
-        return "\n".join([*([table.counts(self.findings)] if self.findings else []), *self.missing])
+        """Return what must not be overlooked, the counts, and what is missing."""
+        parts = [table.remarkable(self.findings), table.counts(self.findings), *self.missing]
+        return "\n".join(part for part in parts if part)
 
     def plain(self) -> dict[str, Any]:
         """Return the report as JSON values."""

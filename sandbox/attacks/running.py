@@ -12,13 +12,13 @@ from typing import TypeVar
 
 from plans.decision import Tier
 from plans.errors import DarkroomError
-from sandbox.attacks.attack import Attack, CannotRun, Finding, Outcome, Verdict
+from sandbox.attacks.attack import Absence, Attack, CannotRun, Finding, NotHere, Outcome, Verdict
 from sandbox.attacks.catalogue import ATTACKS
 from sandbox.attacks.ground import Ground, Told, ground
 from sandbox.attacks.statements import STATEMENTS
 from sandbox.contract import Wall
 
-LONGEST_S = 120.0
+LONGEST_S = 240.0
 """How long one attack, or one box full of them, may take before that is the finding."""
 
 _NOT_OVER = f"it was not over after {LONGEST_S:.0f} s"
@@ -126,6 +126,8 @@ async def _guarded(work: Awaitable[_T]) -> _T | str:
     """Return what came of it, or why nothing did."""
     try:
         return await asyncio.wait_for(work, LONGEST_S)
+    except NotHere as problem:
+        return Absence(problem)
     except CannotRun as problem:
         return str(problem)
     except TimeoutError:
@@ -137,7 +139,8 @@ async def _guarded(work: Awaitable[_T]) -> _T | str:
 def finding(tier: Tier, attack: Attack, verdict: Verdict | str) -> Finding:
     """Return what a verdict means: a leak, unless it is said openly of this tier that the attack gains this."""
     if isinstance(verdict, str):
-        return Finding(attack, tier, Outcome.CANNOT_RUN, verdict)
+        outcome = Outcome.NOT_HERE if isinstance(verdict, Absence) else Outcome.CANNOT_RUN
+        return Finding(attack, tier, outcome, verdict)
     if verdict.gained and attack.known and tier is Tier.T1:
         return Finding(attack, tier, Outcome.KNOWN, attack.known)
     return Finding(attack, tier, Outcome.LEAK if verdict.gained else Outcome.REFUSED, verdict.how)

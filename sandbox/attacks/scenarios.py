@@ -16,7 +16,7 @@ from typing import Any
 
 from plans.decision import Tier
 from sandbox import boxes, cgroups, processes, reaper
-from sandbox.attacks.attack import Attack, CannotRun, Verdict
+from sandbox.attacks.attack import Attack, CannotRun, NotHere, Verdict
 from sandbox.attacks.ground import Ground
 from sandbox.contract import Cause, Wall
 from sandbox.process_box import ProcessBox
@@ -62,15 +62,19 @@ print(len(planted), flush=True)
 os._exit(1)  # so that nothing of it is collected
 """
 _LOOK = """
-import os, re
+import os, re, sys
+with open("/tmp/own", "w") as file: file.write(sys.argv[1])
 found = set()
-for folder, folders, files in os.walk("/"):
-    if folder == "/": folders[:] = [name for name in folders if name not in ("proc", "box", "python", "lib", "lib64")]
-    for name in files:
-        try:
-            with open(os.path.join(folder, name), "rb") as file: content = file.read()
+for place in ("/tmp", "/dev/shm", "/out", "/spill", "/in", "/links", "/gpu", "/etc"):
+    for folder, folders, files in os.walk(place):
+        for path in (os.path.join(folder, name) for name in files):
+            if not os.path.isfile(path) or os.path.islink(path): continue
+            try:
+                with open(path, "rb") as file: content = file.read(1 << 20)
+            except OSError: continue
             found |= set(re.findall(rb"canary-[0-9a-f]+", content))
-        except OSError: pass
+for path in ("/box/sitecustomize.py", "/box/planted.pth", "/python/lib/planted"):
+    if os.path.exists(path): found.add(path)
 print(sorted(found))
 """
 _ORPHANS = """
@@ -138,7 +142,7 @@ async def neighbours_files(ground: Ground) -> Verdict:
 async def memory_from_outside(ground: Ground) -> Verdict:
     """A process with the user id of one box reads the memory of another."""
     if os.geteuid() != 0:
-        raise CannotRun("only root gives boxes user ids of their own; here all have the launcher's")
+        raise NotHere("only root gives boxes user ids of their own; here all have the launcher's")
     canary = ground.planted.canary("memory")
     async with _up(ground, _NEIGHBOUR, canary) as (box, _), _up(ground, _NEIGHBOUR, "other") as (other, _):
         user, victim = _user(other), _innermost(box)
@@ -155,7 +159,7 @@ async def same_user(ground: Ground) -> Verdict:
     async with _up(ground, _NEIGHBOUR, "one") as (box, _), _up(ground, _NEIGHBOUR, "two") as (other, _):
         users = {_user(box), _user(other), os.geteuid()}
     if os.geteuid() != 0:
-        raise CannotRun("only root gives boxes user ids of their own; here all have the launcher's")
+        raise NotHere("only root gives boxes user ids of their own; here all have the launcher's")
     return Verdict(len(users) < 3, f"{len(users)} users for two boxes and their launcher")
 
 
@@ -165,7 +169,10 @@ async def planted_for_the_next(ground: Ground) -> Verdict:
     first = await ground.run(_PLANT.format(canary=canary))
     if not first.told.strip().isdigit() or int(first.told) < 3:
         raise CannotRun("the box could not plant anything, so there is nothing to find")
-    second = await ground.run(_LOOK)
+    own = ground.planted.canary("own")
+    second = await ground.run(_LOOK, own)
+    if own.encode() not in second.told:
+        raise CannotRun("the second box did not even find what it had planted itself")
     gained = canary.encode() in second.told
     left = _search(ground.home, canary)
     return Verdict(
@@ -249,7 +256,7 @@ async def core_dump(ground: Ground) -> Verdict:
         await box.wait()
         left = _search(box.folder, canary) + _search(ground.home, canary)
     if pattern.startswith(("|", "/")) and Wall.CORE_DUMPS in ground.without:
-        raise CannotRun(f"this kernel takes core dumps elsewhere ({pattern[:40]})")
+        raise NotHere(f"this kernel takes core dumps elsewhere ({pattern[:40]})")
     return Verdict(bool(left), "memory lies on the disk" if left else "nothing is left on the disk")
 
 
@@ -266,7 +273,7 @@ async def plain_spill(ground: Ground) -> Verdict:
 
 async def memory_of_a_gpu(_: Ground) -> Verdict:
     """What one box leaves in the memory of a GPU, the next one reads."""
-    raise CannotRun("boxes get no GPU on this node")
+    raise NotHere("boxes get no GPU on this node")
 
 
 async def left_on_the_host(ground: Ground) -> Verdict:

@@ -31,9 +31,27 @@ def counts(findings: Iterable[Finding]) -> str:
     )
 
 
+def remarkable(findings: Iterable[Finding]) -> str:
+    """Return what a reader must not overlook: leaks, and what could not be carried out, by reason."""
+    reasons: dict[tuple[Outcome, Tier, str], list[str]] = {}
+    for found in findings:
+        if found.outcome in (Outcome.LEAK, Outcome.CANNOT_RUN):
+            reasons.setdefault((found.outcome, found.tier, found.how), []).append(found.attack.title)
+    return "\n".join(
+        f"{outcome.value} on {tier.value}: {how} ({_few(titles)})"
+        for (outcome, tier, how), titles in reasons.items()
+    )
+
+
+def _few(titles: list[str]) -> str:
+    more = f" and {len(titles) - 4} more" if len(titles) > 4 else ""
+    return ", ".join(titles[:4]) + more
+
+
 _WORDS = {
     Outcome.REFUSED: "refused",
     Outcome.LEAK: "leaks",
     Outcome.KNOWN: "gained what docs/security.md says",
+    Outcome.NOT_HERE: "about what this node has not",
     Outcome.CANNOT_RUN: "could not be carried out",
 }

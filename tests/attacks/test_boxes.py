@@ -15,7 +15,7 @@ from plans.decision import Tier
 from plans.errors import TierMissing
 from sandbox import images, recipes
 from sandbox.attacks import probing, reporting, running, table
-from sandbox.attacks.attack import Attack, Finding, Outcome, Verdict
+from sandbox.attacks.attack import Absence, Attack, Finding, Outcome, Verdict
 from sandbox.attacks.catalogue import ATTACKS, PROOFS, TEXTS, by_name
 from sandbox.attacks.ground import ground
 from sandbox.attacks.texts import calls, checklist, surroundings
@@ -90,7 +90,7 @@ def separate() -> bool:
 @pytest.mark.parametrize("attack", T1_ATTACKS, ids=lambda attack: attack.name)
 def test_an_attack_on_the_first_tier_gains_nothing(attack: Attack, first_tier: dict[str, Finding]) -> None:
     found = first_tier[attack.name]
-    if found.outcome is Outcome.CANNOT_RUN:
+    if found.outcome is Outcome.NOT_HERE:
         assert may_be_missing(attack), found.how
         pytest.skip(found.how)
     if found.outcome is Outcome.KNOWN:
@@ -104,7 +104,7 @@ def test_an_attack_of_the_sample_on_the_second_tier_gains_nothing(
     name: str, second_tier: dict[str, Finding]
 ) -> None:
     found = second_tier[name]
-    if found.outcome is Outcome.CANNOT_RUN:
+    if found.outcome is Outcome.NOT_HERE:
         assert may_be_missing(found.attack), found.how
         pytest.skip(found.how)
     assert found.outcome is Outcome.REFUSED, found.how
@@ -199,13 +199,15 @@ ONE, REFUSED = TEXTS[0], Outcome.REFUSED
     [
         ((), 2),
         ((Outcome.CANNOT_RUN,), 2),
-        ((REFUSED, Outcome.CANNOT_RUN), 0),
+        ((REFUSED, Outcome.CANNOT_RUN), 2),
+        ((REFUSED, Outcome.NOT_HERE), 0),
+        ((Outcome.NOT_HERE,), 2),
         ((REFUSED, Outcome.KNOWN), 0),
         ((REFUSED, Outcome.LEAK, REFUSED), 1),
         ((Outcome.LEAK,), 1),
     ],
 )
-def test_a_leak_or_nothing_at_all_is_no_success(outcomes: tuple[Outcome, ...], code: int) -> None:
+def test_a_leak_or_less_than_all_is_no_success(outcomes: tuple[Outcome, ...], code: int) -> None:
     findings = tuple(Finding(ONE, Tier.T1, outcome, "…") for outcome in outcomes)
     assert reporting.Report(findings, ()).exit_code == code
 
@@ -224,7 +226,15 @@ def test_a_known_gain_on_the_first_tier_is_a_leak_on_the_second() -> None:
     assert running.finding(Tier.T1, known, gained).outcome is Outcome.KNOWN
     assert running.finding(Tier.T2, known, gained).outcome is Outcome.LEAK
     assert running.finding(Tier.T1, ONE, gained).outcome is Outcome.LEAK
-    assert running.finding(Tier.T1, ONE, "not here").outcome is Outcome.CANNOT_RUN
+    assert running.finding(Tier.T1, ONE, "went wrong").outcome is Outcome.CANNOT_RUN
+    assert running.finding(Tier.T1, ONE, Absence("no GPU")).outcome is Outcome.NOT_HERE
+
+
+def test_what_could_not_be_carried_out_is_said_again_at_the_end_by_reason() -> None:
+    found = [Finding(ONE, Tier.T2, Outcome.CANNOT_RUN, "the box ended")] * 6
+    found += [Finding(ONE, Tier.T1, REFUSED, "…"), Finding(ONE, Tier.T1, Outcome.LEAK, "canary")]
+    told = table.remarkable(found).splitlines()
+    assert len(told) == 2 and "the box ended" in told[0] and "2 more" in told[0] and "LEAK on T1" in told[1]
 
 
 def test_the_doctor_names_a_protection_that_an_attack_went_through(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,7 +150,9 @@ def becomes_root(_: Where) -> bool:
 
 def dumps_memory(_: Where) -> bool:
     """Ask whether a crash, or a process of the same user, could see this memory."""
-    return ctypes.CDLL(None).prctl(3, 0, 0, 0, 0) == 1 and resource.getrlimit(resource.RLIMIT_CORE)[1] not in (0, 1)
+    return ctypes.CDLL(None).prctl(3, 0, 0, 0, 0) == 1 and resource.getrlimit(resource.RLIMIT_CORE)[
+        1
+    ] not in (0, 1)
 
 
 CHECKLIST: dict[str, Attack] = {
