@@ -69,7 +69,7 @@ def _one(town: Any, number: int, pause_s: float = 0) -> dict[str, float]:
         "whole": (time.monotonic() - began) * 1000,
         "submit": (submitted - began) * 1000,
     }
-    launcher = sandbox.LauncherClient(town.owner.launcher_socket)
+    launcher = sandbox.LauncherClient(town.owner.launcher_owner_socket)
     plan = town.researcher.connection.plan(job.id).digest
     for stage in (Entry.QUERY, Entry.PARSE, Entry.JUDGE):
         timings = launcher.run(plan, stage, 1).timings

@@ -23,11 +23,13 @@ class StageResult:
     """A stage that ended well: the launcher's signed record, and milliseconds from the beginning to each
     step.
 
-    The timings are for benchmarks and for the owner; nobody signs them.
+    The timings are told to the owner only; whoever else asks hears in a word how long all took (`sandbox.telling`).
+    Nobody signs either.
     """
 
     record: Signed
     timings: Mapping[str, int]
+    took: str = ""
 
 
 class LauncherClient:
@@ -87,7 +89,9 @@ class LauncherClient:
         except DarkroomError as problem:
             problem.facts = dict((answer or {}).get("facts") or {})  # type: ignore[attr-defined]
             raise
-        return StageResult(Signed.read(good.get("record")), dict(good.get("timings") or {}))
+        return StageResult(
+            Signed.read(good.get("record")), dict(good.get("timings") or {}), str(good.get("took") or "")
+        )
 
 
 def facts_of(problem: DarkroomError) -> Mapping[str, str | int]:

@@ -40,6 +40,7 @@ def test_a_stage_hands_encrypted_rows_to_the_next_and_the_record_is_signed(side:
         states: list[BoxState] = []
         first = side.client.run(plan.digest, Entry.QUERY, 1, states.append)
         second = side.client.run(plan.digest, Entry.PARSE, 1)
+        timed = side.owner.run(plan.digest, Entry.QUERY, 1)
     statement = verify(first.record)
     assert (statement.type, statement.duty) == (Type.STAGE, Duty.LAUNCHER)
     record, parsed = StageRecord.read(statement.body), StageRecord.read(second.record.statement.body)
@@ -49,8 +50,9 @@ def test_a_stage_hands_encrypted_rows_to_the_next_and_the_record_is_signed(side:
     assert b"secret" not in kept and len(kept) > len(b"secret rows")
     assert states[-1] is BoxState.COLLECTED and BoxState.RUNNING in states
     steps = ["created", "started", "hello", "keys", "done", "collected"]
-    assert sorted(first.timings) == sorted(steps)
-    assert [first.timings[step] for step in steps] == sorted(first.timings.values())
+    assert timed.record == first.record and sorted(timed.timings) == sorted(steps)
+    assert [timed.timings[step] for step in steps] == sorted(timed.timings.values())
+    assert first.timings == {} and first.took.startswith("under "), "milliseconds are the owner's to know"
     assert side.keeper.asked.count("finish") == 2
     assert [verify(signed).type for signed in side.keeper.statements] == [Type.BOX, Type.BOX]
 
