@@ -19,8 +19,8 @@ import pytest
 from plans.box import BoxSpec, BoxState, Entry, Limits, Link
 from plans.decision import Tier
 from plans.errors import TierMissing
-from sandbox import bubblewrap, processes, recipes, runsc, syscalls
-from sandbox.cgroups import Cgroups
+from sandbox import bubblewrap, processes, reaper, recipes, runsc, syscalls
+from sandbox.cgroups import Cgroups, group_name
 from sandbox.contract import Cause, Conversation, Wall
 from sandbox.doors import Doors
 from sandbox.folders import BoxFolders
@@ -485,6 +485,8 @@ def test_a_box_dies_with_its_launcher(gvisor_boxes: GvisorBoxes, spec: BoxSpec, 
     while alive(alone) and time.monotonic() < until:
         time.sleep(0.01)
     assert not alive(alone)
+    left = reaper.reap(open_home, range(0), Cgroups.open(group_name(open_home)))
+    assert (left.processes, left.folders) == (0, 1), "what a killed launcher cannot wipe its heir does"
 
 
 BURN = """
