@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from plans.decision import Tier
-from sandbox import boxes, cgroups, processes, reaper
+from sandbox import cgroups, processes, reaper
 from sandbox.attacks.attack import Attack, CannotRun, NotHere, Verdict
 from sandbox.attacks.ground import Ground
 from sandbox.contract import Cause, Wall
@@ -220,7 +220,7 @@ async def outlives_its_launcher(ground: Ground) -> Verdict:
         for pid in alive:  # a control leaves them
             processes.send(pid, signal.SIGKILL)
     finally:
-        name = boxes.group_name(home)
+        name = cgroups.group_name(home)
         left = await asyncio.to_thread(reaper.reap, home, range(0), cgroups.Cgroups.open(name))
         cgroups.forget(name)
         home.rmdir()
