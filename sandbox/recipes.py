@@ -68,7 +68,8 @@ def _read(folder: Path, above: tuple[str, ...]) -> Recipe:
         content = tomllib.loads(path.read_text())
         name, lock, house = content["name"], folder / content["lock"], content["house"]
     except (OSError, tomllib.TOMLDecodeError, KeyError):
-        raise SettingsWrong("an image needs an image.toml with name, lock and house", str(path)) from None
+        advice = "Name one of the folders of images/, such as images/sql."
+        raise SettingsWrong("there is no image.toml with name, lock and house", str(path), advice) from None
     extensions = content.get("extensions", [])
     if not _NAME.fullmatch(name) or not all(_EXTENSION.fullmatch(word) for word in extensions):
         raise SettingsWrong("a name in the recipe is not well-formed", str(path))

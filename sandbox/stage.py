@@ -52,7 +52,7 @@ KILLED = {
     Cause.MEMORY: ("the box reached its limit of memory", _LESS),
     Cause.CPU: ("the box reached its limit of processor time", _LESS),
     Cause.WALL: ("the box reached its limit of time", _LESS),
-    Cause.OUTPUT: ("the box reached its limit of output", _LESS),
+    Cause.OUTPUT: ("the box reached its limit of output, or of what its engine may spill", _LESS),
     Cause.CANCELLED: ("the box was cancelled", "Submit the statement again if it is still wanted."),
     Cause.REVOKED: (
         "the owner's keeper ended the box: what it ran under was revoked",
