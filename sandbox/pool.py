@@ -2,8 +2,9 @@
 
 Most of what a small box costs is Python importing its program. So for each kind of box that was asked for lately
 one more is started behind its walls; once its program is imported it says `ready`, and waits. Whoever asks for a
-box of that kind gets it, ready or nearly so: its inputs are linked into the folder that it already sees, and the conversation begins. It is
-handed over once, runs one stage, and is destroyed like any other; nothing goes back into the pool.
+box of that kind gets it, ready or nearly so: its inputs are linked into the folder that it already sees, and the
+conversation begins. It is handed over once, runs one stage, and is destroyed like any other; nothing goes back into
+the pool.
 
 Two boxes are of one kind when nothing that a process is started with differs: tier, image, program, limits, number
 of links. What belongs to a plan comes later, over the pipe.
