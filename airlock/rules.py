@@ -235,7 +235,7 @@ def _persons(row: Row, program: Program, hidden: int) -> int:
 
 
 def _require_fitting(table: Table, program: Program) -> None:
-    width = len(program.outputs) + program.hidden
+    width = len(program.outputs) + program.tables[0].hidden
     if any(len(row) != width for row in table.rows):
         raise Malformed("a row has another number of values than the program says", "table")
 

@@ -148,7 +148,7 @@ def _plan(reading: Reading, hashes: dict[str, str], image: str) -> Plan:
         Relation(name, ANYONE, hashes[files[name]], _columns(reading, name), "") for name in reading.relations
     )
     program = Program(
-        relations, reading.counted, reading.outputs, reading.hidden, reading.order, reading.limit
+        relations, reading.level, reading.tables, reading.finish, reading.outputs, reading.order, reading.limit
     )
     obligations = Obligations(10, 5, 1_000_000, Tier.T1)
     inputs = tuple(Input(file, hashes[file]) for file in sorted(hashes))

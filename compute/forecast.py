@@ -32,7 +32,9 @@ class Owner:
         """Return the decision that the owner's keeper should come to as well."""
         approvers = self.roster.named(Duty.APPROVER)
         return policies.decide(
-            policies.Case(request, reading, self.bundle, self.manifests, self.grants, approvers, now)
+            policies.Case(
+                request, reading, self.bundle, self.manifests, self.grants, approvers, now, self.roster.number
+            )
         )
 
 

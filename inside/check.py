@@ -64,7 +64,9 @@ def check(statement: str, shadows: tuple[Shadow, ...], memory_mb: int) -> Readin
         connection.close()
     _require_agreement(reading, asked)
     _require_same(reading, asked, counted)
-    return replace(reading, outputs=_typed(reading, asked))
+    outputs = _typed(reading, asked)
+    tables = tuple(replace(table, outputs=outputs) for table in reading.tables)
+    return replace(reading, outputs=outputs, tables=tables)
 
 
 def _material(text: str) -> tuple[str, tuple[Shadow, ...]]:

@@ -34,7 +34,7 @@ def run(session: Session) -> dict[str, Any]:
     plan, data = session.plan, session.read(TABLE)
     if plan.request is None or plan.program is None or plan.decision is None or not plan.decision.obligations:
         raise Malformed("a plan without a recipient, a program and obligations lets nothing leave", "plan")
-    found = read_table(data, plan.program, salted=True)
+    found = read_table(data, plan.program.tables[0], salted=True)
     stamp = Stamp(plan.digest, secrets.token_hex(16))
     judgement = judge(found.table, plan.program, plan.decision.obligations, stamp)
     sealed = _seal(judgement, plan, plan.request.recipient)

@@ -27,6 +27,6 @@ def run(session: Session) -> dict[str, Any]:
     program = session.plan.program
     if program is None:
         raise Malformed("a plan without a program has no result", "plan.program")
-    found = read_table(session.read(RESULT), program, salted=False)
-    session.write(TABLE, write_table(found.table, program, secrets.token_hex(16)))
+    found = read_table(session.read(RESULT), program.tables[0], salted=False)
+    session.write(TABLE, write_table(found.table, program.tables[0], secrets.token_hex(16)))
     return {}

@@ -60,12 +60,13 @@ def run(session: Session) -> dict[str, Any]:
     plan = session.plan
     if plan.program is None or plan.decision is None or plan.decision.obligations is None:
         raise Malformed("a query needs a program and obligations", "plan")
-    most = MOST_CELLS // len(columns(plan.program))
+    (table,) = plan.program.tables
+    most = MOST_CELLS // len(columns(table))
     try:
-        rows = _rows(_opened(session, plan.program), plan.program.counted, most)
+        rows = _rows(_opened(session, plan.program), table.counted, most)
     except (duckdb.Error, MemoryError, OverflowError):
         raise BoxFailure("query.failed") from None
-    session.write(RESULT, canonical.encode({"columns": columns(plan.program), "rows": rows}))
+    session.write(RESULT, canonical.encode({"columns": columns(table), "rows": rows}))
     return {}
 
 

@@ -32,7 +32,7 @@ from typing import Any
 from airlock.rules import NUMBER, WHOLE, Row, Table, Value, plain
 from plans import canonical, names
 from plans.errors import Malformed, OutputRefused
-from plans.plan import Program
+from plans.reading import Cells
 
 LARGEST_BYTES = 32 * 2**20
 """Bytes of a table at the most; also what a query box may write."""
@@ -62,7 +62,7 @@ class Salted:
     salt: str
 
 
-def read_table(data: bytes, program: Program, salted: bool) -> Salted:
+def read_table(data: bytes, cells: Cells, salted: bool) -> Salted:
     """Return the table in `data`, every value in its one spelling.
 
     Raises:
@@ -77,24 +77,24 @@ def read_table(data: bytes, program: Program, salted: bool) -> Salted:
     members = {"columns", "rows", "salt"} if salted else {"columns", "rows"}
     if not isinstance(content, dict) or set(content) != members:
         raise OutputRefused("the result is not a table", "output")
-    _require_columns(content["columns"], program)
-    return Salted(Table(_rows(content["rows"], program)), _salt(content["salt"]) if salted else "")
+    _require_columns(content["columns"], cells)
+    return Salted(Table(_rows(content["rows"], cells)), _salt(content["salt"]) if salted else "")
 
 
-def write_table(table: Table, program: Program, salt: str) -> bytes:
+def write_table(table: Table, cells: Cells, salt: str) -> bytes:
     """Return the canonical bytes of a table that has been read, with a salt, or without when it is empty."""
-    content: dict[str, Any] = {"columns": columns(program), "rows": [list(row) for row in table.rows]}
+    content: dict[str, Any] = {"columns": columns(cells), "rows": [list(row) for row in table.rows]}
     return canonical.encode({**content, "salt": salt} if salt else content)
 
 
-def columns(program: Program) -> list[dict[str, str]]:
+def columns(cells: Cells) -> list[dict[str, str]]:
     """Return the columns that the table of a program has."""
-    hidden = [{"name": f"_persons_{k}", "type": PERSONS_TYPE} for k in range(program.hidden)]
-    return [{"name": output.name, "type": output.type} for output in program.outputs] + hidden
+    hidden = [{"name": f"_persons_{k}", "type": PERSONS_TYPE} for k in range(cells.hidden)]
+    return [{"name": output.name, "type": output.type} for output in cells.outputs] + hidden
 
 
-def _require_columns(found: object, program: Program) -> None:
-    if found != columns(program):
+def _require_columns(found: object, cells: Cells) -> None:
+    if found != columns(cells):
         raise OutputRefused("the result's columns are not those of the plan", "output")
 
 
@@ -104,10 +104,10 @@ def _salt(value: object) -> str:
     return names.require("nonce", value, "output")
 
 
-def _rows(found: object, program: Program) -> tuple[Row, ...]:
+def _rows(found: object, cells: Cells) -> tuple[Row, ...]:
     if not isinstance(found, list):
         raise OutputRefused("the result's rows are not a list", "output")
-    readers = [reader(output.type) for output in program.outputs] + [_persons] * program.hidden
+    readers = [reader(output.type) for output in cells.outputs] + [_persons] * cells.hidden
     if len(found) * len(readers) > MOST_CELLS:
         raise OutputRefused("the result has more cells than an output may have", "output")
     return tuple(_row(row, readers, n) for n, row in enumerate(found, 1))

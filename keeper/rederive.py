@@ -93,6 +93,7 @@ def _decision(plan: Plan, request: Request, reading: Reading, trusted: TrustedSe
         grants=trusted.granted(request.digest),
         approvers=roster.named(Duty.APPROVER),
         now=now,
+        roster_number=roster.number,
     )
     return policies.decide(case)
 

@@ -22,6 +22,8 @@ class Entry(StrEnum):
     CHECK = "check"
     QUERY = "query"
     PARSE = "parse"
+    PROTECT = "protect"
+    FINISH = "finish"
     JUDGE = "judge"
     INGEST = "ingest"
     PYTHON = "python"

@@ -75,13 +75,18 @@ class Reason(Record):
 
 @dataclass(frozen=True, slots=True)
 class Decision(Record):
-    """An answer. A denial lists *all* rules that failed; an allow names the grants that it used."""
+    """An answer. A denial lists *all* rules that failed; an allow names the grants that it used.
+
+    `bundle_number` and `roster_number` say by which signed statements it was made: with them, the request and
+    the manifests, the same answer is found again.
+    """
 
     KIND: ClassVar[str] = "decision"
 
     outcome: Outcome
     reasons: tuple[Reason, ...]
     bundle_number: int
+    roster_number: int
     grants: tuple[str, ...]
     approvers: tuple[str, ...]
     obligations: Obligations | None

@@ -10,7 +10,8 @@ from plans import names
 from plans.box import BoxSpec, Entry
 from plans.decision import Decision
 from plans.errors import Malformed
-from plans.reading import Order, Output, require_limit, require_positions
+from plans.constraints import Mask
+from plans.reading import Cells, Level, Order, Output, require_answer
 from plans.record import Record
 from plans.request import Request
 
@@ -34,7 +35,9 @@ class Relation(Record):
     """A relation as the box materialises it before the member's statement: filtered, and with the used columns only.
 
     `row_filter` is a predicate over the relation's own columns that the *owner* wrote in the policy bundle;
-    empty is none.
+    empty is none. `masks` stand in for values of the columns that they name. A relation with either is
+    computed completely before the member's statement runs, so that no expression of the member ever sees a
+    hidden row or value.
     """
 
     name: str
@@ -42,37 +45,49 @@ class Relation(Record):
     file: str
     columns: tuple[str, ...]
     row_filter: str
+    masks: tuple[Mask, ...] = ()
 
     def check(self) -> None:
         names.require("digest", self.manifest, "relation.manifest")
         names.require("digest", self.file, "relation.file")
+        masked = [mask.column for mask in self.masks]
+        if len(set(masked)) != len(masked) or not set(masked) <= set(self.columns):
+            raise Malformed("a mask is about a column of the relation, and each has one", "relation.masks")
 
 
 @dataclass(frozen=True, slots=True)
 class Program(Record):
-    """What will really run: the relations, the counted statement, and how the airlock reads its result."""
+    """What will really run: the relations, the tables over them, and how they become the answer (`plans.reading`)."""
 
     KIND: ClassVar[str] = "program"
 
     relations: tuple[Relation, ...]
-    counted: str
+    level: Level
+    tables: tuple[Cells, ...]
+    finish: str
     outputs: tuple[Output, ...]
-    hidden: int
     order: tuple[Order, ...]
     limit: int | None
 
     def check(self) -> None:
-        if not self.outputs or self.hidden < 1:
-            raise Malformed("a program needs an output and a number of persons", "program")
-        require_positions(self.outputs, self.hidden, self.order)
-        require_limit(self.limit)
+        require_answer(self)
+
+    @property
+    def stages(self) -> tuple[Entry, ...]:
+        """The boxes that the program runs through, in their order."""
+        return FINISHED_STAGES if self.finish else DIRECT_STAGES
+
+
+DIRECT_STAGES = (Entry.QUERY, Entry.PARSE, Entry.JUDGE)
+FINISHED_STAGES = (Entry.QUERY, Entry.PARSE, Entry.PROTECT, Entry.FINISH, Entry.JUDGE)
+"""A finish computes with protected tables; what it made is judged once more, and those bytes leave."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan(Record):
     """A plan. Which members are present depends on its kind:
 
-    * `sql`: request, its signature, decision, program, and the stages query, parse, judge;
+    * `sql`: request, its signature, decision, program, and the stages that the program names;
     * `ingest`, `check` and `trial`: `material`, the canonical description of what is ingested, read or tried
       (`plans.trial`), and one stage.
 
@@ -99,11 +114,9 @@ class Plan(Record):
         if self.request_signature:
             names.require("signature", self.request_signature, "plan.request_signature")
         entries = tuple(stage.entry for stage in self.stages)
-        if entries != _STAGES[self.kind]:
-            raise Malformed(
-                f"a plan of the kind {self.kind} has the stages {', '.join(_STAGES[self.kind])}",
-                "plan.stages",
-            )
+        expected = _STAGES.get(self.kind) or (self.program.stages if self.program else DIRECT_STAGES)
+        if entries != expected:
+            raise Malformed(f"this plan has the stages {', '.join(expected)}", "plan.stages")
         asked = (self.request, self.decision, self.program)
         if self.kind is PlanKind.SQL and (None in asked or self.material):
             raise Malformed("a sql plan has a request, a decision and a program, and no material", "plan")
@@ -125,7 +138,6 @@ class Plan(Record):
 
 
 _STAGES: dict[PlanKind, tuple[Entry, ...]] = {
-    PlanKind.SQL: (Entry.QUERY, Entry.PARSE, Entry.JUDGE),
     PlanKind.INGEST: (Entry.INGEST,),
     PlanKind.CHECK: (Entry.CHECK,),
     PlanKind.TRIAL: (Entry.PYTHON,),

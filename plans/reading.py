@@ -2,13 +2,19 @@
 
 A `Shadow` is an empty likeness of a dataset: what the readers may know. A `Reading` is their finding. Neither
 depends on any row.
+
+A statement is read at one of two levels. At the level `rows` every column that it uses is one whose values
+the asker may see as they are, so it may compute whatever it likes, and rows may leave. At the level `cells`
+it yields figures about groups of persons: `tables` are what runs over rows, each with the number of persons
+behind every figure; the airlock protects them (suppresses, rounds), and only then `finish`, if there is one,
+computes the answer from the protected tables and from nothing else.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from plans import names
 from plans.errors import Malformed
@@ -16,28 +22,50 @@ from plans.record import Record
 
 
 class Clause(StrEnum):
-    """Where in a statement a column is used; a column constraint allows clauses."""
+    """Where in a statement a column is used; a column constraint allows clauses.
 
+    `compare` is a condition with a constant (`=`, `IN`, `LIKE`, `BETWEEN`, …), `filter` every other condition.
+    `order` and `window` are found at the level `rows` only.
+    """
+
+    SELECT = "select"
     FILTER = "filter"
+    COMPARE = "compare"
     JOIN = "join"
     GROUP = "group"
     AGGREGATE = "aggregate"
+    ORDER = "order"
+    WINDOW = "window"
+
+
+class Level(StrEnum):
+    """What leaves: rows of columns that are granted plainly, or figures about groups (see the module)."""
+
+    ROWS = "rows"
+    CELLS = "cells"
 
 
 class Role(StrEnum):
-    """What an output column is: a key of its group, or a figure computed over the group."""
+    """What an output column is: a key of its group, a figure computed over the group, a row's own value, or
+    something that `finish` computed from protected keys and figures.
+    """
 
     KEY = "key"
     FIGURE = "figure"
+    VALUE = "value"
+    DERIVED = "derived"
 
 
 @dataclass(frozen=True, slots=True)
 class ShadowColumn(Record):
-    """A column as the readers know it: name, DuckDB type, and whether the manifest counted any null."""
+    """A column as the readers know it: name, DuckDB type, whether any value may be null, and whether the asker
+    may see its values as they are (masked ones: as they are after masking).
+    """
 
     name: str
     type: str
     nullable: bool
+    shown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +94,7 @@ class Output(Record):
 
     `persons` is the position, among the hidden columns of the counted statement, of the number of persons
     that this figure rests on (0 is the number of persons of the whole cell; keys and plain counts have 0).
+    `sources` are the base columns (`relation.column`) that the output's values are computed from, sorted.
     """
 
     name: str
@@ -73,6 +102,7 @@ class Output(Record):
     role: Role
     function: str
     persons: int
+    sources: tuple[str, ...] = ()
 
     def check(self) -> None:
         if self.persons < 0:
@@ -93,47 +123,109 @@ class Order(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class Cells(Record):
+    """A table that runs over rows, and what is counted beside it.
+
+    `counted` is the statement that really runs: without ORDER BY and LIMIT, its outputs followed by `hidden`
+    columns `_persons_0 …`, each a number of persons of the cell. The airlock judges by them and drops them.
+    At the level `rows` nothing is counted: `hidden` is 0 and the statement is the member's own.
+    """
+
+    KIND: ClassVar[str] = "cells"
+
+    counted: str
+    outputs: tuple[Output, ...]
+    hidden: int
+
+    def check(self) -> None:
+        if not self.outputs or self.hidden < 0:
+            raise Malformed("a table of cells has an output", "cells")
+        if any(output.persons >= max(self.hidden, 1) for output in self.outputs):
+            raise Malformed("an output rests on a hidden column that is not there", "outputs")
+
+
+@dataclass(frozen=True, slots=True)
 class Reading(Record):
     """The finding about one statement.
 
-    `counted` is the statement that really runs: the same SELECT without ORDER BY and LIMIT, its outputs
-    followed by `hidden` columns `_persons_0 …`, each a number of persons of the cell. The airlock judges by
-    them and drops them.
+    `finish` is a SELECT over `cells_0`, `cells_1` …, the protected `tables` by position, whose columns are
+    their outputs; empty where the answer is the one table itself, in `order` and up to `limit`. `outputs` are
+    those of the answer.
     """
 
     KIND: ClassVar[str] = "reading"
 
     statement: str
+    level: Level
     relations: tuple[str, ...]
     uses: tuple[ColumnUse, ...]
     functions: tuple[str, ...]
+    tables: tuple[Cells, ...]
+    finish: str
     outputs: tuple[Output, ...]
-    hidden: int
     order: tuple[Order, ...]
     limit: int | None
-    counted: str
 
     def check(self) -> None:
         names.require("digest", self.statement, "reading.statement")
-        if not self.relations or not self.outputs or self.hidden < 1:
-            raise Malformed("a reading needs a relation, an output and a number of persons", "reading")
-        require_positions(self.outputs, self.hidden, self.order)
-        require_limit(self.limit)
+        if not self.relations:
+            raise Malformed("a reading needs a relation", "reading")
+        require_answer(self)
+
+    @property
+    def counted(self) -> str:
+        """What runs over rows, for a statement that needs one table."""
+        return self.tables[0].counted
+
+    @property
+    def hidden(self) -> int:
+        """How many numbers of persons stand beside the first table."""
+        return self.tables[0].hidden
 
 
-def require_positions(outputs: tuple[Output, ...], hidden: int, order: tuple[Order, ...]) -> None:
-    """Check that outputs and order refer to columns that are there; a reading and a program say so alike.
+class Answer(Protocol):
+    """What a reading and a program have in common: how tables become an answer."""
+
+    @property
+    def level(self) -> Level: ...  # noqa: D102
+    @property
+    def tables(self) -> tuple[Cells, ...]: ...  # noqa: D102
+    @property
+    def finish(self) -> str: ...  # noqa: D102
+    @property
+    def outputs(self) -> tuple[Output, ...]: ...  # noqa: D102
+    @property
+    def order(self) -> tuple[Order, ...]: ...  # noqa: D102
+    @property
+    def limit(self) -> int | None: ...  # noqa: D102
+
+
+def require_answer(answer: Answer) -> None:
+    """Check that tables, outputs and order fit each other and the level; a reading and a program say so alike.
 
     Raises:
-        Malformed: one does not.
+        Malformed: they do not; a table of figures without numbers of persons, for one.
     """
-    if any(output.persons >= hidden for output in outputs):
-        raise Malformed("an output rests on a hidden column that is not there", "outputs")
-    if any(term.output >= len(outputs) for term in order):
+    if not answer.tables or not answer.outputs:
+        raise Malformed("an answer needs a table and an output", "answer")
+    counted = all(table.hidden > 0 for table in answer.tables)
+    if (answer.level is Level.CELLS) != counted or (not counted and len(answer.tables) != 1):
+        raise Malformed("figures have numbers of persons beside them, rows have none", "answer")
+    if answer.level is Level.ROWS and answer.finish:
+        raise Malformed("nothing is computed from rows that have left", "answer")
+    if not answer.finish and (len(answer.tables) != 1 or answer.outputs != answer.tables[0].outputs):
+        raise Malformed("without a finish the one table is the answer", "answer")
+    if answer.finish and (answer.order or answer.limit is not None):
+        raise Malformed("a finish orders and limits by itself", "answer")
+    roles = {output.role for output in answer.outputs}
+    allowed = {Role.DERIVED} if answer.finish else _ROLES[answer.level]
+    inner = {output.role for table in answer.tables for output in table.outputs}
+    if not roles <= allowed or not inner <= _ROLES[answer.level]:
+        raise Malformed("an output has a role that its level does not have", "outputs")
+    if any(term.output >= len(answer.outputs) for term in answer.order):
         raise Malformed("the order names an output that is not there", "order")
-
-
-def require_limit(limit: int | None) -> None:
-    """Check the number of rows of a LIMIT; raises `Malformed` for a negative one."""
-    if limit is not None and limit < 0:
+    if answer.limit is not None and answer.limit < 0:
         raise Malformed("a limit is 0 or more", "limit")
+
+
+_ROLES = {Level.ROWS: {Role.VALUE}, Level.CELLS: {Role.KEY, Role.FIGURE}}

@@ -19,9 +19,9 @@ from typing import Any, ClassVar
 
 from plans import canonical, names
 from plans.box import Entry
+from plans.constraints import Access, Constraint, Share, Tag, Tagged
 from plans.decision import Tier
 from plans.errors import Malformed
-from plans.reading import Clause
 from plans.record import Record
 
 
@@ -131,40 +131,36 @@ class Roster(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class ColumnRule(Record):
-    """What a column may be used for: the clauses, and for the aggregate clause the functions. Empty means nothing."""
-
-    column: str
-    clauses: tuple[Clause, ...]
-    functions: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class DatasetPolicy(Record):
-    """The owner's rules for one dataset. A column without a rule may not be used.
+    """The owner's rules for one dataset. A column without a constraint may not be used, and nobody whom `access`
+    does not name may do anything.
 
-    `each_plan` asks for an approval of every single plan, beside the grant.
+    `each_plan` asks for an approval of every single plan, beside the grant. `share` none needs a legal `basis`.
     """
 
     dataset: str
-    columns: tuple[ColumnRule, ...]
+    access: tuple[Access, ...]
+    constraints: tuple[Constraint, ...]
+    tagged: tuple[Tagged, ...]
     row_filter: str
     minimum_group: int
     rounding: int
     largest_result: int
     tier: Tier
     each_plan: bool
+    share: Share = Share.CONDITIONAL
+    basis: str = ""
 
     def check(self) -> None:
         names.require("dataset", self.dataset, "policy.dataset")
         if min(self.minimum_group, self.rounding, self.largest_result) < 1:
             raise Malformed("minimum group, rounding and largest result are at least 1", self.dataset)
-        if len({rule.column for rule in self.columns}) != len(self.columns):
-            raise Malformed("a column has one rule", self.dataset)
+        if len({entry.column for entry in self.tagged}) != len(self.tagged):
+            raise Malformed("a column has one list of tags", self.dataset)
 
-    def rule(self, column: str) -> ColumnRule | None:
-        """Return the rule of a column, or none."""
-        return next((rule for rule in self.columns if rule.column == column), None)
+    def about(self, column: str) -> tuple[Constraint, ...]:
+        """Return the constraints on a column, in the order in which they are written."""
+        return tuple(constraint for constraint in self.constraints if constraint.column == column)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,10 +172,13 @@ class Bundle(Record):
     domain: str
     number: int
     policies: tuple[DatasetPolicy, ...]
+    tags: tuple[Tag, ...] = ()
 
     def check(self) -> None:
         if len({policy.dataset for policy in self.policies}) != len(self.policies):
             raise Malformed("a dataset has one policy", "bundle")
+        if len({tag.name for tag in self.tags}) != len(self.tags):
+            raise Malformed("a tag is described once", "bundle")
 
     def policy(self, dataset: str) -> DatasetPolicy | None:
         """Return the policy of a dataset, or none."""
@@ -189,6 +188,8 @@ class Bundle(Record):
 @dataclass(frozen=True, slots=True)
 class Grant(Record):
     """A signed standing permission: this member, with these keys, for this project and purpose, these columns.
+
+    `role` is the role in which the member acts, as the approver saw it; constraints may ask for one.
 
     `uses` is the largest number of plans that may run under it. `minimum_group` and `rounding` are the
     approver's own obligations for this grant; they can only be stricter than the policy's (0: the policy's).
@@ -207,6 +208,7 @@ class Grant(Record):
     uses: int
     minimum_group: int = 0
     rounding: int = 0
+    role: str = "researcher"
 
     def check(self) -> None:
         names.require("member", self.member, "grant.member")

@@ -59,6 +59,7 @@ class Case:
     grants: tuple[Granted, ...]
     approvers: tuple[str, ...]
     now: int
+    roster_number: int = 0
 
     def manifest(self, relation: str) -> Manifest | None:
         """Return the current version that a relation stands for, or none."""
@@ -95,7 +96,7 @@ def _answer(
 ) -> Decision:
     number = case.bundle.number
     if reasons:
-        return Decision(Outcome.DENY, tuple(dict.fromkeys(reasons)), number, (), (), None)
+        return Decision(Outcome.DENY, tuple(dict.fromkeys(reasons)), number, case.roster_number, (), (), None)
     obligations = _obligations(policies[0])
     for policy in policies[1:]:
         obligations = obligations.strictest(_obligations(policy))
@@ -105,9 +106,9 @@ def _answer(
     if any(policy.each_plan for policy in policies):
         approvers = tuple(sorted(set(case.approvers) - {case.request.member}))
         return Decision(
-            Outcome.NEEDS_APPROVAL, (_each_plan(policies),), number, grants, approvers, obligations
+            Outcome.NEEDS_APPROVAL, (_each_plan(policies),), number, case.roster_number, grants, approvers, obligations
         )
-    return Decision(Outcome.ALLOW, (), number, grants, (), obligations)
+    return Decision(Outcome.ALLOW, (), number, case.roster_number, grants, (), obligations)
 
 
 def _obligations(policy: DatasetPolicy) -> Obligations:
@@ -158,19 +159,19 @@ def _identifies(manifest: Manifest, name: str) -> bool:
 
 
 def _allowed(policy: DatasetPolicy, use: ColumnUse) -> bool:
-    rule = policy.rule(use.column)
-    if rule is None or use.clause not in rule.clauses:
-        return False
-    return use.clause is not Clause.AGGREGATE or use.function in rule.functions
+    return any(
+        use.clause.value in rule.uses and (use.clause is not Clause.AGGREGATE or use.function in rule.functions)
+        for rule in policy.about(use.column)
+    )
 
 
 def _column_use(policy: DatasetPolicy, use: ColumnUse, subject: str) -> Reason:
-    rule = policy.rule(use.column)
+    rule = next(iter(policy.about(use.column)), None)
     how = f"in {use.function}()" if use.clause is Clause.AGGREGATE else f"as {_CLAUSE_WORDS[use.clause]}"
     offers = "nothing"
-    if rule is not None and rule.clauses:
-        offers = ", ".join(_CLAUSE_WORDS[clause] for clause in rule.clauses)
-        if Clause.AGGREGATE in rule.clauses:
+    if rule is not None and rule.uses:
+        offers = ", ".join(_CLAUSE_WORDS.get(Clause(use.value), use.value) for use in rule.uses)
+        if rule.functions:
             offers += f" ({', '.join(rule.functions)})"
     return Reason(
         "column-use",

@@ -29,9 +29,10 @@ def program(reading: Reading, bundle: Bundle, manifests: tuple[Manifest, ...]) -
     """
     return Program(
         relations=tuple(_relation(name, reading, bundle, manifests) for name in reading.relations),
-        counted=reading.counted,
+        level=reading.level,
+        tables=reading.tables,
+        finish=reading.finish,
         outputs=reading.outputs,
-        hidden=reading.hidden,
         order=reading.order,
         limit=reading.limit,
     )

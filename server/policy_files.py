@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import TypeVar
 
 from plans import names
+from plans.constraints import ANY, Access, Action, Constraint, Effect
 from plans.decision import Tier
 from plans.errors import NotFound, SettingsWrong
-from plans.reading import Clause
-from plans.statements import ColumnRule, DatasetPolicy
+from plans.statements import DatasetPolicy
+from policies import api as policies
 
 _T = TypeVar("_T", int, str, bool)
 FUNCTIONS = frozenset({"count", "count_distinct", "sum", "avg", "stddev"})
 """What the aggregate clause can allow: the functions of docs/sql.md."""
+EVERYBODY = Access(Effect.ALLOW, (ANY,), ("researcher", "operator"), (Action.QUERY,), (ANY,))
+"""Who may ask when a policy says nothing about it; a grant is needed beside it."""
 _PAGE = "See docs/policies.md."
 
 
@@ -47,7 +50,9 @@ def _policy(dataset: str, table: object) -> DatasetPolicy:
         raise SettingsWrong(f"{dataset} has no table of columns", dataset, _PAGE)
     return DatasetPolicy(
         dataset=names.require("dataset", dataset),
-        columns=tuple(_column_rule(name, words) for name, words in columns.items()),
+        access=(EVERYBODY,),
+        constraints=tuple(_constraint(name, words) for name, words in columns.items()),
+        tagged=(),
         row_filter=_setting(table, "row_filter", ""),
         minimum_group=_setting(table, "minimum_group", 10),
         rounding=_setting(table, "rounding", 5),
@@ -71,17 +76,13 @@ def _tier(name: str) -> Tier:
     return Tier(name)
 
 
-def _column_rule(name: str, words: object) -> ColumnRule:
+def _constraint(name: str, words: object) -> Constraint:
     """Read `["group", "filter", "sum", "avg"]`: clauses, and the functions that the aggregate clause allows."""
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise SettingsWrong("what a column may be used for is a list of words", name, _PAGE)
-    clauses = {clause.value for clause in Clause}
+    clauses = {"filter", "join", "group", "aggregate"}
     for word in words:
         if word not in clauses | FUNCTIONS:
             known = ", ".join(sorted(clauses | FUNCTIONS))
             raise SettingsWrong(f"{word!r} is no clause and no function", name, f"Use some of: {known}.")
-    functions = tuple(sorted(word for word in words if word not in clauses))
-    found = {Clause(word) for word in words if word in clauses}
-    if functions:
-        found.add(Clause.AGGREGATE)
-    return ColumnRule(names.require("column", name), tuple(sorted(found)), functions)
+    return policies.short(names.require("column", name), [word for word in words if word != "aggregate"])

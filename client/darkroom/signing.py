@@ -222,7 +222,7 @@ def plan_lines(plan: Plan) -> list[Text]:
         Text("purpose", request.purpose),
         Text("statement", request.statement),
         *(Text(f"reads {r.name}", ", ".join(r.columns) + _filtered(r.row_filter)) for r in program.relations),
-        Text("really runs", program.counted),
+        Text("really runs", program.tables[0].counted),
         Text("smallest group", f"{obligations.minimum_group} persons"),
         Text("counts rounded to", str(obligations.rounding)),
         Text("largest result", f"{obligations.largest_result} cells"),

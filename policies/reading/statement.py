@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from plans.reading import Order, Output, Reading, Role, Shadow
+from plans.reading import Cells, Level, Order, Output, Reading, Role, Shadow
 from plans.request import statement_digest
 from policies.reading import attempts, listed, persons, refusal, translate
 from policies.reading.bounds import parse
@@ -55,16 +55,18 @@ def read(text: str, shadows: tuple[Shadow, ...]) -> Reading:
     select = _read_select(root, shadows)
     counts = persons.count_persons(tuple(map(attempts.attempt_figures, select.outputs)), select.scope)
     filters = () if select.where is None else (select.where,)
+    outputs = _outputs(select, counts)
     return Reading(
         statement=statement_digest(text),
+        level=Level.CELLS,
         relations=tuple(sorted({source.shadow.relation for source in select.scope.sources})),
         uses=uses(select.scope, filters, select.keys, select.outputs),
         functions=functions((*filters, *select.keys, *select.outputs)),
-        outputs=_outputs(select, counts),
-        hidden=len(counts.hidden),
+        tables=(Cells(_counted(select, counts), outputs, len(counts.hidden)),),
+        finish="",
+        outputs=outputs,
         order=_order(root.args.get("order"), select),
         limit=_limit(root.args.get("limit")),
-        counted=_counted(select, counts),
     )
 
 
@@ -246,9 +248,15 @@ def _derived_name(output: Expression, number: int) -> str:
 
 def _outputs(select: Select, counts: persons.Counts) -> tuple[Output, ...]:
     return tuple(
-        Output(name, "", Role.FIGURE if aggregates(output) else Role.KEY, _figure(output), position)
+        Output(
+            name, "", Role.FIGURE if aggregates(output) else Role.KEY, _figure(output), position, _sources(output)
+        )
         for name, output, position in zip(select.names, select.outputs, counts.positions, strict=True)
     )
+
+
+def _sources(output: Expression) -> tuple[str, ...]:
+    return tuple(sorted({f"{column.relation}.{column.name}" for column in columns(output)}))
 
 
 def _figure(output: Expression) -> str:

@@ -21,7 +21,7 @@ from plans.decision import Decision, Obligations, Outcome
 from plans.errors import DarkroomError
 from plans.key import BoxKeys
 from plans.plan import Plan, PlanKind, Program, Relation
-from plans.reading import Output, Role
+from plans.reading import Cells, Level, Output, Role
 from plans.release import KEYS_INFO
 from plans.request import Request
 from plans.statements import BoxStatement, StageInput
@@ -173,11 +173,11 @@ def _plan(ground: Ground, data: Data, counted: str) -> Plan:
     digest = _digest(data.path)
     signing, opening = "ed25519:" + "1" * 64, sealing.OpeningKey.fresh().public
     request = Request("m@nm/uni", signing, opening, "attack", "attack", counted, secrets.token_hex(16), 1)
-    program = Program(
-        (Relation(RELATION, digest, digest, ("large", "name"), ""),), counted,
-        (Output("x", "VARCHAR", Role.KEY, "", 0),), 1, (), None,
-    )  # fmt: skip
-    decision = Decision(Outcome.ALLOW, (), 1, (), (), Obligations(10, 5, 1000, ground.tier))
+    outputs = (Output("x", "VARCHAR", Role.KEY, "", 0),)
+    relation = Relation(RELATION, digest, digest, ("large", "name"), "")
+    tables = (Cells(counted, outputs, 1),)
+    program = Program((relation,), Level.CELLS, tables, "", outputs, (), None)
+    decision = Decision(Outcome.ALLOW, (), 1, 1, (), (), Obligations(10, 5, 1000, ground.tier))
     spec = BoxSpec(
         Entry.QUERY, ground.image, (Input(FILE, digest),), _LIMITS, ground.tier, outputs=Outputs(1, (RESULT,))
     )

@@ -27,7 +27,7 @@ RULES = Obligations(minimum_group=10, rounding=5, largest_result=1_000, tier=Tie
 
 
 def program(*outputs: Output, order: tuple[Order, ...] = (), limit: int | None = None) -> Program:
-    return Program((examples.RELATION,), "SELECT 1", outputs, 2, order, limit)
+    return examples.direct(outputs, 2, order, limit)
 
 
 def shown(judgement: Judgement) -> list[list[str | None]]:

@@ -107,8 +107,8 @@ def result(program: Program, *rows: list[Any]) -> bytes:
 NAME = Output("name", "VARCHAR", Role.KEY, "", 0)
 COUNT = Output("n", "BIGINT", Role.FIGURE, "count", 0)
 SUM = Output("total", "DOUBLE", Role.FIGURE, "sum", 1)
-BY_NAME = Program((examples.RELATION,), "SELECT 1", (NAME, COUNT, SUM), 2, (), None)
-TOTAL = Program((examples.RELATION,), "SELECT 1", (COUNT, SUM), 2, (), None)
+BY_NAME = examples.direct((NAME, COUNT, SUM), 2)
+TOTAL = examples.direct((COUNT, SUM), 2)
 UNPROTECTED = replace(examples.OBLIGATIONS, minimum_group=1, rounding=1)
 CROWD: list[Any] = ["east", 5_000, "1e+08", 4_000, 4_000]
 

@@ -105,7 +105,7 @@ class Job:
             for name in reading.relations
         )
         program = Program(
-            relations, reading.counted, reading.outputs, reading.hidden, reading.order, reading.limit
+            relations, reading.level, reading.tables, reading.finish, reading.outputs, reading.order, reading.limit
         )
         inputs = tuple(Input(name, digest) for name, digest in sorted(hashes.items()))
         stages = (
@@ -113,7 +113,7 @@ class Job:
             *examples.PLAN.stages[1:],
         )
         obligations = Obligations(10, 5, self.largest_result, Tier.T1)
-        decision = Decision(Outcome.ALLOW, (), 1, (), (), obligations)
+        decision = Decision(Outcome.ALLOW, (), 1, 1, (), (), obligations)
         plan = Plan(
             PlanKind.SQL,
             "nm/tax",

@@ -42,7 +42,7 @@ def planned(recipient: sealing.OpeningKey, **changes: Any) -> Plan:
 
 
 def bytes_of(*rows: list[Any]) -> bytes:
-    return canonical.encode({"columns": table.columns(examples.PROGRAM), "rows": list(rows), "salt": SALT})
+    return canonical.encode({"columns": table.columns(examples.CELLS), "rows": list(rows), "salt": SALT})
 
 
 def session(folder: Path, plan: Plan, judged: bytes) -> Session:
@@ -132,7 +132,7 @@ def test_the_same_table_twice_gives_commitments_that_nobody_can_match(
 
 
 def test_a_plan_without_obligations_lets_nothing_leave(tmp_path: Path, recipient: sealing.OpeningKey) -> None:
-    denied = Decision(Outcome.DENY, (examples.REASON,), 3, (), (), None)
+    denied = Decision(Outcome.DENY, (examples.REASON,), 3, 1, (), (), None)
     box = session(tmp_path, planned(recipient, decision=denied), bytes_of(EAST))
     with pytest.raises(Malformed):
         judge.run(box)
@@ -144,7 +144,7 @@ def test_a_plan_without_obligations_lets_nothing_leave(tmp_path: Path, recipient
     [
         b"{}",
         bytes_of(EAST).replace(SALT.encode(), b"no salt"),
-        canonical.encode({"columns": table.columns(examples.PROGRAM), "rows": []}),
+        canonical.encode({"columns": table.columns(examples.CELLS), "rows": []}),
         bytes_of(EAST[:4]),
     ],
 )

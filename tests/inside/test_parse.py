@@ -17,20 +17,19 @@ from plans import canonical
 from plans.box import Entry
 from plans.errors import OutputRefused
 from plans.key import BoxKeys
-from plans.plan import Program
-from plans.reading import Output, Role
+from plans.reading import Cells, Output, Role
 from tests.plans import examples
 
 KEY, NEXT = "aa" * 32, "bb" * 32
 
 
-def program(*kinds: str) -> Program:
-    """A program whose outputs have these types, and one number of persons."""
+def program(*kinds: str) -> Cells:
+    """A table whose outputs have these types, and one number of persons."""
     outputs = tuple(Output(f"c{n}", kind, Role.KEY, "", 0) for n, kind in enumerate(kinds))
-    return Program((examples.RELATION,), "SELECT 1", outputs, 1, (), None)
+    return examples.direct(outputs, 1).tables[0]
 
 
-def content(shape: Program, *rows: list[Any]) -> bytes:
+def content(shape: Cells, *rows: list[Any]) -> bytes:
     return canonical.encode({"columns": table.columns(shape), "rows": list(rows)})
 
 
@@ -214,9 +213,9 @@ def handed_over(box: Session) -> bytes:
 
 def test_the_box_hands_over_the_same_table_under_a_salt_and_reports_nothing(tmp_path: Path) -> None:
     rows = [["east", 12, "52300.123", 12, 12], ["CANARY-7", 1, "nan", 1, 1]]
-    box = session(tmp_path, content(examples.PROGRAM, *rows))
+    box = session(tmp_path, content(examples.CELLS, *rows))
     assert parse.run(box) == {}
-    read = table.read_table(handed_over(box), examples.PROGRAM, salted=True)
+    read = table.read_table(handed_over(box), examples.CELLS, salted=True)
     assert [list(row) for row in read.table.rows] == rows and len(read.salt) == 32
     assert [path.name for path in box.out.iterdir()] == ["table.bin"]
     assert b"CANARY-7" not in (box.out / "table.bin").read_bytes()
@@ -226,7 +225,7 @@ def test_two_parse_boxes_never_use_the_same_salt(tmp_path: Path) -> None:
     tables = []
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        box = session(tmp_path / name, content(examples.PROGRAM))
+        box = session(tmp_path / name, content(examples.CELLS))
         parse.run(box)
         tables.append(handed_over(box))
     assert tables[0] != tables[1]

@@ -20,17 +20,17 @@ from keeper.keyring import Keyring
 from keeper.trust import TrustedSet
 from keys import api as keys
 from plans.box import Entry, Limits
+from plans.constraints import ANY, Access, Action, Effect
 from plans.decision import Tier
 from plans.manifest import Column, DataFile, FileRole, Grade, Kind, Manifest
 from plans.plan import Plan, PlanKind
-from plans.reading import Clause, ColumnUse, Output, Reading, Role
+from plans.reading import Cells, Clause, ColumnUse, Level, Output, Reading, Role
 from plans.record import Record
 from plans.request import Request, statement_digest
 from plans.statements import (
     Approval,
     BoxStatement,
     Bundle,
-    ColumnRule,
     DatasetPolicy,
     Duty,
     Grant,
@@ -45,6 +45,7 @@ from plans.statements import (
 )
 from plans.verdict import Finding, Verdict
 from policies import api as policies
+from policies.api import short
 
 NOW = 1_750_000_000
 DAY = 86_400
@@ -119,12 +120,12 @@ def entries_without(name: str) -> tuple[RosterEntry, ...]:
     return tuple(entry for entry in ENTRIES if entry.name != name)
 
 
+EVERYBODY = Access(Effect.ALLOW, (ANY,), ("researcher",), (Action.QUERY,), (ANY,))
 INCOME_POLICY = DatasetPolicy(
     dataset=INCOME,
-    columns=(
-        ColumnRule("income", (Clause.AGGREGATE,), ("avg", "sum")),
-        ColumnRule("region", (Clause.FILTER, Clause.GROUP), ()),
-    ),
+    access=(EVERYBODY,),
+    constraints=(short("income", ("avg", "sum")), short("region", ("filter", "group"))),
+    tagged=(),
     row_filter="region <> 'test'",
     minimum_group=10,
     rounding=5,
@@ -135,7 +136,7 @@ INCOME_POLICY = DatasetPolicy(
 PROPERTY_POLICY = replace(
     INCOME_POLICY,
     dataset=PROPERTY,
-    columns=(ColumnRule("houses", (Clause.AGGREGATE,), ("sum",)),),
+    constraints=(short("houses", ("sum",)),),
     row_filter="",
     minimum_group=20,
     rounding=3,
@@ -234,23 +235,25 @@ def trusted(*statements: Signed, now: int = NOW) -> TrustedSet:
 REQUEST = Request(
     MEMBER, key("member").public, opening("member").public, PROJECT, PURPOSE, SQL, "3" * 32, NOW
 )
+OUTPUTS = (
+    Output("region", "VARCHAR", Role.KEY, "", 0),
+    Output("count", "BIGINT", Role.FIGURE, "count", 0),
+    Output("avg", "DOUBLE", Role.FIGURE, "avg", 0),
+)
 READING = Reading(
     statement=statement_digest(SQL),
+    level=Level.CELLS,
     relations=("tax.income",),
     uses=(
         ColumnUse("tax.income", "region", Clause.GROUP, ""),
         ColumnUse("tax.income", "income", Clause.AGGREGATE, "avg"),
     ),
     functions=("avg", "count"),
-    outputs=(
-        Output("region", "VARCHAR", Role.KEY, "", 0),
-        Output("count", "BIGINT", Role.FIGURE, "count", 0),
-        Output("avg", "DOUBLE", Role.FIGURE, "avg", 0),
-    ),
-    hidden=1,
+    tables=(Cells(COUNTED, OUTPUTS, 1),),
+    finish="",
+    outputs=OUTPUTS,
     order=(),
     limit=None,
-    counted=COUNTED,
 )
 
 
@@ -267,7 +270,7 @@ def plan(
     current = believed.current_manifests()
     case = policies.Case(
         request, reading, believed.bundle, current, believed.granted(request.digest),
-        believed.roster.named(Duty.APPROVER), NOW,
+        believed.roster.named(Duty.APPROVER), NOW, believed.roster.number,
     )  # fmt: skip
     decision = policies.decide(case)
     assert decision.obligations, decision.reasons

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from plans.box import BoxSpec, Entry, Input, Limits
+from plans.constraints import ANY, Access, Action, Constraint, Effect, Mask, MaskKind, Reveal, Tag, Tagged, Use
 from plans.decision import Decision, Obligations, Outcome, Reason, Tier
 from plans.key import BoxKeys, SealedKeys
 from plans.manifest import Column, DataFile, FileRole, Grade, Kind, Manifest
 from plans.plan import Plan, PlanKind, Program, Relation
-from plans.reading import Clause, ColumnUse, Order, Output, Reading, Role, Shadow
+from plans.reading import Cells, Clause, ColumnUse, Level, Order, Output, Reading, Role, Shadow
 from plans.record import Record
 from plans.release import Release
 from plans.released import SUPPRESSED, Cell, Note, Released, ReleasedColumn
@@ -16,7 +17,6 @@ from plans.statements import (
     Approval,
     BoxStatement,
     Bundle,
-    ColumnRule,
     DatasetPolicy,
     Duty,
     Erasure,
@@ -57,9 +57,25 @@ OUTPUTS = (
 OBLIGATIONS = Obligations(minimum_group=10, rounding=5, largest_result=5_000, tier=Tier.T1)
 REASON = Reason("grant.missing", "tax.income", "No grant covers this dataset.", "Apply for it.")
 REQUEST = Request("lin@nm/uni", SIGNING, OPENING, "poverty", "research on poverty", SQL, NONCE, 1_750_000_000)
-DECISION = Decision(Outcome.ALLOW, (), 3, (digest("a"),), (), OBLIGATIONS)
+DECISION = Decision(Outcome.ALLOW, (), 3, 2, (digest("a"),), (), OBLIGATIONS)
 RELATION = Relation("tax.income", digest("b"), digest("c"), ("income", "region"), "year = 2024")
-PROGRAM = Program((RELATION,), "SELECT 1", OUTPUTS, 2, (Order(1, True, False),), 100)
+CELLS = Cells("SELECT 1", OUTPUTS, 2)
+
+
+def direct(
+    outputs: tuple[Output, ...],
+    hidden: int,
+    order: tuple[Order, ...] = (),
+    limit: int | None = None,
+    counted: str = "SELECT 1",
+    relations: tuple[Relation, ...] = (RELATION,),
+) -> Program:
+    """A program of one table, which is the answer."""
+    cells = (Cells(counted, outputs, hidden),)
+    return Program(relations, Level.CELLS, cells, "", outputs, order, limit)
+
+
+PROGRAM = Program((RELATION,), Level.CELLS, (CELLS,), "", OUTPUTS, (Order(1, True, False),), 100)
 
 
 def box(entry: Entry, *inputs: Input) -> BoxSpec:
@@ -85,8 +101,8 @@ PLAN = Plan(
 )
 USE = ColumnUse("tax.income", "income", Clause.AGGREGATE, "avg")
 READING = Reading(
-    statement_digest(SQL), ("tax.income",), (USE,), ("avg", "count"), OUTPUTS, 2,
-    (Order(0, False, True),), None, "SELECT 1",
+    statement_digest(SQL), Level.CELLS, ("tax.income",), (USE,), ("avg", "count"), (CELLS,), "", OUTPUTS,
+    (Order(0, False, True),), None,
 )  # fmt: skip
 MANIFEST = Manifest(
     dataset="nm/tax/income",
@@ -110,8 +126,14 @@ MANIFEST = Manifest(
 SHADOW: Shadow = MANIFEST.shadow()
 GRANT = Grant("lin@nm/uni", SIGNING, OPENING, "poverty", "research", "nm/tax/income", ("income",), 10)
 ENTRY = RosterEntry("launcher:node1", Duty.LAUNCHER, SIGNING)
+CONSTRAINT = Constraint(
+    "income", Effect.ALLOW, (ANY,), (ANY,), (ANY,), 0, (Use.AGGREGATE,), ("avg",), Reveal.AGGREGATED, 20
+)
+ACCESS = Access(Effect.ALLOW, (ANY,), ("researcher",), (Action.QUERY,), (ANY,))
+TAG = Tag("wealth", "", Grade.GENERAL_3, (Use.AGGREGATE,), ("avg",), Reveal.AGGREGATED)
+MASK = Mask("born", MaskKind.DATE, "year")
 POLICY = DatasetPolicy(
-    "nm/tax/income", (ColumnRule("income", (Clause.AGGREGATE,), ("avg",)),), "", 10, 5, 5_000, Tier.T1, False
+    "nm/tax/income", (ACCESS,), (CONSTRAINT,), (Tagged("income", ("wealth",)),), "", 10, 5, 5_000, Tier.T1, False
 )
 STATEMENT = Statement(
     type=Type.GRANT,
@@ -150,7 +172,13 @@ NOUNS: tuple[Record, ...] = (
     Approval(PLAN.digest),
     BOX_STATEMENT,
     BoxKeys({"result.bin": "00" * 32}, {"table.bin": "11" * 32}, ""),
-    Bundle("nm/tax", 3, (POLICY,)),
+    Bundle("nm/tax", 3, (POLICY,), (TAG,)),
+    ACCESS,
+    CELLS,
+    CONSTRAINT,
+    MASK,
+    TAG,
+    POLICY.tagged[0],
     DECISION,
     FOLDER,
     Erasure("nm/tax/income", 1, MANIFEST.digest, ("income-1.attributes",), 1_750_000_000, 1_752_000_000),

@@ -194,7 +194,7 @@ def test_a_request_longer_than_the_limit_is_refused_as_too_large() -> None:
 
 
 def test_a_denial_has_reasons_and_no_obligations() -> None:
-    denied = Decision(Outcome.DENY, (examples.REASON,), 3, (), (), None)
+    denied = Decision(Outcome.DENY, (examples.REASON,), 3, 1, (), (), None)
     for wrong in ({"obligations": examples.OBLIGATIONS}, {"reasons": ()}, {"outcome": Outcome.ALLOW}):
         with pytest.raises(Malformed):
             dataclasses.replace(denied, **wrong)

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from plans.decision import Decision, Obligations, Outcome, Tier
 from plans.manifest import Column, Kind
 from plans.reading import Clause
-from plans.statements import ColumnRule
-from policies.api import Case, decide
+from policies.api import Case, decide, short
 from tests.keeper import house
 from tests.policies.cases import BOTH, GOOD, MANIFESTS, PROPERTY_GRANT, bundle, granted, reading, use
 
@@ -23,7 +22,7 @@ OF_ANOTHER_OWNER = replace(
     manifests=(FOREIGN,),
     reading=reading(use("region", Clause.GROUP, "", "health.visit"), relations=("health.visit",)),
 )
-INACTIVE = replace(house.INCOME_POLICY, columns=())
+INACTIVE = replace(house.INCOME_POLICY, constraints=())
 
 
 def with_grant(**changes: object) -> Case:
@@ -305,10 +304,9 @@ GRANTS = st.builds(
 )
 RULES = st.lists(
     st.builds(
-        ColumnRule,
+        short,
         st.sampled_from(("region", "income", "houses")),
-        st.lists(st.sampled_from(list(Clause)), max_size=4).map(tuple),
-        st.lists(st.sampled_from(["avg", "sum", "count"]), max_size=3).map(tuple),
+        st.lists(st.sampled_from(["filter", "join", "group", "avg", "sum", "count"]), max_size=5, unique=True),
     ),
     max_size=3,
     unique_by=lambda rule: rule.column,
@@ -318,7 +316,7 @@ RULES = st.lists(
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     policies = tuple(
-        replace(policy, columns=draw(RULES), each_plan=draw(st.booleans()))
+        replace(policy, constraints=draw(RULES), each_plan=draw(st.booleans()))
         for policy in draw(st.sampled_from([(), bundle().policies, bundle().policies[:1]]))
     )
     found = draw(st.lists(USES, max_size=4))

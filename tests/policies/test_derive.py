@@ -39,8 +39,8 @@ def test_the_order_in_which_columns_are_used_changes_nothing() -> None:
 
 def test_the_counted_statement_and_its_outputs_come_from_the_reading() -> None:
     made = derived()
-    assert (made.counted, made.outputs, made.hidden, made.order, made.limit) == (
-        house.READING.counted, house.READING.outputs, house.READING.hidden, house.READING.order, house.READING.limit,
+    assert (made.tables, made.outputs, made.finish, made.order, made.limit) == (
+        house.READING.tables, house.READING.outputs, house.READING.finish, house.READING.order, house.READING.limit,
     )  # fmt: skip
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from plans.decision import Tier
 from plans.errors import DarkroomError
-from plans.reading import Clause
-from plans.statements import Bundle, ColumnRule
+from plans.statements import Bundle
+from policies.api import short
 from policies.reading.grammar import AGGREGATES
 from server.policy_files import read_policies
 
@@ -28,9 +28,9 @@ def test_the_example_is_read_as_the_page_says(tmp_path: Path) -> None:
     (policy,) = read(tmp_path, EXAMPLE).policies
     assert (policy.minimum_group, policy.rounding, policy.largest_result) == (10, 5, 5_000)
     assert (policy.tier, policy.each_plan, policy.row_filter) == (Tier.T1, False, "year >= 2020")
-    assert policy.rule("income") == ColumnRule("income", (Clause.AGGREGATE,), ("avg", "sum"))
-    assert policy.rule("region") == ColumnRule("region", (Clause.FILTER, Clause.GROUP), ())
-    assert policy.rule("other") is None
+    assert policy.about("income") == (short("income", ("avg", "sum")),)
+    assert policy.about("region") == (short("region", ("filter", "group")),)
+    assert policy.about("other") == ()
 
 
 def test_what_is_left_out_has_the_defaults_that_the_page_states(tmp_path: Path) -> None:
@@ -39,12 +39,12 @@ def test_what_is_left_out_has_the_defaults_that_the_page_states(tmp_path: Path) 
     for name in ("minimum_group", "rounding", "largest_result", "tier"):
         assert stated[name] == str(getattr(policy, name))
     assert stated["each_plan"] == str(policy.each_plan).lower() and policy.row_filter == ""
-    assert policy.rule("region") == ColumnRule("region", (), ())
+    assert policy.about("region") == (short("region", ()),)
 
 
 def test_every_word_of_a_column_is_on_the_page() -> None:
     uses = PAGE.partition("## Uses of a column")[2].partition("\n## ")[0]
-    for word in (*(clause.value for clause in Clause), *AGGREGATES):
+    for word in ("filter", "join", "group", "aggregate", *AGGREGATES):
         assert f"`{word}`" in uses
 
 

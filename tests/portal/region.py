@@ -26,7 +26,7 @@ from plans.decision import Decision, Obligations, Outcome, Reason, Tier
 from plans.errors import NotFound, PolicyDenied, Unreachable
 from plans.manifest import Column, DataFile, FileRole, Grade, Kind, Manifest
 from plans.plan import Plan, PlanKind, Program, Relation
-from plans.reading import Output, Role
+from plans.reading import Cells, Level, Output, Role
 from plans.release import RELEASE_INFO, Release
 from plans.released import SUPPRESSED, Cell, Note, Released, ReleasedColumn
 from plans.request import Request
@@ -243,7 +243,7 @@ def plan_for(region: Region, job: store.JobRow, outcome: Outcome = Outcome.NEEDS
     outputs = (Output("region", "VARCHAR", Role.KEY, "", 0), Output("n", "BIGINT", Role.FIGURE, "count", 0))
     relation = Relation("tax.income", manifest().digest, DIGEST, ("region",), "")
     counted = "SELECT region, count(*), count(DISTINCT person) AS _persons_0 FROM tax.income GROUP BY region"
-    program = Program((relation,), counted, outputs, 1, (), None)
+    program = Program((relation,), Level.CELLS, (Cells(counted, outputs, 1),), "", outputs, (), None)
     limits = dict.fromkeys(Entry, Limits(512, 256, 0, 16, 30, 60, 32, 64, 1))
     stages = policies.sql_boxes(program.relations, (manifest(),), DIGEST, Tier.T1, limits)
     return Plan(
@@ -251,7 +251,7 @@ def plan_for(region: Region, job: store.JobRow, outcome: Outcome = Outcome.NEEDS
         domain=OWNER,
         request=request,
         request_signature=job.request_signature,
-        decision=Decision(outcome, (), 1, (DIGEST,), ("bo@nm/tax", "chen@nm/tax"), obligations),
+        decision=Decision(outcome, (), 1, 1, (DIGEST,), ("bo@nm/tax", "chen@nm/tax"), obligations),
         program=program,
         material="",
         stages=stages,
@@ -315,7 +315,7 @@ def table_of(plan: Plan, cells: tuple[tuple[Cell, ...], ...]) -> Released:
 def refuse(region: Region, job_id: str) -> None:
     """Let a submitted job end with a denial, as the dispatcher does."""
     reason = Reason("no-grant", DATASET, f"No grant on {DATASET} fits.", f"Apply: darkroom apply {DATASET}")
-    decision = Decision(Outcome.DENY, (reason,), 1, (), (), None)
+    decision = Decision(Outcome.DENY, (reason,), 1, 1, (), (), None)
     problem = PolicyDenied(reason.sentence, "decision", reason.help).problem()
     changes = {"decision": decision.canonical().decode(), "problem": json.dumps(problem)}
     with region.database.session() as session:

@@ -24,7 +24,7 @@ from plans.decision import Decision, Obligations, Outcome, Tier
 from plans.errors import Unreachable
 from plans.key import BoxKeys, SealedKeys
 from plans.plan import Plan, PlanKind, Program
-from plans.reading import Output, Role
+from plans.reading import Cells, Level, Output, Role
 from plans.release import KEYS_INFO
 from plans.request import Request
 from plans.statements import BoxStatement, Signed
@@ -209,9 +209,9 @@ def sql_plan(image: str, code: str, **changes: object) -> Plan:
             (Entry.JUDGE, (Input("table", ""),)),
         )
     )  # fmt: skip
-    decision = Decision(Outcome.ALLOW, (), 1, (), (), Obligations(1, 1, 1, Tier.T1))
+    decision = Decision(Outcome.ALLOW, (), 1, 1, (), (), Obligations(1, 1, 1, Tier.T1))
     outputs = (Output("n", "BIGINT", Role.FIGURE, "count", 0),)
-    program = Program((), "select 1", outputs, 1, (), None)
+    program = Program((), Level.CELLS, (Cells("select 1", outputs, 1),), "", outputs, (), None)
     return Plan(
         kind=PlanKind.SQL, domain="nm/tax", request=request, request_signature="", decision=decision, program=program,
         material="", stages=stages, nonce=fresh_nonce(), made_at=0,
