@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 from policies.constraints import short
-from policies.decide import Case, Granted, decide
-from policies.derive import RESULT, SEALED, TABLE, program, sql_boxes
+from policies.decide import Case, decide
+from policies.derive import FINISHED, PROTECTED, RESULT, SEALED, TABLE, program, sql_boxes
+from policies.grants import Granted, Grants
 
-__all__ = ["RESULT", "SEALED", "TABLE", "Case", "Granted", "decide", "program", "short", "sql_boxes"]
+__all__ = [
+    "FINISHED",
+    "PROTECTED",
+    "RESULT",
+    "SEALED",
+    "TABLE",
+    "Case",
+    "Granted",
+    "Grants",
+    "decide",
+    "program",
+    "short",
+    "sql_boxes",
+]

@@ -29,23 +29,7 @@ from plans.manifest import Kind, Manifest
 from plans.reading import Clause, ColumnUse, Reading
 from plans.request import Request
 from plans.statements import Bundle, DatasetPolicy, Grant
-
-
-@dataclass(frozen=True, slots=True)
-class Granted:
-    """A grant whose signature was verified: its digest, what it says, and whether it still stands."""
-
-    digest: str
-    grant: Grant
-    not_before: int
-    not_after: int
-    revoked: bool
-    uses_left: int
-
-    def stands(self, now: int) -> bool:
-        """Return whether the grant can be used at `now` (Unix seconds)."""
-        in_time = self.not_before <= now and (self.not_after == 0 or now < self.not_after)
-        return in_time and not self.revoked and self.uses_left > 0
+from policies.grants import Granted, Grants
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +40,7 @@ class Case:
     reading: Reading
     bundle: Bundle
     manifests: tuple[Manifest, ...]
-    grants: tuple[Granted, ...]
+    grants: tuple[Granted, ...] | Grants
     approvers: tuple[str, ...]
     now: int
     roster_number: int = 0
@@ -106,7 +90,13 @@ def _answer(
     if any(policy.each_plan for policy in policies):
         approvers = tuple(sorted(set(case.approvers) - {case.request.member}))
         return Decision(
-            Outcome.NEEDS_APPROVAL, (_each_plan(policies),), number, case.roster_number, grants, approvers, obligations
+            Outcome.NEEDS_APPROVAL,
+            (_each_plan(policies),),
+            number,
+            case.roster_number,
+            grants,
+            approvers,
+            obligations,
         )
     return Decision(Outcome.ALLOW, (), number, case.roster_number, grants, (), obligations)
 
@@ -160,7 +150,8 @@ def _identifies(manifest: Manifest, name: str) -> bool:
 
 def _allowed(policy: DatasetPolicy, use: ColumnUse) -> bool:
     return any(
-        use.clause.value in rule.uses and (use.clause is not Clause.AGGREGATE or use.function in rule.functions)
+        use.clause.value in rule.uses
+        and (use.clause is not Clause.AGGREGATE or use.function in rule.functions)
         for rule in policy.about(use.column)
     )
 
