@@ -197,7 +197,7 @@ class Dispatcher:
         launcher = Path(domain.launcher_socket)
         sandbox.LauncherClient(launcher).put(plan)
         records = []
-        for stage in (Entry.QUERY, Entry.PARSE, Entry.JUDGE):
+        for stage in (spec.entry for spec in plan.stages):
             state = JobState.RUNNING if stage is Entry.QUERY else JobState.INSPECTING
             row = self._move(row, state, stage=stage.value, attempt=attempt)
             task = cluster.Task(launcher, plan.digest, stage, attempt)

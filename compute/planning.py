@@ -101,7 +101,7 @@ def _plan(
         raise NotFound("a decision without obligations makes no plan", "decision")
     program = policies.program(reading, owner.bundle, owner.manifests)
     tier = decision.obligations.tier
-    boxes = policies.sql_boxes(program.relations, owner.manifests, house.image, tier, house.limits)
+    boxes = policies.sql_boxes(program, owner.manifests, house.image, tier, house.limits)
     return Plan(
         kind=PlanKind.SQL,
         domain=owner.domain.name,

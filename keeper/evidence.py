@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from keeper.trust import TrustedSet
 from keys import api as keys
 from plans.box import Entry
@@ -49,18 +51,20 @@ def require_chain(trusted: TrustedSet, signed: tuple[Signed, ...], plan: Plan) -
         HashMismatch: the records do not form this plan's chain.
     """
     records = [require_record(trusted, item) for item in signed]
-    if [record.stage for record in records] != [Entry.QUERY, Entry.PARSE, Entry.JUDGE]:
-        raise HashMismatch("the records are not those of query, parse and judge", "stage records")
-    query, parse, judge = records
+    stages = [spec.entry for spec in plan.stages]
+    if [record.stage for record in records] != stages:
+        raise HashMismatch(f"the records are not those of {', '.join(stages)}", "stage records")
+    query, judge = records[0], records[-1]
     if {(record.plan, record.attempt) for record in records} != {(plan.digest, judge.attempt)}:
         raise HashMismatch("the records are about another plan or attempt", "stage records")
     planned = {item.name: item.sha256 for item in plan.stage(Entry.QUERY).inputs}
     if {item.name: item.sha256 for item in query.inputs} != planned:
         raise HashMismatch("the query box did not read the files that the plan names", "stage records")
-    for before, after, name in ((query, parse, policies.RESULT), (parse, judge, policies.TABLE)):
+    for before, after in pairwise(records):
         wrote = {item.name: item.sha256 for item in before.outputs}
         read = {item.name: item.sha256 for item in after.inputs}
-        if name not in wrote or read != {name: wrote[name]}:
+        planned = [item.name for item in plan.stage(after.stage).inputs]
+        if not planned or read != {name: wrote.get(name) for name in planned}:
             raise HashMismatch(
                 f"the {after.stage} box did not read what the {before.stage} box wrote", "stage records"
             )

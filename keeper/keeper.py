@@ -27,6 +27,7 @@ from keeper.rederive import House, require_request, require_same
 from keeper.trust import TrustedSet
 from keys import api as keys
 from plans.box import Entry
+from plans.constraints import MaskKind
 from plans.errors import NotFound, OutputRefused, StateConflict
 from plans.key import BoxKeys, SealedKeys
 from plans.manifest import Manifest
@@ -188,17 +189,31 @@ class Keeper:
         return box_keys, decision.grants + approvals + manifests
 
     def _keys_of(self, plan: Plan, box: BoxStatement) -> BoxKeys:
-        def between(name: str) -> dict[str, str]:
-            return {name: self.keyring.stage_key(plan.digest, box.attempt, name).hex()}
+        """Return the keys of one stage: data keys for the query box alone, and what it and the next share.
 
-        if box.stage is Entry.QUERY:
-            files = [item.name for item in plan.stage(Entry.QUERY).inputs]
-            return BoxKeys(
-                {name: self.keyring.data_key(name).hex() for name in files}, between(policies.RESULT), ""
-            )
-        if box.stage is Entry.PARSE:
-            return BoxKeys(between(policies.RESULT), between(policies.TABLE), "")
-        return BoxKeys(between(policies.TABLE), {}, "")
+        The plan's boxes are those that the owner derives (`rederive`): a file is named by its hash, what a stage
+        hands over is not, and what the judge box leaves is sealed to the recipient by another key.
+        """
+
+        def between(name: str) -> str:
+            return self.keyring.stage_key(plan.digest, box.attempt, name).hex()
+
+        spec = plan.stage(box.stage)
+        writes = {name: between(name) for name in spec.outputs.names if name != policies.SEALED}
+        if box.stage is not Entry.QUERY:
+            return BoxKeys({item.name: between(item.name) for item in spec.inputs}, writes, "")
+        files = {item.name: self.keyring.data_key(item.name).hex() for item in spec.inputs}
+        return BoxKeys(files, writes, "", self._pseudonym_keys(plan))
+
+    def _pseudonym_keys(self, plan: Plan) -> dict[str, str]:
+        """Return a key for every relation that shows pseudonyms, by its name."""
+        datasets = {manifest.digest: manifest.dataset for manifest in self.trusted.current_manifests()}
+        relations = plan.program.relations if plan.program else ()
+        return {
+            relation.name: self.keyring.pseudonym_key(datasets[relation.manifest]).hex()
+            for relation in relations
+            if any(mask.kind is MaskKind.PSEUDONYM for mask in relation.masks)
+        }
 
     def _reading(self, statement: str) -> tuple[Reading, tuple[Shadow, ...]]:
         """Return what the owner's checker box finds in a statement, and the likenesses on which it was read."""

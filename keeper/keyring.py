@@ -3,7 +3,7 @@
 * `kek`    wraps data keys (AES-256-GCM, bound to the file's name); a KMS or HSM can take its place
 * `sign`   signs manifests, releases and witnessed heads
 * `token`  keys the person tokens of this owner, so that only its own datasets can be joined
-* `stage`  is what the keys between the boxes of one plan are derived from
+* `stage`  is what the keys between the boxes of one plan, and the keys of pseudonyms, are derived from
 * `data/`  one wrapped key per file of a dataset version; to erase a version is to destroy these
 
 Permissions are checked at every opening: a keyring that others can read is refused, not repaired in silence.
@@ -53,6 +53,10 @@ class Keyring:
     def stage_key(self, plan: str, attempt: int, name: str) -> bytes:
         """Return the key of what one box of a plan hands to the next."""
         return keys.derive(self._stage, f"{plan}/{attempt}/{name}")
+
+    def pseudonym_key(self, dataset: str) -> bytes:
+        """Return the key of a dataset's pseudonyms, the same for all its versions: equal values stay equal."""
+        return keys.derive(self._stage, f"pseudonyms/{names.require('dataset', dataset)}")
 
     def store_data_key(self, file: str, key: bytes) -> None:
         """Keep the key of a data file, wrapped and durable."""

@@ -113,6 +113,6 @@ def _require_boxes(plan: Plan, trusted: TrustedSet, house: House) -> None:
         raise RederivationMismatch("the plan is not complete", "plan")
     tier = plan.decision.obligations.tier
     manifests = trusted.current_manifests()
-    boxes = policies.sql_boxes(plan.program.relations, manifests, image, tier, house.limits)
+    boxes = policies.sql_boxes(plan.program, manifests, image, tier, house.limits)
     if plan.stages != boxes:
         raise RederivationMismatch("the plan's boxes are not the ones that the owner derives", "stages")

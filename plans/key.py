@@ -11,7 +11,8 @@ from plans.record import Record
 
 @dataclass(frozen=True, slots=True)
 class BoxKeys(Record):
-    """Keys in hex, 256 bits each: `inputs` by input name, `output` for what the box writes, `token` for ingest only.
+    """Keys in hex, 256 bits each: `inputs` by input name, `outputs` for what the box writes, `token` for ingest only,
+    `pseudonyms` by relation, for a query box whose program has such masks.
 
     Sealed by the keeper to the box's own fresh key; exists in clear only in the keeper and in that box. The
     values never show in `repr`.
@@ -22,6 +23,7 @@ class BoxKeys(Record):
     inputs: Mapping[str, str] = field(repr=False)
     outputs: Mapping[str, str] = field(repr=False)
     token: str = field(repr=False)
+    pseudonyms: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,10 +35,14 @@ LARGEST_REPORT = {
     Entry.INGEST: 2**20,
     Entry.QUERY: 2,
     Entry.PARSE: 2,
+    Entry.PROTECT: 2,
+    Entry.FINISH: 2,
     Entry.JUDGE: 2**14,
     Entry.PYTHON: 2,
 }
-"""Bytes of a report. Query, parse and python have nothing to report: what was taken over there has no say."""
+"""Bytes of a report. Of boxes that see data only the judge has something to report: what was taken over elsewhere has
+no say.
+"""
 
 LARGEST_TRIAL = 2**21
 """Bytes of what a trial reports: there is no data in it, and its log and error are shown whole."""
@@ -54,6 +58,14 @@ GAVE_UP = {
     "result.too-large": (
         "the result has more cells than the airlock reads",
         "Group by fewer or coarser columns; LIMIT does not help, it is applied to what is released.",
+    ),
+    "protect.too-large": (
+        "an inner table of the statement has more cells than may leave at once",
+        "Group by fewer or coarser columns inside; a condition or LIMIT outside is applied afterwards.",
+    ),
+    "finish.failed": (
+        "the engine stopped while it computed with the protected figures",
+        "Look for a cast, division or overflow in the outer part of the statement; a suppressed figure is null there.",
     ),
     "engine.missing": (
         "the box's image lacks a part of its engine",

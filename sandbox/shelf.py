@@ -30,6 +30,9 @@ from plans.statements import Signed, StageRecord
 KEPT_S = 30 * 86_400
 """How long a plan, its results and collected outputs are kept after it was put last."""
 
+HAND_OVER = (Entry.QUERY, Entry.PARSE, Entry.PROTECT, Entry.FINISH)
+"""The stages whose outputs are for the next stage only."""
+
 MOST_BYTES = 2 * 2**30
 """Bytes of plans that are kept."""
 
@@ -193,7 +196,7 @@ class Shelf:
         whole = self._home / "collected" / _hex(name.plan)
         for earlier in whole.iterdir() if whole.exists() else ():  # a caller says which attempt it is
             if int(earlier.name) <= name.attempt:
-                for stage in (Entry.QUERY, Entry.PARSE):
+                for stage in HAND_OVER:
                     shutil.rmtree(earlier / stage.value, ignore_errors=True)
 
     def handed_over(self, plan: Plan, spec: BoxSpec, attempt: int) -> dict[str, tuple[Path, str]]:

@@ -50,6 +50,12 @@ class Limits:
     parse: BoxLimits = _setting(
         BoxLimits(2048, 64, 0, 1024, 300, 300, 64, 128, 1), "The box that parses an output."
     )
+    protect: BoxLimits = _setting(
+        BoxLimits(2048, 64, 0, 1024, 300, 300, 64, 128, 1), "The box that protects inner figures."
+    )
+    finish: BoxLimits = _setting(
+        BoxLimits(2048, 64, 1024, 1024, 300, 300, 128, 512, 1), "The box that computes with protected figures."
+    )
     judge: BoxLimits = _setting(
         BoxLimits(2048, 64, 0, 1024, 300, 300, 64, 128, 1), "The box that judges an output."
     )

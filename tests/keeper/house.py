@@ -283,7 +283,7 @@ def plan(
         decision=decision,
         program=program,
         material="",
-        stages=policies.sql_boxes(program.relations, current, IMAGE, decision.obligations.tier, LIMITS),
+        stages=policies.sql_boxes(program, current, IMAGE, decision.obligations.tier, LIMITS),
         nonce="5" * 32,
         made_at=NOW,
     )

@@ -245,7 +245,7 @@ def plan_for(region: Region, job: store.JobRow, outcome: Outcome = Outcome.NEEDS
     counted = "SELECT region, count(*), count(DISTINCT person) AS _persons_0 FROM tax.income GROUP BY region"
     program = Program((relation,), Level.CELLS, (Cells(counted, outputs, 1),), "", outputs, (), None)
     limits = dict.fromkeys(Entry, Limits(512, 256, 0, 16, 30, 60, 32, 64, 1))
-    stages = policies.sql_boxes(program.relations, (manifest(),), DIGEST, Tier.T1, limits)
+    stages = policies.sql_boxes(program, (manifest(),), DIGEST, Tier.T1, limits)
     return Plan(
         kind=PlanKind.SQL,
         domain=OWNER,
