@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from policies.constraints import short
 from policies.decide import Case, decide
-from policies.derive import FINISHED, PROTECTED, RESULT, SEALED, TABLE, program, sql_boxes
+from policies.derive import FINISHED, PROTECTED, RESULT, SEALED, TABLE, program, program_of, sql_boxes
 from policies.grants import Granted, Grants
+from policies.view import shadows
 
 __all__ = [
     "FINISHED",
@@ -18,6 +19,8 @@ __all__ = [
     "Grants",
     "decide",
     "program",
+    "program_of",
+    "shadows",
     "short",
     "sql_boxes",
 ]

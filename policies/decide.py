@@ -45,6 +45,11 @@ class Case:
     now: int
     roster_number: int = 0
 
+    @property
+    def index(self) -> Grants:
+        """The grants by dataset and member."""
+        return self.grants if isinstance(self.grants, Grants) else Grants(self.grants)
+
     def manifest(self, relation: str) -> Manifest | None:
         """Return the current version that a relation stands for, or none."""
         return next((m for m in self.manifests if m.relation == relation), None)
