@@ -88,6 +88,15 @@ def bind(connection: Connection, statement: str) -> Bound:
         SqlSyntax: the binder does not accept it; the engine's own words stay here.
         SqlUnsupported: the plan holds something that is not listed.
     """
+    return _Reader().read(planned(connection, statement))
+
+
+def planned(connection: Connection, statement: str) -> Node:
+    """Return the engine's bound plan of one statement.
+
+    Raises:
+        SqlSyntax: the binder does not accept it; the engine's own words stay here.
+    """
     try:
         # A literal, not a parameter: for a parameter the engine's module imports all of pandas, where it is
         # installed.
@@ -102,7 +111,8 @@ def bind(connection: Connection, statement: str) -> Bound:
         )
     if len(answer["plans"]) != 1:
         raise SqlSyntax("exactly one statement is needed", "statement")
-    return _Reader().read(answer["plans"][0])
+    plan: Node = answer["plans"][0]
+    return plan
 
 
 _SENTENCES = {
