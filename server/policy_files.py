@@ -1,88 +1,114 @@
-"""Policies as a steward writes them: TOML, read strictly into the records that are signed (docs/policies.md)."""
+"""Policies as a steward writes them: TOML, read strictly into the records that are signed (docs/policies.md).
+
+Whatever is not known here is refused, with the line on which it stands: a misspelt limit or use must not be
+ignored. What only the datasets themselves can tell (whether a column exists, whether a mask fits its type) is
+said by `policies.problems`, and given its line by `Written.line`.
+"""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
-from plans import names
-from plans.constraints import ANY, Access, Action, Constraint, Effect
-from plans.decision import Tier
-from plans.errors import NotFound, SettingsWrong
-from plans.statements import DatasetPolicy
-from policies import api as policies
+from plans.constraints import Tag
+from plans.errors import Malformed, NotFound, SettingsWrong
+from plans.statements import Bundle, DatasetPolicy
+from server import policy_words as words
+from server.policy_lines import Lines
+from server.policy_lines import Path as Way
 
-_T = TypeVar("_T", int, str, bool)
-FUNCTIONS = frozenset({"count", "count_distinct", "sum", "avg", "stddev"})
-"""What the aggregate clause can allow: the functions of docs/sql.md."""
-EVERYBODY = Access(Effect.ALLOW, (ANY,), ("researcher", "operator"), (Action.QUERY,), (ANY,))
-"""Who may ask when a policy says nothing about it; a grant is needed beside it."""
-_PAGE = "See docs/policies.md."
+PAGE = "See docs/policies.md."
 
 
-def read_policies(file: Path) -> tuple[DatasetPolicy, ...]:
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a file says, and where it says it."""
+
+    file: Path
+    policies: tuple[DatasetPolicy, ...]
+    tags: tuple[Tag, ...]
+    lines: Lines
+
+    def bundle(self, domain: str, number: int) -> Bundle:
+        """Return the bundle that a steward would sign."""
+        return Bundle(domain, number, self.policies, self.tags)
+
+    def place(self, *way: str | int) -> str:
+        """Return file and line of a setting, or of the nearest one around it, for an error."""
+        return f"{self.file}, line {self.lines.of(way)}"
+
+
+def read_policies(file: Path) -> Written:
     """Read policies from TOML; the form is in docs/policies.md.
 
     Raises:
         NotFound: there is no such file.
-        SettingsWrong: it is not TOML, or a setting, word or table is not one of a policy.
-        Malformed: a name or number is none that a policy may have.
+        SettingsWrong: it cannot be read, is empty or not TOML, or a setting, word, name or number is none that
+            a policy may have; it says on which line.
     """
+    text = _text(file)
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        raise SettingsWrong(f"the policies are not TOML: {problem}", str(file), PAGE) from None
+    lines = Lines(text)
+    try:
+        tags = words.tags(content.pop("tags", {}))
+        policies = tuple(words.policy(dataset, table) for dataset, table in content.items())
+        _require_something(policies)
+        _require_known_tags(policies, tags)
+    except words.Wrong as wrong:
+        raise SettingsWrong(
+            wrong.what, f"{file}, line {lines.of(wrong.way, wrong.word)}", wrong.next_step
+        ) from None
+    except Malformed as problem:  # what only the whole file contradicts
+        raise SettingsWrong(problem.what, str(file), problem.next_step) from None
+    return Written(file, policies, tags, lines)
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise NotFound("there is no such file", str(file), "Check the path.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise SettingsWrong(f"the policies are not TOML: {problem}", str(file), _PAGE) from None
-    return tuple(_policy(dataset, table) for dataset, table in content.items())
+    except UnicodeDecodeError:
+        raise SettingsWrong("the policies are not UTF-8 text", str(file), "Save the file as UTF-8.") from None
+    except OSError as problem:
+        raise SettingsWrong(
+            f"the file cannot be read ({problem.strerror})", str(file), "Give a readable file."
+        ) from None
 
 
-def _policy(dataset: str, table: object) -> DatasetPolicy:
-    if not isinstance(table, dict):
-        raise SettingsWrong(f"{dataset} is no table of settings", dataset, _PAGE)
-    known = {"minimum_group", "rounding", "largest_result", "tier", "each_plan", "row_filter", "columns"}
-    if unknown := sorted(set(table) - known):
-        raise SettingsWrong(f"{dataset} has an unknown setting {unknown[0]!r}", dataset, _PAGE)
-    columns = table.get("columns")
-    if not isinstance(columns, dict):
-        raise SettingsWrong(f"{dataset} has no table of columns", dataset, _PAGE)
-    return DatasetPolicy(
-        dataset=names.require("dataset", dataset),
-        access=(EVERYBODY,),
-        constraints=tuple(_constraint(name, words) for name, words in columns.items()),
-        tagged=(),
-        row_filter=_setting(table, "row_filter", ""),
-        minimum_group=_setting(table, "minimum_group", 10),
-        rounding=_setting(table, "rounding", 5),
-        largest_result=_setting(table, "largest_result", 5_000),
-        tier=_tier(_setting(table, "tier", "T1")),
-        each_plan=_setting(table, "each_plan", False),
-    )
+def _require_something(policies: tuple[DatasetPolicy, ...]) -> None:
+    if not policies:
+        raise words.Wrong(
+            (),
+            "the file has a policy for no dataset",
+            next_step="To forbid everything, write datasets with no columns.",
+        )
 
 
-def _setting(table: Mapping[str, object], name: str, default: _T) -> _T:
-    """Return a setting that has the type of its default; `each_plan = "false"` is text, and no truth value."""
-    value = table.get(name, default)
-    if type(value) is not type(default):
-        raise SettingsWrong(f"{name} is written as {type(default).__name__}", name, _PAGE)
-    return value
-
-
-def _tier(name: str) -> Tier:
-    if name not in list(Tier):
-        raise SettingsWrong(f"{name!r} is no isolation tier", "tier", f"One of: {', '.join(Tier)}.")
-    return Tier(name)
-
-
-def _constraint(name: str, words: object) -> Constraint:
-    """Read `["group", "filter", "sum", "avg"]`: clauses, and the functions that the aggregate clause allows."""
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise SettingsWrong("what a column may be used for is a list of words", name, _PAGE)
-    clauses = {"filter", "join", "group", "aggregate"}
-    for word in words:
-        if word not in clauses | FUNCTIONS:
-            known = ", ".join(sorted(clauses | FUNCTIONS))
-            raise SettingsWrong(f"{word!r} is no clause and no function", name, f"Use some of: {known}.")
-    return policies.short(names.require("column", name), [word for word in words if word != "aggregate"])
+def _require_known_tags(policies: tuple[DatasetPolicy, ...], tags: tuple[Tag, ...]) -> None:
+    """Check that every tag that is named is described, and that no tag lies above itself."""
+    parents = {tag.name: tag.parent for tag in tags}
+    for policy in policies:
+        for tagged in policy.tagged:
+            for name in tagged.tags:
+                if name not in parents:
+                    way: Way = (policy.dataset, "tags", tagged.column)
+                    raise words.Wrong(
+                        way, f"the tag {name!a} is not described", name, f"Write a table [tags.{name}]."
+                    )
+    for tag in tags:
+        above, seen = tag.parent, [tag.name]
+        while above:
+            if above not in parents:
+                raise words.Wrong(("tags", seen[-1], "parent"), f"the tag {above!a} is not described", above)
+            if above in seen:
+                circle = " → ".join((*seen, above))
+                raise words.Wrong(
+                    ("tags", tag.name, "parent"), f"the tags lie above each other in a circle: {circle}"
+                )
+            seen.append(above)
+            above = parents[above]
