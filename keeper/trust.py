@@ -43,7 +43,7 @@ from plans.statements import (
     Statement,
     Type,
 )
-from policies.api import Granted
+from policies.api import Granted, Grants
 
 CLOCK_SLACK_S = 120
 MOST_RUNS = 5
@@ -51,7 +51,11 @@ MOST_RUNS = 5
 
 @dataclass(slots=True)
 class TrustedSet:
-    """Everything that one keeper has verified. Changed only by its methods; read freely."""
+    """Everything that one keeper has verified. Changed only by its methods; read freely.
+
+    `grants` are all that were ever believed, with the uses that are left of each, whoever signed them;
+    `granted` says which of them count. `under` are the grants that a request has used.
+    """
 
     domain: str
     root: str
@@ -59,10 +63,11 @@ class TrustedSet:
     bundle: Bundle | None = None
     manifests: dict[str, list[Manifest]] = field(default_factory=dict)
     erased: set[str] = field(default_factory=set)
-    grants: dict[str, Statement] = field(default_factory=dict)
+    grants: Grants = field(default_factory=Grants)
     approvals: dict[str, list[Statement]] = field(default_factory=dict)
     revoked: set[str] = field(default_factory=set)
     uses: dict[str, set[str]] = field(default_factory=dict)
+    under: dict[str, set[str]] = field(default_factory=dict)
     runs: dict[str, int] = field(default_factory=dict)
     head: Signed | None = None
     latest: int = 0
@@ -106,7 +111,7 @@ class TrustedSet:
         Raises:
             DarkroomError: whatever `add` would raise.
         """
-        changed = ("manifests", "erased", "grants", "approvals", "revoked", "believed")
+        changed = ("manifests", "erased", "approvals", "revoked", "believed")
         trial = replace(self, **{name: copy(getattr(self, name)) for name in changed})
         trial.add(signed, now)
         return trial.numbers()
@@ -138,8 +143,13 @@ class TrustedSet:
     def use(self, grants: tuple[str, ...], request: str) -> None:
         """Count one run of a request against its grants. A request counts once, whatever its plans and attempts."""
         self.runs[request] = self.runs.get(request, 0) + 1
-        for grant in grants:
-            self.uses.setdefault(grant, set()).add(request)
+        for digest in grants:
+            self.uses.setdefault(digest, set()).add(request)
+            self.under.setdefault(request, set()).add(digest)
+            granted = self.grants.get(digest)
+            if granted is not None:
+                left = self._uses_left(digest, granted.grant)
+                self.grants = self.grants.with_(replace(granted, uses_left=left))
 
     def _in_time(self, statement: Statement, now: int) -> None:
         if statement.not_before > now + CLOCK_SLACK_S:
@@ -184,7 +194,17 @@ class TrustedSet:
             raise SignatureWrong("the dataset belongs to another domain", "grant")
         if not statement.not_after:
             raise Outdated("a grant has an end", "grant", "Sign it again with an end date.")
-        self.grants.setdefault(statement.digest, statement)
+        if statement.digest not in self.grants:
+            granted = Granted(
+                digest=statement.digest,
+                grant=grant,
+                not_before=statement.not_before,
+                not_after=statement.not_after,
+                revoked=statement.digest in self.revoked,
+                uses_left=self._uses_left(statement.digest, grant),
+                approver=statement.signer,
+            )
+            self.grants = self.grants.with_(granted)
 
     def _approval(self, statement: Statement) -> None:
         self._duty(statement, Duty.APPROVER)
@@ -193,7 +213,9 @@ class TrustedSet:
 
     def _revocation(self, statement: Statement) -> None:
         self._duty(statement, Duty.APPROVER, Duty.STEWARD)
-        self.revoked.add(Revocation.read(statement.body).revoked)
+        revoked = Revocation.read(statement.body).revoked
+        self.revoked.add(revoked)
+        self.grants = self.grants.revoke(revoked)
 
     def _erasure(self, statement: Statement) -> None:
         self._duty(statement, Duty.KEEPER)
@@ -241,17 +263,14 @@ class TrustedSet:
         newest = (versions[-1] for versions in self.manifests.values() if versions)
         return tuple(sorted((m for m in newest if m.digest not in self.erased), key=lambda m: m.dataset))
 
-    def granted(self, request: str) -> tuple[Granted, ...]:
+    def granted(self, request: str) -> Grants:
         """Return the grants whose signer is still an approver. A use by `request` itself is not counted against it."""
-        found = []
-        for digest, statement in sorted(self.grants.items()):
-            if not self._still(statement, Duty.APPROVER):
-                continue
-            grant = Grant.read(statement.body)
-            left = grant.uses - len(self.uses.get(digest, set()) - {request})
-            revoked = digest in self.revoked
-            found.append(Granted(digest, grant, statement.not_before, statement.not_after, revoked, left))
-        return tuple(found)
+        found = self.grants.signed_by(self._keys(Duty.APPROVER))
+        for digest in self.under.get(request, ()):
+            used = found.get(digest)
+            if used is not None:
+                found = found.with_(replace(used, uses_left=used.uses_left + 1))
+        return found
 
     def approved(self, plan: str, request: Request, now: int) -> tuple[str, ...]:
         """Return the standing approvals of exactly this plan by approvers who are not the requester."""
@@ -264,17 +283,32 @@ class TrustedSet:
 
     def standing(self, rests_on: tuple[str, ...], now: int) -> bool:
         """Return whether all that a running box rests on (grants, approvals, manifests, by digest) still stands."""
-        signed = {**self.grants, **{s.digest: s for found in self.approvals.values() for s in found}}
+        approvals = {item.digest: item for found in self.approvals.values() for item in found}
         held = {m.digest for versions in self.manifests.values() for m in versions} - self.erased
-        return all(
-            self._in_force(signed[digest], now) if digest in signed else digest in held for digest in rests_on
-        )
 
-    def _in_force(self, statement: Statement, now: int) -> bool:
-        """Return whether a grant or an approval stands: within its validity, not revoked, its signer in office."""
-        in_time = statement.not_before <= now + CLOCK_SLACK_S
-        in_time = in_time and (not statement.not_after or now < statement.not_after)
-        return in_time and statement.digest not in self.revoked and self._still(statement, Duty.APPROVER)
+        def stands(digest: str) -> bool:
+            granted, approval = self.grants.get(digest), approvals.get(digest)
+            if granted is not None:
+                in_office = granted.approver in self._keys(Duty.APPROVER)
+                return in_office and not granted.revoked and _in_time(granted, now)
+            return self._in_force(approval, now) if approval is not None else digest in held
 
-    def _still(self, statement: Statement, duty: Duty) -> bool:
-        return self.roster is not None and self.roster.holds(statement.signer, duty)
+        return all(stands(digest) for digest in rests_on)
+
+    def _in_force(self, approval: Statement, now: int) -> bool:
+        """Return whether an approval stands: within its validity, not revoked, its signer in office."""
+        signed = approval.digest not in self.revoked and approval.signer in self._keys(Duty.APPROVER)
+        return signed and _in_time(approval, now)
+
+    def _uses_left(self, digest: str, grant: Grant) -> int:
+        return grant.uses - len(self.uses.get(digest, ()))
+
+    def _keys(self, duty: Duty) -> frozenset[str]:
+        """Return the keys that have a duty in the roster in force."""
+        entries = self.roster.entries if self.roster else ()
+        return frozenset(entry.key for entry in entries if entry.duty is duty)
+
+
+def _in_time(signed: Granted | Statement, now: int) -> bool:
+    begun = signed.not_before <= now + CLOCK_SLACK_S
+    return begun and (not signed.not_after or now < signed.not_after)

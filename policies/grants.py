@@ -66,9 +66,10 @@ class Grants:
 
     def with_(self, granted: Granted) -> Self:
         """Return these grants and one more; it takes the place of one with the same digest."""
-        base = self.without(granted.digest)
-        key = _key(granted)
-        bucket = _ordered((*(_get(base._about, key) or ()), granted))
+        key, old = _key(granted), _get(self._digests, granted.digest)
+        base = self if old is None or _key(old) == key else self.without(granted.digest)
+        others = (item for item in _get(base._about, key) or () if item.digest != granted.digest)
+        bucket = _ordered((*others, granted))
         return base._with_parts(_put(base._digests, granted.digest, granted), _put(base._about, key, bucket))
 
     def without(self, digest: str) -> Self:
@@ -91,6 +92,9 @@ class Grants:
         keys = frozenset(approvers)
         view._approvers = keys if self._approvers is None else keys & self._approvers
         return view
+
+    def __contains__(self, digest: object) -> bool:
+        return isinstance(digest, str) and self.get(digest) is not None
 
     def __iter__(self) -> Iterator[Granted]:
         """Go through all of them, by digest."""
