@@ -7,11 +7,19 @@ their reasons:
 * `unknown-relation`   every relation is a current dataset version
 * `one-owner`          all of them belong to the domain whose bundle this is (else it is a joint computation)
 * `no-policy`          the bundle has a policy for the dataset; empty means refuse
+* `share-none`         a dataset of the share type none is used on a legal basis only
+* `grant-role`         a grant gives data to roles that ask for data, never to those that approve, audit or administer
+* `access`             the owner's access rules let this member, role and purpose do this with the dataset
+* `identifier`         no direct identifier is used in any clause
+* `column-rules`       the rules about the column do not contradict each other
+* `column-use`         they allow the clause, and in aggregates the function
+* `column-reveal`      they reveal as much as the clause shows; rows need columns whose values are shown
+* `column-noised`      this version releases nothing noised
+* `after-join`         values that are shown after a join are joined
 * `no-grant`           a grant fits member, keys, project, purpose and dataset
 * `grant-inactive`     such a grant is valid now, not revoked and not used up
 * `grant-columns`      it names every column that the statement uses
-* `identifier`         no direct identifier is used in any clause
-* `column-use`         the column's rule allows the clause, and in aggregates the function
+* `each-plan`          (no failure) the owner approves every plan by itself
 
 All rules speak, not only the first. Nothing here depends on a row: what a refusal says may be told to anyone
 who may know that the dataset exists.
@@ -24,12 +32,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from plans import names
+from plans.constraints import Action, Share
 from plans.decision import Decision, Obligations, Outcome, Reason
-from plans.manifest import Kind, Manifest
-from plans.reading import Clause, ColumnUse, Reading
+from plans.manifest import Manifest
+from plans.reading import ColumnUse, Level, Reading
 from plans.request import Request
 from plans.statements import Bundle, DatasetPolicy, Grant
+from policies import access, sentences
+from policies.columns import Seat, column_reasons, identifies, minimum
+from policies.constraints import Asker
 from policies.grants import Granted, Grants
+from policies.view import fitting_grants, newest_first, standing_grants
+
+ASKING_ROLES = ("researcher", "operator")
+"""Roles to which a grant can give data. Whoever approves, reviews, stewards, audits or administers reads none."""
+
+ACTIONS = {Level.CELLS: Action.QUERY, Level.ROWS: Action.READ_ROWS}
+"""What a statement does with a dataset as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,248 +69,140 @@ class Case:
         """The grants by dataset and member."""
         return self.grants if isinstance(self.grants, Grants) else Grants(self.grants)
 
+    @property
+    def relations(self) -> tuple[str, ...]:
+        """Every relation that the reading lists or uses, each once."""
+        read = (use.relation for use in self.reading.uses)
+        return tuple(dict.fromkeys((*self.reading.relations, *read)))
+
     def manifest(self, relation: str) -> Manifest | None:
         """Return the current version that a relation stands for, or none."""
         return next((m for m in self.manifests if m.relation == relation), None)
 
+    def uses(self, relation: str) -> tuple[ColumnUse, ...]:
+        """Return what the statement does with the columns of a relation."""
+        return tuple(use for use in self.reading.uses if use.relation == relation)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What was found about one relation: why not, and if nothing speaks against it, what it takes."""
+
+    reasons: tuple[Reason, ...]
+    policy: DatasetPolicy | None = None
+    granted: Granted | None = None
+    minimum: int = 0
+
 
 def decide(case: Case) -> Decision:
     """Return the decision about a case, with every reason for a no."""
-    reasons: list[Reason] = []
-    used: list[Granted] = []
-    policies: list[DatasetPolicy] = []
-    read = (use.relation for use in case.reading.uses)
-    for relation in dict.fromkeys((*case.reading.relations, *read)):
-        manifest = case.manifest(relation)
-        policy = case.bundle.policy(manifest.dataset) if manifest else None
-        if manifest is None:
-            reasons.append(_unknown(relation))
-        elif names.domain_of(manifest.dataset) != case.bundle.domain:
-            reasons.append(_foreign(manifest, case.bundle.domain))
-        elif policy is None:
-            reasons.append(_no_policy(manifest))
-        else:
-            policies.append(policy)
-            uses = tuple(use for use in case.reading.uses if use.relation == relation)
-            reasons += _column_reasons(manifest, policy, uses)
-            granted, why_not = _grant_for(case, manifest, uses)
-            used += [granted] if granted else []
-            reasons += why_not
-    return _answer(case, reasons, used, policies)
+    index = case.index
+    return _answer(case, tuple(_judge(case, index, relation) for relation in case.relations))
 
 
-def _answer(
-    case: Case, reasons: list[Reason], used: list[Granted], policies: list[DatasetPolicy]
-) -> Decision:
-    number = case.bundle.number
-    if reasons:
-        return Decision(Outcome.DENY, tuple(dict.fromkeys(reasons)), number, case.roster_number, (), (), None)
-    obligations = _obligations(policies[0])
-    for policy in policies[1:]:
-        obligations = obligations.strictest(_obligations(policy))
-    for granted in used:
-        obligations = _with_grant(obligations, granted.grant)
-    grants = tuple(sorted({granted.digest for granted in used}))
-    if any(policy.each_plan for policy in policies):
-        approvers = tuple(sorted(set(case.approvers) - {case.request.member}))
-        return Decision(
-            Outcome.NEEDS_APPROVAL,
-            (_each_plan(policies),),
-            number,
-            case.roster_number,
-            grants,
-            approvers,
-            obligations,
-        )
-    return Decision(Outcome.ALLOW, (), number, case.roster_number, grants, (), obligations)
+def _judge(case: Case, index: Grants, relation: str) -> Judged:
+    manifest = case.manifest(relation)
+    policy = case.bundle.policy(manifest.dataset) if manifest else None
+    if manifest is None:
+        return Judged((sentences.unknown(relation),))
+    if names.domain_of(manifest.dataset) != case.bundle.domain:
+        return Judged((sentences.foreign(manifest, case.bundle.domain),))
+    if policy is None:
+        return Judged((sentences.no_policy(manifest),))
+    uses = case.uses(relation)
+    seat = Seat(manifest, policy, case.bundle, supposed_asker(case, index, manifest.dataset))
+    granted, why_not = _grant_for(case, index, manifest, uses)
+    reasons = (*_dataset_reasons(seat, case), *column_reasons(seat, case.reading, uses), *why_not)
+    return Judged(reasons, policy, granted, minimum(seat, case.reading, uses))
 
 
-def _obligations(policy: DatasetPolicy) -> Obligations:
-    return Obligations(policy.minimum_group, policy.rounding, policy.largest_result, policy.tier)
+def supposed_asker(case: Case, index: Grants, dataset: str) -> Asker:
+    """Return as whom the member asks: in the role of the newest grant that fits, else as a researcher would.
+
+    Without a grant that stands the answer is no; the role only says which further reasons there would be.
+    """
+    request = case.request
+    standing = standing_grants(request, index, dataset, case.now)
+    fitting = standing or sorted(fitting_grants(request, index, dataset), key=newest_first)
+    role = fitting[0].grant.role if fitting else ASKING_ROLES[0]
+    return Asker(request.member, role, request.purpose, case.now)
 
 
-def _with_grant(obligations: Obligations, grant: Grant) -> Obligations:
-    """Return the obligations with what the approver asked for beside the policy, where that is stricter."""
-    return dataclasses.replace(
-        obligations,
-        minimum_group=max(obligations.minimum_group, grant.minimum_group),
-        rounding=max(obligations.rounding, grant.rounding),
-    )
-
-
-# --- columns -----------------------------------------------------
-
-
-def _column_reasons(
-    manifest: Manifest, policy: DatasetPolicy, uses: tuple[ColumnUse, ...]
-) -> Iterator[Reason]:
-    for use in uses:
-        subject = f"{manifest.relation}.{use.column}"
-        if use.column == names.PERSON:
-            counted = use.clause is Clause.AGGREGATE and use.function in _COUNTS
-            if use.clause is not Clause.JOIN and not counted:
-                yield Reason(
-                    "column-use",
-                    subject,
-                    f"{subject} is the person token; it joins relations and counts persons, nothing else.",
-                    "Use it only in JOIN … USING (person) or count(distinct person).",
-                )
-        elif _identifies(manifest, use.column):
-            yield Reason(
-                "identifier",
-                subject,
-                f"{subject} identifies people directly; no statement may use it.",
-                f"Join on {names.PERSON} instead, and leave this column out.",
-            )
-        elif not _allowed(policy, use):
-            yield _column_use(policy, use, subject)
-
-
-def _identifies(manifest: Manifest, name: str) -> bool:
-    """Return whether a column identifies people; one that nobody described is taken for one that does."""
-    column = manifest.column(name)
-    return column is None or column.kind is Kind.IDENTIFIER
-
-
-def _allowed(policy: DatasetPolicy, use: ColumnUse) -> bool:
-    return any(
-        use.clause.value in rule.uses
-        and (use.clause is not Clause.AGGREGATE or use.function in rule.functions)
-        for rule in policy.about(use.column)
-    )
-
-
-def _column_use(policy: DatasetPolicy, use: ColumnUse, subject: str) -> Reason:
-    rule = next(iter(policy.about(use.column)), None)
-    how = f"in {use.function}()" if use.clause is Clause.AGGREGATE else f"as {_CLAUSE_WORDS[use.clause]}"
-    offers = "nothing"
-    if rule is not None and rule.uses:
-        offers = ", ".join(_CLAUSE_WORDS.get(Clause(use.value), use.value) for use in rule.uses)
-        if rule.functions:
-            offers += f" ({', '.join(rule.functions)})"
-    return Reason(
-        "column-use",
-        subject,
-        f"The owner does not allow {subject} {how}; it may be used as: {offers}.",
-        "Use the column only as allowed, or ask the owner to change the column's rule.",
-    )
-
-
-_COUNTS = ("count", "count_distinct")
-"""What may be done with the person token in an aggregate: its sum or mean would show a part of it."""
-
-_CLAUSE_WORDS = {
-    Clause.FILTER: "a filter",
-    Clause.JOIN: "a join key",
-    Clause.GROUP: "a group key",
-    Clause.AGGREGATE: "an aggregate",
-}
-
-
-# --- grants -----------------------------------------------------
+def _dataset_reasons(seat: Seat, case: Case) -> Iterator[Reason]:
+    """Yield what speaks against using the dataset at all, before any column is looked at."""
+    policy, asker = seat.policy, seat.asker
+    if policy.share is Share.NONE and not policy.basis:
+        yield sentences.share_none(policy.dataset)
+    if asker.role not in ASKING_ROLES:
+        yield sentences.role(policy.dataset, asker.role, ASKING_ROLES)
+    action = ACTIONS[case.reading.level]
+    question = access.Question(asker.member, asker.role, asker.purpose, action, policy.dataset, asker.now)
+    answer = access.answer(policy, question)
+    if not answer.allowed:
+        yield sentences.no_access(question, answer.denied_by)
 
 
 def _grant_for(
-    case: Case, manifest: Manifest, uses: tuple[ColumnUse, ...]
-) -> tuple[Granted | None, list[Reason]]:
-    """Return the grant that covers these uses, or the reasons why there is none."""
+    case: Case, index: Grants, manifest: Manifest, uses: tuple[ColumnUse, ...]
+) -> tuple[Granted | None, tuple[Reason, ...]]:
+    """Return the grant that covers these uses, or the reason why there is none."""
     dataset, relation = manifest.dataset, manifest.relation
-    fitting = [granted for granted in case.grants if _fits(granted.grant, case.request, dataset)]
-    if not fitting:
-        return None, [_no_grant(case.request, dataset)]
-    standing = sorted((g for g in fitting if g.stands(case.now)), key=_newest_first)
+    standing = standing_grants(case.request, index, dataset, case.now)
     if not standing:
-        return None, [_inactive(dataset)]
-    needed = {use.column for use in uses if not _identifies(manifest, use.column)} - {names.PERSON}
+        fitting = fitting_grants(case.request, index, dataset)
+        return None, (sentences.inactive(dataset) if fitting else sentences.no_grant(case.request, dataset),)
+    needed = columns_needed(manifest, uses)
     for granted in standing:
         if needed <= set(granted.grant.columns):
-            return granted, []
+            return granted, ()
     gaps = [sorted(needed - set(granted.grant.columns)) for granted in standing]
-    return None, [_columns_missing(relation, dataset, min(gaps, key=lambda gap: (len(gap), gap)))]
+    nearest = min(gaps, key=lambda gap: (len(gap), gap))
+    return None, (sentences.columns_missing(relation, dataset, nearest),)
 
 
-def _newest_first(granted: Granted) -> tuple[int, str]:
-    """Order grants so that one which was renewed is used up after the old one is forgotten, not before.
-
-    The centre does not count uses, so both sides must come to the same grant without knowing them.
-    """
-    return -granted.not_before, granted.digest
+def columns_needed(manifest: Manifest, uses: tuple[ColumnUse, ...]) -> set[str]:
+    """Return the columns that a grant has to name: all but the person token and what nobody could be granted."""
+    return {use.column for use in uses if not identifies(manifest, use.column)} - {names.PERSON}
 
 
-def _fits(grant: Grant, request: Request, dataset: str) -> bool:
-    return (
-        grant.dataset == dataset
-        and (grant.member, grant.signer, grant.recipient)
-        == (request.member, request.signer, request.recipient)
-        and (grant.project, grant.purpose) == (request.project, request.purpose)
-    )
+# --- the answer -----------------------------------------------------
 
 
-# --- sentences -----------------------------------------------------
+def _answer(case: Case, found: tuple[Judged, ...]) -> Decision:
+    numbers = case.bundle.number, case.roster_number
+    reasons = tuple(dict.fromkeys(reason for judged in found for reason in judged.reasons))
+    if reasons:
+        return Decision(Outcome.DENY, reasons, *numbers, (), (), None)
+    policies = [judged.policy for judged in found if judged.policy is not None]
+    grants = tuple(sorted({judged.granted.digest for judged in found if judged.granted is not None}))
+    demanded = obligations(found)
+    if any(policy.each_plan for policy in policies):
+        approvers = tuple(sorted(set(case.approvers) - {case.request.member}))
+        why = (sentences.each_plan(policies),)
+        return Decision(Outcome.NEEDS_APPROVAL, why, *numbers, grants, approvers, demanded)
+    return Decision(Outcome.ALLOW, (), *numbers, grants, (), demanded)
 
 
-def _unknown(relation: str) -> Reason:
-    return Reason(
-        "unknown-relation",
-        relation,
-        f"There is no current dataset version behind {relation}.",
-        "List what there is with `darkroom datasets`.",
-    )
+def obligations(found: tuple[Judged, ...]) -> Obligations:
+    """Return what a yes about all these relations demands: the strictest that any policy, rule or grant asks for."""
+    each = [_obligations(judged) for judged in found]
+    strictest = each[0]
+    for other in each[1:]:
+        strictest = strictest.strictest(other)
+    return strictest
 
 
-def _foreign(manifest: Manifest, domain: str) -> Reason:
-    return Reason(
-        "one-owner",
-        manifest.relation,
-        f"{manifest.relation} belongs to {names.domain_of(manifest.dataset)}, not to {domain}; "
-        "one statement reads one owner's data.",
-        "Ask each owner separately; joins across owners are joint computations.",
-    )
+def _obligations(judged: Judged) -> Obligations:
+    policy, granted = judged.policy, judged.granted
+    assert policy is not None and granted is not None, "an allowed relation has a policy and a grant"
+    own = Obligations(policy.minimum_group, policy.rounding, policy.largest_result, policy.tier)
+    return _with_grant(own, granted.grant, judged.minimum)
 
 
-def _no_policy(manifest: Manifest) -> Reason:
-    return Reason(
-        "no-policy",
-        manifest.dataset,
-        f"The owner has set no policy for {manifest.dataset}, so nothing is allowed.",
-        "Ask a steward of the owning domain to sign a policy for it.",
-    )
-
-
-def _no_grant(request: Request, dataset: str) -> Reason:
-    return Reason(
-        "no-grant",
-        dataset,
-        f"No grant on {dataset} fits {request.member}, project {request.project} and this purpose.",
-        f"Apply: darkroom apply {dataset} --project {request.project} --purpose …; "
-        "or name the granted project and purpose.",
-    )
-
-
-def _inactive(dataset: str) -> Reason:
-    return Reason(
-        "grant-inactive",
-        dataset,
-        f"The grant on {dataset} has expired, was revoked or is used up.",
-        "Apply again; `darkroom grants` shows what stands.",
-    )
-
-
-def _columns_missing(relation: str, dataset: str, missing: list[str]) -> Reason:
-    listed = ", ".join(missing)
-    return Reason(
-        "grant-columns",
-        relation,
-        f"The grant on {dataset} does not include: {listed}.",
-        f"Leave these columns out, or apply for them: darkroom apply {dataset} --columns {','.join(missing)} …",
-    )
-
-
-def _each_plan(policies: list[DatasetPolicy]) -> Reason:
-    which = ", ".join(policy.dataset for policy in policies if policy.each_plan)
-    return Reason(
-        "each-plan",
-        which,
-        f"The owner of {which} approves every plan by itself.",
-        "Wait for an approver, who signs this plan's digest.",
+def _with_grant(own: Obligations, grant: Grant, least: int) -> Obligations:
+    """Return the obligations with what column rules and the approver ask for, where that is stricter."""
+    return dataclasses.replace(
+        own,
+        minimum_group=max(own.minimum_group, grant.minimum_group, least),
+        rounding=max(own.rounding, grant.rounding),
     )

@@ -102,11 +102,11 @@ def standing_grants(request: Request, grants: Grants, dataset: str, now: int) ->
     One request is one role: an older grant in another role stays unused as long as the newer one stands.
     """
     fitting = fitting_grants(request, grants, dataset)
-    standing = sorted((one for one in fitting if one.stands(now)), key=_newest_first)
+    standing = sorted((one for one in fitting if one.stands(now)), key=newest_first)
     return tuple(one for one in standing if one.grant.role == standing[0].grant.role)
 
 
-def _newest_first(granted: Granted) -> tuple[int, str]:
+def newest_first(granted: Granted) -> tuple[int, str]:
     """Order grants so that one which was renewed is used up after the old one is forgotten, not before.
 
     The centre does not count uses, so both sides must come to the same grant without knowing them.

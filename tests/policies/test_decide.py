@@ -306,7 +306,9 @@ RULES = st.lists(
     st.builds(
         short,
         st.sampled_from(("region", "income", "houses")),
-        st.lists(st.sampled_from(["filter", "join", "group", "avg", "sum", "count"]), max_size=5, unique=True),
+        st.lists(
+            st.sampled_from(["filter", "join", "group", "avg", "sum", "count"]), max_size=5, unique=True
+        ),
     ),
     max_size=3,
     unique_by=lambda rule: rule.column,
@@ -341,8 +343,8 @@ def fewer(case: Case) -> list[Case]:
     for n, policy in enumerate(case.bundle.policies):
         kept = case.bundle.policies[:n] + case.bundle.policies[n + 1 :]
         smaller.append(replace(case, bundle=replace(case.bundle, policies=kept)))
-        for m in range(len(policy.columns)):
-            cut = replace(policy, columns=policy.columns[:m] + policy.columns[m + 1 :])
+        for m in range(len(policy.constraints)):
+            cut = replace(policy, constraints=policy.constraints[:m] + policy.constraints[m + 1 :])
             smaller.append(replace(case, bundle=replace(case.bundle, policies=(cut, *kept))))
     return grants + manifests + smaller
 

@@ -55,8 +55,9 @@ def test_nothing_runs_on_a_relation_without_a_manifest_and_a_policy(
 
 
 def test_the_query_box_reads_attribute_files_each_once_and_the_others_what_was_written_before() -> None:
-    relations = program(BOTH.reading, bundle(), MANIFESTS).relations
-    query, parse, judge = sql_boxes((*relations, relations[0]), MANIFESTS, house.IMAGE, Tier.T2, house.LIMITS)
+    made = program(BOTH.reading, bundle(), MANIFESTS)
+    made = replace(made, relations=(*made.relations, made.relations[0]))
+    query, parse, judge = sql_boxes(made, MANIFESTS, house.IMAGE, Tier.T2, house.LIMITS)
     files = [manifest.attributes for manifest in MANIFESTS]
     assert query.inputs == tuple(sorted((Input(f.name, f.sha256) for f in files), key=lambda i: i.name))
     assert parse.inputs == (Input("result.bin", ""),) and judge.inputs == (Input("table.bin", ""),)
@@ -67,6 +68,5 @@ def test_the_query_box_reads_attribute_files_each_once_and_the_others_what_was_w
 
 def test_boxes_take_the_limits_of_their_own_entry() -> None:
     limits = {entry: replace(house.LIMITS[entry], memory_mb=100 + n) for n, entry in enumerate(Entry)}
-    relations = derived().relations
-    for box in sql_boxes(relations, MANIFESTS, house.IMAGE, Tier.T1, limits):
+    for box in sql_boxes(derived(), MANIFESTS, house.IMAGE, Tier.T1, limits):
         assert box.limits == limits[box.entry]

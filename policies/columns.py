@@ -1,0 +1,225 @@
+"""Whether the owner's rules allow what a statement does with the columns of one relation, and why not.
+
+Two levels ask differently (`plans.reading.Level`). Figures about groups need a rule for each clause, and one
+that reveals enough. Rows need every column to be one whose values the asker may see; whoever may see values may
+compute with them, in every clause that no prohibition takes away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from plans import names
+from plans.constraints import Reveal, Use
+from plans.decision import Reason
+from plans.manifest import Column, Grade, Kind, Manifest
+from plans.reading import Clause, ColumnUse, Level, Reading
+from plans.statements import Bundle, DatasetPolicy
+from policies.constraints import Asker, Effective, classes_of, effective
+from policies.joined import met_another
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """From where columns are judged: a dataset with its policy, and who asks."""
+
+    manifest: Manifest
+    policy: DatasetPolicy
+    bundle: Bundle
+    asker: Asker
+
+    def effective(self, column: Column) -> Effective:
+        """Return what the asker may do with a column."""
+        return effective(self.policy, self.bundle, column, self.asker)
+
+
+def column_reasons(seat: Seat, reading: Reading, uses: tuple[ColumnUse, ...]) -> Iterator[Reason]:
+    """Yield every reason why these uses of the seat's relation are not allowed."""
+    known: dict[str, Effective] = {}
+    for use in uses:
+        subject = f"{seat.manifest.relation}.{use.column}"
+        column = seat.manifest.column(use.column)
+        if use.column == names.PERSON:
+            yield from _of_person(use, subject)
+        elif column is None or column.kind is Kind.IDENTIFIER:
+            # A column that nobody described is taken for one that identifies.
+            yield _identifier(subject)
+        else:
+            if use.column not in known:
+                known[use.column] = seat.effective(column)
+            yield from _of_column(known[use.column], use, subject, reading)
+
+
+def minimum(seat: Seat, reading: Reading, uses: tuple[ColumnUse, ...]) -> int:
+    """Return the number of persons that the rules behind allowed uses ask for; rows have none."""
+    if reading.level is Level.ROWS:
+        return 0
+    found = 0
+    for use in uses:
+        column = seat.manifest.column(use.column)
+        if column is not None:
+            found = max(found, seat.effective(column).minimum(use.clause, use.function))
+    return found
+
+
+def grade_of(manifest: Manifest, policy: DatasetPolicy | None, bundle: Bundle, column: str) -> Grade:
+    """Return the grade of a column's values, and of what is derived from it: the highest of dataset and classes."""
+    classes = classes_of(policy, bundle, column)[0] if policy else ()
+    return max((manifest.grade, *(each.grade for each in classes)), key=lambda grade: grade.level)
+
+
+def identifies(manifest: Manifest, name: str) -> bool:
+    """Return whether a column identifies people; one that nobody described is taken for one that does."""
+    column = manifest.column(name)
+    return column is None or column.kind is Kind.IDENTIFIER
+
+
+# --- one use -----------------------------------------------------
+
+
+_COUNTS = ("count", "count_distinct")
+"""What may be done with the person token in an aggregate: its sum or mean would show a part of it."""
+
+
+def _of_person(use: ColumnUse, subject: str) -> Iterator[Reason]:
+    counted = use.clause is Clause.AGGREGATE and use.function in _COUNTS
+    if use.clause is not Clause.JOIN and not counted:
+        yield Reason(
+            "column-use",
+            subject,
+            f"{subject} is the person token; it joins relations and counts persons, nothing else.",
+            "Use it only in JOIN … USING (person) or count(distinct person).",
+        )
+
+
+def _of_column(found: Effective, use: ColumnUse, subject: str, reading: Reading) -> Iterator[Reason]:
+    if found.trouble:
+        yield _contradiction(subject, found.trouble)
+    elif reading.level is Level.CELLS:
+        if not found.covering(use.clause, use.function):
+            yield _not_covered(found, use, subject)
+    elif found.forbids(use.clause, use.function):
+        yield _use_denied(found, use, subject)
+    elif not found.shown:
+        yield _not_shown(found, subject)
+    elif found.joined_only and not met_another(reading, use.relation):
+        yield _after_join(subject)
+
+
+def _not_covered(found: Effective, use: ColumnUse, subject: str) -> Reason:
+    """Return why figures may not use a column so: the use is not allowed, or it would reveal too much."""
+    uses = [word for word in Use if _CLAUSE_OF.get(word) is use.clause]
+    named = [one for one in found.allowed for word in uses if one.covers(word, use.function, Reveal.NEVER)]
+    if not named or found.forbids(use.clause, use.function):
+        return _use_denied(found, use, subject)
+    if any(one.reveal is Reveal.NOISED for one in named):
+        return Reason(
+            "column-noised",
+            subject,
+            f"The owner allows {subject} {_how(use)} with noise only; this version releases nothing noised.",
+            "Leave the column out, or ask the owner to reveal figures over enough persons.",
+        )
+    reveal = max((one.reveal for one in named), key=lambda each: each.level)
+    return Reason(
+        "column-reveal",
+        subject,
+        f"The owner allows {subject} {_how(use)}, but reveals nothing of it this way: {_REVEALS[reveal]}.",
+        "Use it where it reveals less, or ask the owner to change the column's rule.",
+    )
+
+
+def offers(found: Effective) -> str:
+    """Return in words how a column may be used, or `nothing`."""
+    uses = sorted({use for one in found.allowed for use in one.uses}, key=list(Use).index)
+    words = ", ".join(_USE_WORDS[use] for use in uses)
+    functions = sorted({name for one in found.allowed for name in one.functions})
+    return (f"{words} ({', '.join(functions)})" if functions else words) or "nothing"
+
+
+# --- sentences -----------------------------------------------------
+
+
+_USE_WORDS = {
+    Use.SELECT: "an output row by row",
+    Use.FILTER: "a filter",
+    Use.COMPARE: "a comparison with a constant",
+    Use.JOIN: "a join key",
+    Use.GROUP: "a group key",
+    Use.MODEL: "input of a model",
+    Use.SHARED: "input of a joint computation",
+    Use.ENCRYPTED: "input of an encrypted computation",
+    Use.AGGREGATE: "an aggregate",
+}
+_CLAUSE_OF = {
+    Use.FILTER: Clause.FILTER,
+    Use.COMPARE: Clause.COMPARE,
+    Use.JOIN: Clause.JOIN,
+    Use.GROUP: Clause.GROUP,
+    Use.AGGREGATE: Clause.AGGREGATE,
+}
+_CLAUSE_WORDS = {
+    **{clause: _USE_WORDS[use] for use, clause in _CLAUSE_OF.items()},
+    Clause.SELECT: "an output row by row",
+    Clause.ORDER: "an order of rows",
+    Clause.WINDOW: "a window over rows",
+}
+_REVEALS = {
+    Reveal.NEVER: "nothing of it may leave",
+    Reveal.NOISED: "only what has noise added may leave",
+    Reveal.AGGREGATED: "only figures over enough persons may leave",
+    Reveal.GROUPED: "only keys of groups with enough persons may leave",
+    Reveal.JOINED: "only values of rows that met a row of another relation may leave",
+    Reveal.MASKED: "only what its mask leaves may leave",
+    Reveal.PLAIN: "its values may leave",
+}
+
+
+def _how(use: ColumnUse) -> str:
+    return f"in {use.function}()" if use.clause is Clause.AGGREGATE else f"as {_CLAUSE_WORDS[use.clause]}"
+
+
+def _identifier(subject: str) -> Reason:
+    return Reason(
+        "identifier",
+        subject,
+        f"{subject} identifies people directly; no statement may use it.",
+        f"Join on {names.PERSON} instead, and leave this column out.",
+    )
+
+
+def _contradiction(subject: str, trouble: str) -> Reason:
+    return Reason(
+        "column-rules",
+        subject,
+        f"The owner's rules about {subject} cannot be followed: {trouble}; so nothing is allowed.",
+        "Leave the column out, and tell the steward of the owning domain.",
+    )
+
+
+def _use_denied(found: Effective, use: ColumnUse, subject: str) -> Reason:
+    return Reason(
+        "column-use",
+        subject,
+        f"The owner does not allow {subject} {_how(use)}; it may be used as: {offers(found)}.",
+        "Use the column only as allowed, or ask the owner to change the column's rule.",
+    )
+
+
+def _not_shown(found: Effective, subject: str) -> Reason:
+    return Reason(
+        "column-reveal",
+        subject,
+        f"The owner shows no single value of {subject}, which a statement over rows needs; "
+        f"it may be used as: {offers(found)}.",
+        "Ask for figures about groups instead, or leave the column out.",
+    )
+
+
+def _after_join(subject: str) -> Reason:
+    return Reason(
+        "after-join",
+        subject,
+        f"The owner shows {subject} only of rows that met a row of another relation.",
+        "Write one SELECT with inner joins only, which joins this relation with another one.",
+    )
