@@ -2,8 +2,8 @@
 
 A view is made from a manifest, the owner's policy and a request, before anybody reads a statement: statements are
 read on views, not on datasets. A masked column *is* what its mask leaves, its type included; a column is `shown`
-when the asker may see its values, after the mask, row by row. Centre and keeper make the same views from the same
-statements, so a changed mask is a changed plan.
+when the asker may see its values, after the mask, row by row, and may read rows of the dataset at all. Centre and
+keeper make the same views from the same statements, so a changed mask is a changed plan.
 
 The role of an asker is that of the newest grant on the dataset that fits the request and stands. Without one
 nothing is shown and nothing masked: the statement is then read as one about groups, and the decision says which
@@ -15,12 +15,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from plans import masks, names
-from plans.constraints import Mask
+from plans.constraints import Action, Mask
 from plans.manifest import Column, Kind, Manifest
 from plans.reading import Shadow, ShadowColumn
 from plans.request import Request
 from plans.statements import Bundle, DatasetPolicy, Grant
-from policies.constraints import Asker, effective
+from policies import access
+from policies.constraints import Asker, Effective, effective
 from policies.grants import Granted, Grants
 
 
@@ -52,25 +53,38 @@ def shadows(
 
 def view(manifest: Manifest, policy: DatasetPolicy | None, bundle: Bundle, asker: Asker | None) -> View:
     """Return an asker's view of a dataset; without a policy or an asker nothing is shown or masked."""
-    token = ShadowColumn(names.PERSON, "UBIGINT", False)
-    columns: list[ShadowColumn] = [token]
+    columns = [ShadowColumn(names.PERSON, "UBIGINT", False)]
     laid: list[Mask] = []
+    rules = _rules(manifest, policy, bundle, asker)
+    rows = any(found.shown for found in rules.values()) and _rows_allowed(policy, asker)
     for column in manifest.columns:
-        plain = ShadowColumn(column.name, column.type, column.nulls > 0)
-        if policy is None or asker is None or column.kind is Kind.IDENTIFIER:
-            columns.append(plain)
-            continue
-        found = effective(policy, bundle, column, asker)
-        columns.append(
-            masked_column(column, found.mask, found.shown) if found.mask else _shown(plain, found.shown)
-        )
-        laid += [found.mask] if found.mask else []
+        found = rules.get(column.name)
+        shown = rows and found is not None and found.shown
+        if found is not None and found.mask is not None:
+            laid.append(found.mask)
+            columns.append(masked_column(column, found.mask, shown))
+        else:
+            columns.append(ShadowColumn(column.name, column.type, column.nulls > 0, shown))
     ordered = tuple(sorted(laid, key=lambda mask: mask.column))
     return View(Shadow(manifest.relation, tuple(columns)), ordered)
 
 
-def _shown(column: ShadowColumn, shown: bool) -> ShadowColumn:
-    return ShadowColumn(column.name, column.type, column.nullable, shown)
+def _rules(
+    manifest: Manifest, policy: DatasetPolicy | None, bundle: Bundle, asker: Asker | None
+) -> dict[str, Effective]:
+    if policy is None or asker is None:
+        return {}
+    columns = (column for column in manifest.columns if column.kind is not Kind.IDENTIFIER)
+    return {column.name: effective(policy, bundle, column, asker) for column in columns}
+
+
+def _rows_allowed(policy: DatasetPolicy | None, asker: Asker | None) -> bool:
+    """Return whether the owner lets the asker read rows at all; else their statements ask for figures."""
+    if policy is None or asker is None:
+        return False
+    action = Action.READ_ROWS
+    question = access.Question(asker.member, asker.role, asker.purpose, action, policy.dataset, asker.now)
+    return access.answer(policy, question).allowed
 
 
 def masked_column(column: Column, mask: Mask, shown: bool) -> ShadowColumn:
