@@ -18,26 +18,35 @@ least one and at most `MOST_DIGITS`, halves to even: base 10 and 4,321 persons g
 person's share is below the last digit, `sum(1)` says no more than `count(*)`, and the low bits of a
 floating-point number, which depend on the order of addition and could carry a message, stay inside. It is no
 protection against one person who outweighs the rest: that is the dominance rule's work, and differences
-between several figures or answers are the ledger's. Neither is here yet, nor is secondary suppression: a
-table has no margins so far, since GROUPING SETS are refused.
+between several figures or answers are the ledger's. Neither is here yet. Secondary suppression is not needed: the
+only table with margins is one whose margins are computed from its protected cells.
 
 **Order and limit** are the member's, but are applied last and to what is released, with suppressed cells at
 the end and ties broken by the released values themselves: the position of a row tells nothing that the row
 does not. A table of too many cells is refused before the limit, or page after page would take all of it out.
+
+**A finish** (`plans.reading`) computes from tables to which all of this was done before (`protect`), each no
+larger than an answer may be. What it made is bounded in size and leaves as it is: nothing can be computed from
+protected figures that they do not say.
+
+**Rows** leave only under a program of the level `rows`, which a plan has only if the owner shows every column
+in it to this asker. They are bounded in size, in the order of the statement, and nothing is left out.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from enum import StrEnum
 
+from plans.canonical import LARGEST_NUMBER
 from plans.decision import Obligations
 from plans.errors import Malformed
 from plans.plan import Program
-from plans.reading import Order, Output, Role
+from plans.reading import Cells, Level, Order, Output, Role
 from plans.released import SUPPRESSED, Cell, Note, Released, ReleasedColumn
 from plans.verdict import Finding
 
@@ -57,7 +66,7 @@ ones.
 
 Value = str | int | bool | None
 Row = tuple[Value, ...]
-Cells = tuple[Cell, ...]
+Shown = tuple[Cell, ...]
 
 
 class Rule(StrEnum):
@@ -67,16 +76,21 @@ class Rule(StrEnum):
     ROUNDING = "rounding"
     TOO_MANY_CELLS = "too-many-cells"
     NOT_A_FIGURE = "not-a-figure"
+    NOTHING_LEFT = "nothing-left"
+    TOO_MANY_ROWS = "too-many-rows"
+    FINISHED = "finished"
+    ROW_LEVEL = "row-level"
+    MASKED = "masked"
 
     @property
     def sentence(self) -> str:
-        """Why an output was refused by this rule."""
-        return _REFUSALS[self][0]
+        """Why an output was refused by this rule; empty for a rule that refuses none."""
+        return _REFUSALS.get(self, ("", ""))[0]
 
     @property
     def help(self) -> str:
         """What would make it pass; the same whatever the data are."""
-        return _REFUSALS[self][1]
+        return _REFUSALS.get(self, ("", ""))[1]
 
 
 _REFUSALS = {
@@ -92,6 +106,14 @@ _REFUSALS = {
     Rule.NOT_A_FIGURE: (
         "A figure is neither a number nor a key of its group.",
         "Ask for the number itself, and compare on your own side.",
+    ),
+    Rule.NOTHING_LEFT: (
+        "Of what the statement computes from the protected figures no row is left.",
+        "Group by fewer or coarser columns, filter less, or loosen the outer conditions.",
+    ),
+    Rule.TOO_MANY_ROWS: (
+        "The result has more cells than may leave at once.",
+        "Ask for fewer rows or columns.",
     ),
 }
 
@@ -125,29 +147,72 @@ class Judgement:
 
 
 def judge(table: Table, program: Program, obligations: Obligations, stamp: Stamp) -> Judgement:
-    """Return the judgement about a table.
+    """Return the judgement about the table that is a program's answer: its one table, or what its finish made.
 
     Raises:
         Malformed: the table is not one of this program; nothing may leave then.
     """
-    _require_fitting(table, program)
-    if not all(_may_leave(output) for output in program.outputs):
+    if program.finish or program.level is Level.ROWS:
+        return _judge_computed(table, program, obligations, stamp)
+    (cells,) = program.tables
+    _require_fitting(table, cells)
+    if not all(may_leave(output) for output in cells.outputs):
         return _refused(Rule.NOT_A_FIGURE)
-    large = (row for row in table.rows if _persons(row, program, 0) >= obligations.minimum_group)
-    rows = [_released_row(row, program, obligations) for row in large]
+    rows = _kept(table, cells, obligations)
     if not rows:
         return _refused(Rule.SMALL_GROUP)
-    if len(rows) * len(program.outputs) > obligations.largest_result:
+    if too_large(rows, program.outputs, obligations):
         return _refused(Rule.TOO_MANY_CELLS)
+    ordered = _ordered(rows, program.outputs, program.order)[: program.limit]
+    return _leaving(ordered, program, obligations, stamp)
+
+
+def protect(table: Table, cells: Cells, obligations: Obligations) -> Table:
+    """Return a table of cells as a finish may compute with it: small groups gone, figures rounded, rows by value.
+
+    A suppressed figure has no value there. The form is that of `Table`, without the numbers of persons.
+
+    Raises:
+        Malformed: the table is not one of these cells, or a figure is no number.
+    """
+    _require_fitting(table, cells)
+    if not all(may_leave(output) for output in cells.outputs):
+        raise Malformed(Rule.NOT_A_FIGURE.sentence, "cells")
+    rows = _ordered(_kept(table, cells, obligations), cells.outputs)
+    types = [output.type for output in cells.outputs]
+    return Table(
+        tuple(tuple(_typed(cell.v, kind) for cell, kind in zip(row, types, strict=True)) for row in rows)
+    )
+
+
+def too_large(rows: Sized, outputs: tuple[Output, ...], obligations: Obligations) -> bool:
+    """Return whether a table has more cells than may leave at once."""
+    return len(rows) * len(outputs) > obligations.largest_result
+
+
+def _judge_computed(table: Table, program: Program, obligations: Obligations, stamp: Stamp) -> Judgement:
+    """Judge what needs no protection any more: rows that are shown, or what a finish made of protected tables."""
+    if any(len(row) != len(program.outputs) for row in table.rows):
+        raise Malformed("a row has another number of values than the program says", "table")
+    rows = [tuple(map(_key, row, program.outputs)) for row in table.rows]
+    if program.finish and not rows:
+        return _refused(Rule.NOTHING_LEFT)
+    if too_large(rows, program.outputs, obligations):
+        return _refused(Rule.TOO_MANY_ROWS)
+    return _leaving(rows, program, obligations, stamp)
+
+
+def _leaving(rows: list[Shown], program: Program, obligations: Obligations, stamp: Stamp) -> Judgement:
     notes = _notes(program, obligations)
     released = Released(
         plan=stamp.plan,
         columns=tuple(ReleasedColumn(output.name, output.type) for output in program.outputs),
-        rows=tuple(_ordered(rows, program)[: program.limit]),
+        rows=tuple(rows),
         notes=notes,
         salt=stamp.salt,
     )
-    finding = Finding.REPAIRED if notes else Finding.PASS
+    repaired = any(note.rule in (Rule.SMALL_GROUP, Rule.ROUNDING) for note in notes)
+    finding = Finding.REPAIRED if repaired else Finding.PASS
     return Judgement(finding, tuple(note.rule for note in notes), released)
 
 
@@ -177,12 +242,18 @@ def is_count(output: Output) -> bool:
 # --- one row ------------------------------------------------------------------------------------------------
 
 
-def _released_row(row: Row, program: Program, obligations: Obligations) -> Cells:
+def _kept(table: Table, cells: Cells, obligations: Obligations) -> list[Shown]:
+    """Return the rows of large groups, as they may be shown."""
+    large = (row for row in table.rows if _persons(row, cells, 0) >= obligations.minimum_group)
+    return [_released_row(row, cells, obligations) for row in large]
+
+
+def _released_row(row: Row, cells: Cells, obligations: Obligations) -> Shown:
     return tuple(
         _key(row[position], output)
         if output.role is Role.KEY
-        else _figure(row[position], output, _persons(row, program, output.persons), obligations)
-        for position, output in enumerate(program.outputs)
+        else _figure(row[position], output, _persons(row, cells, output.persons), obligations)
+        for position, output in enumerate(cells.outputs)
     )
 
 
@@ -224,8 +295,21 @@ def _number(value: Value) -> Decimal:
     return number
 
 
-def _persons(row: Row, program: Program, hidden: int) -> int:
-    persons = row[len(program.outputs) + hidden]
+def _typed(shown: str | None, kind: str) -> Value:
+    """Return the value that a cell shows, in the form of a `Table`; a number too large for a double is none."""
+    if shown is None or shown == "nan":
+        return shown
+    if kind == "BOOLEAN":
+        return shown == "true"
+    if WHOLE.fullmatch(kind):
+        return int(shown) if abs(int(shown)) <= LARGEST_NUMBER else shown
+    if kind in ("FLOAT", "DOUBLE"):
+        return repr(float(shown)) if math.isfinite(float(shown)) else None
+    return shown
+
+
+def _persons(row: Row, cells: Cells, hidden: int) -> int:
+    persons = row[len(cells.outputs) + hidden]
     if isinstance(persons, bool) or not isinstance(persons, int) or persons < 0:
         raise Malformed("a number of persons is a whole number, 0 or more", "table")
     return persons
@@ -234,13 +318,14 @@ def _persons(row: Row, program: Program, hidden: int) -> int:
 # --- the whole table ----------------------------------------------------------------------------------------
 
 
-def _require_fitting(table: Table, program: Program) -> None:
-    width = len(program.outputs) + program.tables[0].hidden
+def _require_fitting(table: Table, cells: Cells) -> None:
+    width = len(cells.outputs) + cells.hidden
     if any(len(row) != width for row in table.rows):
         raise Malformed("a row has another number of values than the program says", "table")
 
 
-def _may_leave(output: Output) -> bool:
+def may_leave(output: Output) -> bool:
+    """Return whether an output of a table of cells is a key, or a figure that is a number."""
     return output.role is Role.KEY or bool(NUMBER.fullmatch(output.type))
 
 
@@ -250,8 +335,13 @@ def _refused(rule: Rule) -> Judgement:
 
 def _notes(program: Program, obligations: Obligations) -> tuple[Note, ...]:
     """Return a note for every rule that applies to tables of this shape; no row is looked at."""
+    if program.level is Level.ROWS:
+        sentence = (
+            "These are rows, as their owner shows them to the asker: nothing was suppressed or rounded."
+        )
+        return (Note(Rule.ROW_LEVEL.value, sentence), *_masked(program))
     notes = []
-    figures = [output for output in program.outputs if output.role is Role.FIGURE]
+    figures = [output for cells in program.tables for output in cells.outputs if output.role is Role.FIGURE]
     if obligations.minimum_group > 1:
         least = f"{obligations.minimum_group:,} persons"
         sentence = (
@@ -264,22 +354,39 @@ def _notes(program: Program, obligations: Obligations) -> tuple[Note, ...]:
             f" significant digits as a count of their persons rounded so, at most {MOST_DIGITS}."
         )
         notes.append(Note(Rule.ROUNDING.value, sentence))
-    return tuple(notes)
+    if program.finish:
+        sentence = (
+            "The result was computed after that, from protected figures alone: groups that do not appear are not in"
+            " its totals, suppressed figures are missing values in it, and roundings add up."
+        )
+        notes.append(Note(Rule.FINISHED.value, sentence))
+    return (*notes, *_masked(program))
 
 
-def _ordered(rows: list[Cells], program: Program) -> list[Cells]:
+def _masked(program: Program) -> Iterator[Note]:
+    """Yield a note that names the columns whose values stand masked, if there are any."""
+    columns = [
+        f"{relation.name}.{mask.column} ({' '.join(filter(None, (mask.kind, mask.argument)))})"
+        for relation in program.relations
+        for mask in relation.masks
+    ]
+    if columns:
+        yield Note(Rule.MASKED.value, f"Masked before the statement ran: {', '.join(sorted(columns))}.")
+
+
+def _ordered(rows: list[Shown], outputs: tuple[Output, ...], order: tuple[Order, ...] = ()) -> list[Shown]:
     """Return the rows in the member's order; where that leaves a choice, in the order of what they show."""
-    ties = (Order(position, False, False) for position in range(len(program.outputs)))
-    for term in reversed((*program.order, *ties)):
-        rows = _by(term, rows, NUMBER.fullmatch(program.outputs[term.output].type) is not None)
+    ties = (Order(position, False, False) for position in range(len(outputs)))
+    for term in reversed((*order, *ties)):
+        rows = _by(term, rows, NUMBER.fullmatch(outputs[term.output].type) is not None)
     return rows
 
 
-def _by(term: Order, rows: Iterable[Cells], numeric: bool) -> list[Cells]:
+def _by(term: Order, rows: Iterable[Shown], numeric: bool) -> list[Shown]:
     """Return the rows sorted by one column; stable, so that an earlier order holds among equals."""
-    suppressed: list[Cells] = []
-    nulls: list[Cells] = []
-    values: list[Cells] = []
+    suppressed: list[Shown] = []
+    nulls: list[Shown] = []
+    values: list[Shown] = []
     for row in rows:
         cell = row[term.output]
         (suppressed if cell.suppressed else nulls if cell.v is None else values).append(row)

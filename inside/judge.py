@@ -1,4 +1,7 @@
-"""The judge box: a fresh process that judges the re-encoded table and seals what leaves to its recipient.
+"""The judge box: a fresh process that judges an answer and seals what leaves to its recipient.
+
+It reads the one table that the parse box re-encoded, or the one that a finish box computed from protected ones.
+Both are untrusted bytes to it. To what it judged it commits by a digest over bytes with a salt in them.
 
 It writes one file, `release.bin`, only if something leaves. The report holds the verdict: commitments and
 rule classes, no value and no number of the data.
@@ -13,7 +16,7 @@ from typing import Any
 from airlock.rules import Judgement, Stamp, judge
 from inside.parse import TABLE
 from inside.session import Session
-from inside.table import read_table
+from inside.table import Bare, read_tables
 from keys import sealing
 from plans import canonical
 from plans.errors import Malformed
@@ -21,22 +24,24 @@ from plans.plan import Plan
 from plans.release import RELEASE_INFO
 from plans.verdict import Verdict
 
-SEALED = "release.bin"
+FINISHED, SEALED = "finished.bin", "release.bin"
 
 
 def run(session: Session) -> dict[str, Any]:
     """Judge, seal, report.
 
     Raises:
-        OutputRefused: the table is not one that the parse box writes.
+        OutputRefused: the bytes are not the program's one table, in the form of `inside.table`.
         Malformed: the plan has no recipient, program or obligations; then nothing leaves.
     """
-    plan, data = session.plan, session.read(TABLE)
+    plan = session.plan
     if plan.request is None or plan.program is None or plan.decision is None or not plan.decision.obligations:
         raise Malformed("a plan without a recipient, a program and obligations lets nothing leave", "plan")
-    found = read_table(data, plan.program.tables[0], salted=True)
+    data = session.read(FINISHED if plan.program.finish else TABLE)
+    form = Bare(plan.program.outputs) if plan.program.finish else plan.program.tables[0]
+    (table,) = read_tables(data, [form], salted=True).tables
     stamp = Stamp(plan.digest, secrets.token_hex(16))
-    judgement = judge(found.table, plan.program, plan.decision.obligations, stamp)
+    judgement = judge(table, plan.program, plan.decision.obligations, stamp)
     sealed = _seal(judgement, plan, plan.request.recipient)
     if sealed:
         (session.out / SEALED).write_bytes(sealed)

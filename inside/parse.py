@@ -11,7 +11,7 @@ import secrets
 from typing import Any
 
 from inside.session import Session
-from inside.table import read_table, write_table
+from inside.table import read_tables, write_tables
 from plans.errors import Malformed
 
 RESULT, TABLE = "result.bin", "table.bin"
@@ -22,11 +22,11 @@ def run(session: Session) -> dict[str, Any]:
     about it.
 
     Raises:
-        OutputRefused: the result is not a table of the plan's program.
+        OutputRefused: the result does not hold the tables of the plan's program.
     """
     program = session.plan.program
     if program is None:
         raise Malformed("a plan without a program has no result", "plan.program")
-    found = read_table(session.read(RESULT), program.tables[0], salted=False)
-    session.write(TABLE, write_table(found.table, program.tables[0], secrets.token_hex(16)))
+    found = read_tables(session.read(RESULT), program.tables, salted=False)
+    session.write(TABLE, write_tables(found.tables, program.tables, secrets.token_hex(16)))
     return {}

@@ -1,12 +1,12 @@
-"""The query box: opens the owner's files under their keys, runs the counted statement, hands over its result.
+"""The query box: opens the owner's files under their keys, runs the program's tables, hands over their rows.
 
-Each relation of the program becomes a view of the member's name over its file: the person token, the columns
-that the program names, and the rows that the owner's filter lets through. The engine is locked before the
-statement runs. A view keeps nothing from a statement that may call `read_parquet` itself: DuckDB knows no
-privileges within a connection. What does is that the statement is the counted one, written by the guard over
-these relations alone, and derived again by the keeper before it gave the keys. So the view is there for speed:
-the engine reads no column and no row group that the statement does not need. The list of allowed files is the
-second layer.
+Each relation of the program gets the member's name over its file: the person token, the columns that the program
+names, and the rows that the owner's filter lets through, masked (`inside.relations`). The engine is locked before
+a statement runs. A view keeps nothing from a statement that may call `read_parquet` itself: DuckDB knows no
+privileges within a connection. What does is that the statements are the counted ones, written by the guard over
+these relations alone, and derived again by the keeper before it gave the keys; or, at the level `rows`, the
+member's own, in which two readers found nothing but these relations and listed functions. The list of allowed
+files is the second layer.
 
 The result's bytes are read by the parse box; their form is stated in `inside.table`. Nothing else leaves:
 whatever the engine says is dropped, since its messages quote values, and the report is empty, since a number
@@ -23,15 +23,15 @@ from typing import Any
 
 import duckdb
 
-from inside.engine import Connection, add_key, encryption, identifier, literal, lock, open_engine
+from inside.engine import Connection, add_key, lock, open_engine
+from inside.relations import create_relation
 from inside.session import SPILL, BoxFailure, Session
 from inside.table import MOST_CELLS, columns
-from plans import canonical, names
+from plans import canonical
 from plans.box import Entry, Limits
 from plans.errors import HashMismatch, Malformed
 from plans.plan import Program, Relation
-from plans.reading import Shadow, ShadowColumn
-from policies.reading import read_predicate
+from plans.reading import Level
 
 RESULT = "result.bin"
 BATCH = 10_000
@@ -39,9 +39,11 @@ BATCH = 10_000
 NO_INFINITIES = "SET ieee_floating_point_ops = false"
 """Division by zero gives null, so that one zero neither spoils the figure of a whole group nor stops the engine."""
 
-
 NO_SHARING = "SET disabled_optimizers = 'common_subexpressions'"
 """The engine would compute what two expressions share before both, and so outside the TRY in which it may fail."""
+
+SHARING = "SET disabled_optimizers = ''"
+"""At the level `rows` the engine may do as it does anywhere: the relations are made, and nothing in them is hidden."""
 
 
 def warm(limits: Limits, spill: Path = SPILL) -> Connection:
@@ -60,13 +62,18 @@ def run(session: Session) -> dict[str, Any]:
     plan = session.plan
     if plan.program is None or plan.decision is None or plan.decision.obligations is None:
         raise Malformed("a query needs a program and obligations", "plan")
-    (table,) = plan.program.tables
-    most = MOST_CELLS // len(columns(table))
+    tables: list[Any] = []
+    room = MOST_CELLS
     try:
-        rows = _rows(_opened(session, plan.program), table.counted, most)
+        connection = _opened(session, plan.program)
+        for cells in plan.program.tables:
+            listed = columns(cells)
+            rows = fetch(connection, cells.counted, room // len(listed))
+            room -= len(rows) * len(listed)
+            tables.append({"columns": listed, "rows": rows})
     except (duckdb.Error, MemoryError, OverflowError):
         raise BoxFailure("query.failed") from None
-    session.write(RESULT, canonical.encode({"columns": columns(table), "rows": rows}))
+    session.write(RESULT, canonical.encode({"tables": tables}))
     return {}
 
 
@@ -76,11 +83,14 @@ def _opened(session: Session, program: Program) -> Connection:
     files = {relation.name: _input(session, relation) for relation in program.relations}
     for name in sorted(set(files.values())):
         add_key(connection, name, session.keys.inputs[name])
-    for relation in program.relations:
-        name = files[relation.name]
-        _create(connection, relation, session.inputs[name], name)
     connection.execute(NO_INFINITIES)
     connection.execute(NO_SHARING)
+    for relation in program.relations:
+        name = files[relation.name]
+        pseudonyms = session.keys.pseudonyms.get(relation.name, "")
+        create_relation(connection, relation, session.inputs[name], name, pseudonyms)
+    if program.level is Level.ROWS:
+        connection.execute(SHARING)
     lock(connection, readable=[session.inputs[name] for name in files.values()])
     return connection
 
@@ -93,27 +103,14 @@ def _input(session: Session, relation: Relation) -> str:
     raise HashMismatch("the file of a relation is not among the inputs", relation.name)
 
 
-def _create(connection: Connection, relation: Relation, path: Path, key: str) -> None:
-    schema, _, table = relation.name.partition(".")
-    source = f"read_parquet({literal(str(path))}, encryption_config = {encryption(key)})"
-    shown = ", ".join(f'"row".{identifier(name)}' for name in (names.PERSON, *relation.columns))
-    where = ""
-    if relation.row_filter:
-        where = f" WHERE {read_predicate(relation.row_filter, _shadow(connection, relation.name, source))[0]}"
-    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(schema)}")
-    connection.execute(
-        f'CREATE VIEW {identifier(schema)}.{identifier(table)} AS SELECT {shown} FROM {source} AS "row"{where}'
-    )
+def fetch(connection: Connection, statement: str, most: int) -> list[list[Any]]:
+    """Return the rows of a statement as canonical JSON can hold them.
 
-
-def _shadow(connection: Connection, relation: str, source: str) -> Shadow:
-    """Return what a file's columns are called, so that the owner's filter is read like any other condition."""
-    described = connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
-    return Shadow(relation, tuple(ShadowColumn(name, kind, True) for name, kind, *_ in described))
-
-
-def _rows(connection: Connection, counted: str, most: int) -> list[list[Any]]:
-    cursor, rows = connection.execute(counted), []
+    Raises:
+        BoxFailure: `result.too-large` for more than `most` rows.
+        duckdb.Error: the engine stopped; its text may hold values.
+    """
+    cursor, rows = connection.execute(statement), []
     while batch := cursor.fetchmany(BATCH):
         rows += [[_value(value) for value in row] for row in batch]
         if len(rows) > most:
@@ -127,7 +124,10 @@ def _value(value: Any) -> Any:
         return value
     if isinstance(value, int):
         return value if abs(value) <= canonical.LARGEST_NUMBER else str(value)
-    return _WRITERS[type(value)](value)
+    writer = _WRITERS.get(type(value))
+    if writer is None:  # the guard lets no such type through
+        raise BoxFailure("query.failed")
+    return writer(value)
 
 
 _WRITERS: dict[type, Callable[[Any], str]] = {

@@ -1,8 +1,9 @@
-"""Tables between boxes: the bytes that a query box hands to the parse box, and that one to the judge box.
+"""Tables between boxes: the bytes that a query box hands to the parse box, and every box after it to the next.
 
-A table is canonical JSON (`plans.canonical`): `{"columns": [{"name", "type"}, …], "rows": [[…], …], "salt":
-hex}`; what comes from a query box has no salt. Columns are the program's outputs by name and type, then
-`_persons_0 …` of the type `BIGINT`. Values by type:
+They are canonical JSON (`plans.canonical`): `{"tables": [{"columns": [{"name", "type"}, …], "rows": [[…], …]}, …],
+"salt": hex}`; what comes from a query box has no salt. The tables are the program's, in their order, each with its
+outputs by name and type, then `_persons_0 …` of the type `BIGINT`; protected tables have no numbers of persons, and
+what a finish made is one table of the answer's outputs. Values by type:
 
 * whole numbers: a number up to 53 bits, text of decimal digits beyond; numbers of persons are always numbers;
 * DECIMAL: text in plain notation; DOUBLE, FLOAT: text as Python writes it, `nan`, `inf`, `-inf`;
@@ -10,9 +11,9 @@ hex}`; what comes from a query box has no salt. Columns are the program's output
 * DATE: `YYYY-MM-DD`; TIMESTAMP: `YYYY-MM-DD HH:MM:SS[.ffffff]`;
 * null where there is no value.
 
-`read_table` accepts exactly that and re-encodes it: one spelling per value, so that no message hides in how a
-number is written. It is run by both boxes, over bytes that it does not trust: an engine that a statement has
-broken may write anything (ATTACKS 55, 94).
+`read_tables` accepts exactly that and re-encodes it: one spelling per value, so that no message hides in how a
+number is written. It is run by every box after the first, over bytes that it does not trust: an engine that a
+statement has broken may write anything (ATTACKS 55, 94).
 
 What an honest engine can find in the data is never a reason to refuse, since the refusal would tell of a row
 that is about to be left out: a number that is not finite becomes `nan`, a day outside the years 1 to 9999 no
@@ -23,16 +24,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 from airlock.rules import NUMBER, WHOLE, Row, Table, Value, plain
 from plans import canonical, names
 from plans.errors import Malformed, OutputRefused
-from plans.reading import Cells
+from plans.reading import Output
 
 LARGEST_BYTES = 32 * 2**20
 """Bytes of a table at the most; also what a query box may write."""
@@ -54,63 +55,95 @@ _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069
 """Characters that terminals act on, or that reorder or hide what a person reads (ATTACKS 44, 51)."""
 
 
+class Form(Protocol):
+    """What a table looks like: its outputs, and how many numbers of persons stand beside them (`Cells` is one)."""
+
+    @property
+    def outputs(self) -> tuple[Output, ...]: ...
+    @property
+    def hidden(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """The form of a table without numbers of persons: protected cells, or an answer."""
+
+    outputs: tuple[Output, ...]
+    hidden: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Salted:
-    """A table and the salt in its bytes, empty for a table that comes from a query box."""
+    """Tables and the salt in their bytes, empty for those that come from a query box."""
 
-    table: Table
+    tables: tuple[Table, ...]
     salt: str
 
 
-def read_table(data: bytes, cells: Cells, salted: bool) -> Salted:
-    """Return the table in `data`, every value in its one spelling.
+def read_tables(data: bytes, forms: Sequence[Form], salted: bool) -> Salted:
+    """Return the tables in `data`, every value in its one spelling.
 
     Raises:
-        OutputRefused: the bytes are not a table of this program; the error holds no value of it.
+        OutputRefused: the bytes are not tables of these forms; the error holds no value of them.
     """
     if len(data) > LARGEST_BYTES:
         raise OutputRefused("the result is larger than an output may be", "output")
     try:
         content = canonical.decode(data)
     except Malformed:
-        raise OutputRefused("the result is not a table in canonical form", "output") from None
-    members = {"columns", "rows", "salt"} if salted else {"columns", "rows"}
+        raise OutputRefused("the result is not in canonical form", "output") from None
+    members = {"tables", "salt"} if salted else {"tables"}
     if not isinstance(content, dict) or set(content) != members:
-        raise OutputRefused("the result is not a table", "output")
-    _require_columns(content["columns"], cells)
-    return Salted(Table(_rows(content["rows"], cells)), _salt(content["salt"]) if salted else "")
+        raise OutputRefused("the result does not hold tables", "output")
+    found = content["tables"]
+    if not isinstance(found, list) or len(found) != len(forms):
+        raise OutputRefused("the result has another number of tables than the plan", "output")
+    _require_room(found)
+    tables = tuple(_table(each, form) for each, form in zip(found, forms, strict=True))
+    return Salted(tables, _salt(content["salt"]) if salted else "")
 
 
-def write_table(table: Table, cells: Cells, salt: str) -> bytes:
-    """Return the canonical bytes of a table that has been read, with a salt, or without when it is empty."""
-    content: dict[str, Any] = {"columns": columns(cells), "rows": [list(row) for row in table.rows]}
+def write_tables(tables: Sequence[Table], forms: Sequence[Form], salt: str) -> bytes:
+    """Return the canonical bytes of tables that have been read, with a salt, or without when it is empty."""
+    content: dict[str, Any] = {
+        "tables": [
+            {"columns": columns(form), "rows": [list(row) for row in table.rows]}
+            for table, form in zip(tables, forms, strict=True)
+        ]
+    }
     return canonical.encode({**content, "salt": salt} if salt else content)
 
 
-def columns(cells: Cells) -> list[dict[str, str]]:
-    """Return the columns that the table of a program has."""
-    hidden = [{"name": f"_persons_{k}", "type": PERSONS_TYPE} for k in range(cells.hidden)]
-    return [{"name": output.name, "type": output.type} for output in cells.outputs] + hidden
+def columns(form: Form) -> list[dict[str, str]]:
+    """Return the columns that a table of a form has."""
+    hidden = [{"name": f"_persons_{k}", "type": PERSONS_TYPE} for k in range(form.hidden)]
+    return [{"name": output.name, "type": output.type} for output in form.outputs] + hidden
 
 
-def _require_columns(found: object, cells: Cells) -> None:
-    if found != columns(cells):
+def _require_room(found: list[Any]) -> None:
+    """Bound all tables together, before any value is read."""
+    cells = 0
+    for each in found:
+        if not isinstance(each, dict) or set(each) != {"columns", "rows"}:
+            raise OutputRefused("the result is not a table", "output")
+        if not isinstance(each["rows"], list) or not isinstance(each["columns"], list):
+            raise OutputRefused("the result's rows are not a list", "output")
+        cells += len(each["rows"]) * len(each["columns"])
+    if cells > MOST_CELLS:
+        raise OutputRefused("the result has more cells than an output may have", "output")
+
+
+def _table(found: dict[str, Any], form: Form) -> Table:
+    if found["columns"] != columns(form):
         raise OutputRefused("the result's columns are not those of the plan", "output")
+    readers = [reader(output.type) for output in form.outputs] + [_persons] * form.hidden
+    return Table(tuple(_row(row, readers, n) for n, row in enumerate(found["rows"], 1)))
 
 
 def _salt(value: object) -> str:
     if not isinstance(value, str):
         raise OutputRefused("the result's salt is not text", "output")
     return names.require("nonce", value, "output")
-
-
-def _rows(found: object, cells: Cells) -> tuple[Row, ...]:
-    if not isinstance(found, list):
-        raise OutputRefused("the result's rows are not a list", "output")
-    readers = [reader(output.type) for output in cells.outputs] + [_persons] * cells.hidden
-    if len(found) * len(readers) > MOST_CELLS:
-        raise OutputRefused("the result has more cells than an output may have", "output")
-    return tuple(_row(row, readers, n) for n, row in enumerate(found, 1))
 
 
 def _row(found: object, readers: list[Callable[[Any], Value]], n: int) -> Row:

@@ -43,8 +43,9 @@ def asked(folder: Path, statement: str) -> Judgement:
     session = job.session(reading)
     program, decision = session.plan.program, session.plan.decision
     assert program is not None and decision is not None and decision.obligations is not None
-    found = table.read_table(canonical.encode(job.run(reading)), program, salted=False)
-    return judge(found.table, program, decision.obligations, Stamp(examples.digest("a"), examples.NONCE))
+    handed = canonical.encode({"tables": job.run_all(reading)})
+    (found,) = table.read_tables(handed, program.tables, salted=False).tables
+    return judge(found, program, decision.obligations, Stamp(examples.digest("a"), examples.NONCE))
 
 
 def shown(judgement: Judgement) -> list[str | None]:

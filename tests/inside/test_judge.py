@@ -42,7 +42,8 @@ def planned(recipient: sealing.OpeningKey, **changes: Any) -> Plan:
 
 
 def bytes_of(*rows: list[Any]) -> bytes:
-    return canonical.encode({"columns": table.columns(examples.CELLS), "rows": list(rows), "salt": SALT})
+    content = {"columns": table.columns(examples.CELLS), "rows": list(rows)}
+    return canonical.encode({"tables": [content], "salt": SALT})
 
 
 def session(folder: Path, plan: Plan, judged: bytes) -> Session:
@@ -144,7 +145,7 @@ def test_a_plan_without_obligations_lets_nothing_leave(tmp_path: Path, recipient
     [
         b"{}",
         bytes_of(EAST).replace(SALT.encode(), b"no salt"),
-        canonical.encode({"columns": table.columns(examples.CELLS), "rows": []}),
+        canonical.encode({"tables": [{"columns": table.columns(examples.CELLS), "rows": []}]}),
         bytes_of(EAST[:4]),
     ],
 )

@@ -30,13 +30,19 @@ def program(*kinds: str) -> Cells:
 
 
 def content(shape: Cells, *rows: list[Any]) -> bytes:
-    return canonical.encode({"columns": table.columns(shape), "rows": list(rows)})
+    return canonical.encode({"tables": [{"columns": table.columns(shape), "rows": list(rows)}]})
+
+
+def only(data: bytes, shape: Cells) -> table.Table:
+    """The one table in what a query box wrote."""
+    (found,) = table.read_tables(data, [shape], salted=False).tables
+    return found
 
 
 def value(kind: str, given_value: Any) -> Any:
     """What one value of a type is read as."""
     shape = program(kind)
-    return table.read_table(content(shape, [given_value, 12]), shape, salted=False).table.rows[0][0]
+    return only(content(shape, [given_value, 12]), shape).rows[0][0]
 
 
 # --------------------------------------------------------------------------------------- one value each
@@ -91,14 +97,14 @@ def test_what_an_engine_never_writes_is_refused(kind: str, found: Any) -> None:
 def test_types_that_could_carry_anything_cannot_leave_whatever_the_rows(kind: str) -> None:
     shape = program(kind)
     with pytest.raises(OutputRefused, match="type"):
-        table.read_table(content(shape), shape, salted=False)
+        only(content(shape), shape)
 
 
 @pytest.mark.parametrize("bad", [-1, True, "3", None, []])
 def test_a_number_of_persons_is_a_number(bad: Any) -> None:
     shape = program("BIGINT")
     with pytest.raises(OutputRefused):
-        table.read_table(content(shape, [1, bad]), shape, salted=False)
+        only(content(shape, [1, bad]), shape)
 
 
 def test_what_terminals_act_on_or_what_hides_is_replaced_and_never_a_reason_to_refuse() -> None:
@@ -132,10 +138,11 @@ def test_a_decimal_keeps_its_size_and_has_one_spelling(number: Any) -> None:
 
 SHAPE = program("VARCHAR", "BIGINT")
 GOOD: dict[str, Any] = {"columns": table.columns(SHAPE), "rows": [["a", 1, 12]]}
+WHOLE = {"tables": [GOOD]}
 
 
 def test_the_control_a_good_table_is_read() -> None:
-    assert table.read_table(canonical.encode(GOOD), SHAPE, salted=False).table.rows == (("a", 1, 12),)
+    assert only(canonical.encode(WHOLE), SHAPE).rows == (("a", 1, 12),)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +167,45 @@ def test_the_control_a_good_table_is_read() -> None:
 def test_a_table_with_anything_more_less_or_else_is_refused(bad: Any) -> None:
     """ATTACKS 23: names and types carry nothing that the plan did not say."""
     with pytest.raises(OutputRefused):
-        table.read_table(canonical.encode(bad), SHAPE, salted=False)
+        only(canonical.encode({"tables": [bad]}), SHAPE)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        GOOD,
+        [GOOD],
+        {"tables": []},
+        {"tables": [GOOD, GOOD]},
+        {"tables": GOOD},
+        {"tables": {"0": GOOD}},
+        {"tables": [GOOD], "comment": "income of person 7 is 5200"},
+        {"tables": [GOOD], "salt": "ab" * 16},
+        None,
+    ],
+)
+def test_as_many_tables_as_the_plan_says_and_nothing_beside_them(bad: Any) -> None:
+    with pytest.raises(OutputRefused):
+        only(canonical.encode(bad), SHAPE)
+
+
+def test_several_tables_are_read_in_the_order_of_the_plan() -> None:
+    other = program("DATE")
+    dates = {"columns": table.columns(other), "rows": [["2024-02-29", 7]]}
+    content_of_both = canonical.encode({"tables": [GOOD, dates]})
+    first, second = table.read_tables(content_of_both, [SHAPE, other], salted=False).tables
+    assert first.rows == (("a", 1, 12),) and second.rows == (("2024-02-29", 7),)
+    with pytest.raises(OutputRefused, match="columns"):
+        table.read_tables(content_of_both, [other, SHAPE], salted=False)
+
+
+def test_all_tables_together_have_one_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = canonical.encode({"tables": [GOOD, GOOD]})
+    monkeypatch.setattr(table, "MOST_CELLS", 6)
+    assert len(table.read_tables(both, [SHAPE, SHAPE], salted=False).tables) == 2
+    monkeypatch.setattr(table, "MOST_CELLS", 5)
+    with pytest.raises(OutputRefused, match="cells"):
+        table.read_tables(both, [SHAPE, SHAPE], salted=False)
 
 
 @pytest.mark.parametrize(
@@ -169,27 +214,27 @@ def test_a_table_with_anything_more_less_or_else_is_refused(bad: Any) -> None:
         b"",
         b"\x80\x04K\x05.",
         b"a,1,12\n",
-        json.dumps(GOOD).encode(),
-        canonical.encode(GOOD) + b"\n",
-        canonical.encode(GOOD)[:-1],
-        canonical.encode(GOOD).decode().encode("utf-16"),
+        json.dumps(WHOLE).encode(),
+        canonical.encode(WHOLE) + b"\n",
+        canonical.encode(WHOLE)[:-1],
+        canonical.encode(WHOLE).decode().encode("utf-16"),
         b"[" * 100_000,
-        canonical.encode(GOOD).replace(b"12", b"12.0"),
+        canonical.encode(WHOLE).replace(b"12", b"12.0"),
     ],
 )
 def test_bytes_that_are_not_the_canonical_ones_are_refused(data: bytes) -> None:
     with pytest.raises(OutputRefused):
-        table.read_table(data, SHAPE, salted=False)
+        only(data, SHAPE)
 
 
 def test_a_table_beyond_the_limits_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    good = canonical.encode(GOOD)
+    good = canonical.encode(WHOLE)
     monkeypatch.setattr(table, "MOST_CELLS", 2)
     with pytest.raises(OutputRefused, match="cells"):
-        table.read_table(good, SHAPE, salted=False)
+        only(good, SHAPE)
     monkeypatch.setattr(table, "LARGEST_BYTES", len(good) - 1)
     with pytest.raises(OutputRefused, match="larger"):
-        table.read_table(good, SHAPE, salted=False)
+        only(good, SHAPE)
 
 
 # ---------------------------------------------------------------------------------------------- the box
@@ -215,8 +260,8 @@ def test_the_box_hands_over_the_same_table_under_a_salt_and_reports_nothing(tmp_
     rows = [["east", 12, "52300.123", 12, 12], ["CANARY-7", 1, "nan", 1, 1]]
     box = session(tmp_path, content(examples.CELLS, *rows))
     assert parse.run(box) == {}
-    read = table.read_table(handed_over(box), examples.CELLS, salted=True)
-    assert [list(row) for row in read.table.rows] == rows and len(read.salt) == 32
+    read = table.read_tables(handed_over(box), [examples.CELLS], salted=True)
+    assert [list(row) for row in read.tables[0].rows] == rows and len(read.salt) == 32
     assert [path.name for path in box.out.iterdir()] == ["table.bin"]
     assert b"CANARY-7" not in (box.out / "table.bin").read_bytes()
 

@@ -14,6 +14,7 @@ from inside import query, table
 from inside.session import BoxFailure
 from plans import canonical
 from plans.errors import HashMismatch, Malformed
+from plans.plan import Program
 from tests.inside.sql_cases import Job, read
 
 BORN = datetime.date(1980, 2, 29)
@@ -38,6 +39,12 @@ VISITS = [
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
     return Job(tmp_path, {"tax.income": PEOPLE, "med.visit": VISITS})
+
+
+def counting(program: Program, counted: str) -> Program:
+    """The program, with another statement in its one table."""
+    (cells,) = program.tables
+    return dataclasses.replace(program, tables=(dataclasses.replace(cells, counted=counted),))
 
 
 def by_key(content: dict) -> dict:
@@ -68,8 +75,8 @@ def test_the_parse_box_accepts_every_type_that_comes_out(job: Job) -> None:
     content = job.run(reading)
     program = job.session(reading).plan.program
     assert program is not None
-    found = table.read_table(canonical.encode(content), program, salted=False)
-    assert len(found.table.rows) == len(content["rows"]) == 6
+    (found,) = table.read_tables(canonical.encode({"tables": [content]}), program.tables, salted=False).tables
+    assert len(found.rows) == len(content["rows"]) == 6
 
 
 def test_joins_on_the_person_token_count_each_person_once(job: Job) -> None:
@@ -114,7 +121,7 @@ def test_whatever_stops_the_engine_looks_the_same(job: Job) -> None:
     """No statement of the subset does; so a broken counted form stands in for a full disk or a lost file."""
     session = job.session(read("select sum(age) as s from tax.income"))
     assert session.plan.program is not None
-    broken = dataclasses.replace(session.plan.program, counted="SELECT age * 2000000000 FROM tax.income")
+    broken = counting(session.plan.program, "SELECT age * 2000000000 FROM tax.income")
     with pytest.raises(BoxFailure) as failure:
         query.run(dataclasses.replace(session, plan=dataclasses.replace(session.plan, program=broken)))
     assert (failure.value.code, failure.value.facts) == ("query.failed", {})
@@ -154,8 +161,6 @@ def test_a_column_that_the_program_does_not_name_is_not_there(job: Job) -> None:
     session = job.session(read("select region, count(*) as n from tax.income group by region"))
     program = session.plan.program
     assert program is not None
-    greedy = dataclasses.replace(
-        program, counted='SELECT avg("income") AS n, 1 AS _persons_0 FROM "tax"."income"'
-    )
+    greedy = counting(program, 'SELECT avg("income") AS n, 1 AS _persons_0 FROM "tax"."income"')
     with pytest.raises(BoxFailure, match=r"query\.failed"):
         query.run(dataclasses.replace(session, plan=dataclasses.replace(session.plan, program=greedy)))
