@@ -53,7 +53,7 @@ def propose(database: store.Database, house: House, request: Request, signature:
             domains = _any_owner(session, manifests)
     reading = _read(domains, house, request.statement, manifests)
     with database.reading() as session:
-        owner = forecast.owner(session, domains[0])
+        owner = forecast.owner(session, domains[0], request.member)
     decision = _with_foreign(owner, manifests).decide(request, reading, int(time.time()))
     if decision.outcome is Outcome.DENY:
         return Proposal(owner.domain, decision, None)

@@ -86,11 +86,12 @@ def standing(session: Session, ids: Iterable[str]) -> dict[str, tuple[str, int]]
     return {row.id: (row.state, row.updated_at) for row in session.execute(query)}
 
 
-def run_under(session: Session, domain: str, grant: str) -> int:
-    """Return how many of a domain's jobs have begun to run under a grant, by the grant's digest."""
+def run_under(session: Session, domain: str, member: str, grant: str) -> int:
+    """Return how many of a member's jobs at a domain have begun to run under a grant, by the grant's digest."""
     decided = _table.c.decision.contains(grant, autoescape=True)
     begun = _table.c.timeline.contains('"running"', autoescape=True)
-    query = select(func.count()).select_from(_table).where(_table.c.domain == domain, decided, begun)
+    whose = (_table.c.member == member, _table.c.domain == domain)
+    query = select(func.count()).select_from(_table).where(*whose, decided, begun)
     return int(session.execute(query).scalar() or 0)
 
 

@@ -151,7 +151,7 @@ statements = Table(
     _text("subject_of"),
     _text("signed"),
     _number("received_at"),
-    Index(None, "domain", "type"),
+    Index(None, "domain", "type", "subject_of"),
     Index(None, "subject_of"),
 )
 

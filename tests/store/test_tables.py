@@ -6,6 +6,7 @@ import json
 import threading
 
 import pytest
+from sqlalchemy import text
 
 from plans.errors import Malformed, NotFound, NotSignedIn, StateConflict
 from store import api as store
@@ -138,6 +139,34 @@ def test_statements_are_found_by_type_and_by_what_they_are_about(database: store
         assert [row.digest for row in store.statements.of_type(session, "nm/tax", "grant")] == ["c"]
         assert [row.digest for row in store.statements.about(session, "plan", "approval")] == ["a"]
         assert store.statements.of_type(session, "nm", "grant") == ()
+
+
+def test_a_members_grants_and_what_was_revoked_are_found_by_name(database: store.Database) -> None:
+    rows = [("g2", "grant", "nm/tax", "a@nm"), ("g1", "grant", "nm/tax", "a@nm"), ("g3", "grant", "nm/tax", "b@nm"),
+            ("g4", "grant", "nm/health", "a@nm"), ("p1", "approval", "nm/tax", "a@nm"),
+            ("r1", "revocation", "nm/tax", "g1"), ("r2", "revocation", "nm/health", "g2"),
+            ("p2", "approval", "nm/tax", "g3")]  # fmt: skip
+    with database.session() as session:
+        for digest, type, domain, about in rows:
+            store.statements.add(session, store.StatementRow(digest, type, domain, "k", about, "{}", NOW))
+        assert store.statements.digests(session, "nm/tax", "grant", "a@nm") == ("g1", "g2")
+        assert store.statements.digests(session, "nm/tax", "grant") == ("g1", "g2", "g3")
+        assert store.statements.digests(session, "nm/tax", "grant", "a@n_") == ()
+        wanted = ("g1", "g2", "g3", *(f"none{number}" for number in range(1_200)))
+        assert store.statements.revoked(session, "nm/tax", wanted) == {"g1"}, (
+            "another domain's word is no end"
+        )
+        assert store.statements.revoked(session, "nm/tax", ()) == frozenset()
+
+
+def test_the_database_uses_its_index_to_find_a_members_grants(database: store.Database) -> None:
+    """Without it, a decision would go through every grant of a domain."""
+    if not database.is_sqlite:
+        pytest.skip("PostgreSQL chooses by what the table holds")
+    find = "explain query plan select digest from statements where domain = 'd' and type = 't' and subject_of = 's'"
+    with database.reading() as session:
+        plan = str(session.execute(text(find)).mappings().all())
+    assert "domain=? AND type=? AND subject_of=?" in plan
 
 
 # ---------------------------------------------------------------------------------------------------- jobs
