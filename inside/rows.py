@@ -1,0 +1,184 @@
+"""The level of rows in the checker box: the engine's binder reads the very text that will run.
+
+At this level every column that a statement uses is one whose values the asker may see as they are, so the
+statement may compute whatever it likes with them. What has to be certain is therefore *which* columns it uses,
+and that it calls nothing but listed functions. The first reader (`policies.reading.rows`) finds them in the
+text, the second (`inside.plan_columns`) in the engine's bound plan of that text, and a reading is given out only
+if
+
+* the first found every relation and column that the second found;
+* each of them is shown, and no row number is read;
+* every function in the plan is in the table of functions (`policies.reading.functions`);
+* the plan yields as many outputs, of types that may leave.
+
+The uses are those that either reader found. What each output is computed from is the binder's finding.
+
+A `finish` is bound in the same way, on empty tables of cells: it can read nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from inside.bound import planned, shadow_engine
+from inside.plan_columns import PlanColumns, Value, read_plan
+from inside.table import reader
+from plans.errors import OutputRefused, SqlUnsupported
+from plans.reading import Cells, ColumnUse, Level, Output, Reading, Role, Shadow, ShadowColumn
+from plans.request import statement_digest
+from policies.reading.functions import allowed
+from policies.reading.sources import NAME
+
+_SCHEMA = "main"
+
+
+def check_rows(reading: Reading, statement: str, shadows: tuple[Shadow, ...], memory_mb: int) -> Reading:
+    """Return the first reader's finding about `statement`, with types and sources, if the second one agrees.
+
+    Raises:
+        SqlSyntax, SqlUnsupported: the statement is refused.
+    """
+    if reading.level is not Level.ROWS or reading.statement != statement_digest(statement):
+        raise _disagreement("statement")
+    known = {shadow.relation: shadow for shadow in shadows}
+    read = tuple(known[relation] for relation in reading.relations)
+    found = _planned(read, reading.counted, memory_mb)
+    _require_agreement(reading, found)
+    _require_shown(found, read)
+    require_listed(found)
+    outputs = tuple(
+        replace(output, type=_type(output.name, value), sources=_sources(value))
+        for output, value in zip(reading.outputs, found.outputs, strict=True)
+    )
+    (table,) = reading.tables
+    return replace(
+        reading,
+        uses=in_order(found.uses | set(reading.uses)),
+        functions=tuple(sorted(found.functions | set(reading.functions))),
+        tables=(replace(table, outputs=outputs),),
+        outputs=outputs,
+    )
+
+
+def finish_outputs(finish: str, tables: tuple[Cells, ...], memory_mb: int) -> tuple[Output, ...]:
+    """Return what `finish` yields, by binding it on empty tables `cells_0` …; nothing else is there to be read.
+
+    Its outputs' sources are those of the cells' outputs that they are computed from.
+
+    Raises:
+        SqlSyntax, SqlUnsupported: the finish is refused.
+    """
+    cells = {f"{_SCHEMA}.cells_{number}": table for number, table in enumerate(tables)}
+    likenesses = tuple(Shadow(relation, _columns(table)) for relation, table in cells.items())
+    connection = shadow_engine(likenesses, memory_mb)
+    try:
+        found = read_plan(planned(connection, finish))
+        require_listed(found, finish=True)
+        names = [str(row[0]) for row in connection.execute(f"DESCRIBE {finish}").fetchall()]
+    finally:
+        connection.close()
+    if not found.relations <= set(cells) or len(names) != len(found.outputs):
+        raise _disagreement("tables of cells")
+    sources = {
+        (relation, output.name): output.sources
+        for relation, table in cells.items()
+        for output in table.outputs
+    }
+    _require_harmless(names)
+    return tuple(
+        Output(name, _type(name, value), Role.DERIVED, "", 0, _through(value, sources))
+        for name, value in zip(names, found.outputs, strict=True)
+    )
+
+
+def require_listed(found: PlanColumns, *, finish: bool = False) -> None:
+    """Refuse a plan that calls a function which is not in the table of functions.
+
+    Raises:
+        SqlUnsupported: it does.
+    """
+    for name in sorted(found.functions):
+        if not allowed(name, finish=finish):
+            raise SqlUnsupported(
+                f"the function {name} in the engine's plan is not listed",
+                "statement",
+                "docs/functions.md lists those that a statement may call.",
+            )
+
+
+def in_order(uses: Iterable[ColumnUse]) -> tuple[ColumnUse, ...]:
+    """Return every use once, in the order that readings have."""
+    return tuple(
+        sorted(set(uses), key=lambda use: (use.relation, use.column, use.clause.value, use.function))
+    )
+
+
+def _planned(shadows: tuple[Shadow, ...], statement: str, memory_mb: int) -> PlanColumns:
+    connection = shadow_engine(shadows, memory_mb)
+    try:
+        return read_plan(planned(connection, statement))
+    finally:
+        connection.close()
+
+
+def _require_agreement(reading: Reading, found: PlanColumns) -> None:
+    """The first reader found at least what the second did; more only asks for more permissions."""
+    if not found.relations <= set(reading.relations):
+        raise _disagreement("relations")
+    if not found.pairs <= {(use.relation, use.column) for use in reading.uses}:
+        raise _disagreement("columns")
+    if len(found.outputs) != len(reading.outputs):
+        raise _disagreement("outputs")
+
+
+def _require_shown(found: PlanColumns, shadows: tuple[Shadow, ...]) -> None:
+    shown = {(each.relation, column.name) for each in shadows for column in each.columns if column.shown}
+    if not found.pairs <= shown:
+        raise _disagreement("columns that may be shown")
+
+
+def _disagreement(what: str) -> SqlUnsupported:
+    return SqlUnsupported(
+        f"the two readers disagree about the {what} of the statement",
+        "statement",
+        "Write it more plainly, as in docs/sql.md; if it is plain already, report it as a defect.",
+    )
+
+
+# --- outputs -----------------------------------------------------
+
+
+def _type(name: str, value: Value) -> str:
+    """Return the output's type, if a table that leaves can hold it."""
+    try:
+        reader(value.type)
+    except OutputRefused:
+        raise SqlUnsupported(
+            f"the output {name} has the type {value.type}, which cannot leave", "SELECT", "Cast it to text."
+        ) from None
+    return value.type
+
+
+def _sources(value: Value) -> tuple[str, ...]:
+    return tuple(sorted({f"{relation}.{column}" for _, relation, column in value.sources}))
+
+
+def _through(value: Value, sources: dict[tuple[str, str], tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(
+        sorted({base for _, relation, column in value.sources for base in sources[relation, column]})
+    )
+
+
+def _columns(table: Cells) -> tuple[ShadowColumn, ...]:
+    return tuple(ShadowColumn(output.name, output.type, True, True) for output in table.outputs)
+
+
+def _require_harmless(names: list[str]) -> None:
+    for name in names:
+        if not NAME.fullmatch(name) or names.count(name) > 1:
+            raise SqlUnsupported(
+                "an output has no name of its own, of small letters, digits and _",
+                "SELECT",
+                "Give each output a name: AS total.",
+            )
