@@ -16,6 +16,7 @@ data.
 
 from __future__ import annotations
 
+import decimal
 import json
 import re
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ import duckdb
 
 from inside.engine import identifier, literal
 from inside.figures import figure_digits, require_narrow, require_room
-from inside.terms import Term, typed, unlisted, write
+from inside.terms import Term, Tests, typed, unlisted, write
 from plans.errors import Malformed, SqlSyntax, SqlUnsupported
 from plans.reading import Clause, ColumnUse, Shadow
 
@@ -213,10 +214,10 @@ class _Reader:
         for term in arguments:
             require_narrow(function, term.type)
             self._use(term.values, Clause.AGGREGATE, function)
-            self._use(term.conditions, Clause.FILTER)
+            self._test(term.conditions)
         self.functions.add(function)
         self.digits.append(figure_digits(function, [term.type for term in arguments]))
-        text = f"{function}({', '.join(term.text for term in arguments) or '*'})"
+        text = f"{function}({', '.join(term.text for term in arguments) or '*'}{_quantile(node)})"
         return Term(text, typed(node["return_type"]))
 
     def _rows(self, node: Node) -> list[Term | None]:
@@ -226,7 +227,7 @@ class _Reader:
             rows = self._rows(node["children"][0])
             for expression in node["expressions"]:
                 term = self._note(write(expression, rows))
-                self._use(term.columns, Clause.FILTER)
+                self._test(term.tests)
                 self.filters.append(term.text)
             return rows
         if node["type"] == "LOGICAL_COMPARISON_JOIN":
@@ -271,6 +272,10 @@ class _Reader:
         self.functions |= term.functions
         return term
 
+    def _test(self, tests: Tests) -> None:
+        for column, clause in tests:
+            self._use(frozenset({column}), clause)
+
     def _use(self, columns: frozenset[tuple[str, str]], clause: Clause, function: str = "") -> None:
         self.uses |= {ColumnUse(relation, column, clause, function) for relation, column in columns}
 
@@ -284,7 +289,9 @@ def _base(node: Node, relation: str, source: str, entry: Node) -> Term | None:
         raise unlisted("a field of a column")
     name = node["names"][index]
     column = frozenset({(relation, name)})
-    return Term(f"{source}.{name}", typed(node["returned_types"][index]), column, values=column)
+    tests = frozenset({((relation, name), Clause.FILTER)})
+    kind = typed(node["returned_types"][index])
+    return Term(f"{source}.{name}", kind, column, values=column, tests=tests)
 
 
 _AGGREGATES = {
@@ -296,7 +303,20 @@ _AGGREGATES = {
     ("mean", "NON_DISTINCT"): "avg",
     ("stddev", "NON_DISTINCT"): "stddev",
     ("stddev_samp", "NON_DISTINCT"): "stddev",
-}
+} | {(name, "NON_DISTINCT"): name for name in ("min", "max", "median", "quantile_cont", "quantile_disc")}
+
+
+def _quantile(node: Node) -> str:
+    """Return which quantile an aggregate computes, as text; nothing for other aggregates."""
+    data = node.get("function_data") or {}
+    quantiles = data.get("quantiles", [])
+    if not quantiles:
+        return ""
+    if len(quantiles) != 1 or data.get("desc"):
+        raise unlisted("a quantile of this form")
+    (which,) = quantiles
+    scale = (which["type"].get("type_info") or {}).get("scale", 0)
+    return f"; {decimal.Decimal(str(which['value'])).scaleb(-scale).normalize()}"
 
 
 def _orders(node: Node) -> bool:

@@ -26,9 +26,9 @@ def require_narrow(function: str, kind: str) -> None:
     """Refuse numbers that cannot be added up without overflow.
 
     Raises:
-        SqlUnsupported: the argument of sum, avg or stddev is a HUGEINT or a DECIMAL of more than 28 digits.
+        SqlUnsupported: the argument of anything but a count is a HUGEINT or a DECIMAL of more than 28 digits.
     """
-    if function in ("sum", "avg", "stddev") and (_width(kind) or 0) > WIDEST_DECIMAL:
+    if function not in ("count", "count_distinct") and (_width(kind) or 0) > WIDEST_DECIMAL:
         raise SqlUnsupported(
             f"{function} of a {kind} could overflow, and so tell about single rows",
             "SELECT",

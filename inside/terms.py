@@ -7,28 +7,34 @@ that a statement and its counted form compare equal. Everything that is not list
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from plans.errors import SqlUnsupported
+from plans.reading import Clause
 
 Node = Mapping[str, Any]
 Columns = frozenset[tuple[str, str]]
+Tests = frozenset[tuple[tuple[str, str], Clause]]
 _NONE: Columns = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """An expression: its text and type, the (relation, column) pairs in it, those among them in conditions of CASE,
-    those whose values it can yield or compute with, and its functions.
+    """An expression: its text and type, the (relation, column) pairs in it, how those among them in conditions of
+    CASE are tested, those whose values it can yield or compute with, and its functions.
+
+    `tests` says how its columns are tested when the whole is a condition: compared with something without a
+    column, or otherwise.
     """
 
     text: str
     type: str
     columns: Columns = _NONE
-    conditions: Columns = _NONE
+    conditions: Tests = frozenset()
     values: Columns = _NONE
     functions: frozenset[str] = frozenset()
+    tests: Tests = frozenset()
 
 
 Rows = list[Term | None]
@@ -69,7 +75,16 @@ def _joined(text: str, kind: str, terms: Iterable[Term], function: str = "") -> 
         frozenset().union(*(term.conditions for term in terms)),
         frozenset().union(*(term.values for term in terms)),
         frozenset({function} if function else ()).union(*(term.functions for term in terms)),
+        frozenset().union(*(term.tests for term in terms)),
     )
+
+
+def _compared(text: str, terms: list[Term]) -> Term:
+    """Return a comparison: with a side that has no column, every column of the others is compared with it."""
+    found = _joined(text, "BOOLEAN", terms)
+    if all(term.columns for term in terms):
+        return found
+    return replace(found, tests=frozenset((column, Clause.COMPARE) for column in found.columns))
 
 
 def _reference(node: Node, rows: Rows) -> Term:
@@ -106,7 +121,7 @@ def _comparison(node: Node, rows: Rows) -> Term:
     if sign is None:
         raise unlisted("a comparison")
     left, right = write(node["left"], rows), write(node["right"], rows)
-    return _joined(f"({left.text} {sign} {right.text})", "BOOLEAN", [left, right])
+    return _compared(f"({left.text} {sign} {right.text})", [left, right])
 
 
 def _conjunction(node: Node, rows: Rows) -> Term:
@@ -131,6 +146,8 @@ def _operator(node: Node, rows: Rows) -> Term:
     terms = [write(child, rows) for child in node["children"]]
     first, rest = terms[0].text, ", ".join(term.text for term in terms[1:])
     text = form.format(first=first, rest=rest)
+    if node["type"] in ("COMPARE_IN", "COMPARE_NOT_IN"):
+        return _compared(text, terms)
     return _joined(
         text, typed(node["return_type"]), terms, "coalesce" if node["type"] == "OPERATOR_COALESCE" else ""
     )
@@ -176,9 +193,9 @@ def _case(node: Node, rows: Rows) -> Term:
         typed(node["return_type"]),
         [*(term for pair in pairs for term in pair), default],
     )
-    tested = frozenset().union(*(when.columns for when, _ in pairs))
+    tested: Tests = frozenset().union(*(when.tests for when, _ in pairs))
     values = default.values.union(*(then.values for _, then in pairs))
-    return Term(whole.text, whole.type, whole.columns, whole.conditions | tested, values, whole.functions)
+    return replace(whole, conditions=whole.conditions | tested, values=values)
 
 
 def _function(node: Node, rows: Rows) -> Term:
@@ -191,7 +208,7 @@ def _function(node: Node, rows: Rows) -> Term:
     texts = [term.text for term in terms]
     if name in ("~~", "!~~"):
         text = f"({texts[0]} LIKE {texts[1]})"
-        return _joined(text if name == "~~" else f"(NOT {text})", kind, terms)
+        return _compared(text if name == "~~" else f"(NOT {text})", terms)
     if name in _ARITHMETIC:
         return _joined(f"{name}({', '.join(texts)}):{kind}", kind, terms)
     listed = _FUNCTIONS.get(name)

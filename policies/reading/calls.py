@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from typing import cast
 
 from sqlglot import exp
 
@@ -118,6 +120,25 @@ def _aggregate(name: str) -> Rule:
     return rule
 
 
+def _quantile(name: str) -> Rule:
+    """Return the rule of an aggregate that takes, after its argument, a constant between 0 and 1."""
+
+    def rule(node: exp.Expression, setting: Setting) -> Expression:
+        refuse_extra(node, {"this", "expression"})
+        which = node.args.get("expression")
+        if which is None:
+            raise unlisted(node)
+        constant = value(which, setting)
+        if not isinstance(constant, Constant) or not re.fullmatch(r"0?\.\d{1,4}|[01]", constant.text):
+            raise refusal.unsupported(
+                node, f"{name} takes a number from 0 to 1 with at most 4 decimals", f"For example: {name}(x, 0.9)."
+            )
+        found = _aggregate(name)(exp.Sum(this=node.this), setting)
+        return replace(cast(Aggregate, found), which=constant)
+
+    return rule
+
+
 def _count(node: exp.Count, inside: Setting) -> Expression:
     counted = node.this
     if isinstance(counted, exp.Star):
@@ -176,4 +197,9 @@ RULES: dict[type[exp.Expression], Rule] = {
     exp.Avg: _aggregate("avg"),
     exp.Stddev: _aggregate("stddev"),
     exp.StddevSamp: _aggregate("stddev"),
+    exp.Min: _aggregate("min"),
+    exp.Max: _aggregate("max"),
+    exp.Median: _aggregate("median"),
+    exp.PercentileCont: _quantile("quantile_cont"),
+    exp.PercentileDisc: _quantile("quantile_disc"),
 }

@@ -93,14 +93,31 @@ FUNCTIONS = {
 DATE_PARTS = ("year", "quarter", "month", "week", "day", "hour")
 INTERVAL_UNITS = ("year", "quarter", "month", "week", "day", "hour", "minute", "second")
 
+_SHOWS = "shows the value of a single record: only where the column's owner names it"
+
 AGGREGATES = {
     "count": "rows, or rows where the argument is not null",
     "count_distinct": "different values; count(distinct person) counts persons",
     "sum": "of numbers",
     "avg": "of numbers",
     "stddev": "of a sample, of numbers",
+    "min": _SHOWS,
+    "max": _SHOWS,
+    "median": _SHOWS,
+    "quantile_cont": _SHOWS,
+    "quantile_disc": _SHOWS,
 }
-NUMERIC_AGGREGATES = ("sum", "avg", "stddev")
+REVEALING_AGGREGATES = ("min", "max", "median", "quantile_cont", "quantile_disc")
+"""Aggregates whose figure is, or lies beside, one record's value. The guard reads them and counts the persons
+behind them as behind a mean, those whose value is 0 left out: were `max(flag)` shown for one person in a
+hundred, it would tell that there is one. Whether a column may be used so at all is for its owner to say, by
+the function's name (`policies.constraints`).
+"""
+
+NUMERIC_AGGREGATES = ("sum", "avg", "stddev", *REVEALING_AGGREGATES)
+
+ADDITIVE_AGGREGATES = ("count", "sum")
+"""Aggregates of which a margin can be computed from the figures of its cells."""
 
 COUNTS = ("count", "count_distinct")
 """Functions whose figures are counts, and are rounded as counts."""
@@ -111,8 +128,6 @@ _DISGUISE = "it is a condition in disguise; write CASE WHEN … THEN … ELSE �
 _MOVES = "its value is not fixed by the statement; write the constant"
 
 REFUSED = {
-    "min": _EXTREME,
-    "max": _EXTREME,
     "any_value": _EXTREME,
     "first": _EXTREME,
     "last": _EXTREME,
@@ -120,7 +135,6 @@ REFUSED = {
     "arg_min": _EXTREME,
     "argmax": _EXTREME,
     "argmin": _EXTREME,
-    "median": _EXTREME,
     "mode": _EXTREME,
     "quantile": _EXTREME,
     "percentile_cont": _EXTREME,

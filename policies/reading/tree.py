@@ -138,10 +138,11 @@ class Case(Expression):
 
 @dataclass(frozen=True, slots=True)
 class Aggregate(Expression):
-    """An aggregate of `grammar.AGGREGATES`; `count(*)` has no argument."""
+    """An aggregate of `grammar.AGGREGATES`; `count(*)` has no argument, and a quantile says which one it is."""
 
     function: str
     argument: Expression | None
+    which: Constant | None = None
 
     @property
     def parts(self) -> tuple[Expression, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from plans.reading import Clause, ColumnUse
+from policies.reading.grammar import OPERATORS, Kind
 from policies.reading.sources import Scope
 from policies.reading.tree import (
     Aggregate,
@@ -12,6 +13,7 @@ from policies.reading.tree import (
     Case,
     Column,
     Expression,
+    Operation,
     aggregates,
     columns,
     value_columns,
@@ -23,17 +25,17 @@ def uses(
 ) -> tuple[ColumnUse, ...]:
     """Return every use once, in a fixed order.
 
-    A column in a condition of a CASE inside an aggregate is used to filter; what the CASE may yield, by the
-    aggregate.
+    A column in a condition of a CASE inside an aggregate is used like one in WHERE; what the CASE may yield,
+    by the aggregate.
     """
     found = {
         _use(column, Clause.JOIN) for source in scope.sources for link in source.links for column in link
     }
-    found |= {_use(column, Clause.FILTER) for expression in filters for column in columns(expression)}
+    found |= {_use(column, clause) for expression in filters for column, clause in standing(expression)}
     found |= {_use(column, Clause.GROUP) for expression in keys for column in columns(expression)}
     for aggregate in (aggregate for figure in figures for aggregate in aggregates(figure)):
         found |= {_use(column, Clause.AGGREGATE, aggregate.function) for column in value_columns(aggregate)}
-        found |= {_use(column, Clause.FILTER) for column in _conditions(aggregate)}
+        found |= {_use(column, clause) for column, clause in _conditions(aggregate)}
     return tuple(sorted(found, key=lambda use: (use.relation, use.column, use.clause.value, use.function)))
 
 
@@ -47,7 +49,32 @@ def _use(column: Column, clause: Clause, function: str = "") -> ColumnUse:
     return ColumnUse(column.relation, column.name, clause, function)
 
 
-def _conditions(expression: Expression) -> Iterator[Column]:
+def _conditions(expression: Expression) -> Iterator[tuple[Column, Clause]]:
     for node in expression.walk():
         if isinstance(node, Case):
-            yield from (column for branch in node.branches for column in columns(branch.condition))
+            for branch in node.branches:
+                yield from standing(branch.condition)
+
+
+def standing(condition: Expression, compared: bool = False) -> Iterator[tuple[Column, Clause]]:
+    """Yield every column of a condition, with `compare` where it is compared with something in which there is no
+    column, and `filter` elsewhere.
+    """
+    if isinstance(condition, Column):
+        yield condition, Clause.COMPARE if compared else Clause.FILTER
+    elif isinstance(condition, Operation) and OPERATORS[condition.operator].kind is Kind.COMPARISON:
+        for operands in _comparisons(condition):
+            constant = any(not columns(operand) for operand in operands)
+            for operand in operands:
+                yield from standing(operand, compared or constant)
+    else:
+        for part in condition.parts:
+            yield from standing(part, compared)
+
+
+def _comparisons(operation: Operation) -> tuple[tuple[Expression, ...], ...]:
+    """Return what is compared with each other; BETWEEN compares with its lower bound, and with its upper one."""
+    if operation.operator == "between":
+        subject, low, high = operation.operands
+        return (subject, low), (subject, high)
+    return (operation.operands,)

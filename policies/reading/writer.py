@@ -78,6 +78,8 @@ def _aggregate(aggregate: Aggregate) -> str:
     if aggregate.argument is None:
         return "count(*)"
     argument = write(aggregate.argument)
+    if aggregate.which is not None:
+        argument += f", {write(aggregate.which)}"
     if aggregate.function == "count_distinct":
         return f"count(DISTINCT {argument})"
     return f"{aggregate.function}({argument})"
