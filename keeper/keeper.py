@@ -19,6 +19,7 @@ from audit import api as audit
 from keeper.challenges import Challenges
 from keeper.config import KeeperConfig
 from keeper.evidence import require_box, require_chain, require_record
+from keeper.fitting import require_fitting
 from keeper.journal import Journal
 from keeper.keyring import Keyring
 from keeper.launcher import OwnLauncher
@@ -83,6 +84,7 @@ class Keeper:
             numbers = self.trusted.after(signed, now)
             if signed.statement.type not in _TAKEN_WHILE_LOCKED:
                 self._require_unlocked()
+            require_fitting(signed.statement, self.trusted.current_manifests())
             self._journal.append("statement", now, {"signed": signed.plain()}, numbers)
             self.trusted.add(signed, now)
             if signed.statement.type is Type.ROSTER and self._journal.restored:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from policies.checking import Problem, problems
 from policies.constraints import short
 from policies.decide import Case, decide
 from policies.derive import FINISHED, PROTECTED, RESULT, SEALED, TABLE, program, program_of, sql_boxes
@@ -17,7 +18,9 @@ __all__ = [
     "Case",
     "Granted",
     "Grants",
+    "Problem",
     "decide",
+    "problems",
     "program",
     "program_of",
     "shadows",

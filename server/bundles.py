@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from plans.errors import SettingsWrong
 from plans.manifest import Manifest
 from plans.statements import Bundle, DatasetPolicy
-from policies import api as policies
-from policies import telling
-from server.policy_files import PAGE, Written
+from policies import checking, telling
+from server.policy_files import Written
+from server.policy_lines import Path as Way
 
 
 def require_fitting(written: Written, bundle: Bundle, manifests: tuple[Manifest, ...]) -> None:
@@ -19,10 +19,22 @@ def require_fitting(written: Written, bundle: Bundle, manifests: tuple[Manifest,
         SettingsWrong: it speaks of something that is not there, or contradicts itself; the first line is named,
             all problems are told.
     """
-    found = policies.problems(bundle, manifests)
+    found = checking.problems(bundle, manifests)
     if found:
-        told = "; ".join(f"{problem.sentence} (line {written.lines.of(problem.where)})" for problem in found)
-        raise SettingsWrong(told, written.place(*found[0].where), found[0].help or PAGE)
+        more = "".join(f"; {problem}" for problem in found[1:])
+        what = f"{_subject(found[0])}: {found[0].what}{more}"
+        raise SettingsWrong(what, written.place(*_way(found[0])), found[0].next_step)
+
+
+def _subject(problem: checking.Problem) -> str:
+    return ".".join(part for part in (problem.dataset, problem.subject) if part) or "the bundle"
+
+
+def _way(problem: checking.Problem) -> Way:
+    """Return the way in a file to what a problem is about."""
+    if not problem.dataset:
+        return ("tags", problem.subject)
+    return (problem.dataset, "columns", problem.subject) if problem.subject else (problem.dataset,)
 
 
 def changes(old: Bundle | None, new: Bundle) -> tuple[str, ...]:

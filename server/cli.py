@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from plans.errors import DarkroomError
+from plans.errors import DarkroomError, Malformed
 
 app = typer.Typer(
     help="Run and operate a Darkroom (暗室).", no_args_is_help=True, pretty_exceptions_enable=False
@@ -134,17 +134,32 @@ def member_add(
 def keeper_policy(
     file: Annotated[Path, typer.Argument(help="Policies, TOML (docs/policies.md).")],
     domain: Annotated[str, typer.Option(help="The owning domain.")],
-    keys_file: Annotated[Path, typer.Option(help="The steward's key file; its passphrase is asked for.")],
+    keys_file: Annotated[
+        Path | None, typer.Option(help="The steward's key file; its passphrase is asked for.")
+    ] = None,
     home: Home = DEFAULT_HOME,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would change, and sign nothing.")
+    ] = False,
 ) -> None:
     """Have a steward sign the next policy bundle of a domain, and put it in force."""
     from keys import api as keys
-    from server.enrolment import sign_policies
+    from server.bundles import changes
+    from server.enrolment import draft_policies, sign_policies
     from server.site import open_site
 
+    owner = open_site(home).owner(domain)
+    if dry_run:
+        bundle, old = draft_policies(owner, file)
+        for line in changes(old, bundle) or ("nothing",):
+            _out(line)
+        _say(f"Bundle {bundle.number} of {domain} would change this (- goes, + comes). Nothing was signed.")
+        return
+    if keys_file is None:
+        raise Malformed("a bundle is signed with a steward's key", "--keys-file", "Or look first: --dry-run.")
     passphrase = typer.prompt("Passphrase of the steward's key file", hide_input=True, err=True)
     steward = keys.load_member_keys(keys_file, passphrase)
-    signed = sign_policies(open_site(home).owner(domain), file, steward)
+    signed = sign_policies(owner, file, steward)
     _out(f"bundle {signed.statement.sequence} of {domain} is in force")
 
 

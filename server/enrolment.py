@@ -29,6 +29,7 @@ from plans.statements import (
 )
 from portal import api as portal
 from sandbox import api as sandbox
+from server.bundles import require_fitting
 from server.events import record
 from server.policy_files import read_policies
 from server.site import Owner, Site, make_folders, write_private
@@ -156,15 +157,33 @@ def current_roster(owner: Owner) -> Roster:
     return Roster.read(Signed.decode((owner.folder / "roster").read_bytes()).statement.body)
 
 
+def draft_policies(owner: Owner, file: Path) -> tuple[Bundle, Bundle | None]:
+    """Return the next bundle as a TOML file describes it, not yet signed, and the one that is in force.
+
+    Raises:
+        SettingsWrong: the file is not right, or does not fit the domain's datasets; it says on which line and what.
+    """
+    written = read_policies(file)
+    with open_store(owner.site).reading() as session:
+        offered = store.statements.of_type(session, owner.domain, Type.BUNDLE.value)
+        rows = [row for row in store.manifests.all_current(session) if row.domain == owner.domain]
+    in_force = KeeperClient(owner.keeper_socket).status()["bundle"]
+    bundles = (Bundle.read(Signed.decode(row.signed.encode()).statement.body) for row in offered)
+    old = next((bundle for bundle in bundles if bundle.number == in_force), None)
+    manifests = tuple(Manifest.read(Signed.decode(row.signed.encode()).statement.body) for row in rows)
+    bundle = written.bundle(owner.domain, in_force + 1)
+    require_fitting(written, bundle, manifests)
+    return bundle, old
+
+
 def sign_policies(owner: Owner, file: Path, steward: keys.MemberKeys) -> Signed:
     """Have a steward sign the next bundle, as a TOML file describes it, and offer it.
 
     Raises:
-        SettingsWrong: the file is not right; it says which dataset and what.
+        SettingsWrong: as `draft_policies`.
     """
-    number = KeeperClient(owner.keeper_socket).status()["bundle"] + 1
-    bundle = Bundle(owner.domain, number, read_policies(file))
-    draft = keys.Draft(Type.BUNDLE, owner.domain, Duty.STEWARD, bundle, number, int(time.time()))
+    bundle, _ = draft_policies(owner, file)
+    draft = keys.Draft(Type.BUNDLE, owner.domain, Duty.STEWARD, bundle, bundle.number, int(time.time()))
     signed = keys.sign(draft, steward.signing)
     offer(owner, signed)
     return signed

@@ -85,7 +85,7 @@ def _require_something(policies: tuple[DatasetPolicy, ...]) -> None:
         raise words.Wrong(
             (),
             "the file has a policy for no dataset",
-            next_step="To forbid everything, write datasets with no columns.",
+            next_step="To forbid everything, write columns with no words.",
         )
 
 
