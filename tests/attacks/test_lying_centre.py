@@ -274,7 +274,7 @@ def test_promise_4_a_centre_gets_no_key_for_what_the_owner_did_not_allow(
 def _lies(honest: Plan) -> list[Plan]:
     assert honest.decision and honest.program
     bare = replace(honest.program.relations[0], row_filter="")
-    rows = replace(honest.program, counted="SELECT region, 99, income, 99 FROM tax.income")
+    rows = house.with_table(honest.program, counted="SELECT region, 99, income, 99 FROM tax.income")
     wide = tuple(replace(box, limits=replace(box.limits, memory_mb=10_000)) for box in honest.stages)
     other = tuple(replace(box, image=house.digest("image of the centre")) for box in honest.stages)
     return [

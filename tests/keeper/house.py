@@ -257,6 +257,13 @@ READING = Reading(
 )
 
 
+def with_table(answer: Any, level: Level = Level.CELLS, **changes: Any) -> Any:
+    """A reading or program whose one table, and with it the answer, is changed."""
+    (table,) = answer.tables
+    changed = replace(table, **changes)
+    return replace(answer, level=level, tables=(changed,), outputs=changed.outputs)
+
+
 def another_request(number: int) -> Request:
     """The same question, asked anew."""
     return replace(REQUEST, nonce=f"{number:032x}")
@@ -340,23 +347,19 @@ def verdict(about: Plan, **changes: Any) -> Verdict:
 
 
 def records(about: Plan, found: Verdict | None = None, attempt: int = 1) -> tuple[StageRecord, ...]:
-    """What the launcher saw of the three boxes of a plan that ran well."""
-    files = about.stage(Entry.QUERY).inputs
-    result, table, sealed = policies.RESULT, policies.TABLE, policies.SEALED
-    report = {"verdict": (found or verdict(about)).plain()}
-    query = StageRecord(
-        about.digest, Entry.QUERY, attempt, tuple(StageInput(item.name, item.sha256) for item in files),
-        (StageOutput(result, digest("result"), 100),), {},
-    )  # fmt: skip
-    parse = StageRecord(
-        about.digest, Entry.PARSE, attempt, (StageInput(result, digest("result")),),
-        (StageOutput(table, digest("table"), 100),), {},
-    )  # fmt: skip
-    judge = StageRecord(
-        about.digest, Entry.JUDGE, attempt, (StageInput(table, digest("table")),),
-        (StageOutput(sealed, digest("sealed"), 100),), report,
-    )  # fmt: skip
-    return query, parse, judge
+    """What the launcher saw of the boxes of a plan that ran well, each fed with what the one before wrote."""
+    made = []
+    for spec in about.stages:
+        inputs = tuple(
+            StageInput(item.name, item.sha256 or digest(f"written {item.name}")) for item in spec.inputs
+        )
+        outputs = tuple(StageOutput(name, digest(f"written {name}"), 100) for name in spec.outputs.names)
+        report: dict[str, Any] = {}
+        if spec.entry is Entry.JUDGE:
+            report = {"verdict": (found or verdict(about)).plain()}
+            outputs = (StageOutput(policies.SEALED, digest("sealed"), 100),)
+        made.append(StageRecord(about.digest, spec.entry, attempt, inputs, outputs, report))
+    return tuple(made)
 
 
 def chain(bodies: Iterable[StageRecord], signer: str = "launcher", **changes: Any) -> tuple[Signed, ...]:

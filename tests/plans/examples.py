@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from plans.box import BoxSpec, Entry, Input, Limits
-from plans.constraints import ANY, Access, Action, Constraint, Effect, Mask, MaskKind, Reveal, Tag, Tagged, Use
+from plans.constraints import (
+    ANY,
+    Access,
+    Action,
+    Constraint,
+    Effect,
+    Mask,
+    MaskKind,
+    Reveal,
+    Tag,
+    Tagged,
+    Use,
+)
 from plans.decision import Decision, Obligations, Outcome, Reason, Tier
 from plans.key import BoxKeys, SealedKeys
 from plans.manifest import Column, DataFile, FileRole, Grade, Kind, Manifest
@@ -133,7 +145,16 @@ ACCESS = Access(Effect.ALLOW, (ANY,), ("researcher",), (Action.QUERY,), (ANY,))
 TAG = Tag("wealth", "", Grade.GENERAL_3, (Use.AGGREGATE,), ("avg",), Reveal.AGGREGATED)
 MASK = Mask("born", MaskKind.DATE, "year")
 POLICY = DatasetPolicy(
-    "nm/tax/income", (ACCESS,), (CONSTRAINT,), (Tagged("income", ("wealth",)),), "", 10, 5, 5_000, Tier.T1, False
+    "nm/tax/income",
+    (ACCESS,),
+    (CONSTRAINT,),
+    (Tagged("income", ("wealth",)),),
+    "",
+    10,
+    5,
+    5_000,
+    Tier.T1,
+    False,
 )
 STATEMENT = Statement(
     type=Type.GRANT,
@@ -171,7 +192,7 @@ TRIAL_REPORT = TrialReport(
 NOUNS: tuple[Record, ...] = (
     Approval(PLAN.digest),
     BOX_STATEMENT,
-    BoxKeys({"result.bin": "00" * 32}, {"table.bin": "11" * 32}, ""),
+    BoxKeys({"result.bin": "00" * 32}, {"table.bin": "11" * 32}, "", {"tax.income": "22" * 32}),
     Bundle("nm/tax", 3, (POLICY,), (TAG,)),
     ACCESS,
     CELLS,
