@@ -78,6 +78,8 @@ def unlisted(what: str) -> SqlUnsupported:
 def type_name(kind: Node) -> str:
     """Return a type as DuckDB writes it; of nested types the outermost word."""
     info = kind.get("type_info") or {}
+    if info.get("alias"):  # JSON is text under a name of its own
+        return str(info["alias"])
     if kind["id"] == "DECIMAL":
         return f"DECIMAL({info['width']},{info['scale']})"
     return str(kind["id"])
