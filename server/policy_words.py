@@ -35,7 +35,7 @@ from server.policy_lines import Path as Way
 _E = TypeVar("_E", bound=StrEnum)
 
 PLAIN_FUNCTIONS = frozenset({"count", "count_distinct", "sum", "avg", "stddev"})
-REVEALING_FUNCTIONS = frozenset({"min", "max", "median", "quantile_cont"})
+REVEALING_FUNCTIONS = frozenset({"min", "max", "median", "quantile_cont", "quantile_disc"})
 FUNCTIONS = PLAIN_FUNCTIONS | REVEALING_FUNCTIONS
 """What `aggregate` can name: the functions of docs/sql.md. The revealing ones show a single record's value."""
 
@@ -46,10 +46,10 @@ EVERYBODY = Access(Effect.ALLOW, (ANY,), ROLES, (Action.QUERY,), (ANY,))
 """Who may ask when a policy says nothing about it; a grant is needed beside it. Rows are not in it."""
 
 _PAGE = "See docs/policies.md."
-_SETTINGS = frozenset(
+SETTINGS = frozenset(
     "minimum_group rounding largest_result tier each_plan row_filter share basis access tags columns".split()  # noqa: SIM905
 )
-_RULE = frozenset(
+RULE = frozenset(
     ["effect", "parties", "roles", "purposes", "until", "uses", "functions", "reveal", "minimum", "mask"]
 )
 _ACCESS = frozenset(["effect", "parties", "roles", "actions", "purposes", "until"])
@@ -77,7 +77,7 @@ def policy(dataset: str, content: object) -> DatasetPolicy:
     way: Way = (dataset,)
     with _named(way, dataset):
         names.require("dataset", dataset)
-    table = _known(way, content, _SETTINGS)
+    table = _known(way, content, SETTINGS)
     if "columns" not in table:
         raise Wrong(way, f"{dataset} has no table of columns", next_step=f'Write one: ["{dataset}".columns]')
     columns = _table((*way, "columns"), table["columns"])
@@ -132,7 +132,7 @@ def _short(way: Way, name: str, listed: list[str]) -> Constraint:
 
 def _rule(way: Way, name: str, content: object) -> Constraint:
     """Read one table of the long form. A permission says whose it is; a prohibition that does not is everybody's."""
-    table = _known(way, content, _RULE)
+    table = _known(way, content, RULE)
     effect = _one(way, table, "effect", Effect.ALLOW)
     uses, functions = _list(way, table, "uses", Use), _functions(way, table)
     if functions:

@@ -7,21 +7,24 @@ from pathlib import Path
 
 import pytest
 
+from plans.constraints import ANY, Action, Effect, Mask, MaskKind, Reveal, Share, Use
 from plans.decision import Tier
 from plans.errors import DarkroomError
 from plans.statements import Bundle
 from policies.api import short
 from policies.reading.grammar import AGGREGATES
+from server import policy_words as words
 from server.policy_files import read_policies
+from server.policy_words import FUNCTIONS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "policies.md").read_text(encoding="utf-8")
-EXAMPLE = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)[0]
+EXAMPLE, LONG = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 
 
 def read(tmp_path: Path, text: str) -> Bundle:
     file = tmp_path / "policies.toml"
     file.write_text(text, encoding="utf-8")
-    return Bundle("nm/tax", 1, read_policies(file))
+    return read_policies(file).bundle("nm/tax", 1)
 
 
 def test_the_example_is_read_as_the_page_says(tmp_path: Path) -> None:
@@ -42,10 +45,35 @@ def test_what_is_left_out_has_the_defaults_that_the_page_states(tmp_path: Path) 
     assert policy.about("region") == (short("region", ()),)
 
 
-def test_every_word_of_a_column_is_on_the_page() -> None:
-    uses = PAGE.partition("## Uses of a column")[2].partition("\n## ")[0]
-    for word in ("filter", "join", "group", "aggregate", *AGGREGATES):
-        assert f"`{word}`" in uses
+def test_the_long_example_is_read_as_the_page_says(tmp_path: Path) -> None:
+    bundle = read(tmp_path, LONG)
+    (policy,) = bundle.policies
+    allowed, denied = policy.about("income")
+    assert (allowed.minimum, allowed.functions, allowed.purposes) == (20, ("avg",), ("research on poverty",))
+    assert (denied.effect, denied.parties, denied.roles) == (Effect.DENY, ("nm/uni/guests",), (ANY,))
+    assert policy.about("phone")[0].mask == Mask("phone", MaskKind.LAST, "4")
+    assert [tag.name for tag in bundle.tags] == ["wealth"] and policy.tagged[0].tags == ("wealth",)
+    assert policy.access[0].parties == ("nm/uni", "wu@nm/centre")
+
+
+def section(name: str) -> str:
+    """A section of the page."""
+    return PAGE.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+
+
+@pytest.mark.parametrize(("name", "words"), [
+    ("Uses of a column", (*Use, *FUNCTIONS, *AGGREGATES)),
+    ("The long form", (*Reveal, *Effect, *words.RULE, *(f'"{kind}' for kind in MaskKind))),
+    ("Access", tuple(Action)),
+    ("Settings of a dataset", (*words.SETTINGS, *Share)),
+])  # fmt: skip
+def test_every_word_is_on_the_page(name: str, words: tuple[str, ...]) -> None:
+    text = section(name)
+    assert [word for word in words if f"`{word}" not in text and f'`"{word}"' not in text] == []
+
+
+def test_every_function_of_the_guard_can_be_named() -> None:
+    assert set(AGGREGATES) <= FUNCTIONS
 
 
 @pytest.mark.parametrize("text", [
