@@ -13,6 +13,8 @@ How Casbin is used, and why so (decision 20):
   question lists the domains in which its member lives. A rule for `nm/hohhot` says nothing about `nm`.
 * Every question has an enforcer of its own, which costs 0.05 ms. So there is no state to share between
   threads, and nothing to reload while an answer is being made.
+* The matcher is parsed once, when this module is loaded. Casbin would parse it at every question, and in Python 3.11
+  two threads that parse at the same moment can both fail (`SystemError`, CPython issue 106905).
 * `enforce_ex` names one rule at most, and none for a no. Here every rule whose conditions hold notes its number.
 """
 
@@ -26,6 +28,7 @@ from typing import Any
 import casbin
 from casbin.effect import Effector
 from casbin.effect.default_effectors import AllowAndDenyEffector
+from casbin.util import SimpleEval
 
 from plans import names
 from plans.constraints import ANY, Access, Action, Effect
@@ -96,9 +99,8 @@ def answer(policy: DatasetPolicy, question: Question) -> Answer:
         question.now,
         notes,
     )
-    if not candidates or not _enforce(enforcer(candidates), asked):
-        return Answer(False, *_by_effect(policy, notes))
-    return Answer(True, *_by_effect(policy, notes))
+    allowed = bool(candidates) and bool(enforcer(candidates).enforce(*asked))
+    return Answer(allowed, *_by_effect(policy, notes))
 
 
 def parties_of(member: str) -> tuple[str, ...]:
@@ -124,6 +126,7 @@ def enforcer(of_lines: Iterable[tuple[Any, ...]]) -> casbin.Enforcer:
     for function in (named, meets, noted):
         fresh.add_function(function.__name__, function)
     fresh.model["p"]["p"].policy = list(of_lines)
+    fresh._get_expression = _matcher
     return fresh
 
 
@@ -158,13 +161,24 @@ class _HearAll:
         return self._whole.final_effect(effects)
 
 
-_evaluating = threading.Lock()
+def _written() -> str:
+    """Return the model's matcher as Casbin hands it to its evaluator."""
+    text: str = casbin.Enforcer.new_model(text=MODEL)["m"]["m"].value
+    return text.replace("&&", "and").replace("||", "or")
 
 
-def _enforce(fresh: casbin.Enforcer, asked: tuple[Any, ...]) -> bool:
-    """Ask. One at a time: the evaluator sets the process's filter of warnings while it starts, and sets it back."""
-    with _evaluating:
-        return bool(fresh.enforce(*asked))
+_starting = threading.Lock()
+_parsed = SimpleEval(_written(), {}).ast_parsed_value
+
+
+def _matcher(_text: str, functions: dict[str, Any]) -> SimpleEval:
+    """Return an evaluator of the matcher. One at a time: a new one changes the process's filter of warnings, and sets
+    it back, and two at once could leave it changed.
+    """
+    with _starting:
+        evaluator = SimpleEval("", functions)
+    evaluator.ast_parsed_value = _parsed
+    return evaluator
 
 
 def _line(dataset: str, number: int, rule: Access) -> tuple[Any, ...]:

@@ -136,6 +136,10 @@ _PARTS = 1_024
 """With a million grants a change copies a thousand entries and a thousand references: some microseconds."""
 
 
+_EMPTY: dict[Any, Any] = {}
+"""One for all parts without an entry; parts are replaced, never changed."""
+
+
 def _key(granted: Granted) -> _Key:
     return granted.grant.dataset, granted.grant.member
 
@@ -145,10 +149,10 @@ def _ordered(granted: Iterable[Granted]) -> tuple[Granted, ...]:
 
 
 def _parted(content: dict[Any, Any]) -> _Parts:
-    parts: _Parts = tuple({} for _ in range(_PARTS))
+    parts: dict[int, dict[Any, Any]] = {}
     for key, value in content.items():
-        parts[hash(key) % _PARTS][key] = value
-    return parts
+        parts.setdefault(hash(key) % _PARTS, {})[key] = value
+    return tuple(parts.get(number, _EMPTY) for number in range(_PARTS))
 
 
 def _get(parts: _Parts, key: object) -> Any:
