@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from plans.decision import Decision
 from plans.errors import NotFound
 from plans.manifest import Manifest
-from plans.reading import Reading
+from plans.reading import Reading, Shadow
 from plans.record import Record
 from plans.request import Request
 from plans.statements import Bundle, Duty, Grant, Roster, Signed, Statement, Type
@@ -40,14 +40,20 @@ class Owner:
     manifests: tuple[Manifest, ...]
     grants: policies.Grants
 
+    def case(self, request: Request, reading: Reading, now: int) -> policies.Case:
+        """Return all that a decision about a request rests on."""
+        approvers = self.roster.named(Duty.APPROVER)
+        return policies.Case(
+            request, reading, self.bundle, self.manifests, self.grants, approvers, now, self.roster.number
+        )
+
     def decide(self, request: Request, reading: Reading, now: int) -> Decision:
         """Return the decision that the owner's keeper should come to as well."""
-        approvers = self.roster.named(Duty.APPROVER)
-        return policies.decide(
-            policies.Case(
-                request, reading, self.bundle, self.manifests, self.grants, approvers, now, self.roster.number
-            )
-        )
+        return policies.decide(self.case(request, reading, now))
+
+    def shadows(self, request: Request, now: int) -> tuple[Shadow, ...]:
+        """Return what the request's member sees of the datasets, as the owner's keeper should make it as well."""
+        return policies.shadows(request, self.bundle, self.manifests, self.grants, now)
 
 
 def mentioned(session: store.Session, statement: str) -> tuple[store.DomainRow, ...]:

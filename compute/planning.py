@@ -11,10 +11,10 @@ from compute import forecast
 from keys import api as keys
 from plans.box import Entry, Limits
 from plans.decision import Decision, Outcome
-from plans.errors import NotFound
+from plans.errors import NotFound, StateConflict
 from plans.manifest import Manifest
 from plans.plan import Plan, PlanKind
-from plans.reading import Reading
+from plans.reading import Reading, Shadow
 from plans.request import Request
 from policies import api as policies
 from sandbox import api as sandbox
@@ -39,25 +39,45 @@ class Proposal:
 
 
 def propose(database: store.Database, house: House, request: Request, signature: str) -> Proposal:
-    """Have a request read in a checker box, decide on it, and make its plan.
+    """Have a request read in a checker box on what its member sees, decide on it, and make its plan.
 
     Raises:
         SqlSyntax, SqlUnsupported: the readers refuse the statement.
         NotFound: there is no dataset at all, or its owner has published no policies.
+        StateConflict: what the member sees has changed while the statement was read.
         Unreachable, BoxFailed: no checker box could answer.
+    """
+    seen = _seen(database, request)
+    shadows = seen.shadows(request, int(time.time()))
+    reading = _read(seen.domain, house, request.statement, shadows)
+    owner = _seen(database, request)
+    now = int(time.time())
+    if owner.shadows(request, now) != shadows:
+        raise StateConflict(
+            "a dataset, a policy or a grant changed while the statement was read", "job", "Submit it again."
+        )
+    with database.reading() as session:
+        manifests = forecast.all_manifests(session)
+    case = _with_foreign(owner, manifests).case(request, reading, now)
+    decision = policies.decide(case)
+    if decision.outcome is Outcome.DENY:
+        return Proposal(owner.domain, decision, None)
+    return Proposal(owner.domain, decision, _plan(owner, house, case, (decision, signature)))
+
+
+def _seen(database: store.Database, request: Request) -> forecast.Owner:
+    """Return the first owner whose relations the statement mentions, with all datasets on which it is to be read.
+
+    With one owner in sight these are exactly those that its keeper uses, so that the keeper finds its own
+    launcher's record of the very same check plan when it derives the reading again.
     """
     with database.reading() as session:
         domains = forecast.mentioned(session, request.statement)
         manifests = forecast.all_manifests(session)
         if not domains:
             domains = _any_owner(session, manifests)
-    reading = _read(domains, house, request.statement, manifests)
-    with database.reading() as session:
         owner = forecast.owner(session, domains[0], request.member)
-    decision = _with_foreign(owner, manifests).decide(request, reading, int(time.time()))
-    if decision.outcome is Outcome.DENY:
-        return Proposal(owner.domain, decision, None)
-    return Proposal(owner.domain, decision, _plan(owner, house, request, signature, (reading, decision)))
+    return owner if len(domains) == 1 and owner.manifests else _with_foreign(owner, manifests)
 
 
 def _any_owner(session: store.Session, manifests: tuple[Manifest, ...]) -> tuple[store.DomainRow, ...]:
@@ -67,50 +87,36 @@ def _any_owner(session: store.Session, manifests: tuple[Manifest, ...]) -> tuple
     return (store.domains.get(session, first),)
 
 
-def _read(
-    domains: tuple[store.DomainRow, ...], house: House, statement: str, manifests: tuple[Manifest, ...]
-) -> Reading:
-    """Have the statement read by the first owner's launcher.
-
-    With one owner in sight the shadows are exactly those that its keeper uses, so that the keeper finds its
-    own launcher's record of the very same check plan when it derives the reading again.
-    """
-    first = domains[0]
-    if len(domains) == 1:
-        own = tuple(m for m in manifests if m.dataset.rpartition("/")[0] == first.name)
-        manifests = own or manifests
-    launcher = sandbox.LauncherClient(Path(first.launcher_socket))
-    shadows = tuple(manifest.shadow() for manifest in manifests)
+def _read(domain: store.DomainRow, house: House, statement: str, shadows: tuple[Shadow, ...]) -> Reading:
+    """Have the statement read by the owner's launcher."""
+    launcher = sandbox.LauncherClient(Path(domain.launcher_socket))
     limits = house.limits[Entry.CHECK]
-    check = sandbox.check_plan(first.name, house.image, limits, statement, shadows)
+    check = sandbox.check_plan(domain.name, house.image, limits, statement, shadows)
     return sandbox.read_statement(launcher, check, statement)
 
 
 def _with_foreign(owner: forecast.Owner, manifests: tuple[Manifest, ...]) -> forecast.Owner:
-    """Let the decision see other owners' relations too, so that it can say whose they are."""
+    """Let the owner's rules see other owners' relations too, so that a decision can say whose they are."""
     own = {manifest.relation for manifest in owner.manifests}
     foreign = tuple(m for m in manifests if m.relation not in own)
     return forecast.Owner(owner.domain, owner.roster, owner.bundle, owner.manifests + foreign, owner.grants)
 
 
-def _plan(
-    owner: forecast.Owner, house: House, request: Request, signature: str, found: tuple[Reading, Decision]
-) -> Plan:
-    reading, decision = found
+def _plan(owner: forecast.Owner, house: House, case: policies.Case, made: tuple[Decision, str]) -> Plan:
+    decision, signature = made
     if decision.obligations is None:
         raise NotFound("a decision without obligations makes no plan", "decision")
-    program = policies.program(reading, owner.bundle, owner.manifests)
+    program = policies.program_of(case)
     tier = decision.obligations.tier
-    boxes = policies.sql_boxes(program, owner.manifests, house.image, tier, house.limits)
     return Plan(
         kind=PlanKind.SQL,
         domain=owner.domain.name,
-        request=request,
+        request=case.request,
         request_signature=signature,
         decision=decision,
         program=program,
         material="",
-        stages=boxes,
+        stages=policies.sql_boxes(program, owner.manifests, house.image, tier, house.limits),
         nonce=keys.fresh_nonce(),
         made_at=int(time.time()),
     )

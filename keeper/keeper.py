@@ -35,6 +35,7 @@ from plans.manifest import Manifest
 from plans.plan import Plan, PlanKind
 from plans.reading import Reading, Shadow
 from plans.release import KEYS_INFO, Release
+from plans.request import Request
 from plans.statements import BoxStatement, Duty, Head, Roster, Signed, Type
 from plans.verdict import Finding
 from policies import api as policies
@@ -179,9 +180,9 @@ class Keeper:
 
     def _stage_keys(self, plan: Plan, box: BoxStatement) -> tuple[BoxKeys, tuple[str, ...]]:
         request = require_request(plan, self.now())
-        reading, shadows = self._reading(request.statement)
+        reading, shadows = self._reading(request)
         with self.lock:
-            self._require_read_on(shadows)
+            self._require_read_on(request, shadows)
             decision, approvals = require_same(plan, reading, self.trusted, self._house, self.now())
             if box.stage is Entry.QUERY:
                 self.trusted.require_run(request.digest)
@@ -217,9 +218,13 @@ class Keeper:
             if any(mask.kind is MaskKind.PSEUDONYM for mask in relation.masks)
         }
 
-    def _reading(self, statement: str) -> tuple[Reading, tuple[Shadow, ...]]:
-        """Return what the owner's checker box finds in a statement, and the likenesses on which it was read."""
-        shadows = self._shadows()
+    def _reading(self, request: Request) -> tuple[Reading, tuple[Shadow, ...]]:
+        """Return what the owner's checker box finds in a statement, and the likenesses on which it was read.
+
+        Two members, or one in two roles, may see different likenesses, and what was read on the one counts for
+        that one only: they are part of the check plan, by whose digest readings are kept.
+        """
+        statement, shadows = request.statement, self._shadows(request)
         limits = self.config.limits[Entry.CHECK]
         check = sandbox.check_plan(self.config.domain, self.config.images[0], limits, statement, shadows)
         reading = self._readings.get(check.digest)
@@ -234,15 +239,22 @@ class Keeper:
         with self.lock:
             require_record(self.trusted, signed)
 
-    def _shadows(self) -> tuple[Shadow, ...]:
+    def _shadows(self, request: Request) -> tuple[Shadow, ...]:
+        """Return what the asker sees of every dataset now, by policies and grants as they stand."""
         with self.lock:
-            return tuple(manifest.shadow() for manifest in self.trusted.current_manifests())
+            _, bundle = self.trusted.in_force()
+            manifests, grants = self.trusted.current_manifests(), self.trusted.granted(request.digest)
+            return policies.shadows(request, bundle, manifests, grants, self.now())
 
-    def _require_read_on(self, shadows: tuple[Shadow, ...]) -> None:
-        """Refuse a reading of other versions: whether a column has nulls decides how its persons are counted."""
-        if shadows != self._shadows():
+    def _require_read_on(self, request: Request, shadows: tuple[Shadow, ...]) -> None:
+        """Refuse a reading of other versions or another view: types and nulls decide how persons are counted, and
+        what is shown decides whether rows may leave.
+        """
+        if shadows != self._shadows(request):
             raise StateConflict(
-                "a dataset changed while the statement was read", "keeper", "Submit the job again."
+                "a dataset, a policy or a grant changed while the statement was read",
+                "keeper",
+                "Submit the job again.",
             )
 
     def renew(self, lease: str) -> bool:
@@ -289,11 +301,11 @@ class Keeper:
         if verdict.finding is Finding.REFUSED:
             raise OutputRefused("the airlock does not let this output leave", ", ".join(verdict.reasons))
         request = require_request(plan, self.now())
-        reading, shadows = self._reading(request.statement)
+        reading, shadows = self._reading(request)
         with self.lock:
             if plan.digest in self._released:
                 return self._released[plan.digest]
-            self._require_read_on(shadows)
+            self._require_read_on(request, shadows)
             require_same(plan, reading, self.trusted, self._house, self.now())
             body = Release(
                 plan.digest, verdict.digest, request.recipient, verdict.sealed, verdict.content, self.now()

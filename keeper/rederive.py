@@ -65,13 +65,16 @@ def require_same(
     request = require_request(plan, now)
     if plan.domain != trusted.domain:
         raise RederivationMismatch(f"the plan is about {plan.domain}, not {trusted.domain}", "domain")
-    decision = _decision(plan, request, reading, trusted, now)
+    case = _case(request, reading, trusted, now)
+    decision = policies.decide(case)
     if decision.outcome is Outcome.DENY:
         rules = ", ".join(sorted({reason.rule for reason in decision.reasons}))
         raise PolicyDenied(f"the owner's own decision is no: {rules}", "keeper")
     if plan.decision is None or plan.decision.canonical() != decision.canonical():
         raise RederivationMismatch("the plan's decision is not the one that the owner derives", "decision")
-    _require_program(plan, reading, trusted)
+    program = policies.program_of(case)
+    if plan.program is None or plan.program.canonical() != program.canonical():
+        raise RederivationMismatch("the plan's query is not the one that the owner derives", "program")
     _require_boxes(plan, trusted, house)
     if decision.outcome is not Outcome.NEEDS_APPROVAL:
         return decision, ()
@@ -83,9 +86,9 @@ def require_same(
     return decision, approvals
 
 
-def _decision(plan: Plan, request: Request, reading: Reading, trusted: TrustedSet, now: int) -> Decision:
+def _case(request: Request, reading: Reading, trusted: TrustedSet, now: int) -> policies.Case:
     roster, bundle = trusted.in_force()
-    case = policies.Case(
+    return policies.Case(
         request=request,
         reading=reading,
         bundle=bundle,
@@ -95,14 +98,6 @@ def _decision(plan: Plan, request: Request, reading: Reading, trusted: TrustedSe
         now=now,
         roster_number=roster.number,
     )
-    return policies.decide(case)
-
-
-def _require_program(plan: Plan, reading: Reading, trusted: TrustedSet) -> None:
-    _, bundle = trusted.in_force()
-    program = policies.program(reading, bundle, trusted.current_manifests())
-    if plan.program is None or plan.program.canonical() != program.canonical():
-        raise RederivationMismatch("the plan's query is not the one that the owner derives", "program")
 
 
 def _require_boxes(plan: Plan, trusted: TrustedSet, house: House) -> None:

@@ -281,7 +281,7 @@ def plan(
     )  # fmt: skip
     decision = policies.decide(case)
     assert decision.obligations, decision.reasons
-    program = policies.program(reading, believed.bundle, current)
+    program = policies.program_of(case)
     made = Plan(
         kind=PlanKind.SQL,
         domain=DOMAIN,
