@@ -13,6 +13,7 @@ import enum
 import types
 import typing
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, ClassVar, Self
 
 from plans import canonical
@@ -94,11 +95,12 @@ def _plain(value: object) -> Any:
 
 def _read(plain: Any, annotation: Any, where: str) -> Any:
     """Turn a plain value into what `annotation` asks for; the result is still checked when it is built."""
-    options = _options(annotation)
-    if plain is None and type(None) in options:
+    if plain is None and type(None) in _options(annotation):
         return None
-    kind = next(option for option in options if option is not type(None))
-    origin = typing.get_origin(kind)
+    kind = _kind(annotation)
+    if kind is str or kind is int:
+        return plain
+    origin = _origin(kind)
     if origin is tuple:
         if not isinstance(plain, list):
             raise Malformed("expected a list", where)
@@ -129,8 +131,21 @@ def _read_enum(plain: Any, kind: type[enum.Enum], where: str) -> enum.Enum:
     raise Malformed(f"{plain!r:.40} is not one of {', '.join(str(m.value) for m in kind)}", where)
 
 
+@cache
+def _origin(annotation: Any) -> Any:
+    """Return what `typing.get_origin` does, which is slow; there are as many annotations as the code has."""
+    return typing.get_origin(annotation)
+
+
+@cache
+def _kind(annotation: Any) -> Any:
+    """Return what a value is read as that is not absent."""
+    return next(option for option in _options(annotation) if option is not type(None))
+
+
+@cache
 def _options(annotation: Any) -> tuple[Any, ...]:
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+    if _origin(annotation) in (typing.Union, types.UnionType):
         return typing.get_args(annotation)
     return (annotation,)
 
@@ -138,7 +153,7 @@ def _options(annotation: Any) -> tuple[Any, ...]:
 def _expect(value: object, annotation: Any, where: str) -> None:
     """Check one member against its annotation, so that a record built in code is as strict as one that was read."""
     for option in _options(annotation):
-        origin = typing.get_origin(option)
+        origin = _origin(option)
         if origin is tuple:
             if isinstance(value, tuple):
                 for n, item in enumerate(value):
