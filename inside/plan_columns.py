@@ -16,12 +16,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from inside.plan_values import (
+    EQUALITIES,
     Column,
-    Columns,
     Findings,
     Node,
     Rows,
     Value,
+    handed,
     merged,
     read_aggregate,
     read_condition,
@@ -119,7 +120,7 @@ class _Plan:
         column = (*scan, str(node["names"][index]))
         self.scanned.add(column)
         columns = frozenset({column})
-        return Value(type_name(node["returned_types"][index]), columns, columns)
+        return Value(type_name(node["returned_types"][index]), columns, columns, bare=True)
 
     def nothing(self, node: Node) -> Rows:
         """One row without columns, for a SELECT without FROM."""
@@ -248,9 +249,9 @@ class _Plan:
             raise unlisted("a subquery on the left side")
         outer, inner = node["children"]
         left = self.rows(outer)
-        distinct: Rows = [read_value(each, left, self.found) for each in node["duplicate_eliminated_columns"]]
-        self._linked(merged("", [value for value in distinct if value]).columns)
-        self._eliminated.append(distinct)
+        distinct = [read_value(each, left, self.found) for each in node["duplicate_eliminated_columns"]]
+        self.found.link(merged("", distinct).columns)
+        self._eliminated.append([handed(value) for value in distinct])
         right = self.rows(inner)
         self._eliminated.pop()
         return self._compared(node, left, right)
@@ -268,16 +269,12 @@ class _Plan:
             columns = sides[0].columns | sides[1].columns
             self.found.use(columns, Clause.JOIN)
             if node["join_type"] in _TESTING_JOINS:
-                self.found.use(columns, Clause.FILTER)
-            self.found.compare(*sides)
+                self.found.link(columns)
+            self.found.compare(*sides, equal=condition.get("comparison") in EQUALITIES)
             compared += sides
         if node.get("predicate"):
             compared.append(read_condition(node["predicate"], [*left, *right], self.found))
         return _joined(node["join_type"], left, right, merged("", compared))
-
-    def _linked(self, columns: Columns) -> None:
-        self.found.use(columns, Clause.FILTER)
-        self.found.use(columns, Clause.JOIN)
 
 
 def _joined(kind: str, left: Rows, right: Rows, compared: Value) -> Rows:

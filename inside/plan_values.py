@@ -9,6 +9,8 @@ A condition is recorded wherever it stands, also as the test of a CASE or as an 
 * `compare`: one side holds no column at all, so that a value of the column is compared with a constant;
 * `join`: the sides hold columns of different relations, or of one relation that is read twice;
 * `filter`: everything else that decides about a row.
+
+The person token is there to link: where bare tokens are set equal, it counts as `join` and as nothing else.
 """
 
 from __future__ import annotations
@@ -18,11 +20,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from plans.errors import SqlUnsupported
+from plans.names import PERSON
 from plans.reading import Clause, ColumnUse
 
 Node = Mapping[str, Any]
 Column = tuple[int, str, str]
-"""A base column: the number of its scan in the plan, the relation, the name."""
+"""A base column: the number of its scan in the plan, the relation, the name.
+
+Below zero are the copies of outer columns that the engine hands to a correlated subquery (`handed`).
+"""
 Columns = frozenset[Column]
 _NONE: Columns = frozenset()
 
@@ -32,12 +38,13 @@ class Value:
     """A column of an operator, or an expression over such.
 
     `columns` are base columns whose values it is computed from row by row; `sources` also those that it
-    rests on through an aggregate or a window. `type` is DuckDB's name of the type.
+    rests on through an aggregate or a window. `type` is DuckDB's name of the type; `bare` is a base column itself.
     """
 
     type: str
     columns: Columns = _NONE
     sources: Columns = _NONE
+    bare: bool = False
 
     @property
     def constant(self) -> bool:
@@ -57,17 +64,39 @@ class Findings:
         self.functions: set[str] = set()
 
     def use(self, columns: Columns, clause: Clause, function: str = "") -> None:
-        """Record that a clause uses columns."""
-        self.uses |= {ColumnUse(relation, column, clause, function) for _, relation, column in columns}
+        """Record that a clause uses columns.
 
-    def compare(self, left: Value, right: Value) -> None:
-        """Record a comparison of two values."""
+        A subquery's groups and windows hold what the engine handed to it: of a token, that is the link.
+        """
+        for scan, relation, column in columns:
+            linked = scan < 0 and column == PERSON and clause in (Clause.GROUP, Clause.WINDOW)
+            self.uses.add(ColumnUse(relation, column, Clause.JOIN if linked else clause, function))
+
+    def link(self, columns: Columns) -> None:
+        """Record that columns of an outer query are used in a subquery, or tested against one: filter and join."""
+        self.use(columns, Clause.JOIN)
+        self.use(frozenset(each for each in columns if each[2] != PERSON), Clause.FILTER)
+
+    def compare(self, left: Value, right: Value, *, equal: bool = False) -> None:
+        """Record a comparison of two values; `equal` says that it asks for equality."""
+        columns = left.columns | right.columns
+        tokens = frozenset(each for each in columns if each[2] == PERSON)
+        if tokens and tokens == columns and equal and left.bare and right.bare:
+            self.use(columns, Clause.JOIN)
+            return
+        self.use(tokens, Clause.SELECT)  # anything else tells of the token itself
         if left.constant or right.constant:
-            self.use(left.columns | right.columns, Clause.COMPARE)
+            self.use(columns, Clause.COMPARE)
             return
         scans = {column[0] for column in left.columns}, {column[0] for column in right.columns}
         apart = all(scans) and len(scans[0] | scans[1]) > 1
-        self.use(left.columns | right.columns, Clause.JOIN if apart else Clause.FILTER)
+        self.use(columns, Clause.JOIN if apart else Clause.FILTER)
+
+
+def handed(value: Value) -> Value:
+    """Return an outer column as a correlated subquery sees it."""
+    copies = frozenset((min(scan, -1 - scan), relation, name) for scan, relation, name in value.columns)
+    return Value(value.type, copies, value.sources, value.bare)
 
 
 def unlisted(what: str) -> SqlUnsupported:
@@ -151,7 +180,7 @@ def _cast(node: Node, rows: Rows, found: Findings) -> Value:
 
 def _comparison(node: Node, rows: Rows, found: Findings) -> Value:
     left, right = read_value(node["left"], rows, found), read_value(node["right"], rows, found)
-    found.compare(left, right)
+    found.compare(left, right, equal=node["type"] in EQUALITIES)
     return merged("BOOLEAN", [left, right])
 
 
@@ -178,12 +207,14 @@ def _operator(node: Node, rows: Rows, found: Findings) -> Value:
 
 
 def _case(node: Node, rows: Rows, found: Findings) -> Value:
-    values = []
+    """What a CASE yields is a column's value only in its branches; it rests on its conditions as well."""
+    tested, chosen = [], [read_value(node["else_expr"], rows, found)]
     for check in node["case_checks"]:
-        values.append(read_condition(check["when_expr"], rows, found))
+        tested.append(read_condition(check["when_expr"], rows, found))
         if not _is_one_row_check(check["then_expr"]):
-            values.append(read_value(check["then_expr"], rows, found))
-    return merged(type_name(node["return_type"]), [*values, read_value(node["else_expr"], rows, found)])
+            chosen.append(read_value(check["then_expr"], rows, found))
+    value = merged(type_name(node["return_type"]), chosen)
+    return Value(value.type, value.columns, value.sources | merged("", tested).sources)
 
 
 def _is_one_row_check(node: Node) -> bool:
@@ -275,6 +306,8 @@ def _compares(node: Node) -> bool:
         or (node["expression_class"] == "BOUND_FUNCTION" and node["name"] in _PATTERNS)
     )
 
+
+EQUALITIES = ("COMPARE_EQUAL", "COMPARE_NOT_DISTINCT_FROM")
 
 _CLASSES: dict[str, Callable[[Node, Rows, Findings], Value]] = {
     "BOUND_REF": _reference,

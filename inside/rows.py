@@ -9,7 +9,9 @@ if
 * the first found every relation and column that the second found;
 * each of them is shown, and no row number is read;
 * every function in the plan is in the table of functions (`policies.reading.functions`);
-* the plan yields as many outputs, of types that may leave.
+* the plan yields as many outputs, of types that may leave;
+* the text means the same on the relations as they will be made for it: with the person and the used columns
+  only, in the order of their names (`policies.derive`). What counts columns, or leaves some out, may not.
 
 The uses are those that either reader found. What each output is computed from is the binder's finding.
 
@@ -24,10 +26,12 @@ from dataclasses import replace
 from inside.bound import planned, shadow_engine
 from inside.plan_columns import PlanColumns, Value, read_plan
 from inside.table import reader
+from plans import names
 from plans.errors import OutputRefused, SqlUnsupported
 from plans.reading import Cells, ColumnUse, Level, Output, Reading, Role, Shadow, ShadowColumn
 from plans.request import statement_digest
 from policies.reading.functions import allowed
+from policies.reading.rows import is_link
 from policies.reading.sources import NAME
 
 _SCHEMA = "main"
@@ -45,8 +49,9 @@ def check_rows(reading: Reading, statement: str, shadows: tuple[Shadow, ...], me
     read = tuple(known[relation] for relation in reading.relations)
     found = _planned(read, reading.counted, memory_mb)
     _require_agreement(reading, found)
-    _require_shown(found, read)
+    _require_shown(found.uses | set(reading.uses), read)
     require_listed(found)
+    _require_same(found, _planned(_as_made(read, reading), reading.counted, memory_mb))
     outputs = tuple(
         replace(output, type=_type(output.name, value), sources=_sources(value))
         for output, value in zip(reading.outputs, found.outputs, strict=True)
@@ -75,20 +80,20 @@ def finish_outputs(finish: str, tables: tuple[Cells, ...], memory_mb: int) -> tu
     try:
         found = read_plan(planned(connection, finish))
         require_listed(found, finish=True)
-        names = [str(row[0]) for row in connection.execute(f"DESCRIBE {finish}").fetchall()]
+        called = [str(row[0]) for row in connection.execute(f"DESCRIBE {finish}").fetchall()]
     finally:
         connection.close()
-    if not found.relations <= set(cells) or len(names) != len(found.outputs):
+    if not found.relations <= set(cells) or len(called) != len(found.outputs):
         raise _disagreement("tables of cells")
     sources = {
         (relation, output.name): output.sources
         for relation, table in cells.items()
         for output in table.outputs
     }
-    _require_harmless(names)
+    _require_harmless(called)
     return tuple(
         Output(name, _type(name, value), Role.DERIVED, "", 0, _through(value, sources))
-        for name, value in zip(names, found.outputs, strict=True)
+        for name, value in zip(called, found.outputs, strict=True)
     )
 
 
@@ -132,10 +137,33 @@ def _require_agreement(reading: Reading, found: PlanColumns) -> None:
         raise _disagreement("outputs")
 
 
-def _require_shown(found: PlanColumns, shadows: tuple[Shadow, ...]) -> None:
+def _as_made(shadows: tuple[Shadow, ...], reading: Reading) -> tuple[Shadow, ...]:
+    """Return the relations as the query box will make them."""
+    used = {(use.relation, use.column) for use in reading.uses if use.column != names.PERSON}
+    made = []
+    for shadow in shadows:
+        columns = [column for column in shadow.columns if (shadow.relation, column.name) in used]
+        columns.sort(key=lambda column: column.name)
+        made.append(Shadow(shadow.relation, (ShadowColumn(names.PERSON, "UBIGINT", False), *columns)))
+    return tuple(made)
+
+
+def _require_same(found: PlanColumns, made: PlanColumns) -> None:
+    if (found.uses, found.outputs) != (made.uses, made.outputs):
+        raise SqlUnsupported(
+            "what the statement means depends on columns that it does not use",
+            "statement",
+            "Name the columns one by one: no *, EXCLUDE or NATURAL, and no alias with a list of columns.",
+        )
+
+
+def _require_shown(uses: frozenset[ColumnUse], shadows: tuple[Shadow, ...]) -> None:
+    """Every used column is shown; a person token may link relations and be counted, and be seen nowhere."""
     shown = {(each.relation, column.name) for each in shadows for column in each.columns if column.shown}
-    if not found.pairs <= shown:
-        raise _disagreement("columns that may be shown")
+    for use in uses:
+        seen = (use.relation, use.column) in shown
+        if not (is_link(use) if use.column == names.PERSON else seen):
+            raise _disagreement("columns that may be shown")
 
 
 def _disagreement(what: str) -> SqlUnsupported:
@@ -174,9 +202,9 @@ def _columns(table: Cells) -> tuple[ShadowColumn, ...]:
     return tuple(ShadowColumn(output.name, output.type, True, True) for output in table.outputs)
 
 
-def _require_harmless(names: list[str]) -> None:
-    for name in names:
-        if not NAME.fullmatch(name) or names.count(name) > 1:
+def _require_harmless(called: list[str]) -> None:
+    for name in called:
+        if not NAME.fullmatch(name) or called.count(name) > 1:
             raise SqlUnsupported(
                 "an output has no name of its own, of small letters, digits and _",
                 "SELECT",

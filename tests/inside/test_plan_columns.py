@@ -57,7 +57,7 @@ CLAUSES = [
     ("select 1 from s.shop where not (open or area > 3)", "shop.open filter, shop.area compare"),
     ("select 1 from s.sale where coalesce(id = 5, false)", "sale.id compare, sale.id filter"),
     ("select id = 5 as q from s.sale", "sale.id compare, sale.id select"),
-    ("select case when id > 5 then qty end as q from s.sale", "sale.id compare, sale.id select, sale.qty select"),
+    ("select case when id > 5 then qty end as q from s.sale", "sale.id compare, sale.qty select"),
     ("select 1 from s.sale where id = (select 5)", "sale.id compare"),
     ("select 1 from s.sale, (values (5)) as v(n) where id = n", "sale.id compare"),
     ("select 1 from s.sale join (values (5)) as v(n) on id = n", "sale.id compare, sale.id join"),
