@@ -5,10 +5,26 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from plans.manifest import Manifest
-from plans.reading import Clause, ColumnUse, Reading
+from hypothesis import strategies as st
+
+from plans.constraints import (
+    ANY,
+    Access,
+    Action,
+    Constraint,
+    Effect,
+    Mask,
+    MaskKind,
+    Reveal,
+    Share,
+    Tag,
+    Tagged,
+    Use,
+)
+from plans.manifest import Grade, Manifest
+from plans.reading import Cells, Clause, ColumnUse, Level, Output, Reading, Role
 from plans.statements import Bundle, DatasetPolicy, Grant
-from policies.api import Case, Granted
+from policies.api import Case, Granted, short
 from tests.keeper import house
 
 PROPERTY_GRANT = replace(house.GRANT, dataset=house.PROPERTY, columns=("houses",))
@@ -61,3 +77,135 @@ BOTH = replace(
     ),
 )
 """The same joined with the same owner's other dataset."""
+
+
+ANYBODY: tuple[tuple[str, ...], ...] = ((ANY,), (ANY,), (ANY,))
+
+
+def shown(column: str, reveal: Reveal = Reveal.PLAIN, **changes: Any) -> Constraint:
+    """A rule that shows a column's values row by row to everybody."""
+    plain = {"uses": (Use.SELECT,), "minimum": 0, "mask": None, **changes}
+    who = (plain.pop("parties", (ANY,)), (ANY,), (ANY,))
+    return Constraint(
+        column, Effect.ALLOW, *who, 0, plain["uses"], (), reveal, plain["minimum"], plain["mask"]
+    )
+
+
+def denied(column: str, *uses: Use, functions: tuple[str, ...] = (), **changes: Any) -> Constraint:
+    """A rule that forbids uses to everybody."""
+    return replace(Constraint(column, Effect.DENY, *ANYBODY, 0, uses, functions, Reveal.NEVER), **changes)
+
+
+def over_rows(*uses: ColumnUse, text: str = "SELECT region FROM tax.income") -> Reading:
+    """A reading of a statement whose rows leave."""
+    outputs = (Output("region", "VARCHAR", Role.VALUE, "", 0),)
+    relations = tuple(dict.fromkeys(use.relation for use in uses)) or ("tax.income",)
+    return replace(
+        house.READING,
+        level=Level.ROWS,
+        uses=uses,
+        relations=relations,
+        outputs=outputs,
+        tables=(Cells(text, outputs, 0),),
+    )
+
+
+ROWS_ACCESS = replace(house.EVERYBODY, actions=(Action.QUERY, Action.READ_ROWS))
+ROWS_POLICY = replace(house.INCOME_POLICY, access=(ROWS_ACCESS,), constraints=(
+    shown("region"), short("income", ("avg",)),
+))  # fmt: skip
+ROWS = replace(
+    GOOD,
+    bundle=bundle(ROWS_POLICY, house.PROPERTY_POLICY),
+    reading=over_rows(
+        use("region", Clause.SELECT), use("region", Clause.ORDER), use("region", Clause.FILTER)
+    ),
+)
+"""`select region from tax.income where … order by region`, of a column whose values are shown."""
+
+
+# --- any case at all -----------------------------------------------------
+
+COLUMNS = ("region", "income", "id_number", "person", "phone")
+USES = st.builds(
+    use,
+    st.sampled_from(COLUMNS),
+    st.sampled_from(list(Clause)),
+    st.sampled_from(["", "avg", "sum", "count", "stddev"]),
+    st.sampled_from(["tax.income", "tax.property"]),
+)
+GRANTS = st.builds(
+    lambda body, name, columns, changes, role: granted(
+        replace(body, columns=columns, role=role), name, **changes
+    ),
+    st.sampled_from([house.GRANT, PROPERTY_GRANT, replace(house.GRANT, project="wealth")]),
+    st.sampled_from(["a", "b", "c", "d"]),
+    st.sampled_from([("region", "income"), ("income",), ("houses", "region")]),
+    st.sampled_from([{}, {}, {"revoked": True}, {"uses_left": 0}, {"not_before": house.NOW + 5}]),
+    st.sampled_from(["researcher", "researcher", "researcher", "operator", "approver"]),
+)
+PARTIES = st.sampled_from([(ANY,), (ANY,), ("nm",), ("nm/uni",), (house.MEMBER,), ("nm/health",), ()])
+ROLES = st.sampled_from([(ANY,), (ANY,), ("researcher",), ("operator",)])
+PURPOSES = st.sampled_from([(ANY,), (ANY,), (house.PURPOSE,), ("another purpose",)])
+ENDS = st.sampled_from([0, 0, 0, house.NOW, house.NOW + 30 * house.DAY])
+WORDS = st.lists(st.sampled_from(list(Use)), max_size=5, unique=True)
+FUNCTIONS = st.lists(st.sampled_from(["avg", "sum", "count"]), max_size=2, unique=True)
+
+
+@st.composite
+def rules(draw: st.DrawFn, column: str = "", masks: bool = False) -> Constraint:
+    """Any rule about a column; with `masks` one that may mask it."""
+    uses, functions = set(draw(WORDS)), tuple(draw(FUNCTIONS))
+    uses = uses | {Use.AGGREGATE} if functions else uses - {Use.AGGREGATE}
+    effect = draw(st.sampled_from([Effect.ALLOW, Effect.ALLOW, Effect.ALLOW, Effect.DENY]))
+    name = column or draw(st.sampled_from(["region", "income", "houses"]))
+    allow = effect is Effect.ALLOW
+    reveal = draw(st.sampled_from([level for level in Reveal if level is not Reveal.MASKED]))
+    mask = draw(st.sampled_from([None, Mask(name, MaskKind.NULL, ""), Mask(name, MaskKind.BUCKET, "10")]))
+    return Constraint(
+        name, effect, draw(PARTIES), draw(ROLES), draw(PURPOSES), draw(ENDS),
+        tuple(sorted(uses)), functions, reveal if allow else Reveal.NEVER,
+        draw(st.sampled_from([0, 0, 1, 30])), mask if allow and masks else None,
+    )  # fmt: skip
+
+
+ACCESS = st.builds(
+    Access,
+    st.sampled_from([Effect.ALLOW, Effect.ALLOW, Effect.ALLOW, Effect.DENY]),
+    PARTIES,
+    ROLES,
+    st.sampled_from([(Action.QUERY,), (Action.QUERY, Action.READ_ROWS), (Action.TRAIN,)]),
+    PURPOSES,
+    ENDS,
+)
+TAGS = (
+    Tag("money", "", Grade.GENERAL_4, (Use.AGGREGATE, Use.FILTER), ("avg", "sum"), Reveal.AGGREGATED, 15),
+    Tag("pay", "money", Grade.GENERAL_2, tuple(Use), ("avg", "sum", "count"), Reveal.PLAIN),
+)
+TAGGED = st.sampled_from([(), (), (), (Tagged("income", ("pay",)),), (Tagged("income", ("unknown",)),)])
+
+
+@st.composite
+def cases(draw: st.DrawFn, masks: bool = False) -> Case:
+    """Any case of two datasets of one owner: its bundle, grants, manifests, and a reading at either level."""
+    policies = tuple(
+        replace(
+            policy,
+            constraints=tuple(draw(st.lists(rules(masks=masks), max_size=4))),
+            access=(house.EVERYBODY, *draw(st.lists(ACCESS, max_size=2))),
+            tagged=draw(TAGGED),
+            share=draw(st.sampled_from([Share.CONDITIONAL, Share.CONDITIONAL, Share.NONE])),
+            each_plan=draw(st.booleans()),
+        )
+        for policy in draw(st.sampled_from([(), bundle().policies, bundle().policies, bundle().policies[:1]]))
+    )
+    found = tuple(draw(st.lists(USES, max_size=4)))
+    relations = draw(st.sampled_from([("tax.income",), ("tax.income", "tax.property"), ("tax.property",)]))
+    level = draw(st.sampled_from([house.READING, house.READING, over_rows()]))
+    return replace(
+        GOOD,
+        reading=replace(level, uses=found, relations=relations),
+        bundle=replace(bundle(), policies=policies, tags=TAGS),
+        grants=tuple(draw(st.lists(GRANTS, max_size=4, unique_by=lambda g: g.digest))),
+        manifests=draw(st.sampled_from([(), MANIFESTS, MANIFESTS, MANIFESTS, MANIFESTS[:1]])),
+    )
