@@ -109,21 +109,17 @@ class Origins:
         place.origins.append(Origin(_alias(node), "", items))
 
     def _parentheses(self, node: exp.Subquery, place: Place) -> None:
-        """Read `(a JOIN b …)`: its relations stay visible, unless the whole has an alias of its own."""
-        refuse_extra(node, {"this", "alias", "joins"})
+        """Read `(a JOIN b …)`: its relations stay visible. The engine takes an alias over them for a subquery."""
+        if node.args.get("alias") is not None:
+            raise refusal.unsupported(
+                node, "parentheses around relations have an alias", "Write (SELECT … FROM …) AS alias."
+            )
+        refuse_extra(node, {"this", "joins"})
         inner = Place(place.tables, place)
         self._add(node.this, inner)
-        if node.args.get("alias") is not None:
-            items = tuple(item for origin in inner.origins if not origin.hidden for item in origin.items)
-            if inner.merged:
-                raise refusal.unsupported(
-                    node, "an alias stands over a join that merges columns", "Write it as a subquery."
-                )
-            place.origins.append(Origin(_alias(node), "", self.renamed(items, _alias_of(node))))
-        else:
-            place.origins += inner.origins
-            for name, groups in inner.merged.items():
-                place.merged.setdefault(name, []).extend(groups)
+        place.origins += inner.origins
+        for name, groups in inner.merged.items():
+            place.merged.setdefault(name, []).extend(groups)
         self._joins(node, place)
 
     def _table(self, node: exp.Table, place: Place) -> None:

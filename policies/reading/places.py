@@ -111,7 +111,6 @@ class Place:
         found = NO_BASES
         place: Place | None = self
         while place is not None:
-            found |= place.matching(alias)  # the engine may read `a.b` as the field b of a column a
             origins = [origin for origin in place.origins if origin.alias == alias]
             if any(name in origin.columns for origin in origins):
                 return found.union(*(origin.columns.get(name, NO_BASES) for origin in origins))
@@ -119,6 +118,7 @@ class Place:
                 raise refusal.unknown(
                     node, f"column of {refusal.shown(alias)} named", name, origins[0].columns
                 )
+            found |= place.matching(alias)  # the engine may read `a.b` as the field b of a column a
             place = place.outer
         raise refusal.unknown(node, "relation or alias", alias, self._aliases())
 

@@ -21,7 +21,7 @@ from sqlglot.tokens import Token, TokenType
 from plans import names
 from plans.reading import Cells, Clause, ColumnUse, Level, Output, Reading, Role, Shadow
 from plans.request import statement_digest
-from policies.reading import refusal, words
+from policies.reading import functions, refusal, words
 from policies.reading.general import Found, find
 from policies.reading.places import Item
 from policies.reading.sources import NAME
@@ -40,23 +40,23 @@ def read_rows(root: exp.Expression, text: str, shadows: tuple[Shadow, ...]) -> R
     """
     if not any(column.shown for shadow in shadows for column in shadow.columns):
         return None
+    written = words.tokens(text)
+    called = words.called(written, root)
     found = find(root, shadows)
     if _hidden(found, shadows):
         return None
-    written = words.tokens(text)
-    functions = words.called(written, root)
     words.require_names(written, root, _columns(found, shadows))
     if not found.relations:
         raise refusal.unsupported(root, "a statement needs a relation", "Add FROM schema.table.")
     if not 0 < len(found.outputs) <= MOST_OUTPUTS:
         raise refusal.unsupported(root, f"a statement yields 1 to {MOST_OUTPUTS} columns")
-    outputs = _outputs(found.outputs)
+    outputs = _outputs(found.outputs, _said(root))
     return Reading(
         statement=statement_digest(text),
         level=Level.ROWS,
         relations=found.relations,
         uses=found.uses,
-        functions=functions,
+        functions=called,
         tables=(Cells(_statement(text, written), outputs, 0),),
         finish="",
         outputs=outputs,
@@ -103,14 +103,33 @@ def _statement(text: str, written: list[Token]) -> str:
     return text[written[0].start : last.end + 1]
 
 
-def _outputs(items: tuple[Item, ...]) -> tuple[Output, ...]:
+def _outputs(items: tuple[Item, ...], said: list[str]) -> tuple[Output, ...]:
     given: list[str] = []
-    for number, item in enumerate(items, 1):
-        given.append(_name(item.name, number, given))
+    for number, item in enumerate(items):
+        wanted = item.name or (said[number] if len(said) == len(items) else "")
+        given.append(_name(wanted, number + 1, given))
     return tuple(
         Output(name, "", Role.VALUE, "", 0, tuple(sorted(".".join(base) for base in item.bases)))
         for name, item in zip(given, items, strict=True)
     )
+
+
+def _said(root: exp.Expression) -> list[str]:
+    """Return what the outputs of the (first) SELECT compute: `avg_income` for the mean of income."""
+    while isinstance(root, exp.Subquery | exp.SetOperation):
+        root = root.this
+    return [_computed(item) for item in root.expressions]
+
+
+def _computed(item: exp.Expression) -> str:
+    columns = {column.name.lower() for column in item.find_all(exp.Column)}
+    if not isinstance(item, exp.Func) or len(columns) > 1:
+        return ""
+    name = item.name if isinstance(item, exp.Anonymous) else item.sql_name()
+    name = functions.aggregate_name(type(item).__name__, name.lower())
+    if isinstance(item, exp.Count) and isinstance(item.this, exp.Distinct):
+        name = "count_distinct"
+    return "_".join([name, *columns])
 
 
 def _name(wanted: str, number: int, taken: list[str]) -> str:

@@ -50,7 +50,7 @@ def called(words: list[Token], root: exp.Expression, *, finish: bool = False) ->
         if after.token_type is not TokenType.L_PAREN or not _is_word(word):
             continue
         quoted = word.token_type is TokenType.IDENTIFIER
-        if (name in _SYNTAX and not quoted) or name in named:
+        if (not quoted and (name in _SYNTAX or " " in name)) or name in named:
             continue
         if before is not None and before.token_type is TokenType.DOT:
             raise SqlUnsupported(f"{refusal.shown(name)} is called with a dot", _place(word), "Write f(x).")
