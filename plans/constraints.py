@@ -68,7 +68,10 @@ class Reveal(StrEnum):
     @property
     def level(self) -> int:
         """The place in the order, 0 shows least."""
-        return list(Reveal).index(self)
+        return _REVEALED[self]
+
+
+_REVEALED = {reveal: place for place, reveal in enumerate(Reveal)}
 
 
 class MaskKind(StrEnum):

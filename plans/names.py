@@ -6,6 +6,7 @@ One place for each form, so that no name is matched by a pattern elsewhere (ATTA
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from plans.errors import Malformed
 
@@ -47,6 +48,7 @@ def domain_of(dataset: str) -> str:
     return require("dataset", dataset).rpartition("/")[0]
 
 
+@lru_cache(maxsize=10_000)
 def relation_of(dataset: str) -> str:
     """Return the dataset's name in SQL: `tax.income` for `nm/tax/income`."""
     return ".".join(require("dataset", dataset).split("/")[-2:])

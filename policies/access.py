@@ -13,8 +13,9 @@ How Casbin is used, and why so (decision 20):
   question lists the domains in which its member lives. A rule for `nm/hohhot` says nothing about `nm`.
 * Every question has an enforcer of its own, which costs 0.05 ms. So there is no state to share between
   threads, and nothing to reload while an answer is being made.
-* The matcher is parsed once, when this module is loaded. Casbin would parse it at every question, and in Python 3.11
-  two threads that parse at the same moment can both fail (`SystemError`, CPython issue 106905).
+* Model and matcher are parsed once, when this module is loaded, and only read afterwards. Casbin would parse the
+  matcher at every question, and in Python 3.11 two threads that parse at the same moment can both fail
+  (`SystemError`, CPython issue 106905).
 * `enforce_ex` names one rule at most, and none for a no. Here every rule whose conditions hold notes its number.
 """
 
@@ -22,12 +23,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
 import casbin
 from casbin.effect import Effector
 from casbin.effect.default_effectors import AllowAndDenyEffector
+from casbin.model import Model
 from casbin.util import SimpleEval
 
 from plans import names
@@ -121,11 +124,16 @@ def lines(policy: DatasetPolicy) -> list[tuple[Any, ...]]:
 
 def enforcer(of_lines: Iterable[tuple[Any, ...]]) -> casbin.Enforcer:
     """Return a Casbin enforcer that holds these lines, for one caller; it is not to be shared or changed."""
-    fresh = casbin.Enforcer(casbin.Enforcer.new_model(text=MODEL))
+    rules = copy(_model["p"]["p"])
+    rules.policy = list(of_lines)
+    model = Model()
+    for section, parts in _model.items():
+        model[section] = parts
+    model["p"] = {"p": rules}
+    fresh = casbin.Enforcer(model)
     fresh.eft = _HearAll()
     for function in (named, meets, noted):
         fresh.add_function(function.__name__, function)
-    fresh.model["p"]["p"].policy = list(of_lines)
     fresh._get_expression = _matcher
     return fresh
 
@@ -162,12 +170,13 @@ class _HearAll:
 
 
 def _written() -> str:
-    """Return the model's matcher as Casbin hands it to its evaluator."""
-    text: str = casbin.Enforcer.new_model(text=MODEL)["m"]["m"].value
+    """Return the matcher as Casbin hands it to its evaluator."""
+    text: str = _model["m"]["m"].value
     return text.replace("&&", "and").replace("||", "or")
 
 
 _starting = threading.Lock()
+_model = casbin.Enforcer.new_model(text=MODEL)
 _parsed = SimpleEval(_written(), {}).ast_parsed_value
 
 

@@ -8,7 +8,7 @@ compute with them, in every clause that no prohibition takes away.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from plans import names
 from plans.constraints import Reveal, Use
@@ -22,21 +22,24 @@ from policies.joined import met_another
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """From where columns are judged: a dataset with its policy, and who asks."""
+    """From where columns are judged: a dataset with its policy, and who asks. `known` is what was worked out so far."""
 
     manifest: Manifest
     policy: DatasetPolicy
     bundle: Bundle
     asker: Asker
+    known: dict[str, Effective] = field(default_factory=dict, compare=False)
 
     def effective(self, column: Column) -> Effective:
         """Return what the asker may do with a column."""
-        return effective(self.policy, self.bundle, column, self.asker)
+        found = self.known.get(column.name)
+        if found is None:
+            found = self.known[column.name] = effective(self.policy, self.bundle, column, self.asker)
+        return found
 
 
 def column_reasons(seat: Seat, reading: Reading, uses: tuple[ColumnUse, ...]) -> Iterator[Reason]:
     """Yield every reason why these uses of the seat's relation are not allowed."""
-    known: dict[str, Effective] = {}
     for use in uses:
         subject = f"{seat.manifest.relation}.{use.column}"
         column = seat.manifest.column(use.column)
@@ -46,9 +49,7 @@ def column_reasons(seat: Seat, reading: Reading, uses: tuple[ColumnUse, ...]) ->
             # A column that nobody described is taken for one that identifies.
             yield _identifier(subject)
         else:
-            if use.column not in known:
-                known[use.column] = seat.effective(column)
-            yield from _of_column(known[use.column], use, subject, reading)
+            yield from _of_column(seat.effective(column), use, subject, reading)
 
 
 def minimum(seat: Seat, reading: Reading, uses: tuple[ColumnUse, ...]) -> int:

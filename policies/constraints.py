@@ -178,16 +178,17 @@ def _is_party(party: str, asker: Asker) -> bool:
 
 def _cut(rule: Constraint, classes: tuple[Tag, ...], mask: Mask | None) -> Allowed:
     """Return what a rule allows below the ceilings of the column's classes."""
-    uses, functions, reveal = set(rule.uses), set(rule.functions), rule.reveal
+    uses, functions = frozenset(rule.uses), frozenset(rule.functions)
+    reveal, minimum = rule.reveal, rule.minimum
     for ceiling in classes:
-        uses &= set(ceiling.uses)
-        functions &= set(ceiling.functions)
+        uses &= frozenset(ceiling.uses)
+        functions &= frozenset(ceiling.functions)
         reveal = min(reveal, ceiling.reveal, key=lambda each: each.level)
+        minimum = max(minimum, ceiling.minimum)
     if reveal is Reveal.MASKED and mask is None:
         # A class caps the reveal at what a mask leaves, and no rule says which mask.
         reveal = Reveal.GROUPED
-    minimum = max((rule.minimum, *(ceiling.minimum for ceiling in classes)))
-    return Allowed(frozenset(uses), frozenset(functions), reveal, minimum)
+    return Allowed(uses, functions, reveal, minimum)
 
 
 # --- classes -----------------------------------------------------
