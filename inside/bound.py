@@ -19,7 +19,7 @@ from __future__ import annotations
 import decimal
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,6 +114,30 @@ def planned(connection: Connection, statement: str) -> Node:
         raise SqlSyntax("exactly one statement is needed", "statement")
     plan: Node = answer["plans"][0]
     return plan
+
+
+def scanned(plan: Node) -> set[tuple[str, str]]:
+    """Return every column, with its relation, that a plan of whatever shape reads from a relation."""
+    found: set[tuple[str, str]] = set()
+    waiting: list[Any] = [plan]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            if node.get("type") == "LOGICAL_GET":
+                found |= set(_read_columns(node))
+            waiting += node.values()
+        elif isinstance(node, list):
+            waiting += node
+    return found
+
+
+def _read_columns(scan: Node) -> Iterator[tuple[str, str]]:
+    data = scan.get("function_data") or {}
+    if scan.get("name") != "seq_scan":
+        raise unlisted("a scan of something else than a relation")
+    for entry in scan["column_indexes"]:
+        if entry["index"] < len(scan["names"]):
+            yield f"{data['schema']}.{data['table']}", scan["names"][entry["index"]]
 
 
 _SENTENCES = {

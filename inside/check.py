@@ -1,11 +1,15 @@
 """The checker box: two readers look at a statement, and must find the same.
 
-The guard (`policies.reading`) reads the member's text and writes the counted statement. The engine's binder
-(`inside.bound`) then reads both. A reading is given out only if
+The guard (`policies.reading`) reads the member's text and writes the counted statement of each table that runs
+over rows. The engine's binder (`inside.bound`) then reads both. A reading is given out only if
 
 * both readers found the same columns in the same clauses, and the same functions;
-* the binder finds the counted statement to compute the member's outputs, as the same expressions over the
-  same rows.
+* the binder finds each counted statement to compute the outputs of its table, as the same expressions over the
+  same rows;
+* the binder finds no column in the member's whole statement that the tables do not use;
+* a `finish` can be bound where there is nothing but its tables of figures (`inside.rows`).
+
+A statement whose columns may all be seen is read at the level of rows (`inside.rows`).
 
 No key and no row comes into this box. The same statement and shadows give the same bytes, here and in the
 owner's own checker box, which is what the keeper compares.
@@ -16,13 +20,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from inside.bound import Bound, bind, shadow_engine
+from inside.bound import Bound, Connection, bind, planned, scanned, shadow_engine
+from inside.rows import check_rows, finish_outputs
 from inside.session import Session
 from plans import canonical, names
 from plans.box import Entry, Limits
 from plans.errors import Malformed, SqlUnsupported
-from plans.reading import Reading, Role, Shadow, ShadowColumn
-from policies.reading import read
+from plans.reading import Cells, Level, Output, Reading, Role, Shadow, ShadowColumn
+from policies.reading import Forms, read_forms
 
 PERSONS_TYPE = "BIGINT"
 
@@ -55,18 +60,25 @@ def check(statement: str, shadows: tuple[Shadow, ...], memory_mb: int) -> Readin
     Raises:
         SqlSyntax, SqlUnsupported, TooLarge: the statement is refused.
     """
-    reading = read(statement, shadows)
+    forms = read_forms(statement, shadows)
+    reading = forms.reading
+    if reading.level is Level.ROWS:
+        return check_rows(reading, statement, shadows, memory_mb)
     known = {shadow.relation: shadow for shadow in shadows}
     connection = shadow_engine(tuple(known[relation] for relation in reading.relations), memory_mb)
     try:
-        asked, counted = bind(connection, statement), bind(connection, reading.counted)
+        asked = [bind(connection, plain) for plain in forms.plain]
+        counted = [bind(connection, table.counted) for table in reading.tables]
+        _require_covered(forms, statement, connection)
     finally:
         connection.close()
     _require_agreement(reading, asked)
-    _require_same(reading, asked, counted)
-    outputs = _typed(reading, asked)
-    tables = tuple(replace(table, outputs=outputs) for table in reading.tables)
-    return replace(reading, outputs=outputs, tables=tables)
+    tables = tuple(
+        _checked(table, *both) for table, *both in zip(reading.tables, asked, counted, strict=True)
+    )
+    if not reading.finish:
+        return replace(reading, outputs=tables[0].outputs, tables=tables)
+    return replace(reading, outputs=finish_outputs(reading.finish, tables, memory_mb), tables=tables)
 
 
 def _material(text: str) -> tuple[str, tuple[Shadow, ...]]:
@@ -79,21 +91,36 @@ def _material(text: str) -> tuple[str, tuple[Shadow, ...]]:
     return statement, tuple(Shadow.read(shadow) for shadow in shadows)
 
 
-def _require_agreement(reading: Reading, asked: Bound) -> None:
+def _require_covered(forms: Forms, statement: str, connection: Connection) -> None:
+    """The engine finds no column in the member's own statement that the tables do not use.
+
+    A column that a definition mentions and that nobody reads from it is none: no table computes it.
+    """
+    if forms.plain == (statement,):
+        return
+    used = {(use.relation, use.column) for use in forms.reading.uses} | forms.mentioned
+    persons = {(relation, names.PERSON) for relation in forms.reading.relations}
+    if not scanned(planned(connection, statement)) <= used | persons:
+        raise _disagreement("columns")
+
+
+def _require_agreement(reading: Reading, asked: list[Bound]) -> None:
     """Both readers saw the same columns, clauses and functions."""
     for what, ours, theirs in (
-        ("relations", set(reading.relations), set(asked.relations)),
-        ("columns", set(reading.uses), set(asked.uses)),
-        ("functions", set(reading.functions), set(asked.functions)),
+        ("relations", set(reading.relations), {name for bound in asked for name in bound.relations}),
+        ("columns", set(reading.uses), {use for bound in asked for use in bound.uses}),
+        ("functions", set(reading.functions), {name for bound in asked for name in bound.functions}),
     ):
         if ours != theirs:
             raise _disagreement(what)
 
 
-def _require_same(reading: Reading, asked: Bound, counted: Bound) -> None:
-    """The counted statement yields what was asked, from the same rows, then numbers of persons and nothing else."""
-    shown = len(reading.outputs)
-    if len(asked.outputs) < shown or len(counted.outputs) != shown + reading.hidden:
+def _checked(table: Cells, asked: Bound, counted: Bound) -> Cells:
+    """Return a table with its types; the counted statement yields what was asked, from the same rows, then
+    numbers of persons and nothing else.
+    """
+    shown = len(table.outputs)
+    if len(asked.outputs) < shown or len(counted.outputs) != shown + table.hidden:
         raise _disagreement("outputs")
     if asked.outputs[:shown] != counted.outputs[:shown] or asked.types[:shown] != counted.types[:shown]:
         raise _disagreement("outputs")
@@ -101,6 +128,7 @@ def _require_same(reading: Reading, asked: Bound, counted: Bound) -> None:
         raise _disagreement("rows")
     if set(counted.types[shown:]) != {PERSONS_TYPE} or _columns(asked) != _columns(counted):
         raise _disagreement("persons")
+    return replace(table, outputs=_typed(table.outputs, asked.types))
 
 
 def _columns(bound: Bound) -> set[tuple[str, str]]:
@@ -125,9 +153,9 @@ _WHOLE_TYPES = {f"{sign}{size}INT" for sign in ("", "U") for size in ("TINY", "S
 }
 
 
-def _typed(reading: Reading, asked: Bound) -> tuple[Any, ...]:
+def _typed(outputs: tuple[Output, ...], types: tuple[str, ...]) -> tuple[Output, ...]:
     typed = []
-    for output, kind in zip(reading.outputs, asked.types, strict=False):
+    for output, kind in zip(outputs, types, strict=False):
         number = kind in _WHOLE_TYPES or kind.startswith(_NUMBER_PREFIXES)
         if not number and (output.role is Role.FIGURE or kind not in _KEY_TYPES):
             raise SqlUnsupported(

@@ -1,10 +1,14 @@
 """The SQL guard: the first of two readers of a member's statement. Pure: it imports a parser and nouns, and
 no engine.
 
-A statement of the subset asks for figures about groups of persons. The guard parses it under bounds
-(`bounds`), finds what its names mean among the shadows (`sources`), and translates it, node by node, into a
-small tree of its own (`translate`, `tree`, by the lists in `grammar`). What has no place in that tree is
-refused. From the tree come:
+If every column that a statement uses may be seen as it is, it is read at the level of rows (`rows`). Any
+other asks for figures about groups of persons. Names of WITH and subqueries that yield rows are written into
+the SELECTs that read them (`scopes`, `flat`); a statement of more than one plain SELECT is split into tables
+of figures and a `finish` that computes with them after their protection (`splitting`, `cells`, `finish`).
+
+Each plain SELECT is parsed under bounds (`bounds`); the guard finds what its names mean among the shadows
+(`sources`), and translates it, node by node, into a small tree of its own (`translate`, `tree`, by the lists in
+`grammar`). What has no place in that tree is refused. From the tree come:
 
 * the *uses*: every base column, by the clause that uses it (`uses`), for `policies.decide`;
 * the *counted statement*: the same SELECT, written anew, with numbers of persons beside the figures
@@ -21,7 +25,7 @@ about every column, and the binder must find the member's statement and the coun
 outputs from the same rows.
 """
 
+from policies.reading.forms import Forms, read, read_forms
 from policies.reading.predicate import read_predicate
-from policies.reading.statement import read
 
-__all__ = ["read", "read_predicate"]
+__all__ = ["Forms", "read", "read_forms", "read_predicate"]

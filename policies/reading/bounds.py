@@ -66,13 +66,13 @@ def parse(text: str) -> exp.Expression:
     except SqlglotError as problem:
         raise SqlSyntax("the statement does not parse", _place(problem)) from None
     except RecursionError:
-        raise _too_deep() from None
+        raise too_deep() from None
     found = [each for each in statements if each is not None and not isinstance(each, exp.Semicolon)]
     if len(found) != 1:
         raise SqlSyntax(
             "exactly one statement is needed", "statement", "Send one SELECT, without anything after it."
         )
-    _require_shallow(found[0])
+    require_shallow(found[0])
     return found[0]
 
 
@@ -84,20 +84,21 @@ def _require_flat(tokens: list[Token]) -> None:
         depth += (token.token_type in _OPENING) - (token.token_type in _CLOSING)
         prefixes = prefixes + 1 if token.token_type in _PREFIX else 0
         if depth > BOUNDS.depth or prefixes > BOUNDS.prefixes:
-            raise _too_deep()
+            raise too_deep()
 
 
-def _require_shallow(root: exp.Expression) -> None:
+def require_shallow(root: exp.Expression) -> None:
     """Measure the tree without recursion: a chain of a thousand ORs is as deep as it is long."""
     waiting = [(root, 1)]
     while waiting:
         node, depth = waiting.pop()
         if depth > BOUNDS.tree_depth:
-            raise _too_deep()
+            raise too_deep()
         waiting += [(child, depth + 1) for child in node.iter_expressions()]
 
 
-def _too_deep() -> SqlUnsupported:
+def too_deep() -> SqlUnsupported:
+    """Return the refusal of a statement that nests too deeply."""
     return SqlUnsupported(
         "the statement nests too deeply, or chains too many operators",
         "statement",

@@ -131,7 +131,9 @@ def _quantile(name: str) -> Rule:
         constant = value(which, setting)
         if not isinstance(constant, Constant) or not re.fullmatch(r"0?\.\d{1,4}|[01]", constant.text):
             raise refusal.unsupported(
-                node, f"{name} takes a number from 0 to 1 with at most 4 decimals", f"For example: {name}(x, 0.9)."
+                node,
+                f"{name} takes a number from 0 to 1 with at most 4 decimals",
+                f"For example: {name}(x, 0.9).",
             )
         found = _aggregate(name)(exp.Sum(this=node.this), setting)
         return replace(cast(Aggregate, found), which=constant)

@@ -1,4 +1,7 @@
-"""One SELECT as a whole: its keys and figures, their names, the order and limit, and the counted statement."""
+"""One plain SELECT as a whole: its keys and figures, their names, the order and limit, and the counted statement.
+
+It is an answer of its own, or one of the tables from which `policies.reading.splitting` has an answer computed.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,8 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from plans.reading import Cells, Level, Order, Output, Reading, Role, Shadow
-from plans.request import statement_digest
+from plans.reading import Cells, ColumnUse, Order, Output, Role, Shadow
 from policies.reading import attempts, listed, persons, refusal, translate
-from policies.reading.bounds import parse
 from policies.reading.grammar import COUNTS
 from policies.reading.sources import NAME, Scope, identifier, read_sources, refuse_extra, require_name
 from policies.reading.tree import Aggregate, Column, Expression, aggregates, columns
@@ -32,45 +33,42 @@ class Select:
     names: tuple[str, ...]
 
 
-def read(text: str, shadows: tuple[Shadow, ...]) -> Reading:
-    """Return what a statement uses and yields; the outputs' types are empty, for the engine to fill in.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The finding about one plain SELECT; the types of its outputs are empty, for the engine to fill in."""
+
+    cells: Cells
+    relations: tuple[str, ...]
+    uses: tuple[ColumnUse, ...]
+    functions: tuple[str, ...]
+    order: tuple[Order, ...]
+    limit: int | None
+
+
+def read_plain(root: exp.Expression, shadows: tuple[Shadow, ...], keys_suffice: bool = False) -> Found:
+    """Return what one SELECT uses and yields. With `keys_suffice` it may yield keys of groups and no figure.
 
     Raises:
-        TooLarge: the statement is longer than the bounds.
-        SqlSyntax: it does not parse, is not one statement, or names what is not there.
+        SqlSyntax: it names what is not there.
         SqlUnsupported: it uses something that is not in the subset, or yields rows.
     """
-    root = parse(text)
     if not isinstance(root, exp.Select):
-        raise refusal.unsupported(
-            None, "only a single SELECT is in the subset", "See docs/sql.md for what it may contain."
-        )
-    if root.args.get("having") is not None:
-        raise refusal.unsupported(
-            root.args["having"],
-            "HAVING would filter by figures that nobody may see yet",
-            "Filter the released result on your own side.",
-        )
+        raise refusal.unsupported(None, "this is no single SELECT")
     refuse_extra(root, {"expressions", "from_", "joins", "where", "group", "order", "limit"})
-    select = _read_select(root, shadows)
+    select = _read_select(root, shadows, keys_suffice)
     counts = persons.count_persons(tuple(map(attempts.attempt_figures, select.outputs)), select.scope)
     filters = () if select.where is None else (select.where,)
-    outputs = _outputs(select, counts)
-    return Reading(
-        statement=statement_digest(text),
-        level=Level.CELLS,
+    return Found(
+        cells=Cells(_counted(select, counts), _outputs(select, counts), len(counts.hidden)),
         relations=tuple(sorted({source.shadow.relation for source in select.scope.sources})),
         uses=uses(select.scope, filters, select.keys, select.outputs),
         functions=functions((*filters, *select.keys, *select.outputs)),
-        tables=(Cells(_counted(select, counts), outputs, len(counts.hidden)),),
-        finish="",
-        outputs=outputs,
         order=_order(root.args.get("order"), select),
         limit=_limit(root.args.get("limit")),
     )
 
 
-def _read_select(root: exp.Select, shadows: tuple[Shadow, ...]) -> Select:
+def _read_select(root: exp.Select, shadows: tuple[Shadow, ...], keys_suffice: bool) -> Select:
     scope = read_sources(root, shadows)
     where = root.args.get("where")
     condition = translate.condition(where.this, listed.rows(scope)) if where is not None else None
@@ -79,7 +77,7 @@ def _read_select(root: exp.Select, shadows: tuple[Shadow, ...]) -> Select:
     outputs = tuple(_output(item, scope) for item in root.expressions)
     names = _names(root.expressions, outputs)
     keys = _keys(root.args.get("group"), outputs, names, scope)
-    _require_aggregate(root, outputs, keys)
+    _require_aggregate(root, outputs, keys, keys_suffice)
     return Select(scope, condition, keys, outputs, names)
 
 
@@ -89,10 +87,10 @@ def _output(item: exp.Expression, scope: Scope) -> Expression:
 
 
 def _require_aggregate(
-    root: exp.Select, outputs: tuple[Expression, ...], keys: tuple[Expression, ...]
+    root: exp.Select, outputs: tuple[Expression, ...], keys: tuple[Expression, ...], keys_suffice: bool
 ) -> None:
     """Refuse a statement that yields rows instead of figures about groups (ATTACKS 19)."""
-    if not any(aggregates(output) for output in outputs):
+    if not any(aggregates(output) for output in outputs) and not (keys and keys_suffice):
         raise refusal.unsupported(
             root,
             "row-level output: the statement yields no figure about a group",
@@ -249,7 +247,12 @@ def _derived_name(output: Expression, number: int) -> str:
 def _outputs(select: Select, counts: persons.Counts) -> tuple[Output, ...]:
     return tuple(
         Output(
-            name, "", Role.FIGURE if aggregates(output) else Role.KEY, _figure(output), position, _sources(output)
+            name,
+            "",
+            Role.FIGURE if aggregates(output) else Role.KEY,
+            _figure(output),
+            position,
+            _sources(output),
         )
         for name, output, position in zip(select.names, select.outputs, counts.positions, strict=True)
     )

@@ -123,7 +123,12 @@ def _column(node: exp.Column, setting: Setting) -> Expression:
     return found
 
 
-def _literal(node: exp.Literal, _: Setting) -> Expression:
+def read_literal(node: exp.Literal) -> Constant:
+    """Return a constant.
+
+    Raises:
+        SqlUnsupported: it is too long, or holds signs that are not printable.
+    """
     refuse_extra(node, {"this", "is_string"})
     text = str(node.this)
     if not node.is_string:
@@ -165,7 +170,7 @@ def _paren(node: exp.Paren, setting: Setting) -> Expression:
 
 RULES: dict[type[exp.Expression], Rule] = {
     exp.Column: _column,
-    exp.Literal: _literal,
+    exp.Literal: lambda node, _: read_literal(node),
     exp.Boolean: _boolean,
     exp.Null: _null,
     exp.Interval: _interval,

@@ -121,8 +121,6 @@ ATTACKS = r"""
 17 | select count(*) from tax.income i asof join med.visit v on i.person = v.person and i.born >= v.day
 17 | select count(*) from tax.income positional join med.visit
 17 | select count(*) from tax.income natural join med.visit
-17 | select count(*) from tax.income union select count(*) from med.visit
-17 | select count(*) from tax.income intersect select 1
 17 | pivot tax.income on region using sum(income)
 17 | unpivot tax.income on income into name n value v
 17 | select struct_pack(x := income), count(*) from tax.income group by 1
@@ -138,15 +136,10 @@ ATTACKS = r"""
 19 | select list(income) from tax.income
 19 | select array_agg(income) from tax.income
 19 | select string_agg(region, ',') from tax.income
-19 | select min(income) from tax.income
-19 | select max(income) from tax.income
 19 | select arg_max(region, income) from tax.income
 19 | select max_by(region, income) from tax.income
 19 | select mode(income) from tax.income
 19 | select histogram(income) from tax.income
-19 | select median(income) from tax.income
-19 | select quantile_disc(income, 0.5) from tax.income
-19 | select quantile_cont(income, 0.999) from tax.income
 19 | select approx_top_k(income, 3) from tax.income
 19 | select approx_count_distinct(income) from tax.income
 19 | select product(income) from tax.income
@@ -154,9 +147,6 @@ ATTACKS = r"""
 19 | select bool_or(urban) from tax.income
 19 | select entropy(income), skewness(income) from tax.income
 19 | select sum(income) over (order by income) from tax.income
-19 | select count(*), row_number() over () from tax.income
-19 | select count(*) from tax.income qualify row_number() over () = 1
-19 | select income, count(*) from tax.income group by income limit 1 offset 7
 19 | select rowid, count(*) from tax.income group by rowid
 19 | select count(*) from tax.income using sample 1 rows
 19 | select count(*) from tax.income tablesample reservoir(1)
@@ -187,8 +177,6 @@ ATTACKS = r"""
 23 | select count(*) as "987654321" from tax.income
 23 | select count(*) as n, sum(age) as n from tax.income
 23 | select count(*) as _persons_0 from tax.income
-23 | select 'CANARY-OF-SQL' as note, count(*) from tax.income
-23 | select region as r, 987654321 as n, count(*) from tax.income group by 1
 23 | select cast(age as enum('CANARY-OF-SQL')) as a, count(*) from tax.income group by 1
 23 | select age::struct(canary integer) as a, count(*) from tax.income group by 1
 """
