@@ -27,6 +27,7 @@ from policies.reading.places import Item
 from policies.reading.sources import NAME
 
 MOST_OUTPUTS = 100
+LONGEST_NAME = 63
 
 
 def read_rows(root: exp.Expression, text: str, shadows: tuple[Shadow, ...]) -> Reading | None:
@@ -133,11 +134,12 @@ def _computed(item: exp.Expression) -> str:
 
 
 def _name(wanted: str, number: int, taken: list[str]) -> str:
-    """Return a harmless name that is not taken: the member's, with `_` for other signs, or one by position."""
+    """Return a harmless name that is not taken: the member's, with `_` for other signs, else one with its position."""
     name = re.sub(r"[^a-z0-9_]+", "_", wanted).strip("_")
     name = f"_{name}" if name[:1].isdigit() else name
-    if NAME.fullmatch(name) and not name.startswith("_persons_") and name not in taken:
-        return name
-    while (name := f"column_{number}") in taken:
-        number += 1
-    return name
+    if not NAME.fullmatch(name) or name.startswith("_persons_"):
+        name = f"column_{number}"
+    given, extra = name, number
+    while given in taken or len(given) > LONGEST_NAME:
+        given, extra = f"{name[: LONGEST_NAME - 8]}_{extra}", extra + 1
+    return given

@@ -32,7 +32,7 @@ class Collector(Protocol):
 
 _LEAVES = (exp.Literal, exp.Null, exp.Boolean)
 _PLAIN_TEXT = """
-Add Sub Mul Div IntDiv Neg DPipe And Or Not Paren Tuple Is Interval Escape Window WindowSpec Order
+Add Sub Mul Div IntDiv Mod Neg DPipe And Or Not Paren Tuple Is Interval Escape Window WindowSpec Order
 Ordered Filter Where Having Qualify Distinct WithinGroup IgnoreNulls RespectNulls GroupingSets Rollup
 Cube Group Case Any All Exists Limit Offset LimitOptions
 """
