@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from keys import api as keys
 from plans.errors import NotAllowed, SignatureWrong, StateConflict
 from plans.request import Request
-from portal import bodies
+from portal import bodies, evidence
 from portal.access import allowed_to, caller_of, counter_of, services_of
 from portal.permissions import Action, require_one
 from portal.services import Services
@@ -94,9 +94,15 @@ def plan(
     caller: Annotated[Caller, Depends(allowed_to(Action.SEE_OWN_JOBS, Action.READ_PLAN_TO_APPROVE))],
     services: Serving,
 ) -> dict[str, Any]:
-    """Return a job's plan and its digest, which whoever signs it computes again."""
+    """Return a job's plan and its digest, which whoever signs it computes again; for its owner's approvers with the
+    manifests that it names.
+    """
     found = services.jobs.plan(caller.member.name, number)
-    return {"plan": found.plain(), "digest": found.digest}
+    told: dict[str, Any] = {"plan": found.plain(), "digest": found.digest}
+    if evidence.may_see_manifests(caller, found):
+        with services.database.reading() as session:
+            told["manifests"] = [each.plain() for each in evidence.manifests_of(session, found)]
+    return told
 
 
 @router.get("/jobs/{number}/result")

@@ -1,15 +1,13 @@
-"""The one page: sign in, see who you are and what you may do, sign out. No script, one stylesheet, a session
+"""The first page: sign in, see who you are and what you may do, sign out. No script, one stylesheet, a session
 by cookie.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from urllib.parse import parse_qs
 
-import jinja2
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from plans.errors import DarkroomError, Malformed, NotSignedIn
@@ -17,14 +15,11 @@ from portal import sessions
 from portal.access import address_of, caller_of, counter_of, require_own_page, services_of
 from portal.permissions import Action, Who, may
 from portal.sessions import Opened
+from portal.templates import FOLDER, page
 
-FOLDER = Path(__file__).parent / "pages"
 FORM = "application/x-www-form-urlencoded"
 
 router = APIRouter(include_in_schema=False)
-_templates = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined
-)
 
 
 @router.get("/")
@@ -76,11 +71,8 @@ def style() -> Response:
 
 def _page(request: Request, who: Who | None = None, problem: DarkroomError | None = None) -> Response:
     actions = [str(action) for action in Action if who and may(who, action)]
-    origin = services_of(request).site.origin
-    text = _templates.get_template("sign_in.html").render(
-        who=who, problem=problem, actions=actions, origin=origin
-    )
-    return HTMLResponse(text, problem.status if problem else 200)
+    status = problem.status if problem else 200
+    return page(request, "sign_in.html", who, status, problem=problem, actions=actions)
 
 
 def _fields(request: Request, body: bytes) -> tuple[str, str]:

@@ -9,9 +9,11 @@ import typer
 from darkroom import signing, terminal
 from darkroom.cli_access import DryRun, FormatOption, Yes, room
 from darkroom.connection import Connection, offered_fingerprint
+from darkroom.signing import Text
 from darkroom.terminal import Format
 from plans import names
 from plans.errors import NotFound
+from plans.impact import ImpactReport, Weight
 from plans.plan import Plan
 from plans.statements import Duty, Statement
 
@@ -91,12 +93,25 @@ def _what_waits(
     try:
         application = connection.application(number)
     except NotFound:
-        plan = connection.plan(number)
+        plan, report = connection.plan_to_approve(number)
+        _show_impact(report)
         return signing.approval_statement(plan, connection.signer()), plan, None
     if dry_run:
         return signing.grant_statement(application, connection.signer(), stricter), None, number
     settle_member(connection, application, fingerprint)
     return connection.grant(number, stricter), None, number
+
+
+def _show_impact(report: ImpactReport) -> None:
+    """Show what a plan means for the people in the data, the gravest first."""
+    terminal.say("What this plan means, found here from its own bytes:")
+    lines = [
+        Text(f"{line.topic} ({line.weight})", f"{line.english}\n{line.chinese}")
+        for weight in reversed(Weight)
+        for line in report.lines
+        if line.weight is weight
+    ]
+    terminal.facts(lines, to_person=True)
 
 
 def settle_member(connection: Connection, application: dict[str, Any], fingerprint: str) -> None:

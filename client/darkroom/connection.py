@@ -23,6 +23,8 @@ from keys import api as keys
 from keys.keyfile import fingerprint, read_public
 from plans import names
 from plans.errors import HashMismatch, Malformed, NotFound, SignatureWrong, WrongPassphrase
+from plans.impact import ImpactReport, impact
+from plans.manifest import Manifest
 from plans.plan import Plan
 from plans.request import Request
 from plans.statements import Signed, Statement
@@ -233,6 +235,17 @@ class Connection:
         """
         answer = self._wire.get(f"/api/v1/jobs/{_segment(number)}/plan")
         return signing.plan_from(answer["plan"], answer["digest"])
+
+    def plan_to_approve(self, number: str) -> tuple[Plan, ImpactReport]:
+        """Return a plan and what it means for the people in the data: the report is made here, from the plan's bytes
+        and from those manifests whose digests it names.
+
+        Raises:
+            HashMismatch: the portal names another digest, or hands over another manifest.
+        """
+        answer = self._wire.get(f"/api/v1/jobs/{_segment(number)}/plan")
+        plan = signing.plan_from(answer["plan"], answer["digest"])
+        return plan, impact(plan, tuple(map(Manifest.read, answer.get("manifests", []))))
 
     def evidence(self, number: str) -> Evidence:
         """Return what is needed to open a job's result: plan, signed release, sealed bytes."""

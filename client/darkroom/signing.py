@@ -10,6 +10,7 @@ cannot get a signature here (ATTACKS 79).
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -17,7 +18,8 @@ from typing import Any
 from keys import api as keys
 from plans import canonical, names
 from plans.errors import HashMismatch, Malformed
-from plans.plan import Plan
+from plans.plan import Plan, Relation
+from plans.reading import Level
 from plans.record import Record
 from plans.request import Request
 from plans.statements import Approval, Duty, Grant, Revocation, Signed, Statement, Type
@@ -179,6 +181,7 @@ def _statement(
 def _grant_lines(grant: Grant) -> list[Text]:
     return [
         Text("lets", grant.member),
+        Text("in the role", grant.role),
         Text("whose requests are signed by", grant.signer),
         Text("read results with", grant.recipient),
         Text("of the dataset", grant.dataset),
@@ -221,13 +224,30 @@ def plan_lines(plan: Plan) -> list[Text]:
         Text("project", request.project),
         Text("purpose", request.purpose),
         Text("statement", request.statement),
-        *(Text(f"reads {r.name}", ", ".join(r.columns) + _filtered(r.row_filter)) for r in program.relations),
-        Text("really runs", program.tables[0].counted),
+        *(
+            Text(f"reads {r.name}", ", ".join(map(_masked(r), r.columns)) + _filtered(r.row_filter))
+            for r in program.relations
+        ),
+        Text("what leaves", _LEAVES[program.level]),
+        *(Text("really runs", table.counted) for table in program.tables),
+        *([Text("then, on protected figures", program.finish)] if program.finish else []),
         Text("smallest group", f"{obligations.minimum_group} persons"),
         Text("counts rounded to", str(obligations.rounding)),
         Text("largest result", f"{obligations.largest_result} cells"),
         Text("isolation", f"at least {obligations.tier}"),
     ]
+
+
+_LEAVES = {
+    Level.CELLS: "figures about groups of persons",
+    Level.ROWS: "ROWS, each of which may be about one person",
+}
+
+
+def _masked(relation: Relation) -> Callable[[str], str]:
+    """Return how a column of a relation is shown: with its mask, where it has one."""
+    masks = {mask.column: f"{mask.kind} {mask.argument}".strip() for mask in relation.masks}
+    return lambda column: f"{column} (masked: {masks[column]})" if column in masks else column
 
 
 def _filtered(row_filter: str) -> str:

@@ -221,7 +221,7 @@ def test_the_shown_plan_holds_all_that_will_run(town: Town) -> None:
     relation = replace(plan.program.relations[0], row_filter="birth_year < 2000")
     filtered = replace(plan, program=replace(plan.program, relations=(relation,)))
     text = "\n".join(line.value for line in signing.plan_lines(filtered))
-    assert "birth_year < 2000" in text and plan.program.counted in text and SQL in text
+    assert "birth_year < 2000" in text and plan.program.tables[0].counted in text and SQL in text
 
 
 def test_members_sign_nothing_but_grants_approvals_and_revocations(town: Town) -> None:

@@ -1,0 +1,41 @@
+"""Pages from templates: escaped text, one stylesheet, no script."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+
+from portal.access import services_of
+from portal.permissions import Action, Who, may
+
+FOLDER = Path(__file__).parent / "pages"
+
+_LINKS = (
+    (Action.SEE_OWN_JOBS, "/jobs", "Jobs", "任务"),
+    (Action.READ_PLAN_TO_APPROVE, "/approvals", "Plans to approve", "待审批"),
+    (Action.READ_CATALOG, "/rules", "Rules", "规则"),
+)
+"""The pages, and the action that each needs; a link that would only lead to an error is left out."""
+
+
+def _moment(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+_templates = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined
+)
+_templates.filters["moment"] = _moment
+
+
+def page(request: Request, template: str, who: Who | None, status: int = 200, **content: Any) -> HTMLResponse:
+    """Return a page for a member, or for nobody; `content` is what its template shows."""
+    links = [link[1:] for link in _LINKS if who and may(who, link[0])]
+    origin = services_of(request).site.origin
+    shown = _templates.get_template(template).render(who=who, links=links, origin=origin, **content)
+    return HTMLResponse(shown, status)
