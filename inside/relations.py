@@ -30,6 +30,9 @@ from plans.plan import Relation
 from plans.reading import Shadow, ShadowColumn
 from policies.reading import read_predicate
 
+MATERIALISED = "TABLE"
+"""What a relation of which something is hidden becomes; tests make it a view, to show what a view lets through."""
+
 _BLOCK = 64
 """Bytes of a block of SHA-256."""
 
@@ -59,7 +62,7 @@ def create_relation(
         _column(name, types, masks.get(name), pseudonyms) for name in (names.PERSON, *relation.columns)
     )
     where = f" WHERE {read_predicate(relation.row_filter, likeness)[0]}" if relation.row_filter else ""
-    kind = "TABLE" if relation.row_filter or masks else "VIEW"
+    kind = MATERIALISED if relation.row_filter or masks else "VIEW"
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(schema)}")
     connection.execute(
         f"CREATE {kind} {identifier(schema)}.{identifier(table)} AS"
