@@ -14,7 +14,7 @@ from plans import names
 from plans.constraints import Reveal, Use
 from plans.decision import Reason
 from plans.manifest import Column, Grade, Kind, Manifest
-from plans.reading import Clause, ColumnUse, Level, Reading
+from plans.reading import Clause, ColumnUse, Level, Output, Reading
 from plans.statements import Bundle, DatasetPolicy
 from policies.constraints import Asker, Effective, classes_of, effective
 from policies.joined import met_another
@@ -68,6 +68,26 @@ def grade_of(manifest: Manifest, policy: DatasetPolicy | None, bundle: Bundle, c
     """Return the grade of a column's values, and of what is derived from it: the highest of dataset and classes."""
     classes = classes_of(policy, bundle, column)[0] if policy else ()
     return max((manifest.grade, *(each.grade for each in classes)), key=lambda grade: grade.level)
+
+
+def grade_of_output(
+    output: Output, relations: tuple[str, ...], bundle: Bundle, manifests: tuple[Manifest, ...]
+) -> Grade:
+    """Return the grade of an output: the highest of all columns that it is computed from.
+
+    One that is computed from no column, such as a count of rows, has the highest grade of the relations read. So
+    has one whose sources nobody knows: in doubt it is as sensitive as anything could be.
+    """
+    by_relation = {manifest.relation: manifest for manifest in manifests}
+    grades = []
+    for source in output.sources or relations:
+        relation, column = ".".join(source.split(".")[:2]), ".".join(source.split(".")[2:])
+        manifest = by_relation.get(relation)
+        if manifest is None:
+            return Grade.CORE
+        policy = bundle.policy(manifest.dataset)
+        grades.append(grade_of(manifest, policy, bundle, column))
+    return max(grades, key=lambda grade: grade.level)
 
 
 def identifies(manifest: Manifest, name: str) -> bool:

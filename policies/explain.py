@@ -111,6 +111,8 @@ class Explanation(Record):
 
 
 _MOST_REMEDIES = 200
+_MOST_TRIED = 20
+"""How many remedies are looked for, and how many of them are tried without."""
 
 
 def explain(case: Case) -> Explanation:
@@ -145,7 +147,23 @@ def _cure(case: Case) -> tuple[tuple[Remedy, ...], bool]:
         found.append(remedy)
         current = apply(remedy, current)
         decision = decide(current)
-    return _least_grants(found, current), True
+    return _least(case, _least_grants(found, current)), True
+
+
+def _least(case: Case, remedies: tuple[Remedy, ...]) -> tuple[Remedy, ...]:
+    """Return the remedies without those that a later one made needless, the owner's first."""
+    kept = remedies
+    for remedy in sorted(remedies[:_MOST_TRIED], key=lambda each: -list(RemedyKind).index(each.kind)):
+        rest = tuple(each for each in kept if each != remedy)
+        if rest and decide(_done(rest, case)).outcome is not Outcome.DENY:
+            kept = rest
+    return kept
+
+
+def _done(remedies: tuple[Remedy, ...], case: Case) -> Case:
+    for remedy in remedies:
+        case = apply(remedy, case)
+    return case
 
 
 def _least_grants(found: list[Remedy], cured: Case) -> tuple[Remedy, ...]:
