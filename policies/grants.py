@@ -149,10 +149,13 @@ def _ordered(granted: Iterable[Granted]) -> tuple[Granted, ...]:
 
 
 def _parted(content: dict[Any, Any]) -> _Parts:
-    parts: dict[int, dict[Any, Any]] = {}
+    parts = [_EMPTY] * _PARTS
     for key, value in content.items():
-        parts.setdefault(hash(key) % _PARTS, {})[key] = value
-    return tuple(parts.get(number, _EMPTY) for number in range(_PARTS))
+        number = hash(key) % _PARTS
+        if parts[number] is _EMPTY:
+            parts[number] = {}
+        parts[number][key] = value
+    return tuple(parts)
 
 
 def _get(parts: _Parts, key: object) -> Any:
