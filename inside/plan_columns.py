@@ -33,6 +33,7 @@ from inside.plan_values import (
     unlisted,
 )
 from plans.errors import SqlUnsupported
+from plans.names import PERSON
 from plans.reading import Clause, ColumnUse
 
 _WHOLE_JOINS = ("INNER", "LEFT", "RIGHT", "FULL", "SINGLE")
@@ -74,17 +75,24 @@ def read_plan(plan: Node) -> PlanColumns:
     for output in outputs:
         found.use(output.columns, Clause.SELECT)
     seen = {(use.relation, use.column) for use in found.uses}
-    found.use(frozenset(each for each in reader.scanned if each[1:] not in seen), Clause.SELECT)
+    unseen = {each for each in reader.scanned if each[1:] not in seen}
+    # EXISTS (SELECT * …) reads every column and looks at none. A token that nothing looks at is no use of it.
+    found.use(
+        frozenset(each for each in unseen if each[2] != PERSON or each in reader.computed), Clause.SELECT
+    )
     return PlanColumns(frozenset(found.uses), frozenset(found.functions), frozenset(reader.scans), outputs)
 
 
 class _Plan:
-    """Walks one plan. `scans` are the relations in the order in which they are met."""
+    """Walks one plan. `scans` are the relations in the order in which they are met, `scanned` their columns, and
+    `computed` those among them that an output of some query is computed from, be it used or not.
+    """
 
     def __init__(self) -> None:
         self.found = Findings()
         self.scans: list[str] = []
         self.scanned: set[Column] = set()
+        self.computed: set[Column] = set()
         self._shared: dict[int, Rows] = {}
         self._eliminated: list[Rows] = []
 
@@ -158,7 +166,10 @@ class _Plan:
     def project(self, node: Node) -> Rows:
         """SELECT, at any depth."""
         below = self._below(node)
-        return [read_value(each, below, self.found) for each in node["expressions"]]
+        values = [read_value(each, below, self.found) for each in node["expressions"]]
+        columns = merged("", [value for value in values if not value.bare]).columns
+        self.computed |= {(max(scan, -1 - scan), relation, name) for scan, relation, name in columns}
+        return values
 
     def filter(self, node: Node) -> Rows:
         """WHERE, HAVING and QUALIFY."""
