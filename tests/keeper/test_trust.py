@@ -209,6 +209,22 @@ def test_nobody_approves_their_own_application_neither_by_name_nor_by_key() -> N
     refused(SignatureWrong, house.grant(replace(house.GRANT, signer=house.key("approver").public)))
 
 
+def test_a_regions_approver_approves_nothing_for_its_banners_nor_the_other_way_round() -> None:
+    """Every domain's roster is its own list; nobody inherits a duty along the tree."""
+    grant = house.grant(signer="region's approver")
+    entry = RosterEntry("da@nm", Duty.APPROVER, house.key("region's approver").public)
+    region = TrustedSet("nm", house.key("root").public)
+    region.add(house.roster(1, (entry,), domain="nm"), NOW)
+    for believed in (region, house.trusted(*GOOD)):
+        with pytest.raises(SignatureWrong):
+            believed.add(grant, NOW)
+    with pytest.raises(SignatureWrong):
+        region.add(house.grant(domain="nm"), NOW)
+    listed = house.trusted(house.roster(1, (*house.ENTRIES, entry)), *GOOD[1:])
+    listed.add(grant, NOW)
+    assert len(listed.granted("")) == 1, "the control: the banner lists that key itself"
+
+
 def test_a_second_name_in_the_roster_does_not_make_one_person_two() -> None:
     alias = RosterEntry(house.MEMBER, Duty.APPROVER, house.key("approver").public)
     for entries in ((alias, *house.ENTRIES), (*house.ENTRIES, alias)):
