@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from policies.checking import Problem, problems
+from policies.checking import Problem, grant_problems, problems
+from policies.columns import grade_of, grade_of_output
 from policies.constraints import short
 from policies.decide import Case, decide
 from policies.derive import FINISHED, PROTECTED, RESULT, SEALED, TABLE, program, program_of, sql_boxes
+from policies.explain import Explanation, Line, Remedy, RemedyKind, explain
 from policies.grants import Granted, Grants
 from policies.telling import access_line, constraint_line, settings_lines, tag_line
-from policies.view import shadows
+from policies.view import View, shadows, views
 
 __all__ = [
     "FINISHED",
@@ -17,12 +19,21 @@ __all__ = [
     "SEALED",
     "TABLE",
     "Case",
+    "Explanation",
     "Granted",
     "Grants",
+    "Line",
     "Problem",
+    "Remedy",
+    "RemedyKind",
+    "View",
     "access_line",
     "constraint_line",
     "decide",
+    "explain",
+    "grade_of",
+    "grade_of_output",
+    "grant_problems",
     "problems",
     "program",
     "program_of",
@@ -31,4 +42,5 @@ __all__ = [
     "short",
     "sql_boxes",
     "tag_line",
+    "views",
 ]

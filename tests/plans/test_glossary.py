@@ -13,19 +13,22 @@ from audit.events import Retention
 from catalog.description import Share
 from compute.jobs import JobState
 from plans.box import BoxState, Entry
+from plans.constraints import Action, Effect, MaskKind, Reveal, Use
 from plans.decision import Outcome, Tier
 from plans.manifest import FileRole, Grade, Kind
 from plans.plan import PlanKind
-from plans.reading import Clause, Role
+from plans.reading import Clause, Level, Role
 from plans.statements import Duty, Type
 from plans.verdict import Finding
+from policies.api import RemedyKind
 from portal import permissions
 from sandbox.contract import Cause
 
 GLOSSARY = (Path(__file__).resolve().parents[2] / "docs" / "glossary.md").read_text(encoding="utf-8")
 WORDS = [
     BoxState, Clause, Duty, Entry, FileRole, Finding, Grade, JobState, Kind, Outcome, PlanKind, Role, Rule, Tier, Type,
-    Cause, Retention, Share, permissions.Role, permissions.Scope,
+    Cause, Retention, Share, Action, Effect, Level, MaskKind, RemedyKind, Reveal, Use,
+    permissions.Role, permissions.Scope,
 ]  # fmt: skip
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
