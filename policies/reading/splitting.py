@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
-from plans.errors import SqlUnsupported
+from plans.errors import SqlSyntax, SqlUnsupported
 from plans.reading import Shadow
 from policies.reading import cells, finish, flat, refusal, scopes
 from policies.reading.bounds import DIALECT, too_deep
@@ -102,8 +102,8 @@ class _Splitter:
             scope = flat.Flattener(self.shadows, mentioned).scope(root, names, aliases)
             select = _resolved(root, scope)
             found = read_plain(select, self.shadows)
-        except SqlUnsupported:
-            return None
+        except (SqlUnsupported, SqlSyntax):
+            return None  # the SELECT is taken apart, and if that fails too, the reason is said there
         return Split((found,), (_sql(select),), "", (), frozenset(mentioned))
 
     # --- queries -----------------------------------------------------
