@@ -27,6 +27,9 @@ from plans.reading import Output
 
 FINISHED = "finished.bin"
 
+ONE_THREAD = "SET threads = 1"
+"""Protected tables are small, and what is computed from the same ones is the same, the order of its rows included."""
+
 
 def warm(limits: Limits, spill: Path = SPILL) -> Connection:
     """Open the engine, before there is a plan."""
@@ -51,6 +54,7 @@ def run(session: Session) -> dict[str, Any]:
         connection = session.warmed or warm(session.plan.stage(Entry.FINISH).limits, session.spill)
         create_tables(connection, found.tables, [form.outputs for form in forms])
         connection.execute(NO_INFINITIES)
+        connection.execute(ONE_THREAD)
         lock(connection)
         rows = fetch(connection, program.finish, MOST_CELLS // len(answer))
     except (duckdb.Error, MemoryError, OverflowError):
