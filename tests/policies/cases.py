@@ -185,27 +185,94 @@ TAGS = (
 TAGGED = st.sampled_from([(), (), (), (Tagged("income", ("pay",)),), (Tagged("income", ("unknown",)),)])
 
 
+RICH_POLICY = replace(
+    ROWS_POLICY,
+    constraints=(
+        shown("region", uses=(Use.SELECT, Use.FILTER, Use.COMPARE, Use.JOIN, Use.GROUP)),
+        replace(shown("income", uses=(Use.SELECT, Use.FILTER, Use.GROUP)), purposes=(house.PURPOSE,)),
+        short("income", ("avg", "sum", "count", "filter")),
+        short("region", ("count",)),
+    ),
+)
+ROOMY = replace(
+    BOTH,
+    bundle=bundle(
+        RICH_POLICY,
+        replace(
+            RICH_POLICY, dataset=house.PROPERTY, constraints=(shown("region"), short("houses", ("sum",)))
+        ),
+    ),
+    grants=(granted(), granted(replace(PROPERTY_GRANT, columns=("houses", "region")), "property grant")),
+)
+"""Two datasets of which most uses are allowed, so that one change more or less decides."""
+
+
+def _policies(case: Case, **changes: Any) -> Case:
+    policies = tuple(
+        replace(policy, **{name: change(getattr(policy, name)) for name, change in changes.items()})
+        for policy in case.bundle.policies
+    )
+    return replace(case, bundle=replace(case.bundle, policies=policies))
+
+
+@st.composite
+def _changed(draw: st.DrawFn, case: Case, masks: bool) -> Case:
+    """The case with one thing changed, for better or worse."""
+    what = draw(
+        st.sampled_from(["rule", "rule", "rules", "access", "tag", "share", "each", "grants", "lost", "uses"])
+    )
+    if what == "rule":
+        added = draw(rules(masks=masks))
+        return _policies(case, constraints=lambda old: (*old, added))
+    if what == "rules":
+        found = tuple(draw(st.lists(rules(masks=masks), max_size=4)))
+        return _policies(case, constraints=lambda _: found)
+    if what == "access":
+        rule = draw(ACCESS)
+        return _policies(case, access=lambda old: (*old, rule))
+    if what == "tag":
+        tagged = draw(TAGGED)
+        return _policies(case, tagged=lambda _: tagged)
+    if what == "share":
+        return _policies(case, share=lambda _: Share.NONE)
+    if what == "each":
+        return _policies(case, each_plan=lambda _: True)
+    if what == "grants":
+        more = draw(st.lists(GRANTS, max_size=3, unique_by=lambda one: one.digest))
+        kept = draw(st.sampled_from([tuple(case.grants), tuple(case.grants)[:1], ()]))
+        return replace(
+            case, grants=(*kept, *(one for one in more if one.digest not in {g.digest for g in kept}))
+        )
+    if what == "lost":
+        manifests = draw(st.sampled_from([(), MANIFESTS[:1], MANIFESTS[1:]]))
+        policies = draw(st.sampled_from([case.bundle.policies, case.bundle.policies[:1], ()]))
+        return replace(case, manifests=manifests, bundle=replace(case.bundle, policies=policies))
+    found = (*case.reading.uses, *draw(st.lists(USES, max_size=2)))
+    return replace(case, reading=replace(case.reading, uses=found))
+
+
 @st.composite
 def cases(draw: st.DrawFn, masks: bool = False) -> Case:
-    """Any case of two datasets of one owner: its bundle, grants, manifests, and a reading at either level."""
-    policies = tuple(
-        replace(
-            policy,
-            constraints=tuple(draw(st.lists(rules(masks=masks), max_size=4))),
-            access=(house.EVERYBODY, *draw(st.lists(ACCESS, max_size=2))),
-            tagged=draw(TAGGED),
-            share=draw(st.sampled_from([Share.CONDITIONAL, Share.CONDITIONAL, Share.NONE])),
-            each_plan=draw(st.booleans()),
-        )
-        for policy in draw(st.sampled_from([(), bundle().policies, bundle().policies, bundle().policies[:1]]))
-    )
-    found = tuple(draw(st.lists(USES, max_size=4)))
-    relations = draw(st.sampled_from([("tax.income",), ("tax.income", "tax.property"), ("tax.property",)]))
-    level = draw(st.sampled_from([house.READING, house.READING, over_rows()]))
-    return replace(
-        GOOD,
-        reading=replace(level, uses=found, relations=relations),
-        bundle=replace(bundle(), policies=policies, tags=TAGS),
-        grants=tuple(draw(st.lists(GRANTS, max_size=4, unique_by=lambda g: g.digest))),
-        manifests=draw(st.sampled_from([(), MANIFESTS, MANIFESTS, MANIFESTS, MANIFESTS[:1]])),
-    )
+    """Any case of one owner: one that is allowed at either level, some of its uses, and some things changed."""
+    case = draw(st.sampled_from([GOOD, BOTH, ROWS, ROOMY, ROOMY, ROOMY]))
+    case = replace(case, bundle=replace(case.bundle, tags=TAGS))
+    if case.bundle.policies == ROOMY.bundle.policies:
+        likely = draw(st.lists(LIKELY, max_size=4))
+        relations = draw(st.sampled_from([("tax.income",), ("tax.income", "tax.property")]))
+        level = draw(st.sampled_from([house.READING, over_rows()]))
+        case = replace(case, reading=replace(level, uses=tuple(likely), relations=relations))
+    for _ in range(draw(st.sampled_from([0, 1, 1, 2, 2, 3]))):
+        case = draw(_changed(case, masks))
+    return case
+
+
+LIKELY = st.sampled_from(
+    [
+        use("region", Clause.GROUP), use("region", Clause.FILTER), use("region", Clause.COMPARE),
+        use("region", Clause.JOIN), use("region", Clause.SELECT), use("region", Clause.AGGREGATE, "count"),
+        use("income", Clause.AGGREGATE, "avg"), use("income", Clause.AGGREGATE, "sum"), use("income", Clause.FILTER),
+        use("income", Clause.GROUP), use("income", Clause.SELECT), use("person", Clause.JOIN),
+        use("person", Clause.AGGREGATE, "count_distinct"), use("houses", Clause.AGGREGATE, "sum", "tax.property"),
+        use("person", Clause.JOIN, relation="tax.property"), use("region", Clause.SELECT, "", "tax.property"),
+    ]
+)  # fmt: skip
