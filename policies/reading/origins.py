@@ -6,6 +6,7 @@ from typing import Protocol
 
 from sqlglot import exp
 
+from plans import names
 from plans.reading import Clause, Shadow
 from policies.reading import refusal
 from policies.reading.places import NO_BASES, Bases, Item, Origin, Place, is_token
@@ -139,6 +140,11 @@ class Origins:
         if relation:
             self._reader.relations.add(relation)
         alias, given = _alias_of(node), _alias(node)
+        if (
+            relation and alias is not None and alias.args.get("columns")
+        ):  # names by position: all must be there
+            bases = NO_BASES.union(*(item.bases for item in items))
+            self._reader.use(frozenset(base for base in bases if base[1] != names.PERSON), Clause.SELECT)
         origin = Origin(given or name, "" if given else relation, self.renamed(items, alias))
         place.origins.append(origin)
         self._joins(node, place)

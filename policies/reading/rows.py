@@ -130,7 +130,8 @@ def _computed(item: exp.Expression) -> str:
     name = functions.aggregate_name(type(item).__name__, name.lower())
     if isinstance(item, exp.Count) and isinstance(item.this, exp.Distinct):
         name = "count_distinct"
-    return "_".join([name, *columns])
+    known = name == "count_distinct" or functions.written(name) is not None
+    return "_".join([name, *columns]) if known else ""
 
 
 def _name(wanted: str, number: int, taken: list[str]) -> str:

@@ -221,6 +221,10 @@ def test_a_star_over_a_subquery_is_the_subquerys_columns() -> None:
     ]
 
 
+def test_names_by_position_use_every_column_of_the_relation() -> None:
+    assert columns("select t.b from tax.income t(a, b)") == ALL
+
+
 def test_what_exclude_names_must_be_shown_too_since_it_must_be_there() -> None:
     statement = "select * exclude (person, income) from tax.income"
     assert read(statement) is not None
@@ -260,9 +264,9 @@ def test_outputs_have_harmless_names_of_their_own() -> None:
 
 
 def test_figures_without_a_name_say_what_they_are() -> None:
-    statement = "select count(*), avg(income), count(distinct age), region from tax.income group by region"
+    statement = "select count(*), avg(income), count(distinct age), strftime(born, '%Y'), region from tax.income group by region"
     assert [output.name for output in outputs(statement)] == [
-        "count", "avg_income", "count_distinct_age", "region",
+        "count", "avg_income", "count_distinct_age", "column_4", "region",
     ]  # fmt: skip
 
 
