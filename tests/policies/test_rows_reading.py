@@ -264,7 +264,10 @@ def test_outputs_have_harmless_names_of_their_own() -> None:
 
 
 def test_figures_without_a_name_say_what_they_are() -> None:
-    statement = "select count(*), avg(income), count(distinct age), strftime(born, '%Y'), region from tax.income group by region"
+    statement = (
+        "select count(*), avg(income), count(distinct age), strftime(born, '%Y'), region"
+        " from tax.income group by region, born"
+    )
     assert [output.name for output in outputs(statement)] == [
         "count", "avg_income", "count_distinct_age", "column_4", "region",
     ]  # fmt: skip
