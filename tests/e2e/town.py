@@ -48,6 +48,25 @@ each_plan = true
 
 ["nm/tax/audited".columns]
 league = ["group", "filter"]
+
+["nm/tax/register"]
+row_filter = "income < 31000"
+
+[["nm/tax/register".access]]
+parties = ["any"]
+roles = ["researcher"]
+actions = ["query", "read-rows"]
+purposes = ["any"]
+
+["nm/tax/register".columns]
+league = ["select", "filter"]
+
+[["nm/tax/register".columns.income]]
+parties = ["any"]
+roles = ["any"]
+purposes = ["any"]
+uses = ["select"]
+mask = "bucket 500"
 """
 
 
@@ -116,13 +135,15 @@ def settle(town: Town) -> None:
     source = write_incomes(town.folder / "incomes.csv")
     description = (HERE / "small.toml").read_text()
     town.ingest(source, description)
-    town.ingest(source, description.replace('"nm/tax/income"', '"nm/tax/audited"'))
+    for other in ("audited", "register"):
+        town.ingest(source, description.replace('"nm/tax/income"', f'"nm/tax/{other}"'))
     policy = town.folder / "tax.toml"
     policy.write_text(POLICY)
     sign_policies(town.owner, policy, town.people["zhao"].keys)
     keeper = next(e.key for e in current_roster(town.owner).entries if e.duty is Duty.KEEPER)
     town.researcher.connection.trust_keeper(DOMAIN, keeper)
     town.grant = town.give_grant()
+    town.give_grant(dataset="nm/tax/register")
 
 
 def write_incomes(path: Path, persons: int = 600) -> Path:
