@@ -20,7 +20,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from audit import api as audit
 from cluster import api as cluster
@@ -159,7 +159,7 @@ class Dispatcher:
         decision, domain = proposal.decision, proposal.domain.name
         text = decision.canonical().decode()
         if proposal.plan is None:
-            problem = events.canonical_text(_denied(decision).problem())
+            problem = events.canonical_text(_denied(decision).problem() | _explained(proposal.explanation))
             self._move(row, JobState.REFUSED, decision=text, domain=domain, problem=problem)
             return
         plan, waits = proposal.plan, decision.outcome is Outcome.NEEDS_APPROVAL
@@ -264,6 +264,17 @@ def _denied(decision: Decision) -> PolicyDenied:
     first, more = decision.reasons[0], len(decision.reasons) - 1
     others = f", and {more} more: see `darkroom explain`" if more else ""
     return PolicyDenied(first.sentence.rstrip(".") + others, first.subject, first.help)
+
+
+def _explained(explanation: policies.Explanation | None) -> dict[str, Any]:
+    """Return what a denial's problem document says beside it: what would help, in words and as data."""
+    if explanation is None:
+        return {}
+    told = {
+        name: [remedy.plain() | {"sentence": remedy.sentence} for remedy in remedies]
+        for name, remedies in (("remedies", explanation.remedies), ("alternatives", explanation.alternatives))
+    }
+    return {"explanation": told | {"complete": explanation.complete}}
 
 
 def _approved(session: store.Session, domain: str) -> Iterator[str]:

@@ -31,11 +31,12 @@ class House:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What the centre made of a request: the decision, and the plan if it is not a denial."""
+    """What the centre made of a request: the decision, and the plan, or for a denial why and what would help."""
 
     domain: store.DomainRow
     decision: Decision
     plan: Plan | None
+    explanation: policies.Explanation | None = None
 
 
 def propose(database: store.Database, house: House, request: Request, signature: str) -> Proposal:
@@ -61,7 +62,7 @@ def propose(database: store.Database, house: House, request: Request, signature:
     case = _with_foreign(owner, manifests).case(request, reading, now)
     decision = policies.decide(case)
     if decision.outcome is Outcome.DENY:
-        return Proposal(owner.domain, decision, None)
+        return Proposal(owner.domain, decision, None, policies.explain(case))
     return Proposal(owner.domain, decision, _plan(owner, house, case, (decision, signature)))
 
 

@@ -100,19 +100,24 @@ def explain(number: JobId, form: FormatOption = Format.TABLE) -> None:
     """Say why a job was allowed, denied or stopped: every rule that spoke, and what would help."""
     found = room().job(number)
     reasons, problem = found.explain(), found.problem()
+    remedies, alternatives = found.remedies(), found.alternatives()
 
     def draw() -> None:
         terminal.facts([Text("job", found.id), Text("state", found.state), Text("meaning", found.sentence)])
         for reason in reasons:
             fields = ("rule", "subject", "sentence", "help")
             terminal.facts([Text(field, reason[field]) for field in fields])
-        if problem:
+        if remedies or alternatives:
+            terminal.facts([Text("to make it pass", each) for each in remedies])
+            terminal.facts([Text("or", each) for each in alternatives])
+        elif problem:
             terminal.facts(
                 [Text("problem", problem.what), Text("help", problem.next_step), Text("code", problem.code)]
             )
 
     found_problem = problem.problem() if problem else None
-    terminal.write({"id": found.id, "reasons": reasons, "problem": found_problem}, form, draw)
+    told = {"reasons": reasons, "remedies": remedies, "alternatives": alternatives, "problem": found_problem}
+    terminal.write({"id": found.id} | told, form, draw)
 
 
 def _statement(given: str, file: Path | None) -> str:

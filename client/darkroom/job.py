@@ -109,6 +109,16 @@ class Job:
         decision = self._view.get("decision") or {}
         return list(decision.get("reasons", []))
 
+    def remedies(self) -> list[str]:
+        """Return what would make a denied job pass, all of it together; empty if nothing is known to."""
+        explanation = (self._view.get("problem") or {}).get("explanation") or {}
+        return [str(remedy["sentence"]) for remedy in explanation.get("remedies", [])]
+
+    def alternatives(self) -> list[str]:
+        """Return what the owner could change in place of rewriting the statement."""
+        explanation = (self._view.get("problem") or {}).get("explanation") or {}
+        return [str(remedy["sentence"]) for remedy in explanation.get("alternatives", [])]
+
     def problem(self) -> DarkroomError | None:
         """Return why the job did not end with a result, or none."""
         problem = self._view.get("problem")

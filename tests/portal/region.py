@@ -316,7 +316,9 @@ def refuse(region: Region, job_id: str) -> None:
     """Let a submitted job end with a denial, as the dispatcher does."""
     reason = Reason("no-grant", DATASET, f"No grant on {DATASET} fits.", f"Apply: darkroom apply {DATASET}")
     decision = Decision(Outcome.DENY, (reason,), 1, 1, (), (), None)
-    problem = PolicyDenied(reason.sentence, "decision", reason.help).problem()
+    remedy = {"sentence": f"Apply as researcher: darkroom apply {DATASET} --columns region …"}
+    explanation = {"remedies": [remedy], "alternatives": [], "complete": True}
+    problem = PolicyDenied(reason.sentence, "decision", reason.help).problem() | {"explanation": explanation}
     changes = {"decision": decision.canonical().decode(), "problem": json.dumps(problem)}
     with region.database.session() as session:
         assert store.jobs.move(session, job_id, "submitted", "refused", **changes)

@@ -56,7 +56,8 @@ def test_a_denied_job_says_every_rule_and_what_would_help(region: Region, signed
     number = submitted(region, signed_in)
     refuse(region, number)
     text = signed_in(MEI).get(f"/jobs/{number}").text
-    assert "no-grant" in text and f"No grant on {DATASET} fits." in text and "darkroom apply" in text
+    assert "no-grant" in text and f"No grant on {DATASET} fits." in text
+    assert f"darkroom apply {DATASET} --columns region" in text and "not enough" not in text
 
 
 def test_a_job_that_waits_says_for_whom(signed_in: SignedIn, waiting: str) -> None:
