@@ -77,22 +77,17 @@ def read_plan(plan: Node) -> PlanColumns:
     seen = {(use.relation, use.column) for use in found.uses}
     unseen = {each for each in reader.scanned if each[1:] not in seen}
     # EXISTS (SELECT * …) reads every column and looks at none. A token that nothing looks at is no use of it.
-    found.use(
-        frozenset(each for each in unseen if each[2] != PERSON or each in reader.computed), Clause.SELECT
-    )
+    found.use(frozenset(each for each in unseen if each[2] != PERSON), Clause.SELECT)
     return PlanColumns(frozenset(found.uses), frozenset(found.functions), frozenset(reader.scans), outputs)
 
 
 class _Plan:
-    """Walks one plan. `scans` are the relations in the order in which they are met, `scanned` their columns, and
-    `computed` those among them that an output of some query is computed from, be it used or not.
-    """
+    """Walks one plan. `scans` are the relations in the order in which they are met, `scanned` their columns."""
 
     def __init__(self) -> None:
         self.found = Findings()
         self.scans: list[str] = []
         self.scanned: set[Column] = set()
-        self.computed: set[Column] = set()
         self._shared: dict[int, Rows] = {}
         self._eliminated: list[Rows] = []
 
@@ -164,11 +159,11 @@ class _Plan:
     # what is done with rows
 
     def project(self, node: Node) -> Rows:
-        """SELECT, at any depth."""
+        """SELECT, at any depth; whatever is computed with a token tells of it, even where nobody looks."""
         below = self._below(node)
         values = [read_value(each, below, self.found) for each in node["expressions"]]
-        columns = merged("", [value for value in values if not value.bare]).columns
-        self.computed |= {(max(scan, -1 - scan), relation, name) for scan, relation, name in columns}
+        computed = merged("", [value for value in values if not value.bare]).columns
+        self.found.use(frozenset(each for each in computed if each[2] == PERSON), Clause.SELECT)
         return values
 
     def filter(self, node: Node) -> Rows:

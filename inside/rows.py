@@ -9,7 +9,7 @@ if
 * the first found every relation and column that the second found;
 * each of them is shown, and no row number is read;
 * every function in the plan is in the table of functions (`policies.reading.functions`);
-* the plan yields as many outputs, of types that may leave;
+* the plan yields as many outputs, each from columns that the first reader found behind it, of types that may leave;
 * the text means the same on the relations as they will be made for it: with the person and the used columns
   only, in the order of their names (`policies.derive`). What counts columns, or leaves some out, may not.
 
@@ -24,7 +24,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from inside.bound import planned, shadow_engine
-from inside.plan_columns import PlanColumns, Value, read_plan
+from inside.plan_columns import PlanColumns, read_plan
+from inside.plan_values import Columns, Value
 from inside.table import reader
 from plans import names
 from plans.errors import OutputRefused, SqlUnsupported
@@ -53,7 +54,7 @@ def check_rows(reading: Reading, statement: str, shadows: tuple[Shadow, ...], me
     require_listed(found)
     _require_same(found, _planned(_as_made(read, reading), reading.counted, memory_mb))
     outputs = tuple(
-        replace(output, type=_type(output.name, value), sources=_sources(value))
+        replace(output, type=_type(output.name, value), sources=_named(value.sources))
         for output, value in zip(reading.outputs, found.outputs, strict=True)
     )
     (table,) = reading.tables
@@ -135,6 +136,9 @@ def _require_agreement(reading: Reading, found: PlanColumns) -> None:
         raise _disagreement("columns")
     if len(found.outputs) != len(reading.outputs):
         raise _disagreement("outputs")
+    for output, value in zip(reading.outputs, found.outputs, strict=True):
+        if not set(_named(value.columns)) <= set(output.sources):
+            raise _disagreement("outputs")
 
 
 def _as_made(shadows: tuple[Shadow, ...], reading: Reading) -> tuple[Shadow, ...]:
@@ -188,8 +192,8 @@ def _type(name: str, value: Value) -> str:
     return value.type
 
 
-def _sources(value: Value) -> tuple[str, ...]:
-    return tuple(sorted({f"{relation}.{column}" for _, relation, column in value.sources}))
+def _named(columns: Columns) -> tuple[str, ...]:
+    return tuple(sorted({f"{relation}.{column}" for _, relation, column in columns}))
 
 
 def _through(value: Value, sources: dict[tuple[str, str], tuple[str, ...]]) -> tuple[str, ...]:
