@@ -51,6 +51,7 @@ def check_rows(reading: Reading, statement: str, shadows: tuple[Shadow, ...], me
     found = _planned(read, reading.counted, memory_mb)
     _require_agreement(reading, found)
     _require_shown(found.uses | set(reading.uses), read)
+    _require_origins(reading, found)
     require_listed(found)
     _require_same(found, _planned(_as_made(read, reading), reading.counted, memory_mb))
     outputs = tuple(
@@ -136,6 +137,10 @@ def _require_agreement(reading: Reading, found: PlanColumns) -> None:
         raise _disagreement("columns")
     if len(found.outputs) != len(reading.outputs):
         raise _disagreement("outputs")
+
+
+def _require_origins(reading: Reading, found: PlanColumns) -> None:
+    """The first reader found every column behind its output: none stands under another's name."""
     for output, value in zip(reading.outputs, found.outputs, strict=True):
         if not set(_named(value.columns)) <= set(output.sources):
             raise _disagreement("outputs")
