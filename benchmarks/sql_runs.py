@@ -148,7 +148,13 @@ def _plan(reading: Reading, hashes: dict[str, str], image: str) -> Plan:
         Relation(name, ANYONE, hashes[files[name]], _columns(reading, name), "") for name in reading.relations
     )
     program = Program(
-        relations, reading.level, reading.tables, reading.finish, reading.outputs, reading.order, reading.limit
+        relations,
+        reading.level,
+        reading.tables,
+        reading.finish,
+        reading.outputs,
+        reading.order,
+        reading.limit,
     )
     obligations = Obligations(10, 5, 1_000_000, Tier.T1)
     inputs = tuple(Input(file, hashes[file]) for file in sorted(hashes))
@@ -162,7 +168,7 @@ def _plan(reading: Reading, hashes: dict[str, str], image: str) -> Plan:
     )
     keys = ("ed25519:" + "0" * 64, "x25519:" + "0" * 64)
     request = Request("bench@nm/uni", *keys, "bench", "benchmark", "select 1", "0" * 32, 0)
-    decision = Decision(Outcome.ALLOW, (), 1, (), (), obligations)
+    decision = Decision(Outcome.ALLOW, (), 1, 1, (), (), obligations)
     return Plan(PlanKind.SQL, "nm/tpch", request, "", decision, program, "", stages, "0" * 32, 0)
 
 

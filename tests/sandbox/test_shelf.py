@@ -11,7 +11,7 @@ import pytest
 
 from plans.box import Entry
 from plans.errors import DiskFull, Malformed, NotFound, SettingsWrong
-from plans.plan import Plan
+from plans.plan import FINISHED_STAGES, Plan
 from sandbox import shelf
 from sandbox.shelf import Shelf, StageName
 from tests.plans import examples
@@ -92,14 +92,14 @@ def test_a_plan_that_cannot_be_written_leaves_nothing_behind(
 
 
 def test_what_was_handed_over_goes_with_its_attempt_and_those_before(kept: Shelf, tmp_path: Path) -> None:
-    names = [
-        StageName(examples.PLAN.digest, stage, n) for n in (1, 2, 3) for stage in (Entry.PARSE, Entry.JUDGE)
-    ]
+    stages = FINISHED_STAGES
+    names = [StageName(examples.PLAN.digest, stage, n) for n in (1, 2, 3) for stage in stages]
     for name in names:
         (kept.fresh_collection(name) / "rows").write_text("x")
-    kept.forget_handed_over(names[2])
+    kept.forget_handed_over(StageName(examples.PLAN.digest, Entry.JUDGE, 2))
     left = [path.relative_to(tmp_path / "collected").parts[1:3] for path in tmp_path.glob("collected/*/*/*")]
-    assert sorted(left) == [("1", "judge"), ("2", "judge"), ("3", "judge"), ("3", "parse")]
+    third = sorted(("3", stage.value) for stage in stages)
+    assert sorted(left) == [("1", "judge"), ("2", "judge"), *third]
 
 
 def test_the_number_of_an_attempt_costs_nobody_time_or_space(kept: Shelf) -> None:
