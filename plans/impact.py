@@ -162,8 +162,8 @@ def _output(subject: _Subject, output: Output) -> Line:
     )
     return _line(
         "revealed", Weight.CAUTION if grave else Weight.NOTE,
-        f"{output.name}: {function}{english.format(sources=sources, least=least)}",
-        f"{output.name}：{function}{chinese.format(sources=sources, least=least)}",
+        f"{output.name}: {function}{english.format(sources=sources or 'how many rows there are', least=least)}",
+        f"{output.name}：{function}{chinese.format(sources=sources or '行数', least=least)}",
     )  # fmt: skip
 
 
