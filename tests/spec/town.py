@@ -6,11 +6,13 @@ the program, every stage's program over encrypted files, the rules, and the seal
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import secrets
+import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -186,50 +188,52 @@ class Town:
 
     def _ingest(self, relation: str, table: Drawn) -> Manifest:
         leaf = relation.partition(".")[2]
-        name, key = f"{leaf}-1.attributes", secrets.token_hex(32)
-        columns = tuple(
-            Column(each, *HEADS[each][:1], "", HEADS[each][1], sum(row[n] is None for row in table.rows))
-            for n, each in enumerate(table.columns, 1)
-        )
-        data = self._write(name, key, table, columns)
+        name = f"{leaf}-1.attributes"
+        key, data = encrypted(table)
+        path = self.folder / name
+        path.write_bytes(data)
+        self.files[name] = (path, key)
         file = DataFile(FileRole.ATTRIBUTES, name, "sha256:" + hashlib.sha256(data).hexdigest(), len(data))
-        persons = len({row[0] for row in table.rows})
         return Manifest(
-            f"{DOMAIN}/{leaf}",
-            1,
-            Grade.GENERAL_3,
-            leaf,
-            "id_number",
-            columns,
-            (file,),
-            len(table.rows),
-            persons,
-            _digest(leaf),
-            NOW,
+            dataset=f"{DOMAIN}/{leaf}",
+            version=1,
+            grade=Grade.GENERAL_3,
+            title=leaf,
+            person="id_number",
+            columns=tuple(_described(table)),
+            files=(file,),
+            rows=len(table.rows),
+            persons=len({row[0] for row in table.rows}),
+            source_sha256=_digest(leaf),
+            created=NOW,
         )
 
-    def _write(self, name: str, key: str, table: Drawn, columns: tuple[Column, ...]) -> bytes:
-        path = self.folder / name
-        self.files[name] = (path, key)
-        kept = [n for n, column in enumerate(columns) if column.kind is not Kind.IDENTIFIER]
-        typed = ", ".join(f"{columns[n].name} {columns[n].type}" for n in kept)
-        folder = self.folder / f"ingest-{name}"
-        folder.mkdir()
-        with engine.open_engine(folder, LIMITS) as connection:
-            connection.execute(f"CREATE TABLE t (person UBIGINT, {typed})")
-            marks = ", ".join("?" for _ in range(len(kept) + 1))
-            rows = [(row[0], *(row[n + 1] for n in kept)) for row in table.rows]
-            connection.executemany(f"INSERT INTO t VALUES ({marks})", rows)
-            engine.add_key(connection, "file", key)
-            options = f"FORMAT parquet, ENCRYPTION_CONFIG {engine.encryption('file')}"
-            connection.execute(f"COPY t TO {engine.literal(str(path))} ({options})")
-        return path.read_bytes()
+
+def _described(table: Drawn) -> Iterator[Column]:
+    for n, name in enumerate(table.columns, 1):
+        yield Column(name, HEADS[name][0], "", HEADS[name][1], sum(row[n] is None for row in table.rows))
+
+
+@functools.cache
+def encrypted(table: Drawn) -> tuple[str, bytes]:
+    """Return a key and a table's file of attributes under it, as an ingest writes it."""
+    key = secrets.token_hex(32)
+    kept = [n for n, name in enumerate(table.columns) if HEADS[name][1] is not Kind.IDENTIFIER]
+    typed = ", ".join(f"{table.columns[n]} {HEADS[table.columns[n]][0]}" for n in kept)
+    marks = ", ".join("?" for _ in range(len(kept) + 1))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        engine.open_engine(Path(folder), LIMITS) as connection,
+    ):
+        path = Path(folder, "file")
+        connection.execute(f"CREATE TABLE t (person UBIGINT, {typed})")
+        rows = [(row[0], *(row[n + 1] for n in kept)) for row in table.rows]
+        connection.executemany(f"INSERT INTO t VALUES ({marks})", rows)
+        engine.add_key(connection, "file", key)
+        options = f"FORMAT parquet, ENCRYPTION_CONFIG {engine.encryption('file')}"
+        connection.execute(f"COPY t TO {engine.literal(str(path))} ({options})")
+        return key, path.read_bytes()
 
 
 def _digest(name: str) -> str:
     return "sha256:" + hashlib.sha256(name.encode()).hexdigest()
-
-
-def with_rows(town: Town, folder: Path, **tables: str) -> Town:
-    """Return the same town over other tables."""
-    return replace(town, folder=folder, tables={**town.tables, **tables}, files={}, manifests=(), bundle=None)
