@@ -8,13 +8,15 @@ these tables is; this list is there so that nothing depends on that alone.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from policies.reading import functions, grammar, refusal, translate
 from policies.reading.bounds import BOUNDS, DIALECT, require_shallow, too_deep
-from policies.reading.sources import identifier
+from policies.reading.sources import identifier, refuse_extra
 
 MOST_CHARACTERS = 100_000
 _CELLS = re.compile(r"cells_\d+")
@@ -74,20 +76,29 @@ def _require_listed(node: exp.Expression) -> None:
         _require_function(node)
     elif not isinstance(node, _NODES):
         raise refusal.unsupported(node, f"{refusal.word(node)} is not in the subset")
-    if isinstance(node, exp.Literal):
-        translate.read_literal(node)
-    elif isinstance(node, exp.Identifier):
-        identifier(node)
-    elif isinstance(node, exp.Var) and str(node.this).upper() not in _VARS:
+    for kind, rule in _RULES:
+        if isinstance(node, kind):
+            rule(node)
+
+
+def _require_column(node: exp.Column) -> None:
+    refuse_extra(node, {"this", "table"})
+
+
+def _require_word(node: exp.Var) -> None:
+    if str(node.this).upper() not in _VARS:
         raise refusal.unsupported(node, "this word is not in the subset")
-    elif isinstance(node, exp.Limit | exp.Offset):
-        count = node.expression
-        if not isinstance(count, exp.Literal) or count.is_string or not str(count.this).isdigit():
-            raise refusal.unsupported(node, f"{refusal.word(node).upper()} takes a whole number")
-    elif isinstance(node, exp.In) and len(node.expressions) > BOUNDS.list_items:
+
+
+def _require_number(node: exp.Limit | exp.Offset) -> None:
+    count = node.expression
+    if not isinstance(count, exp.Literal) or count.is_string or not str(count.this).isdigit():
+        raise refusal.unsupported(node, f"{refusal.word(node).upper()} takes a whole number")
+
+
+def _require_short(node: exp.In) -> None:
+    if len(node.expressions) > BOUNDS.list_items:
         raise refusal.unsupported(node, f"IN takes at most {BOUNDS.list_items:,} values")
-    elif isinstance(node, exp.DataType):
-        _require_type(node)
 
 
 def _require_function(node: exp.Func) -> None:
@@ -122,3 +133,16 @@ def _require_cells(table: exp.Table, known: set[str]) -> None:
         raise refusal.unsupported(
             table, "what is computed from figures reads figures only", "Aggregate it first."
         )
+
+
+_RULES: tuple[tuple[type[exp.Expression], Callable[[Any], object]], ...] = (
+    (exp.Column, _require_column),
+    (exp.Literal, translate.read_literal),
+    (exp.Identifier, identifier),
+    (exp.Var, _require_word),
+    (exp.Limit, _require_number),
+    (exp.Offset, _require_number),
+    (exp.In, _require_short),
+    (exp.DataType, _require_type),
+)
+"""What is asked of some listed nodes besides."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from sqlglot import exp
 
@@ -34,13 +35,18 @@ class Kind(StrEnum):
     OUTER = "outer"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Definition:
     """What a name in WITH means: a query, the names that it could see, and names for its first columns."""
 
     query: exp.Expression
     names: Names
     columns: tuple[str, ...]
+
+    @cached_property
+    def kind(self) -> Kind:
+        """What the query yields; found once, since a name may be read in many places, and so on below it."""
+        return kind(self.query, self.names)
 
 
 Names = Mapping[str, Definition]
@@ -141,8 +147,7 @@ def _kind_of_source(source: exp.Expression, names: Names) -> Kind:
     if isinstance(source, exp.Subquery):
         found = kind(source, names)
     elif name := table_name(source, names):
-        definition = names[name]
-        found = kind(definition.query, definition.names)
+        found = names[name].kind
     else:
         found = Kind.ROWS
     return Kind.ROWS if found is Kind.ROWS else Kind.OUTER

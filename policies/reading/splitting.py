@@ -270,10 +270,13 @@ def _name_outputs(query: exp.Expression) -> tuple[str, ...]:
     """Give every output of the answer a name, and return those that are known without the engine."""
     while not isinstance(query, exp.Select):
         query = query.this
-    names = []
+    names: list[str] = []
     for number, item in enumerate(list(query.expressions), 1):
         if isinstance(item, exp.Alias):
-            names.append(require_name(item.args["alias"], "the name of an output"))
+            name = require_name(item.args["alias"], "the name of an output")
+            if name in names:
+                raise refusal.wrong(item, f"two outputs are called {name!r}", "Give each a name of its own.")
+            names.append(name)
         elif isinstance(item, exp.Star | exp.Column):
             names.append(item.name or f"column_{number}")
         else:

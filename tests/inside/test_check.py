@@ -194,7 +194,7 @@ select regexp_extract(region, 'a') r, count(*) from tax.income group by 1
 select income::boolean b, count(*) from tax.income group by 1
 select sum(urban::integer) from tax.income
 select count(try(age)) from tax.income
-""".strip().splitlines()
+""".strip().splitlines()  # noqa: E501
 
 
 @pytest.mark.parametrize("statement", EVASIVE)
