@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from catalog import api as catalog
 from plans.errors import Malformed, SettingsWrong
 from plans.manifest import Column, Kind, Manifest
 from policies.api import short
@@ -129,3 +130,18 @@ def test_a_bundle_that_does_not_fit_leaves_the_old_one_in_force_at_the_keeper(
     assert keeper.trusted.bundle == before == house.start(settings).trusted.bundle
     keeper.believe(house.bundle(2))
     assert keeper.trusted.bundle is not None and keeper.trusted.bundle.number == 2
+
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.rglob("policies/*.toml")), ids=lambda file: file.stem)
+def test_the_examples_fit_the_datasets_that_the_examples_make(file: Path) -> None:
+    described = [catalog.read_file(each) for each in EXAMPLES.joinpath("region").glob("*.toml")]
+    manifests = []
+    for each in described:
+        columns = tuple(Column(c.name, c.type, "", Kind(c.kind), 0) for c in each.columns)
+        manifests.append(house.manifest(each.dataset, columns=columns))
+    found = read_policies(file)
+    domain = found.policies[0].dataset.rpartition("/")[0]
+    require_fitting(found, found.bundle(domain, 1), tuple(manifests))
