@@ -545,7 +545,7 @@ def test_whoever_is_allowed_has_a_standing_grant_on_every_relation_and_no_identi
         return
     standing = {g.digest: g.grant for g in case.grants if g.stands(case.now)}
     used = [standing[digest] for digest in decision.grants]
-    manifests = [case.manifest(relation) for relation in case.reading.relations]
+    manifests = [case.manifest(relation) for relation in case.relations]
     assert {grant.dataset for grant in used} == {m.dataset for m in manifests if m}
     kinds = {(m.relation, c.name): c.kind for m in case.manifests for c in m.columns}
     assert all(kinds.get((u.relation, u.column)) is not Kind.IDENTIFIER for u in case.reading.uses)
