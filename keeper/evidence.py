@@ -63,8 +63,8 @@ def require_chain(trusted: TrustedSet, signed: tuple[Signed, ...], plan: Plan) -
     for before, after in pairwise(records):
         wrote = {item.name: item.sha256 for item in before.outputs}
         read = {item.name: item.sha256 for item in after.inputs}
-        planned = [item.name for item in plan.stage(after.stage).inputs]
-        if not planned or read != {name: wrote.get(name) for name in planned}:
+        named = [item.name for item in plan.stage(after.stage).inputs]
+        if not named or read != {name: wrote.get(name) for name in named}:
             raise HashMismatch(
                 f"the {after.stage} box did not read what the {before.stage} box wrote", "stage records"
             )

@@ -17,6 +17,7 @@ from plans.constraints import (
     Use,
 )
 from plans.decision import Decision, Obligations, Outcome, Reason, Tier
+from plans.impact import ImpactReport, Line, Weight
 from plans.key import BoxKeys, SealedKeys
 from plans.manifest import Column, DataFile, FileRole, Grade, Kind, Manifest
 from plans.plan import Plan, PlanKind, Program, Relation
@@ -204,6 +205,7 @@ NOUNS: tuple[Record, ...] = (
     FOLDER,
     Erasure("nm/tax/income", 1, MANIFEST.digest, ("income-1.attributes",), 1_750_000_000, 1_752_000_000),
     GRANT,
+    ImpactReport(PLAN.digest, (Line("scope", Weight.NOTE, "It asks for two columns.", "申请使用两列。"),)),
     Head("centre", 17, "9" * 64, 1_750_000_000),
     MANIFEST,
     OBLIGATIONS,

@@ -12,7 +12,7 @@ from sandbox.conversation import GAVE_UP
 from sandbox.stage import KILLED
 
 INSIDE = Path(__file__).parents[2] / "inside"
-WITH_DATA = ("engine", "query", "parse", "judge", "table", "session")
+WITH_DATA = ("engine", "query", "relations", "parse", "protect", "finish", "judge", "table", "session")
 PYTHON = ("alone", "leavings", "python")
 
 
