@@ -72,14 +72,25 @@ def shadow_engine(shadows: tuple[Shadow, ...], memory_mb: int) -> Connection:
     connection = duckdb.connect(
         ":memory:", config={**_SETTINGS, "memory_limit": f"{max(64, memory_mb // 2)}MiB"}
     )
-    for shadow in shadows:
-        schema, _, table = shadow.relation.partition(".")
-        columns = ", ".join(f"{identifier(column.name)} {_type(column.type)}" for column in shadow.columns)
-        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(schema)}")
-        connection.execute(f"CREATE TABLE {identifier(schema)}.{identifier(table)} ({columns})")
+    create_tables(connection, shadows)
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection
+
+
+def create_tables(connection: Connection, shadows: tuple[Shadow, ...]) -> None:
+    """Create the shadows as empty tables, in the place of those that are there by their names.
+
+    Raises:
+        Malformed: a shadow has a name or type that cannot be a table's.
+    """
+    schemas = dict.fromkeys(shadow.relation.partition(".")[0] for shadow in shadows)
+    statements = [f"CREATE SCHEMA IF NOT EXISTS {identifier(schema)}" for schema in schemas]
+    for shadow in shadows:
+        schema, _, table = shadow.relation.partition(".")
+        columns = ", ".join(f"{identifier(column.name)} {_type(column.type)}" for column in shadow.columns)
+        statements.append(f"CREATE OR REPLACE TABLE {identifier(schema)}.{identifier(table)} ({columns})")
+    connection.execute(f"BEGIN; {'; '.join(statements)}; COMMIT")
 
 
 def bind(connection: Connection, statement: str) -> Bound:

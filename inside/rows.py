@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from inside.bound import planned, shadow_engine
+from inside.bound import create_tables, planned, shadow_engine
 from inside.plan_columns import PlanColumns, read_plan
 from inside.plan_values import Columns, Value
 from inside.table import reader
@@ -48,12 +48,17 @@ def check_rows(reading: Reading, statement: str, shadows: tuple[Shadow, ...], me
         raise _disagreement("statement")
     known = {shadow.relation: shadow for shadow in shadows}
     read = tuple(known[relation] for relation in reading.relations)
-    found = _planned(read, reading.counted, memory_mb)
-    _require_agreement(reading, found)
-    _require_shown(found.uses | set(reading.uses), read)
-    _require_origins(reading, found)
-    require_listed(found)
-    _require_same(found, _planned(_as_made(read, reading), reading.counted, memory_mb))
+    connection = shadow_engine(read, memory_mb)
+    try:
+        found = read_plan(planned(connection, reading.counted))
+        _require_agreement(reading, found)
+        _require_shown(found.uses | set(reading.uses), read)
+        _require_origins(reading, found)
+        require_listed(found)
+        create_tables(connection, _as_made(read, reading))
+        _require_same(found, read_plan(planned(connection, reading.counted)))
+    finally:
+        connection.close()
     outputs = tuple(
         replace(output, type=_type(output.name, value), sources=_named(value.sources))
         for output, value in zip(reading.outputs, found.outputs, strict=True)
@@ -119,14 +124,6 @@ def in_order(uses: Iterable[ColumnUse]) -> tuple[ColumnUse, ...]:
     return tuple(
         sorted(set(uses), key=lambda use: (use.relation, use.column, use.clause.value, use.function))
     )
-
-
-def _planned(shadows: tuple[Shadow, ...], statement: str, memory_mb: int) -> PlanColumns:
-    connection = shadow_engine(shadows, memory_mb)
-    try:
-        return read_plan(planned(connection, statement))
-    finally:
-        connection.close()
 
 
 def _require_agreement(reading: Reading, found: PlanColumns) -> None:
