@@ -104,7 +104,9 @@ def _read(plain: Any, annotation: Any, where: str) -> Any:
     if origin is tuple:
         if not isinstance(plain, list):
             raise Malformed("expected a list", where)
-        item_type = typing.get_args(kind)[0]
+        item_type = _item(kind)
+        if item_type is str:
+            return tuple(plain)
         return tuple(_read(item, item_type, f"{where}[{n}]") for n, item in enumerate(plain))
     if isinstance(kind, type) and issubclass(kind, Record):
         return _read_record(plain, kind, where)
@@ -138,6 +140,12 @@ def _origin(annotation: Any) -> Any:
 
 
 @cache
+def _item(kind: Any) -> Any:
+    """Return what the items of a tuple are."""
+    return typing.get_args(kind)[0]
+
+
+@cache
 def _kind(annotation: Any) -> Any:
     """Return what a value is read as that is not absent."""
     return next(option for option in _options(annotation) if option is not type(None))
@@ -156,8 +164,7 @@ def _expect(value: object, annotation: Any, where: str) -> None:
         origin = _origin(option)
         if origin is tuple:
             if isinstance(value, tuple):
-                for n, item in enumerate(value):
-                    _expect(item, typing.get_args(option)[0], f"{where}[{n}]")
+                _expect_items(value, _item(option), where)
                 return
         elif origin is not None:
             if isinstance(value, Mapping):
@@ -169,6 +176,13 @@ def _expect(value: object, annotation: Any, where: str) -> None:
         elif option is Any or isinstance(value, option):
             return
     raise Malformed(f"a value of the type {type(value).__name__} does not belong here", where)
+
+
+def _expect_items(value: tuple[Any, ...], kind: Any, where: str) -> None:
+    if kind is str and all(type(item) is str for item in value):
+        return
+    for n, item in enumerate(value):
+        _expect(item, kind, f"{where}[{n}]")
 
 
 def _expect_mapping(value: Mapping[str, Any], annotation: Any, where: str) -> None:
