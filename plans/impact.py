@@ -225,6 +225,14 @@ def _isolating(subject: _Subject) -> Iterator[Line]:
     found = sorted({each for table in subject.program.tables for each in conditions(table.counted)})
     for condition in found:
         yield _condition(subject, condition)
+    if len(subject.program.tables) > 1:
+        count = len(subject.program.tables)
+        yield _line(
+            "isolating", Weight.CAUTION,
+            f"{count} tables of figures are used together: the difference of two figures may be about fewer persons "
+            "than each of them.",
+            f"同时使用 {count} 张统计表：两个统计值之差涉及的人数可能少于其中任何一个。",
+        )  # fmt: skip
     narrow = (Kind.QUASI, Kind.SENSITIVE, None)
     fixed = {
         f"{each.relation}.{each.column}"

@@ -149,10 +149,10 @@ def keeper_policy(
     from server.site import open_site
 
     owner = open_site(home).owner(domain)
+    bundle, old = draft_policies(owner, file)
+    for line in changes(old, bundle) or ("nothing",):
+        (_out if dry_run else _say)(line)
     if dry_run:
-        bundle, old = draft_policies(owner, file)
-        for line in changes(old, bundle) or ("nothing",):
-            _out(line)
         _say(f"Bundle {bundle.number} of {domain} would change this (- goes, + comes). Nothing was signed.")
         return
     if keys_file is None:

@@ -126,6 +126,24 @@ def test_conditions_that_fix_several_telling_columns_are_told_together() -> None
     assert not any("fix" in line for line in said(report(plan('("income"."age" = 44)')), "isolating"))
 
 
+def test_figures_that_can_be_subtracted_are_told_together() -> None:
+    """A margin and its parts, in two tables of one statement, say what the smallest part is."""
+    assert not any("tables of figures" in line for line in said(report(), "isolating"))
+    cells = Cells(COUNTED.format(PLAINLY), OUTPUTS, 1)
+    derived = tuple(replace(output, role=Role.DERIVED) for output in OUTPUTS)
+    program = replace(plan().program, tables=(cells, cells), finish="SELECT 1", outputs=derived)  # type: ignore[type-var]
+    inner = plan().stages
+    stages = tuple(
+        replace(inner[0] if entry is Entry.QUERY else inner[1], entry=entry) for entry in program.stages
+    )
+    (line,) = [
+        x
+        for x in said(report(replace(plan(), program=program, stages=stages)), "isolating")
+        if "2 tables" in x
+    ]
+    assert "fewer persons" in line
+
+
 def test_a_join_is_told_with_its_relations() -> None:
     joined = plan(relations=(relation(), relation(PROPERTY, columns=("age",))))
     (line,) = said(report(joined, MANIFEST, PROPERTY), "joins")
