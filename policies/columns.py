@@ -22,46 +22,47 @@ from policies.joined import met_another
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """From where columns are judged: a dataset with its policy, and who asks. `known` is what was worked out so far."""
+    """From where columns are judged: a dataset with its policy, and who asks. Remembers what it found."""
 
     manifest: Manifest
     policy: DatasetPolicy
     bundle: Bundle
     asker: Asker
-    known: dict[str, Effective] = field(default_factory=dict, compare=False)
+    known: dict[str, Effective | None] = field(default_factory=dict, compare=False, repr=False)
+
+    def may(self, name: str) -> Effective | None:
+        """Return what the asker may do with a column; none for a direct identifier, and for what nobody described."""
+        if name not in self.known:
+            column = self.manifest.column(name)
+            described = column is not None and column.kind is not Kind.IDENTIFIER
+            self.known[name] = self.effective(column) if described and column is not None else None
+        return self.known[name]
 
     def effective(self, column: Column) -> Effective:
-        """Return what the asker may do with a column."""
-        found = self.known.get(column.name)
-        if found is None:
-            found = self.known[column.name] = effective(self.policy, self.bundle, column, self.asker)
-        return found
+        """Return what the asker may do with a column by the owner's rules."""
+        return effective(self.policy, self.bundle, column, self.asker)
 
 
 def column_reasons(seat: Seat, reading: Reading, uses: tuple[ColumnUse, ...]) -> Iterator[Reason]:
     """Yield every reason why these uses of the seat's relation are not allowed."""
     for use in uses:
         subject = f"{seat.manifest.relation}.{use.column}"
-        column = seat.manifest.column(use.column)
         if use.column == names.PERSON:
             yield from _of_person(use, subject)
-        elif column is None or column.kind is Kind.IDENTIFIER:
-            # A column that nobody described is taken for one that identifies.
+            continue
+        found = seat.may(use.column)
+        if found is None:
             yield _identifier(subject)
         else:
-            yield from _of_column(seat.effective(column), use, subject, reading)
+            yield from _of_column(found, use, subject, reading)
 
 
 def minimum(seat: Seat, reading: Reading, uses: tuple[ColumnUse, ...]) -> int:
     """Return the number of persons that the rules behind allowed uses ask for; rows have none."""
     if reading.level is Level.ROWS:
         return 0
-    found = 0
-    for use in uses:
-        column = seat.manifest.column(use.column)
-        if column is not None:
-            found = max(found, seat.effective(column).minimum(use.clause, use.function))
-    return found
+    found = ((seat.may(use.column), use) for use in uses if use.column != names.PERSON)
+    return max((rules.minimum(use.clause, use.function) for rules, use in found if rules), default=0)
 
 
 def grade_of(manifest: Manifest, policy: DatasetPolicy | None, bundle: Bundle, column: str) -> Grade:

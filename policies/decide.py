@@ -113,7 +113,8 @@ def _judge(case: Case, index: Grants, relation: str) -> Judged:
     seat = Seat(manifest, policy, case.bundle, supposed_asker(case, index, manifest.dataset))
     granted, why_not = _grant_for(case, index, manifest, uses)
     reasons = (*_dataset_reasons(seat, case), *column_reasons(seat, case.reading, uses), *why_not)
-    return Judged(reasons, policy, granted, minimum(seat, case.reading, uses))
+    least = 0 if reasons else minimum(seat, case.reading, uses)
+    return Judged(reasons, policy, granted, least)
 
 
 def supposed_asker(case: Case, index: Grants, dataset: str) -> Asker:
