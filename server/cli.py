@@ -145,7 +145,7 @@ def keeper_policy(
     """Have a steward sign the next policy bundle of a domain, and put it in force."""
     from keys import api as keys
     from server.bundles import changes
-    from server.enrolment import draft_policies, sign_policies
+    from server.enrolment import draft_policies, sign_bundle
     from server.site import open_site
 
     owner = open_site(home).owner(domain)
@@ -159,7 +159,7 @@ def keeper_policy(
         raise Malformed("a bundle is signed with a steward's key", "--keys-file", "Or look first: --dry-run.")
     passphrase = typer.prompt("Passphrase of the steward's key file", hide_input=True, err=True)
     steward = keys.load_member_keys(keys_file, passphrase)
-    signed = sign_policies(owner, file, steward)
+    signed = sign_bundle(owner, bundle, steward)
     _out(f"bundle {signed.statement.sequence} of {domain} is in force")
 
 

@@ -182,7 +182,11 @@ def sign_policies(owner: Owner, file: Path, steward: keys.MemberKeys) -> Signed:
     Raises:
         SettingsWrong: as `draft_policies`.
     """
-    bundle, _ = draft_policies(owner, file)
+    return sign_bundle(owner, draft_policies(owner, file)[0], steward)
+
+
+def sign_bundle(owner: Owner, bundle: Bundle, steward: keys.MemberKeys) -> Signed:
+    """Have a steward sign exactly this bundle, and offer it."""
     draft = keys.Draft(Type.BUNDLE, owner.domain, Duty.STEWARD, bundle, bundle.number, int(time.time()))
     signed = keys.sign(draft, steward.signing)
     offer(owner, signed)

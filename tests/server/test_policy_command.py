@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
+from keys import api as keys
 from plans.errors import DarkroomError, Malformed, SettingsWrong
-from plans.statements import Signed
+from plans.statements import Bundle, Signed
 from server import enrolment
 from server.cli import app
 from store import api as store
@@ -105,3 +107,24 @@ def test_a_column_that_is_not_there_is_refused_with_its_line(home: Path) -> None
 def test_nothing_is_signed_without_a_key(home: Path) -> None:
     found = problem(typed(home, TEXT))
     assert isinstance(found, Malformed) and "--dry-run" in found.next_step
+
+
+def test_what_was_shown_is_what_is_signed(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that changes while the passphrase is typed changes nothing that is signed."""
+    offered: list[Signed] = []
+    monkeypatch.setattr(Keeper, "submit", lambda _, signed: offered.append(signed))
+    monkeypatch.setattr(enrolment, "record", lambda *_, **__: None)
+    ring = keys.MemberKeys.fresh("su@nm/tax")
+
+    def load(path: Path, passphrase: str) -> keys.MemberKeys:
+        home.parent.joinpath("policies.toml").write_text(TEXT.replace('["avg", "sum"]', '["select"]'))
+        return ring
+
+    monkeypatch.setattr(keys, "load_member_keys", load)
+    monkeypatch.setattr(typer, "prompt", lambda *_, **__: "open sesame")
+    answer = typed(home, TEXT.replace("minimum_group = 10", "minimum_group = 30"), "--keys-file", "su.key")
+    assert answer.exit_code == 0 and "+ nm/tax/income minimum_group: 30" in answer.stderr
+    (signed,) = offered
+    (policy,) = Bundle.read(signed.statement.body).policies
+    assert policy.minimum_group == 30 and policy.about("income") == house.INCOME_POLICY.about("income")
+    assert signed.statement.signer == ring.signing.public
