@@ -19,6 +19,8 @@ from plans.released import SUPPRESSED, Cell
 from plans.verdict import Finding
 from tests.plans import examples
 
+FIGURES = st.floats(-1e300, 1e300, allow_nan=False).map(lambda number: repr(number + 0.0))
+PERSONS = st.integers(0, 1_000)
 STAMP = Stamp(examples.digest("0"), "ab" * 16)
 REGION = Output("region", "VARCHAR", Role.KEY, "", 0)
 COUNT = Output("n", "BIGINT", Role.FIGURE, "count", 0)
@@ -343,3 +345,77 @@ def test_order_and_limit_hold_for_the_released_values(
     counts = [int(row[1].v or 0) for row in unlimited.released.rows]
     if shape.order and shape.order[0].output == 1:
         assert counts == sorted(counts, reverse=shape.order[0].descending)
+
+
+# ------------------------------------------------------------------------- rows, and what a finish computed
+
+ROWS = examples.at_level_rows(
+    Output("name", "VARCHAR", Role.VALUE, "", 0), Output("x", "DOUBLE", Role.VALUE, "", 0)
+)
+MEAN_OF_MEANS = Output("m", "DOUBLE", Role.DERIVED, "", 0)
+FINISHED = replace(
+    program(REGION, COUNT, MEAN), finish="SELECT avg(income) AS m FROM cells_0", outputs=(MEAN_OF_MEANS,)
+)
+
+
+@given(
+    st.lists(st.tuples(st.one_of(st.none(), st.text(max_size=5)), st.one_of(st.none(), FIGURES)), max_size=20)
+)
+def test_rows_leave_all_as_they_are_and_in_their_order(rows: list[tuple[str | None, str | None]]) -> None:
+    judgement = judged(*rows, of=ROWS)
+    assert (judgement.finding, judgement.reasons) == (Finding.PASS, ("row-level",))
+    assert judgement.released is not None
+    left = [(row[0].v, None if row[1].v is None else float(row[1].v)) for row in judgement.released.rows]
+    assert repr(left) == repr([(name, None if x is None else float(x) + 0.0) for name, x in rows])
+    assert not any(cell.suppressed for row in judgement.released.rows for cell in row)
+
+
+def test_rows_and_computed_figures_are_bounded_and_never_wider_than_the_plan_says() -> None:
+    few = replace(RULES, largest_result=4)
+    two: list[rules.Row] = [("a", "1.0"), ("b", "2.0")]
+    assert judged(*two, of=ROWS, by=few).finding is Finding.PASS
+    assert judged(*two, ("c", "3.0"), of=ROWS, by=few).reasons == ("too-many-rows",)
+    assert judged(*[("1.0",)] * 5, of=FINISHED, by=few).reasons == ("too-many-rows",)
+    for wide, of in ((("a", "1.0", 5), ROWS), (("1.0", 50, 50), FINISHED)):
+        with pytest.raises(Malformed):
+            judged(wide, of=of)
+
+
+def test_nothing_computed_is_refused_and_no_row_is_an_answer() -> None:
+    assert judged(of=FINISHED) == Judgement(Finding.REFUSED, ("nothing-left",), None)
+    assert judged(of=ROWS).finding is Finding.PASS
+
+
+def test_notes_of_what_was_computed_name_the_rules_of_the_tables_below() -> None:
+    judgement = judged(("52000.5",), of=FINISHED)
+    assert (judgement.finding, judgement.reasons) == (
+        Finding.REPAIRED, ("small-group", "rounding", "finished"),
+    )  # fmt: skip
+    open_rules = replace(RULES, minimum_group=1, rounding=1)
+    counts = replace(FINISHED, tables=program(REGION, COUNT).tables)
+    assert judged(("52000.5",), of=counts, by=open_rules).reasons == ("finished",)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.text(max_size=3), st.integers(0, 5_000), st.one_of(st.none(), FIGURES), PERSONS, PERSONS
+        ),
+        max_size=12,
+    )
+)
+def test_what_is_protected_is_what_an_answer_shows_and_depends_on_nothing_that_is_withheld(
+    rows: list[tuple[str, int, str | None, int, int]],
+) -> None:
+    cells = program(REGION, COUNT, MEAN).tables[0]
+    found = rules.protect(Table(tuple(rows)), cells, RULES).rows
+    judgement = judged(*rows)
+    expected = [] if judgement.released is None else judgement.released.rows
+    assert [tuple(None if v is None else str(v) for v in row[:2]) for row in found] == [
+        tuple(cell.v for cell in row[:2]) for row in expected
+    ]
+    assert [row[2] if row[2] is None else float(row[2]) for row in found] == [
+        row[2].v if row[2].v is None else float(row[2].v) for row in expected
+    ]
+    large = [row for row in rows if row[3] >= RULES.minimum_group]
+    assert rules.protect(Table(tuple(large)), cells, RULES).rows == found

@@ -88,6 +88,11 @@ def direct(
     return Program(relations, Level.CELLS, cells, "", outputs, order, limit)
 
 
+def at_level_rows(*outputs: Output, statement: str = "SELECT 1") -> Program:
+    """A program of a member's own statement, whose rows may leave."""
+    return Program((RELATION,), Level.ROWS, (Cells(statement, outputs, 0),), "", outputs, (), None)
+
+
 PROGRAM = Program((RELATION,), Level.CELLS, (CELLS,), "", OUTPUTS, (Order(1, True, False),), 100)
 
 
