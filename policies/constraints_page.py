@@ -1,14 +1,12 @@
 """`docs/constraints.md`: what constraints mean together, with truth tables that the rules themselves fill in.
 
-`python -m policies.constraints_page docs/constraints.md` writes it, and a test compares.
+`tools/policies_reference.py` writes it, and a test compares.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 
 from plans.constraints import ANY, Constraint, Effect, Mask, MaskKind, Reveal, Tag, Tagged, Use
 from plans.decision import Tier
@@ -213,7 +211,3 @@ output that no column is behind, such as a count of rows, the highest of the dat
 
 {grades}
 """
-
-
-if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(page(), encoding="utf-8")

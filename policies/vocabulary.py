@@ -17,11 +17,9 @@ many persons behind each figure, and rounded counts. A permission is read exactl
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 from plans.constraints import Action, MaskKind, Reveal, Share, Use
 from plans.decision import Outcome
@@ -307,8 +305,7 @@ def page() -> str:
     grammar = (__doc__ or "").partition("portal write it:\n\n")[2].rstrip()
     parts = [
         "# The vocabulary of policies 策略词汇\n",
-        "Generated from `policies/vocabulary.py` by `python -m policies.vocabulary docs/vocabulary.md`; "
-        "a test compares.\n",
+        "Generated from `policies/vocabulary.py` by `tools/policies_reference.py`; a test compares.\n",
         "## How a permission is written 权限的写法\n",
         grammar + "\n",
         "## Who can be given what 角色与权限\n",
@@ -335,7 +332,3 @@ def _matrix() -> str:
 def _list(words: Iterable[Word]) -> str:
     rows = [f"| `{word.word}` | {word.english} | {word.chinese} |" for word in words]
     return "| word | English | 中文 |\n|---|---|---|\n" + "\n".join(rows) + "\n"
-
-
-if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(page(), encoding="utf-8")

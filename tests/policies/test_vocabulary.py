@@ -27,9 +27,7 @@ RULES_OF_DECIDE = re.findall(r"^\* `([a-z-]+)`", deciding.__doc__ or "", re.MULT
 
 
 def test_the_page_is_the_table() -> None:
-    assert (DOCS / "vocabulary.md").read_text(encoding="utf-8") == page(), (
-        "run: .venv/bin/python -m policies.vocabulary docs/vocabulary.md"
-    )
+    assert (DOCS / "vocabulary.md").read_text(encoding="utf-8") == page(), "run: make docs"
 
 
 @pytest.mark.parametrize(
