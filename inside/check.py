@@ -20,7 +20,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from inside.bound import Bound, Connection, bind, planned, scanned, shadow_engine
+from inside.bound import Bound, Connection, bind, empty_engine, planned, scanned, shadow_engine
 from inside.rows import check_rows, finish_outputs
 from inside.session import Session
 from plans import canonical, names
@@ -32,12 +32,15 @@ from policies.reading import Forms, read_forms
 PERSONS_TYPE = "BIGINT"
 
 
-def warm(limits: Limits) -> None:
-    """Read a statement that nobody asked, so that parser and engine have loaded what they load when first used."""
+def warm(limits: Limits) -> Connection:
+    """Read a statement that nobody asked, so that parser and engine have loaded what they load when first used, and
+    return an engine that is open for the one that will be asked.
+    """
     columns = (ShadowColumn(names.PERSON, "BIGINT", False), ShadowColumn("a", "INTEGER", True))
     check(
         "select a, count(*) as n from b.c where a > 1 group by a", (Shadow("b.c", columns),), limits.memory_mb
     )
+    return empty_engine(limits.memory_mb)
 
 
 def run(session: Session) -> dict[str, Any]:
@@ -49,13 +52,15 @@ def run(session: Session) -> dict[str, Any]:
     statement, shadows = _material(session.plan.material)
     try:
         memory = session.plan.stage(Entry.CHECK).limits.memory_mb
-        return {"reading": check(statement, shadows, memory).plain()}
+        return {"reading": check(statement, shadows, memory, session.warmed).plain()}
     except Malformed as refused:
         return {"refused": refused.problem()}
 
 
-def check(statement: str, shadows: tuple[Shadow, ...], memory_mb: int) -> Reading:
-    """Return the reading on which both readers agree.
+def check(
+    statement: str, shadows: tuple[Shadow, ...], memory_mb: int, opened: Connection | None = None
+) -> Reading:
+    """Return the reading on which both readers agree; `opened` is an engine without tables, if there is one.
 
     Raises:
         SqlSyntax, SqlUnsupported, TooLarge: the statement is refused.
@@ -63,9 +68,9 @@ def check(statement: str, shadows: tuple[Shadow, ...], memory_mb: int) -> Readin
     forms = read_forms(statement, shadows)
     reading = forms.reading
     if reading.level is Level.ROWS:
-        return check_rows(reading, statement, shadows, memory_mb)
+        return check_rows(reading, statement, shadows, memory_mb, opened)
     known = {shadow.relation: shadow for shadow in shadows}
-    connection = shadow_engine(tuple(known[relation] for relation in reading.relations), memory_mb)
+    connection = shadow_engine(tuple(known[relation] for relation in reading.relations), memory_mb, opened)
     try:
         asked = [bind(connection, plain) for plain in forms.plain]
         counted = [bind(connection, table.counted) for table in reading.tables]

@@ -12,14 +12,16 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from airlock.rules import Table, protect
 from inside import __main__ as program
-from inside import check, query
+from inside import check, finish, query
 from inside.session import BoxFailure
 from plans import frames
 from plans.box import Entry, Limits
+from plans.decision import Obligations, Tier
 from plans.errors import Malformed, SqlUnsupported
-from plans.reading import Role
-from tests.inside.sql_cases import INCOME, SHADOWS, Job, create, read
+from plans.reading import Clause, Role, Shadow, ShadowColumn
+from tests.inside.sql_cases import INCOME, SHADOWS, VISIT, Job, create, read
 from tests.inside.test_check import session
 
 CANARY = "CANARY-OF-SQL"
@@ -406,6 +408,116 @@ def test_28_rows_of_one_person_are_one_person(tmp_path: Path) -> None:
     rows = [(1, "east", 30, 1000.0, 1, "1980-01-01", True)] * 500
     reading = read("select region, count(*) as n, avg(paid) as p from tax.income group by 1")
     assert Job(tmp_path, {"tax.income": rows}).run(reading)["rows"] == [["east", 500, "1.0", 1]]
+
+
+# ------------------------------------------------------------------- statements of several SELECTs, on data
+
+TEN = Obligations(10, 5, 1_000, Tier.T1)
+
+
+def answer(statement: str, rows: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
+    """What a split statement gives: its tables over the rows, the airlock's rules, its finish over what is left."""
+    reading = read(statement)
+    with duckdb.connect(":memory:") as connection, duckdb.connect(":memory:") as outside:
+        connection.execute(query.NO_INFINITIES)
+        create(connection, INCOME, rows)
+        create(connection, VISIT, [])
+        tables = []
+        for cells in reading.tables:
+            found = connection.execute(cells.counted).fetchall()
+            values = tuple(tuple(repr(v) if isinstance(v, float) else v for v in row) for row in found)
+            tables.append(protect(Table(values), cells, TEN))
+        finish.create_tables(outside, tables, [cells.outputs for cells in reading.tables])
+        return outside.execute(reading.finish).fetchall()
+
+
+def test_19_an_extreme_is_read_by_name_for_its_owner_to_refuse() -> None:
+    """Only a constraint that names the aggregate allows it (tests/policies/test_constraints.py)."""
+    for figure, name in (
+        ("min(income)", "min"),
+        ("max(income)", "max"),
+        ("median(income)", "median"),
+        ("quantile_disc(income, 0.5)", "quantile_disc"),
+        ("quantile_cont(income, 0.999)", "quantile_cont"),
+    ):
+        for statement in (
+            f"select {figure} from tax.income",
+            f"select {figure} + 0 as f from tax.income",
+            f"with x as (select person, income from tax.income) select {figure} as f from x",
+            f"select count(*) n from tax.income having {figure} > 3",
+        ):
+            uses = {(use.column, use.clause, use.function) for use in read(statement).uses}
+            assert ("income", Clause.AGGREGATE, name) in uses, statement
+
+
+def test_19_an_extreme_that_few_have_says_that_it_rests_on_them(tmp_path: Path) -> None:
+    reading = read("select max(age - 30) as f, max(case when urban then 0 else 1 end) as g from tax.income")
+    row = Job(tmp_path, {"tax.income": people()}).run(reading)["rows"][0]
+    assert [row[2 + output.persons] for output in reading.outputs] == [30, 1]
+
+
+SEVERAL = [
+    "with x as (select person, case when region = 'CANARY-OF-SQL' then income else 0 end as v from tax.income)"
+    " select sum(v) + 0 as f from x",
+    "select sum(income) filter (where age = 97) + 0 as f from tax.income",
+    "with a as (select sum(income) s from tax.income), b as (select sum(income) s from tax.income where age < 97)"
+    " select a.s - b.s - 0 as f from a, b where a.s - b.s > 987654000",
+    "select region, sum(income) s from tax.income group by rollup (region) having count(*) < 5",
+    "select region, count(*) n from tax.income group by region having count(*) = 1",
+    "select region, n from (select region, count(*) n from tax.income group by region) order by n limit 1",
+    "select region from tax.income group by region except select 'east'",
+    "select string_agg(region, ',') as f from (select region, count(*) n from tax.income group by region)"
+    " having string_agg(region, ',') like '%CANARY%'",
+    "select region, first_value(region) over (order by count(*)) as f from tax.income group by region"
+    " qualify f like 'CANARY%'",
+    "select (select sum(income) from tax.income where age = 97) as f, count(*) n from tax.income group by 'x'",
+]
+
+
+@pytest.mark.parametrize("statement", SEVERAL)
+def test_25_no_outer_part_finds_what_is_suppressed_inside(statement: str) -> None:
+    """Whatever it compares, orders, subtracts or collects: it looks at what could have been released."""
+    try:
+        found = answer(statement, people())
+    except Malformed:
+        return
+    text = repr(found)
+    assert CANARY not in text and "9876" not in text
+
+
+def test_25_control_the_engine_itself_finds_it() -> None:
+    found = [repr(raw(statement, people())) for statement in SEVERAL[:8]]
+    assert all(CANARY in text or "9876" in text for text in found)
+
+
+def test_27_a_margin_uncovers_no_suppressed_cell() -> None:
+    """The canary is alone in its region: all others' sum and the total would give its income by subtraction."""
+    statement = "select region, sum(income) s, count(*) n, grouping(region) g from tax.income group by rollup (region)"
+    total = next(row for row in answer(statement, people()) if row[3] == 1)
+    others = next(row for row in answer(statement, people()) if row[3] == 0)
+    assert total[1:3] == others[1:3]
+    honest = {row[3]: row[1] for row in raw(statement, people()) if row[0] != CANARY}
+    assert honest[1] - honest[0] == CANARY_NUMBER  # the control: what the engine gives without protection
+
+
+def test_28_rows_of_one_person_are_one_person_in_every_table() -> None:
+    rows = [(1, "east", 30, 1000.0, 1, "1980-01-01", True)] * 500
+    statement = "with c as (select region, count(*) n from tax.income group by 1) select n + 1 as m from c"
+    assert answer(statement, rows) == []
+    crowd_of_eleven = [(n, *rows[0][1:]) for n in range(11)]
+    assert answer(statement, crowd_of_eleven) == [(11,)]  # the control
+
+
+def test_data_about_nobody_make_no_table() -> None:
+    codes = Shadow(
+        "geo.region", (ShadowColumn("code", "VARCHAR", False), ShadowColumn("name", "VARCHAR", False))
+    )
+    for statement in (
+        "with c as (select name, count(*) n from geo.region group by 1) select n + 1 as m from c",
+        "select region, count(*) n from tax.income group by 1 having count(*) > (select count(*) from geo.region)",
+    ):
+        with pytest.raises(SqlUnsupported, match="about persons"):
+            read(statement, INCOME, codes)
 
 
 LIMITS = Limits(1024, 64, 0, 16, 20, 30, 64, 128, 1)
