@@ -63,15 +63,22 @@ class Bound:
     rows: tuple[tuple[str, ...], ...]
 
 
-def shadow_engine(shadows: tuple[Shadow, ...], memory_mb: int) -> Connection:
+def empty_engine(memory_mb: int) -> Connection:
+    """Return an engine without tables, which `shadow_engine` fills and locks; opening it takes the longest."""
+    return duckdb.connect(":memory:", config={**_SETTINGS, "memory_limit": f"{max(64, memory_mb // 2)}MiB"})
+
+
+def shadow_engine(
+    shadows: tuple[Shadow, ...], memory_mb: int, opened: Connection | None = None
+) -> Connection:
     """Return a locked engine that holds nothing but the shadows as empty tables.
+
+    `opened` is one that `empty_engine` made before.
 
     Raises:
         Malformed: a shadow has a name or type that cannot be a table's.
     """
-    connection = duckdb.connect(
-        ":memory:", config={**_SETTINGS, "memory_limit": f"{max(64, memory_mb // 2)}MiB"}
-    )
+    connection = opened or empty_engine(memory_mb)
     create_tables(connection, shadows)
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")

@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from inside.bound import create_tables, planned, shadow_engine
+from inside.bound import Connection, create_tables, planned, shadow_engine
 from inside.plan_columns import PlanColumns, read_plan
 from inside.plan_values import Columns, Value
 from inside.table import reader
@@ -32,14 +32,22 @@ from plans.errors import OutputRefused, SqlUnsupported
 from plans.reading import Cells, ColumnUse, Level, Output, Reading, Role, Shadow, ShadowColumn
 from plans.request import statement_digest
 from policies.reading.functions import allowed
-from policies.reading.rows import is_link
+from policies.reading.rows import may_be_seen
 from policies.reading.sources import NAME
 
 _SCHEMA = "main"
 
 
-def check_rows(reading: Reading, statement: str, shadows: tuple[Shadow, ...], memory_mb: int) -> Reading:
+def check_rows(
+    reading: Reading,
+    statement: str,
+    shadows: tuple[Shadow, ...],
+    memory_mb: int,
+    opened: Connection | None = None,
+) -> Reading:
     """Return the first reader's finding about `statement`, with types and sources, if the second one agrees.
+
+    `opened` is an engine without tables, if there is one.
 
     Raises:
         SqlSyntax, SqlUnsupported: the statement is refused.
@@ -48,7 +56,7 @@ def check_rows(reading: Reading, statement: str, shadows: tuple[Shadow, ...], me
         raise _disagreement("statement")
     known = {shadow.relation: shadow for shadow in shadows}
     read = tuple(known[relation] for relation in reading.relations)
-    connection = shadow_engine(read, memory_mb)
+    connection = shadow_engine(read, memory_mb, opened)
     try:
         found = read_plan(planned(connection, reading.counted))
         _require_agreement(reading, found)
@@ -164,12 +172,10 @@ def _require_same(found: PlanColumns, made: PlanColumns) -> None:
 
 
 def _require_shown(uses: frozenset[ColumnUse], shadows: tuple[Shadow, ...]) -> None:
-    """Every used column is shown; a person token may link relations and be counted, and be seen nowhere."""
+    """Every used column is shown; a person token links rows and is counted where it may, and is seen nowhere."""
     shown = {(each.relation, column.name) for each in shadows for column in each.columns if column.shown}
-    for use in uses:
-        seen = (use.relation, use.column) in shown
-        if not (is_link(use) if use.column == names.PERSON else seen):
-            raise _disagreement("columns that may be shown")
+    if not all(may_be_seen(use, shown) for use in uses):
+        raise _disagreement("columns that may be shown")
 
 
 def _disagreement(what: str) -> SqlUnsupported:
