@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-import sqlglot
 from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import SqlglotError, TokenError
 from sqlglot.tokens import Token, TokenType
 
@@ -57,8 +57,10 @@ def parse(text: str) -> exp.Expression:
     if "\0" in text:
         raise SqlSyntax("the statement holds a zero character", "statement")
     try:
-        _require_flat(sqlglot.tokenize(text, read=DIALECT))
-        statements = sqlglot.parse(text, read=DIALECT)
+        dialect = Dialect.get_or_raise(DIALECT)
+        tokens = dialect.tokenize(text)
+        _require_flat(tokens)
+        statements = dialect.parser().parse(tokens, text)
     except TokenError:
         raise SqlSyntax(
             "the statement holds a character or an unfinished text that is no SQL", "statement"
