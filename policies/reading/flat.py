@@ -56,7 +56,9 @@ class Flattener:
         Raises:
             SqlUnsupported, SqlSyntax: FROM or WHERE holds something that is not in the subset.
         """
-        clause = select.args["from_"]
+        clause = select.args.get("from_")
+        if clause is None:
+            raise refusal.unsupported(select, "a statement needs a relation", "Add FROM schema.table.")
         refuse_extra(clause, {"this"})
         scope = Scope()
         alias, rows = self._source(clause.this, names)

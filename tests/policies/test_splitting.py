@@ -158,6 +158,7 @@ select count(*) from tax.income left join (select * from med.visit where cost > 
 select count(*) n from nothing                                                                | no name of WITH
 with cells_0 as ({BY_REGION}) select n + 1 as m from cells_0                                  | cells_0
 with c as ({BY_REGION}), c as ({BY_REGION}) select n + 1 as m from c                          | two names in WITH
+select count(*), age join med.visit v on v.person = 1                                         | needs a relation
 select n from cells_0                                                                         | row-level
 with c as ({BY_REGION}) select c.n, (select max(age) from tax.income i where i.age > c.n) from c | alias 'c'
 select region, count(*) n from tax.income group by region having median(n) > 3                | no column 'n'
