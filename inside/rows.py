@@ -60,7 +60,7 @@ def check_rows(
     try:
         found = read_plan(planned(connection, reading.counted))
         _require_agreement(reading, found)
-        _require_shown(found.uses | set(reading.uses), read)
+        _require_shown(found, reading, read)
         _require_origins(reading, found)
         require_listed(found)
         create_tables(connection, _as_made(read, reading))
@@ -171,10 +171,12 @@ def _require_same(found: PlanColumns, made: PlanColumns) -> None:
         )
 
 
-def _require_shown(uses: frozenset[ColumnUse], shadows: tuple[Shadow, ...]) -> None:
-    """Every used column is shown; a person token links rows and is counted where it may, and is seen nowhere."""
+def _require_shown(found: PlanColumns, reading: Reading, shadows: tuple[Shadow, ...]) -> None:
+    """Every used column is shown, and something of every relation; a token links or is counted, and is seen nowhere."""
     shown = {(each.relation, column.name) for each in shadows for column in each.columns if column.shown}
-    if not all(may_be_seen(use, shown) for use in uses):
+    visible = {relation for relation, column in shown if column != names.PERSON}
+    seen = all(may_be_seen(use, shown) for use in found.uses | set(reading.uses))
+    if not seen or not found.relations <= visible:
         raise _disagreement("columns that may be shown")
 
 

@@ -129,12 +129,30 @@ def _of_columns(policy: DatasetPolicy, manifest: Manifest) -> Iterator[Problem]:
         [rule.column for rule in policy.constraints] + [each.column for each in policy.tagged]
     )
     for name in named:
-        if name not in columns:
+        if name == names.PERSON:
+            yield from _of_person(policy)
+        elif name not in columns:
             yield _no_column(policy.dataset, name, manifest)
     for rule in policy.constraints:
         yield from _of_rule(policy.dataset, rule, columns.get(rule.column))
     for name in named:
         yield from _of_masks(policy.dataset, name, policy.about(name))
+
+
+def _of_person(policy: DatasetPolicy) -> Iterator[Problem]:
+    """The token is no column: a rule about it says whether rows may be linked by it, and nothing else."""
+    odd = [
+        rule
+        for rule in policy.about(names.PERSON)
+        if set(rule.uses) - {Use.JOIN} or rule.mask or rule.functions
+    ]
+    if odd or any(each.column == names.PERSON for each in policy.tagged):
+        yield Problem(
+            policy.dataset,
+            names.PERSON,
+            "the person token takes the use join (of rows), and no other rule",
+            "Leave the other words out; figures may always join on it and count it.",
+        )
 
 
 def _of_rule(dataset: str, rule: Constraint, column: Column | None) -> Iterator[Problem]:

@@ -16,7 +16,7 @@ from plans.decision import Reason
 from plans.manifest import Column, Grade, Kind, Manifest
 from plans.reading import Clause, ColumnUse, Level, Output, Reading
 from plans.statements import Bundle, DatasetPolicy
-from policies.constraints import Asker, Effective, classes_of, effective
+from policies.constraints import Asker, Effective, classes_of, effective, links_rows
 from policies.joined import met_another
 
 
@@ -48,7 +48,7 @@ def column_reasons(seat: Seat, reading: Reading, uses: tuple[ColumnUse, ...]) ->
     for use in uses:
         subject = f"{seat.manifest.relation}.{use.column}"
         if use.column == names.PERSON:
-            yield from _of_person(use, subject)
+            yield from _of_person(seat, reading, use, subject)
             continue
         found = seat.may(use.column)
         if found is None:
@@ -104,7 +104,7 @@ _COUNTS = ("count", "count_distinct")
 """What may be done with the person token in an aggregate: its sum or mean would show a part of it."""
 
 
-def _of_person(use: ColumnUse, subject: str) -> Iterator[Reason]:
+def _of_person(seat: Seat, reading: Reading, use: ColumnUse, subject: str) -> Iterator[Reason]:
     counted = use.clause is Clause.AGGREGATE and use.function in _COUNTS
     if use.clause is not Clause.JOIN and not counted:
         yield Reason(
@@ -113,6 +113,8 @@ def _of_person(use: ColumnUse, subject: str) -> Iterator[Reason]:
             f"{subject} is the person token; it joins relations and counts persons, nothing else.",
             "Use it only in JOIN … USING (person) or count(distinct person).",
         )
+    elif reading.level is Level.ROWS and not links_rows(seat.policy, seat.bundle, seat.asker):
+        yield _no_link(subject)
 
 
 def _of_column(found: Effective, use: ColumnUse, subject: str, reading: Reading) -> Iterator[Reason]:
@@ -199,6 +201,15 @@ _REVEALS = {
 
 def _how(use: ColumnUse) -> str:
     return f"in {use.function}()" if use.clause is Clause.AGGREGATE else f"as {_CLAUSE_WORDS[use.clause]}"
+
+
+def _no_link(subject: str) -> Reason:
+    return Reason(
+        "column-use",
+        subject,
+        f"The owner does not let rows be linked by {subject}; who has rows in both is told by figures only.",
+        f"Ask for figures about groups instead, or ask the owner for the use join of {names.PERSON}.",
+    )
 
 
 def _identifier(subject: str) -> Reason:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from plans import masks as masking
 from plans import names
 from plans.constraints import ANY, Constraint, Effect, Mask, MaskKind, Reveal, Tag, Use
-from plans.manifest import Column, Grade
+from plans.manifest import Column, Grade, Kind
 from plans.reading import Clause
 from plans.statements import Bundle, DatasetPolicy
 
@@ -147,6 +147,12 @@ def effective(policy: DatasetPolicy, bundle: Bundle, column: Column, asker: Aske
     cut = (_cut(rule, classes, mask) for rule in allowing)
     left = (Allowed(one.uses - forbidden, one.functions - functions, one.reveal, one.minimum) for one in cut)
     return Effective(tuple(one for one in left if one.uses), mask, grade, forbidden, functions)
+
+
+def links_rows(policy: DatasetPolicy, bundle: Bundle, asker: Asker) -> bool:
+    """Return whether the owner lets rows be linked by the person token: a rule on `person` with the use `join`."""
+    token = Column(names.PERSON, "UBIGINT", "", Kind.IDENTIFIER, 0)
+    return bool(effective(policy, bundle, token, asker).covering(Clause.JOIN))
 
 
 def _forbidden(rules: Iterable[Constraint]) -> tuple[frozenset[Use], frozenset[str]]:

@@ -21,7 +21,7 @@ from plans.reading import Shadow, ShadowColumn
 from plans.request import Request
 from plans.statements import Bundle, DatasetPolicy, Grant
 from policies import access
-from policies.constraints import Asker, Effective, effective
+from policies.constraints import Asker, Effective, effective, links_rows
 from policies.grants import Granted, Grants
 
 
@@ -53,10 +53,11 @@ def shadows(
 
 def view(manifest: Manifest, policy: DatasetPolicy | None, bundle: Bundle, asker: Asker | None) -> View:
     """Return an asker's view of a dataset; without a policy or an asker nothing is shown or masked."""
-    columns = [ShadowColumn(names.PERSON, "UBIGINT", False)]
     laid: list[Mask] = []
     rules = _rules(manifest, policy, bundle, asker)
     rows = any(found.shown for found in rules.values()) and _rows_allowed(policy, asker)
+    linked = rows and policy is not None and asker is not None and links_rows(policy, bundle, asker)
+    columns = [ShadowColumn(names.PERSON, "UBIGINT", False, linked)]
     for column in manifest.columns:
         found = rules.get(column.name)
         shown = rows and found is not None and found.shown

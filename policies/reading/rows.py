@@ -67,7 +67,8 @@ def read_rows(root: exp.Expression, text: str, shadows: tuple[Shadow, ...]) -> R
 
 
 def not_shown(root: exp.Expression, shadows: tuple[Shadow, ...]) -> tuple[str, ...]:
-    """Return the columns that keep a statement from yielding rows, as `relation.column`, sorted.
+    """Return what keeps a statement from yielding rows, sorted: columns as `relation.column`, and relations that
+    show no column at all.
 
     Raises:
         SqlSyntax, SqlUnsupported: the statement cannot be read at all.
@@ -76,7 +77,11 @@ def not_shown(root: exp.Expression, shadows: tuple[Shadow, ...]) -> tuple[str, .
 
 
 def is_link(use: ColumnUse) -> bool:
-    """Return whether a use of the person token only links relations or counts persons."""
+    """Return whether a use of the person token only links rows or counts persons.
+
+    That needs the owner's consent: whether rows of two relations are about one person is no value of either.
+    The token of a relation whose owner gave it is `shown` in the shadow, and still never seen.
+    """
     return use.clause is Clause.JOIN or (use.clause, use.function) == (Clause.AGGREGATE, "count_distinct")
 
 
@@ -84,12 +89,16 @@ def _hidden(found: Found, shadows: tuple[Shadow, ...]) -> tuple[str, ...]:
     shown = {
         (shadow.relation, column.name) for shadow in shadows for column in shadow.columns if column.shown
     }
-    hidden = {
-        f"{use.relation}.{use.column}"
-        for use in found.uses
-        if not (is_link(use) if use.column == names.PERSON else (use.relation, use.column) in shown)
-    }
+    hidden = {f"{use.relation}.{use.column}" for use in found.uses if not may_be_seen(use, shown)}
+    # Whoever sees a column of a relation may count its rows; of one that shows nothing, even their number is hidden.
+    visible = {relation for relation, column in shown if column != names.PERSON}
+    hidden |= {f"the number of rows of {relation}" for relation in found.relations if relation not in visible}
     return tuple(sorted(hidden))
+
+
+def may_be_seen(use: ColumnUse, shown: set[tuple[str, str]]) -> bool:
+    """Return whether rows may depend on a use; `shown` are pairs of relation and column."""
+    return (use.relation, use.column) in shown and (use.column != names.PERSON or is_link(use))
 
 
 def _columns(found: Found, shadows: tuple[Shadow, ...]) -> set[str]:

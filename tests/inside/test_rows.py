@@ -17,10 +17,10 @@ from policies.reading.bounds import parse
 from policies.reading.rows import read_rows
 
 
-def shadow(relation: str, hidden: str = "", **columns: str) -> Shadow:
-    """A relation with a person token; columns are shown but those in `hidden`."""
+def shadow(relation: str, hidden: str = "", linked: bool = True, **columns: str) -> Shadow:
+    """A relation with a person token that may link rows; columns are shown but those in `hidden`."""
     listed = (ShadowColumn(name, kind, True, name not in hidden.split()) for name, kind in columns.items())
-    return Shadow(relation, (ShadowColumn("person", "UBIGINT", False), *listed))
+    return Shadow(relation, (ShadowColumn("person", "UBIGINT", False, linked), *listed))
 
 
 INCOME = shadow("tax.income", hidden="debt", region="VARCHAR", income="DOUBLE", born="DATE", debt="DOUBLE")
@@ -119,6 +119,46 @@ LINKS = [
 def test_a_token_links_and_is_counted(statement: str) -> None:
     uses = {(use.clause, use.function) for use in check(statement).uses if use.column == "person"}
     assert uses <= {(Clause.JOIN, ""), (Clause.AGGREGATE, "count_distinct")}
+
+
+@pytest.mark.parametrize("statement", LINKS)
+def test_without_the_owners_consent_rows_are_not_linked_by_the_token(statement: str) -> None:
+    apart = tuple(
+        replace(each, columns=(replace(each.columns[0], shown=False), *each.columns[1:])) for each in SHADOWS
+    )
+    assert read_rows(parse(statement), statement, apart) is None
+    with pytest.raises(SqlUnsupported, match="may be shown"):
+        check_rows(first(statement), statement, apart, 512)
+
+
+@pytest.mark.parametrize("statement", [
+    "select count(*) from med.visit", "select i.region from tax.income i, med.visit v", "select 1 from med.visit",
+    "select region from tax.income where exists (select 1 from med.visit)",
+    "select region, (select count(*) from med.visit) from tax.income",
+])  # fmt: skip
+def test_not_even_the_number_of_rows_is_told_of_a_relation_that_shows_no_column(statement: str) -> None:
+    assert read_rows(parse(statement), statement, SHADOWS) is not None, (
+        "control: it is read where a column is shown"
+    )
+    dark = tuple(replace(column, shown=False) for column in VISIT.columns)
+    assert read_rows(parse(statement), statement, (INCOME, replace(VISIT, columns=dark))) is None
+
+
+@pytest.mark.parametrize("statement", LINKS)
+def test_a_token_that_its_owner_keeps_links_nothing(statement: str) -> None:
+    kept = tuple(
+        replace(each, columns=(replace(each.columns[0], shown=False), *each.columns[1:])) for each in SHADOWS
+    )
+    with pytest.raises(SqlUnsupported, match="may be shown"):
+        check_rows(first(statement), statement, kept, 512)
+
+
+def test_the_rows_of_a_relation_that_shows_nothing_are_not_even_counted() -> None:
+    statement = "select income, count(*) as n from tax.income, med.visit group by income"
+    dark = replace(VISIT, columns=tuple(replace(column, shown=False) for column in VISIT.columns))
+    assert check(statement).outputs
+    with pytest.raises(SqlUnsupported, match="may be shown"):
+        check_rows(first(statement), statement, (INCOME, dark), 512)
 
 
 SEEN = [

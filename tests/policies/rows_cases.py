@@ -10,9 +10,9 @@ from policies.reading.bounds import parse
 
 
 def shadow(relation: str, **columns: str) -> Shadow:
-    """A relation all of whose columns are shown, beside its person token, which never is."""
+    """A relation all of whose columns are shown, and may be linked by its person token."""
     listed = tuple(ShadowColumn(name, kind, True, True) for name, kind in columns.items())
-    return Shadow(relation, (ShadowColumn("person", "UBIGINT", False), *listed))
+    return Shadow(relation, (ShadowColumn("person", "UBIGINT", False, True), *listed))
 
 
 INCOME = shadow("tax.income", region="VARCHAR", age="INTEGER", income="DOUBLE", born="DATE", urban="BOOLEAN")

@@ -250,9 +250,15 @@ JOINED = (
     use("person", Clause.JOIN),
     use("person", Clause.JOIN, relation="tax.property"),
 )
+LINKED = short("person", ["join"])
+"""The owner's consent to link rows by the person token."""
 SHAPES = [
     ("SELECT i.region FROM tax.income AS i JOIN tax.property AS p USING (person)", True),
     ("select region from tax.income inner join tax.property using (person) where true", True),
+    ("SELECT region FROM tax.income join tax.property on income.person = income.person", False),
+    ("SELECT region FROM tax.income join tax.property using (person), tax.income b", False),
+    ("SELECT i.region FROM tax.income i, tax.property p where i.person = p.person", False),
+    ("SELECT i.region FROM tax.income i join tax.income p using (person)", False),
     ("SELECT i.region FROM tax.income AS i LEFT JOIN tax.property AS p USING (person)", False),
     ("SELECT i.region FROM tax.property AS p RIGHT/**/JOIN tax.income AS i USING (person)", False),
     ("SELECT i.region FROM tax.income AS i ANTI JOIN tax.property AS p USING (person)", False),
@@ -269,15 +275,32 @@ SHAPES = [
 def test_values_that_are_shown_after_a_join_leave_only_where_every_row_met_another(
     text: str, met: bool
 ) -> None:
-    after_join = replace(ROWS_POLICY, constraints=(shown("region", Reveal.JOINED),))
-    other = replace(house.PROPERTY_POLICY, access=ROWS_POLICY.access)
+    after_join = replace(ROWS_POLICY, constraints=(shown("region", Reveal.JOINED), LINKED))
+    other = replace(house.PROPERTY_POLICY, access=ROWS_POLICY.access, constraints=(LINKED,))
     case = replace(ROWS, bundle=bundle(after_join, other), reading=over_rows(*JOINED, text=text))
     assert rules(decide(case)) == ([] if met else ["after-join"])
 
 
+@pytest.mark.parametrize("consents", [(), (house.INCOME,), (house.PROPERTY,), (house.INCOME, house.PROPERTY)])
+def test_rows_are_linked_by_person_only_where_each_dataset_allows_it(consents: tuple[str, ...]) -> None:
+    policies = [
+        replace(
+            ROWS_POLICY, dataset=dataset, constraints=(shown("region"), *[LINKED] * (dataset in consents))
+        )
+        for dataset in (house.INCOME, house.PROPERTY)
+    ]
+    case = replace(ROWS, bundle=bundle(*policies), reading=over_rows(*JOINED, text=SHAPES[0][0]))
+    refused = [reason.subject for reason in decide(case).reasons]
+    assert refused == [
+        f"tax.{dataset.rpartition('/')[2]}.person"
+        for dataset in (house.INCOME, house.PROPERTY)
+        if dataset not in consents
+    ]
+
+
 def test_a_join_with_itself_is_no_join_with_another() -> None:
     once = over_rows(*JOINED[:2], text="SELECT i.region FROM tax.income i JOIN tax.income j USING (person)")
-    case = replace(rows(constraints=(shown("region", Reveal.JOINED),)), reading=once)
+    case = replace(rows(constraints=(shown("region", Reveal.JOINED), LINKED)), reading=once)
     assert rules(decide(case)) == ["after-join"]
 
 
