@@ -113,7 +113,9 @@ class Mask(Record):
     def check(self) -> None:
         names.require("column", self.column, "mask.column")
         if not _ARGUMENTS[self.kind].fullmatch(self.argument):
-            raise Malformed(f"a mask of the kind {self.kind} does not take {self.argument!r:.40}", self.column)
+            raise Malformed(
+                f"a mask of the kind {self.kind} does not take {self.argument!r:.40}", self.column
+            )
 
 
 @dataclass(frozen=True, slots=True)

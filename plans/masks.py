@@ -47,5 +47,7 @@ def masked_type(mask: Mask, kind: str) -> str:
         Malformed: the mask does not fit the type.
     """
     if not fits(mask, kind):
-        raise Malformed(f"a mask of the kind {mask.kind} does not fit a column of the type {kind}", mask.column)
+        raise Malformed(
+            f"a mask of the kind {mask.kind} does not fit a column of the type {kind}", mask.column
+        )
     return _LEAVES.get(mask.kind, kind)
