@@ -105,7 +105,13 @@ class Job:
             for name in reading.relations
         )
         program = Program(
-            relations, reading.level, reading.tables, reading.finish, reading.outputs, reading.order, reading.limit
+            relations,
+            reading.level,
+            reading.tables,
+            reading.finish,
+            reading.outputs,
+            reading.order,
+            reading.limit,
         )
         inputs = tuple(Input(name, digest) for name, digest in sorted(hashes.items()))
         stages = (
