@@ -11,6 +11,7 @@ import duckdb
 from sqlglot import exp
 
 from inside.engine import literal
+from plans import names
 from plans.constraints import ANY, Access, Action, Constraint, Effect, Reveal, Use
 from plans.decision import Tier
 from plans.manifest import Column, DataFile, FileRole, Grade, Kind, Manifest
@@ -81,9 +82,12 @@ def unsafe_grant_all(manifests: Iterable[Manifest]) -> Bundle:
         DatasetPolicy(
             dataset=manifest.dataset,
             access=(everybody,),
-            constraints=tuple(
-                Constraint(column.name, Effect.ALLOW, *who, 0, uses, _FUNCTIONS, Reveal.PLAIN)
-                for column in manifest.columns
+            constraints=(
+                *(
+                    Constraint(column.name, Effect.ALLOW, *who, 0, uses, _FUNCTIONS, Reveal.PLAIN)
+                    for column in manifest.columns
+                ),
+                Constraint(names.PERSON, Effect.ALLOW, *who, 0, (Use.JOIN,), (), Reveal.NEVER),
             ),
             tagged=(),
             row_filter="",
