@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from plans import names
 from plans.box import BoxSpec, Entry
+from plans.constraints import Mask
 from plans.decision import Decision
 from plans.errors import Malformed
-from plans.constraints import Mask
 from plans.reading import Cells, Level, Order, Output, require_answer
 from plans.record import Record
 from plans.request import Request

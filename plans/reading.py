@@ -187,17 +187,17 @@ class Answer(Protocol):
     """What a reading and a program have in common: how tables become an answer."""
 
     @property
-    def level(self) -> Level: ...  # noqa: D102
+    def level(self) -> Level: ...
     @property
-    def tables(self) -> tuple[Cells, ...]: ...  # noqa: D102
+    def tables(self) -> tuple[Cells, ...]: ...
     @property
-    def finish(self) -> str: ...  # noqa: D102
+    def finish(self) -> str: ...
     @property
-    def outputs(self) -> tuple[Output, ...]: ...  # noqa: D102
+    def outputs(self) -> tuple[Output, ...]: ...
     @property
-    def order(self) -> tuple[Order, ...]: ...  # noqa: D102
+    def order(self) -> tuple[Order, ...]: ...
     @property
-    def limit(self) -> int | None: ...  # noqa: D102
+    def limit(self) -> int | None: ...
 
 
 def require_answer(answer: Answer) -> None:
