@@ -29,6 +29,8 @@ class Record:
     def __post_init__(self) -> None:
         for name, annotation in _fields(type(self)):
             value = getattr(self, name)
+            if type(value) is annotation:
+                continue  # a word, a number, an enum's member or a record, exactly as declared: most of them
             _expect(value, annotation, f"{type(self).KIND or type(self).__name__}.{name}")
             if isinstance(value, Mapping):
                 # A copy of its own: otherwise one body could be checked, and another be signed.
