@@ -240,6 +240,7 @@ class _Reader:
         groups = [self._note(write(expression, rows)) for expression in node["groups"]]
         for term in groups:
             self._use(term.columns, Clause.GROUP)
+            self._test(term.conditions | term.compared)
         return [*groups, *(self._figure(expression, rows) for expression in node["expressions"])], [
             term.text for term in groups
         ]
@@ -333,7 +334,7 @@ def _base(node: Node, relation: str, source: str, entry: Node) -> Term | None:
     column = frozenset({(relation, name)})
     tests = frozenset({((relation, name), Clause.FILTER)})
     kind = typed(node["returned_types"][index])
-    return Term(f"{source}.{name}", kind, column, values=column, tests=tests)
+    return Term(f"{source}.{name}", kind, column, values=column, tests=tests, bare=True)
 
 
 _AGGREGATES = {

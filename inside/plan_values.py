@@ -6,9 +6,10 @@ that is not listed is refused.
 
 A condition is recorded wherever it stands, also as the test of a CASE or as an output:
 
-* `compare`: one side holds no column at all, so that a value of the column is compared with a constant;
-* `join`: the sides hold columns of different relations, or of one relation that is read twice;
-* `filter`: everything else that decides about a row.
+* `join`: the sides of a comparison hold columns of different relations, or of one relation that is read twice;
+* `filter`: bare columns of one relation are compared, a bare one is tested for null, or a truth column stands by itself;
+* `compare`: everything else, whether it is called a comparison or not. What is computed beside a column may be a
+  constant in disguise (`x = 5 + 0 * y`), so this is recorded beside `join` as well.
 
 The person token is there to link: where bare tokens are set equal, it counts as `join` and as nothing else.
 """
@@ -16,7 +17,7 @@ The person token is there to link: where bare tokens are set equal, it counts as
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from plans.errors import SqlUnsupported
@@ -38,18 +39,20 @@ class Value:
     """A column of an operator, or an expression over such.
 
     `columns` are base columns whose values it is computed from row by row; `sources` also those that it
-    rests on through an aggregate or a window. `type` is DuckDB's name of the type; `bare` is a base column itself.
+    rests on through an aggregate or a window. `type` is DuckDB's name of the type; `bare` is a base column itself,
+    `cast` a cast of one.
     """
 
     type: str
     columns: Columns = _NONE
     sources: Columns = _NONE
     bare: bool = False
+    cast: bool = False
 
     @property
-    def constant(self) -> bool:
-        """Whether no column has a part in it."""
-        return not self.sources
+    def plain(self) -> bool:
+        """Whether it is a base column as it stands, in whatever type."""
+        return self.bare or self.cast
 
 
 Rows = list[Value | None]
@@ -85,12 +88,13 @@ class Findings:
             self.use(columns, Clause.JOIN)
             return
         self.use(tokens, Clause.SELECT)  # anything else tells of the token itself
-        if left.constant or right.constant:
-            self.use(columns, Clause.COMPARE)
-            return
         scans = {column[0] for column in left.columns}, {column[0] for column in right.columns}
-        apart = all(scans) and len(scans[0] | scans[1]) > 1
-        self.use(columns, Clause.JOIN if apart else Clause.FILTER)
+        if all(scans) and len(scans[0] | scans[1]) > 1:
+            self.use(columns, Clause.JOIN)
+        elif left.plain and right.plain:
+            self.use(columns, Clause.FILTER)
+        if not (left.plain and right.plain):
+            self.use(columns, Clause.COMPARE)
 
 
 def handed(value: Value) -> Value:
@@ -140,8 +144,18 @@ def read_condition(node: Node, rows: Rows, found: Findings) -> Value:
         return merged("BOOLEAN", [read_condition(child, rows, found) for child in node["children"]])
     value = read_value(node, rows, found)
     if not _compares(node):
-        found.use(value.columns, Clause.FILTER)
+        found.use(
+            value.columns, Clause.FILTER if value.bare or _asks_for_null(node, rows) else Clause.COMPARE
+        )
     return value
+
+
+def _asks_for_null(node: Node, rows: Rows) -> bool:
+    """Whether this is IS [NOT] NULL of a base column: of what is computed, null may mean anything."""
+    if node["type"] not in ("OPERATOR_IS_NULL", "OPERATOR_IS_NOT_NULL"):
+        return False
+    (child,) = node["children"]
+    return child["expression_class"] == "BOUND_REF" and _reference(child, rows, Findings()).bare
 
 
 def read_orders(orders: Any, rows: Rows, found: Findings, clause: Clause) -> Value:
@@ -175,7 +189,8 @@ def _cast(node: Node, rows: Rows, found: Findings) -> Value:
     target = type_name(node["return_type"])
     if target not in _TYPES and not target.startswith("DECIMAL("):
         raise unlisted(f"a cast to {target}")
-    return merged(target, [read_value(node["child"], rows, found)])
+    child = read_value(node["child"], rows, found)
+    return replace(merged(target, [child]), cast=child.plain)
 
 
 def _comparison(node: Node, rows: Rows, found: Findings) -> Value:

@@ -24,8 +24,9 @@ class Term:
     """An expression: its text and type, the (relation, column) pairs in it, how those among them in conditions of
     CASE are tested, those whose values it can yield or compute with, and its functions.
 
-    `tests` says how its columns are tested when the whole is a condition: compared with something without a
-    column, or otherwise.
+    `tests` says how its columns are tested when the whole is a condition, `compared` how they are in comparisons
+    anywhere in it: `filter` between bare columns, `compare` where anything is computed. `bare` is a column as it
+    stands, or a cast of one.
     """
 
     text: str
@@ -35,6 +36,8 @@ class Term:
     values: Columns = _NONE
     functions: frozenset[str] = frozenset()
     tests: Tests = frozenset()
+    compared: Tests = frozenset()
+    bare: bool = False
 
 
 Rows = list[Term | None]
@@ -76,15 +79,16 @@ def _joined(text: str, kind: str, terms: Iterable[Term], function: str = "") -> 
         frozenset().union(*(term.values for term in terms)),
         frozenset({function} if function else ()).union(*(term.functions for term in terms)),
         frozenset().union(*(term.tests for term in terms)),
+        frozenset().union(*(term.compared for term in terms)),
     )
 
 
-def _compared(text: str, terms: list[Term]) -> Term:
-    """Return a comparison: with a side that has no column, every column of the others is compared with it."""
+def _compared(text: str, terms: list[Term], *, bare: bool | None = None) -> Term:
+    """Return a comparison: what is computed beside a column may be a constant, whatever columns are in it."""
     found = _joined(text, "BOOLEAN", terms)
-    if all(term.columns for term in terms):
-        return found
-    return replace(found, tests=frozenset((column, Clause.COMPARE) for column in found.columns))
+    bare = all(term.bare for term in terms) if bare is None else bare
+    tests = frozenset((column, Clause.FILTER if bare else Clause.COMPARE) for column in found.columns)
+    return replace(found, tests=tests, compared=found.compared | tests)
 
 
 def _reference(node: Node, rows: Rows) -> Term:
@@ -113,7 +117,7 @@ def _cast(node: Node, rows: Rows) -> Term:
         )
     if child.columns and target == "BOOLEAN" and child.type != target:
         raise SqlUnsupported("a value is used as a condition", "statement", "Compare it with something.")
-    return _joined(f"CAST({child.text} AS {target})", target, [child])
+    return replace(_joined(f"CAST({child.text} AS {target})", target, [child]), bare=child.bare)
 
 
 def _comparison(node: Node, rows: Rows) -> Term:
@@ -148,6 +152,9 @@ def _operator(node: Node, rows: Rows) -> Term:
     text = form.format(first=first, rest=rest)
     if node["type"] in ("COMPARE_IN", "COMPARE_NOT_IN"):
         return _compared(text, terms)
+    if node["type"] in ("OPERATOR_IS_NULL", "OPERATOR_IS_NOT_NULL"):
+        is_column = terms[0].bare and node["children"][0]["expression_class"] == "BOUND_REF"
+        return _compared(text, terms, bare=is_column)  # a cast that fails is null
     return _joined(
         text, typed(node["return_type"]), terms, "coalesce" if node["type"] == "OPERATOR_COALESCE" else ""
     )

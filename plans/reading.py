@@ -24,7 +24,8 @@ from plans.record import Record
 class Clause(StrEnum):
     """Where in a statement a column is used; a column constraint allows clauses.
 
-    `compare` is a condition with a constant (`=`, `IN`, `LIKE`, `BETWEEN`, …), `filter` every other condition.
+    `filter` is a condition between bare columns, a test of one for null, or a truth column by itself; `compare` is every
+    other condition (`=`, `IN`, `LIKE`, …), with a constant or with anything computed.
     `order` and `window` are found at the level `rows` only.
     """
 

@@ -188,8 +188,13 @@ its own use:
 
 (Each row: one allowing rule with this use, revealed plainly; `aggregate` names avg and sum.)
 
-`compare`, a comparison with a constant, is covered by `filter` too, but not on a pseudonym: whoever may compare a
-pseudonym with a constant follows one person through every answer.
+A condition is `filter` where bare columns (or casts of them) are compared with each other, where a bare column is
+tested for null, and where a truth column stands by itself. Every other condition is `compare` for all columns in it:
+with a constant, and with anything computed, which may be one in disguise (`x = 5 + 0 * y`). This holds in WHERE, in
+CASE and FILTER, and in what rows are grouped by: `GROUP BY x = 5` needs `group` and `compare`.
+
+`compare` is covered by `filter` too, but not on a pseudonym: whoever may compare a pseudonym with a constant follows
+one person through every answer.
 
 ## What a reveal is enough for 披露程度
 

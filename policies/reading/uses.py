@@ -16,6 +16,7 @@ from policies.reading.tree import (
     Operation,
     aggregates,
     columns,
+    is_simple,
     value_columns,
 )
 
@@ -25,14 +26,16 @@ def uses(
 ) -> tuple[ColumnUse, ...]:
     """Return every use once, in a fixed order.
 
-    A column in a condition of a CASE inside an aggregate is used like one in WHERE; what the CASE may yield,
-    by the aggregate.
+    A column in a condition of a CASE is used like one in WHERE, inside an aggregate and inside a key; so is one in
+    a key that is a comparison. What a CASE inside an aggregate may yield is used by the aggregate.
     """
     found = {
         _use(column, Clause.JOIN) for source in scope.sources for link in source.links for column in link
     }
     found |= {_use(column, clause) for expression in filters for column, clause in standing(expression)}
-    found |= {_use(column, Clause.GROUP) for expression in keys for column in columns(expression)}
+    for key in keys:
+        found |= {_use(column, Clause.GROUP) for column in columns(key)}
+        found |= {_use(column, clause) for column, clause in (*_conditions(key), *_compared(key))}
     for aggregate in (aggregate for figure in figures for aggregate in aggregates(figure)):
         found |= {_use(column, Clause.AGGREGATE, aggregate.function) for column in value_columns(aggregate)}
         found |= {_use(column, clause) for column, clause in _conditions(aggregate)}
@@ -56,20 +59,37 @@ def _conditions(expression: Expression) -> Iterator[tuple[Column, Clause]]:
                 yield from standing(branch.condition)
 
 
-def standing(condition: Expression, compared: bool = False) -> Iterator[tuple[Column, Clause]]:
-    """Yield every column of a condition, with `compare` where it is compared with something in which there is no
-    column, and `filter` elsewhere.
+def _compared(key: Expression) -> Iterator[tuple[Column, Clause]]:
+    """Yield the columns of every comparison in a key, wherever in it: `GROUP BY x = 5` asks what WHERE would ask."""
+    for node in key.walk():
+        if isinstance(node, Operation) and OPERATORS[node.operator].kind is Kind.COMPARISON:
+            yield from standing(node)
+
+
+def standing(condition: Expression) -> Iterator[tuple[Column, Clause]]:
+    """Yield every column of a condition with its clause.
+
+    It is `filter` where bare columns are compared with each other, where a bare column is tested for null, and
+    where a truth column stands by itself. Everything else is `compare`: whatever is computed beside a column may
+    be a constant in disguise, as in `x = 5 + 0 * y`, or null for one value only, as in `1 / (x - 5) IS NULL`.
     """
     if isinstance(condition, Column):
-        yield condition, Clause.COMPARE if compared else Clause.FILTER
+        yield condition, Clause.FILTER
     elif isinstance(condition, Operation) and OPERATORS[condition.operator].kind is Kind.COMPARISON:
         for operands in _comparisons(condition):
-            constant = any(not columns(operand) for operand in operands)
-            for operand in operands:
-                yield from standing(operand, compared or constant)
+            bare = _are_bare(condition.operator, operands)
+            for column in (column for operand in operands for column in columns(operand)):
+                yield column, Clause.FILTER if bare else Clause.COMPARE
     else:
         for part in condition.parts:
-            yield from standing(part, compared)
+            yield from standing(part)
+
+
+def _are_bare(operator: str, operands: tuple[Expression, ...]) -> bool:
+    """Return whether all operands are columns as they stand; the engine casts such to compare them."""
+    if operator == "is null":  # a cast that fails is null
+        return isinstance(operands[0], Column)
+    return all(is_simple(operand) and columns(operand) for operand in operands)
 
 
 def _comparisons(operation: Operation) -> tuple[tuple[Expression, ...], ...]:

@@ -37,6 +37,7 @@ Ordered Filter Where Having Qualify Distinct WithinGroup IgnoreNulls RespectNull
 Cube Group Case Any All Exists Limit Offset LimitOptions
 """
 _PLAIN = frozenset(_PLAIN_TEXT.split())
+_ARITHMETIC = frozenset(["Add", "Sub", "Mul", "Div", "IntDiv", "Mod", "Neg", "DPipe"])
 _COMPARISONS_TEXT = """
 EQ NEQ LT LTE GT GTE NullSafeEQ NullSafeNEQ In Between Like ILike Glob SimilarTo RegexpLike StartsWith
 """
@@ -139,10 +140,9 @@ def _parts(node: exp.Expression, clause: Clause, function: str) -> list[tuple[ex
         clause, function = Clause.WINDOW, ""
     elif isinstance(node, exp.Where | exp.Having | exp.Qualify):
         clause, function = Clause.FILTER, ""
-    elif kind in _COMPARISONS and clause is Clause.FILTER and _has_constant(node):
-        clause = Clause.COMPARE
+    clause = _compared(node, kind, clause)
     return [
-        (child, Clause.FILTER if _chooses(child) else clause, "" if _chooses(child) else function)
+        (child, _choosing(child), "") if _chooses(child) else (child, clause, function)
         for child in node.iter_expressions()
         if not _is_syntax(node, kind, child)
     ]
@@ -196,9 +196,33 @@ def _chooses(child: exp.Expression) -> bool:
     return child.arg_key == "this" and isinstance(above, exp.If | exp.Case)
 
 
-def _has_constant(node: exp.Expression) -> bool:
-    """Return whether one side of a comparison has no column."""
-    return any(side.find(exp.Column, exp.Query) is None for side in node.iter_expressions())
+def _choosing(child: exp.Expression) -> Clause:
+    """Return the clause of what chooses: `CASE x WHEN 5` compares."""
+    case = (
+        child.parent if isinstance(child.parent, exp.Case) else child.parent.parent if child.parent else None
+    )
+    compares = isinstance(case, exp.Case) and case.this is not None
+    return Clause.COMPARE if compares else Clause.FILTER
+
+
+def _compared(node: exp.Expression, kind: str, clause: Clause) -> Clause:
+    """Return the clause of the parts of a node: where a condition compares anything but bare columns, `compare`.
+
+    What is computed beside a column may be a constant in disguise, as in `x = 5 + 0 * y`; a subquery may yield one.
+    """
+    if clause is not Clause.FILTER or isinstance(node, exp.Query):
+        return clause
+    if isinstance(node, exp.Is) and isinstance(node.expression, exp.Null):
+        return clause if isinstance(strip(node.this), exp.Column) else Clause.COMPARE
+    if kind in _COMPARISONS or kind == "Is":
+        return clause if all(map(_is_bare, node.iter_expressions())) else Clause.COMPARE
+    return clause if kind in _PLAIN and kind not in _ARITHMETIC else Clause.COMPARE
+
+
+def _is_bare(node: exp.Expression) -> bool:
+    """Return whether a side of a comparison is a column as it stands, or a cast of one."""
+    node = strip(node)
+    return isinstance(node, exp.Column) or (isinstance(node, exp.Cast) and _is_bare(node.this))
 
 
 def _is_syntax(node: exp.Expression, kind: str, child: exp.Expression) -> bool:

@@ -62,6 +62,30 @@ def among(argument: str, part: str) -> str:
             "select count(*) from tax.income where case when age > paid then 1 else 2 end = 2",
             {("age", "compare", ""), ("paid", "compare", "")},
         ),
+        (
+            "select count(*) from tax.income where age = 5 + 0 * paid",
+            {("age", "compare", ""), ("paid", "compare", "")},
+        ),
+        (
+            "select count(*) from tax.income where 1 / (age - 5) is null and income is null",
+            {("age", "compare", ""), ("income", "filter", "")},
+        ),
+        (
+            "select count(*) from tax.income where cast(age as bigint) <> paid and urban",
+            {("age", "filter", ""), ("paid", "filter", ""), ("urban", "filter", "")},
+        ),
+        (
+            "select case when region = 'abc' then 1 else age end k, count(*) from tax.income group by k",
+            {("region", "group", ""), ("region", "compare", ""), ("age", "group", "")},
+        ),
+        (
+            "select region = 'abc' or urban as k, count(*) from tax.income group by 1",
+            {("region", "group", ""), ("region", "compare", ""), ("urban", "group", "")},
+        ),
+        (
+            "select coalesce(case when age < paid then age end, 1) as k, count(*) from tax.income group by 1",
+            {("age", "group", ""), ("age", "filter", ""), ("paid", "group", ""), ("paid", "filter", "")},
+        ),
         ("select median(income) from tax.income", {("income", "aggregate", "median")}),
         ("select quantile_cont(income, 0.9) from tax.income", {("income", "aggregate", "quantile_cont")}),
         ("select avg(income) from tax.income", {("income", "aggregate", "avg")}),

@@ -29,7 +29,7 @@ from tests.policies.rows_cases import TAX, V, clauses, columns, hiding, read, re
         ("select age from tax.income where age in (1, 2)", clauses(select="age", compare="age")),
         ("select age from tax.income where urban", clauses(select="age", filter="urban")),
         ("select case when urban then age end as x from tax.income", clauses(select="age", filter="urban")),
-        ("select case age when 3 then income end x from tax.income", clauses(select="income", filter="age")),
+        ("select case age when 3 then income end x from tax.income", clauses(select="income", compare="age")),
         ("select if(urban, age, income) x from tax.income", clauses(select="age income", filter="urban")),
         ("select avg(income) from tax.income", clauses(aggregate="income")),
         ("select mad(income) from tax.income", clauses(aggregate="income")),
