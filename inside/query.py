@@ -31,7 +31,9 @@ from plans import canonical
 from plans.box import Entry, Limits
 from plans.errors import HashMismatch, Malformed
 from plans.plan import Program, Relation
-from plans.reading import Level
+from plans.reading import Cells, Level
+
+Wanted = Callable[[tuple[Any, ...]], bool]
 
 RESULT = "result.bin"
 BATCH = 10_000
@@ -56,19 +58,20 @@ def run(session: Session) -> dict[str, Any]:
 
     Raises:
         BoxFailure: `query.failed` whatever the engine's reason, `result.too-large` for more cells than
-            the inspectors read. The obligations' largest result is judged later, without the small groups.
+            the inspectors read. Small groups are not among them, and do not leave this box: were they counted,
+            one person more or less could be the cell too many. The obligations' largest result is judged later.
         HashMismatch: a relation's file is not among the inputs.
     """
     plan = session.plan
     if plan.program is None or plan.decision is None or plan.decision.obligations is None:
         raise Malformed("a query needs a program and obligations", "plan")
     tables: list[Any] = []
-    room = MOST_CELLS
+    room, least = MOST_CELLS, plan.decision.obligations.minimum_group
     try:
         connection = _opened(session, plan.program)
         for cells in plan.program.tables:
             listed = columns(cells)
-            rows = fetch(connection, cells.counted, room // len(listed))
+            rows = fetch(connection, cells.counted, room // len(listed), _large(cells, least))
             room -= len(rows) * len(listed)
             tables.append({"columns": listed, "rows": rows})
     except (duckdb.Error, MemoryError, OverflowError):
@@ -88,7 +91,9 @@ def _opened(session: Session, program: Program) -> Connection:
     for relation in program.relations:
         name = files[relation.name]
         pseudonyms = session.keys.pseudonyms.get(relation.name, "")
-        create_relation(connection, relation, session.inputs[name], name, pseudonyms)
+        create_relation(
+            connection, relation, session.inputs[name], name, pseudonyms, program.level is Level.ROWS
+        )
     if program.level is Level.ROWS:
         connection.execute(SHARING)
     lock(connection, readable=[session.inputs[name] for name in files.values()])
@@ -103,8 +108,8 @@ def _input(session: Session, relation: Relation) -> str:
     raise HashMismatch("the file of a relation is not among the inputs", relation.name)
 
 
-def fetch(connection: Connection, statement: str, most: int) -> list[list[Any]]:
-    """Return the rows of a statement as canonical JSON can hold them.
+def fetch(connection: Connection, statement: str, most: int, wanted: Wanted | None = None) -> list[list[Any]]:
+    """Return the rows of a statement, or the wanted ones of them, as canonical JSON can hold them.
 
     Raises:
         BoxFailure: `result.too-large` for more than `most` rows.
@@ -112,10 +117,15 @@ def fetch(connection: Connection, statement: str, most: int) -> list[list[Any]]:
     """
     cursor, rows = connection.execute(statement), []
     while batch := cursor.fetchmany(BATCH):
-        rows += [[_value(value) for value in row] for row in batch]
+        rows += [[_value(value) for value in row] for row in batch if wanted is None or wanted(row)]
         if len(rows) > most:
             raise BoxFailure("result.too-large")
     return rows
+
+
+def _large(cells: Cells, least: int) -> Wanted | None:
+    """Return whether a row's group holds at least so many persons; what is no table of cells has no groups."""
+    return (lambda row: row[len(cells.outputs)] >= least) if cells.hidden else None
 
 
 def _value(value: Any) -> Any:

@@ -6,8 +6,12 @@ the member ever meets a hidden row or a hidden value, however the engine orders 
 or branches on such a value does the same whether it is there or not (ATTACKS 20, 21, 90). In a view it would
 not: there the engine may compute the member's conditions before the owner's, and hidden rows with them.
 
-A relation with neither is a view. It is there for speed: the engine reads no column and no row group that the
-statement does not need.
+A relation with neither is a view where figures are asked for. It is there for speed: the engine reads no column
+and no row group that the statement does not need.
+
+**Order.** Where rows may leave, every relation is materialised in an order drawn anew: a file's own order can be
+that of a hidden column, and the same persons often stand in the same order in several files, so the place of a
+row (`row_number()`, `LIMIT`, `first`, or just the order of the answer) would tell the one and link the others.
 
 **Pseudonyms** are HMAC-SHA256 (RFC 2104) of the value's text under a key that the keeper derives for the dataset,
 cut to 128 bits: without the key nobody can compute the pseudonym of a value that they guess, nor go back from
@@ -33,6 +37,9 @@ from policies.reading import read_predicate
 MATERIALISED = "TABLE"
 """What a relation of which something is hidden becomes; tests make it a view, to show what a view lets through."""
 
+SHUFFLED = " ORDER BY random()"
+"""How rows are put in another order before a statement may look at them; tests leave it out, to show what it hides."""
+
 _BLOCK = 64
 """Bytes of a block of SHA-256."""
 
@@ -41,9 +48,14 @@ _PSEUDONYM_DIGITS = 32
 
 
 def create_relation(
-    connection: Connection, relation: Relation, path: Path, key: str, pseudonyms: str = ""
+    connection: Connection,
+    relation: Relation,
+    path: Path,
+    key: str,
+    pseudonyms: str = "",
+    shuffled: bool = False,
 ) -> None:
-    """Create a relation over its file: a table if the owner filters or masks it, else a view.
+    """Create a relation over its file: a table if the owner filters or masks it or it is shuffled, else a view.
 
     `key` names the file's key (`engine.add_key`), `pseudonyms` is that of the relation's pseudonyms in hex.
 
@@ -62,11 +74,11 @@ def create_relation(
         _column(name, types, masks.get(name), pseudonyms) for name in (names.PERSON, *relation.columns)
     )
     where = f" WHERE {read_predicate(relation.row_filter, likeness)[0]}" if relation.row_filter else ""
-    kind = MATERIALISED if relation.row_filter or masks else "VIEW"
+    kind = MATERIALISED if relation.row_filter or masks or shuffled else "VIEW"
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(schema)}")
     connection.execute(
         f"CREATE {kind} {identifier(schema)}.{identifier(table)} AS"
-        f' SELECT {listed} FROM {source} AS "row"{where}'
+        f' SELECT {listed} FROM {source} AS "row"{where}{SHUFFLED if shuffled else ""}'
     )
 
 

@@ -182,8 +182,9 @@ class Keeper:
         request = require_request(plan, self.now())
         reading, shadows = self._reading(request)
         with self.lock:
-            self._require_read_on(request, shadows)
-            decision, approvals = require_same(plan, reading, self.trusted, self._house, self.now())
+            now = self.now()
+            self._require_read_on(request, shadows, now)
+            decision, approvals = require_same(plan, reading, self.trusted, self._house, now)
             if box.stage is Entry.QUERY:
                 self.trusted.require_run(request.digest)
                 self.note("use", {"grants": list(decision.grants), "request": request.digest})
@@ -224,7 +225,7 @@ class Keeper:
         Two members, or one in two roles, may see different likenesses, and what was read on the one counts for
         that one only: they are part of the check plan, by whose digest readings are kept.
         """
-        statement, shadows = request.statement, self._shadows(request)
+        statement, shadows = request.statement, self._shadows(request, self.now())
         limits = self.config.limits[Entry.CHECK]
         check = sandbox.check_plan(self.config.domain, self.config.images[0], limits, statement, shadows)
         reading = self._readings.get(check.digest)
@@ -239,18 +240,18 @@ class Keeper:
         with self.lock:
             require_record(self.trusted, signed)
 
-    def _shadows(self, request: Request) -> tuple[Shadow, ...]:
+    def _shadows(self, request: Request, now: int) -> tuple[Shadow, ...]:
         """Return what the asker sees of every dataset now, by policies and grants as they stand."""
         with self.lock:
             _, bundle = self.trusted.in_force()
             manifests, grants = self.trusted.current_manifests(), self.trusted.granted(request.digest)
-            return policies.shadows(request, bundle, manifests, grants, self.now())
+            return policies.shadows(request, bundle, manifests, grants, now)
 
-    def _require_read_on(self, request: Request, shadows: tuple[Shadow, ...]) -> None:
+    def _require_read_on(self, request: Request, shadows: tuple[Shadow, ...], now: int) -> None:
         """Refuse a reading of other versions or another view: types and nulls decide how persons are counted, and
-        what is shown decides whether rows may leave.
+        what is shown decides whether rows may leave. `now` is the moment of the decision, or a rule could end between.
         """
-        if shadows != self._shadows(request):
+        if shadows != self._shadows(request, now):
             raise StateConflict(
                 "a dataset, a policy or a grant changed while the statement was read",
                 "keeper",
@@ -305,10 +306,11 @@ class Keeper:
         with self.lock:
             if plan.digest in self._released:
                 return self._released[plan.digest]
-            self._require_read_on(request, shadows)
-            require_same(plan, reading, self.trusted, self._house, self.now())
+            now = self.now()
+            self._require_read_on(request, shadows, now)
+            require_same(plan, reading, self.trusted, self._house, now)
             body = Release(
-                plan.digest, verdict.digest, request.recipient, verdict.sealed, verdict.content, self.now()
+                plan.digest, verdict.digest, request.recipient, verdict.sealed, verdict.content, now
             )
             signed = self.sign(Type.RELEASE, body)
             self.note("release", {"plan": plan.digest, "signed": signed.plain()})

@@ -57,6 +57,24 @@ def column_reasons(seat: Seat, reading: Reading, uses: tuple[ColumnUse, ...]) ->
             yield from _of_column(found, use, subject, reading)
 
 
+def relation_reasons(seat: Seat, reading: Reading, uses: tuple[ColumnUse, ...]) -> Iterator[Reason]:
+    """Yield why rows of the seat's relation may not even be counted: all that is shown of it, it shows after a join.
+
+    Whoever sees a column of a relation may count its rows; here they are those that met a row of another one. Where
+    such a column is used, it speaks for itself.
+    """
+    if reading.level is not Level.ROWS or met_another(reading, seat.manifest.relation):
+        return
+    used = {use.column for use in uses}
+    seen = {
+        column.name: found.joined_only
+        for column in seat.manifest.columns
+        if (found := seat.may(column.name)) and found.shown
+    }
+    if seen and all(seen.values()) and used.isdisjoint(seen):
+        yield _after_join(seat.manifest.relation)
+
+
 def minimum(seat: Seat, reading: Reading, uses: tuple[ColumnUse, ...]) -> int:
     """Return the number of persons that the rules behind allowed uses ask for; rows have none."""
     if reading.level is Level.ROWS:

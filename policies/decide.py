@@ -15,7 +15,7 @@ their reasons:
 * `column-use`         they allow the clause, and in aggregates the function
 * `column-reveal`      they reveal as much as the clause shows; rows need columns whose values are shown
 * `column-noised`      this version releases nothing noised
-* `after-join`         values that are shown after a join are joined
+* `after-join`         values that are shown after a join are joined; so are rows of which nothing else is shown
 * `no-grant`           a grant fits member, keys, project, purpose and dataset
 * `grant-inactive`     such a grant is valid now, not revoked and not used up
 * `grant-columns`      it names every column that the statement uses
@@ -39,7 +39,7 @@ from plans.reading import ColumnUse, Level, Reading
 from plans.request import Request
 from plans.statements import Bundle, DatasetPolicy, Grant
 from policies import access, sentences
-from policies.columns import Seat, column_reasons, identifies, minimum
+from policies.columns import Seat, column_reasons, identifies, minimum, relation_reasons
 from policies.constraints import Asker
 from policies.grants import Granted, Grants
 from policies.view import fitting_grants, newest_first, standing_grants
@@ -112,7 +112,8 @@ def _judge(case: Case, index: Grants, relation: str) -> Judged:
     uses = case.uses(relation)
     seat = Seat(manifest, policy, case.bundle, supposed_asker(case, index, manifest.dataset))
     granted, why_not = _grant_for(case, index, manifest, uses)
-    reasons = (*_dataset_reasons(seat, case), *column_reasons(seat, case.reading, uses), *why_not)
+    of_columns = (*column_reasons(seat, case.reading, uses), *relation_reasons(seat, case.reading, uses))
+    reasons = (*_dataset_reasons(seat, case), *of_columns, *why_not)
     least = 0 if reasons else minimum(seat, case.reading, uses)
     return Judged(reasons, policy, granted, least)
 

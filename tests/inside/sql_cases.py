@@ -66,6 +66,7 @@ class Job:
     rows: dict[str, list[tuple[Any, ...]]]
     filters: dict[str, str] = field(default_factory=dict)
     largest_result: int = 1_000
+    minimum_group: int = 10
     keys: dict[str, str] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -118,7 +119,7 @@ class Job:
             BoxSpec(Entry.QUERY, examples.digest("d"), inputs, LIMITS, Tier.T1),
             *examples.PLAN.stages[1:],
         )
-        obligations = Obligations(10, 5, self.largest_result, Tier.T1)
+        obligations = Obligations(self.minimum_group, 5, self.largest_result, Tier.T1)
         decision = Decision(Outcome.ALLOW, (), 1, 1, (), (), obligations)
         plan = Plan(
             PlanKind.SQL,

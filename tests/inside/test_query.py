@@ -72,11 +72,19 @@ def test_the_parse_box_accepts_every_type_that_comes_out(job: Job) -> None:
         "select region, urban, born, date_trunc('month', born) as m, age, paid, sum(age) as s, stddev(income) as d,"
         " sum(paid) as p, count(*) as n from tax.income group by 1, 2, 3, 4, 5, 6"
     )
+    job.minimum_group = 1
     content = job.run(reading)
     program = job.session(reading).plan.program
     assert program is not None
     (found,) = table.read_tables(canonical.encode({"tables": [content]}), program.tables, salted=False).tables
     assert len(found.rows) == len(content["rows"]) == 6
+
+
+def test_groups_of_too_few_persons_stay_in_the_box(job: Job) -> None:
+    reading = read("select age, region, count(*) as n from tax.income group by age, region")
+    assert job.run(reading)["rows"] == []
+    job.minimum_group = 5
+    assert len(job.run(reading)["rows"]) == 6
 
 
 def test_joins_on_the_person_token_count_each_person_once(job: Job) -> None:
