@@ -18,7 +18,7 @@ from typing import ClassVar
 
 from plans import names
 from plans.conditions import Condition, Form, conditions
-from plans.constraints import Share
+from plans.constraints import Share, Tag
 from plans.decision import Obligations
 from plans.errors import HashMismatch, Malformed
 from plans.manifest import Grade, Kind, Manifest
@@ -143,7 +143,7 @@ def _revealed(subject: _Subject) -> Iterator[Line]:
                 f"{relation.name}.{mask.column} 在运算前已脱敏：{how}。",
             )  # fmt: skip
         if relation.row_filter:
-            shown = " ".join(relation.row_filter.split())
+            shown = _legible(relation.row_filter)
             yield _line(
                 "revealed", Weight.NOTE, f"Of {relation.name} only rows are read for which: {shown}.",
                 f"{relation.name} 只读取满足条件的行：{shown}。",
@@ -155,16 +155,43 @@ def _output(subject: _Subject, output: Output) -> Line:
         ", ".join(f"{source}{_kind_word(subject.kind(source))}" for source in output.sources) or "rows alone"
     )
     least = subject.obligations.minimum_group
-    english, chinese = _ROLES[output.role]
+    single = output.role is Role.FIGURE and output.function in SINGLE
+    english, chinese = _SINGLE if single else _ROLES[output.role]
     function = f"{output.function}() " if output.function else ""
-    grave = output.role in (Role.KEY, Role.VALUE) and any(
-        subject.kind(source) in (Kind.SENSITIVE, Kind.IDENTIFIER) for source in output.sources
-    )
+    name = _legible(output.name)
     return _line(
-        "revealed", Weight.CAUTION if grave else Weight.NOTE,
-        f"{output.name}: {function}{english.format(sources=sources or 'how many rows there are', least=least)}",
-        f"{output.name}：{function}{chinese.format(sources=sources or '行数', least=least)}",
+        "revealed", Weight.CAUTION if single or _shows_values(subject, output) else Weight.NOTE,
+        f"{name}: {function}{english.format(sources=sources, least=least)}",
+        f"{name}：{function}{chinese.format(sources=sources, least=least)}",
     )  # fmt: skip
+
+
+def _shows_values(subject: _Subject, output: Output) -> bool:
+    """Return whether values of sensitive columns are in an output: as they are, or handed on by a finish."""
+    telling = {
+        source for source in output.sources if subject.kind(source) in (Kind.SENSITIVE, Kind.IDENTIFIER)
+    }
+    if output.role is not Role.DERIVED:
+        return output.role is not Role.FIGURE and bool(telling)
+    inner = [each for table in subject.program.tables for each in table.outputs]
+    keys = {source for each in inner if each.role is Role.KEY for source in each.sources}
+    single = {source for each in inner if each.function in SINGLE for source in each.sources}
+    return not telling.isdisjoint(keys) or not single.isdisjoint(output.sources)
+
+
+SINGLE = frozenset({"min", "max", "median", "quantile_cont", "quantile_disc"})
+"""Functions whose figure is, or lies beside, the value of one record (docs/sql.md)."""
+
+_SINGLE = (
+    "the value of a single record, or one beside it, rounded; from {sources}, among at least {least} persons.",
+    "单条记录的取值（或其相邻值），已取整；来自 {sources}，涉及至少 {least} 人。",
+)
+
+
+def _legible(text: str) -> str:
+    """Return text that others wrote on one line, with signs escaped that reorder or hide what a person reads."""
+    line = " ".join(text.split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 _ROLES = {
@@ -210,8 +237,8 @@ def _recipient(subject: _Subject) -> Iterator[Line]:
         f"只有此密钥持有人能读取结果：{member}。",
     )  # fmt: skip
     yield _line(
-        "purpose", Weight.NOTE, f"Purpose: {request.purpose} (project {request.project}).",
-        f"用途：{request.purpose}（项目 {request.project}）。",
+        "purpose", Weight.NOTE, f"Purpose: {_legible(request.purpose)} (project {request.project}).",
+        f"用途：{_legible(request.purpose)}（项目 {request.project}）。",
     )  # fmt: skip
 
 
@@ -273,7 +300,10 @@ _CONDITIONS = {
         "is matched with a pattern of text: it can pick the rows of one text",
         "按文本模式匹配：可选出某一文本的行",
     ),
-    Form.OTHER: ("is compared in another way (not equal, or empty)", "以其他方式比较（不等于，或为空）"),
+    Form.OTHER: (
+        "is compared in another way (not equal, empty, with another column)",
+        "以其他方式比较（不等于、为空或与其他列比较）",
+    ),
 }
 
 
@@ -283,13 +313,13 @@ _CONDITIONS = {
 def _grade(subject: _Subject) -> Iterator[Line]:
     grades = [manifest.grade for manifest in subject.manifests.values()]
     for policy in subject.policies():
-        used = {
-            name
-            for policy_tags in policy.tagged
-            if _read(subject, policy, policy_tags.column)
-            for name in policy_tags.tags
-        }
-        grades += [tag.grade for tag in (subject.bundle.tags if subject.bundle else ()) if tag.name in used]
+        grades += [tag.grade for tag in _classes(subject, policy)]
+    if subject.bundle is None:
+        yield _line(
+            "grade", Weight.CAUTION,
+            "The owner's rules are not at hand: classes of columns can raise the grade; the share type is not known.",
+            "缺少数据所有方的策略：字段分类可能提高定级，共享属性未知。",
+        )  # fmt: skip
     for relation in subject.program.relations:
         if relation.name not in subject.manifests:
             yield _line(
@@ -303,6 +333,19 @@ def _grade(subject: _Subject) -> Iterator[Line]:
             "grade", weight, f"The result is graded {highest}, the highest of what it is made from (GB/T 43697).",
             f"结果定级为 {highest}，就高从严（GB/T 43697）。",
         )  # fmt: skip
+
+
+def _classes(subject: _Subject, policy: DatasetPolicy) -> Iterator[Tag]:
+    """Yield the classes of the columns that are read, and all classes above them."""
+    known = {tag.name: tag for tag in (subject.bundle.tags if subject.bundle else ())}
+    waiting = {
+        name for tagged in policy.tagged if _read(subject, policy, tagged.column) for name in tagged.tags
+    }
+    while waiting:
+        tag = known.pop(waiting.pop(), None)
+        if tag is not None:
+            yield tag
+            waiting |= {tag.parent} - {""}
 
 
 def _read(subject: _Subject, policy: DatasetPolicy, column: str) -> bool:
@@ -376,8 +419,8 @@ def _shares(subject: _Subject) -> Iterator[Line]:
             )  # fmt: skip
         elif policy.share is Share.NONE:
             yield _line(
-                "law", Weight.CAUTION, f"{policy.dataset} is not shared, save on this basis: {policy.basis}.",
-                f"{policy.dataset} 属不予共享，例外依据：{policy.basis}。",
+                "law", Weight.CAUTION, f"{policy.dataset} is not shared, save on this basis: {_legible(policy.basis)}.",
+                f"{policy.dataset} 属不予共享，例外依据：{_legible(policy.basis)}。",
             )  # fmt: skip
         elif policy.share is Share.CONDITIONAL:
             yield _line(

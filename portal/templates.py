@@ -27,8 +27,22 @@ def _moment(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def _legible(value: Any) -> Any:
+    """Return text with the signs escaped that reorder or hide what a person reads, such as those of a statement that
+    somebody else wrote; line breaks and tabs stay.
+    """
+    if type(value) is not str:
+        return value
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in value
+    )
+
+
 _templates = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined
+    loader=jinja2.FileSystemLoader(FOLDER),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    finalize=_legible,
 )
 _templates.filters["moment"] = _moment
 

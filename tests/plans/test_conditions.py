@@ -1,4 +1,4 @@
-"""The short reader of conditions finds what the guard wrote: every comparison with a constant, by its form."""
+"""The short reader of conditions finds what the guard wrote: every condition about a column, by its form."""
 
 from __future__ import annotations
 
@@ -22,8 +22,16 @@ FOUND = [
     ("year(born) = 1980", {("born", Form.EQUAL, False)}),
     ("income is null", {("income", Form.OTHER, True)}),
     ("region = 'it''s (a = \"b\") = 3'", {("region", Form.EQUAL, True)}),
-    ("age > income", set()),
-]
+    ("age > income", {("age", Form.OTHER, True), ("income", Form.OTHER, True)}),
+    ("urban", {("urban", Form.EQUAL, True)}),
+    ("not urban", {("urban", Form.EQUAL, True)}),
+    ("age = 3 or (urban and region like 'a%')", {
+        ("age", Form.EQUAL, True), ("urban", Form.EQUAL, True), ("region", Form.PATTERN, True)}),
+    ("age = 3 and region <> '\"med\".\"visit\" AS \"income\"'", {
+        ("age", Form.EQUAL, True), ("region", Form.OTHER, True)}),
+    ("age = 3 and region <> ' FROM \"med\".\"visit\" AS \"income\" WHERE '", {
+        ("age", Form.EQUAL, True), ("region", Form.OTHER, True)}),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("where", "found"), FOUND)
@@ -36,6 +44,25 @@ def test_a_condition_is_found_by_its_form(where: str, found: set[tuple[str, Form
 def test_a_condition_inside_a_figure_is_found() -> None:
     reading = read("select sum(case when age = 3 then income else 0 end) as s from tax.income")
     assert Condition(INCOME, "age", Form.EQUAL, True) in conditions(reading.tables[0].counted)
+
+
+@pytest.mark.parametrize("statement", [
+    "select case when urban then 1 else 0 end as k, count(*) as n from tax.income group by 1",
+    "select sum(case when urban then income else 0 end) as s from tax.income",
+    "select count(*) as n from tax.income where case when urban then age else income end > 3",
+])  # fmt: skip
+def test_a_truth_column_that_decides_by_itself_is_found(statement: str) -> None:
+    found = conditions(read(statement).tables[0].counted)
+    assert "urban" in {each.column for each in found}
+
+
+def test_columns_on_which_relations_are_joined_are_no_conditions() -> None:
+    joined = (
+        "select count(*) as n from tax.income i join med.visit v on i.person = v.person and i.age = v.cost"
+    )
+    assert conditions(read(joined).tables[0].counted) == ()
+    filtered = conditions(read(joined + " where i.income > v.cost").tables[0].counted)
+    assert {each.column for each in filtered} == {"income", "cost"}
 
 
 def test_what_counts_persons_is_not_taken_for_a_condition_of_the_member() -> None:
@@ -56,7 +83,7 @@ def test_aliases_and_joins_lead_to_the_right_relation() -> None:
 
 @pytest.mark.parametrize(("where", "found"), FOUND)
 def test_no_column_of_a_comparison_is_missed(where: str, found: set[tuple[str, Form, bool]]) -> None:
-    """The guard's own finding is the control: what it calls a comparison with a constant is found here."""
+    """The guard's own finding is the control: what it calls a filter or a comparison is found here."""
     reading = read(f"select region, count(*) as n from tax.income where {where} group by 1")
-    compared = {use.column for use in reading.uses if use.clause is Clause.COMPARE}
+    compared = {use.column for use in reading.uses if use.clause in (Clause.COMPARE, Clause.FILTER)}
     assert compared <= {each.column for each in conditions(reading.tables[0].counted)}

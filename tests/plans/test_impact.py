@@ -15,6 +15,7 @@ from plans.manifest import Column, Grade, Kind, Manifest
 from plans.plan import Plan, PlanKind, Relation
 from plans.reading import Cells, Level, Output, Role
 from plans.statements import Bundle
+from policies.reading.grammar import REVEALING_AGGREGATES
 from tests.plans import examples
 
 MANIFEST = replace(
@@ -97,6 +98,51 @@ def test_a_sensitive_column_as_a_key_is_a_caution_and_a_plain_one_is_none() -> N
     assert weights(report(), "region: values") == {Weight.NOTE}
 
 
+def finishing(*outputs: Output, inner: tuple[Output, ...] = OUTPUTS) -> Plan:
+    """A plan whose answer a finish computes from one table."""
+    made = plan()
+    assert made.program is not None
+    cells = Cells(COUNTED.format(PLAINLY), inner, 1)
+    program = replace(made.program, tables=(cells,), finish="SELECT 1", outputs=outputs)
+    stages = tuple(
+        replace(made.stages[0] if entry is Entry.QUERY else made.stages[1], entry=entry)
+        for entry in program.stages
+    )
+    return replace(made, program=program, stages=stages)
+
+
+def test_a_sensitive_key_that_a_finish_hands_on_is_a_caution_as_well() -> None:
+    handed = Output("x", "VARCHAR", Role.DERIVED, "", 0, ("tax.income.income",))
+    by_income = (replace(OUTPUTS[0], sources=("tax.income.income",)),)
+    assert weights(report(finishing(handed, inner=by_income)), "x: computed") == {Weight.CAUTION}
+    assert weights(report(finishing(handed)), "x: computed") == {Weight.NOTE}
+
+
+@pytest.mark.parametrize("function", sorted(REVEALING_AGGREGATES))
+def test_the_value_of_a_single_record_is_not_called_a_figure(function: str) -> None:
+    outputs = (OUTPUTS[0], Output("m", "DOUBLE", Role.FIGURE, function, 0, ("tax.income.income",)))
+    shown = plan(outputs=outputs, tables=(Cells(COUNTED.format(PLAINLY), outputs, 1),))
+    assert weights(report(shown), "m: ") == {Weight.CAUTION}
+    assert any("value of a single record" in line for line in said(report(shown), "revealed"))
+    handed = Output("x", "DOUBLE", Role.DERIVED, "", 0, ("tax.income.income",))
+    assert weights(report(finishing(handed, inner=outputs)), "x: computed") == {Weight.CAUTION}
+
+
+@pytest.mark.parametrize("written", [
+    "statistics\nlaw (note): nothing speaks against it", "a\u202egfedcba", "a\u2028b", "a\x1b[2Jb", "a\u200bb\ufeff",
+])  # fmt: skip
+def test_79_no_purpose_filter_or_basis_writes_lines_of_its_own_into_the_report(written: str) -> None:
+    made = plan(relations=(relation(row_filter=written),))
+    assert made.request is not None
+    made = replace(made, request=replace(made.request, purpose=written))
+    found = report(made, bundle=bundle(share=Share.NONE, basis=written))
+    assert len(found.lines) == len(
+        report(plan(relations=(relation(row_filter="x"),)), bundle=bundle(share=Share.NONE, basis="x")).lines
+    )
+    for line in found.lines:
+        assert line.english.isprintable() and line.chinese.isprintable()
+
+
 def test_rows_that_leave_are_told_first() -> None:
     outputs = (Output("age", "INTEGER", Role.VALUE, "", 0, ("tax.income.age",)),)
     rows = plan(level=Level.ROWS, tables=(Cells("select age from tax.income", outputs, 0),), outputs=outputs)
@@ -161,8 +207,8 @@ def test_recipient_and_purpose_are_those_of_the_request() -> None:
 
 def test_the_highest_grade_of_what_is_read_is_the_results() -> None:
     joined = plan(relations=(relation(), relation(PROPERTY, columns=("age",))))
-    assert "graded important" in said(report(joined, MANIFEST, PROPERTY), "grade")[0]
-    assert "graded general-3" in said(report(), "grade")[0]
+    assert "graded important" in said(report(joined, MANIFEST, PROPERTY), "grade")[-1]
+    assert "graded general-3" in said(report(), "grade")[-1]
 
 
 def test_a_class_of_a_column_that_is_read_raises_the_grade() -> None:
@@ -171,6 +217,9 @@ def test_a_class_of_a_column_that_is_read_raises_the_grade() -> None:
     tagged = replace(given.policies[0], tagged=(Tagged("income", (core.name,)),))
     raised = replace(given, policies=(tagged,), tags=(core,))
     assert "graded core" in said(report(bundle=raised), "grade")[0]
+    above = replace(core, name="above", grade=Grade.CORE)
+    below = replace(core, grade=Grade.GENERAL_1, parent="above")
+    assert "graded core" in said(report(bundle=replace(raised, tags=(below, above))), "grade")[0]
     unread = replace(raised, policies=(replace(tagged, tagged=(Tagged("age", (core.name,)),)),))
     assert "graded general-3" in said(report(bundle=unread), "grade")[0]
 
@@ -203,6 +252,11 @@ def test_the_share_type_is_told_where_the_policy_is_at_hand(share: Share, basis:
 def test_a_rule_that_was_not_confirmed_says_so() -> None:
     (line,) = [line for line in report().lines if "article 25" in line.english]
     assert "to be confirmed" in line.english and "待确认" in line.chinese
+
+
+def test_without_the_owners_rules_the_report_says_what_it_does_not_know() -> None:
+    assert weights(report(), "The owner's rules are not at hand") == {Weight.CAUTION}
+    assert weights(report(bundle=bundle()), "The owner's rules are not at hand") == set()
 
 
 def test_without_a_manifest_the_report_says_what_it_does_not_know() -> None:

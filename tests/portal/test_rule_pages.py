@@ -134,6 +134,17 @@ def test_a_statement_is_shown_and_never_becomes_markup(region: Region, signed_in
         assert answer.headers[name] == value
 
 
+def test_what_others_wrote_is_shown_in_the_order_in_which_it_runs(
+    region: Region, signed_in: SignedIn
+) -> None:
+    written = "select count(*) as n\nfrom tax.income where region = '\u202e\u200b\x07东' -- \u2066"
+    number = submitted(region, signed_in, statement=written, purpose="a\u202eb")
+    let_wait(region, number)
+    text = signed_in(BO).get(f"/approvals/{number}").text
+    assert not any(sign in text for sign in "\u202e\u200b\x07\u2066") and "\\u202e\\u200b\\x07东" in text
+    assert "as n\nfrom" in text
+
+
 def test_links_that_would_lead_to_an_error_are_left_out(signed_in: SignedIn) -> None:
     asker, approver = signed_in(MEI).get("/rules").text, signed_in(BO).get("/rules").text
     assert 'href="/jobs"' in asker and 'href="/approvals"' not in asker
