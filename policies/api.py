@@ -5,14 +5,16 @@ from __future__ import annotations
 from policies.checking import Problem, grant_problems, problems
 from policies.columns import grade_of, grade_of_output
 from policies.constraints import short
-from policies.decide import Case, decide
+from policies.decide import ASKING_ROLES, Case, decide
 from policies.derive import FINISHED, PROTECTED, RESULT, SEALED, TABLE, program, program_of, sql_boxes
 from policies.explain import Explanation, Line, Remedy, RemedyKind, explain
 from policies.grants import Granted, Grants
 from policies.telling import access_line, constraint_line, settings_lines, tag_line
 from policies.view import View, shadows, views
+from policies.vocabulary import Sort, Word, about, sentence
 
 __all__ = [
+    "ASKING_ROLES",
     "FINISHED",
     "PROTECTED",
     "RESULT",
@@ -26,7 +28,10 @@ __all__ = [
     "Problem",
     "Remedy",
     "RemedyKind",
+    "Sort",
     "View",
+    "Word",
+    "about",
     "access_line",
     "constraint_line",
     "decide",
@@ -37,6 +42,7 @@ __all__ = [
     "problems",
     "program",
     "program_of",
+    "sentence",
     "settings_lines",
     "shadows",
     "short",

@@ -45,7 +45,7 @@ class NewToken(Body):
 
 
 class Application(Body):
-    """What is applied for; `until` in Unix seconds."""
+    """What is applied for; `until` in Unix seconds, `role` empty for the first of the caller's own that may ask."""
 
     dataset: str = Field(max_length=400)
     columns: list[str] = Field(max_length=500)
@@ -53,6 +53,7 @@ class Application(Body):
     purpose: str = Field(max_length=2_000)
     until: int
     uses: int
+    role: str = Field("", max_length=100)
 
 
 class Decline(Body):

@@ -26,7 +26,8 @@ def apply(
     body: bodies.Application, caller: Annotated[Caller, Depends(allowed_to(Action.APPLY))], services: Serving
 ) -> dict[str, Any]:
     """Apply for columns of a dataset."""
-    wish = sharing.Wish(body.dataset, tuple(body.columns), body.project, body.purpose, body.until, body.uses)
+    what = (body.dataset, tuple(body.columns), body.project, body.purpose)
+    wish = sharing.Wish(*what, body.until, body.uses, body.role)
     return views.application(sharing.apply(services.office, caller.member, wish))
 
 
@@ -42,13 +43,14 @@ def applications(caller: Seer, services: Serving) -> dict[str, Any]:
 
 @router.get("/applications/{number}")
 def application(number: str, caller: Seer, services: Serving) -> dict[str, Any]:
-    """Return one application, with the public keys that a grant has to name."""
+    """Return one application, with the public keys that a grant has to name, and the columns that are gone."""
     row = sharing.visible(services.office, caller.member, number)
     own = row.member == caller.member.name
     if not may(caller.who, Action.SEE_OWN_APPLICATIONS if own else Action.SEE_APPLICATIONS_TO_DECIDE):
         raise NotFound("there is no such application", "application")
     with services.database.reading() as session:
-        return views.application(row, store.members.get(session, row.member))
+        applicant = store.members.get(session, row.member)
+    return views.application(row) | views.to_grant(applicant, sharing.gone(services.office, row))
 
 
 @router.post("/applications/{number}/decline")

@@ -55,12 +55,12 @@ def domain(row: DomainRow) -> dict[str, Any]:
     return {"name": row.name, "title": row.title, "title_zh": row.title_zh, "keeper_key": row.keeper_key}
 
 
-def application(row: ApplicationRow, applicant: MemberRow | None = None) -> dict[str, Any]:
-    """Return an application; with its applicant's public keys for whoever may grant it."""
-    keys = {"signing_key": applicant.signing_key, "opening_key": applicant.opening_key} if applicant else {}
+def application(row: ApplicationRow) -> dict[str, Any]:
+    """Return an application."""
     return {
         "id": row.id,
         "member": row.member,
+        "role": row.role,
         "project": row.project,
         "purpose": row.purpose,
         "dataset": row.dataset,
@@ -72,7 +72,15 @@ def application(row: ApplicationRow, applicant: MemberRow | None = None) -> dict
         "reason": row.reason,
         "grant": row.grant,
         "created_at": row.created_at,
-    } | keys
+    }
+
+
+def to_grant(applicant: MemberRow, gone: tuple[str, ...]) -> dict[str, Any]:
+    """Return what whoever may grant an application needs beside it: the keys that the grant names, and the columns
+    that the dataset does not have any more.
+    """
+    keys = {"signing_key": applicant.signing_key, "opening_key": applicant.opening_key}
+    return {"gone": list(gone)} | keys
 
 
 def statement(row: StatementRow) -> dict[str, Any]:
@@ -89,6 +97,7 @@ def grant(row: StatementRow, *, revoked: bool, now: int) -> dict[str, Any]:
         "digest": row.digest,
         "state": state,
         "member": body.member,
+        "role": body.role,
         "dataset": body.dataset,
         "columns": list(body.columns),
         "project": body.project,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sharing.applications import apply, decline, listed, visible
+from sharing.applications import apply, decline, gone, listed, visible
 from sharing.office import Keepers, Office
 from sharing.rules import Wish
 from sharing.statements import grants, hand_in, is_revoked
@@ -13,6 +13,7 @@ __all__ = [
     "Wish",
     "apply",
     "decline",
+    "gone",
     "grants",
     "hand_in",
     "is_revoked",

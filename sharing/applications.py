@@ -30,10 +30,14 @@ def apply(office: Office, member: MemberRow, wish: Wish) -> ApplicationRow:
     """
     names.require("dataset", wish.dataset, "dataset")
     with office.database.session() as session:
-        rules.require_wish(wish, member, _manifest(session, wish.dataset), office.now)
+        manifest = current(session, wish.dataset)
+        if manifest is None:
+            raise NotFound("there is no such dataset", "dataset", "List them with `darkroom datasets`.")
+        rules.require_wish(wish, member, manifest, office.now)
         row = ApplicationRow(
             id="a-" + secrets.token_hex(8),
             member=member.name,
+            role=rules.asking_role(wish.role, member),
             project=wish.project,
             purpose=wish.purpose,
             dataset=wish.dataset,
@@ -92,8 +96,13 @@ def decline(office: Office, member: MemberRow, number: str, reason: str) -> Appl
         return store.applications.get(session, number)
 
 
-def _manifest(session: store.Session, dataset: str) -> Manifest:
+def gone(office: Office, row: ApplicationRow) -> tuple[str, ...]:
+    """Return the columns of an application that could not be granted today; all, if its dataset is gone."""
+    with office.database.reading() as session:
+        return rules.gone(row.columns, current(session, row.dataset))
+
+
+def current(session: store.Session, dataset: str) -> Manifest | None:
+    """Return the current version of a dataset as its keeper describes it, or none."""
     row = store.manifests.current(session, dataset)
-    if row is None:
-        raise NotFound("there is no such dataset", "dataset", "List them with `darkroom datasets`.")
-    return Manifest.read(dict(Signed.decode(row.signed.encode()).statement.body))
+    return Manifest.read(dict(Signed.decode(row.signed.encode()).statement.body)) if row else None

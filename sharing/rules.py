@@ -3,16 +3,17 @@
 The centre applies them so that a mistake is found early and told in a sentence. They protect nobody from the
 centre itself: the owner's keeper verifies every statement again, by its own roster.
 
-An application is made by a member with enrolled keys, about columns that exist and identify nobody directly,
-for a stated purpose, until a day within a year.
+An application is made by a member with enrolled keys, in a role that the member has and that asks for data, about
+columns that exist and identify nobody directly, for a stated purpose, until a day within a year.
 
 A grant
 
 1. answers an open application;
 2. is signed by an approver of the domain that owns the dataset, with the key that this approver enrolled;
 3. never by the applicant, neither by name nor by key;
-4. serves the applicant's enrolled keys, the same project, purpose and dataset;
-5. names no column that was not asked for, allows no more uses, and ends no later.
+4. serves the applicant's enrolled keys, the same role, project, purpose and dataset;
+5. names no column that was not asked for, allows no more uses, and ends no later;
+6. gives what is there: the dataset has a current version with these columns, and the applicant still has the role.
 
 An approval names the digest of a plan that waits in the approver's own domain, and is not the requester's own.
 A revocation ends a grant or approval of the signer's own domain.
@@ -37,6 +38,7 @@ from plans.errors import (
 from plans.manifest import Kind, Manifest
 from plans.request import Request
 from plans.statements import Approval, Duty, Grant, Revocation, Statement, Type
+from policies.api import ASKING_ROLES
 from store.api import ApplicationRow, JobRow, MemberRow, StatementRow
 
 LONGEST_GRANT_S = 366 * 86_400
@@ -47,7 +49,9 @@ APPROVER, STEWARD = "approver", "steward"
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a member applies for. `until` is in Unix seconds, `uses` counts plans."""
+    """What a member applies for. `until` is in Unix seconds, `uses` counts plans; `role` is the one in which the
+    member would ask, empty for the first of their own that may (`asking_role`).
+    """
 
     dataset: str
     columns: tuple[str, ...]
@@ -55,15 +59,19 @@ class Wish:
     purpose: str
     until: int
     uses: int
+    role: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Parties:
-    """Who a grant is between, as the centre knows them, and the application that it answers."""
+    """Who a grant is between, as the centre knows them, the application that it answers, and the current version of
+    its dataset, if there is one.
+    """
 
     application: ApplicationRow
     applicant: MemberRow
     approver: MemberRow
+    manifest: Manifest | None
 
 
 def allowed(check: Callable[..., None], *arguments: Any) -> bool:
@@ -85,9 +93,11 @@ def require_wish(wish: Wish, applicant: MemberRow, manifest: Manifest, now: int)
         StateConflict: the applicant has not enrolled keys, without which no grant can be written.
         Malformed: a name, a column, the purpose, the uses or the end is not as the rules say.
         Refused: a column identifies people directly.
+        NotAllowed: the role is not one in which this applicant may ask.
     """
     if not applicant.signing_key or not applicant.opening_key:
         raise StateConflict("you have not enrolled keys yet", applicant.name, "Make them: darkroom keys make")
+    asking_role(wish.role, applicant)
     names.require("project", wish.project, "project")
     _require_purpose(wish.purpose)
     _require_columns(wish.columns, manifest)
@@ -97,6 +107,36 @@ def require_wish(wish: Wish, applicant: MemberRow, manifest: Manifest, now: int)
         raise Malformed(
             "the end lies in the past, or more than a year ahead", "until", "Give a day within a year."
         )
+
+
+def asking_role(said: str, applicant: MemberRow) -> str:
+    """Return the role in which a member asks: the one that was said, or the first of their own that may ask.
+
+    Raises:
+        Malformed: no data are given to the role that was said.
+        NotAllowed: the member does not have it, or none that may ask.
+    """
+    own = [role for role in ASKING_ROLES if role in applicant.roles]
+    if said and said not in ASKING_ROLES:
+        raise Malformed(
+            "data are given to no such role", "role", f"Apply in one of these: {', '.join(ASKING_ROLES)}."
+        )
+    if not own or (said and said not in own):
+        raise NotAllowed(
+            f"you do not have the role {said}" if said else "none of your roles asks for data",
+            applicant.name,
+            f"Leave --role out to apply as {own[0]}." if own else "Ask an administrator of your domain.",
+        )
+    return said or own[0]
+
+
+def gone(columns: tuple[str, ...], manifest: Manifest | None) -> tuple[str, ...]:
+    """Return which of these columns cannot be granted any more: the dataset's current version, if there is one, does
+    not have them, or they identify people in it.
+    """
+    return tuple(
+        name for name in columns if manifest is None or not allowed(_require_columns, (name,), manifest)
+    )
 
 
 def _require_purpose(purpose: str) -> None:
@@ -145,10 +185,10 @@ def require_decider(approver: MemberRow, application: ApplicationRow) -> None:
 
 
 def require_grant(statement: Statement, parties: Parties, now: int) -> None:
-    """Check a grant against the application that it answers, rules 1 to 5.
+    """Check a grant against the application that it answers, rules 1 to 6.
 
     Raises:
-        StateConflict: the application was decided already.
+        StateConflict: the application was decided already, or what it asks for is not there any more.
         NotAllowed: the signer may not decide it.
         SignatureWrong: it is not signed with the approver's enrolled key, or not as a grant by an approver.
         Refused: it says something else, or more, than the application.
@@ -168,6 +208,7 @@ def require_grant(statement: Statement, parties: Parties, now: int) -> None:
     _require_no_more(grant, application)
     if not now < statement.not_after <= application.until:
         raise Outdated("the grant has no end, has ended, or ends later than was asked", "grant.not_after")
+    _require_there(grant, parties)
 
 
 def _require_same(grant: Grant, parties: Parties) -> None:
@@ -176,6 +217,7 @@ def _require_same(grant: Grant, parties: Parties) -> None:
         "member": (grant.member, asked.member),
         "signer": (grant.signer, applicant.signing_key),
         "recipient": (grant.recipient, applicant.opening_key),
+        "role": (grant.role, asked.role),
         "project": (grant.project, asked.project),
         "purpose": (grant.purpose, asked.purpose),
         "dataset": (grant.dataset, asked.dataset),
@@ -197,6 +239,27 @@ def _require_no_more(grant: Grant, asked: ApplicationRow) -> None:
         raise Refused("the grant names a column twice", "grant.columns")
     if grant.uses > asked.uses:
         raise Refused("the grant allows more uses than were asked for", "grant.uses")
+
+
+def _require_there(grant: Grant, parties: Parties) -> None:
+    """Check that what is granted is there today: an application may have waited long."""
+    if grant.role not in ASKING_ROLES or grant.role not in parties.applicant.roles:
+        raise StateConflict(
+            f"{grant.member} does not have the role {grant.role} any more, or it reads no data",
+            "grant.role",
+            "Decline the application; its member can apply in another role.",
+        )
+    if parties.manifest is None:
+        raise StateConflict(
+            f"{grant.dataset} has no current version any more", "grant.dataset", "Decline the application."
+        )
+    missing = gone(grant.columns, parties.manifest)
+    if missing:
+        raise StateConflict(
+            f"version {parties.manifest.version} of {grant.dataset} has no column {missing[0]} that can be granted",
+            "grant.columns",
+            "Decline the application; its member can apply for the columns of the current version.",
+        )
 
 
 # --- approvals and revocations ------------------------------------------------------------------------------

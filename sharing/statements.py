@@ -14,6 +14,7 @@ from keys import api as keys
 from plans.errors import NotFound, Refused, SignatureWrong
 from plans.statements import Approval, Grant, Revocation, Signed, Statement, Type
 from sharing import rules
+from sharing.applications import current
 from sharing.office import Office
 from store import api as store
 from store.api import MemberRow, StatementRow
@@ -97,9 +98,10 @@ def _check_grant(office: Office, member: MemberRow, statement: Statement, applic
     with office.database.reading() as session:
         row = store.applications.find(session, application)
         applicant = store.members.find(session, row.member) if row else None
+        manifest = current(session, row.dataset) if row else None
     if row is None or applicant is None:
         raise NotFound("there is no such application", "application")
-    rules.require_grant(statement, rules.Parties(row, applicant, member), office.now)
+    rules.require_grant(statement, rules.Parties(row, applicant, member, manifest), office.now)
     return Checked(statement, Grant.read(dict(statement.body)).member, row.id, row.id)
 
 

@@ -15,10 +15,13 @@ OPEN, GRANTED, DECLINED = "open", "granted", "declined"
 
 @dataclass(frozen=True, slots=True)
 class ApplicationRow:
-    """An application for columns of one dataset. `until` is Unix seconds, `grant` a statement's digest."""
+    """An application for columns of one dataset, in the role in which the member would use them. `until` is Unix
+    seconds, `grant` a statement's digest.
+    """
 
     id: str
     member: str
+    role: str
     project: str
     purpose: str
     dataset: str

@@ -126,6 +126,7 @@ applications = Table(
     metadata,
     _key("id"),
     _text("member"),
+    _text("role"),
     _text("project"),
     _text("purpose"),
     _text("dataset"),

@@ -53,6 +53,12 @@ def apply(  # noqa: PLR0913 - each is an option that a person may type
     project: Annotated[str, typer.Option(help="The project that the grant will belong to.")],
     until: Annotated[str, typer.Option(help="Last day, YYYY-MM-DD.")],
     uses: Annotated[int, typer.Option(min=1, help="How many statements may run under it.")] = 100,
+    role: Annotated[
+        str,
+        typer.Option(
+            help="The role in which you will ask; else the first of researcher and operator that you have."
+        ),
+    ] = "",
     dry_run: DryRun = False,
     form: FormatOption = Format.TABLE,
 ) -> None:
@@ -61,11 +67,12 @@ def apply(  # noqa: PLR0913 - each is an option that a person may type
     names.require("dataset", dataset)
     end_of(until)
     if dry_run:
+        acting = f" as {role}" if role else ""
         terminal.say(
-            f"Would apply for {', '.join(wanted)} of {dataset} for {project}, until {until}, {uses} uses."
+            f"Would apply{acting} for {', '.join(wanted)} of {dataset} for {project}, until {until}, {uses} uses."
         )
         return
-    made = room().apply(dataset, wanted, purpose, project=project, until=until, uses=uses)
+    made = room().apply(dataset, wanted, purpose, project=project, until=until, uses=uses, role=role)
     terminal.write(made, form, lambda: typer.echo(made["id"]))
     terminal.say(f"Waits for an approver of {names.domain_of(dataset)}: darkroom approve {made['id']}")
 
@@ -79,7 +86,7 @@ def applications(form: FormatOption = Format.TABLE) -> None:
     )
 
     def draw() -> None:
-        heads = ("id", "state", "member", "dataset", "columns", "project", "purpose")
+        heads = ("id", "state", "member", "role", "dataset", "columns", "project", "purpose")
         terminal.rows(heads, [[each[head] for head in heads] for each in found])
         if waiting:
             terminal.rows(("job", "state", "member", "project"), [_job_line(view) for view in waiting])
@@ -92,7 +99,7 @@ def applications(form: FormatOption = Format.TABLE) -> None:
 def grants(form: FormatOption = Format.TABLE) -> None:
     """List the grants that serve you; for approvers, those of your domain."""
     found = room().grants()
-    heads = ("digest", "state", "member", "dataset", "columns", "project", "until")
+    heads = ("digest", "state", "member", "role", "dataset", "columns", "project", "until")
     terminal.write(
         found, form, lambda: terminal.rows(heads, [[each[head] for head in heads] for each in found])
     )

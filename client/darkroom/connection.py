@@ -81,11 +81,19 @@ class Connection:
 
     # --- applications and grants -----------------------------------------------------
 
-    def apply(
-        self, dataset: str, columns: Sequence[str], purpose: str, *, project: str, until: str, uses: int = 100
+    def apply(  # noqa: PLR0913 - each is a thing that an application says
+        self,
+        dataset: str,
+        columns: Sequence[str],
+        purpose: str,
+        *,
+        project: str,
+        until: str,
+        uses: int = 100,
+        role: str = "",
     ) -> dict[str, Any]:
         """Apply for columns of a dataset, until the end of the day `until` (`YYYY-MM-DD`, UTC); at most
-        `uses` plans.
+        `uses` plans. `role` is the one in which the member will ask; the portal says which, if it is left out.
         """
         body = {
             "dataset": dataset,
@@ -94,6 +102,7 @@ class Connection:
             "project": project,
             "until": signing.end_of(until),
             "uses": uses,
+            "role": role,
         }
         return self._wire.post("/api/v1/applications", body)
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from keys import api as keys
 from plans import canonical, names
-from plans.errors import HashMismatch, Malformed
+from plans.errors import HashMismatch, Malformed, StateConflict
 from plans.plan import Plan, Relation
 from plans.reading import Level
 from plans.record import Record
@@ -49,8 +49,10 @@ def grant_statement(application: dict[str, Any], signer: str, stricter: Stricter
 
     Raises:
         Malformed: the application does not say everything that a grant needs.
+        StateConflict: the dataset does not have a column any more.
     """
     try:
+        _require_there(application)
         grant = Grant(
             member=application["member"],
             signer=application["signing_key"],
@@ -62,6 +64,7 @@ def grant_statement(application: dict[str, Any], signer: str, stricter: Stricter
             uses=application["uses"],
             minimum_group=stricter.minimum_group if stricter else 0,
             rounding=stricter.rounding if stricter else 0,
+            role=application["role"],
         )
         until = int(application["until"])
     except KeyError as missing:
@@ -69,6 +72,17 @@ def grant_statement(application: dict[str, Any], signer: str, stricter: Stricter
             "the portal's description of this application is not complete", str(missing)
         ) from None
     return _statement(Type.GRANT, names.domain_of(grant.dataset), signer, grant, not_after=until)
+
+
+def _require_there(application: dict[str, Any]) -> None:
+    """Check that nothing is signed about a column that is gone: a later one of its name could mean something else."""
+    if application["gone"]:
+        listed = visible(", ".join(map(str, application["gone"])))
+        raise StateConflict(
+            f"these columns of {application['dataset']} are not there any more: {listed}",
+            str(application["id"]),
+            "Decline the application; its member can apply for what is there now.",
+        )
 
 
 def approval_statement(plan: Plan, signer: str) -> Statement:

@@ -45,6 +45,7 @@ DAY = 86_400
 PEOPLE = {
     "mei@nm/centre": ("researcher",),
     "lin@nm/centre": ("researcher",),
+    "olga@nm/centre": ("operator", "researcher"),
     "bo@nm/tax": ("approver",),
     "chen@nm/tax": ("approver", "researcher"),
     "eva@nm/tax": ("steward",),
@@ -199,6 +200,7 @@ def grant_of(region: Region, application: dict[str, Any], **changes: Any) -> Gra
         "dataset": application["dataset"],
         "columns": tuple(application["columns"]),
         "uses": application["uses"],
+        "role": application["role"],
     }
     return Grant(**(fields | changes))
 

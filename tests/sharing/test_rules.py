@@ -21,6 +21,7 @@ from plans.errors import (
     SignatureWrong,
     StateConflict,
 )
+from plans.manifest import Column, Kind, Manifest
 from plans.request import Request
 from plans.statements import Approval, Duty, Grant, Revocation, Statement, Type
 from sharing import rules
@@ -46,6 +47,7 @@ WISH = Wish(DATASET, ("region", "income"), "housing", "Study of rents", NOW + 30
 ASKED = ApplicationRow(
     "a-1",
     MEI.name,
+    "researcher",
     "housing",
     "Study of rents",
     DATASET,
@@ -72,6 +74,13 @@ def grant(**changes: Any) -> Grant:
         "uses": ASKED.uses,
     }
     return Grant(**(fields | changes))
+
+
+def without(name: str, *more: Column) -> Manifest:
+    """The dataset's next version, without a column."""
+    first = manifest()
+    left = tuple(column for column in first.columns if column.name != name)
+    return replace(first, version=2, columns=(*left, *more))
 
 
 def statement(kind: Type, body: Any, signer: MemberRow = BO, **changes: Any) -> Statement:
@@ -103,6 +112,14 @@ def test_an_application_that_fits_is_taken() -> None:
         ({"until": NOW + 367 * DAY}, Malformed),
         ({"uses": 0}, Malformed),
         ({"uses": 10_001}, Malformed),
+        ({"role": "operator"}, NotAllowed),
+        ({"role": "approver"}, Malformed),
+        ({"role": "administrator"}, Malformed),
+        ({"role": "any"}, Malformed),
+        ({"role": "Researcher"}, Malformed),
+        ({"role": "researcher "}, Malformed),
+        ({"role": "rеsearcher"}, Malformed),
+        ({"role": "researcher,operator"}, Malformed),
     ],
 )
 def test_an_application_that_does_not_fit_is_refused(
@@ -117,9 +134,34 @@ def test_nobody_applies_without_keys() -> None:
         rules.require_wish(WISH, replace(MEI, opening_key=""), manifest(), NOW)
 
 
+@pytest.mark.parametrize(
+    ("roles", "said", "role"),
+    [
+        (("researcher",), "", "researcher"),
+        (("operator",), "", "operator"),
+        (("operator", "researcher"), "", "researcher"),
+        (("operator", "researcher"), "operator", "operator"),
+        (("approver", "operator"), "", "operator"),
+        (("researcher",), "operator", None),
+        (("approver",), "", None),
+        (("approver",), "approver", None),
+        (("approver",), "researcher", None),
+        ((), "", None),
+        (("any", "*"), "", None),
+    ],
+)
+def test_a_member_applies_in_a_role_of_their_own_that_asks(
+    roles: tuple[str, ...], said: str, role: str | None
+) -> None:
+    applicant = replace(MEI, roles=roles)
+    assert rules.allowed(rules.asking_role, said, applicant) is (role is not None)
+    if role is not None:
+        assert rules.asking_role(said, applicant) == role
+
+
 # --- grants: one line per thing that differs from the grant that fits ---------------------------------------
 
-FITS = Parties(ASKED, MEI, BO)
+FITS = Parties(ASKED, MEI, BO, manifest())
 OTHER = RINGS["lin@nm/centre"]
 GRANTS: list[tuple[str, Statement, Parties, type[DarkroomError] | None]] = [
     ("fits", statement(Type.GRANT, grant()), FITS, None),
@@ -129,29 +171,34 @@ GRANTS: list[tuple[str, Statement, Parties, type[DarkroomError] | None]] = [
     (
         "decided already",
         statement(Type.GRANT, grant()),
-        Parties(replace(ASKED, state="granted"), MEI, BO),
+        Parties(replace(ASKED, state="granted"), MEI, BO, manifest()),
         StateConflict,
     ),
     (
         "declined already",
         statement(Type.GRANT, grant()),
-        Parties(replace(ASKED, state="declined"), MEI, BO),
+        Parties(replace(ASKED, state="declined"), MEI, BO, manifest()),
         StateConflict,
     ),
-    ("no approver", statement(Type.GRANT, grant(), EVA), Parties(ASKED, MEI, EVA), NotAllowed),
-    ("approver of another domain", statement(Type.GRANT, grant(), DAN), Parties(ASKED, MEI, DAN), NotAllowed),
+    ("no approver", statement(Type.GRANT, grant(), EVA), Parties(ASKED, MEI, EVA, manifest()), NotAllowed),
+    (
+        "approver of another domain",
+        statement(Type.GRANT, grant(), DAN),
+        Parties(ASKED, MEI, DAN, manifest()),
+        NotAllowed,
+    ),
     (
         "own application",
         statement(
             Type.GRANT, grant(member=CHEN.name, signer=CHEN.signing_key, recipient=CHEN.opening_key), CHEN
         ),
-        Parties(replace(ASKED, member=CHEN.name), CHEN, CHEN),
+        Parties(replace(ASKED, member=CHEN.name), CHEN, CHEN, manifest()),
         NotAllowed,
     ),
     (
         "applicant's key in an approver's name",
         statement(Type.GRANT, grant(), MEI),
-        Parties(ASKED, MEI, replace(BO, signing_key=MEI.signing_key)),
+        Parties(ASKED, MEI, replace(BO, signing_key=MEI.signing_key), manifest()),
         NotAllowed,
     ),
     ("another approver's signature", statement(Type.GRANT, grant(), CHEN), FITS, SignatureWrong),
@@ -163,6 +210,48 @@ GRANTS: list[tuple[str, Statement, Parties, type[DarkroomError] | None]] = [
     ("another signing key", statement(Type.GRANT, grant(signer=OTHER.signing.public)), FITS, Refused),
     ("another opening key", statement(Type.GRANT, grant(recipient=OTHER.opening.public)), FITS, Refused),
     ("another project", statement(Type.GRANT, grant(project="hiring")), FITS, Refused),
+    ("another role", statement(Type.GRANT, grant(role="operator")), FITS, Refused),
+    ("a role that reads no data", statement(Type.GRANT, grant(role="approver")), FITS, Refused),
+    ("a role by another spelling", statement(Type.GRANT, grant(role="Researcher")), FITS, Refused),
+    ("no role", statement(Type.GRANT, grant(role="")), FITS, Refused),
+    (
+        "a role that the applicant lost meanwhile",
+        statement(Type.GRANT, grant()),
+        replace(FITS, applicant=replace(MEI, roles=("operator",))),
+        StateConflict,
+    ),
+    (
+        "an application in a role that reads no data, planted in the table",
+        statement(Type.GRANT, grant(role="approver")),
+        replace(
+            FITS, application=replace(ASKED, role="approver"), applicant=replace(MEI, roles=("approver",))
+        ),
+        StateConflict,
+    ),
+    (
+        "of a dataset that is gone",
+        statement(Type.GRANT, grant()),
+        replace(FITS, manifest=None),
+        StateConflict,
+    ),
+    (
+        "with a column that is gone",
+        statement(Type.GRANT, grant()),
+        replace(FITS, manifest=without("income")),
+        StateConflict,
+    ),
+    (
+        "with a column that identifies people by now",
+        statement(Type.GRANT, grant()),
+        replace(FITS, manifest=without("income", Column("income", "VARCHAR", "", Kind.IDENTIFIER, 0))),
+        StateConflict,
+    ),
+    (
+        "of those columns that are left",
+        statement(Type.GRANT, grant(columns=("region",))),
+        replace(FITS, manifest=without("income")),
+        None,
+    ),
     ("another purpose", statement(Type.GRANT, grant(purpose="Study of rent")), FITS, Refused),
     ("another dataset", statement(Type.GRANT, grant(dataset="nm/tax/wealth")), FITS, Refused),
     (

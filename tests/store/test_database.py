@@ -6,7 +6,9 @@ import threading
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 
@@ -113,6 +115,31 @@ def test_a_database_without_tables_says_so(url: str) -> None:
     with pytest.raises(StateConflict, match="tables of this version"), opened.reading() as session:
         store.members.all(session)
     opened.close()
+
+
+def test_applications_of_before_roles_asked_as_researchers(url: str) -> None:
+    opened = store.open_database(url)
+    at(opened, "0002")
+    with opened.session() as session:
+        names = "id, member, project, purpose, dataset, columns, until, uses, reason, state, decided_by, created_at"
+        names += ', "grant"'
+        said = "'a-1', 'a@nm', 'p', 'why', 'nm/tax/income', '[\"region\"]', 9, 5, '', 'open', '', 1, ''"
+        session.execute(text(f"insert into applications ({names}) values ({said})"))
+    store.migrate(opened)
+    with opened.reading() as session:
+        found = store.applications.get(session, "a-1")
+    assert (found.role, found.columns, found.until) == ("researcher", ("region",), 9)
+    with pytest.raises(DarkroomError), opened.session() as session:  # a new one has to say its role
+        session.execute(text(f"insert into applications ({names}) values ({said.replace('a-1', 'a-2')})"))
+    opened.close()
+
+
+def at(opened: store.Database, version: str) -> None:
+    """Make the tables of an older version."""
+    with opened.session() as session:
+        settings = Config(attributes={"connection": session.connection})
+        settings.set_main_option("script_location", str(Path(migration.__file__).parent / "migrations"))
+        command.upgrade(settings, version)
 
 
 def test_a_database_of_a_newer_version_is_left_alone(database: store.Database) -> None:

@@ -24,7 +24,20 @@ def manifest(dataset: str, version: int, digest: str, relation: str = "tax.incom
 
 def application(id: str, dataset: str = "nm/tax/income", at: int = NOW) -> store.ApplicationRow:
     return store.ApplicationRow(
-        id, "a@nm", "p", "why", dataset, ("region", "income"), NOW, 5, "because", "open", "", "", at
+        id,
+        "a@nm",
+        "researcher",
+        "p",
+        "why",
+        dataset,
+        ("region", "income"),
+        NOW,
+        5,
+        "because",
+        "open",
+        "",
+        "",
+        at,
     )
 
 
