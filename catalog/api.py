@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from catalog.check_digits import id18_check_character, id18_is_right, uscc_check_character, uscc_is_right
 from catalog.description import (
+    NOBODY,
     ROW,
     CheckDigit,
     DescribedColumn,
@@ -17,6 +18,7 @@ from catalog.problems import ingest_problem
 from catalog.reading import read_file, read_folder, read_text
 
 __all__ = [
+    "NOBODY",
     "ROW",
     "CheckDigit",
     "DescribedColumn",

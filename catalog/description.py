@@ -21,6 +21,9 @@ from plans.record import Record
 ROW = "row"
 """As a person column: every row is its own person."""
 
+NOBODY = "none"
+"""As a person column: the rows are about nobody (codes, calendars, prices). It is a word, so that no gap means it."""
+
 
 class Share(StrEnum):
     """Under which conditions an owner shares (共享属性)."""
@@ -98,7 +101,7 @@ class DescribedColumn(Record):
 
     def check(self) -> None:
         names.require("column", self.name, "column.name")
-        if self.name in (names.PERSON, ROW):
+        if self.name in (names.PERSON, ROW, NOBODY):
             raise Malformed(
                 f"a column cannot be called {self.name!r}", self.name, "That word is reserved; rename it."
             )
@@ -127,7 +130,7 @@ class DescribedColumn(Record):
 
 @dataclass(frozen=True, slots=True)
 class Description(Record):
-    """A dataset: `person` names the identifier column whose values tell persons apart, or is `row`.
+    """A dataset: `person` names the identifier column whose values tell persons apart, or is `row` or `none`.
 
     `unique` promises that no person has two rows, and makes an ingest refuse a file that breaks it.
     """
@@ -158,13 +161,38 @@ class Description(Record):
         _refuse_repeated([column.header for column in self.columns], "header")
         if self.person == ROW:
             return
+        if not self.about_persons:
+            self._refuse_persons()
+            return
         identifiers = [column.name for column in self.columns if column.kind is Kind.IDENTIFIER]
         if self.person not in identifiers:
             raise Malformed(
                 f"the person column {self.person[:40]!r} is not a column of the kind identifier",
                 f"{self.dataset}: person",
-                f"Name one of {', '.join(identifiers) or '(none is described)'}, or write person = {ROW!r}.",
+                f"Name one of {', '.join(identifiers) or '(none is described)'}, or write person = {ROW!r}"
+                f" (every row is a person) or {NOBODY!r} (the data are about nobody).",
             )
+
+    def _refuse_persons(self) -> None:
+        """Refuse what only data about persons have: whoever has a number of a citizen in a row, has a person there."""
+        for column in self.columns:
+            if column.kind is Kind.IDENTIFIER or column.check_digit is CheckDigit.ID18:
+                raise Malformed(
+                    f"data that identify people are about persons, and {column.name!r} does",
+                    f"{self.dataset}: person",
+                    f"Name the column that tells persons apart, or leave {column.name!r} out.",
+                )
+        if self.unique:
+            raise Malformed(
+                "unique says that no person has two rows, and these data are about nobody",
+                f"{self.dataset}: unique",
+                "Leave it out.",
+            )
+
+    @property
+    def about_persons(self) -> bool:
+        """Whether the rows are about persons."""
+        return self.person != NOBODY
 
     @property
     def domain(self) -> str:

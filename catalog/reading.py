@@ -5,7 +5,7 @@ title = "Annual income of natural persons"
 title_zh = "自然人年收入"
 source_system = "Natural person tax system"
 grade = "general-3"            # optional: share ("conditional"), format ("csv"), about, unique (false)
-person = "id18"                # the identifier whose values tell persons apart, or "row"
+person = "id18"                # the identifier whose values tell persons apart; "row": each row; "none": about nobody
 
 [[columns]]
 name = "income"

@@ -5,6 +5,8 @@
        └───────────────────────────► joined ◄────────────────┘
                                        └─────────────────────────► attributes.parquet    person, all other columns
 
+Reference data, which are about nobody (`person = "none"`), have no persons, no tokens and one file.
+
 Each file has a key of its own, so that an ordinary job never holds the identifiers'. The source is read
 twice, and no row is kept between: memory stays within the box's limit whatever the size of the file. When
 anything fails, no file stays behind.
@@ -136,9 +138,12 @@ def _diagnosed(session: Session, source: Source, task: Task, cause: Exception) -
 
 def _written(connection: Connection, work: Work) -> dict[str, Any]:
     """Write, check what was written, and report."""
-    pads = Pads.of(bytes.fromhex(work.session.keys.token))
-    write = _write_by_row if work.task.by_row else _write_by_person
-    count, nulls = write(connection, work, pads)
+    if work.task.about_persons:
+        pads = Pads.of(bytes.fromhex(work.session.keys.token))
+        write = _write_by_row if work.task.by_row else _write_by_person
+        count, nulls = write(connection, work, pads)
+    else:
+        count, nulls = _write_about_nobody(connection, work)
     for name, columns in ((ATTRIBUTES, work.task.attributes), (IDENTIFIERS, work.task.identifiers)):
         if columns:
             _check(connection, work, name, columns)
@@ -208,6 +213,16 @@ def _write_by_row(connection: Connection, work: Work, pads: Pads) -> tuple[Count
     if persons != total:
         raise BoxFailure("ingest.token-collision")
     return Count(total, persons, 0), nulls
+
+
+def _write_about_nobody(connection: Connection, work: Work) -> tuple[Count, Nulls]:
+    """Write the rows as they are, without a token; nobody is counted."""
+    _refuse_fractions(connection, work.source)
+    listed = ", ".join(identifier(column.name) for column in work.task.attributes)
+    written, nulls = _copy(connection, work, ATTRIBUTES, f"SELECT {listed} FROM {work.source.relation()}")
+    if written == 0:
+        raise BoxFailure("ingest.empty")
+    return Count(written, 0, 0), nulls
 
 
 def _refuse_fractions(connection: Connection, source: Source) -> None:

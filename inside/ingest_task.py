@@ -19,6 +19,9 @@ from plans.manifest import Kind
 ROW = "row"
 """In place of a person column: every row is its own person."""
 
+NOBODY = "none"
+"""In place of a person column: the rows are about nobody, and get no token."""
+
 _TYPES = {
     "text": "VARCHAR",
     "code": "VARCHAR",
@@ -54,7 +57,7 @@ class TaskColumn:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A whole task. `person` is a column of kind identifier, or `row`; `unique` says that it does not repeat."""
+    """A whole task. `person` is a column of kind identifier, `row` or `none`; `unique` says that it does not repeat."""
 
     format: Format
     person: str
@@ -65,6 +68,11 @@ class Task:
     def by_row(self) -> bool:
         """Whether every row is its own person."""
         return self.person == ROW
+
+    @property
+    def about_persons(self) -> bool:
+        """Whether rows are about persons."""
+        return self.person != NOBODY
 
     @property
     def key(self) -> TaskColumn:
@@ -133,5 +141,8 @@ def _check(task: Task) -> None:
         raise Malformed("two columns have the same name", "plan.material")
     if names.PERSON in column_names or not task.columns:
         raise Malformed(f"there is no column, or one is called {names.PERSON!r}", "plan.material")
-    if not task.by_row and task.person not in [column.name for column in task.identifiers]:
+    if not task.about_persons:
+        if task.identifiers or task.unique:
+            raise Malformed("data about nobody identify nobody", "plan.material")
+    elif not task.by_row and task.person not in [column.name for column in task.identifiers]:
         raise Malformed("the person column is not among the identifiers", "plan.material")

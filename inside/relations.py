@@ -34,6 +34,9 @@ from plans.plan import Relation
 from plans.reading import Shadow, ShadowColumn
 from policies.reading import read_predicate
 
+ROWS_ALONE = ShadowColumn("_rows", "BOOLEAN", True)
+"""What a relation about no persons has where a statement uses none of its columns: a table has at least one."""
+
 MATERIALISED = "TABLE"
 """What a relation of which something is hidden becomes; tests make it a view, to show what a view lets through."""
 
@@ -60,18 +63,20 @@ def create_relation(
     `key` names the file's key (`engine.add_key`), `pseudonyms` is that of the relation's pseudonyms in hex.
 
     Raises:
-        Malformed: a mask does not fit its column, or its key is missing.
+        Malformed: a mask does not fit its column, or its key is missing; or the relation is said to be about no
+            persons, and its file bears their tokens.
         SqlSyntax, SqlUnsupported: the row filter is not a condition over the relation.
     """
     source = f"read_parquet({literal(str(path))}, encryption_config = {encryption(key)})"
     schema, _, table = relation.name.partition(".")
     masks = {mask.column: mask for mask in relation.masks}
     likeness = Shadow(relation.name, ())
-    if relation.row_filter or masks:
+    if relation.row_filter or masks or not relation.about_persons:
         likeness = _likeness(connection, relation.name, source)
     types = {column.name: column.type for column in likeness.columns}
-    listed = ", ".join(
-        _column(name, types, masks.get(name), pseudonyms) for name in (names.PERSON, *relation.columns)
+    listed = (
+        ", ".join(_column(name, types, masks.get(name), pseudonyms) for name in _names(relation, types))
+        or f"NULL::{ROWS_ALONE.type} AS {identifier(ROWS_ALONE.name)}"
     )
     where = f" WHERE {read_predicate(relation.row_filter, likeness)[0]}" if relation.row_filter else ""
     kind = MATERIALISED if relation.row_filter or masks or shuffled else "VIEW"
@@ -80,6 +85,18 @@ def create_relation(
         f"CREATE {kind} {identifier(schema)}.{identifier(table)} AS"
         f' SELECT {listed} FROM {source} AS "row"{where}{SHUFFLED if shuffled else ""}'
     )
+
+
+def _names(relation: Relation, types: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what is selected of a file: the token where rows are about persons, and the used columns.
+
+    Whoever calls data about persons reference data would have them joined without counting them (ATTACKS 83).
+    """
+    if relation.about_persons:
+        return (names.PERSON, *relation.columns)
+    if names.PERSON in types:
+        raise Malformed("the file of a relation about no persons bears the tokens of persons", relation.name)
+    return relation.columns
 
 
 def _likeness(connection: Connection, relation: str, source: str) -> Shadow:

@@ -26,6 +26,7 @@ from dataclasses import replace
 from inside.bound import Connection, create_tables, planned, shadow_engine
 from inside.plan_columns import PlanColumns, read_plan
 from inside.plan_values import Columns, Value
+from inside.relations import ROWS_ALONE
 from inside.table import reader
 from plans import names
 from plans.errors import OutputRefused, SqlUnsupported
@@ -158,7 +159,9 @@ def _as_made(shadows: tuple[Shadow, ...], reading: Reading) -> tuple[Shadow, ...
     for shadow in shadows:
         columns = [column for column in shadow.columns if (shadow.relation, column.name) in used]
         columns.sort(key=lambda column: column.name)
-        made.append(Shadow(shadow.relation, (ShadowColumn(names.PERSON, "UBIGINT", False), *columns)))
+        if any(column.name == names.PERSON for column in shadow.columns):
+            columns.insert(0, ShadowColumn(names.PERSON, "UBIGINT", False))
+        made.append(Shadow(shadow.relation, tuple(columns or [ROWS_ALONE])))
     return tuple(made)
 
 

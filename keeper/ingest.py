@@ -50,7 +50,8 @@ def ingest(keeper: Keeper, order: Order) -> Signed:
     Raises:
         Malformed: the description is not right.
         IngestRefused: the file does not fit its description; says the column and the number of the row.
-        StateConflict: the grade may not be ingested in this shape of deployment.
+        StateConflict: the grade may not be ingested in this shape of deployment, or the dataset was about persons
+            before and would be about nobody.
         DiskFull: there is no space; nothing was registered.
     """
     description = catalog.read_text(order.description.encode(), "description")
@@ -58,7 +59,7 @@ def ingest(keeper: Keeper, order: Order) -> Signed:
     with keeper.ingesting, _staged(keeper, order.source) as (staged, digest):
         version = len(keeper.trusted.manifests.get(description.dataset, [])) + 1
         plan = _plan(keeper, description, version, Input(staged, digest))
-        box_keys = _fresh_keys(keeper)
+        box_keys = _fresh_keys(keeper, description)
         keeper.expect_ingest(plan, box_keys)
         try:
             record = _run(keeper, plan)
@@ -107,6 +108,8 @@ def _require_here(keeper: Keeper, description: catalog.Description) -> None:
             description.dataset,
             "Use a deployment whose administrators are separate; see docs/security.md.",
         )
+    if not description.about_persons:
+        keeper.trusted.require_nobody_before(description.dataset)
 
 
 @contextmanager
@@ -161,9 +164,10 @@ def _plan(keeper: Keeper, description: catalog.Description, version: int, source
     )
 
 
-def _fresh_keys(keeper: Keeper) -> BoxKeys:
+def _fresh_keys(keeper: Keeper, description: catalog.Description) -> BoxKeys:
+    """Return a new key for each file, and the key of tokens where there are persons to name."""
     outputs = {name: keys.fresh_key().hex() for name in _ROLES.values()}
-    return BoxKeys({}, outputs, keeper.keyring.token_key.hex())
+    return BoxKeys({}, outputs, keeper.keyring.token_key.hex() if description.about_persons else "")
 
 
 def _run(keeper: Keeper, plan: Plan) -> StageRecord:
@@ -259,7 +263,7 @@ def _manifest(
         version=version,
         grade=description.grade,
         title=f"{description.title_zh} / {description.title}",
-        person=description.person,
+        person=description.person if description.about_persons else "",
         columns=columns,
         files=files,
         rows=int(report["rows"]),

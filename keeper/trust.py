@@ -9,7 +9,8 @@ Rules:
 1.  A roster is signed by the domain's root key, is about this domain, and has a higher number than any before.
 2.  A bundle is signed by a steward of the roster and has a higher number than any before. "Before" includes what a
     backup has forgotten: `floor` comes from the journal's mark, and a bundle below it is not in force.
-3.  A manifest is signed by a keeper key of the roster; its version is the dataset's next.
+3.  A manifest is signed by a keeper key of the roster; its version is the dataset's next. A dataset that was ever about
+    persons stays so: rules and grants were written for figures that count them.
 4.  A grant is signed by an approver, who is not the member that it serves, about a dataset of this domain.
 5.  An approval is signed by an approver; that it is not the requester's own, neither by name nor by key, is checked
     where it is used.
@@ -84,6 +85,7 @@ class TrustedSet:
             Malformed: its body has not the form of its type.
             SignatureWrong: wrong signature, or the signer has not the duty.
             Outdated: expired, not yet valid, or not newer than what is known.
+            StateConflict: a dataset about persons would be about nobody.
         """
         statement = keys.verify(signed)
         if statement.domain != self.domain:
@@ -183,7 +185,22 @@ class TrustedSet:
         versions = self.manifests.get(manifest.dataset, [])
         if names.domain_of(manifest.dataset) != self.domain or manifest.version != len(versions) + 1:
             raise Outdated("the manifest is not the dataset's next version", manifest.dataset)
+        if not manifest.about_persons:
+            self.require_nobody_before(manifest.dataset)
         self.manifests[manifest.dataset] = [*versions, manifest]
+
+    def require_nobody_before(self, dataset: str) -> None:
+        """Check that no version of a dataset was about persons, erased ones included.
+
+        Raises:
+            StateConflict: one was.
+        """
+        if any(manifest.about_persons for manifest in self.manifests.get(dataset, [])):
+            raise StateConflict(
+                f"{dataset} is about persons, and stays so in every version",
+                dataset,
+                "Give data about nobody a name of their own.",
+            )
 
     def _grant(self, statement: Statement) -> None:
         grant = Grant.read(statement.body)

@@ -78,7 +78,11 @@ class DataFile(Record):
 
 @dataclass(frozen=True, slots=True)
 class Manifest(Record):
-    """A dataset version. `persons` is how many distinct ones there are, `person` the column that names them."""
+    """A dataset version. `persons` is how many distinct ones there are, `person` the column that names them.
+
+    Reference data (codes, calendars, prices) are about nobody: `person` is empty and `persons` 0, no column
+    identifies anybody, there is no file of identifiers, and the file of attributes bears no tokens.
+    """
 
     KIND: ClassVar[str] = "manifest"
 
@@ -101,6 +105,24 @@ class Manifest(Record):
             raise Malformed(f"columns must be distinct, and {names.PERSON!r} is reserved", "manifest.columns")
         if [file.role for file in self.files].count(FileRole.ATTRIBUTES) != 1:
             raise Malformed("a version has exactly one file of attributes", "manifest.files")
+        if not self.about_persons:
+            self._require_nobody()
+
+    def _require_nobody(self) -> None:
+        identifies = any(column.kind is Kind.IDENTIFIER for column in self.columns)
+        if self.persons or identifies or len(self.files) > 1:
+            raise Malformed(
+                "a dataset without a person column is about no persons, and nothing in it identifies any",
+                "manifest.person",
+                "Name the column that tells persons apart.",
+            )
+        if not self.columns:
+            raise Malformed("a dataset about no persons has at least one column", "manifest.columns")
+
+    @property
+    def about_persons(self) -> bool:
+        """Whether its rows are about persons, so that each bears the token of one."""
+        return bool(self.person)
 
     @property
     def relation(self) -> str:
@@ -109,7 +131,7 @@ class Manifest(Record):
 
     @property
     def attributes(self) -> DataFile:
-        """The file that ordinary jobs read: the token and every column that is no identifier."""
+        """The file that ordinary jobs read: the token, if there are persons, and every column that is no identifier."""
         return next(file for file in self.files if file.role is FileRole.ATTRIBUTES)
 
     def column(self, name: str) -> Column | None:
@@ -117,11 +139,11 @@ class Manifest(Record):
         return next((column for column in self.columns if column.name == name), None)
 
     def shadow(self) -> Shadow:
-        """Return the empty likeness on which statements are read: the person token and *all* columns.
+        """Return the empty likeness on which statements are read: the person token, if any, and *all* columns.
 
         Identifiers are in it, so that a statement that uses one is refused with the rule, not as an unknown
         column.
         """
-        token = ShadowColumn(names.PERSON, "UBIGINT", False)
+        tokens = (ShadowColumn(names.PERSON, "UBIGINT", False),) if self.about_persons else ()
         columns = tuple(ShadowColumn(c.name, c.type, c.nulls > 0) for c in self.columns)
-        return Shadow(self.relation, (token, *columns))
+        return Shadow(self.relation, (*tokens, *columns))

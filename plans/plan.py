@@ -37,7 +37,7 @@ class Relation(Record):
     `row_filter` is a predicate over the relation's own columns that the *owner* wrote in the policy bundle;
     empty is none. `masks` stand in for values of the columns that they name. A relation with either is
     computed completely before the member's statement runs, so that no expression of the member ever sees a
-    hidden row or value.
+    hidden row or value. One that is not `about_persons` has no person token, and its file neither.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Relation(Record):
     columns: tuple[str, ...]
     row_filter: str
     masks: tuple[Mask, ...] = ()
+    about_persons: bool = True
 
     def check(self) -> None:
         names.require("digest", self.manifest, "relation.manifest")

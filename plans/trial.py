@@ -211,7 +211,7 @@ class TrialReport(Record):
 def twin_of(
     manifest: Manifest, declared: Mapping[str, Declared] | None = None, rows: int = TWIN_ROWS
 ) -> TwinTable:
-    """Return the twin of a dataset version: its person token and every column that is no identifier.
+    """Return the twin of a dataset version: its person token, if any, and every column that is no identifier.
 
     It is made of names, types, whether a column has missing values at all, and what the owner declared. Nothing else
     of the manifest is used: numbers of rows and of missing values are data.
@@ -222,7 +222,7 @@ def twin_of(
     token = TwinColumn(names.PERSON, "UBIGINT", "1", str(2**64 - 1), (), False)
     shown = [column for column in manifest.columns if column.kind is not Kind.IDENTIFIER]
     columns = (
-        token,
+        *((token,) if manifest.about_persons else ()),
         *(_twin_column(column, (declared or {}).get(column.name, Declared())) for column in shown),
     )
     return TwinTable(manifest.relation, columns, rows)

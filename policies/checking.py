@@ -129,7 +129,7 @@ def _of_columns(policy: DatasetPolicy, manifest: Manifest) -> Iterator[Problem]:
         [rule.column for rule in policy.constraints] + [each.column for each in policy.tagged]
     )
     for name in named:
-        if name == names.PERSON:
+        if name == names.PERSON and manifest.about_persons:
             yield from _of_person(policy)
         elif name not in columns:
             yield _no_column(policy.dataset, name, manifest)

@@ -22,12 +22,16 @@ from policies.joined import met_another
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """From where columns are judged: a dataset with its policy, and who asks. Remembers what it found."""
+    """From where columns are judged: a dataset with its policy, and who asks. Remembers what it found.
+
+    `others` are the datasets that there are.
+    """
 
     manifest: Manifest
     policy: DatasetPolicy
     bundle: Bundle
     asker: Asker
+    others: tuple[Manifest, ...] = ()
     known: dict[str, Effective | None] = field(default_factory=dict, compare=False, repr=False)
 
     def may(self, name: str) -> Effective | None:
@@ -42,6 +46,11 @@ class Seat:
         """Return what the asker may do with a column by the owner's rules."""
         return effective(self.policy, self.bundle, column, self.asker)
 
+    def met_another(self, reading: Reading) -> bool:
+        """Return whether each row that leaves met a row of another dataset, of one that is about persons."""
+        references = frozenset(other.relation for other in self.others if not other.about_persons)
+        return met_another(reading, self.manifest.relation, references)
+
 
 def column_reasons(seat: Seat, reading: Reading, uses: tuple[ColumnUse, ...]) -> Iterator[Reason]:
     """Yield every reason why these uses of the seat's relation are not allowed."""
@@ -54,7 +63,7 @@ def column_reasons(seat: Seat, reading: Reading, uses: tuple[ColumnUse, ...]) ->
         if found is None:
             yield _identifier(subject)
         else:
-            yield from _of_column(found, use, subject, reading)
+            yield from _of_column(seat, found, use, reading)
 
 
 def relation_reasons(seat: Seat, reading: Reading, uses: tuple[ColumnUse, ...]) -> Iterator[Reason]:
@@ -63,7 +72,7 @@ def relation_reasons(seat: Seat, reading: Reading, uses: tuple[ColumnUse, ...]) 
     Whoever sees a column of a relation may count its rows; here they are those that met a row of another one. Where
     such a column is used, it speaks for itself.
     """
-    if reading.level is not Level.ROWS or met_another(reading, seat.manifest.relation):
+    if reading.level is not Level.ROWS or seat.met_another(reading):
         return
     used = {use.column for use in uses}
     seen = {
@@ -135,7 +144,8 @@ def _of_person(seat: Seat, reading: Reading, use: ColumnUse, subject: str) -> It
         yield _no_link(subject)
 
 
-def _of_column(found: Effective, use: ColumnUse, subject: str, reading: Reading) -> Iterator[Reason]:
+def _of_column(seat: Seat, found: Effective, use: ColumnUse, reading: Reading) -> Iterator[Reason]:
+    subject = f"{use.relation}.{use.column}"
     if found.trouble:
         yield _contradiction(subject, found.trouble)
     elif reading.level is Level.CELLS:
@@ -145,7 +155,7 @@ def _of_column(found: Effective, use: ColumnUse, subject: str, reading: Reading)
         yield _use_denied(found, use, subject)
     elif not found.shown:
         yield _not_shown(found, subject)
-    elif found.joined_only and not met_another(reading, use.relation):
+    elif found.joined_only and not seat.met_another(reading):
         yield _after_join(subject)
 
 

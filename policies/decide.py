@@ -110,7 +110,8 @@ def _judge(case: Case, index: Grants, relation: str) -> Judged:
     if policy is None:
         return Judged((sentences.no_policy(manifest),))
     uses = case.uses(relation)
-    seat = Seat(manifest, policy, case.bundle, supposed_asker(case, index, manifest.dataset))
+    asker = supposed_asker(case, index, manifest.dataset)
+    seat = Seat(manifest, policy, case.bundle, asker, case.manifests)
     granted, why_not = _grant_for(case, index, manifest, uses)
     of_columns = (*column_reasons(seat, case.reading, uses), *relation_reasons(seat, case.reading, uses))
     reasons = (*_dataset_reasons(seat, case), *of_columns, *why_not)

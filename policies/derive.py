@@ -89,6 +89,7 @@ def _relation(
         tuple(sorted(used)),
         policy.row_filter,
         tuple(mask for mask in masks if mask.column in used),
+        manifest.about_persons,
     )
 
 

@@ -277,7 +277,8 @@ def _seat(case: Case, relation: str) -> Seat | None:
     policy = case.bundle.policy(manifest.dataset) if manifest else None
     if manifest is None or policy is None:
         return None
-    return Seat(manifest, policy, case.bundle, supposed_asker(case, case.index, manifest.dataset))
+    asker = supposed_asker(case, case.index, manifest.dataset)
+    return Seat(manifest, policy, case.bundle, asker, case.manifests)
 
 
 def _dataset(case: Case, relation: str) -> str:

@@ -7,7 +7,8 @@ without a condition, an ON that compares a column with itself. So one form is re
     SELECT … FROM schema.a [AS x] [INNER] JOIN schema.b [AS y] USING (columns) [WHERE …] …
 
 with one SELECT and one FROM in the whole text. It is judged by its words, a word in a comment or a constant
-included: that refuses a few statements too many, and none too few.
+included: that refuses a few statements too many, and none too few. To meet a row of reference data is to meet
+nobody: a table of all codes would let every row pass.
 """
 
 from __future__ import annotations
@@ -30,10 +31,15 @@ _FROM = re.compile(
 )
 
 
-def met_another(reading: Reading, relation: str) -> bool:
-    """Return whether each row of the answer joins a row of `relation` with one of another relation."""
+def met_another(reading: Reading, relation: str, references: frozenset[str] = frozenset()) -> bool:
+    """Return whether each row of the answer joins a row of `relation` with one of another relation.
+
+    `references` are the relations about no persons, which count as none.
+    """
     joins = {use.relation for use in reading.uses if use.clause is Clause.JOIN}
     if relation not in joins or len(joins) != 2 or len(reading.tables) != 1:
+        return False
+    if joins - {relation} <= references:
         return False
     text = reading.tables[0].counted
     words = [word.lower() for word in _WORD.findall(text)]

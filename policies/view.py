@@ -57,7 +57,7 @@ def view(manifest: Manifest, policy: DatasetPolicy | None, bundle: Bundle, asker
     rules = _rules(manifest, policy, bundle, asker)
     rows = any(found.shown for found in rules.values()) and _rows_allowed(policy, asker)
     linked = rows and policy is not None and asker is not None and links_rows(policy, bundle, asker)
-    columns = [ShadowColumn(names.PERSON, "UBIGINT", False, linked)]
+    columns = [ShadowColumn(names.PERSON, "UBIGINT", False, linked)] if manifest.about_persons else []
     for column in manifest.columns:
         found = rules.get(column.name)
         shown = rows and found is not None and found.shown

@@ -77,9 +77,8 @@ def ingest(
     site, desk = desk_of(home, domain)
     require_free_name(site, catalog.read_file(description).dataset)
     manifest = register(site, desk.ingest(source, description.read_text(encoding="utf-8")))
-    _out(
-        f"{manifest.dataset} version {manifest.version}: {manifest.rows:,} rows, {manifest.persons:,} persons"
-    )
+    who = f"{manifest.persons:,} persons" if manifest.about_persons else "about no persons"
+    _out(f"{manifest.dataset} version {manifest.version}: {manifest.rows:,} rows, {who}")
     _say(f"In SQL: {manifest.relation}. Next: darkroom-server keeper policy --domain {domain} …")
 
 

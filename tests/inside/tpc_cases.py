@@ -119,7 +119,7 @@ def _manifest(dataset: str, columns: list[tuple[str, str]]) -> Manifest:
     listed = tuple(Column(name, kind, "", Kind.PLAIN, 1) for name, kind in columns)
     leaf = dataset.rpartition("/")[2]
     files = (DataFile(FileRole.ATTRIBUTES, f"{leaf}.parquet", _DIGEST, 1),)
-    return Manifest(dataset, 1, Grade.GENERAL_1, leaf, "", listed, files, 1, 1, _DIGEST, NOW)
+    return Manifest(dataset, 1, Grade.GENERAL_1, leaf, "row", listed, files, 1, 1, _DIGEST, NOW)
 
 
 def _request(statement: str) -> Request:
