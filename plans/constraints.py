@@ -146,8 +146,9 @@ class Constraint(Record):
         names.require("column", self.column, "constraint.column")
         for party in self.parties:
             require_party(party, self.column)
-        if self.minimum < 0 or self.until < 0:
-            raise Malformed("a minimum and an end are not negative", self.column)
+        if self.minimum < 0:
+            raise Malformed("a minimum is not negative", self.column)
+        _require_end(self.until, self.column)
         if self.mask is not None and self.mask.column != self.column:
             raise Malformed("a constraint masks its own column", self.column)
         if self.reveal is Reveal.MASKED and self.mask is None:
@@ -162,6 +163,15 @@ def require_party(party: str, where: str) -> None:
     """Check a party: the word `any`, a member, or a domain; raises `Malformed` for anything else."""
     if party != ANY:
         names.require("member" if "@" in party else "domain", party, where)
+
+
+LAST_END = 253_402_300_799
+"""The last second of the year 9999, in Unix seconds; no calendar shows a later end."""
+
+
+def _require_end(until: int, where: str) -> None:
+    if not 0 <= until <= LAST_END:
+        raise Malformed("an end is not negative, and not after the year 9999", where)
 
 
 class Action(StrEnum):
@@ -191,8 +201,7 @@ class Access(Record):
     def check(self) -> None:
         for party in self.parties:
             require_party(party, "access")
-        if self.until < 0:
-            raise Malformed("an end is not negative", "access")
+        _require_end(self.until, "access")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,9 @@ from server.policy_lines import Path as Way
 
 PAGE = "See docs/policies.md."
 
+LONGEST = 4_000_000
+"""Characters of a policy file; a bundle goes to every approver and keeper."""
+
 
 @dataclass(frozen=True, slots=True)
 class Written:
@@ -52,6 +55,10 @@ def read_policies(file: Path) -> Written:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
         raise SettingsWrong(f"the policies are not TOML: {problem}", str(file), PAGE) from None
+    except (ValueError, RecursionError):  # a number of thousands of digits, lists in lists in lists …
+        raise SettingsWrong(
+            "the policies hold a number that is too long, or nest too deeply", str(file), PAGE
+        ) from None
     lines = Lines(text)
     try:
         tags = words.tags(content.pop("tags", {}))
@@ -69,7 +76,7 @@ def read_policies(file: Path) -> Written:
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise NotFound("there is no such file", str(file), "Check the path.") from None
     except UnicodeDecodeError:
@@ -78,6 +85,13 @@ def _text(file: Path) -> str:
         raise SettingsWrong(
             f"the file cannot be read ({problem.strerror})", str(file), "Give a readable file."
         ) from None
+    if len(text) > LONGEST:
+        raise SettingsWrong(
+            f"the policies have more than {LONGEST:,} characters",
+            str(file),
+            "Give a class to columns that are alike.",
+        )
+    return text
 
 
 def _require_something(policies: tuple[DatasetPolicy, ...]) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from plans import names
+from plans import canonical, names
 from plans.constraints import (
     ANY,
     Access,
@@ -92,14 +92,14 @@ def policy(dataset: str, content: object) -> DatasetPolicy:
                 _tagged((*way, "tags", name), name, each)
                 for name, each in _of(way, table, "tags", {}).items()
             ),
-            row_filter=_of(way, table, "row_filter", ""),
+            row_filter=_legible(way, table, "row_filter", "\n\t"),
             minimum_group=_positive(way, table, "minimum_group", 10),
             rounding=_positive(way, table, "rounding", 5),
             largest_result=_positive(way, table, "largest_result", 5_000),
             tier=_one(way, table, "tier", Tier.T1),
             each_plan=_of(way, table, "each_plan", False),
             share=_one(way, table, "share", Share.CONDITIONAL),
-            basis=_of(way, table, "basis", ""),
+            basis=_legible(way, table, "basis"),
         )
 
 
@@ -238,6 +238,9 @@ def _until(way: Way, table: Mapping[str, Any]) -> int:
         raise Wrong(
             (*way, "until"), "an end is a day, without quotes", next_step="Such as: until = 2027-12-31"
         )
+    if not 1970 <= day.year < datetime.MAXYEAR:
+        # The day before 1970 ends at the second 0, which would mean no end.
+        raise Wrong((*way, "until"), f"an end lies between the years 1970 and {datetime.MAXYEAR - 1}")
     following = datetime.datetime.combine(day, datetime.time(), datetime.UTC) + datetime.timedelta(days=1)
     return int(following.timestamp())
 
@@ -293,7 +296,19 @@ def _of(way: Way, table: Mapping[str, Any], name: str, default: Any) -> Any:
     value = table.get(name, default)
     if type(value) is not type(default):
         raise Wrong((*way, name), f"{name} is written as {_TYPES[type(default)]}")
+    if type(value) is int and abs(value) > canonical.LARGEST_NUMBER:
+        raise Wrong((*way, name), f"{name} is too large a number")
     return value
+
+
+def _legible(way: Way, table: Mapping[str, Any], name: str, also: str = "") -> str:
+    """Return a text that approvers read: without signs that reorder or hide what stands there."""
+    text: str = _of(way, table, name, "")
+    strange = next((c for c in text if not c.isprintable() and c not in also), "")
+    if strange:
+        named = unicodedata.name(strange, "a control character")
+        raise Wrong((*way, name), f"{name} holds {strange!a} ({named}), which nobody sees")
+    return text
 
 
 def _positive(way: Way, table: Mapping[str, Any], name: str, default: int) -> int:

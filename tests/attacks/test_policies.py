@@ -431,6 +431,26 @@ def test_61_control_a_class_that_allows_what_the_rules_do_changes_nothing() -> N
     assert rules(tagged("a", Tag("a", "", *_LEAST))) == set()
 
 
+# --- a bundle that was signed without the tool -----------------------------------------------------
+
+
+@pytest.mark.parametrize("until", [-1, 253_402_300_800, 2**53 - 1])
+def test_an_end_that_no_calendar_shows_is_no_rule(until: int) -> None:
+    """A page of rules, and the lines of what changes, show ends as days."""
+    who = ((ANY,), (ANY,))
+    with pytest.raises(Malformed):
+        Constraint("region", Effect.ALLOW, *who, (ANY,), until, (Use.GROUP,), (), Reveal.GROUPED)
+    with pytest.raises(Malformed):
+        Access(Effect.ALLOW, *who, (Action.QUERY,), (ANY,), until)
+
+
+def test_control_the_last_end_is_shown() -> None:
+    rule = Constraint(
+        "region", Effect.ALLOW, (ANY,), (ANY,), (ANY,), 253_402_300_799, (Use.GROUP,), (), Reveal.GROUPED
+    )
+    assert policies.constraint_line(rule).endswith("until 9999-12-31 23:59 UTC")
+
+
 # --- H 78, a plan that says less than the statement -----------------------------------------------------
 
 STRICT = """

@@ -141,6 +141,17 @@ WRONG = {
     ),
     "a day as text": (LONG.replace("2027-12-31", '"2027-12-31"', 1), "until", "an end is a day"),
     "an hour": (LONG.replace("2027-12-31", "2027-12-31T12:00:00Z", 1), "until", "an end is a day"),
+    "a day before the first": (LONG.replace("2027-12-31", "1969-12-31", 1), "until", "between the years 1970"),
+    "a day after the last": (LONG.replace("2027-12-31", "9999-12-31", 1), "until", "between the years 1970 and 9998"),
+    "a number of a hundred digits": (
+        GOOD.replace('tier = "T1"', "rounding = 1" + "0" * 100), "rounding", "too large a number"
+    ),
+    "a basis with hidden signs": (
+        GOOD.replace('tier = "T1"', 'basis = "a\\u202Eb"'), "basis", "RIGHT-TO-LEFT OVERRIDE"
+    ),
+    "a filter with hidden signs": (
+        GOOD.replace('tier = "T1"', 'row_filter = "year \\u0007 > 3"'), "row_filter", "a control character"
+    ),
     "an unknown mask": (LONG.replace("last 4", "first 4"), "mask", "'first' is no mask"),
     "a mask of nothing": (LONG.replace("last 4", "last 0"), "mask", "does not take '0'"),
     "a prohibition that reveals": (LONG.replace(DENIAL, 'reveal = "plain"\n\n[['), INCOME, "reveals nothing"),
@@ -216,6 +227,21 @@ def test_what_is_not_right_is_refused_with_its_line(
 def test_what_is_no_toml_is_refused_with_its_line(tmp_path: Path, text: str, line: int) -> None:
     problem = refused(tmp_path, text)
     assert "not TOML" in problem.what and f"line {line}," in problem.what
+
+
+HOSTILE = {
+    "a number of thousands of digits": (
+        GOOD.replace('tier = "T1"', "rounding = 1" + "0" * 5_000),
+        "too long",
+    ),
+    "lists in lists": (GOOD + "more = " + "[" * 5_000 + "]" * 5_000, "nest too deeply"),
+    "a file without end": (GOOD + "#" * 4_000_000, "more than 4,000,000 characters"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), HOSTILE.values(), ids=HOSTILE.keys())
+def test_66_a_file_that_is_made_to_break_its_reader_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    assert said in refused(tmp_path, text).what
 
 
 @pytest.mark.parametrize("name", NAMES)
