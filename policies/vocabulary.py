@@ -41,6 +41,7 @@ class Sort(StrEnum):
     OUTCOME = "outcome"
     RULE = "rule"
     REMEDY = "remedy"
+    CALL = "call"
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +202,27 @@ REMEDIES = _words(
     (RemedyKind.WAIT, "wait for an approver", "等待审批员批准"),
 )
 
+CALLS = _words(
+    Sort.CALL,
+    ("read-catalog", "read the catalog", "查阅数据目录"),
+    ("apply-for-data", "apply for data", "申请使用数据"),
+    ("see-own-applications", "see own applications and grants", "查看本人的申请与授权"),
+    ("see-applications-to-decide", "see applications that wait for a decision", "查看待审批的申请"),
+    ("decline-application", "decline an application", "驳回申请"),
+    ("hand-in-statement", "hand in a grant, approval or revocation", "提交授权、批准或撤销声明"),
+    ("submit-job", "run a statement", "运行语句"),
+    ("see-own-jobs", "see own jobs", "查看本人的任务"),
+    ("cancel-job", "cancel a job", "取消任务"),
+    ("fetch-result", "fetch a result", "取回结果"),
+    ("read-plan-to-approve", "read a plan that waits for approval", "查阅待批准的计划"),
+    ("see-self", "see own membership", "查看本人的成员信息"),
+    ("enrol-keys", "enrol keys", "登记密钥"),
+    ("change-password", "change the own password", "修改本人的密码"),
+    ("make-token", "make a token", "创建令牌"),
+)
+
 TABLE = (
-    *VERBS, *OBJECTS, *ROLES, *OBLIGATIONS, *USES, *REVEALS, *MASKS, *SHARES, *OUTCOMES, *RULES, *REMEDIES,
+    *VERBS, *OBJECTS, *ROLES, *OBLIGATIONS, *USES, *REVEALS, *MASKS, *SHARES, *OUTCOMES, *RULES, *REMEDIES, *CALLS,
 )  # fmt: skip
 
 _ACTS = {word.word for word in VERBS}
@@ -297,6 +317,7 @@ _TITLES = {
     Sort.OUTCOME: "Decisions 决策结果",
     Sort.RULE: "Rules that a decision names 决策规则",
     Sort.REMEDY: "What can be done about a no 补救办法",
+    Sort.CALL: "What can be asked of the portal 门户操作",
 }
 
 

@@ -13,9 +13,10 @@ from starlette.concurrency import run_in_threadpool
 from plans.errors import DarkroomError, Malformed, NotSignedIn
 from portal import sessions
 from portal.access import address_of, caller_of, counter_of, require_own_page, services_of
-from portal.permissions import Action, Who, may
+from portal.permissions import Action, Role, Who, may
 from portal.sessions import Opened
 from portal.templates import FOLDER, page
+from portal.way_back import way_back
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -32,9 +33,14 @@ def home(request: Request) -> Response:
 
 
 @router.get("/sign-in")
-def sign_in_page() -> Response:
-    """Lead to the form; people type this address."""
-    return RedirectResponse("/", 303)
+def sign_in_page(request: Request) -> Response:
+    """Show the form, which leads to the page that was wanted; who is signed in already is led there at once."""
+    back = way_back(request.query_params.get("next", ""))
+    try:
+        caller_of(request)
+    except NotSignedIn:
+        return _page(request, back=back)
+    return RedirectResponse(back or "/", 303)
 
 
 @router.post("/sign-in")
@@ -43,14 +49,14 @@ async def sign_in(request: Request) -> Response:
     name.
     """
     require_own_page(request)
-    member, password = _fields(request, await request.body())
+    member, password, back = _fields(request, await request.body())
     counter = counter_of(request)
     try:
         opened = await run_in_threadpool(sessions.sign_in, counter, member, password, address_of(request))
     except NotSignedIn as problem:
-        return _page(request, problem=problem)
+        return _page(request, problem=problem, back=back)
     await run_in_threadpool(_end_old_session, request)
-    return _with_cookie(request, RedirectResponse("/", 303), opened)
+    return _with_cookie(request, RedirectResponse(back or "/", 303), opened)
 
 
 @router.post("/sign-out")
@@ -69,14 +75,19 @@ def style() -> Response:
     return Response((FOLDER / "style.css").read_text(), media_type="text/css")
 
 
-def _page(request: Request, who: Who | None = None, problem: DarkroomError | None = None) -> Response:
-    actions = [str(action) for action in Action if who and may(who, action)]
+def _page(
+    request: Request, who: Who | None = None, problem: DarkroomError | None = None, back: str = ""
+) -> Response:
+    actions = [action.word for action in Action if who and may(who, action)]
+    roles = [role.word for role in Role if who and role in who.roles]
     status = problem.status if problem else 200
-    return page(request, "sign_in.html", who, status, problem=problem, actions=actions)
+    return page(
+        request, "sign_in.html", who, status, problem=problem, actions=actions, roles=roles, back=back
+    )
 
 
-def _fields(request: Request, body: bytes) -> tuple[str, str]:
-    """Return member and password of the form, each given once."""
+def _fields(request: Request, body: bytes) -> tuple[str, str, str]:
+    """Return member and password of the form, each given once, and the page to which the way leads back."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != FORM:
         raise Malformed("this page takes the fields of its form", "Content-Type")
     try:
@@ -86,7 +97,7 @@ def _fields(request: Request, body: bytes) -> tuple[str, str]:
         raise Malformed("the form holds a member and a password, each once", "form") from None
     if len(password) > services_of(request).limits.longest_password:
         raise Malformed("this password is too long to be one", "password")
-    return member, password
+    return member, password, way_back("".join(fields.get("next", ())))
 
 
 def _end_old_session(request: Request) -> None:

@@ -5,6 +5,8 @@ member may do with *this* application or job (own, or of the approver's domain) 
 by the rooms that hold them; whether a statement may touch data is said by `policies.decide` and the owner's
 keeper, never here.
 
+How a role and an action are told to a person, in English and Chinese, is written in `policies.vocabulary`.
+
 A token for a notebook carries `catalog` and `jobs`: whoever steals it can neither approve, apply, nor carry a
 result away.
 """
@@ -15,10 +17,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from plans.errors import NotAllowed
+from policies.api import Sort, Word, sentence
 
 
 class Role(StrEnum):
-    """What a member is in their domain."""
+    """What a member is in their domain; its sentences are those of the vocabulary."""
 
     RESEARCHER = "researcher"
     OPERATOR = "operator"
@@ -27,6 +30,11 @@ class Role(StrEnum):
     STEWARD = "steward"
     AUDITOR = "auditor"
     ADMINISTRATOR = "administrator"
+
+    @property
+    def word(self) -> Word:
+        """The role's sentences: what whoever has it does."""
+        return sentence(Sort.ROLE, self)
 
 
 class Scope(StrEnum):
@@ -49,23 +57,30 @@ APPROVERS = frozenset({Role.APPROVER})
 
 
 class Action(StrEnum):
-    """Everything that can be asked of the portal once somebody is signed in."""
+    """Everything that can be asked of the portal once somebody is signed in; its sentences are those of the
+    vocabulary.
+    """
 
-    READ_CATALOG = "read the catalog"
-    APPLY = "apply for data"
-    SEE_OWN_APPLICATIONS = "see own applications and grants"
-    SEE_APPLICATIONS_TO_DECIDE = "see applications that wait for a decision"
-    DECLINE = "decline an application"
-    HAND_IN_STATEMENT = "hand in a grant, approval or revocation"
-    SUBMIT_JOB = "run a statement"
-    SEE_OWN_JOBS = "see own jobs"
-    CANCEL_JOB = "cancel a job"
-    FETCH_RESULT = "fetch a result"
-    READ_PLAN_TO_APPROVE = "read a plan that waits for approval"
-    SEE_SELF = "see own membership"
-    ENROL_KEYS = "enrol keys"
-    CHANGE_PASSWORD = "change the own password"
-    MAKE_TOKEN = "make a token"
+    READ_CATALOG = "read-catalog"
+    APPLY = "apply-for-data"
+    SEE_OWN_APPLICATIONS = "see-own-applications"
+    SEE_APPLICATIONS_TO_DECIDE = "see-applications-to-decide"
+    DECLINE = "decline-application"
+    HAND_IN_STATEMENT = "hand-in-statement"
+    SUBMIT_JOB = "submit-job"
+    SEE_OWN_JOBS = "see-own-jobs"
+    CANCEL_JOB = "cancel-job"
+    FETCH_RESULT = "fetch-result"
+    READ_PLAN_TO_APPROVE = "read-plan-to-approve"
+    SEE_SELF = "see-self"
+    ENROL_KEYS = "enrol-keys"
+    CHANGE_PASSWORD = "change-password"
+    MAKE_TOKEN = "make-token"
+
+    @property
+    def word(self) -> Word:
+        """The action's sentences, each as it goes on after *you may*."""
+        return sentence(Sort.CALL, self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +130,10 @@ def require(who: Who, action: Action) -> None:
     """
     needs = TABLE[action]
     if not needs.roles & who.roles:
-        raise NotAllowed(f"your roles do not let you {action}", who.name, _ask_for(needs.roles))
+        raise NotAllowed(f"your roles do not let you {action.word.english}", who.name, _ask_for(needs.roles))
     if needs.scope is not None and needs.scope not in who.scopes:
         raise NotAllowed(
-            f"this token does not let you {action}",
+            f"this token does not let you {action.word.english}",
             f"scope {needs.scope}",
             "Sign in with your password, or make a token with that scope.",
         )

@@ -1,5 +1,5 @@
 """Every error leaves as a problem document (RFC 9457) with a stable code; no input, trace or library text
-leaves with it.
+leaves with it. Only a person before a page who is not signed in is led to the form instead.
 """
 
 from __future__ import annotations
@@ -8,10 +8,11 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from plans.errors import DarkroomError, Defect, Malformed, NotFound
+from plans.errors import DarkroomError, Defect, Malformed, NotFound, NotSignedIn
+from portal.way_back import form_for
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -20,8 +21,9 @@ def install(app: FastAPI) -> None:
     """Let every error of the application be answered here."""
 
     @app.exception_handler(DarkroomError)
-    def refuse(_: Request, error: DarkroomError) -> Response:
-        return answer(error)
+    def refuse(request: Request, error: DarkroomError) -> Response:
+        form = form_for(request) if isinstance(error, NotSignedIn) else ""
+        return RedirectResponse(form, 303) if form else answer(error)
 
     @app.exception_handler(RequestValidationError)
     def malformed(_: Request, error: RequestValidationError) -> Response:

@@ -57,9 +57,11 @@ def describe(dataset: str) -> dict[str, object]:
     return _default().describe(dataset)
 
 
-def apply(dataset: str, columns: list[str], purpose: str, *, project: str, until: str) -> dict[str, object]:
+def apply(
+    dataset: str, columns: list[str], purpose: str, *, project: str, until: str, role: str = ""
+) -> dict[str, object]:
     """`Connection.apply` of the profile."""
-    return _default().apply(dataset, columns, purpose, project=project, until=until)
+    return _default().apply(dataset, columns, purpose, project=project, until=until, role=role)
 
 
 def grants() -> list[dict[str, object]]:

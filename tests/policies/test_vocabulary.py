@@ -35,6 +35,7 @@ def test_the_page_is_the_table() -> None:
     [
         (Sort.USE, Use), (Sort.REVEAL, Reveal), (Sort.MASK, MaskKind), (Sort.SHARE, Share), (Sort.OUTCOME, Outcome),
         (Sort.REMEDY, explain.RemedyKind), (Sort.ROLE, permissions.Role), (Sort.RULE, RULES_OF_DECIDE),
+        (Sort.CALL, permissions.Action),
     ],
     ids=lambda value: str(value) if isinstance(value, Sort) else "",
 )  # fmt: skip

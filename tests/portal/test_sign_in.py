@@ -13,6 +13,7 @@ from portal import api as portal
 from portal.attempts import Attempts
 from portal.limits import Limits, Site
 from portal.passwords import Passwords
+from portal.permissions import Action, Role
 from store import api as store
 from tests.portal.audit_log import actions
 from tests.portal.region import CHEAP, ORIGIN, Region
@@ -200,6 +201,14 @@ def test_the_page_signs_in_by_a_cookie_that_scripts_and_other_sites_cannot_use(
     assert "You are signed in as" in client.get("/").text
     assert client.post("/sign-out", headers={"Origin": ORIGIN}, follow_redirects=False).status_code == 303
     assert "You are signed in as" not in client.get("/").text
+
+
+def test_the_page_says_roles_and_actions_in_both_languages(region: Region, client: TestClient) -> None:
+    by_form(client, region)
+    text = client.get("/").text
+    for word in (Role.RESEARCHER.word, Action.APPLY.word, Action.SUBMIT_JOB.word):
+        assert word.english in text and word.chinese in text
+    assert Action.DECLINE.word.english not in text and Role.APPROVER.word.chinese not in text
 
 
 def test_over_tls_the_cookie_is_bound_to_this_host() -> None:
