@@ -110,7 +110,7 @@ class Explanation(Record):
     complete: bool
 
 
-_MOST_REMEDIES = 200
+_MOST_REMEDIES = 40
 _MOST_TRIED = 20
 """How many remedies are looked for, and how many of them are tried without."""
 
