@@ -7,7 +7,7 @@ that is not listed is refused.
 A condition is recorded wherever it stands, also as the test of a CASE or as an output:
 
 * `join`: the sides of a comparison hold columns of different relations, or of one relation that is read twice;
-* `filter`: bare columns of one relation are compared, a bare one is tested for null, or a truth column stands by itself;
+* `filter`: bare columns of one relation are compared, one is tested for null, or a truth column stands by itself;
 * `compare`: everything else, whether it is called a comparison or not. What is computed beside a column may be a
   constant in disguise (`x = 5 + 0 * y`), so this is recorded beside `join` as well.
 

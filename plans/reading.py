@@ -24,7 +24,7 @@ from plans.record import Record
 class Clause(StrEnum):
     """Where in a statement a column is used; a column constraint allows clauses.
 
-    `filter` is a condition between bare columns, a test of one for null, or a truth column by itself; `compare` is every
+    `filter` is a condition between bare columns, a test of one for null, or a truth column alone; `compare` is every
     other condition (`=`, `IN`, `LIKE`, …), with a constant or with anything computed.
     `order` and `window` are found at the level `rows` only.
     """

@@ -27,12 +27,14 @@ from typing import Any
 
 from sqlglot import exp
 
+from plans.errors import SqlUnsupported
 from policies.reading import flat, refusal
 from policies.reading.flat_rows import Aliases, Scope, column_of, conjunction, from_clause
 from policies.reading.functions import aggregate_name
 from policies.reading.grammar import ADDITIVE_AGGREGATES
 from policies.reading.scopes import is_aggregate, own_nodes
 from policies.reading.sources import NAME, identifier, refuse_extra
+from policies.reading.statement import MOST_OUTPUTS
 
 Inner = Callable[[exp.Expression], exp.Expression]
 """How a query inside an expression is read: to a query over cells, or refused."""
@@ -41,6 +43,9 @@ _READ = {
     "expressions", "from_", "joins", "where", "group", "having", "qualify", "windows", "order", "limit", "offset",
     "distinct", "with_",
 }  # fmt: skip
+MOST_LIFTED = 20_000
+"""How many nodes a SELECT may have over its cells, once names of outputs are written out in it."""
+
 _WAITING = "cells"
 _SETS = (exp.Rollup, exp.Cube, exp.GroupingSets)
 
@@ -71,6 +76,8 @@ def take_apart(select: exp.Select, scope: Scope, aliases: Aliases, inner: Inner)
         SqlSyntax: a name in it is not there.
     """
     refuse_extra(select, _READ)
+    if len(select.expressions) > MOST_OUTPUTS:
+        raise _too_many(select)
     return _Apart(select, scope, aliases, inner).taken()
 
 
@@ -81,14 +88,15 @@ class _Apart:
     aliases: Aliases
     inner: Inner
     shapes: dict[object, int] = field(default_factory=dict)
-    keys: list[exp.Expression] = field(default_factory=list)
-    figures: list[exp.Expression] = field(default_factory=list)
+    keys: dict[int, exp.Expression] = field(default_factory=dict)
+    figures: dict[int, exp.Expression] = field(default_factory=dict)
+    lifted: int = 0
     references: list[exp.Column] = field(default_factory=list)
     sets: bool = False
 
     def taken(self) -> Taken:
         group = self._group(self.select.args.get("group"))
-        items = [self._output(position) for position in range(len(self.select.expressions))]
+        items = self._outputs()
         over = exp.Select(expressions=items, distinct=self._distinct())
         if group is not None:
             over.set("group", group)
@@ -109,9 +117,9 @@ class _Apart:
         return Taken(self._table(), over, tuple(self.references))
 
     def _table(self) -> exp.Select:
-        keys = [_named(key, f"key_{number}") for number, key in enumerate(self.keys)]
-        figures = [_named(figure, f"figure_{number}") for number, figure in enumerate(self.figures)]
-        return plain_select(self.scope, [*keys, *figures], self.keys)
+        keys = [_named(key, f"key_{number}") for number, key in enumerate(self.keys.values())]
+        figures = [_named(figure, f"figure_{number}") for number, figure in enumerate(self.figures.values())]
+        return plain_select(self.scope, [*keys, *figures], list(self.keys.values()))
 
     def _distinct(self) -> exp.Expression | None:
         found = self.select.args.get("distinct")
@@ -173,11 +181,16 @@ class _Apart:
         if key.find(exp.Column) is None:
             return None
         shape = self._shape(key)
-        for number, known in enumerate(self.keys):
-            if self._shape(known) == shape:
-                return self._refer(f"key_{number}")
-        self.keys.append(key)
-        return self._refer(f"key_{len(self.keys) - 1}")
+        self.keys.setdefault(shape, key)
+        self._require_few(key)
+        return self._refer_key(shape)
+
+    def _refer_key(self, shape: int) -> exp.Column:
+        return self._refer(f"key_{list(self.keys).index(shape)}")
+
+    def _require_few(self, node: exp.Expression) -> None:
+        if len(self.keys) + len(self.figures) > MOST_OUTPUTS:
+            raise _too_many(node)
 
     def _position(self, item: exp.Expression) -> int | None:
         if not isinstance(item, exp.Literal) or item.is_string:
@@ -191,15 +204,17 @@ class _Apart:
 
     # --- outputs, conditions, order -----------------------------------------------------
 
-    def _output(self, position: int) -> exp.Expression:
-        item = self.select.expressions[position]
-        node = item.this if isinstance(item, exp.Alias) else item
+    def _outputs(self) -> list[exp.Expression]:
+        """Return the outputs over the cells; each may name those before it."""
+        made: list[exp.Expression] = []
         before: dict[str, exp.Expression] = {}
-        for each in self.select.expressions[:position]:
-            if isinstance(each, exp.Alias):
-                before.setdefault(identifier(each.args["alias"]), each.this)
-        name = exp.to_identifier(output_names(self.select)[position], quoted=True)
-        return exp.Alias(this=self._lift(node, before, having=False), alias=name)
+        for item, name in zip(self.select.expressions, output_names(self.select), strict=True):
+            node = item.this if isinstance(item, exp.Alias) else item
+            lifted = self._lift(node, before, having=False)
+            made.append(exp.Alias(this=lifted, alias=exp.to_identifier(name, quoted=True)))
+            if isinstance(item, exp.Alias):
+                before.setdefault(identifier(item.args["alias"]), item.this)
+        return made
 
     def _order(self, order: exp.Order) -> exp.Order:
         refuse_extra(order, {"expressions"})
@@ -233,6 +248,11 @@ class _Apart:
 
     def _lift(self, node: exp.Expression, aliases: Aliases, having: bool) -> exp.Expression:
         """Return an expression over the cells: keys and figures become columns of them, the rest stays."""
+        self.lifted += 1
+        if self.lifted > MOST_LIFTED:
+            raise refusal.unsupported(
+                node, "what is computed from figures becomes too large when its names are written out"
+            )
         if isinstance(node, exp.Query):
             return self.inner(node)
         if is_aggregate(node):
@@ -271,10 +291,7 @@ class _Apart:
         if not columns or any(self.scope.find(column) is None for column in columns):
             return None
         shape = self._shape(self.scope.resolve(node, {}))
-        for number, key in enumerate(self.keys):
-            if self._shape(key) == shape:
-                return self._refer(f"key_{number}")
-        return None
+        return self._refer_key(shape) if shape in self.keys else None
 
     def _named_output(self, node: exp.Column, aliases: Aliases, having: bool) -> exp.Expression:
         if isinstance(node.this, exp.Star):
@@ -297,11 +314,9 @@ class _Apart:
     def _figure(self, node: exp.Expression) -> exp.Expression:
         resolved = self.scope.resolve(node, {})
         shape = self._shape(resolved)
-        known = [self._shape(figure) for figure in self.figures]
-        if shape not in known:
-            self.figures.append(resolved)
-            known.append(shape)
-        column = self._refer(f"figure_{known.index(shape)}")
+        self.figures.setdefault(shape, resolved)
+        self._require_few(node)
+        column = self._refer(f"figure_{list(self.figures).index(shape)}")
         if not self.sets:
             return column
         if not isinstance(node, exp.Count | exp.Sum) or isinstance(node.this, exp.Distinct):
@@ -346,6 +361,10 @@ def plain_select(scope: Scope, outputs: list[exp.Expression], keys: list[exp.Exp
     if keys:
         select.set("group", exp.Group(expressions=[key.copy() for key in keys]))
     return select
+
+
+def _too_many(node: exp.Expression) -> SqlUnsupported:
+    return refusal.unsupported(node, f"a SELECT yields 1 to {MOST_OUTPUTS} columns, keys and figures")
 
 
 def _named(node: exp.Expression, name: str) -> exp.Expression:

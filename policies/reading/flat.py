@@ -26,6 +26,7 @@ from policies.reading import listed, refusal, scopes, sources, translate
 from policies.reading.bounds import BOUNDS
 from policies.reading.flat_rows import (
     Aliases,
+    Budget,
     Link,
     Rows,
     Scope,
@@ -46,8 +47,10 @@ _PLAIN_JOINS = {("", ""), ("", "INNER"), ("", "CROSS"), ("LEFT", ""), ("LEFT", "
 class Flattener:
     """Writes the rows of one SELECT flat. `mentioned` collects the columns in outputs of definitions, read or not."""
 
-    def __init__(self, shadows: tuple[Shadow, ...], mentioned: set[tuple[str, str]]) -> None:
-        self._shadows, self._mentioned = shadows, mentioned
+    def __init__(
+        self, shadows: tuple[Shadow, ...], mentioned: set[tuple[str, str]], budget: Budget | None = None
+    ) -> None:
+        self._shadows, self._mentioned, self._budget = shadows, mentioned, budget or Budget()
         self._relations: dict[str, str] = {}
 
     def scope(self, select: exp.Select, names: Names, aliases: Aliases) -> Scope:
@@ -60,7 +63,7 @@ class Flattener:
         if clause is None:
             raise refusal.unsupported(select, "a statement needs a relation", "Add FROM schema.table.")
         refuse_extra(clause, {"this"})
-        scope = Scope()
+        scope = Scope(budget=self._budget)
         alias, rows = self._source(clause.this, names)
         self._add(scope, clause.this, alias, rows)
         scope.tables, scope.where = list(rows.tables), list(rows.where)

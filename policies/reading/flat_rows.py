@@ -14,6 +14,9 @@ from policies.reading.sources import identifier, refuse_extra
 MOST_NODES = 2_000
 """How large one expression may become by writing definitions into it."""
 
+MOST_WRITTEN = 40_000
+"""How many nodes all expressions of a statement may have together, each as often as it is written out."""
+
 Aliases = Mapping[str, exp.Expression]
 
 
@@ -65,6 +68,23 @@ class Rows:
 
 
 @dataclass
+class Budget:
+    """What is left of `MOST_WRITTEN`: names of names double, and what nobody reads is written out as well."""
+
+    left: int = MOST_WRITTEN
+
+    def spend(self, node: exp.Expression, count: int) -> None:
+        """Take a number of nodes from it.
+
+        Raises:
+            SqlUnsupported: nothing is left.
+        """
+        self.left -= count
+        if self.left < 0:
+            raise refusal.unsupported(node, "the statement becomes too large when its names are written out")
+
+
+@dataclass
 class Scope:
     """FROM of one SELECT over rows: what it names, and the relations that are read, in the order of joining."""
 
@@ -74,6 +94,7 @@ class Scope:
     waiting: list[Table] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
     where: list[exp.Expression] = field(default_factory=list)
+    budget: Budget = field(default_factory=Budget)
 
     def find(self, node: exp.Column) -> exp.Expression | None:
         """Return what a reference to a column means, or none if no relation has a column of this bare name.
@@ -123,7 +144,9 @@ class Scope:
             )
         # The parser's transform does not look into what it has put in.
         found = node.transform(lambda inner: self._replaced(inner, aliases))
-        if sum(1 for _ in found.walk()) > MOST_NODES:
+        nodes = sum(1 for _ in found.walk())
+        self.budget.spend(node, nodes)
+        if nodes > MOST_NODES:
             raise refusal.unsupported(node, "an expression becomes too large when its names are written out")
         require_shallow(found)
         return found

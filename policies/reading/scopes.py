@@ -20,7 +20,7 @@ from functools import cached_property
 
 from sqlglot import exp
 
-from policies.reading import refusal
+from policies.reading import functions, refusal
 from policies.reading.sources import identifier, refuse_extra, require_name
 
 MOST_QUERIES = 48
@@ -173,7 +173,10 @@ def own_nodes(node: exp.Expression) -> Iterator[exp.Expression]:
 
 def is_aggregate(node: exp.Expression) -> bool:
     """Return whether a node is an aggregate over a group, and not the function of a window."""
-    if not isinstance(node, exp.AggFunc) or isinstance(node, exp.Grouping):
+    called = functions.written(node.name) if isinstance(node, exp.Anonymous) else None
+    if called is None and (not isinstance(node, exp.AggFunc) or isinstance(node, exp.Grouping)):
+        return False
+    if called is not None and not called.aggregates:
         return False
     head: exp.Expression = node
     while isinstance(head.parent, _SEEN_THROUGH) and head.arg_key == "this":

@@ -20,10 +20,10 @@ from plans.errors import SqlSyntax, SqlUnsupported
 from plans.reading import Shadow
 from policies.reading import cells, finish, flat, refusal, scopes
 from policies.reading.bounds import DIALECT, too_deep
-from policies.reading.flat_rows import Scope
+from policies.reading.flat_rows import Budget, Scope
 from policies.reading.scopes import Kind, Names
 from policies.reading.sources import identifier, refuse_extra, require_name
-from policies.reading.statement import Found, read_plain
+from policies.reading.statement import MOST_OUTPUTS, Found, read_plain
 
 MOST_TABLES = 16
 """How many tables of cells one statement may need; each reads its relations once."""
@@ -71,6 +71,7 @@ class _Splitter:
     plain: list[str] = field(default_factory=list)
     mentioned: set[tuple[str, str]] = field(default_factory=set)
     made: dict[int, exp.Expression] = field(default_factory=dict)
+    budget: Budget = field(default_factory=Budget)
 
     def split(self, root: exp.Expression) -> Split:
         kind = scopes.kind(root, {})
@@ -160,7 +161,7 @@ class _Splitter:
 
     def _cells(self, select: exp.Select, names: Names) -> exp.Expression:
         aliases = flat.output_aliases(select)
-        scope = flat.Flattener(self.shadows, self.mentioned).scope(select, names, aliases)
+        scope = flat.Flattener(self.shadows, self.mentioned, self.budget).scope(select, names, aliases)
         taken = cells.take_apart(select, scope, aliases, lambda query: self.query(query, names))
         return taken.numbered(self._table(taken.table))
 
@@ -180,6 +181,8 @@ class _Splitter:
 
     def _outer(self, query: exp.Expression, names: Names) -> exp.Expression:
         refuse_extra(query, _OVER_CELLS)
+        if len(query.expressions) > MOST_OUTPUTS:
+            raise refusal.unsupported(query, f"a SELECT yields 1 to {MOST_OUTPUTS} columns")
         for source in scopes.sources(query):
             self._require_source(source, names)
         made = self._over(query, names, top=True)
@@ -228,7 +231,9 @@ def _is_plain(root: exp.Select) -> bool:
 
 
 def _resolved(root: exp.Select, scope: Scope) -> exp.Select:
-    """Return a plain SELECT over the flat FROM; names of outputs in GROUP BY and ORDER BY are left as they are."""
+    """Return a plain SELECT over the flat FROM. In GROUP BY what names of outputs mean is written out: a relation
+    behind the flat FROM may have a column of the same name. In ORDER BY they are left as they are.
+    """
     outputs = []
     for item, name in zip(root.expressions, cells.output_names(root), strict=True):
         node = item.this if isinstance(item, exp.Alias) else item
@@ -238,7 +243,7 @@ def _resolved(root: exp.Select, scope: Scope) -> exp.Select:
     group, order = root.args.get("group"), root.args.get("order")
     if group is not None:
         refuse_extra(group, {"expressions"})
-        keys = [_key(item, scope, names) for item in group.expressions]
+        keys = [scope.resolve(item, flat.output_aliases(root)) for item in group.expressions]
         select.set("group", exp.Group(expressions=keys))
     if order is not None:
         terms = [item.copy() for item in order.expressions]
@@ -249,12 +254,6 @@ def _resolved(root: exp.Select, scope: Scope) -> exp.Select:
     if root.args.get("limit") is not None:
         select.set("limit", root.args["limit"].copy())
     return select
-
-
-def _key(item: exp.Expression, scope: Scope, names: set[str]) -> exp.Expression:
-    if _is_name(item, names) and scope.find(item) is None:
-        return item.copy()
-    return scope.resolve(item, {})
 
 
 def _is_name(node: exp.Expression, names: set[str]) -> bool:

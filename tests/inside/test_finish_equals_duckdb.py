@@ -82,6 +82,7 @@ select v.region, count(*) from (select person from tax.income where urban) i lef
 with v as (select person, kind k from med.visit) select k, count(*), avg(i.age) from tax.income i left join v on i.person = v.person group by k
 select i.region, count(*) from tax.income i join (select v.person, w.kind from med.visit v left join med.visit w on v.person = w.person) z on i.person = z.person group by 1
 with x as (select person, age * 2 as double_age from tax.income where double_age > 2) select sum(double_age) from x
+with x as (select person, age from tax.income) select age as region, age, count(*) n from x group by age, region
 with x as (select * from tax.income i join med.visit v on i.person = v.person) select region, count(*) from x group by region
 """.strip().splitlines()  # noqa: E501
 
@@ -235,6 +236,13 @@ def test_every_table_is_counted_and_no_finish_reads_anything_else(statement: str
         tables = {f"cells_{number}" for number in range(len(reading.tables))}
         assert {table.name for table in root.find_all(exp.Table)} <= names | tables
         assert not any(table.db for table in root.find_all(exp.Table))
+
+
+def test_an_aggregate_that_rows_do_not_have_is_none_over_their_cells() -> None:
+    """It would aggregate the keys of all cells."""
+    with pytest.raises(Malformed, match="product"):
+        read("select product(age) as p from tax.income group by age")
+    assert read("select product(age) as p from (select age from tax.income group by age)").finish
 
 
 def test_what_the_engine_refuses_is_refused() -> None:
