@@ -207,7 +207,9 @@ def doctor(
         bool, typer.Option("--attack", help="Carry out the whole suite of attacks on boxes, minutes long.")
     ] = False,
 ) -> None:
-    """Try every protection of this machine by attacking it, and ask every process how it is."""
+    """Try every protection of this machine by attacking it, ask every process how it is, and name grants that give
+    what is not there any more.
+    """
     from server.doctor import examine
 
     if attack:

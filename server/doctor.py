@@ -1,7 +1,10 @@
-"""`darkroom-server doctor`: tries protections by attacking them, and asks every process how it is."""
+"""`darkroom-server doctor`: tries protections by attacking them, asks every process how it is, and names loose ends:
+grants that give what is not there any more.
+"""
 
 from __future__ import annotations
 
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -9,13 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from compute import forecast
 from keeper.api import KeeperClient
 from plans.decision import Tier
-from plans.errors import DarkroomError
+from plans.errors import DarkroomError, NotFound
+from policies import api as policies
 from sandbox import api as sandbox
 from sandbox.attacks.probing import probe
+from server.enrolment import open_store
 from server.running import address
 from server.site import Owner, Site, open_site
+from store import api as store
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,21 +30,25 @@ class Finding:
     """One thing looked at: good or not, how it was found out, and what to do if it is not good.
 
     `weaker` marks what is no fault but less than another node has: who decides what runs here should know it.
+    `loose` marks what harms nobody as it is, and should be tidied before it does.
     """
 
     what: str
     good: bool
     how: str
     weaker: bool = False
+    loose: bool = False
 
     def line(self) -> str:
         """Return the finding as a line; the mark says in a word what a colour would."""
-        mark = "FAILS" if not self.good else "weaker" if self.weaker else "holds"
+        mark = "weaker" if self.weaker else "loose" if self.loose else "holds"
+        mark = mark if self.good else "FAILS"
         return f"{mark:<6} {self.what:<44} {self.how}"
 
     def plain(self) -> dict[str, Any]:
         """Return the finding as JSON values."""
-        return {"what": self.what, "good": self.good, "weaker": self.weaker, "how": self.how}
+        marks = {"good": self.good, "weaker": self.weaker, "loose": self.loose}
+        return {"what": self.what, **marks, "how": self.how}
 
 
 def examine(home: Path) -> list[Finding]:
@@ -54,6 +65,7 @@ def examine(home: Path) -> list[Finding]:
     found += _portal(site)
     for owner in site.owners():
         found += _owner(owner)
+    found += _database(site)
     return [*found, _shape(site)]
 
 
@@ -96,6 +108,42 @@ def weaker_points(domain: str, node: Mapping[str, Any]) -> Iterator[Finding]:
         for each in offer["protections"]:
             if not each["held"]:
                 yield Finding(f"{offer['tier']} of {domain}: {each['name']}", True, each["how"], weaker=True)
+
+
+def _database(site: Site) -> Iterator[Finding]:
+    """Yield whether the centre's database answers, and the loose ends of every domain's grants."""
+    try:
+        database = open_store(site)
+    except DarkroomError as problem:
+        yield Finding("database of the centre", False, problem.what)
+        return
+    try:
+        with database.reading() as session:
+            domains = store.domains.all(session)
+            yield Finding("database of the centre", True, f"{len(domains)} domains")
+            for domain in domains:
+                yield from loose_grants(session, domain, int(time.time()))
+    except DarkroomError as problem:
+        yield Finding("database of the centre", False, problem.what)
+    finally:
+        database.close()
+
+
+def loose_grants(session: store.Session, domain: store.DomainRow, now: int) -> Iterator[Finding]:
+    """Yield the grants in force at `now` (Unix seconds) whose dataset, or a column of it, is not there any more.
+
+    They allow nothing today. They would again, should something else be ingested under the old name.
+    """
+    try:
+        known = forecast.owner(session, domain)
+    except NotFound:
+        return  # no policies yet, so no grant counts
+    standing = (granted for granted in known.grants if granted.stands(now))
+    for problem in policies.grant_problems(standing, known.manifests):
+        granted = known.grants.get(problem.subject)
+        whose = f"{granted.grant.member}: " if granted else ""
+        how = f"{whose}{problem.what}. {problem.next_step} darkroom revoke {problem.subject}"
+        yield Finding(f"grant on {problem.dataset}", True, how, loose=True)
 
 
 def _shape(site: Site) -> Finding:
