@@ -52,8 +52,13 @@ def shadows(
 
 
 def view(manifest: Manifest, policy: DatasetPolicy | None, bundle: Bundle, asker: Asker | None) -> View:
-    """Return an asker's view of a dataset; without a policy or an asker nothing is shown or masked."""
+    """Return an asker's view of a dataset; without a policy or an asker nothing is shown or masked.
+
+    Where the owner hides rows, any column may be without a value: whether one is, may be so in a hidden row alone,
+    and how persons are counted for it stands in the plan, which the asker reads.
+    """
     laid: list[Mask] = []
+    filtered = policy is not None and bool(policy.row_filter)
     rules = _rules(manifest, policy, bundle, asker)
     rows = any(found.shown for found in rules.values()) and _rows_allowed(policy, asker)
     linked = rows and policy is not None and asker is not None and links_rows(policy, bundle, asker)
@@ -65,7 +70,7 @@ def view(manifest: Manifest, policy: DatasetPolicy | None, bundle: Bundle, asker
             laid.append(found.mask)
             columns.append(masked_column(column, found.mask, shown))
         else:
-            columns.append(ShadowColumn(column.name, column.type, column.nulls > 0, shown))
+            columns.append(ShadowColumn(column.name, column.type, column.nulls > 0 or filtered, shown))
     ordered = tuple(sorted(laid, key=lambda mask: mask.column))
     return View(Shadow(manifest.relation, tuple(columns)), ordered)
 

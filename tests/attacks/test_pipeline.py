@@ -180,6 +180,38 @@ def test_90_control_with_small_groups_counted_it_would_be(
     assert outcome(tmp_path / "with", ONE_MORE) == "result.too-large"
 
 
+FILTERED = """
+["nm/tax/income"]
+{filter}
+["nm/tax/income".columns]
+region = ["group", "filter"]
+income = ["avg", "count"]
+"""
+EVERYBODY = "person | region | income\n1-40 | east | 1000\n41 | hidden | {}\n"
+
+
+def plans_of(folder: Path, policy: str) -> set[bytes]:
+    """What the asker reads of two plans: with and without a value in the last row. The file's hash is another."""
+    found = set()
+    for number, income in enumerate(("1000", "")):
+        (folder / str(number)).mkdir()
+        town = Town(folder / str(number), {"tax.income": EVERYBODY.format(income)}, policy)
+        case = town.case(
+            "select region, avg(income) as m, count(income) as n from tax.income group by region"
+        )
+        found.add(b"".join(table.canonical() for table in case.reading.tables))
+    return found
+
+
+def test_90_a_plan_does_not_tell_whether_a_hidden_row_has_a_value(tmp_path: Path) -> None:
+    policy = FILTERED.format(filter="row_filter = \"region <> 'hidden'\"")
+    assert len(plans_of(tmp_path, policy)) == 1
+
+
+def test_90_control_of_rows_that_are_not_hidden_it_would(tmp_path: Path) -> None:
+    assert len(plans_of(tmp_path, FILTERED.format(filter=""))) == 2
+
+
 # --- between two looks at the clock -----------------------------------------------------
 
 END = house.NOW + 30
@@ -210,7 +242,7 @@ def ending() -> Any:
     who = ((ANY,), (ANY,), (ANY,))
     rule = Constraint("region", Effect.ALLOW, *who, END, (Use.GROUP,), (), Reveal.MASKED, 0, mask)
     rules = (short("income", ("avg", "sum")), short("region", ("group", "filter")), rule)
-    return house.bundle(2, (replace(house.INCOME_POLICY, constraints=rules),))
+    return house.bundle(2, (replace(house.INCOME_POLICY, constraints=rules, row_filter=""),))
 
 
 def given(folder: Path, begin: int) -> tuple[str, Any]:

@@ -250,7 +250,7 @@ def test_a_reading_is_kept_for_the_view_on_which_it_was_made(keeper: Keeper) -> 
     given(keeper, plan, Entry.QUERY)
     given(keeper, plan, Entry.PARSE)
     assert checker.asked == 1
-    keeper.believe(masking(PSEUDONYM))
+    keeper.believe(masking(PSEUDONYM, row_filter=""))
     given(keeper, house.plan(keeper.trusted), Entry.PARSE)
     assert checker.asked == 2
 
@@ -260,7 +260,7 @@ def test_a_view_that_changes_while_the_statement_is_read_stops_the_plan(tmp_path
 
     class Slow(house.Checker):
         def __call__(self, check: Plan, statement: str) -> Reading:
-            started[0].believe(masking(PSEUDONYM))
+            started[0].believe(masking(PSEUDONYM, row_filter=""))
             return super().__call__(check, statement)
 
     settings = house.config(tmp_path)

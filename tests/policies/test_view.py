@@ -30,10 +30,16 @@ def shown_columns(shadow: Shadow) -> set[str]:
 
 
 def test_the_shadow_is_the_manifests_with_those_columns_shown_that_a_rule_shows() -> None:
-    shadow = seen(ROWS)
+    shadow = seen(replace(ROWS, bundle=bundle(replace(ROWS_POLICY, row_filter=""))))
     assert shown_columns(shadow) == {"region"}
     hidden = replace(shadow, columns=tuple(replace(column, shown=False) for column in shadow.columns))
     assert hidden == ROWS.manifests[0].shadow()
+
+
+def test_where_rows_are_hidden_any_column_may_be_without_a_value() -> None:
+    """Else the plan, which the asker reads, would tell whether a hidden row has one."""
+    token, *columns = seen(ROWS).columns
+    assert ROWS_POLICY.row_filter and all(column.nullable for column in columns) and not token.nullable
 
 
 NOT_SHOWN = {
