@@ -88,6 +88,11 @@ class _Subject:
                 yield policy
 
     @property
+    def persons(self) -> tuple[str, ...]:
+        """The relations that are about persons."""
+        return tuple(each.name for each in self.program.relations if each.about_persons)
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Every base column that the plan reads, as `schema.table.column`."""
         return tuple(f"{r.name}.{column}" for r in self.program.relations for column in r.columns)
@@ -128,10 +133,15 @@ def impact(plan: Plan, manifests: tuple[Manifest, ...], bundle: Bundle | None = 
 
 
 def _revealed(subject: _Subject) -> Iterator[Line]:
-    if subject.program.level is Level.ROWS:
+    if subject.program.level is Level.ROWS and subject.persons:
         yield _line(
             "revealed", Weight.CAUTION, "Rows leave: each line of the result may be about one person.",
             "逐行结果出域：结果的每一行可能对应一个人。",
+        )  # fmt: skip
+    elif subject.program.level is Level.ROWS:
+        yield _line(
+            "revealed", Weight.NOTE, "Rows leave; all that is read is about no persons.",
+            "逐行结果出域；所读数据均不涉及个人。",
         )  # fmt: skip
     for output in subject.program.outputs:
         yield _output(subject, output)
@@ -219,13 +229,34 @@ def _kind_word(kind: Kind | None) -> str:
 
 
 def _joins(subject: _Subject) -> Iterator[Line]:
-    relations = [relation.name for relation in subject.program.relations]
-    if len(relations) > 1:
-        listed = ", ".join(relations)
+    if len(subject.persons) > 1:
+        listed = ", ".join(subject.persons)
         yield _line(
             "joins", Weight.CAUTION,
             f"Persons are linked across {listed}, all of {subject.domain}; each dataset needs its own grant.",
             f"将按人关联 {listed}，均归 {subject.domain} 所有；每个数据资源各需授权。",
+        )  # fmt: skip
+    for relation in subject.program.relations:
+        if not relation.about_persons:
+            yield _line(
+                "joins", Weight.NOTE, f"{relation.name} is about no persons; none is counted in it.",
+                f"{relation.name} 不涉及个人；其中不计人数。",
+            )  # fmt: skip
+    if subject.persons:
+        yield from _weights(subject)
+
+
+def _weights(subject: _Subject) -> Iterator[Line]:
+    """Say which figures add up numbers that stand beside codes: known numbers tell how often each was added."""
+    references = {each.name for each in subject.program.relations if not each.about_persons}
+    outputs = (output for table in subject.program.tables for output in table.outputs if output.function)
+    found = {source for output in outputs for source in output.sources}
+    for source in sorted(source for source in found if source.rpartition(".")[0] in references):
+        yield _line(
+            "joins", Weight.CAUTION,
+            f"Figures are computed with {source}: whoever knows its values can tell of one that is far larger than the "
+            "others how many persons stand behind it.",
+            f"统计值使用了 {source}：知道其取值的人，可由远大于其他取值的某一取值推断其涉及的人数。",
         )  # fmt: skip
 
 
@@ -383,7 +414,7 @@ def _law(subject: _Subject) -> Iterator[Line]:
 
 def _provision(subject: _Subject) -> Iterator[Line]:
     yield _line(
-        "law", Weight.CAUTION if subject.program.level is Level.ROWS else Weight.NOTE,
+        "law", Weight.CAUTION if subject.program.level is Level.ROWS and subject.persons else Weight.NOTE,
         f"The recipient belongs to another unit than {subject.domain}: a provision record names purpose, manner, scope "
         "and duties, kept for 3 years (Network Data Security Regulation, article 12).",
         f"接收方不属于 {subject.domain}：须留存提供记录，载明目的、方式、范围和安全义务，"
@@ -392,6 +423,8 @@ def _provision(subject: _Subject) -> Iterator[Line]:
 
 
 def _level(subject: _Subject) -> Iterator[Line]:
+    if not subject.persons:
+        return
     if subject.program.level is Level.ROWS:
         yield _line(
             "law", Weight.CAUTION,

@@ -63,6 +63,28 @@ def test_a_description_reads_with_its_defaults() -> None:
     assert found.column("nobody") is None
 
 
+ABOUT_NOBODY = """\
+id = "nm/tax/place"
+title = "Places"
+title_zh = "地名"
+source_system = "Statistics"
+grade = "general-1"
+person = "none"
+
+[[columns]]
+name = "code"
+type = "code"
+kind = "plain"
+"""
+
+
+def test_data_about_nobody_are_called_so_in_a_word() -> None:
+    found = read(ABOUT_NOBODY)
+    assert not found.about_persons and read(TEXT).about_persons
+    with pytest.raises(Malformed, match="unique"):
+        read(ABOUT_NOBODY.replace('person = "none"', 'person = "none"\nunique = true'))
+
+
 def test_a_description_survives_its_canonical_form() -> None:
     found = read(TEXT)
     assert Description.decode(found.canonical()) == found
@@ -75,6 +97,9 @@ SLIPS = [
     ('person = "id18"', 'person = "id18"\nowner = "me"', "'owner' is unknown"),
     ('person = "id18"', 'person = "income"', "not a column of the kind identifier"),
     ('person = "id18"', 'person = ""', "not a column of the kind identifier"),
+    ('person = "id18"', 'person = "none"', "data that identify people are about persons, and 'id18' does"),
+    ('person = "id18"\n\n[[columns]]\nname = "id18"\ntype = "code"\nkind = "identifier"',
+     'person = "none"\n\n[[columns]]\nname = "id18"\ntype = "code"\nkind = "plain"', "'id18' does"),
     ('id = "nm/tax/income"', 'id = "NM/tax"', "dataset"),
     ('title_zh = "收入"', 'title_zh = " "', "title in both languages"),
     ('type = "date"', 'type = "timestamp"', "'timestamp' is not an offered type"),
@@ -84,6 +109,7 @@ SLIPS = [
     ('name = "since"', 'name = "income"', "two columns have the name 'income'"),
     ('name = "since"', 'name = "person"', "cannot be called 'person'"),
     ('name = "since"', 'name = "row"', "cannot be called 'row'"),
+    ('name = "since"', 'name = "none"', "cannot be called 'none'"),
     ('name = "since"', 'name = "Since"', "column name"),
     ('name = "since"', 'name = "since"\nheader = "id18"', "two columns have the header 'id18'"),
     ('header = "收入 (元)"', 'header = " x"', "without blanks around it"),

@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 
 from catalog import description as described
 from inside import engine, ingest, ingest_task
+from inside.session import BoxFailure
+from plans import canonical as spelling
 from plans.box import Limits
 from plans.errors import Malformed
+from plans.key import BoxKeys
 from plans.manifest import Kind
 from tests.inside.ingest_cases import FILES, Case, column, description, identifier
 
@@ -189,6 +192,63 @@ class TestEveryRowItsOwnPerson:
         attributes = dict(case.rows("attributes.parquet"))
         assert all(names[token] == f"n{number}" for token, number in attributes.items())
         assert len(attributes) == 200_000
+
+
+class TestAboutNobody:
+    """`person = "none"`: codes, calendars, prices."""
+
+    PLACES = description(
+        column("code"), column("name"), column("price", "decimal(5,2)"), column("n", "integer"), person="none"
+    )
+    TEXT = "code,name,price,n\n01,东,1.50,1\n02,西,,2\n02,西,,2\n"
+
+    def test_rows_arrive_as_they_are_without_a_token_and_nobody_is_counted(self, tmp_path: Path) -> None:
+        case = Case(tmp_path, self.PLACES)
+        case.keys = BoxKeys({}, case.keys.outputs, "")
+        report = case.run(self.TEXT)
+        two = ("02", "西", None, 2)
+        assert sorted(case.rows("attributes.parquet"), key=str) == [
+            ("01", "东", Decimal("1.50"), 1),
+            two,
+            two,
+        ]
+        assert (report["rows"], report["persons"], report["files"]) == (3, 0, ["attributes.parquet"])
+        assert {entry["name"]: entry["nulls"] for entry in report["columns"]} == {
+            "code": 0, "name": 0, "price": 2, "n": 0,
+        }  # fmt: skip
+        assert case.leftovers() == ["attributes.parquet"]
+        with pytest.raises(duckdb.Error):
+            case.rows("attributes.parquet", "person")
+
+    @pytest.mark.parametrize(
+        ("text", "code"),
+        [
+            ("code,name,price,n\n", "ingest.empty"),
+            ("code,name,price,n\n01,a,1,1.5\n", "ingest.type"),
+            ("code,name,price,n\n01,a,x,1\n", "ingest.type"),
+            ("code,name,price\n01,a,1\n", "ingest.missing-column"),
+        ],
+    )
+    def test_what_is_wrong_is_found_as_in_any_file(self, tmp_path: Path, text: str, code: str) -> None:
+        case = Case(tmp_path, self.PLACES)
+        with pytest.raises(BoxFailure) as caught:
+            case.run(text)
+        assert caught.value.code == code and case.leftovers() == []
+
+    @pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+    def test_every_format(self, tmp_path: Path, form: str) -> None:
+        case = Case(tmp_path, description(column("code"), column("n", "integer"), person="none", form=form))
+        if form == "parquet":
+            duckdb.sql(f"COPY (SELECT 'a' AS code, 1 AS n) TO '{tmp_path / 'f'}' (FORMAT parquet)")
+        texts = {"csv": b"code,n\na,1\n", "jsonl": b'{"code": "a", "n": 1}\n'}
+        case.run(texts.get(form) or (tmp_path / "f").read_bytes())
+        assert case.rows("attributes.parquet") == [("a", 1)]
+
+    def test_the_box_refuses_identifiers_whatever_the_catalog_said(self) -> None:
+        plain = description(identifier(), column("x")).plain() | {"person": "none"}
+        material = spelling.encode({"description": plain, "version": 1}).decode()
+        with pytest.raises(Malformed, match="identify nobody"):
+            ingest_task.read(material)
 
 
 VALUES = {

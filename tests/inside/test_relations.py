@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import hmac
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,38 @@ def test_a_relation_is_materialised_if_and_only_if_something_of_it_is_hidden(job
     assert kinds(opened(job, relation(job, "tax.income", *ALL))) == {"VIEW"}
     assert kinds(opened(job, relation(job, "tax.income", *ALL, row_filter=FILTER))) == {"BASE TABLE"}
     assert kinds(opened(job, relation(job, "tax.income", *ALL, masks=MASKED))) == {"BASE TABLE"}
+
+
+def test_a_relation_about_nobody_has_its_columns_and_no_token(job: Job) -> None:
+    path = job.folder / "codes.parquet"
+    with engine.open_engine(job.folder, LIMITS) as connection:
+        engine.add_key(connection, "codes", "7" * 64)
+        encrypted = f"FORMAT parquet, ENCRYPTION_CONFIG {engine.encryption('codes')}"
+        connection.execute(
+            f"COPY (SELECT 'a' AS code, 7 AS n FROM range(3)) TO {engine.literal(str(path))} ({encrypted})"
+        )
+
+    def made(*columns: str, row_filter: str = "") -> Relation:
+        digest = "sha256:" + "1" * 64
+        return Relation("tax.code", digest, digest, columns, row_filter, (), about_persons=False)
+
+    def rows(about_nobody: Relation, statement: str, shuffled: bool = False) -> list[Any]:
+        with engine.open_engine(job.folder, LIMITS) as connection:
+            engine.add_key(connection, "codes", "7" * 64)
+            create_relation(connection, about_nobody, path, "codes", "", shuffled)
+            return connection.execute(statement).fetchall()
+
+    assert rows(made("n"), "SELECT * FROM tax.code") == [(7,)] * 3
+    assert rows(made("n", row_filter="code = 'b'"), "SELECT * FROM tax.code") == []
+    assert rows(made(), "SELECT count(*) FROM tax.code") == [(3,)]
+    assert rows(made(), "SELECT count(*) FROM tax.code", shuffled=True) == [(3,)]
+    with pytest.raises(duckdb.Error):
+        rows(replace(made("n"), about_persons=True), "SELECT * FROM tax.code")
+
+
+def test_83_a_relation_about_nobody_whose_file_bears_tokens_stops_the_box(job: Job) -> None:
+    with pytest.raises(Malformed, match="tokens of persons"):
+        opened(job, replace(relation(job, "tax.income", *ALL), about_persons=False))
 
 
 def test_the_key_of_pseudonyms_is_nowhere_in_the_engines_catalogue(job: Job) -> None:

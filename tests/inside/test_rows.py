@@ -218,6 +218,48 @@ def test_control_the_same_column_by_its_name_is_not_refused() -> None:
     assert check("select cost from med.visit").outputs[0].type == "DECIMAL(9,2)"
 
 
+CODE = Shadow("tax.code", tuple(ShadowColumn(name, "VARCHAR", True, True) for name in ("code", "name")))
+
+
+def about_nobody(statement: str) -> Reading:
+    """What both readers say where one relation is about nobody."""
+    shadows = (*SHADOWS, CODE)
+    reading = read_rows(parse(statement), statement, shadows)
+    assert reading is not None
+    return check_rows(reading, statement, shadows, 512)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select count(*) as n from tax.code",
+        "select 1 as one from tax.code, tax.code as c",
+        "select * from tax.code",
+        "select c.name, sum(i.income) as x from tax.income i left join tax.code c on i.region = c.code group by all",
+        "select name from tax.code where code in (select region from tax.income)",
+    ],
+)
+def test_a_relation_about_nobody_is_read_without_a_token(statement: str) -> None:
+    reading = about_nobody(statement)
+    assert "tax.code" in reading.relations and not any(use.column == "person" for use in reading.uses)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select person from tax.code",
+        "select i.income from tax.income i join tax.code c using (person)",
+        "select _rows from tax.code",
+        "select count(_rows) as n from tax.code",
+        "select count(*) as _rows from tax.code group by _rows",
+        "select c from tax.code as c",
+    ],
+)
+def test_nor_has_it_one_nor_what_stands_in_for_its_columns(statement: str) -> None:
+    with pytest.raises((SqlUnsupported, SqlSyntax)):
+        about_nobody(statement)
+
+
 CANNOT_LEAVE = [
     ("select day - day as gap from med.visit", "INTERVAL"),
     ("select list(cost) as costs from med.visit", "LIST"),

@@ -197,6 +197,42 @@ def test_a_join_is_told_with_its_relations() -> None:
     assert said(report(), "joins") == []
 
 
+CODES = replace(
+    MANIFEST,
+    dataset="nm/tax/code",
+    person="",
+    persons=0,
+    columns=MANIFEST.columns[:2],
+    files=(MANIFEST.attributes,),
+)
+CODE = relation(CODES, columns=("age", "region"), about_persons=False)
+
+
+def test_data_about_no_persons_are_called_so_and_nobody_is_linked_by_them() -> None:
+    joined = report(plan(relations=(CODE, relation())), MANIFEST, CODES)
+    assert said(joined, "joins") == ["tax.code is about no persons; none is counted in it."]
+    assert weights(joined, "about no persons") == {Weight.NOTE}
+
+
+def test_figures_with_numbers_that_stand_beside_codes_are_a_caution() -> None:
+    weighted = (OUTPUTS[0], replace(OUTPUTS[1], sources=("tax.code.age", "tax.income.income")))
+    cells = Cells(COUNTED.format(PLAINLY), weighted, 1)
+    found = report(plan(relations=(CODE, relation()), tables=(cells,), outputs=weighted), MANIFEST, CODES)
+    assert weights(found, "computed with tax.code.age") == {Weight.CAUTION}
+    assert not weights(found, "computed with tax.income.income")
+
+
+def test_rows_about_no_persons_are_no_personal_data() -> None:
+    rows = (Output("region", "VARCHAR", Role.VALUE, "", 0, ("tax.code.region",)),)
+    shown = {"level": Level.ROWS, "tables": (Cells("SELECT region FROM tax.code", rows, 0),), "outputs": rows}
+    alone = report(plan(relations=(CODE,), **shown), CODES)
+    assert "Rows leave; all that is read is about no persons." in said(alone, "revealed")
+    assert not any("personal data" in line for line in said(alone, "law"))
+    joined = report(plan(relations=(CODE, relation()), **shown), MANIFEST, CODES)
+    assert "Rows leave: each line of the result may be about one person." in said(joined, "revealed")
+    assert any("personal data" in line for line in said(joined, "law"))
+
+
 def test_recipient_and_purpose_are_those_of_the_request() -> None:
     request = examples.REQUEST
     assert (

@@ -18,12 +18,13 @@ from plans import canonical, statements
 from plans.decision import Decision, Obligations, Outcome, Tier
 from plans.errors import Malformed, TooLarge
 from plans.key import BoxKeys
-from plans.manifest import FileRole, Grade
+from plans.manifest import FileRole, Grade, Kind
 from plans.plan import Plan, PlanKind
 from plans.reading import Order
 from plans.record import Record
 from plans.request import LONGEST_STATEMENT
 from plans.statements import Type
+from plans.trial import twin_of
 from tests.plans import examples
 
 NOUNS = pytest.mark.parametrize("noun", examples.NOUNS, ids=lambda noun: noun.KIND)
@@ -257,6 +258,16 @@ def test_grades_and_tiers_are_in_order() -> None:
 def test_the_shadow_of_a_manifest_holds_the_token_and_all_columns() -> None:
     assert [c.name for c in examples.SHADOW.columns] == ["person", "income", "id_number"]
     assert examples.MANIFEST.attributes.role is FileRole.ATTRIBUTES
+
+
+def test_the_shadow_of_a_dataset_about_nobody_has_no_token() -> None:
+    columns = tuple(column for column in examples.MANIFEST.columns if column.kind is not Kind.IDENTIFIER)
+    files = (examples.MANIFEST.attributes,)
+    codes = dataclasses.replace(examples.MANIFEST, person="", persons=0, columns=columns, files=files)
+    assert not codes.about_persons and [c.name for c in codes.shadow().columns] == ["income"]
+    assert [column.name for column in twin_of(codes).columns] == ["income"]
+    with pytest.raises(Malformed):
+        dataclasses.replace(codes, columns=())
 
 
 def test_a_plan_finds_its_stages() -> None:

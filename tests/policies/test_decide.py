@@ -21,6 +21,7 @@ from tests.policies.cases import (
     BOTH,
     GOOD,
     MANIFESTS,
+    PROPERTY_GRANT,
     ROWS,
     ROWS_POLICY,
     USES,
@@ -279,6 +280,26 @@ def test_values_that_are_shown_after_a_join_leave_only_where_every_row_met_anoth
     other = replace(house.PROPERTY_POLICY, access=ROWS_POLICY.access, constraints=(LINKED,))
     case = replace(ROWS, bundle=bundle(after_join, other), reading=over_rows(*JOINED, text=text))
     assert rules(decide(case)) == ([] if met else ["after-join"])
+
+
+def test_to_meet_a_row_about_nobody_is_to_meet_nobody() -> None:
+    """A table of all codes would let every row pass."""
+    after_join = replace(ROWS_POLICY, constraints=(shown("region", Reveal.JOINED),))
+    other = replace(house.PROPERTY_POLICY, access=ROWS_POLICY.access, constraints=(shown("region"),))
+    uses = [use("region", clause) for clause in (Clause.SELECT, Clause.JOIN)]
+    text = "SELECT i.region FROM tax.income AS i JOIN tax.property AS p USING (region)"
+    read = over_rows(*uses, use("region", Clause.JOIN, relation="tax.property"), text=text)
+    met = replace(
+        ROWS,
+        bundle=bundle(after_join, other),
+        reading=read,
+        grants=(granted(), granted(replace(PROPERTY_GRANT, columns=("region",)), "other")),
+    )
+    assert rules(decide(met)) == []
+    income, houses = MANIFESTS
+    columns = tuple(column for column in houses.columns if column.kind is not Kind.IDENTIFIER)
+    codes = replace(houses, person="", persons=0, columns=columns, files=(houses.attributes,))
+    assert rules(decide(replace(met, manifests=(income, codes)))) == ["after-join"]
 
 
 @pytest.mark.parametrize("consents", [(), (house.INCOME,), (house.PROPERTY,), (house.INCOME, house.PROPERTY)])

@@ -61,6 +61,18 @@ def test_nothing_is_shown_without_grant_access_and_rule(case: Case) -> None:
     assert shown_columns(seen(case)) == set()
 
 
+def test_data_about_nobody_have_no_token_in_the_view_and_none_in_the_program() -> None:
+    columns = tuple(column for column in house.manifest().columns if column.kind is not Kind.IDENTIFIER)
+    codes = replace(
+        house.manifest(), person="", persons=0, columns=columns, files=(house.manifest().attributes,)
+    )
+    case = replace(ROWS, manifests=(codes, *ROWS.manifests[1:]))
+    assert [column.name for column in seen(case).columns] == ["region", "income"]
+    assert shown_columns(seen(case)) == {"region"}
+    assert [relation.about_persons for relation in program_of(case).relations] == [False]
+    assert [relation.about_persons for relation in program_of(ROWS).relations] == [True]
+
+
 def test_neither_the_token_nor_an_identifier_is_ever_shown_or_masked() -> None:
     every = (shown("id_number", Reveal.MASKED, mask=Mask("id_number", MaskKind.LAST, "4")), shown("region"))
     case = replace(ROWS, bundle=bundle(replace(ROWS_POLICY, constraints=every)))
