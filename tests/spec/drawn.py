@@ -5,7 +5,7 @@
     13     | west   |
 
 A row stands for every person of its range. A cell without text has no value; in a result `~` is a figure that
-was withheld.
+was withheld. A table that does not begin with `person` is about nobody, and each line is one row.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ HEADS = {
     "income": ("BIGINT", Kind.SENSITIVE),
     "tax": ("BIGINT", Kind.SENSITIVE),
     "houses": ("INTEGER", Kind.PLAIN),
+    "area": ("VARCHAR", Kind.PLAIN),
+    "price": ("INTEGER", Kind.PLAIN),
     "name": ("VARCHAR", Kind.IDENTIFIER),
 }
 """What a column of a drawn table is: its type, and what it says about a person."""
@@ -35,10 +37,11 @@ HEADS = {
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A table: its columns beside the person, and its rows with the person first."""
+    """A table: its columns beside the person, and its rows with the person first, 0 where they are about nobody."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str | int | None, ...], ...]
+    about_persons: bool = True
 
 
 def drawn(text: str) -> Drawn:
@@ -46,7 +49,8 @@ def drawn(text: str) -> Drawn:
     head, *lines = (line for line in text.strip().splitlines() if line.strip())
     first, *columns = _cells(head)
     if first != "person":
-        raise ValueError("a drawn table begins with the person")
+        rows = tuple((0, *(cell or None for cell in _cells(line))) for line in lines)
+        return Drawn((first, *columns), rows, about_persons=False)
     return Drawn(tuple(columns), tuple(row for line in lines for row in _rows(_cells(line))))
 
 

@@ -199,11 +199,11 @@ class Town:
             version=1,
             grade=Grade.GENERAL_3,
             title=leaf,
-            person="id_number",
+            person="id_number" if table.about_persons else "",
             columns=tuple(_described(table)),
             files=(file,),
             rows=len(table.rows),
-            persons=len({row[0] for row in table.rows}),
+            persons=len({row[0] for row in table.rows}) if table.about_persons else 0,
             source_sha256=_digest(leaf),
             created=NOW,
         )
@@ -219,15 +219,19 @@ def encrypted(table: Drawn) -> tuple[str, bytes]:
     """Return a key and a table's file of attributes under it, as an ingest writes it."""
     key = secrets.token_hex(32)
     kept = [n for n, name in enumerate(table.columns) if HEADS[name][1] is not Kind.IDENTIFIER]
-    typed = ", ".join(f"{table.columns[n]} {HEADS[table.columns[n]][0]}" for n in kept)
-    marks = ", ".join("?" for _ in range(len(kept) + 1))
+    typed = [f"{table.columns[n]} {HEADS[table.columns[n]][0]}" for n in kept]
+    if table.about_persons:
+        typed.insert(0, "person UBIGINT")
+    marks = ", ".join("?" for _ in typed)
     with (
         tempfile.TemporaryDirectory() as folder,
         engine.open_engine(Path(folder), LIMITS) as connection,
     ):
         path = Path(folder, "file")
-        connection.execute(f"CREATE TABLE t (person UBIGINT, {typed})")
-        rows = [(row[0], *(row[n + 1] for n in kept)) for row in table.rows]
+        connection.execute(f"CREATE TABLE t ({', '.join(typed)})")
+        rows = [
+            (*((row[0],) if table.about_persons else ()), *(row[n + 1] for n in kept)) for row in table.rows
+        ]
         connection.executemany(f"INSERT INTO t VALUES ({marks})", rows)
         engine.add_key(connection, "file", key)
         options = f"FORMAT parquet, ENCRYPTION_CONFIG {engine.encryption('file')}"
