@@ -11,12 +11,14 @@ from functools import lru_cache
 from plans.errors import Malformed
 
 _SEGMENT = r"[a-z][a-z0-9_]{0,39}"
+_TOP = rf"(?!any(?![a-z0-9_])){_SEGMENT}"
+"""The top of a tree of domains: not `any`, which means everybody where parties are named (`plans.constraints`)."""
 _SOURCE = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}"
 _FORMS = {
-    "domain": re.compile(rf"{_SEGMENT}(/{_SEGMENT}){{0,7}}"),
-    "dataset": re.compile(rf"{_SEGMENT}(/{_SEGMENT}){{1,8}}"),
+    "domain": re.compile(rf"{_TOP}(/{_SEGMENT}){{0,7}}"),
+    "dataset": re.compile(rf"{_TOP}(/{_SEGMENT}){{1,8}}"),
     "column": re.compile(r"[a-z][a-z0-9_]{0,62}"),
-    "member": re.compile(r"[a-z][a-z0-9._-]{0,39}@[a-z][a-z0-9_]{0,39}(/[a-z][a-z0-9_]{0,39}){0,7}"),
+    "member": re.compile(rf"[a-z][a-z0-9._-]{{0,39}}@{_TOP}(/{_SEGMENT}){{0,7}}"),
     "project": re.compile(r"[a-z][a-z0-9-]{0,62}"),
     "digest": re.compile(r"sha256:[0-9a-f]{64}"),
     "signing key": re.compile(r"ed25519:[0-9a-f]{64}"),

@@ -42,6 +42,16 @@ def test_anything_that_a_pattern_or_a_path_could_stumble_over_is_refused(form: s
         names.require(form, trick)
 
 
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [("domain", "any"), ("domain", "any/tax"), ("dataset", "any/tax"), ("member", "lin@any")],
+)
+def test_no_domain_is_called_as_everybody_is(form: str, name: str) -> None:
+    with pytest.raises(Malformed):
+        names.require(form, name)
+    assert names.require(form, name.replace("any", "anyang")), "control: a longer name is one like others"
+
+
 @pytest.mark.parametrize("form", ["digest", "signing key", "opening key", "signature", "nonce"])
 def test_keys_and_digests_have_one_spelling_and_no_other_prefix(form: str) -> None:
     good = GOOD[form][0]
