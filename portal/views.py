@@ -47,7 +47,8 @@ def description(row: ManifestRow) -> dict[str, Any]:
     columns = [
         {"name": c.name, "type": c.type, "unit": c.unit, "kind": str(c.kind)} for c in manifest.columns
     ]
-    return dataset(row) | {"manifest": row.digest, "columns": columns}
+    told = {"manifest": row.digest, "about_persons": manifest.about_persons, "columns": columns}
+    return dataset(row) | told
 
 
 def domain(row: DomainRow) -> dict[str, Any]:

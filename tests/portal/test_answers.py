@@ -135,6 +135,7 @@ def test_the_catalog_describes_columns_and_tells_no_fact_about_rows(signed_in: S
     answer = client.get(f"/api/v1/datasets/{DATASET}")
     kinds = {column["name"]: column["kind"] for column in answer.json()["columns"]}
     assert kinds["id_number"] == "identifier" and kinds["income"] == "sensitive"
+    assert answer.json()["about_persons"] is True
     for number in ("800123", "800019", "4217"):
         assert number not in answer.text
     assert client.get("/api/v1/datasets/nm/tax/nothing").json()["code"] == "thing.not-found"
