@@ -18,10 +18,10 @@ from typing import ClassVar
 from plans import names
 from plans.constraints import Access, Action, Constraint, Effect, Reveal, Use
 from plans.decision import Decision, Outcome, Reason, Tier
-from plans.reading import Clause, ColumnUse
+from plans.reading import Clause, ColumnUse, Level
 from plans.record import Record
 from plans.statements import DatasetPolicy, Grant
-from policies.columns import Seat
+from policies.by_groups import by_groups, liked, seat_of, shown_by_groups
 from policies.decide import ACTIONS, ASKING_ROLES, Case, columns_needed, decide, supposed_asker
 from policies.grants import Granted, Grants
 from policies.view import fitting_grants
@@ -33,6 +33,7 @@ class RemedyKind(StrEnum):
     LEAVE_OUT = "leave-out"
     LEAVE_RELATION = "leave-relation-out"
     USE_INSTEAD = "use-instead"
+    ASK_FIGURES = "ask-figures"
     APPLY = "apply"
     ASK_RULE = "ask-rule"
     ASK_ACCESS = "ask-access"
@@ -46,7 +47,8 @@ class Remedy(Record):
     """One thing to do. `subject` is a relation for rewrites, a dataset otherwise.
 
     `columns` are those to leave out, to apply for, or to ask a rule for; `clause` and `function` say in which use,
-    `instead` which function is allowed there; `role` and `action` what to ask for.
+    `instead` which function is allowed there, or what a statement about groups would show; `role` and `action` what to
+    ask for.
     """
 
     KIND: ClassVar[str] = "remedy"
@@ -73,6 +75,7 @@ _SENTENCES = {
     RemedyKind.LEAVE_OUT: "Leave {use} of {subject} out of the statement.",
     RemedyKind.LEAVE_RELATION: "Leave {subject} out of the statement.",
     RemedyKind.USE_INSTEAD: "Write {instead}({listed}) instead of {use}, of {subject}.",
+    RemedyKind.ASK_FIGURES: "Ask for figures about groups instead of rows: SELECT {instead}.",
     RemedyKind.APPLY: "Apply as {role}: darkroom apply {subject} --columns {listed} …",
     RemedyKind.ASK_RULE: "Ask the owner of {subject} to allow {use}.",
     RemedyKind.ASK_ACCESS: "Ask the owner of {subject} to allow the action {action} to you as {role}.",
@@ -198,8 +201,6 @@ _ORDER = (
 )
 """What is cured first: what takes a relation or a role away changes which other rules speak."""
 
-_LIKED = ("avg", "sum", "count", "stddev", "count_distinct")
-
 
 def _next(case: Case, decision: Decision) -> Remedy | None:
     reason = min(decision.reasons, key=lambda each: (_ORDER.index(each.rule), each.subject))
@@ -210,9 +211,40 @@ def _next(case: Case, decision: Decision) -> Remedy | None:
         return _application(case, reason)
     if reason.rule == "share-none":
         return Remedy(RemedyKind.ASK_BASIS, reason.subject)
+    if reason.rule in _OF_ROWS and (figures := _figures(case, reason)):
+        return figures
     if reason.rule in ("access", "no-policy"):
         return _asking(case, reason)
+    if reason.subject in case.relations:
+        others = set(case.relations) - {reason.subject}
+        return Remedy(RemedyKind.LEAVE_RELATION, reason.subject) if others else None
     return _rewrite(case, reason)
+
+
+_OF_ROWS = ("access", "column-reveal", "after-join")
+"""Rules that may refuse rows where they would allow figures."""
+
+
+def _figures(case: Case, reason: Reason) -> Remedy | None:
+    """Return the advice to ask about groups instead of rows, if every rule about data allows that as it is.
+
+    It is also given where rows may not even be counted (`columns.relation_reasons`): figures are all there is then,
+    and whatever still speaks against them is cured after that.
+    """
+    persons = any(each.about_persons for each in map(case.manifest, case.relations) if each)
+    if case.reading.level is not Level.ROWS or not persons:
+        return None
+    subject = reason.subject
+    whole = subject in case.relations
+    relation = subject if whole else _relation(subject)
+    remedy = Remedy(RemedyKind.ASK_FIGURES, relation, instead=shown_by_groups(case))
+    left = {failing.rule for failing in decide(apply(remedy, case)).reasons}
+    return remedy if whole or left <= {"no-grant", "grant-inactive", "grant-columns"} else None
+
+
+def _relation(subject: str) -> str:
+    """Return the relation of a dataset or a column."""
+    return names.relation_of(subject) if "/" in subject else subject.rpartition(".")[0]
 
 
 def _application(case: Case, reason: Reason) -> Remedy | None:
@@ -260,25 +292,14 @@ def _joins(case: Case, use: ColumnUse) -> tuple[ColumnUse, ...]:
 
 
 def _instead(case: Case, use: ColumnUse) -> str:
-    seat = _seat(case, use.relation)
+    seat = seat_of(case, use.relation)
     column = seat.manifest.column(use.column) if seat else None
     if seat is None or column is None:
         return ""
     found = seat.effective(column)
-    functions = {name for one in found.allowed for name in one.functions}
-    allowed = [name for name in functions if found.covering(Clause.AGGREGATE, name)]
-    liked = sorted(allowed, key=lambda name: (_LIKED.index(name) if name in _LIKED else len(_LIKED), name))
-    good = (name for name in liked if not _refused(case, replace(use, function=name)))
+    allowed = (name for name in liked(found) if found.covering(Clause.AGGREGATE, name))
+    good = (name for name in allowed if not _refused(case, replace(use, function=name)))
     return next(good, "")
-
-
-def _seat(case: Case, relation: str) -> Seat | None:
-    manifest = case.manifest(relation)
-    policy = case.bundle.policy(manifest.dataset) if manifest else None
-    if manifest is None or policy is None:
-        return None
-    asker = supposed_asker(case, case.index, manifest.dataset)
-    return Seat(manifest, policy, case.bundle, asker, case.manifests)
 
 
 def _dataset(case: Case, relation: str) -> str:
@@ -299,7 +320,7 @@ def _needed(case: Case, relation: str) -> tuple[str, ...]:
 def _columns_to_apply_for(case: Case, relation: str) -> tuple[str, ...]:
     """Return the columns that a grant has to name; a grant names at least one, also where rows are counted only."""
     needed = _needed(case, relation)
-    seat = _seat(case, relation)
+    seat = seat_of(case, relation)
     if needed or seat is None:
         return needed
     usable = (column.name for column in seat.manifest.columns if seat.effective(column).allowed)
@@ -313,6 +334,8 @@ def apply(remedy: Remedy, case: Case) -> Case:
     """Return the case as it would be after a remedy: the statement rewritten, the grant signed, the rule in force."""
     if remedy.kind in (RemedyKind.LEAVE_OUT, RemedyKind.USE_INSTEAD, RemedyKind.LEAVE_RELATION):
         return _rewritten(remedy, case)
+    if remedy.kind is RemedyKind.ASK_FIGURES:
+        return by_groups(case)
     if remedy.kind is RemedyKind.APPLY:
         return _granted(remedy, case)
     if remedy.kind is RemedyKind.WAIT:

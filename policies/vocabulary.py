@@ -194,6 +194,11 @@ REMEDIES = _words(
     (RemedyKind.LEAVE_OUT, "leave a use of a column out of the statement", "从语句中去掉该字段的用法"),
     (RemedyKind.LEAVE_RELATION, "leave a relation out of the statement", "从语句中去掉该关系表"),
     (RemedyKind.USE_INSTEAD, "use another function", "改用其他函数"),
+    (
+        RemedyKind.ASK_FIGURES,
+        "ask for figures about groups instead of rows",
+        "改为查询关于人群的统计结果，而非逐行数据",
+    ),
     (RemedyKind.APPLY, "apply for a grant", "申请授权"),
     (RemedyKind.ASK_RULE, "ask the owner for a rule about the column", "请数据方增加字段规则"),
     (RemedyKind.ASK_ACCESS, "ask the owner for an access rule", "请数据方增加访问规则"),

@@ -9,11 +9,25 @@ from hypothesis import given
 
 from plans.constraints import ANY, Access, Action, Constraint, Effect, Reveal, Share, Use
 from plans.decision import Outcome
-from plans.reading import Clause
+from plans.manifest import Kind
+from plans.reading import Clause, ColumnUse, Level
 from policies.api import Case, decide, short
 from policies.explain import Explanation, Remedy, RemedyKind, apply, explain
 from tests.keeper import house
-from tests.policies.cases import BOTH, GOOD, ROWS, bundle, cases, granted, reading, use
+from tests.policies.cases import (
+    BOTH,
+    GOOD,
+    ROWS,
+    ROWS_ACCESS,
+    ROWS_POLICY,
+    bundle,
+    cases,
+    granted,
+    over_rows,
+    reading,
+    shown,
+    use,
+)  # fmt: skip
 
 
 def done(case: Case, remedies: tuple[Remedy, ...]) -> Case:
@@ -133,6 +147,99 @@ def test_rows_that_are_not_shown_are_left_out() -> None:
     explanation = explain(hidden)
     assert explanation.remedies == (Remedy(RemedyKind.LEAVE_OUT, "tax.income", ("income",), "select"),)
     assert explanation.complete
+
+
+# --- figures instead of rows -----------------------------------------------------
+
+KEYED = shown("region", uses=(Use.SELECT, Use.FILTER, Use.COMPARE, Use.GROUP))
+FIGURES_OF = (KEYED, short("income", ("avg", "filter")))
+
+
+def rows(*uses: ColumnUse, access: tuple[Access, ...] = (house.EVERYBODY,), **changes: object) -> Case:
+    """A statement over rows, of which the owner's rules allow figures."""
+    policy = replace(ROWS_POLICY, access=access, constraints=FIGURES_OF)
+    asked = over_rows(*(uses or (use("region", Clause.SELECT),)))
+    return replace(ROWS, bundle=bundle(replace(policy, **changes)), reading=asked)
+
+
+FIGURES = [
+    ("rows are not allowed at all", rows(), "region, count(*) … GROUP BY region"),
+    ("a column is not shown row by row",
+     rows(use("region", Clause.SELECT), use("income", Clause.SELECT), access=(ROWS_ACCESS,)),
+     "region, avg(income) … GROUP BY region"),
+    ("neither the rows nor the column",
+     rows(use("region", Clause.SELECT), use("income", Clause.SELECT), use("income", Clause.ORDER)),
+     "region, avg(income) … GROUP BY region"),
+    ("filters stay", rows(use("income", Clause.SELECT), use("region", Clause.FILTER), use("income", Clause.FILTER)),
+     "avg(income) …"),
+    ("no column at all", rows(use("region", Clause.FILTER)), "count(*) …"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("case", "shows"), [(c, s) for _, c, s in FIGURES], ids=[name for name, _, _ in FIGURES]
+)
+def test_who_may_have_figures_and_no_rows_is_told_to_ask_for_figures(case: Case, shows: str) -> None:
+    assert {reason.rule for reason in decide(case).reasons} <= {"access", "column-reveal"}
+    explanation = explain(case)
+    (remedy,) = explanation.remedies
+    assert remedy == Remedy(RemedyKind.ASK_FIGURES, "tax.income", instead=shows) and explanation.complete
+    assert remedy.sentence == f"Ask for figures about groups instead of rows: SELECT {shows}."
+    asked = apply(remedy, case)
+    assert asked.reading.level is Level.CELLS and decide(asked).outcome is Outcome.ALLOW
+
+
+def test_rows_that_may_not_even_be_counted_without_a_join_are_counted_as_figures() -> None:
+    """Leaving every column out would not help: the relation shows nothing of itself without the join."""
+    joined = replace(shown("region"), reveal=Reveal.JOINED)
+    case = rows(use("region", Clause.SELECT), access=(ROWS_ACCESS,), constraints=(joined,))
+    explanation = explain(case)
+    assert {line.rule for line in explanation.lines} == {"after-join"} and explanation.complete
+    assert [remedy.kind for remedy in explanation.remedies] == [RemedyKind.LEAVE_OUT, RemedyKind.ASK_FIGURES]
+    assert decide(done(case, explanation.remedies)).outcome is Outcome.ALLOW
+
+
+def test_a_grant_for_what_the_figures_need_is_asked_for_with_them() -> None:
+    explanation = explain(replace(rows(), grants=()))
+    assert [remedy.kind for remedy in explanation.remedies] == [RemedyKind.ASK_FIGURES, RemedyKind.APPLY]
+    assert explanation.remedies[1].columns == ("region",) and explanation.complete
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        rows(access=()),
+        rows(access=(replace(house.EVERYBODY, actions=(Action.TRAIN,)),)),
+        rows(constraints=(shown("region"),)),
+        rows(use("income", Clause.SELECT), access=(ROWS_ACCESS,), constraints=(short("income", ("filter",)),)),
+        rows(use("region", Clause.SELECT), access=(*rows().bundle.policies[0].access,
+             Access(Effect.DENY, (ANY,), (ANY,), (Action.QUERY,), (ANY,)))),
+    ],
+    ids=["no access", "another action", "no key of groups", "no function", "figures are forbidden"],
+)  # fmt: skip
+def test_figures_are_not_suggested_where_they_would_be_denied_too(case: Case) -> None:
+    explanation = explain(case)
+    assert RemedyKind.ASK_FIGURES not in {remedy.kind for remedy in explanation.remedies}
+    assert explanation.outcome is Outcome.DENY and explanation.complete
+
+
+def test_nor_where_there_are_no_persons_to_have_figures_about() -> None:
+    nobody = replace(
+        house.manifest(),
+        person="",
+        persons=0,
+        columns=tuple(c for c in house.manifest().columns if c.kind is not Kind.IDENTIFIER),
+        files=(house.manifest().attributes,),
+    )
+    case = replace(rows(), manifests=(nobody,))
+    assert decide(case).outcome is Outcome.DENY
+    assert RemedyKind.ASK_FIGURES not in {remedy.kind for remedy in explain(case).remedies}
+
+
+@given(cases())
+def test_a_statement_about_groups_is_never_told_to_ask_for_figures(case: Case) -> None:
+    told = RemedyKind.ASK_FIGURES in {remedy.kind for remedy in explain(case).remedies}
+    assert not told or case.reading.level is Level.ROWS
 
 
 def test_who_has_to_sign_is_told_where_an_approval_is_waited_for() -> None:
