@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 
+from plans.errors import SqlUnsupported
 from policies.reading.grammar import INTEGERS, NUMERIC_AGGREGATES, OPERATORS, Kind
 from policies.reading.tree import (
     ZERO,
@@ -36,9 +38,28 @@ from policies.reading.tree import (
 WIDEST_DECIMAL = 28
 """Digits of a DECIMAL of which ten thousand million rows can be added within the engine's 38."""
 
+MOST_ATTEMPTS = 64
+"""How many attempts a statement may have. Where one fails, the engine computes its two thousand neighbours one by one:
+a hundredth of a second for each attempt, and with hundreds of them one row would be seen in the time that all takes.
+"""
+
 _SHORT = re.compile(r"[\d.]{1,9}|[\d.]{1,9}[eE][+-]?\d{1,3}")
 _FLOATS = ("DOUBLE", "FLOAT")
 _PARTS = ("year", "quarter", "month", "week", "day")
+
+
+def require_few(counted: Iterable[str]) -> None:
+    """Refuse counted statements that hold too many attempts together.
+
+    Raises:
+        SqlUnsupported: they do.
+    """
+    if sum(text.count("TRY(") for text in counted) > MOST_ATTEMPTS:
+        raise SqlUnsupported(
+            f"more than {MOST_ATTEMPTS} values or counts of persons are computed in a way that may fail at a row",
+            "statement",
+            "Use fewer casts and less arithmetic with columns, or ask in several statements.",
+        )
 
 
 def attempt_figures(output: Expression) -> Expression:
@@ -54,6 +75,11 @@ def attempt_condition(condition: Expression) -> Expression:
     """Return a filter whose terms are attempted one by one, so that the engine can use the others early."""
     if isinstance(condition, Operation) and condition.operator == "and":
         return replace(condition, operands=tuple(map(attempt_condition, condition.operands)))
+    if isinstance(condition, Operation) and condition.operator == "between" and can_fail(condition):
+        # As the engine plans it: two terms, each attempted by itself.
+        subject, low, high = condition.operands
+        terms = Operation(">=", (subject, low)), Operation("<=", (subject, high))
+        return Operation("and", tuple(map(attempt_condition, terms)))
     return attempt(condition)
 
 

@@ -39,6 +39,9 @@ class Bounds:
 
 BOUNDS = Bounds()
 
+_STUMBLES = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""How the parser stumbles over half of a construct, such as a struct without its first name, instead of saying so."""
+
 _OPENING = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE, TokenType.CASE}
 _CLOSING = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE, TokenType.END}
 _PREFIX = {TokenType.NOT, TokenType.DASH, TokenType.PLUS, TokenType.TILDE}
@@ -67,6 +70,8 @@ def parse(text: str) -> exp.Expression:
         ) from None
     except SqlglotError as problem:
         raise SqlSyntax("the statement does not parse", _place(problem)) from None
+    except _STUMBLES:
+        raise SqlSyntax("the statement does not parse", "statement") from None
     except RecursionError:
         raise too_deep() from None
     found = [each for each in statements if each is not None and not isinstance(each, exp.Semicolon)]

@@ -383,7 +383,9 @@ def _as_case(node: exp.Filter) -> exp.Expression:
         raise refusal.unsupported(node, "FILTER stands behind an aggregate")
     counted = aggregate.this
     holder = counted if isinstance(counted, exp.Distinct) else aggregate
-    inner = holder.expressions[0] if isinstance(holder, exp.Distinct) else counted
+    inner = next(iter(holder.expressions), None) if isinstance(holder, exp.Distinct) else counted
+    if inner is None:
+        raise refusal.wrong(node, "an aggregate has no argument", "Write count(*) to count rows.")
     yielded = exp.Literal.number(1) if isinstance(inner, exp.Star) else inner.copy()
     chosen = exp.Case(ifs=[exp.If(this=where.this.copy(), true=yielded)])
     if isinstance(holder, exp.Distinct):

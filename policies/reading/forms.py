@@ -61,6 +61,13 @@ def _split(text: str, root: exp.Expression, shadows: tuple[Shadow, ...]) -> Form
         found = split(root, shadows)
     except SqlUnsupported as refused:
         raise _with_hidden(refused, lambda: not_shown(root, shadows)) from None
+    if "~" in text and "REGEXP_MATCHES(" in found.finish:
+        # The parser takes `text ~ pattern` for a search; the engine wants the whole text to match.
+        raise SqlUnsupported(
+            "the operator ~ is not in the subset over figures",
+            "statement",
+            "Write regexp_full_match(text, pattern).",
+        )
     if not found.finish:
         return Forms(_direct(text, found.tables[0]), found.plain, found.mentioned)
     return Forms(_finished(text, found), found.plain, found.mentioned)

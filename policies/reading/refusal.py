@@ -44,7 +44,7 @@ def shown(name: str) -> str:
 
 def place(node: exp.Expression | None) -> str:
     """Return where in the statement a node begins, as far as the parser remembers."""
-    if node is None:
+    if not isinstance(node, exp.Expression):  # the parser may leave an empty text where a name is missing
         return "statement"
     for inner in node.walk():
         if "line" in inner.meta and "col" in inner.meta:

@@ -210,8 +210,10 @@ def _using(scope: Scope, new: Source, node: exp.Expression) -> tuple[Column, Col
 # --- names -----------------------------------------------------
 
 
-def identifier(node: exp.Expression) -> str:
+def identifier(node: exp.Expression | None) -> str:
     """Return a name as it is compared: lower case, ASCII only, so that no look-alike letter matches (ATTACKS 16)."""
+    if node is None:
+        raise refusal.wrong(None, "a name is missing", "Give one after AS.")
     if not isinstance(node, exp.Identifier):
         raise refusal.unsupported(node, f"a {refusal.word(node)} stands where a name belongs")
     name = str(node.name)

@@ -18,7 +18,7 @@ from sqlglot import exp
 
 from plans.errors import SqlSyntax, SqlUnsupported
 from plans.reading import Shadow
-from policies.reading import cells, finish, flat, refusal, scopes
+from policies.reading import attempts, cells, finish, flat, refusal, scopes
 from policies.reading.bounds import DIALECT, too_deep
 from policies.reading.flat_rows import Budget, Scope
 from policies.reading.scopes import Kind, Names
@@ -174,6 +174,7 @@ class _Splitter:
         if len(self.tables) == MOST_TABLES:
             raise refusal.unsupported(select, f"a statement needs at most {MOST_TABLES} tables of figures")
         self.tables.append(found)
+        attempts.require_few(table.cells.counted for table in self.tables)
         self.plain.append(_sql(select))
         return len(self.tables) - 1
 

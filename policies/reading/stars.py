@@ -36,8 +36,10 @@ def expand(node: exp.Expression, place: Place) -> Expanded:
     refuse_extra(star, {"except_", "replace", "rename"})
     items = _all(place) if star is node else _of(node, place)
     excluded = {_plain(each) for each in star.args.get("except_") or ()}
-    replaced = {identifier(each.args["alias"]): each.this for each in star.args.get("replace") or ()}
-    renamed = {_plain(each.this): identifier(each.args["alias"]) for each in star.args.get("rename") or ()}
+    replaced = {identifier(each.args.get("alias")): each.this for each in star.args.get("replace") or ()}
+    renamed = {
+        _plain(each.this): identifier(each.args.get("alias")) for each in star.args.get("rename") or ()
+    }
     for name in (*excluded, *replaced, *renamed):
         if not any(item.name == name for item in items):
             raise refusal.unknown(node, "column", name, {item.name for item in items})

@@ -58,8 +58,10 @@ def read_plain(root: exp.Expression, shadows: tuple[Shadow, ...], keys_suffice: 
     select = _read_select(root, shadows, keys_suffice)
     counts = persons.count_persons(tuple(map(attempts.attempt_figures, select.outputs)), select.scope)
     filters = () if select.where is None else (select.where,)
+    counted = _counted(select, counts)
+    attempts.require_few((counted,))
     return Found(
-        cells=Cells(_counted(select, counts), _outputs(select, counts), len(counts.hidden)),
+        cells=Cells(counted, _outputs(select, counts), len(counts.hidden)),
         relations=tuple(sorted({source.shadow.relation for source in select.scope.sources})),
         uses=uses(select.scope, filters, select.keys, select.outputs),
         functions=functions((*filters, *select.keys, *select.outputs)),

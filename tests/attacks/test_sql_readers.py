@@ -1,0 +1,91 @@
+"""ATTACKS 16, 21: statements that make a reader stumble, and ones whose running time would tell of one row."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import duckdb
+import pytest
+
+from plans.errors import Malformed, SqlUnsupported
+from policies.reading import attempts, read_forms
+from tests.inside.sql_cases import INCOME, SHADOWS, create, read
+
+SHOWN = tuple(
+    replace(shadow, columns=tuple(replace(column, shown=True) for column in shadow.columns))
+    for shadow in SHADOWS
+)
+
+HALF = """
+select columns ( '.*' ) , count ( * ) from . . income group by all
+select * replace ( 1 as ) from tax.income
+select * replace ( age + 1 as age ) rename ( age as ) from tax.income
+select count(*) from read_parquet('/in/tax.income.attributes', encryption_config = { : 'k' })
+select count() filter (where age > 1) as n, sum(paid) + 1 as s from tax.income
+select count(distinct) filter (where age > 1) as n, sum(paid) + 1 as s from tax.income
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("statement", HALF)
+def test_16_half_a_construct_is_refused_like_anything_that_does_not_parse(statement: str) -> None:
+    with pytest.raises(Malformed):
+        read_forms(statement, SHADOWS)
+    if "count(" not in statement:  # over rows, count() is what the engine takes it for
+        with pytest.raises(Malformed):
+            read_forms(statement, SHOWN)
+
+
+@pytest.mark.parametrize("pattern", ["%_%_%_%_%b", "Li%_%_%_b", "_%%%"])
+def test_21_a_pattern_that_takes_time_by_the_length_of_one_text_is_refused(pattern: str) -> None:
+    """`%_%_%_%_%_%b` takes the engine seconds on one text of sixty characters, and nothing where there is none."""
+    with pytest.raises(SqlUnsupported, match="at most 2 %"):
+        read(f"select count(*) from tax.income where region like '{pattern}'")
+
+
+@pytest.mark.parametrize("pattern", ["%a%b%c%d%", "_a%b%", "%_"])
+def test_21_control_patterns_of_one_pass_are_read(pattern: str) -> None:
+    assert read(f"select count(*) from tax.income where region like '{pattern}'").outputs
+
+
+def failing(count: int) -> str:
+    """Figures of which each fails at a row of age 97."""
+    figures = (f"sum(case when age * 22500000 > {n} then 1 else 0 end) as f{n}" for n in range(count))
+    return f"select {', '.join(figures)} from tax.income"
+
+
+def test_21_failures_of_one_row_are_not_made_to_add_up() -> None:
+    """Where an attempt fails, the engine goes row by row: with hundreds of attempts, one row is a second."""
+    with pytest.raises(SqlUnsupported, match="may fail at a row"):
+        read(failing(24))
+    one = (
+        "(select sum(case when age * {n} > 0 then 1 else 0 end) / sum(case when age * {n} < 9 then 1 else 0 end)"
+        " from tax.income)"
+    )
+    with pytest.raises(SqlUnsupported, match="may fail at a row"):
+        read(
+            f"select {' + '.join(one.format(n=20_000_000 + n) for n in range(16))} as f, count(*) as n from tax.income"
+        )
+
+
+def test_21_control_some_attempts_are_read() -> None:
+    assert 0 < read(failing(8)).counted.count("TRY(") <= attempts.MOST_ATTEMPTS
+
+
+@pytest.mark.parametrize(
+    "condition", ["age * 2 between 1 and 3", "not age * 2 between 1 and 3", "age between 1 and 3"]
+)
+def test_21_between_is_read_where_it_may_fail(condition: str) -> None:
+    """The two readers took the attempt of one for one condition, and the engine for two."""
+    reading = read(f"select count(*) as n from tax.income where {condition}")
+    rows = [(n, "a", n, 1.0, 1, "2000-01-01", True) for n in range(4)]
+    with duckdb.connect(":memory:") as connection:
+        create(connection, INCOME, [*rows, (9, "a", 2_000_000_000, 1.0, 1, "2000-01-01", True)])
+        (found,) = connection.execute(reading.counted).fetchall()
+    assert found[0] == {"age * 2 between 1 and 3": 1, "age between 1 and 3": 3}.get(condition, 3)
+
+
+def test_an_operator_that_the_parser_takes_for_another_is_refused_over_figures() -> None:
+    over = "select region {} as f from (select region, count(*) as n from tax.income group by region)"
+    with pytest.raises(SqlUnsupported, match="~"):
+        read(over.format("~ 'a.*'"))
+    assert read(f"select regexp_full_match({over.format('')[7:]}".replace(" as f", ", 'a.*') as f", 1)).finish
