@@ -1,4 +1,4 @@
-"""`docs/policies.md` is what stewards read; its example is read by the program, and its tables are complete."""
+"""`docs/policies.md` is what stewards read; its examples are read by the program, and its tables are complete."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from server.policy_files import read_policies
 from server.policy_words import FUNCTIONS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "policies.md").read_text(encoding="utf-8")
-EXAMPLE, LONG = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+EXAMPLE, LONG, NOBODY = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 
 
 def read(tmp_path: Path, text: str) -> Bundle:
@@ -54,6 +54,14 @@ def test_the_long_example_is_read_as_the_page_says(tmp_path: Path) -> None:
     assert policy.about("phone")[0].mask == Mask("phone", MaskKind.LAST, "4")
     assert [tag.name for tag in bundle.tags] == ["wealth"] and policy.tagged[0].tags == ("wealth",)
     assert policy.access[0].parties == ("nm/uni", "wu@nm/centre")
+
+
+def test_the_example_of_data_about_nobody_shows_rows_and_joins(tmp_path: Path) -> None:
+    (policy,) = read(tmp_path, NOBODY).policies
+    assert (policy.minimum_group, policy.rounding) == (1, 1)
+    assert policy.access[0].actions == (Action.QUERY, Action.READ_ROWS)
+    for column in ("code", "name"):
+        assert policy.about(column) == (short(column, ("select", "filter", "join", "group")),)
 
 
 def section(name: str) -> str:
