@@ -48,7 +48,7 @@ attack: setup  ## every attack on boxes, on both tiers: a table, and an error if
 bench: setup  ## the measurements behind docs/performance.md
 	@for name in audit decide ingest sql_overhead box; do $(VENV)/python -m benchmarks.$$name; done
 
-docs: setup  ## the generated parts of docs/: commands, settings, errors
+docs: setup  ## the generated parts of docs/: commands, settings, errors, functions, constraints, vocabulary
 	@$(RUN) server.reference docs
 
 lock:  ## lock files anew from the .in lists (make lock UPGRADE=1: newer versions)
