@@ -34,9 +34,10 @@ class Effect(StrEnum):
 class Use(StrEnum):
     """Where a column may stand.
 
-    `filter` is any condition; a condition with a constant (`compare`) on a column that identifies needs that
-    word too. `model` feeds a training job; `shared` and `encrypted` allow joint computation under secret
-    sharing, and homomorphic computation, and nothing in clear.
+    `filter` is any condition, `compare` only one that compares with a constant, or with anything computed; on a
+    pseudonym such a comparison needs the word `compare` itself. `aggregate` names its functions. `model` feeds a
+    training job; `shared` and `encrypted` allow joint computation under secret sharing, and homomorphic
+    computation, and nothing in clear.
     """
 
     SELECT = "select"

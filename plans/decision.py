@@ -35,8 +35,8 @@ class Outcome(StrEnum):
 class Obligations(Record):
     """What a yes demands of everyone after it.
 
-    `minimum_group` counts persons behind every released figure; `rounding` is the base to which counts are
-    rounded and, in units of the figure's own magnitude, see `airlock.rules`; `largest_result` counts cells.
+    `minimum_group` counts persons behind every released figure. To multiples of `rounding` counts are rounded; of
+    other figures it says how many digits stay (`airlock.rules`). `largest_result` counts cells.
     """
 
     KIND: ClassVar[str] = "obligations"

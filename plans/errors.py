@@ -73,7 +73,7 @@ class SettingsWrong(Malformed):
 
 
 class SqlSyntax(Malformed):
-    """The statement does not parse, is not exactly one SELECT, or refers to what is not there."""
+    """The statement does not parse, is not exactly one statement that selects, or refers to what is not there."""
 
     code = "sql.syntax"
     advice = "Correct the statement; `darkroom describe` shows what a dataset holds, docs/sql.md what may be written."

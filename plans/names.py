@@ -31,7 +31,9 @@ _FORMS = {
 }
 
 PERSON = "person"
-"""The column that every relation has beside its own: the owner's keyed token of the person (or enterprise)."""
+"""The column that every relation about persons has beside its own: the owner's keyed token of the person (or
+enterprise). Reference data have none.
+"""
 
 
 def require(form: str, value: str, where: str = "") -> str:

@@ -40,7 +40,7 @@ class Clause(StrEnum):
 
 
 class Level(StrEnum):
-    """What leaves: rows of columns that are granted plainly, or figures about groups (see the module)."""
+    """What leaves: rows of columns whose values the asker may see, or figures about groups (see the module)."""
 
     ROWS = "rows"
     CELLS = "cells"
@@ -71,7 +71,7 @@ class ShadowColumn(Record):
 
 @dataclass(frozen=True, slots=True)
 class Shadow(Record):
-    """An empty relation. `person` is the name of the token column, or none for data about no one's person."""
+    """An empty relation. If it is about persons, the token (`plans.names.PERSON`) is its first column; else it has none."""
 
     KIND: ClassVar[str] = "shadow"
 

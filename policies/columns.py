@@ -282,5 +282,5 @@ def _after_join(subject: str) -> Reason:
         "after-join",
         subject,
         f"The owner shows {subject} only of rows that met a row of another relation.",
-        "Write one SELECT with inner joins only, which joins this relation with another one.",
+        "Join it with one other relation about persons, in one SELECT: FROM … JOIN … USING (columns).",
     )

@@ -201,8 +201,8 @@ one person through every answer.
 {reveals}
 
 (Each row: one rule with every use and this reveal; `masked` has a mask.) `after-join` shows values of rows that met a
-row of another relation: the statement then is one SELECT with inner joins only. `noised` releases nothing in this
-version.
+row of another relation about persons: the statement then is one SELECT over two relations, `FROM … JOIN … USING
+(columns)`. `noised` releases nothing in this version.
 
 ## Several rules together 多条规则
 
