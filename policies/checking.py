@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from plans import masks, names
-from plans.constraints import Constraint, Effect, Reveal, Share, Use
+from plans.constraints import ANY, Constraint, Effect, Reveal, Share, Use
 from plans.manifest import Column, Kind, Manifest
 from plans.statements import Bundle, DatasetPolicy
 from policies.constraints import chain_of
@@ -202,7 +202,7 @@ def _may_meet(one: Constraint, other: Constraint) -> bool:
 
 
 def _parties_meet(left: str, right: str) -> bool:
-    if "any" in (left, right) or left == right:
+    if ANY in (left, right) or left == right:
         return True
     domains = [party.partition("@")[2] or party for party in (left, right)]
     if "@" in left and "@" in right:
@@ -217,7 +217,7 @@ def _parties_meet(left: str, right: str) -> bool:
 def _words_meet(left: tuple[str, ...], right: tuple[str, ...]) -> bool:
     if not left or not right:
         return False
-    return "any" in left or "any" in right or not set(left).isdisjoint(right)
+    return ANY in left or ANY in right or not set(left).isdisjoint(right)
 
 
 def _no_dataset(dataset: str, current: Iterable[str]) -> Problem:

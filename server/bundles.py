@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from plans.errors import SettingsWrong
 from plans.manifest import Manifest
 from plans.statements import Bundle, DatasetPolicy
-from policies import checking, telling
+from policies import api as policies
 from server.policy_files import Written
 from server.policy_lines import Path as Way
 
@@ -19,18 +19,18 @@ def require_fitting(written: Written, bundle: Bundle, manifests: tuple[Manifest,
         SettingsWrong: it speaks of something that is not there, or contradicts itself; the first line is named,
             all problems are told.
     """
-    found = checking.problems(bundle, manifests)
+    found = policies.problems(bundle, manifests)
     if found:
         more = "".join(f"; {problem}" for problem in found[1:])
         what = f"{_subject(found[0])}: {found[0].what}{more}"
         raise SettingsWrong(what, written.place(*_way(found[0])), found[0].next_step)
 
 
-def _subject(problem: checking.Problem) -> str:
+def _subject(problem: policies.Problem) -> str:
     return ".".join(part for part in (problem.dataset, problem.subject) if part) or "the bundle"
 
 
-def _way(problem: checking.Problem) -> Way:
+def _way(problem: policies.Problem) -> Way:
     """Return the way in a file to what a problem is about."""
     if not problem.dataset:
         return ("tags", problem.subject)
@@ -60,17 +60,17 @@ def _lines(bundle: Bundle) -> Mapping[str, tuple[str, ...]]:
 
 def _said(bundle: Bundle) -> Iterator[tuple[str, str]]:
     for tag in bundle.tags:
-        yield f"tag {tag.name}", telling.tag_line(tag)
+        yield f"class {tag.name}", policies.tag_line(tag)
     for policy in bundle.policies:
         yield from _said_of(policy)
 
 
 def _said_of(policy: DatasetPolicy) -> Iterator[tuple[str, str]]:
-    for name, value in telling.settings_lines(policy).items():
+    for name, value in policies.settings_lines(policy).items():
         yield f"{policy.dataset} {name}", value
     for access in policy.access:
-        yield f"{policy.dataset} access", telling.access_line(access)
+        yield f"{policy.dataset} access", policies.access_line(access)
     for constraint in policy.constraints:
-        yield f"{policy.dataset}.{constraint.column}", telling.constraint_line(constraint)
+        yield f"{policy.dataset}.{constraint.column}", policies.constraint_line(constraint)
     for tagged in policy.tagged:
         yield f"{policy.dataset}.{tagged.column} tags", ", ".join(tagged.tags)

@@ -18,8 +18,6 @@ from server import policy_words as words
 from server.policy_lines import Lines
 from server.policy_lines import Path as Way
 
-PAGE = "See docs/policies.md."
-
 LONGEST = 4_000_000
 """Characters of a policy file; a bundle goes to every approver and keeper."""
 
@@ -54,10 +52,10 @@ def read_policies(file: Path) -> Written:
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
-        raise SettingsWrong(f"the policies are not TOML: {problem}", str(file), PAGE) from None
+        raise SettingsWrong(f"the policies are not TOML: {problem}", str(file), words.PAGE) from None
     except (ValueError, RecursionError):  # a number of thousands of digits, lists in lists in lists …
         raise SettingsWrong(
-            "the policies hold a number that is too long, or nest too deeply", str(file), PAGE
+            "the policies hold a number that is too long, or nest too deeply", str(file), words.PAGE
         ) from None
     lines = Lines(text)
     try:
@@ -104,7 +102,7 @@ def _require_something(policies: tuple[DatasetPolicy, ...]) -> None:
 
 
 def _require_known_tags(policies: tuple[DatasetPolicy, ...], tags: tuple[Tag, ...]) -> None:
-    """Check that every tag that is named is described, and that no tag lies above itself."""
+    """Check that every class that is named is described, and that none lies above itself."""
     parents = {tag.name: tag.parent for tag in tags}
     for policy in policies:
         for tagged in policy.tagged:
@@ -112,17 +110,19 @@ def _require_known_tags(policies: tuple[DatasetPolicy, ...], tags: tuple[Tag, ..
                 if name not in parents:
                     way: Way = (policy.dataset, "tags", tagged.column)
                     raise words.Wrong(
-                        way, f"the tag {name!a} is not described", name, f"Write a table [tags.{name}]."
+                        way, f"the class {name!a} is not described", name, f"Write a table [tags.{name}]."
                     )
     for tag in tags:
         above, seen = tag.parent, [tag.name]
         while above:
             if above not in parents:
-                raise words.Wrong(("tags", seen[-1], "parent"), f"the tag {above!a} is not described", above)
+                raise words.Wrong(
+                    ("tags", seen[-1], "parent"), f"the class {above!a} is not described", above
+                )
             if above in seen:
                 circle = " → ".join((*seen, above))
                 raise words.Wrong(
-                    ("tags", tag.name, "parent"), f"the tags lie above each other in a circle: {circle}"
+                    ("tags", tag.name, "parent"), f"the classes lie above each other in a circle: {circle}"
                 )
             seen.append(above)
             above = parents[above]

@@ -34,18 +34,15 @@ from server.policy_lines import Path as Way
 
 _E = TypeVar("_E", bound=StrEnum)
 
-PLAIN_FUNCTIONS = frozenset({"count", "count_distinct", "sum", "avg", "stddev"})
-REVEALING_FUNCTIONS = frozenset({"min", "max", "median", "quantile_cont", "quantile_disc"})
-FUNCTIONS = PLAIN_FUNCTIONS | REVEALING_FUNCTIONS
+_PLAIN = frozenset({"count", "count_distinct", "sum", "avg", "stddev"})
+_REVEALING = frozenset({"min", "max", "median", "quantile_cont", "quantile_disc"})
+FUNCTIONS = _PLAIN | _REVEALING
 """What `aggregate` can name: the functions of docs/sql.md. The revealing ones show a single record's value."""
 
-ROLES = ("researcher", "operator")
-"""Who can be granted data; no other role reads any."""
-
-EVERYBODY = Access(Effect.ALLOW, (ANY,), ROLES, (Action.QUERY,), (ANY,))
+EVERYBODY = Access(Effect.ALLOW, (ANY,), policies.ASKING_ROLES, (Action.QUERY,), (ANY,))
 """Who may ask when a policy says nothing about it; a grant is needed beside it. Rows are not in it."""
 
-_PAGE = "See docs/policies.md."
+PAGE = "See docs/policies.md."
 SETTINGS = frozenset(
     "minimum_group rounding largest_result tier each_plan row_filter share basis access tags columns".split()  # noqa: SIM905
 )
@@ -62,13 +59,13 @@ class Wrong(Exception):
     Never leaves `server.policy_files`, which turns it into an error with the line.
     """
 
-    def __init__(self, way: Way, what: str, word: str = "", next_step: str = _PAGE) -> None:
+    def __init__(self, way: Way, what: str, word: str = "", next_step: str = PAGE) -> None:
         self.way, self.what, self.word, self.next_step = way, what, word, next_step
         super().__init__(what)
 
 
 def tags(content: object) -> tuple[Tag, ...]:
-    """Return the tags that the table `tags` describes."""
+    """Return the classes that the table `tags` describes."""
     return tuple(_tag(name, each) for name, each in _table(("tags",), content).items())
 
 
@@ -222,8 +219,8 @@ def _whose(way: Way, table: Mapping[str, Any], effect: Effect, key: str) -> tupl
         if key == "parties":
             with _named(place, word):
                 require_party(word, key)
-        if key == "roles" and word not in (*ROLES, ANY):
-            raise _unknown(place, word, "role that reads data", (*ROLES, ANY))
+        if key == "roles" and word not in (*policies.ASKING_ROLES, ANY):
+            raise _unknown(place, word, "role that reads data", (*policies.ASKING_ROLES, ANY))
         if not word.strip() or not word.isprintable():
             raise Wrong(place, f"{word!a} is no text that a person can read")
     return found
@@ -245,14 +242,14 @@ def _until(way: Way, table: Mapping[str, Any]) -> int:
     return int(following.timestamp())
 
 
-# --- tags -----------------------------------------------------
+# --- classes -----------------------------------------------------
 
 
 def _tag(name: str, content: object) -> Tag:
     way: Way = ("tags", name)
     table = _known(way, content, _TAG)
     if "grade" not in table:
-        raise Wrong(way, "a tag has a grade", next_step=f"One of: {', '.join(Grade)}.")
+        raise Wrong(way, "a class has a grade", next_step=f"One of: {', '.join(Grade)}.")
     uses, functions = _list(way, table, "uses", Use), _functions(way, table)
     if functions:
         uses = tuple(sorted({*uses, Use.AGGREGATE}))

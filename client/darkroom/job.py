@@ -111,13 +111,15 @@ class Job:
 
     def remedies(self) -> list[str]:
         """Return what would make a denied job pass, all of it together; empty if nothing is known to."""
-        explanation = (self._view.get("problem") or {}).get("explanation") or {}
-        return [str(remedy["sentence"]) for remedy in explanation.get("remedies", [])]
+        return self._suggested("remedies")
 
     def alternatives(self) -> list[str]:
         """Return what the owner could change in place of rewriting the statement."""
+        return self._suggested("alternatives")
+
+    def _suggested(self, part: str) -> list[str]:
         explanation = (self._view.get("problem") or {}).get("explanation") or {}
-        return [str(remedy["sentence"]) for remedy in explanation.get("alternatives", [])]
+        return [str(remedy["sentence"]) for remedy in explanation.get(part, [])]
 
     def problem(self) -> DarkroomError | None:
         """Return why the job did not end with a result, or none."""
