@@ -14,7 +14,7 @@ from typing import Any
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from policies.reading import functions, grammar, refusal, translate
+from policies.reading import functions, grammar, refusal, translate, words
 from policies.reading.bounds import BOUNDS, DIALECT, require_shallow, too_deep
 from policies.reading.sources import identifier, refuse_extra
 
@@ -144,5 +144,6 @@ _RULES: tuple[tuple[type[exp.Expression], Callable[[Any], object]], ...] = (
     (exp.Offset, _require_number),
     (exp.In, _require_short),
     (exp.DataType, _require_type),
+    (exp.Pad, words.require_short),
 )
 """What is asked of some listed nodes besides."""

@@ -15,6 +15,7 @@ not listed. It errs on one side only: what it finds is at least what the engine'
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -303,7 +304,8 @@ def _at(node: exp.Expression, items: Iterable[Item]) -> list[Item]:
     """Return the column that a number in GROUP BY or ORDER BY means; whatever is no number means none."""
     listed, bare = list(items), strip(node)
     number = str(bare.this) if isinstance(bare, exp.Literal) and not bare.is_string else ""
-    return [listed[int(number) - 1]] if number.isdigit() and 1 <= int(number) <= len(listed) else []
+    position = int(number) if re.fullmatch(r"[0-9]{1,4}", number) else 0
+    return [listed[position - 1]] if 1 <= position <= len(listed) else []
 
 
 def _several(node: exp.Expression) -> list[exp.Expression]:

@@ -8,6 +8,7 @@ that could name a column stand in the tree as a name?
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 
@@ -57,7 +58,8 @@ def called(words: list[Token], root: exp.Expression, *, finish: bool = False) ->
         if functions.written(name, finish=finish) is None:
             raise _at(word, not_listed(None, name))
         found.add(name)
-    _require_short_pads(root)
+    for pad in root.find_all(exp.Pad):
+        require_short(pad)
     return tuple(sorted(found))
 
 
@@ -106,16 +108,20 @@ def _tables_with_columns(root: exp.Expression) -> set[str]:
     return {alias.name.lower() for alias in aliases if alias.args.get("columns")} - set(functions.LEFT_OUT)
 
 
-def _require_short_pads(root: exp.Expression) -> None:
-    for pad in root.find_all(exp.Pad):
-        length = pad.expression
-        text = str(length.this) if isinstance(length, exp.Literal) and not length.is_string else ""
-        if not text.isdigit() or int(text) > functions.LONGEST_PAD:
-            raise refusal.unsupported(
-                pad,
-                f"a text is padded to a constant length, at most {functions.LONGEST_PAD:,}",
-                "lpad(code, 6, '0')",
-            )
+def require_short(pad: exp.Pad) -> None:
+    """Refuse to pad a text to a length that is no small constant.
+
+    Raises:
+        SqlUnsupported: it is none.
+    """
+    length = pad.expression
+    text = str(length.this) if isinstance(length, exp.Literal) and not length.is_string else ""
+    if not re.fullmatch(r"[0-9]{1,4}", text) or int(text) > functions.LONGEST_PAD:
+        raise refusal.unsupported(
+            pad,
+            f"a text is padded to a constant length, at most {functions.LONGEST_PAD:,}",
+            "lpad(code, 6, '0')",
+        )
 
 
 def _is_word(token: Token) -> bool:

@@ -35,6 +35,30 @@ def test_16_half_a_construct_is_refused_like_anything_that_does_not_parse(statem
             read_forms(statement, SHOWN)
 
 
+@pytest.mark.parametrize("number", ["9" * 5_000, "²", "٣", "1e999", "0x1", "1_0"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select age from tax.income order by {}",
+        "select age from tax.income group by {}",
+        "select lpad(region, {}, 'x') from tax.income",
+        "select age from tax.income limit {}",
+        "select age from tax.income where age = {}",
+        "select round(income, {}) from tax.income where born + interval {} day > born",
+    ],
+)
+def test_16_no_number_is_too_odd_to_be_read(statement: str, number: str) -> None:
+    """As a length or a position: five thousand digits are none, nor is a superscript."""
+    figures = statement.replace("select age", "select age, count(*) as n").replace(
+        "order", "group by age order", 1
+    )
+    for text, shadows in ((statement, SHOWN), (statement, SHADOWS), (figures, SHADOWS)):
+        try:
+            read(text.replace("{}", number), *shadows)
+        except Malformed:
+            continue
+
+
 @pytest.mark.parametrize("pattern", ["%_%_%_%_%b", "Li%_%_%_b", "_%%%"])
 def test_21_a_pattern_that_takes_time_by_the_length_of_one_text_is_refused(pattern: str) -> None:
     """`%_%_%_%_%_%b` takes the engine seconds on one text of sixty characters, and nothing where there is none."""
@@ -82,6 +106,14 @@ def test_21_between_is_read_where_it_may_fail(condition: str) -> None:
         create(connection, INCOME, [*rows, (9, "a", 2_000_000_000, 1.0, 1, "2000-01-01", True)])
         (found,) = connection.execute(reading.counted).fetchall()
     assert found[0] == {"age * 2 between 1 and 3": 1, "age between 1 and 3": 3}.get(condition, 3)
+
+
+def test_22_no_text_over_figures_is_padded_without_end() -> None:
+    over = "select lpad(region, {}, '-') as f from (select region, count(*) as n from tax.income group by region)"
+    for length in ("2000000000", "n", "9" * 6_000, "- 5"):
+        with pytest.raises(Malformed, match=r"padded|at most 40 digits"):
+            read(over.format(length))
+    assert read(over.format(12)).finish
 
 
 def test_an_operator_that_the_parser_takes_for_another_is_refused_over_figures() -> None:
