@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from plans import masks as masking
 from plans import names
 from plans.constraints import ANY, Constraint, Effect, Mask, MaskKind, Reveal, Tag, Use
-from plans.manifest import Column, Grade, Kind
+from plans.manifest import Column, Kind
 from plans.reading import Clause
 from plans.statements import Bundle, DatasetPolicy
 
@@ -66,7 +66,6 @@ class Effective:
 
     allowed: tuple[Allowed, ...]
     mask: Mask | None
-    grade: Grade | None
     forbidden: frozenset[Use] = frozenset()
     forbidden_functions: frozenset[str] = frozenset()
     trouble: str = ""
@@ -139,14 +138,13 @@ def effective(policy: DatasetPolicy, bundle: Bundle, column: Column, asker: Aske
     mask = masks[0] if masks else None
     if mask is not None and not masking.fits(mask, column.type):
         trouble = f"the mask {mask.kind} does not fit its type {column.type}"
-    grade = max((each.grade for each in classes), key=lambda each: each.level, default=None)
     if trouble:
-        return Effective((), mask, grade, trouble=trouble)
+        return Effective((), mask, trouble=trouble)
     forbidden, functions = _forbidden(rule for rule in rules if rule.effect is Effect.DENY)
     allowing = (rule for rule in rules if rule.effect is Effect.ALLOW)
     cut = (_cut(rule, classes, mask) for rule in allowing)
     left = (Allowed(one.uses - forbidden, one.functions - functions, one.reveal, one.minimum) for one in cut)
-    return Effective(tuple(one for one in left if one.uses), mask, grade, forbidden, functions)
+    return Effective(tuple(one for one in left if one.uses), mask, forbidden, functions)
 
 
 def links_rows(policy: DatasetPolicy, bundle: Bundle, asker: Asker) -> bool:

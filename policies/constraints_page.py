@@ -10,9 +10,10 @@ from dataclasses import replace
 
 from plans.constraints import ANY, Constraint, Effect, Mask, MaskKind, Reveal, Tag, Tagged, Use
 from plans.decision import Tier
-from plans.manifest import Column, Grade, Kind
-from plans.reading import Clause
+from plans.manifest import Column, DataFile, FileRole, Grade, Kind, Manifest
+from plans.reading import Clause, Output, Role
 from plans.statements import Bundle, DatasetPolicy
+from policies.columns import grade_of_output
 from policies.constraints import Asker, Effective, effective
 
 ASKER = Asker("lin@nm/uni", "researcher", "research on poverty", 1_000)
@@ -39,9 +40,14 @@ def forbid(*uses: Use, functions: tuple[str, ...] = (), parties: tuple[str, ...]
 
 def together(rules: Iterable[Constraint], tags: tuple[Tag, ...] = (), asker: Asker = ASKER) -> Effective:
     """Return what rules and classes about `income` mean together; every tag that is given is one of its classes."""
+    bundle = _bundle(rules, tags)
+    return effective(bundle.policies[0], bundle, _COLUMN, asker)
+
+
+def _bundle(rules: Iterable[Constraint], tags: tuple[Tag, ...]) -> Bundle:
     tagged = (Tagged("income", tuple(tag.name for tag in tags)),) if tags else ()
     policy = DatasetPolicy("nm/tax/income", (), tuple(rules), tagged, "", 10, 5, 5_000, Tier.T1, False)
-    return effective(policy, Bundle("nm/tax", 1, (policy,), tags), _COLUMN, asker)
+    return Bundle("nm/tax", 1, (policy,), tags)
 
 
 _ALL = tuple(Use)
@@ -146,9 +152,20 @@ def _grades() -> str:
     """Return the grade of an output by the grades of a dataset (down) and of a class of its column (across)."""
     rows = []
     for dataset in Grade:
-        found = [max(dataset, tag, key=lambda grade: grade.level) for tag in Grade]
+        found = [_grade(dataset, of_class) for of_class in Grade]
         rows.append((f"`{dataset.value}`", *(grade.value for grade in found)))
     return _table(("dataset ↓ class →", *(f"`{grade.value}`" for grade in Grade)), rows)
+
+
+def _grade(dataset: Grade, of_class: Grade) -> Grade:
+    """Return the grade of a mean of `income` in a dataset of one grade, the column in a class of another."""
+    bundle = _bundle([], (replace(_CAP, grade=of_class),))
+    files = (DataFile(FileRole.ATTRIBUTES, "income-v1-attributes.parquet", "sha256:" + "0" * 64, 1),)
+    manifest = Manifest(
+        "nm/tax/income", 1, dataset, "", "id", (_COLUMN,), files, 1, 1, "sha256:" + "0" * 64, 0
+    )
+    mean = Output("mean", "DOUBLE", Role.FIGURE, "avg", 0, (f"{manifest.relation}.income",))
+    return grade_of_output(mean, (manifest.relation,), bundle, (manifest,))
 
 
 _PROSE = """# Column constraints 字段约束
