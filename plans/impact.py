@@ -211,7 +211,7 @@ _ROLES = {
     ),
     Role.FIGURE: (
         "a rounded figure from {sources}, over at least {least} persons.",
-        "由 {sources} 得出的取整统计值，至少涉及 {least} 人。",
+        "由 {sources} 得出的取整统计量，至少涉及 {least} 人。",
     ),
     Role.VALUE: ("values of single rows, from {sources}.", "单行取值，来自 {sources}。"),
     Role.DERIVED: (
@@ -256,7 +256,7 @@ def _weights(subject: _Subject) -> Iterator[Line]:
             "joins", Weight.CAUTION,
             f"Figures are computed with {source}: whoever knows its values can tell of one that is far larger than the "
             "others how many persons stand behind it.",
-            f"统计值使用了 {source}：知道其取值的人，可由远大于其他取值的某一取值推断其涉及的人数。",
+            f"统计量使用了 {source}：知道其取值的人，可由远大于其他取值的某一取值推断其涉及的人数。",
         )  # fmt: skip
 
 
@@ -289,7 +289,7 @@ def _isolating(subject: _Subject) -> Iterator[Line]:
             "isolating", Weight.CAUTION,
             f"{count} tables of figures are used together: the difference of two figures may be about fewer persons "
             "than each of them.",
-            f"同时使用 {count} 张统计表：两个统计值之差涉及的人数可能少于其中任何一个。",
+            f"同时使用 {count} 张统计表：两个统计量之差涉及的人数可能少于其中任何一个。",
         )  # fmt: skip
     narrow = (Kind.QUASI, Kind.SENSITIVE, None)
     fixed = {
@@ -302,7 +302,7 @@ def _isolating(subject: _Subject) -> Iterator[Line]:
         yield _line(
             "isolating", Weight.CAUTION,
             f"Together the conditions fix {len(fixed)} columns that can tell persons apart: {listed}.",
-            f"这些条件合起来固定了 {len(fixed)} 个可区分个人的列：{listed}。",
+            f"这些条件合起来固定了 {len(fixed)} 个可区分个人的字段：{listed}。",
         )  # fmt: skip
 
 
@@ -333,7 +333,7 @@ _CONDITIONS = {
     ),
     Form.OTHER: (
         "is compared in another way (not equal, empty, with another column)",
-        "以其他方式比较（不等于、为空或与其他列比较）",
+        "以其他方式比较（不等于、为空或与其他字段比较）",
     ),
 }
 
@@ -349,13 +349,13 @@ def _grade(subject: _Subject) -> Iterator[Line]:
         yield _line(
             "grade", Weight.CAUTION,
             "The owner's rules are not at hand: classes of columns can raise the grade; the share type is not known.",
-            "缺少数据所有方的策略：字段分类可能提高定级，共享属性未知。",
+            "缺少数据方的策略：字段分类可能提高定级，共享属性未知。",
         )  # fmt: skip
     for relation in subject.program.relations:
         if relation.name not in subject.manifests:
             yield _line(
                 "grade", Weight.CAUTION, f"No manifest of {relation.name} is at hand: no kind of a column is known.",
-                f"缺少 {relation.name} 的数据清单：其列的性质未知。",
+                f"缺少 {relation.name} 的数据清单：其字段的性质未知。",
             )  # fmt: skip
     if grades:
         highest = max(grades, key=lambda grade: grade.level)
@@ -439,7 +439,7 @@ def _level(subject: _Subject) -> Iterator[Line]:
             "Figures from which one respondent can be inferred are protected (Statistics Law Regulation, article 29); "
             f"the law states no smallest group, {least} persons is the owner's choice.",
             "能推断出单个对象的统计资料受保护（统计法实施条例第29条）；"
-            f"法律未规定最小人数，{least} 人为数据所有方的选择。",
+            f"法律未规定最小人数，{least} 人为数据方的选择。",
         )  # fmt: skip
 
 
