@@ -29,7 +29,7 @@ from sqlglot import exp
 
 from plans.errors import SqlUnsupported
 from policies.reading import flat, refusal
-from policies.reading.flat_rows import Aliases, Scope, column_of, conjunction, from_clause
+from policies.reading.flat_rows import Aliases, Scope, bare, column_of, conjunction, from_clause
 from policies.reading.functions import aggregate_name
 from policies.reading.grammar import ADDITIVE_AGGREGATES
 from policies.reading.scopes import is_aggregate, own_nodes
@@ -103,6 +103,7 @@ class _Apart:
         having = self.select.args.get("having")
         if having is not None:
             condition = self._lift(having.this, self.aliases, having=True)
+            self._require_bare_keys(having, condition)
             clause = exp.Having(this=condition) if self.sets else exp.Where(this=condition)
             over.set("having" if self.sets else "where", clause)
         for part in ("qualify", "windows"):
@@ -140,6 +141,21 @@ class _Apart:
         self.sets = any(isinstance(item, _SETS) for item in group.expressions)
         items = [self._group_item(item) for item in group.expressions]
         return exp.Group(expressions=[item for item in items if item is not None]) if self.sets else None
+
+    def _require_bare_keys(self, having: exp.Expression, condition: exp.Expression) -> None:
+        """With GROUP BY ALL the engine groups by the columns in HAVING as well, not by what is computed from them."""
+        group = self.select.args.get("group")
+        if group is None or not group.args.get("all"):
+            return
+        computed = {
+            f"key_{n}" for n, key in enumerate(self.keys.values()) if not isinstance(bare(key), exp.Column)
+        }
+        if any(each.table == _WAITING and each.name in computed for each in condition.find_all(exp.Column)):
+            raise refusal.unsupported(
+                having,
+                "HAVING looks at a computed key of GROUP BY ALL",
+                "Name the keys in GROUP BY: GROUP BY year(day).",
+            )
 
     def _group_by_all(self) -> None:
         for item in self.select.expressions:

@@ -10,6 +10,7 @@ import pytest
 from plans.errors import Malformed, SqlUnsupported
 from policies.reading import attempts, read_forms
 from tests.inside.sql_cases import INCOME, SHADOWS, create, read
+from tests.inside.test_finish_equals_duckdb import SOME_PEOPLE, SOME_VISITS, require_equal
 
 SHOWN = tuple(
     replace(shadow, columns=tuple(replace(column, shown=True) for column in shadow.columns))
@@ -121,3 +122,13 @@ def test_an_operator_that_the_parser_takes_for_another_is_refused_over_figures()
     with pytest.raises(SqlUnsupported, match="~"):
         read(over.format("~ 'a.*'"))
     assert read(f"select regexp_full_match({over.format('')[7:]}".replace(" as f", ", 'a.*') as f", 1)).finish
+
+
+def test_what_the_engine_groups_by_all_beside_the_outputs_is_refused() -> None:
+    """It takes the columns of HAVING among the keys of GROUP BY ALL, where they stand in a computed one."""
+    text = "select age % 2 as k, count(*) as n from tax.income group by {} having {} >= 0"
+    for condition in ("k", "age % 2"):
+        with pytest.raises(Malformed, match="GROUP BY ALL"):
+            read(text.format("all", condition))
+        require_equal(text.format("k", condition), SOME_PEOPLE, SOME_VISITS)
+    require_equal(text.format("all", "count(*)"), SOME_PEOPLE, SOME_VISITS)
