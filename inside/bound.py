@@ -5,7 +5,9 @@ positions in the rows of the operator below. A statement of the subset has a pla
 
     LIMIT, ORDER BY, PROJECTION  →  AGGREGATE  →  FILTER  →  joins of scans
 
-and whatever does not have it is refused, as is every operator, expression, function or cast that is not
+where `person IN (SELECT person FROM …)` is a join of the type MARK, which leaves the rows as they are and adds a truth
+value to each; of the same plain shape is what it looks into. A plan
+that does not have this shape is refused, as is every operator, expression, function or cast that is not
 listed here. The positions are followed down to base columns, and each expression is written as text with
 these columns in it. The texts of two statements are equal only if the engine would compute the same from the
 same rows.
@@ -28,6 +30,7 @@ import duckdb
 from inside.engine import identifier, literal
 from inside.figures import figure_digits, require_narrow, require_room
 from inside.terms import Term, Tests, typed, unlisted, write
+from plans import names
 from plans.errors import Malformed, SqlSyntax, SqlUnsupported
 from plans.reading import Clause, ColumnUse, Shadow
 
@@ -190,6 +193,7 @@ class _Reader:
         self.uses: set[ColumnUse] = set()
         self.functions: set[str] = set()
         self.scans: list[str] = []
+        self.asked: set[str] = set()
         self.joins: list[str] = []
         self.filters: list[str] = []
         self.digits: list[int] = []
@@ -210,20 +214,19 @@ class _Reader:
         if any(term is None for term in rows):
             raise unlisted("a row number")
         kept = [term for term in rows if term is not None]
-        relations = frozenset(scan for scan in self.scans)
+        relations = frozenset({*self.scans, *self.asked})
         return Bound(
             frozenset(self.uses),
             frozenset(self.functions),
             tuple(term.text for term in kept),
             tuple(term.type for term in kept),
             relations,
-            (
-                tuple(self.scans),
-                tuple(self.joins),
-                tuple(sorted(set(self.filters))),
-                tuple(sorted(set(groups))),
-            ),
+            (*self._kept(), tuple(sorted(set(groups)))),
         )
+
+    def _kept(self) -> tuple[tuple[str, ...], ...]:
+        """Return which rows there are: the scans, the joins, the filters."""
+        return tuple(self.scans), tuple(self.joins), tuple(sorted(set(self.filters)))
 
     def _require_room(self, node: Node, keys: int) -> None:
         """Bound every output that computes with figures; the first projection above an aggregate has them all."""
@@ -274,7 +277,7 @@ class _Reader:
                 self.filters.append(term.text)
             return rows
         if node["type"] == "LOGICAL_COMPARISON_JOIN":
-            return self._join(node)
+            return self._mark(node) if node["join_type"] == "MARK" else self._join(node)
         if node["type"] == "LOGICAL_GET":
             return self._scan(node)
         raise _unknown_operator(node)
@@ -301,6 +304,34 @@ class _Reader:
         self.joins.append(f"{node['join_type']} {' AND '.join(sorted(pairs))}")
         return [*left, *right]
 
+    def _mark(self, node: Node) -> list[Term | None]:
+        """Return the rows with one column more: whether their person is among those of other rows.
+
+        What is asked about the other rows is in the text of this column, under numbers of their own.
+        """
+        _require_empty(
+            node, "left_projection_map", "right_projection_map", "duplicate_eliminated_columns", "mark_types",
+            "expressions",
+        )  # fmt: skip
+        left, right = node["children"]
+        rows, inner = self._rows(left), _Reader()
+        if right["type"] != "LOGICAL_PROJECTION":
+            raise _unknown_operator(right)
+        found = inner._rows(right["children"][0])
+        chosen: list[Term | None] = [
+            inner._note(write(expression, found)) for expression in right["expressions"]
+        ]
+        (condition,) = node["conditions"]
+        if condition.get("comparison") != "COMPARE_EQUAL" or len(chosen) != 1:
+            raise unlisted("a subquery that is linked by something else than one equality")
+        sides = _token(condition["left"], rows), _token(condition["right"], chosen)
+        tests = frozenset((column, Clause.JOIN) for term in sides for column in term.columns)
+        tests |= {((use.relation, use.column), use.clause) for use in inner.uses}
+        self.asked |= {*inner.scans, *inner.asked}
+        text = f"({sides[0].text} IN {sides[1].text} OF {inner._kept()})"
+        functions = frozenset(inner.functions)
+        return [*rows, Term(text, "BOOLEAN", functions=functions, tests=tests, compared=tests)]
+
     def _scan(self, node: Node) -> list[Term | None]:
         _require_empty(node, "projection_ids", "projected_input", "children")
         data = node.get("function_data") or {}
@@ -321,6 +352,14 @@ class _Reader:
 
     def _use(self, columns: frozenset[tuple[str, str]], clause: Clause, function: str = "") -> None:
         self.uses |= {ColumnUse(relation, column, clause, function) for relation, column in columns}
+
+
+def _token(node: Node, rows: list[Term | None]) -> Term:
+    """Return a person token as it stands: by nothing else may a subquery choose rows."""
+    found = write(node, rows)
+    if node["expression_class"] != "BOUND_REF" or {name for _, name in found.columns} != {names.PERSON}:
+        raise unlisted("a subquery that chooses rows by something else than the person")
+    return found
 
 
 def _base(node: Node, relation: str, source: str, entry: Node) -> Term | None:

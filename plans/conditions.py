@@ -57,9 +57,11 @@ class Condition:
 
 
 def conditions(counted: str) -> tuple[Condition, ...]:
-    """Return every condition about a column in a counted statement, sorted, each once; joins are none."""
+    """Return every condition about a column in a counted statement, sorted, each once; joins are none, and nor is what
+    links a row with a subquery that chooses persons. The conditions in such a subquery are.
+    """
     every = _TOKEN.findall(counted)
-    aliases, tokens = _aliases(every), _asked(every)
+    aliases, tokens = _aliases(every), _unlinked(_asked(every))
     regions = _regions(tokens)
     found: set[Condition] = set()
     opened: list[int] = []
@@ -80,6 +82,21 @@ def _aliases(tokens: list[str]) -> dict[str, str]:
         if tokens[place - 1] in ("FROM", "JOIN") and (dot, word) == (".", "AS"):
             found[alias[1:-1]] = f"{schema[1:-1]}.{table[1:-1]}"
     return found
+
+
+_LINK = {1: ".", 3: "IN", 4: "(", 5: "SELECT", 7: ".", 9: "FROM"}
+"""What stands where in `"a"."person" IN (SELECT "b"."person" FROM`."""
+
+
+def _unlinked(tokens: list[str]) -> list[str]:
+    """Return the tokens without what links a row with the persons that a subquery chooses."""
+    links = [
+        place
+        for place in range(len(tokens) - max(_LINK))
+        if all(tokens[place + n] == word for n, word in _LINK.items())
+    ]
+    left_out = {place + n for place in links for n in (0, 1, 2, 3, 6, 7, 8)}
+    return [token for place, token in enumerate(tokens) if place not in left_out]
 
 
 _BEGINS = {"WHERE", "WHEN", "ON"}

@@ -28,11 +28,13 @@ from policies.reading.tree import (
     Call,
     Case,
     Cast,
+    Cohort,
     Column,
     Constant,
     Expression,
     Operation,
     Sort,
+    cohorts,
 )
 
 WIDEST_DECIMAL = 28
@@ -72,8 +74,15 @@ def attempt_figures(output: Expression) -> Expression:
 
 
 def attempt_condition(condition: Expression) -> Expression:
-    """Return a filter whose terms are attempted one by one, so that the engine can use the others early."""
-    if isinstance(condition, Operation) and condition.operator == "and":
+    """Return a filter whose terms are attempted one by one, so that the engine can use the others early.
+
+    Where a cohort is among the terms of OR and NOT, these too are attempted one by one: the engine has no TRY
+    around a subquery.
+    """
+    if isinstance(condition, Operation) and (
+        condition.operator == "and"
+        or (OPERATORS[condition.operator].kind is Kind.LOGIC and _chooses(condition))
+    ):
         return replace(condition, operands=tuple(map(attempt_condition, condition.operands)))
     if isinstance(condition, Operation) and condition.operator == "between" and can_fail(condition):
         # As the engine plans it: two terms, each attempted by itself.
@@ -84,8 +93,26 @@ def attempt_condition(condition: Expression) -> Expression:
 
 
 def attempt(expression: Expression) -> Expression:
-    """Return an expression that does not fail: itself, or its attempt."""
-    return Attempt(expression) if can_fail(expression) else expression
+    """Return an expression that does not fail: itself, or its attempt.
+
+    Raises:
+        SqlUnsupported: a cohort stands in what can fail.
+    """
+    return _attempted(expression) if can_fail(expression) else expression
+
+
+def _attempted(expression: Expression, bounded: bool = False) -> Attempt:
+    if _chooses(expression):
+        raise SqlUnsupported(
+            "a subquery that chooses persons stands in one expression with something that can fail at a row",
+            "statement",
+            "Put the subquery into WHERE, or leave out what can fail: a division, a cast, a large product, stddev.",
+        )
+    return Attempt(expression, bounded)
+
+
+def _chooses(expression: Expression) -> bool:
+    return next(cohorts(expression), None) is not None
 
 
 def _argument(aggregate: Aggregate) -> Expression:
@@ -93,8 +120,8 @@ def _argument(aggregate: Aggregate) -> Expression:
     assert argument is not None
     fails = can_fail(argument)
     if numeric and _floats(argument) and (fails or aggregate.function == "stddev"):
-        return Attempt(argument, bounded=True)
-    return Attempt(argument) if fails else argument
+        return _attempted(argument, bounded=True)
+    return _attempted(argument) if fails else argument
 
 
 def _floats(expression: Expression) -> bool:
@@ -110,7 +137,7 @@ def _floats(expression: Expression) -> bool:
 def can_fail(expression: Expression) -> bool:
     """Return whether computing an expression for some row could stop the engine; in doubt, it could."""
     match expression:
-        case Column() | Constant() | Attempt():
+        case Column() | Constant() | Attempt() | Cohort():  # what stands in a cohort is attempted there
             return False
         case Operation(operator="like" | "is null"):
             return any(map(can_fail, expression.parts))

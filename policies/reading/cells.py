@@ -29,7 +29,7 @@ from sqlglot import exp
 
 from plans.errors import SqlUnsupported
 from policies.reading import flat, refusal
-from policies.reading.flat_rows import Aliases, Scope, bare, column_of, conjunction, from_clause
+from policies.reading.flat_rows import Aliases, Scope, bare, column_of, plain_select
 from policies.reading.functions import aggregate_name
 from policies.reading.grammar import ADDITIVE_AGGREGATES
 from policies.reading.scopes import is_aggregate, own_nodes
@@ -161,7 +161,8 @@ class _Apart:
         for item in self.select.expressions:
             node = item.this if isinstance(item, exp.Alias) else item
             if not any(
-                is_aggregate(inner) or isinstance(inner, exp.Query | exp.Window) for inner in own_nodes(node)
+                is_aggregate(inner) or isinstance(inner, exp.Window) or self._computes(inner)
+                for inner in own_nodes(node)
             ):
                 self._key(self.scope.resolve(node, self.aliases))
 
@@ -301,13 +302,21 @@ class _Apart:
     def _as_key(self, node: exp.Expression) -> exp.Column | None:
         """Return the column of the cells that an expression is, if it is a key as it stands."""
         inside = list(own_nodes(node))
-        if any(isinstance(each, exp.Query | exp.AggFunc | exp.Window | exp.Star) for each in inside):
+        if any(
+            isinstance(each, exp.AggFunc | exp.Window | exp.Star) or self._computes(each) for each in inside
+        ):
             return None
         columns = [each for each in inside if isinstance(each, exp.Column)]
-        if not columns or any(self.scope.find(column) is None for column in columns):
+        if not any(isinstance(each, exp.Column | exp.Query) for each in inside) or any(
+            self.scope.find(column) is None for column in columns
+        ):
             return None
         shape = self._shape(self.scope.resolve(node, {}))
         return self._refer_key(shape) if shape in self.keys else None
+
+    def _computes(self, node: exp.Expression) -> bool:
+        """Return whether a node is a query whose figures are computed with; one that chooses persons is none."""
+        return isinstance(node, exp.Query) and not self.scope.chooses_persons(node)
 
     def _named_output(self, node: exp.Column, aliases: Aliases, having: bool) -> exp.Expression:
         if isinstance(node.this, exp.Star):
@@ -366,17 +375,6 @@ class _Apart:
 
 
 # --- pieces -----------------------------------------------------
-
-
-def plain_select(scope: Scope, outputs: list[exp.Expression], keys: list[exp.Expression]) -> exp.Select:
-    """Return a SELECT over the flat FROM of a scope, with its conditions."""
-    source, joins = from_clause(scope)
-    select = exp.Select(expressions=[output.copy() for output in outputs], from_=source, joins=joins)
-    if scope.where:
-        select.set("where", exp.Where(this=conjunction([term.copy() for term in scope.where])))
-    if keys:
-        select.set("group", exp.Group(expressions=[key.copy() for key in keys]))
-    return select
 
 
 def _too_many(node: exp.Expression) -> SqlUnsupported:

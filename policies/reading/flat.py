@@ -22,7 +22,7 @@ from sqlglot import exp
 
 from plans.errors import SqlUnsupported
 from plans.reading import Shadow
-from policies.reading import listed, refusal, scopes, sources, translate
+from policies.reading import flat_cohorts, listed, refusal, scopes, sources, translate
 from policies.reading.bounds import BOUNDS
 from policies.reading.flat_rows import (
     Aliases,
@@ -63,7 +63,16 @@ class Flattener:
         if clause is None:
             raise refusal.unsupported(select, "a statement needs a relation", "Add FROM schema.table.")
         refuse_extra(clause, {"this"})
-        scope = Scope(budget=self._budget)
+        scope = Scope(budget=self._budget, names=names)
+        written: dict[exp.Expression, exp.Expression] = {}
+
+        def choose(node: exp.Expression) -> exp.Expression:
+            """Write a subquery once, so that it is the same wherever it stands."""
+            if node not in written:
+                written[node] = flat_cohorts.written(node, scope, lambda query: self.rows(query, names, ()))
+            return written[node].copy()
+
+        scope.choose = choose
         alias, rows = self._source(clause.this, names)
         self._add(scope, clause.this, alias, rows)
         scope.tables, scope.where = list(rows.tables), list(rows.where)
@@ -121,7 +130,11 @@ class Flattener:
         translate.value(
             expression,
             listed.rows(
-                sources.Scope(tuple(Source(each.alias, known[each.relation], False) for each in tables))
+                sources.Scope(
+                    tuple(Source(each.alias, known[each.relation], False) for each in tables),
+                    frozenset(),
+                    self._shadows,
+                )
             ),
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
@@ -86,7 +86,10 @@ class Budget:
 
 @dataclass
 class Scope:
-    """FROM of one SELECT over rows: what it names, and the relations that are read, in the order of joining."""
+    """FROM of one SELECT over rows: what it names, and the relations that are read, in the order of joining.
+
+    `names` are those of WITH; `choose` writes a subquery that chooses persons in its one form.
+    """
 
     sources: dict[str, Rows] = field(default_factory=dict)
     merged: dict[str, exp.Expression] = field(default_factory=dict)
@@ -95,6 +98,12 @@ class Scope:
     links: list[Link] = field(default_factory=list)
     where: list[exp.Expression] = field(default_factory=list)
     budget: Budget = field(default_factory=Budget)
+    names: scopes.Names = field(default_factory=dict)
+    choose: Callable[[exp.Expression], exp.Expression] | None = None
+
+    def chooses_persons(self, query: exp.Expression) -> bool:
+        """Return whether a query in an expression yields rows, and stands behind IN or EXISTS."""
+        return scopes.is_asked_about(query) and scopes.kind(query, self.names) is scopes.Kind.ROWS
 
     def find(self, node: exp.Column) -> exp.Expression | None:
         """Return what a reference to a column means, or none if no relation has a column of this bare name.
@@ -136,12 +145,14 @@ class Scope:
             SqlSyntax: a name in it is not there.
             SqlUnsupported: a query stands in it, or it becomes too large.
         """
-        if scopes.has_query(node):
-            raise refusal.unsupported(
-                node,
-                "a subquery stands in an expression over rows",
-                "Join the relation, or compare figures in HAVING or in a SELECT over the aggregated one.",
-            )
+        for inner in scopes.own_nodes(node):
+            if isinstance(inner, exp.Query) and (self.choose is None or not self.chooses_persons(inner)):
+                raise refusal.unsupported(
+                    inner,
+                    "a subquery stands in an expression over rows",
+                    "Choose rows by person IN (SELECT person …), join the relation, or compare figures in HAVING or in"
+                    " a SELECT over the aggregated one.",
+                )
         # The parser's transform does not look into what it has put in.
         found = node.transform(lambda inner: self._replaced(inner, aliases))
         nodes = sum(1 for _ in found.walk())
@@ -152,6 +163,8 @@ class Scope:
         return found
 
     def _replaced(self, node: exp.Expression, aliases: Aliases) -> exp.Expression:
+        if self.choose is not None and scopes.asks(node):
+            return self.choose(node)
         if not isinstance(node, exp.Column) or isinstance(node.this, exp.Star):
             return node
         found = self.find(node)
@@ -252,6 +265,17 @@ def from_clause(scope: Scope) -> tuple[exp.From, list[exp.Join]]:
         )
         for table in rest
     ]
+
+
+def plain_select(scope: Scope, outputs: list[exp.Expression], keys: list[exp.Expression]) -> exp.Select:
+    """Return a SELECT over the flat FROM of a scope, with its conditions."""
+    source, joins = from_clause(scope)
+    select = exp.Select(expressions=[output.copy() for output in outputs], from_=source, joins=joins)
+    if scope.where:
+        select.set("where", exp.Where(this=conjunction([term.copy() for term in scope.where])))
+    if keys:
+        select.set("group", exp.Group(expressions=[key.copy() for key in keys]))
+    return select
 
 
 def _table(table: Table) -> exp.Table:

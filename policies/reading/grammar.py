@@ -182,6 +182,8 @@ def is_truth(expression: tree.Expression) -> bool:
     """Return whether an expression is a truth value, which no arithmetic and no numeric aggregate may touch."""
     if isinstance(expression, tree.Operation):
         return OPERATORS[expression.operator].kind is not Kind.ARITHMETIC
+    if isinstance(expression, tree.Cohort):
+        return True
     if isinstance(expression, tree.Constant):
         return expression.sort is tree.Sort.TRUTH
     if isinstance(expression, tree.Column):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from policies.reading import grammar, refusal
+from policies.reading import cohorts, grammar, refusal
 from policies.reading.attempts import WIDEST_DECIMAL
 from policies.reading.bounds import BOUNDS
 from policies.reading.grammar import Kind
@@ -109,6 +109,8 @@ def _between(node: exp.Between, setting: Setting) -> Expression:
 
 
 def _in(node: exp.In, setting: Setting) -> Expression:
+    if node.args.get("query") is not None:
+        return cohorts.read_cohort(node, setting)
     refuse_extra(node, {"this", "expressions"})
     items = tuple(plain(item, setting) for item in node.expressions)
     if not items or len(items) > BOUNDS.list_items or not all(is_constant(item) for item in items):

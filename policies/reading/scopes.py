@@ -184,6 +184,16 @@ def is_aggregate(node: exp.Expression) -> bool:
     return not (isinstance(head.parent, exp.Window) and head.arg_key == "this")
 
 
-def has_query(node: exp.Expression) -> bool:
-    """Return whether a query stands in an expression."""
-    return any(isinstance(found, exp.Query) for found in own_nodes(node))
+def computes(node: exp.Expression) -> bool:
+    """Return whether a query stands in an expression otherwise than behind IN or EXISTS."""
+    return any(isinstance(found, exp.Query) and not is_asked_about(found) for found in own_nodes(node))
+
+
+def is_asked_about(query: exp.Expression) -> bool:
+    """Return whether a query stands behind IN or EXISTS."""
+    return query.parent is not None and asks(query.parent)
+
+
+def asks(node: exp.Expression) -> bool:
+    """Return whether a node is IN or EXISTS with a query."""
+    return isinstance(node, exp.Exists) or (isinstance(node, exp.In) and node.args.get("query") is not None)

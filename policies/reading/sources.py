@@ -12,7 +12,7 @@ from plans import names
 from plans.reading import Shadow, ShadowColumn
 from policies.reading import refusal
 from policies.reading.bounds import BOUNDS
-from policies.reading.tree import Column
+from policies.reading.tree import Column, Joined
 
 NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 """What an alias or the name of an output may look like: nothing that could carry a message (ATTACKS 23)."""
@@ -40,6 +40,11 @@ class Source:
         """The token of the person each row is about; reference data have none."""
         return self.column(names.PERSON)
 
+    @property
+    def joined(self) -> Joined:
+        """What is written of it."""
+        return Joined(self.alias, self.shadow.relation, self.optional, self.links)
+
     def _column(self, found: ShadowColumn) -> Column:
         return Column(
             self.alias, self.shadow.relation, found.name, found.type, found.nullable or self.optional
@@ -47,10 +52,15 @@ class Source:
 
 
 class Scope:
-    """The sources of one statement, and what names mean among them."""
+    """The sources of one SELECT, and what names mean among them. `shadows` are all that a SELECT inside could read."""
 
-    def __init__(self, sources: tuple[Source, ...], merged: frozenset[str] = frozenset()) -> None:
-        self.sources, self._merged = sources, merged
+    def __init__(
+        self,
+        sources: tuple[Source, ...],
+        merged: frozenset[str] = frozenset(),
+        shadows: tuple[Shadow, ...] = (),
+    ) -> None:
+        self.sources, self._merged, self.shadows = sources, merged, shadows
 
     def column(self, node: exp.Column) -> Column:
         """Return the column that a reference means.
@@ -96,7 +106,7 @@ def read_sources(select: exp.Select, shadows: tuple[Shadow, ...]) -> Scope:
     if clause is None:
         raise refusal.unsupported(select, "a statement needs a relation", "Add FROM schema.table.")
     refuse_extra(clause, {"this"})
-    scope = Scope((_relation(clause.this, shadows, optional=False),))
+    scope = Scope((_relation(clause.this, shadows, optional=False),), frozenset(), shadows)
     for join in select.args.get("joins") or ():
         scope = _joined(scope, join, shadows)
     if len(scope.sources) > BOUNDS.relations:
@@ -161,7 +171,7 @@ def _joined(scope: Scope, join: exp.Join, shadows: tuple[Shadow, ...]) -> Scope:
                 join, "the person token is equal to nothing but a person token", "Join person = person."
             )
     merged = scope._merged | {later.name for _, later in links if using}
-    return Scope((*scope.sources, Source(new.alias, new.shadow, new.optional, links)), merged)
+    return Scope((*scope.sources, Source(new.alias, new.shadow, new.optional, links)), merged, shadows)
 
 
 def _links(scope: Scope, new: Source, condition: exp.Expression) -> Iterator[tuple[Column, Column]]:

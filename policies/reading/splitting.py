@@ -20,7 +20,7 @@ from plans.errors import SqlSyntax, SqlUnsupported
 from plans.reading import Shadow
 from policies.reading import attempts, cells, finish, flat, refusal, scopes
 from policies.reading.bounds import DIALECT, too_deep
-from policies.reading.flat_rows import Budget, Scope
+from policies.reading.flat_rows import Budget, Scope, plain_select
 from policies.reading.scopes import Kind, Names
 from policies.reading.sources import identifier, refuse_extra, require_name
 from policies.reading.statement import MOST_OUTPUTS, Found, read_plain
@@ -228,7 +228,7 @@ class _Splitter:
 def _is_plain(root: exp.Select) -> bool:
     parts = {name for name, value in root.args.items() if value not in (None, False, [])}
     inside = [*root.expressions, *(root.args[part] for part in ("group", "order") if root.args.get(part))]
-    return parts <= _PLAIN and not any(scopes.has_query(node) for node in inside)
+    return parts <= _PLAIN and not any(scopes.computes(node) for node in inside)
 
 
 def _resolved(root: exp.Select, scope: Scope) -> exp.Select:
@@ -239,7 +239,7 @@ def _resolved(root: exp.Select, scope: Scope) -> exp.Select:
     for item, name in zip(root.expressions, cells.output_names(root), strict=True):
         node = item.this if isinstance(item, exp.Alias) else item
         outputs.append(exp.alias_(scope.resolve(node, {}), name))
-    select = cells.plain_select(scope, outputs, [])
+    select = plain_select(scope, outputs, [])
     names = {flat.output_name(item) for item in root.expressions if isinstance(item, exp.Alias)}
     group, order = root.args.get("group"), root.args.get("order")
     if group is not None:

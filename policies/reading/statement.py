@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from plans.reading import Cells, ColumnUse, Order, Output, Role, Shadow
-from policies.reading import attempts, listed, persons, refusal, translate
+from policies.reading import attempts, cohorts, listed, persons, refusal, translate
 from policies.reading.grammar import COUNTS
 from policies.reading.sources import NAME, Scope, identifier, read_sources, refuse_extra, require_name
 from policies.reading.tree import Aggregate, Column, Expression, aggregates, columns
 from policies.reading.uses import functions, uses
-from policies.reading.writer import quoted, write
+from policies.reading.writer import quoted, write, write_from
 
 MOST_OUTPUTS = 100
 LARGEST_LIMIT = 1_000_000
@@ -31,6 +31,11 @@ class Select:
     keys: tuple[Expression, ...]
     outputs: tuple[Expression, ...]
     names: tuple[str, ...]
+
+    @property
+    def expressions(self) -> tuple[Expression, ...]:
+        """Everything that it computes from rows."""
+        return (*(() if self.where is None else (self.where,)), *self.keys, *self.outputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +61,16 @@ def read_plain(root: exp.Expression, shadows: tuple[Shadow, ...], keys_suffice: 
         raise refusal.unsupported(None, "this is no single SELECT")
     refuse_extra(root, {"expressions", "from_", "joins", "where", "group", "order", "limit"})
     select = _read_select(root, shadows, keys_suffice)
+    read = cohorts.require_few(select.scope, select.expressions)
     counts = persons.count_persons(tuple(map(attempts.attempt_figures, select.outputs)), select.scope)
     filters = () if select.where is None else (select.where,)
-    counted = _counted(select, counts)
+    counted = cohorts.require_affordable(_counted(select, counts))
     attempts.require_few((counted,))
     return Found(
         cells=Cells(counted, _outputs(select, counts), len(counts.hidden)),
-        relations=tuple(sorted({source.shadow.relation for source in select.scope.sources})),
+        relations=tuple(sorted({source.relation for source in read})),
         uses=uses(select.scope, filters, select.keys, select.outputs),
-        functions=functions((*filters, *select.keys, *select.outputs)),
+        functions=functions(select.expressions),
         order=_order(root.args.get("order"), select),
         limit=_limit(root.args.get("limit")),
     )
@@ -277,21 +283,9 @@ def _counted(select: Select, counts: persons.Counts) -> str:
         for output, name in zip(select.outputs, select.names, strict=True)
     ]
     items += [f"{text} AS {quoted(f'_persons_{k}')}" for k, text in enumerate(counts.hidden)]
-    text = f"SELECT {', '.join(items)} FROM {_from(select.scope)}"
+    text = f"SELECT {', '.join(items)} FROM {write_from(source.joined for source in select.scope.sources)}"
     if select.where is not None:
         text += f" WHERE {write(attempts.attempt_condition(select.where))}"
     if select.keys:
         text += f" GROUP BY {', '.join(write(attempts.attempt(key)) for key in select.keys)}"
-    return text
-
-
-def _from(scope: Scope) -> str:
-    text = ""
-    for source in scope.sources:
-        schema, _, table = source.shadow.relation.partition(".")
-        relation = f"{quoted(schema)}.{quoted(table)} AS {quoted(source.alias)}"
-        if source.links:
-            links = " AND ".join(f"({write(earlier)} = {write(later)})" for earlier, later in source.links)
-            relation = f" {'LEFT ' if source.optional else ''}JOIN {relation} ON {links}"
-        text += relation
     return text

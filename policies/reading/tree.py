@@ -1,6 +1,6 @@
 """The expressions of the subset, as frozen values of our own.
 
-Whatever the parser of a large SQL dialect may produce, the guard reasons about these eight kinds of nodes and
+Whatever the parser of a large SQL dialect may produce, the guard reasons about these nine kinds of nodes and
 writes these again: a construct that has no node here cannot reach an engine.
 """
 
@@ -149,6 +149,33 @@ class Aggregate(Expression):
         return () if self.argument is None else (self.argument,)
 
 
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A relation in a FROM as it is written: `links` are the equalities of its ON; `optional` is LEFT JOIN."""
+
+    alias: str
+    relation: str
+    optional: bool
+    links: tuple[tuple[Column, Column], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort(Expression):
+    """Whether a row is of a person of other rows: `person IN (SELECT chosen FROM sources WHERE where)`.
+
+    It is computed from the row's person alone; what is asked about the other rows is not among its parts.
+    """
+
+    person: Column
+    chosen: Column
+    sources: tuple[Joined, ...]
+    where: Expression | None
+
+    @property
+    def parts(self) -> tuple[Expression, ...]:
+        return (self.person,)
+
+
 def columns(expression: Expression) -> tuple[Column, ...]:
     """Return every column inside an expression, each as often as it is written."""
     return tuple(node for node in expression.walk() if isinstance(node, Column))
@@ -165,6 +192,15 @@ def value_columns(expression: Expression) -> tuple[Column, ...]:
 def aggregates(expression: Expression) -> tuple[Aggregate, ...]:
     """Return every aggregate inside an expression."""
     return tuple(node for node in expression.walk() if isinstance(node, Aggregate))
+
+
+def cohorts(expression: Expression) -> Iterator[Cohort]:
+    """Yield every cohort inside an expression, and those inside these."""
+    for node in expression.walk():
+        if isinstance(node, Cohort):
+            yield node
+            if node.where is not None:
+                yield from cohorts(node.where)
 
 
 def is_simple(expression: Expression) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from plans import names
 from plans.reading import Clause, ColumnUse
 from policies.reading.grammar import OPERATORS, Kind
 from policies.reading.sources import Scope
@@ -11,10 +12,12 @@ from policies.reading.tree import (
     Aggregate,
     Call,
     Case,
+    Cohort,
     Column,
     Expression,
     Operation,
     aggregates,
+    cohorts,
     columns,
     is_simple,
     value_columns,
@@ -27,14 +30,15 @@ def uses(
     """Return every use once, in a fixed order.
 
     A column in a condition of a CASE is used like one in WHERE, inside an aggregate and inside a key; so is one in
-    a key that is a comparison. What a CASE inside an aggregate may yield is used by the aggregate.
+    a key that is a comparison. What a CASE inside an aggregate may yield is used by the aggregate. The person of a
+    cohort is linked, wherever the cohort stands.
     """
     found = {
         _use(column, Clause.JOIN) for source in scope.sources for link in source.links for column in link
     }
     found |= {_use(column, clause) for expression in filters for column, clause in standing(expression)}
     for key in keys:
-        found |= {_use(column, Clause.GROUP) for column in columns(key)}
+        found |= {_use(column, Clause.GROUP) for column in columns(key) if column.name != names.PERSON}
         found |= {_use(column, clause) for column, clause in (*_conditions(key), *_compared(key))}
     for aggregate in (aggregate for figure in figures for aggregate in aggregates(figure)):
         found |= {_use(column, Clause.AGGREGATE, aggregate.function) for column in value_columns(aggregate)}
@@ -44,7 +48,9 @@ def uses(
 
 def functions(expressions: Iterable[Expression]) -> tuple[str, ...]:
     """Return the names of all functions and aggregates, each once, sorted."""
-    nodes = [node for expression in expressions for node in expression.walk()]
+    expressions = tuple(expressions)
+    inner = [found.where for each in expressions for found in cohorts(each) if found.where is not None]
+    nodes = [node for expression in (*expressions, *inner) for node in expression.walk()]
     return tuple(sorted({node.function for node in nodes if isinstance(node, Call | Aggregate)}))
 
 
@@ -62,7 +68,8 @@ def _conditions(expression: Expression) -> Iterator[tuple[Column, Clause]]:
 def _compared(key: Expression) -> Iterator[tuple[Column, Clause]]:
     """Yield the columns of every comparison in a key, wherever in it: `GROUP BY x = 5` asks what WHERE would ask."""
     for node in key.walk():
-        if isinstance(node, Operation) and OPERATORS[node.operator].kind is Kind.COMPARISON:
+        compares = isinstance(node, Operation) and OPERATORS[node.operator].kind is Kind.COMPARISON
+        if compares or isinstance(node, Cohort):
             yield from standing(node)
 
 
@@ -75,6 +82,12 @@ def standing(condition: Expression) -> Iterator[tuple[Column, Clause]]:
     """
     if isinstance(condition, Column):
         yield condition, Clause.FILTER
+    elif isinstance(condition, Cohort):
+        links = (link for source in condition.sources for link in source.links)
+        for column in (condition.person, condition.chosen, *(column for link in links for column in link)):
+            yield column, Clause.JOIN
+        if condition.where is not None:
+            yield from standing(condition.where)
     elif isinstance(condition, Operation) and OPERATORS[condition.operator].kind is Kind.COMPARISON:
         for operands in _comparisons(condition):
             bare = _are_bare(condition.operator, operands)

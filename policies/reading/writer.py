@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 from policies.reading.grammar import OPERATORS
 from policies.reading.tree import (
     Aggregate,
@@ -9,9 +12,11 @@ from policies.reading.tree import (
     Call,
     Case,
     Cast,
+    Cohort,
     Column,
     Constant,
     Expression,
+    Joined,
     Operation,
     Sort,
 )
@@ -26,8 +31,6 @@ def write(expression: Expression) -> str:
     match expression:
         case Column(source=source, name=name):
             return f"{quoted(source)}.{quoted(name)}"
-        case Constant():
-            return _constant(expression)
         case Operation(operator="in", operands=(subject, *items)):
             return OPERATORS["in"].form.format(write(subject), ", ".join(map(write, items)))
         case Operation(operator=operator, operands=operands):
@@ -36,18 +39,34 @@ def write(expression: Expression) -> str:
             return f"{function}({', '.join(map(write, arguments))})"
         case Cast(operand=operand, type=target):
             return f"CAST({write(operand)} AS {target})"
-        case Case():
-            return _case(expression)
-        case Attempt():
-            return _attempt(expression)
-        case Aggregate():
-            return _aggregate(expression)
-    raise TypeError(type(expression).__name__)
+    writer = _WRITERS.get(type(expression))
+    if writer is None:
+        raise TypeError(type(expression).__name__)
+    return writer(expression)
 
 
 def quoted(name: str) -> str:
     """Return a name as a delimited identifier (ISO/IEC 9075-2, 5.2)."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def write_from(sources: Iterable[Joined]) -> str:
+    """Return what stands behind FROM."""
+    text = ""
+    for source in sources:
+        schema, _, table = source.relation.partition(".")
+        relation = f"{quoted(schema)}.{quoted(table)} AS {quoted(source.alias)}"
+        if source.links:
+            links = " AND ".join(f"({write(earlier)} = {write(later)})" for earlier, later in source.links)
+            relation = f" {'LEFT ' if source.optional else ''}JOIN {relation} ON {links}"
+        text += relation
+    return text
+
+
+def _cohort(cohort: Cohort) -> str:
+    where = "" if cohort.where is None else f" WHERE {write(cohort.where)}"
+    inner = f"SELECT {write(cohort.chosen)} FROM {write_from(cohort.sources)}{where}"
+    return f"({write(cohort.person)} IN ({inner}))"
 
 
 def _constant(constant: Constant) -> str:
@@ -83,3 +102,12 @@ def _aggregate(aggregate: Aggregate) -> str:
     if aggregate.function == "count_distinct":
         return f"count(DISTINCT {argument})"
     return f"{aggregate.function}({argument})"
+
+
+_WRITERS: dict[type[Expression], Callable[[Any], str]] = {
+    Constant: _constant,
+    Case: _case,
+    Attempt: _attempt,
+    Cohort: _cohort,
+    Aggregate: _aggregate,
+}

@@ -118,7 +118,7 @@ ATTACKS = r"""
 17 | describe tax.income
 17 | show tables
 17 | select count(*) from tax.income i, lateral (select i.income) l
-17 | select count(*) from tax.income i where exists (select 1 from med.visit v where v.person = i.person)
+17 | select count(*) from tax.income i where exists (select 1 from med.visit v where v.region = i.region)
 17 | select count(*) from tax.income i where age = (select max(age) from tax.income j where j.region = i.region)
 17 | select count(*) from tax.income i asof join med.visit v on i.person = v.person and i.born >= v.day
 17 | select count(*) from tax.income positional join med.visit

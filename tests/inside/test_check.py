@@ -143,6 +143,16 @@ def test_text_is_not_compared_with_numbers_behind_the_readers_back() -> None:
         ("select count(*) from tax.income i join med.visit v using (person)",
          "select count(*) from tax.income i join med.visit v using (person, region)"),
         ("select count(*) from tax.income", "select count(*) from med.visit"),
+        *((f"select count(*) from tax.income where person in (select person from {asked})",
+           f"select count(*) from tax.income where person {claimed})")
+          for asked, claimed in (
+              ("med.visit where cost > 1", "in (select person from med.visit where cost > 2"),
+              ("med.visit where cost > 1", "in (select person from med.visit where cost < 1"),
+              ("med.visit where cost > 1", "not in (select person from med.visit where cost > 1"),
+              ("med.visit", "in (select person from tax.income"),
+              ("med.visit", "in (select person from med.visit join tax.income using (person)"),
+              ("tax.income where person in (select person from med.visit)", "in (select person from tax.income"),
+          )),
     ],
 )  # fmt: skip
 def test_a_reading_of_another_statement_is_noticed(
@@ -184,7 +194,11 @@ select region, max(age) over () from tax.income
 select avg(n) from (select person, sum(income) n from tax.income group by person)
 select region from tax.income union select kind from med.visit
 select count(*) from tax.income where income > (select avg(income) from tax.income)
-select count(*) from tax.income where person in (select person from med.visit)
+select count(*) from tax.income where region in (select region from med.visit)
+select count(*) from tax.income where age + 0 in (select person from med.visit)
+select count(*) from tax.income i where exists (select 1 from med.visit v where v.person = i.person and v.cost > i.age)
+select count(*) from tax.income where person in (select person from med.visit limit 3)
+select count(*) from tax.income where person in (select person from med.visit where cost > (select avg(cost) from med.visit))
 with c as (select region, avg(income) m from tax.income group by 1) select count(*) from tax.income i join c using (region) where i.income > c.m
 select c.n, (select max(income) from tax.income i where i.age > c.n) from (select count(*) n from tax.income) c
 select try_cast(region as integer) r, count(*) from tax.income group by 1

@@ -84,6 +84,12 @@ select i.region, count(*) from tax.income i join (select v.person, w.kind from m
 with x as (select person, age * 2 as double_age from tax.income where double_age > 2) select sum(double_age) from x
 with x as (select person, age from tax.income) select age as region, age, count(*) n from x group by age, region
 with x as (select * from tax.income i join med.visit v on i.person = v.person) select region, count(*) from x group by region
+select region, avg(income), count(*) from tax.income where person in (select person from med.visit where kind = 'x') group by region
+select region, count(*) from tax.income i where not exists (select 1 from med.visit v where v.person = i.person and v.kind is not null) group by region
+select region, count(*) from tax.income where age > 1 or not person in (select person from med.visit v join tax.income i using (person) where i.urban and v.cost > 1) group by 1
+with x as (select person p from med.visit where cost > 1), y as (select * from tax.income where person in (select distinct p from x)) select v.region, count(*), sum(y.age) from y join med.visit v using (person) where v.person not in (select person from tax.income where age = 2) group by 1
+select case when person in (select person from med.visit) then 'in' else 'out' end as g, avg(age) from tax.income group by 1
+select count(*) from tax.income where person in (select person from med.visit where person in (select person from tax.income where urban) and cost > 0)
 """.strip().splitlines()  # noqa: E501
 
 SPLIT = """
@@ -119,6 +125,8 @@ select region, count(*) n from tax.income group by region having region in (sele
 select region, sum(paid) s from tax.income group by region order by sum(paid) desc, region limit 1 offset 1
 select i.region, sum(v.cost) c, sum(v.cost) / count(distinct i.person) per from (select * from tax.income where age < 3) i join med.visit v using (person) group by i.region having c > 1
 select month, total, lag(total) over (order by month) as before from (select month(born) as month, sum(paid) as total from tax.income group by 1) order by month
+select exists (select 1 from med.visit v where v.person = i.person) as g, count(*) n from tax.income i group by g having n > 1
+select count(*) filter (where person in (select person from med.visit where cost > 1)) a, sum(paid) filter (where person not in (select person from med.visit)) b from tax.income
 with m as (select month(born) as month, sum(paid) as total from tax.income group by 1) select month, sum(total) over (order by month rows between unbounded preceding and current row) as running from m
 select age, count(*) n from tax.income group by age having age between 1 and 2 or count(*) > 5
 select median(income) + 1 as m, max(age) - min(age) as width, quantile_cont(paid, 0.5) * 2 as q from tax.income
@@ -147,7 +155,20 @@ def test_control_another_finish_gives_something_else() -> None:
 
 # --- random statements on random rows -----------------------------------------------------
 
+COHORTS = [
+    "person in (select person from med.visit)",
+    "person not in (select person from med.visit where kind = 'x')",
+    "(urban or person in (select w.person from med.visit w where w.cost > 0))",
+    "(age < 2 and not person in (select person from tax.income where age > 1 and region = 'a'))",
+    "person in (select w.person from med.visit w join tax.income j on w.person = j.person where j.paid > w.cost - 2)",
+    "person in (select person from tax.income j where not exists (from med.visit w where w.person = j.person))",
+]
 SOURCES = [
+    *(("", f"(select * from tax.income where {cohort}) i") for cohort in COHORTS),
+    *(
+        (f"x as (select * from tax.income where {cohort})", "x i join med.visit v using (person)")
+        for cohort in COHORTS
+    ),
     ("", "tax.income i"),
     ("", "(select * from tax.income where age > 0) i"),
     ("", "(select person, region, age + 1 as age, income, paid * 2 as paid, born, urban from tax.income) i"),
@@ -167,9 +188,11 @@ KEYS = [
     "year(i.born)",
     "floor(i.age / 2)",
     "case when i.urban then 'u' else i.region end",
+    "case when i.person in (select person from med.visit where cost > 0) then 'v' else i.region end",
 ]
 FIGURES = [
     "count(*)", "sum(i.paid)", "avg(i.income)", "count(distinct i.age)", "count(i.income)", "max(i.age)",
+    "count(*) filter (where i.person in (select person from med.visit where kind = 'x'))",
     "sum(i.age) filter (where i.urban)", "sum(case when i.age > 1 then i.paid else 0 end)",
 ]  # fmt: skip
 COMPUTED = [

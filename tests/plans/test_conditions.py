@@ -87,3 +87,15 @@ def test_no_column_of_a_comparison_is_missed(where: str, found: set[tuple[str, F
     reading = read(f"select region, count(*) as n from tax.income where {where} group by 1")
     compared = {use.column for use in reading.uses if use.clause in (Clause.COMPARE, Clause.FILTER)}
     assert compared <= {each.column for each in conditions(reading.tables[0].counted)}
+
+
+def test_conditions_in_a_subquery_that_chooses_persons_are_found_and_what_links_it_is_none() -> None:
+    reading = read(
+        "select count(*) as n from tax.income i where age > 3 and exists (select 1 from med.visit v"
+        " where v.person = i.person and v.kind = 'a' and v.person not in (select person from tax.income where urban))"
+    )
+    assert conditions(reading.tables[0].counted) == (
+        Condition("med.visit", "kind", Form.EQUAL, True),
+        Condition("tax.income", "age", Form.RANGE, True),
+        Condition("tax.income", "urban", Form.EQUAL, True),
+    )

@@ -137,8 +137,6 @@ select * from (select region, age from tax.income) t                            
 select region from tax.income union select kind from med.visit                                | set operation of rows
 select count(*) from (select person from tax.income union select person from med.visit)       | set operation of rows
 select count(*) from tax.income where income > (select avg(income) from tax.income)           | subquery stands in an expression over rows
-select count(*) from tax.income where person in (select person from med.visit)                | subquery stands in an expression over rows
-select count(*) from tax.income i where exists (select 1 from med.visit v where v.person = i.person) | subquery stands in an expression over rows
 with c as ({BY_REGION}) select count(*) from tax.income join c using (region)                 | side by side in one FROM
 with c as ({BY_REGION}) select c.n, i.income from c, tax.income i                             | side by side in one FROM
 with recursive r as (select 1) select * from r                                                | RECURSIVE

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.spec.chapters import filtering, finish, grouping, joins, masks, reference, rows, who
+from tests.spec.chapters import cohorts, filtering, finish, grouping, joins, masks, reference, rows, who
 from tests.spec.drawn import normal
 from tests.spec.specs import Chapter, Spec
 from tests.spec.town import MEMBER, PURPOSE
 
 PAGE = Path(__file__).parents[2] / "docs" / "spec.md"
-CHAPTERS = tuple(each.CHAPTER for each in (filtering, grouping, joins, reference, masks, finish, rows, who))
+CHAPTERS = tuple(
+    each.CHAPTER for each in (filtering, grouping, joins, cohorts, reference, masks, finish, rows, who)
+)
 
 _INTRO = """\
 # What Darkroom answers
