@@ -118,8 +118,8 @@ class Flattener:
         found = found.named(columns)
         for _, expression in found.columns:
             if expression is not None:
-                self._mention(expression)
                 self._require_value(expression, found.tables)
+                self._mention(expression)
         return _first_names(found)
 
     def _require_value(self, expression: exp.Expression, tables: tuple[Table, ...]) -> None:
