@@ -115,7 +115,9 @@ class Mask(Record):
         names.require("column", self.column, "mask.column")
         if not _ARGUMENTS[self.kind].fullmatch(self.argument):
             raise Malformed(
-                f"a mask of the kind {self.kind} does not take {self.argument!r:.40}", self.column
+                f"a mask of the kind {self.kind} does not take {self.argument!r:.40}",
+                self.column,
+                'Write it like "last 4", "place 6", "date month", "bucket 1000", "null" or "pseudonym".',
             )
 
 
@@ -148,16 +150,26 @@ class Constraint(Record):
         for party in self.parties:
             require_party(party, self.column)
         if self.minimum < 0:
-            raise Malformed("a minimum is not negative", self.column)
+            raise Malformed("a minimum is not negative", self.column, "Write 0 for the dataset's own.")
         _require_end(self.until, self.column)
         if self.mask is not None and self.mask.column != self.column:
             raise Malformed("a constraint masks its own column", self.column)
         if self.reveal is Reveal.MASKED and self.mask is None:
-            raise Malformed("what is revealed masked needs a mask", self.column)
+            raise Malformed(
+                "what is revealed masked needs a mask", self.column, "Name a mask, or another reveal."
+            )
         if self.effect is Effect.DENY and (self.mask or self.reveal is not Reveal.NEVER):
-            raise Malformed("a prohibition reveals nothing and masks nothing", self.column)
+            raise Malformed(
+                "a prohibition reveals nothing and masks nothing",
+                self.column,
+                "Leave reveal and mask out of it.",
+            )
         if self.effect is Effect.ALLOW and bool(self.functions) != (Use.AGGREGATE in self.uses):
-            raise Malformed("the use 'aggregate' names its functions, and no other use does", self.column)
+            raise Malformed(
+                "the use 'aggregate' names its functions, and no other use does",
+                self.column,
+                "Name functions such as avg, or leave the use out.",
+            )
 
 
 def require_party(party: str, where: str) -> None:
@@ -172,7 +184,7 @@ LAST_END = 253_402_300_799
 
 def _require_end(until: int, where: str) -> None:
     if not 0 <= until <= LAST_END:
-        raise Malformed("an end is not negative, and not after the year 9999", where)
+        raise Malformed("an end is not negative, and not after the year 9999", where, "Write 0 for no end.")
 
 
 class Action(StrEnum):
@@ -226,7 +238,7 @@ class Tag(Record):
     def check(self) -> None:
         names.require("project", self.name, "tag")
         if self.minimum < 0:
-            raise Malformed("a minimum is not negative", self.name)
+            raise Malformed("a minimum is not negative", self.name, "Write 0 for none of its own.")
 
 
 @dataclass(frozen=True, slots=True)

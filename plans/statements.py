@@ -156,7 +156,9 @@ class DatasetPolicy(Record):
         if min(self.minimum_group, self.rounding, self.largest_result) < 1:
             raise Malformed("minimum group, rounding and largest result are at least 1", self.dataset)
         if len({entry.column for entry in self.tagged}) != len(self.tagged):
-            raise Malformed("a column has one list of tags", self.dataset)
+            raise Malformed(
+                "a column has one list of classes", self.dataset, "Put all of them into one list."
+            )
 
     def about(self, column: str) -> tuple[Constraint, ...]:
         """Return the constraints on a column, in the order in which they are written."""
@@ -165,7 +167,7 @@ class DatasetPolicy(Record):
 
 @dataclass(frozen=True, slots=True)
 class Bundle(Record):
-    """The owner's numbered policies. A keeper refuses a number lower than the highest it has seen."""
+    """The owner's numbered policies. A keeper refuses a number that is not higher than every one it has seen."""
 
     KIND: ClassVar[str] = "bundle"
 
@@ -176,9 +178,9 @@ class Bundle(Record):
 
     def check(self) -> None:
         if len({policy.dataset for policy in self.policies}) != len(self.policies):
-            raise Malformed("a dataset has one policy", "bundle")
+            raise Malformed("a dataset has one policy", "bundle", "Put all of its rules into one policy.")
         if len({tag.name for tag in self.tags}) != len(self.tags):
-            raise Malformed("a tag is described once", "bundle")
+            raise Malformed("a class is described once", "bundle", "Leave one of the descriptions out.")
 
     def policy(self, dataset: str) -> DatasetPolicy | None:
         """Return the policy of a dataset, or none."""
@@ -189,8 +191,7 @@ class Bundle(Record):
 class Grant(Record):
     """A signed standing permission: this member, with these keys, for this project and purpose, these columns.
 
-    `role` is the role in which the member acts, as the approver saw it; constraints may ask for one.
-
+    `role` is the one in which the member asks, as the approver signed it; rules may be for one role only.
     `uses` is the largest number of plans that may run under it. `minimum_group` and `rounding` are the
     approver's own obligations for this grant; they can only be stricter than the policy's (0: the policy's).
     The statement's validity is the grant's.

@@ -76,7 +76,8 @@ def test_each_alternative_is_a_rule_under_which_the_use_is_not_refused_any_more(
     for remedy in explain(case).alternatives:
         subject = f"{'.'.join(remedy.subject.split('/')[-2:])}.{remedy.columns[0]}"
         before = sum(reason.subject == subject for reason in decide(case).reasons)
-        assert before and decide(apply(remedy, case)).reasons != decide(case).reasons
+        after = sum(reason.subject == subject for reason in decide(apply(remedy, case)).reasons)
+        assert after < before
 
 
 ONE = [
