@@ -31,7 +31,7 @@ from plans.reading import Level, Reading, Shadow
 from plans.statements import Bundle
 from policies import api as policies
 from policies.api import Case, Grants, short
-from tests.attacks.test_sql import ATTACKS, CANARY
+from tests.attacks.sql_attacks import ATTACKS, CANARY
 from tests.inside.sql_cases import SHADOWS
 from tests.keeper import house
 from tests.policies import cases
