@@ -1,12 +1,12 @@
 """The query box: opens the owner's files under their keys, runs the program's tables, hands over their rows.
 
-Each relation of the program gets the member's name over its file: the person token where it is about persons, the
-columns that the program names, and the rows that the owner's filter lets through, masked (`inside.relations`). The
-engine is locked before a statement runs. A view keeps nothing from a statement that may call `read_parquet` itself: DuckDB knows no
-privileges within a connection. What does is that the statements are the counted ones, written by the guard over
-these relations alone, and derived again by the keeper before it gave the keys; or, at the level `rows`, the
-member's own, in which two readers found nothing but these relations and listed functions. The list of allowed
-files is the second layer.
+Each relation of the program gets the member's name over its file: the person token where it is about persons,
+the columns that the program names, and the rows that the owner's filter lets through, masked
+(`inside.relations`). The engine is locked before a statement runs. A view keeps nothing from a statement that
+may call `read_parquet` itself: DuckDB knows no privileges within a connection. What does is that the statements
+are the counted ones, written by the guard over these relations alone, and derived again by the keeper before it
+gave the keys; or, at the level `rows`, the member's own, in which two readers found nothing but these relations
+and listed functions. The list of allowed files is the second layer.
 
 The result's bytes are read by the parse box; their form is stated in `inside.table`. Nothing else leaves:
 whatever the engine says is dropped, since its messages quote values, and the report is empty, since a number

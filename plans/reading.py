@@ -71,7 +71,7 @@ class ShadowColumn(Record):
 
 @dataclass(frozen=True, slots=True)
 class Shadow(Record):
-    """An empty relation. If it is about persons, the token (`plans.names.PERSON`) is its first column; else it has none."""
+    """An empty relation; the first column of one about persons is the token (`plans.names.PERSON`)."""
 
     KIND: ClassVar[str] = "shadow"
 

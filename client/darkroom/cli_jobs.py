@@ -30,7 +30,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def sql(  # noqa: PLR0913 - each is an option that a person may type
-    statement: Annotated[str, typer.Argument(help="One statement that selects, or - to read it from standard input.")] = "",
+    statement: Annotated[
+        str, typer.Argument(help="One statement that selects, or - to read it from standard input.")
+    ] = "",
     file: Annotated[Path | None, typer.Option(help="A file that holds it.")] = None,
     project: Annotated[str, typer.Option(help="The project whose grants are used.")] = ...,  # type: ignore[assignment]
     purpose: Annotated[str, typer.Option(help="Why; as in the grant.")] = ...,  # type: ignore[assignment]
