@@ -54,7 +54,8 @@ class Limits:
         BoxLimits(2048, 64, 0, 1024, 300, 300, 64, 128, 1), "The box that protects inner figures."
     )
     finish: BoxLimits = _setting(
-        BoxLimits(2048, 64, 1024, 1024, 300, 300, 128, 512, 1), "The box that computes with protected figures."
+        BoxLimits(2048, 64, 1024, 1024, 300, 300, 128, 512, 1),
+        "The box that computes with protected figures.",
     )
     judge: BoxLimits = _setting(
         BoxLimits(2048, 64, 0, 1024, 300, 300, 64, 128, 1), "The box that judges an output."
