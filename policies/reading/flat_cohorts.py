@@ -34,9 +34,9 @@ def written(node: exp.Expression, scope: Scope, rows: RowsOf) -> exp.Expression:
         refuse_extra(node, {"this", "query"})
         outside, query = node.this, _any_order(node.args["query"])
     person, found = bare(scope.resolve(outside, {})), rows(query)
-    chosen = found.columns[0][1]
-    if isinstance(node, exp.In) and len(found.columns) != 1:
+    if not found.columns or (isinstance(node, exp.In) and len(found.columns) != 1):
         raise refusal.unsupported(node, "the SELECT behind IN yields one column", INSTEAD)
+    chosen = found.columns[0][1]
     if not isinstance(person, exp.Column) or not isinstance(chosen, exp.Column):
         raise refusal.unsupported(
             node, "a subquery chooses rows by something that is computed, not by the person", INSTEAD

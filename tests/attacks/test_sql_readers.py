@@ -22,6 +22,7 @@ select columns ( '.*' ) , count ( * ) from . . income group by all
 select * replace ( 1 as ) from tax.income
 select * replace ( age + 1 as age ) rename ( age as ) from tax.income
 select count(*) from read_parquet('/in/tax.income.attributes', encryption_config = { : 'k' })
+select count(distinct age) from tax.income where person in (select from med.visit)
 select count() filter (where age > 1) as n, sum(paid) + 1 as s from tax.income
 with b as (select x.age + y.* as s from tax.income x join tax.income y using (person)) select sum(s) from b
 select count(distinct) filter (where age > 1) as n, sum(paid) + 1 as s from tax.income
