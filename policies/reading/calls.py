@@ -121,7 +121,10 @@ def _aggregate(name: str) -> Rule:
 
 
 def _quantile(name: str) -> Rule:
-    """Return the rule of an aggregate that takes, after its argument, a constant between 0 and 1."""
+    """Return the rule of an aggregate that takes, after its argument, a constant: the part of values below it.
+
+    Near 0 and 1 it would be another spelling of min and max, which an owner grants by their own names.
+    """
 
     def rule(node: exp.Expression, setting: Setting) -> Expression:
         refuse_extra(node, {"this", "expression"})
@@ -129,10 +132,11 @@ def _quantile(name: str) -> Rule:
         if which is None:
             raise unlisted(node)
         constant = value(which, setting)
-        if not isinstance(constant, Constant) or not re.fullmatch(r"0?\.\d{1,4}|[01]", constant.text):
+        text = constant.text if isinstance(constant, Constant) else ""
+        if not re.fullmatch(r"0?\.\d{1,4}", text) or not 0.05 <= float(text) <= 0.95:
             raise refusal.unsupported(
                 node,
-                f"{name} takes a number from 0 to 1 with at most 4 decimals",
+                f"{name} takes a number from 0.05 to 0.95 with at most 4 decimals; beyond, it is a min or max",
                 f"For example: {name}(x, 0.9).",
             )
         found = _aggregate(name)(exp.Sum(this=node.this), setting)

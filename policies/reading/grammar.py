@@ -104,8 +104,8 @@ AGGREGATES = {
     "min": _SHOWS,
     "max": _SHOWS,
     "median": _SHOWS,
-    "quantile_cont": _SHOWS,
-    "quantile_disc": _SHOWS,
+    "quantile_cont": f"{_SHOWS}; from 0.05 to 0.95",
+    "quantile_disc": f"{_SHOWS}; from 0.05 to 0.95",
 }
 REVEALING_AGGREGATES = ("min", "max", "median", "quantile_cont", "quantile_disc")
 """Aggregates whose figure is, or lies beside, one record's value. The guard reads them and counts the persons

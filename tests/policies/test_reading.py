@@ -88,6 +88,7 @@ def among(argument: str, part: str) -> str:
         ),
         ("select median(income) from tax.income", {("income", "aggregate", "median")}),
         ("select quantile_cont(income, 0.9) from tax.income", {("income", "aggregate", "quantile_cont")}),
+        ("select quantile_disc(income, 0.05) from tax.income", {("income", "aggregate", "quantile_disc")}),
         ("select avg(income) from tax.income", {("income", "aggregate", "avg")}),
         ("select region, count(*) from tax.income group by region", {("region", "group", "")}),
         ("select year(born) y, count(*) from tax.income group by y", {("born", "group", "")}),
@@ -417,3 +418,12 @@ def test_the_documentation_lists_exactly_what_is_allowed() -> None:
     for name, rules in grammar.FUNCTIONS.items():
         row = next(line for line in text.splitlines() if line.startswith(f"| `{name}("))
         assert rules.reason in row and (("| yes |" in row) == rules.aggregated), name
+
+
+@pytest.mark.parametrize(
+    "part", ["0", "1", "0.0", "0.0001", "0.0499", "0.9501", ".9999", "1.0", "0.5 + 0.5", "income"]
+)
+def test_a_quantile_is_no_other_spelling_of_min_and_max(part: str) -> None:
+    for name in ("quantile_cont", "quantile_disc"):
+        with pytest.raises(SqlUnsupported, match="from 0.05 to 0.95"):
+            read(f"select {name}(income, {part}) from tax.income", SHADOWS)
