@@ -152,4 +152,4 @@ def test_a_revocation_ends_a_running_box_within_ten_seconds(town):
     with pytest.raises(DarkroomError) as refusal:
         town.ask("select league, count(*) as n from tax.income group by league").result()
     assert refusal.value.code == "policy.denied"
-    town.grant = town.give_grant()
+    town.give_grants()

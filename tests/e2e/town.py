@@ -95,6 +95,11 @@ class Town:
         """Submit a statement as the researcher."""
         return self.researcher.connection.sql(statement, project=PROJECT, purpose=PURPOSE)
 
+    def give_grants(self) -> None:
+        """Give the grants that every test may count on: figures of incomes, rows of the register."""
+        self.grant = self.give_grant()
+        self.give_grant(dataset="nm/tax/register")
+
     def give_grant(
         self, columns: tuple[str, ...] = ("league", "income"), uses: int = 100, dataset: str = DATASET
     ) -> str:
@@ -142,8 +147,7 @@ def settle(town: Town) -> None:
     sign_policies(town.owner, policy, town.people["zhao"].keys)
     keeper = next(e.key for e in current_roster(town.owner).entries if e.duty is Duty.KEEPER)
     town.researcher.connection.trust_keeper(DOMAIN, keeper)
-    town.grant = town.give_grant()
-    town.give_grant(dataset="nm/tax/register")
+    town.give_grants()
 
 
 def write_incomes(path: Path, persons: int = 600) -> Path:
