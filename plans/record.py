@@ -125,7 +125,19 @@ def _read_record(plain: Any, kind: type[Record], where: str) -> Record:
         raise Malformed(f"unknown member {unknown[0]!r}", where)
     if missing := sorted(set(fields) - set(plain)):
         raise Malformed(f"member {missing[0]!r} is missing", where)
-    return kind(**{name: _read(plain[name], fields[name], f"{where}.{name}") for name in fields})
+    passed = _passed(kind)
+    return kind(
+        **{
+            name: plain[name] if name in passed else _read(plain[name], fields[name], f"{where}.{name}")
+            for name in fields
+        }
+    )
+
+
+@cache
+def _passed(kind: Any) -> frozenset[str]:
+    """Return the members that are read as they are, and judged when the record is built: texts and numbers."""
+    return frozenset(name for name, annotation in _fields(kind) if _kind(annotation) in (str, int))
 
 
 def _read_enum(plain: Any, kind: type[enum.Enum], where: str) -> enum.Enum:

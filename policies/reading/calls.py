@@ -132,8 +132,7 @@ def _quantile(name: str) -> Rule:
         if which is None:
             raise unlisted(node)
         constant = value(which, setting)
-        text = constant.text if isinstance(constant, Constant) else ""
-        if not re.fullmatch(r"0?\.\d{1,4}", text) or not 0.05 <= float(text) <= 0.95:
+        if not isinstance(constant, Constant) or not _is_inner_part(constant.text):
             raise refusal.unsupported(
                 node,
                 f"{name} takes a number from 0.05 to 0.95 with at most 4 decimals; beyond, it is a min or max",
@@ -143,6 +142,10 @@ def _quantile(name: str) -> Rule:
         return replace(cast(Aggregate, found), which=constant)
 
     return rule
+
+
+def _is_inner_part(text: str) -> bool:
+    return bool(re.fullmatch(r"0?\.\d{1,4}", text)) and 0.05 <= float(text) <= 0.95
 
 
 def _count(node: exp.Count, inside: Setting) -> Expression:
