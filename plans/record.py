@@ -117,7 +117,7 @@ def _read(plain: Any, annotation: Any, where: str) -> Any:
     return plain
 
 
-def _read_record(plain: Any, kind: type[Record], where: str) -> Record:
+def _read_record(plain: Any, kind: Any, where: str) -> Record:
     if not isinstance(plain, dict):
         raise Malformed("expected an object", where)
     fields = dict(_fields(kind))
@@ -126,12 +126,13 @@ def _read_record(plain: Any, kind: type[Record], where: str) -> Record:
     if missing := sorted(set(fields) - set(plain)):
         raise Malformed(f"member {missing[0]!r} is missing", where)
     passed = _passed(kind)
-    return kind(
+    made: Record = kind(
         **{
             name: plain[name] if name in passed else _read(plain[name], fields[name], f"{where}.{name}")
             for name in fields
         }
     )
+    return made
 
 
 @cache
