@@ -144,8 +144,3 @@ class Place:
 def is_token(bases: Bases) -> bool:
     """Return whether values come from person tokens and nothing else."""
     return bool(bases) and all(column == names.PERSON for _, column in bases)
-
-
-def holds_token(bases: Bases) -> bool:
-    """Return whether values come from a person token, among others."""
-    return any(column == names.PERSON for _, column in bases)

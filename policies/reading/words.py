@@ -30,8 +30,6 @@ to try_cast union using values varchar when where window with within materialize
 _SYNTAX = frozenset(_SYNTAX_TEXT.split())
 """Words of SQL after which a parenthesis may open, and no function is called."""
 
-_PADS = ("lpad", "rpad")
-
 
 def tokens(text: str) -> list[Token]:
     """Return the words and signs of a statement that has been parsed already."""
