@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from compute import forecast
@@ -23,10 +23,11 @@ from store import api as store
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """Which image the centre's plans name, and which limits; owners accept their own only."""
+    """Which image the centre's plans name, for tasks by stage, and which limits; owners accept their own only."""
 
     image: str
     limits: Mapping[Entry, Limits]
+    work_images: Mapping[Entry, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

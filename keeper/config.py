@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from plans import names
@@ -17,7 +17,8 @@ class KeeperConfig:
     """One keeper's settings. `root` is the domain's root key, pinned out of band; `log_key` is the centre's log key.
 
     `images` are the digests of the box images that this owner trusts; the first is the one that its own
-    checker box uses. `highest_grade` is the highest grade that may be ingested here (the embedded shape
+    checker box uses. `work_images` are those trusted for each stage of a task; none of a stage: no tasks of
+    its kind. `highest_grade` is the highest grade that may be ingested here (the embedded shape
     refuses important and core).
     """
 
@@ -33,6 +34,7 @@ class KeeperConfig:
     log_key: str
     images: tuple[str, ...]
     limits: Mapping[Entry, Limits]
+    work_images: Mapping[Entry, tuple[str, ...]] = field(default_factory=dict)
     highest_grade: str = "general-4"
 
     def __post_init__(self) -> None:
@@ -60,6 +62,7 @@ def load(path: Path) -> KeeperConfig:
     try:
         content = json.loads(path.read_text())
         content.update({name: Path(content[name]) for name in _PATHS}, images=tuple(content["images"]))
+        content["work_images"] = {Entry(name): tuple(each) for name, each in content["work_images"].items()}
         content["limits"] = {Entry(name): Limits.read(plain) for name, plain in content["limits"].items()}
         return KeeperConfig(**content)
     except (OSError, ValueError, TypeError, KeyError) as problem:
@@ -68,9 +71,13 @@ def load(path: Path) -> KeeperConfig:
         ) from None
 
 
+def _plain_of(each: Limits | tuple[str, ...]) -> object:
+    return each.plain() if isinstance(each, Limits) else list(each)
+
+
 def _plain(value: object) -> object:
     if isinstance(value, tuple):
         return list(value)
     if isinstance(value, Mapping):
-        return {entry.value: limits.plain() for entry, limits in value.items()}
+        return {entry.value: _plain_of(each) for entry, each in value.items()}
     return str(value) if isinstance(value, Path) else value

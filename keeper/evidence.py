@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from keeper.trust import TrustedSet
 from keys import api as keys
-from plans.box import Entry
 from plans.errors import HashMismatch, Outdated, SignatureWrong
 from plans.plan import Plan
 from plans.statements import BoxStatement, Duty, Signed, StageRecord, Statement, Type
@@ -54,26 +51,33 @@ def require_chain(trusted: TrustedSet, signed: tuple[Signed, ...], plan: Plan) -
     stages = [spec.entry for spec in plan.stages]
     if [record.stage for record in records] != stages:
         raise HashMismatch(f"the records are not those of {', '.join(stages)}", "stage records")
-    query, judge = records[0], records[-1]
+    judge = records[-1]
     if {(record.plan, record.attempt) for record in records} != {(plan.digest, judge.attempt)}:
         raise HashMismatch("the records are about another plan or attempt", "stage records")
-    planned = {item.name: item.sha256 for item in plan.stage(Entry.QUERY).inputs}
-    if {item.name: item.sha256 for item in query.inputs} != planned:
-        raise HashMismatch("the query box did not read the files that the plan names", "stage records")
-    for before, after in pairwise(records):
-        wrote = {item.name: item.sha256 for item in before.outputs}
-        read = {item.name: item.sha256 for item in after.inputs}
-        named = [item.name for item in plan.stage(after.stage).inputs]
-        if not named or read != {name: wrote.get(name) for name in named}:
+    wrote: dict[str, str] = {}
+    for record in records:
+        planned = {item.name: item.sha256 or wrote.get(item.name) for item in plan.stage(record.stage).inputs}
+        if {item.name: item.sha256 for item in record.inputs} != planned:
             raise HashMismatch(
-                f"the {after.stage} box did not read what the {before.stage} box wrote", "stage records"
+                f"the {record.stage} box did not read the files that the plan names, or what the boxes before it wrote",
+                "stage records",
             )
+        wrote |= {item.name: item.sha256 for item in record.outputs}
     verdict = Verdict.read(judge.report.get("verdict"))
-    sealed = {item.name: item.sha256 for item in judge.outputs}
-    expected = {} if verdict.finding is Finding.REFUSED else {policies.SEALED: verdict.sealed}
-    if verdict.plan != plan.digest or sealed != expected:
+    left = {item.name: item.sha256 for item in judge.outputs}
+    if verdict.plan != plan.digest or not _left_as_judged(left, verdict):
         raise HashMismatch("the verdict is about another output", "stage records")
     return verdict, judge.attempt
+
+
+def _left_as_judged(left: dict[str, str], verdict: Verdict) -> bool:
+    """Return whether the judging box left what its finding says, and its record or not, and nothing else."""
+    for_recipient = set(left) - {policies.RECORD}
+    if verdict.finding is Finding.REFUSED:
+        return not for_recipient
+    if verdict.finding is Finding.HELD:
+        return for_recipient == {policies.HELD, policies.SHOWN}
+    return for_recipient == {policies.SEALED} and left[policies.SEALED] == verdict.sealed
 
 
 def require_record(trusted: TrustedSet, signed: Signed) -> StageRecord:

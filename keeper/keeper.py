@@ -35,11 +35,14 @@ from plans.manifest import Manifest
 from plans.plan import Plan, PlanKind
 from plans.reading import Reading, Shadow
 from plans.release import KEYS_INFO, Release
-from plans.request import Request
+from plans.request import Request, RequestKind
 from plans.statements import BoxStatement, Duty, Head, Roster, Signed, Type
 from plans.verdict import Finding
 from policies import api as policies
 from sandbox import api as sandbox
+
+_READ_DATA = (Entry.QUERY, Entry.LOAD, Entry.RELOAD)
+"""The stages that open the owner's files, and have their keys."""
 
 _TAKEN_WHILE_LOCKED = (Type.ROSTER, Type.REVOCATION, Type.ERASURE)
 
@@ -70,7 +73,7 @@ class Keeper:
         self._ingests: dict[str, BoxKeys] = {}
         self._released: dict[str, Signed] = {}
         self._readings: dict[str, Reading] = {}
-        self._house = House(config.images, config.limits)
+        self._house = House(config.images, config.limits, config.work_images)
         self._noted = 0
         self._replay()
 
@@ -185,7 +188,7 @@ class Keeper:
             now = self.now()
             self._require_read_on(request, shadows, now)
             decision, approvals = require_same(plan, reading, self.trusted, self._house, now)
-            if box.stage is Entry.QUERY:
+            if box.stage is plan.reads_data:
                 self.trusted.require_run(request.digest)
                 self.note("use", {"grants": list(decision.grants), "request": request.digest})
             box_keys = self._keys_of(plan, box)
@@ -204,10 +207,11 @@ class Keeper:
 
         spec = plan.stage(box.stage)
         writes = {name: between(name) for name in spec.outputs.names if name != policies.SEALED}
-        if box.stage is not Entry.QUERY:
-            return BoxKeys({item.name: between(item.name) for item in spec.inputs}, writes, "")
+        links = {link.name: between(f"link/{link.name}") for link in spec.links}
+        if box.stage not in _READ_DATA:
+            return BoxKeys({item.name: between(item.name) for item in spec.inputs}, writes, "", links=links)
         files = {item.name: self.keyring.data_key(item.name).hex() for item in spec.inputs}
-        return BoxKeys(files, writes, "", self._pseudonym_keys(plan))
+        return BoxKeys(files, writes, "", self._pseudonym_keys(plan), links)
 
     def _pseudonym_keys(self, plan: Plan) -> dict[str, str]:
         """Return a key for every relation that shows pseudonyms, by its name."""
@@ -222,9 +226,13 @@ class Keeper:
     def _reading(self, request: Request) -> tuple[Reading, tuple[Shadow, ...]]:
         """Return what the owner's checker box finds in a statement, and the likenesses on which it was read.
 
+        A task is not read by anybody: what it uses is said in it.
+
         Two members, or one in two roles, may see different likenesses, and what was read on the one counts for
         that one only: they are part of the check plan, by whose digest readings are kept.
         """
+        if request.kind is not RequestKind.SQL:
+            return policies.reading_of_task(request), ()
         statement, shadows = request.statement, self._shadows(request, self.now())
         limits = self.config.limits[Entry.CHECK]
         check = sandbox.check_plan(self.config.domain, self.config.images[0], limits, statement, shadows)
@@ -251,7 +259,7 @@ class Keeper:
         """Refuse a reading of other versions or another view: types and nulls decide how persons are counted, and
         what is shown decides whether rows may leave. `now` is the moment of the decision, or a rule could end between.
         """
-        if shadows != self._shadows(request, now):
+        if request.kind is RequestKind.SQL and shadows != self._shadows(request, now):
             raise StateConflict(
                 "a dataset, a policy or a grant changed while the statement was read",
                 "keeper",

@@ -8,17 +8,19 @@ another recipient or a box with fewer walls differs from what is derived here, a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from keeper.trust import TrustedSet
 from keys import api as keys
 from plans.box import Entry, Limits
 from plans.decision import Decision, Outcome
 from plans.errors import Outdated, PolicyDenied, RederivationMismatch, SignatureWrong
-from plans.plan import Plan
+from plans.plan import Plan, PlanKind
 from plans.reading import Reading
 from plans.request import Request
 from plans.statements import Duty
+from plans.tasks import PythonTask, task_of
+from plans.trial import Folder
 from policies import api as policies
 
 OLDEST_PLAN_S = 24 * 3600
@@ -27,10 +29,11 @@ OLDEST_PLAN_S = 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """What this owner's side runs: trusted image digests and its limits per box."""
+    """What this owner's side runs: trusted image digests (for tasks by stage) and its limits per box."""
 
     images: tuple[str, ...]
     limits: Mapping[Entry, Limits]
+    work_images: Mapping[Entry, tuple[str, ...]] = field(default_factory=dict)
 
 
 def require_request(plan: Plan, now: int) -> Request:
@@ -75,7 +78,10 @@ def require_same(
     program = policies.program_of(case)
     if plan.program is None or plan.program.canonical() != program.canonical():
         raise RederivationMismatch("the plan's query is not the one that the owner derives", "program")
-    _require_boxes(plan, trusted, house)
+    if plan.kind is PlanKind.SQL:
+        _require_boxes(plan, trusted, house)
+    else:
+        _require_work(plan, trusted, house)
     if decision.outcome is not Outcome.NEEDS_APPROVAL:
         return decision, ()
     approvals = trusted.approved(plan.digest, request, now)
@@ -110,4 +116,23 @@ def _require_boxes(plan: Plan, trusted: TrustedSet, house: House) -> None:
     manifests = trusted.current_manifests()
     boxes = policies.sql_boxes(plan.program, manifests, image, tier, house.limits)
     if plan.stages != boxes:
+        raise RederivationMismatch("the plan's boxes are not the ones that the owner derives", "stages")
+
+
+def _require_work(plan: Plan, trusted: TrustedSet, house: House) -> None:
+    """Check a task's boxes, each on an image that is trusted for its stage, and the folder against its hash."""
+    if plan.request is None or plan.program is None or plan.decision is None or not plan.decision.obligations:
+        raise RederivationMismatch("the plan is not complete", "plan")
+    task = task_of(plan.request)
+    images = {spec.entry: spec.image for spec in plan.stages}
+    for entry, image in images.items():
+        if image not in house.work_images.get(entry, ()):
+            raise RederivationMismatch("an image is not one that the owner trusts for its stage", entry.value)
+    if images[plan.stages[1].entry] != task.image:
+        raise RederivationMismatch("the job's image is not the one that the member signed for", "image")
+    if isinstance(task, PythonTask) and Folder.decode(plan.material.encode()).digest != task.folder:
+        raise RederivationMismatch("the folder is not the one that the member signed for", "material")
+    tier, manifests = plan.decision.obligations.tier, trusted.current_manifests()
+    furnishing = policies.Furnishing(images, house.limits)
+    if plan.stages != policies.work_boxes(task, plan.program, manifests, tier, furnishing):
         raise RederivationMismatch("the plan's boxes are not the ones that the owner derives", "stages")

@@ -17,7 +17,11 @@ MOST_ARGUMENTS, LONGEST_ARGUMENT = 64, 1024
 
 
 class Entry(StrEnum):
-    """The programs that boxes run; each is a module of `inside`. `python` runs a member's own folder."""
+    """The programs that boxes run; each is a module of `inside`.
+
+    `python` runs a member's own folder, `component` an entry of the algorithm library; `load` streams rows to
+    either, and `reload` once more to the box that checks what was fitted to them.
+    """
 
     CHECK = "check"
     QUERY = "query"
@@ -27,6 +31,12 @@ class Entry(StrEnum):
     JUDGE = "judge"
     INGEST = "ingest"
     PYTHON = "python"
+    LOAD = "load"
+    COMPONENT = "component"
+    REENCODE = "reencode"
+    RELOAD = "reload"
+    INSPECT = "inspect"
+    TWIN = "twin"
 
 
 @dataclass(frozen=True, slots=True)

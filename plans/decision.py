@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
+from plans.checks import Checks, Mode, Privacy
 from plans.errors import Malformed
 from plans.record import Record
 
@@ -36,7 +37,8 @@ class Obligations(Record):
     """What a yes demands of everyone after it.
 
     `minimum_group` counts persons behind every released figure. To multiples of `rounding` counts are rounded; of
-    other figures it says how many digits stay (`airlock.rules`). `largest_result` counts cells.
+    other figures it says how many digits stay (`airlock.rules`). `largest_result` counts cells. `privacy` is there
+    in the mode `private`, and only then.
     """
 
     KIND: ClassVar[str] = "obligations"
@@ -45,18 +47,33 @@ class Obligations(Record):
     rounding: int
     largest_result: int
     tier: Tier
+    checks: Checks = Checks()
+    mode: Mode = Mode.RULES
+    privacy: Privacy | None = None
 
     def check(self) -> None:
+        if (self.mode is Mode.PRIVATE) != (self.privacy is not None):
+            raise Malformed("the mode private has a budget, and no other has", "obligations")
         if self.minimum_group < 1 or self.rounding < 1 or self.largest_result < 1:
             raise Malformed("minimum group, rounding and largest result are at least 1", "obligations")
 
     def strictest(self, other: Obligations) -> Obligations:
-        """Return the obligations that satisfy both."""
+        """Return the obligations that satisfy both.
+
+        Raises:
+            Malformed: one is in the mode `private` and the other is not; no output is both exact and private.
+        """
+        if self.mode is not other.mode:
+            raise Malformed("datasets of two modes do not go together", "obligations")
+        budgets = [each.privacy for each in (self, other) if each.privacy is not None]
         return Obligations(
             max(self.minimum_group, other.minimum_group),
             max(self.rounding, other.rounding),
             min(self.largest_result, other.largest_result),
             max(self.tier, other.tier, key=lambda tier: tier.level),
+            self.checks.strictest(other.checks),
+            self.mode,
+            min(budgets, key=lambda budget: (budget.rho_micro, -budget.delta_exponent)) if budgets else None,
         )
 
 

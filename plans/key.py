@@ -12,7 +12,11 @@ from plans.record import Record
 @dataclass(frozen=True, slots=True)
 class BoxKeys(Record):
     """Keys in hex, 256 bits each: `inputs` by input name, `outputs` for what the box writes, `token` for ingest only,
-    `pseudonyms` by relation, for a query box whose program has such masks.
+    `pseudonyms` by relation, for a query box whose program has such masks; `links` by name, for what streams between
+    two boxes; `signs` for the secret projections of the disclosure ledger, for boxes that count persons.
+
+    `withheld` are no keys: for the box that protects or judges, the positions of the rows of each table that the
+    owner's disclosure ledger keeps back.
 
     Sealed by the keeper to the box's own fresh key; exists in clear only in the keeper and in that box. The
     values never show in `repr`.
@@ -24,6 +28,9 @@ class BoxKeys(Record):
     outputs: Mapping[str, str] = field(repr=False)
     token: str = field(repr=False)
     pseudonyms: Mapping[str, str] = field(default_factory=dict, repr=False)
+    links: Mapping[str, str] = field(default_factory=dict, repr=False)
+    signs: str = field(default="", repr=False)
+    withheld: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,14 +49,27 @@ class FileRole(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Declared(Record):
+    """What an owner declared about a column's values: bounds (inclusive) and categories, as text; empty for none.
+
+    It was written before anybody looked at the data, so it is public.
+    """
+
+    low: str = ""
+    high: str = ""
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Column(Record):
-    """A column: DuckDB type, unit for people, kind, and how many rows have no value in it."""
+    """A column: DuckDB type, unit for people, kind, how many rows have no value in it, and what its owner declared."""
 
     name: str
     type: str
     unit: str
     kind: Kind
     nulls: int
+    declared: Declared = Declared()
 
     def check(self) -> None:
         names.require("column", self.name, "manifest.column")

@@ -14,12 +14,16 @@ from plans.errors import Malformed
 from plans.reading import Cells, Level, Order, Output, require_answer
 from plans.record import Record
 from plans.request import Request
+from plans.tasks import PythonTask, Task, leaves_model, task_of
 
 
 class PlanKind(StrEnum):
     """Kinds of plans."""
 
     SQL = "sql"
+    PYTHON = "python"
+    COMPONENT = "component"
+    TWIN = "twin"
     INGEST = "ingest"
     CHECK = "check"
     TRIAL = "trial"
@@ -28,6 +32,11 @@ class PlanKind(StrEnum):
     def keyless(self) -> bool:
         """Whether its boxes get no key and no file: there is no data in such a plan."""
         return self in (PlanKind.CHECK, PlanKind.TRIAL)
+
+    @property
+    def asked(self) -> bool:
+        """Whether a member asks for it, so that it has a request, a decision and a program."""
+        return self in (PlanKind.SQL, PlanKind.PYTHON, PlanKind.COMPONENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +93,22 @@ FINISHED_STAGES = (Entry.QUERY, Entry.PARSE, Entry.PROTECT, Entry.FINISH, Entry.
 """A finish computes with protected tables; what it made is judged once more, and those bytes leave."""
 
 
+def work_stages(task: Task) -> tuple[Entry, ...]:
+    """Return the boxes that a task runs through; `load` and the job, `reload` and `inspect` run side by side."""
+    job = Entry.PYTHON if isinstance(task, PythonTask) else Entry.COMPONENT
+    checked = (Entry.RELOAD,) if leaves_model(task) else ()
+    return (Entry.LOAD, job, Entry.REENCODE, *checked, Entry.INSPECT)
+
+
 @dataclass(frozen=True, slots=True)
 class Plan(Record):
     """A plan. Which members are present depends on its kind:
 
     * `sql`: request, its signature, decision, program, and the stages that the program names;
-    * `ingest`, `check` and `trial`: `material`, the canonical description of what is ingested, read or tried
-      (`plans.trial`), and one stage.
+    * `python` and `component`: the same, with a program of the level `work`; a `python` plan's `material` is the
+      folder that the task names by hash (`plans.trial.Folder`);
+    * `ingest`, `check`, `trial` and `twin`: `material`, the canonical description of what is ingested, read, tried
+      (`plans.trial`) or imitated (`plans.twins`), and one stage.
 
     `domain` owns the data (for `check` and `trial`: runs the box). `request_signature` is hex, Ed25519
     over the request.
@@ -115,16 +133,51 @@ class Plan(Record):
         if self.request_signature:
             names.require("signature", self.request_signature, "plan.request_signature")
         entries = tuple(stage.entry for stage in self.stages)
-        expected = _STAGES.get(self.kind) or (self.program.stages if self.program else DIRECT_STAGES)
+        asked = (self.request, self.decision, self.program)
+        if self.kind.asked and None in asked:
+            raise Malformed(f"a {self.kind} plan has a request, a decision and a program", "plan")
+        if not self.kind.asked and any(asked):
+            raise Malformed(f"a plan of the kind {self.kind} has material, and nothing else", "plan")
+        if bool(self.material) != (self.kind not in (PlanKind.SQL, PlanKind.COMPONENT)):
+            raise Malformed(f"a {self.kind} plan has no material, or misses it", "plan.material")
+        if self.request is not None and self.request.kind.value != self.kind.value:
+            raise Malformed(f"a {self.kind} plan answers a request of another kind", "plan.request")
+        expected = self._expected_stages()
         if entries != expected:
             raise Malformed(f"this plan has the stages {', '.join(expected)}", "plan.stages")
-        asked = (self.request, self.decision, self.program)
-        if self.kind is PlanKind.SQL and (None in asked or self.material):
-            raise Malformed("a sql plan has a request, a decision and a program, and no material", "plan")
-        if self.kind is not PlanKind.SQL and (any(asked) or not self.material):
-            raise Malformed(f"a plan of the kind {self.kind} has material, and nothing else", "plan")
+        if self.program is not None and (self.program.level is Level.WORK) != (self.kind is not PlanKind.SQL):
+            raise Malformed(
+                "a statement has a program of its own level, and a task has the level work", "plan"
+            )
         if self.kind.keyless and any(stage.inputs or stage.links for stage in self.stages):
             raise Malformed(f"a plan of the kind {self.kind} has no input and no link", "plan.stages")
+
+    def _expected_stages(self) -> tuple[Entry, ...]:
+        if self.request is not None and self.kind is not PlanKind.SQL:
+            return work_stages(task_of(self.request))
+        return _STAGES.get(self.kind) or (self.program.stages if self.program else DIRECT_STAGES)
+
+    @property
+    def batches(self) -> tuple[tuple[Entry, ...], ...]:
+        """The stages in the order in which they run; those of one batch are linked and run side by side."""
+        found: list[list[Entry]] = []
+        for spec in self.stages:
+            peers = {link.peer.partition(":")[2] for link in spec.links}
+            if found and peers & set(found[-1]):
+                found[-1].append(spec.entry)
+            else:
+                found.append([spec.entry])
+        return tuple(tuple(batch) for batch in found)
+
+    @property
+    def reads_data(self) -> Entry:
+        """The stage that opens the owner's files first; whoever runs it uses the plan up."""
+        return self.stages[0].entry
+
+    @property
+    def ends(self) -> Entry:
+        """The stage that gives the verdict."""
+        return self.stages[-1].entry
 
     def stage(self, entry: Entry) -> BoxSpec:
         """Return the box of one stage.
@@ -142,4 +195,5 @@ _STAGES: dict[PlanKind, tuple[Entry, ...]] = {
     PlanKind.INGEST: (Entry.INGEST,),
     PlanKind.CHECK: (Entry.CHECK,),
     PlanKind.TRIAL: (Entry.PYTHON,),
+    PlanKind.TWIN: (Entry.TWIN,),
 }

@@ -26,7 +26,7 @@ class Clause(StrEnum):
 
     `filter` is a condition between bare columns, a test of one for null, or a truth column alone; `compare` is every
     other condition (`=`, `IN`, `LIKE`, …), with a constant or with anything computed.
-    `order` and `window` are found at the level `rows` only.
+    `order` and `window` are found at the level `rows` only, `model` at the level `work`.
     """
 
     SELECT = "select"
@@ -37,13 +37,17 @@ class Clause(StrEnum):
     AGGREGATE = "aggregate"
     ORDER = "order"
     WINDOW = "window"
+    MODEL = "model"
 
 
 class Level(StrEnum):
-    """What leaves: rows of columns whose values the asker may see, or figures about groups (see the module)."""
+    """What leaves: rows of columns whose values the asker may see, figures about groups (see the module), or typed
+    outputs of a program over the relations (`plans.tasks`), which no reader has read.
+    """
 
     ROWS = "rows"
     CELLS = "cells"
+    WORK = "work"
 
 
 class Role(StrEnum):
@@ -124,12 +128,28 @@ class Order(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class Contributions(Record):
+    """What each person adds to each cell of a table: a statement for the box, never for an answer.
+
+    It yields one row for every key and person: the values of the table's keys in their order, `_person`, and for
+    every output whose position is in `figures` the two columns `_rows_N` (how many of the person's rows the figure
+    rests on; N is the position of the output) and `_sum_N` (the sum of its argument over them, none for counts).
+    """
+
+    KIND: ClassVar[str] = "contributions"
+
+    statement: str
+    figures: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Cells(Record):
     """A table that runs over rows, and what is counted beside it.
 
     `counted` is the statement that really runs: without ORDER BY and LIMIT, its outputs followed by `hidden`
     columns `_persons_0 …`, each a number of persons of the cell. The airlock judges by them and drops them.
-    At the level `rows` nothing is counted: `hidden` is 0 and the statement is the member's own.
+    At the level `rows` nothing is counted: `hidden` is 0 and the statement is the member's own. `contributions`
+    are there for every table of figures.
     """
 
     KIND: ClassVar[str] = "cells"
@@ -137,6 +157,7 @@ class Cells(Record):
     counted: str
     outputs: tuple[Output, ...]
     hidden: int
+    contributions: Contributions | None = None
 
     def check(self) -> None:
         if not self.outputs or self.hidden < 0:
@@ -207,6 +228,9 @@ def require_answer(answer: Answer) -> None:
     Raises:
         Malformed: they do not; a table of figures without numbers of persons, for one.
     """
+    if answer.level is Level.WORK:
+        _require_nothing(answer)
+        return
     if not answer.tables or not answer.outputs:
         raise Malformed("an answer needs a table and an output", "answer")
     counted = all(table.hidden > 0 for table in answer.tables)
@@ -227,6 +251,11 @@ def require_answer(answer: Answer) -> None:
         raise Malformed("the order names an output that is not there", "order")
     if answer.limit is not None and answer.limit < 0:
         raise Malformed("a limit is 0 or more", "limit")
+
+
+def _require_nothing(answer: Answer) -> None:
+    if answer.tables or answer.outputs or answer.finish or answer.order or answer.limit is not None:
+        raise Malformed("a task has no statement, so no tables and outputs of one", "answer")
 
 
 _ROLES = {Level.ROWS: {Role.VALUE}, Level.CELLS: {Role.KEY, Role.FIGURE}}

@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 
 from plans import canonical, names
 from plans.box import Entry
+from plans.checks import Checks, Mode, Privacy
 from plans.constraints import Access, Constraint, Share, Tag, Tagged
 from plans.decision import Tier
 from plans.errors import Malformed
@@ -40,6 +41,8 @@ class Type(StrEnum):
     HEAD = "head"
     ERASURE = "erasure"
     SIGN_IN = "sign-in"
+    REVIEW = "review"
+    REFUND = "refund"
 
 
 class Duty(StrEnum):
@@ -47,6 +50,7 @@ class Duty(StrEnum):
 
     ROOT = "root"
     APPROVER = "approver"
+    REVIEWER = "reviewer"
     STEWARD = "steward"
     LAUNCHER = "launcher"
     KEEPER = "keeper"
@@ -136,6 +140,9 @@ class DatasetPolicy(Record):
     does not name may do anything.
 
     `each_plan` asks for an approval of every single plan, beside the grant. `share` none needs a legal `basis`.
+    `checks` are the numbers of the disclosure rules; `mode` and `privacy` say how the lineage protects its persons.
+    `enterprise` names the column whose distinct values are counted beside persons, empty for none. `twin_rho_micro`
+    is what a twin from noisy marginals may cost once, in millionths of rho; with 0 it is made of the schema alone.
     """
 
     dataset: str
@@ -150,11 +157,22 @@ class DatasetPolicy(Record):
     each_plan: bool
     share: Share = Share.CONDITIONAL
     basis: str = ""
+    checks: Checks = Checks()
+    mode: Mode = Mode.RULES
+    privacy: Privacy | None = None
+    enterprise: str = ""
+    twin_rho_micro: int = 0
 
     def check(self) -> None:
         names.require("dataset", self.dataset, "policy.dataset")
         if min(self.minimum_group, self.rounding, self.largest_result) < 1:
             raise Malformed("minimum group, rounding and largest result are at least 1", self.dataset)
+        if (self.mode is Mode.PRIVATE) != (self.privacy is not None):
+            raise Malformed("the mode private has a budget, and no other has", self.dataset)
+        if self.enterprise:
+            names.require("column", self.enterprise, self.dataset)
+        if self.twin_rho_micro < 0:
+            raise Malformed("what a twin may cost is not negative", self.dataset)
         if len({entry.column for entry in self.tagged}) != len(self.tagged):
             raise Malformed(
                 "a column has one list of classes", self.dataset, "Put all of them into one list."
@@ -244,6 +262,57 @@ class Revocation(Record):
 
     def check(self) -> None:
         names.require("digest", self.revoked, "revocation.revoked")
+
+
+class Answer(StrEnum):
+    """What a reviewer says of a held output: let it out, give it back for changes, or keep it in."""
+
+    RELEASE = "release"
+    RETURN = "return"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class Review(Record):
+    """A reviewer's signed opinion about one held output of one plan.
+
+    `verdict` is the digest of the verdict that held it, `shown` the SHA-256 of the bytes that were looked at. An
+    independent opinion has no `others`; the one that consolidates names the digests of the statements that it
+    brings together, and it is the answer.
+    """
+
+    KIND: ClassVar[str] = "review"
+
+    plan: str
+    verdict: str
+    shown: str
+    answer: Answer
+    comment: str
+    others: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        for value in (self.plan, self.verdict, self.shown, *self.others):
+            names.require("digest", value, "review")
+        if len(self.comment) > LONGEST_COMMENT or not self.comment.strip():
+            raise Malformed(
+                f"an opinion has a reason of 1 to {LONGEST_COMMENT} characters", "review.comment", "Say why."
+            )
+
+
+LONGEST_COMMENT = 4_000
+
+
+@dataclass(frozen=True, slots=True)
+class Refund(Record):
+    """A keeper's signed word that it gave no key for a plan, so that what was reserved for it is free again."""
+
+    KIND: ClassVar[str] = "refund"
+
+    plan: str
+    rho_micro: int
+
+    def check(self) -> None:
+        names.require("digest", self.plan, "refund.plan")
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from typing import ClassVar
 from plans import names
 from plans.box import LONGEST_ARGUMENT, MOST_ARGUMENTS, Outputs
 from plans.errors import Malformed, TooLarge
-from plans.manifest import Column, Kind, Manifest
+from plans.manifest import Column, Declared, Kind, Manifest
 from plans.record import Record
 
 MOST_SOURCES = 500
@@ -92,15 +92,6 @@ class Folder(Record):
     def content(self) -> dict[str, bytes]:
         """Return the files' bytes by path."""
         return {path: _bytes_of(text, path) for path, text in self.files.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class Declared(Record):
-    """What an owner declared about a column's values: bounds (inclusive) and categories, as text; empty for none."""
-
-    low: str = ""
-    high: str = ""
-    values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

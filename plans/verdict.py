@@ -15,6 +15,7 @@ class Finding(StrEnum):
 
     PASS = "pass"
     REPAIRED = "repaired"
+    HELD = "held"
     REFUSED = "refused"
 
     @property
@@ -26,6 +27,7 @@ class Finding(StrEnum):
 _SENTENCES = {
     Finding.PASS: "The output may leave as it is.",
     Finding.REPAIRED: "The output may leave after small groups were suppressed or figures rounded.",
+    Finding.HELD: "The output waits for people of the owning domain to look at it.",
     Finding.REFUSED: "The output does not leave.",
 }
 
@@ -36,8 +38,8 @@ class Verdict(Record):
 
     `judged` and `content` are salted commitments (the salt is inside the bytes, so that guessing small
     results does not help): to the re-encoded bytes that were judged, and to the bytes that leave. `sealed` is
-    the SHA-256 of the sealed file, empty when refused. `reasons` are rule classes ("small-group", "rounding",
-    "too-many-cells", …).
+    the SHA-256 of the sealed bytes, empty when refused; of a held output they lie under a key of the owner's.
+    `reasons` are rule classes ("small-group", "rounding", "too-many-cells", …).
     """
 
     KIND: ClassVar[str] = "verdict"

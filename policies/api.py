@@ -6,22 +6,49 @@ from policies.checking import Problem, grant_problems, problems
 from policies.columns import grade_of, grade_of_output
 from policies.constraints import short
 from policies.decide import ASKING_ROLES, Case, decide
-from policies.derive import FINISHED, PROTECTED, RESULT, SEALED, TABLE, program, program_of, sql_boxes
+from policies.derive import (
+    ARTIFACTS,
+    FINISHED,
+    HELD,
+    OUTPUT,
+    PROTECTED,
+    RECORD,
+    RESULT,
+    SEALED,
+    SETS,
+    SHOWN,
+    TABLE,
+    WRITES,
+    Furnishing,
+    program,
+    program_of,
+    sql_boxes,
+    work_boxes,
+)
 from policies.explain import Explanation, Line, Remedy, RemedyKind, explain
 from policies.grants import Granted, Grants
+from policies.tasks import reading_of_task
 from policies.telling import access_line, constraint_line, settings_lines, tag_line
 from policies.view import View, shadows, views
 from policies.vocabulary import Sort, Word, about, sentence
 
 __all__ = [
     "ASKING_ROLES",
+    "ARTIFACTS",
     "FINISHED",
+    "HELD",
+    "OUTPUT",
     "PROTECTED",
+    "RECORD",
     "RESULT",
     "SEALED",
+    "SETS",
+    "SHOWN",
     "TABLE",
+    "WRITES",
     "Case",
     "Explanation",
+    "Furnishing",
     "Granted",
     "Grants",
     "Line",
@@ -42,6 +69,7 @@ __all__ = [
     "problems",
     "program",
     "program_of",
+    "reading_of_task",
     "sentence",
     "settings_lines",
     "shadows",
@@ -49,4 +77,5 @@ __all__ = [
     "sql_boxes",
     "tag_line",
     "views",
+    "work_boxes",
 ]

@@ -148,7 +148,7 @@ def _of_column(seat: Seat, found: Effective, use: ColumnUse, reading: Reading) -
     subject = f"{use.relation}.{use.column}"
     if found.trouble:
         yield _contradiction(subject, found.trouble)
-    elif reading.level is Level.CELLS:
+    elif reading.level is not Level.ROWS:
         if not found.covering(use.clause, use.function):
             yield _not_covered(found, use, subject)
     elif found.forbids(use.clause, use.function):
@@ -209,6 +209,7 @@ _CLAUSE_OF = {
     Use.JOIN: Clause.JOIN,
     Use.GROUP: Clause.GROUP,
     Use.AGGREGATE: Clause.AGGREGATE,
+    Use.MODEL: Clause.MODEL,
 }
 _CLAUSE_WORDS = {
     **{clause: _USE_WORDS[use] for use, clause in _CLAUSE_OF.items()},

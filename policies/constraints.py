@@ -27,7 +27,12 @@ from plans.manifest import Column, Kind
 from plans.reading import Clause
 from plans.statements import Bundle, DatasetPolicy
 
-_REVEALED = {Use.GROUP: Reveal.GROUPED, Use.AGGREGATE: Reveal.AGGREGATED, Use.SELECT: Reveal.PLAIN}
+_REVEALED = {
+    Use.GROUP: Reveal.GROUPED,
+    Use.AGGREGATE: Reveal.AGGREGATED,
+    Use.MODEL: Reveal.AGGREGATED,
+    Use.SELECT: Reveal.PLAIN,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,7 @@ _FIGURES: dict[Clause, tuple[tuple[Use, ...], Reveal]] = {
     Clause.JOIN: ((Use.JOIN,), Reveal.NEVER),
     Clause.FILTER: ((Use.FILTER,), Reveal.NEVER),
     Clause.COMPARE: ((Use.FILTER, Use.COMPARE), Reveal.NEVER),
+    Clause.MODEL: ((Use.MODEL,), Reveal.AGGREGATED),
 }
 """What a clause of a statement about groups asks of a rule: one of these uses, and at least this reveal."""
 
@@ -124,6 +130,7 @@ _FORBIDDEN_BY = {
     Clause.JOIN: frozenset({Use.JOIN}),
     Clause.FILTER: frozenset({Use.FILTER}),
     Clause.COMPARE: frozenset({Use.FILTER, Use.COMPARE}),
+    Clause.MODEL: frozenset({Use.MODEL}),
 }
 """Which prohibitions take a clause away; one on `select` takes away what only rows have."""
 

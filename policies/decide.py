@@ -19,6 +19,8 @@ their reasons:
 * `no-grant`           a grant fits member, keys, project, purpose and dataset
 * `grant-inactive`     such a grant is valid now, not revoked and not used up
 * `grant-columns`      it names every column that the statement uses
+* `two-modes`        datasets of the mode private and of the mode rules do not go together
+* `private-code`     a dataset of the mode private is read by no code of members
 * `each-plan`          (no failure) the owner approves every plan by itself
 
 All rules speak, not only the first. Nothing here depends on a row: what a refusal says may be told to anyone
@@ -32,11 +34,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from plans import names
+from plans.checks import Checks, Mode
 from plans.constraints import Action, Share
 from plans.decision import Decision, Obligations, Outcome, Reason
 from plans.manifest import Manifest
 from plans.reading import ColumnUse, Level, Reading
-from plans.request import Request
+from plans.request import Request, RequestKind
 from plans.statements import Bundle, DatasetPolicy, Grant
 from policies import access, sentences
 from policies.columns import Seat, column_reasons, identifies, minimum, relation_reasons
@@ -47,8 +50,8 @@ from policies.view import fitting_grants, newest_first, standing_grants
 ASKING_ROLES = ("researcher", "operator")
 """Roles to which a grant can give data. Whoever approves, reviews, stewards, audits or administers reads none."""
 
-ACTIONS = {Level.CELLS: Action.QUERY, Level.ROWS: Action.READ_ROWS}
-"""What a statement does with a dataset as a whole."""
+ACTIONS = {Level.CELLS: Action.QUERY, Level.ROWS: Action.READ_ROWS, Level.WORK: Action.TRAIN}
+"""What a statement or a task does with a dataset as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,8 @@ def _dataset_reasons(seat: Seat, case: Case) -> Iterator[Reason]:
     answer = access.answer(policy, question)
     if not answer.allowed:
         yield sentences.no_access(question, answer.denied_by)
+    if policy.mode is Mode.PRIVATE and case.request.kind is RequestKind.PYTHON:
+        yield sentences.private_code(policy.dataset)
 
 
 def _grant_for(
@@ -177,13 +182,26 @@ def _answer(case: Case, found: tuple[Judged, ...]) -> Decision:
     if reasons:
         return Decision(Outcome.DENY, reasons, *numbers, (), (), None)
     policies = [judged.policy for judged in found if judged.policy is not None]
+    if len({policy.mode for policy in policies}) > 1:
+        return Decision(Outcome.DENY, (sentences.two_modes(policies),), *numbers, (), (), None)
     grants = tuple(sorted({judged.granted.digest for judged in found if judged.granted is not None}))
     demanded = obligations(found)
-    if any(policy.each_plan for policy in policies):
+    if any(policy.each_plan or _reads_code(policy, case) for policy in policies):
         approvers = tuple(sorted(set(case.approvers) - {case.request.member}))
         why = (sentences.each_plan(policies),)
         return Decision(Outcome.NEEDS_APPROVAL, why, *numbers, grants, approvers, demanded)
     return Decision(Outcome.ALLOW, (), *numbers, grants, (), demanded)
+
+
+def _reads_code(policy: DatasetPolicy, case: Case) -> bool:
+    """Return whether a person of the owner's reads what a member wrote before it meets the data."""
+    return policy.checks.code_review and case.request.kind is RequestKind.PYTHON
+
+
+def _checks(policy: DatasetPolicy) -> Checks:
+    """Return the numbers of the rules; what differs from another cell differs in the minimum group at least."""
+    checks = policy.checks
+    return dataclasses.replace(checks, differ=checks.differ or policy.minimum_group)
 
 
 def obligations(found: tuple[Judged, ...]) -> Obligations:
@@ -198,7 +216,10 @@ def obligations(found: tuple[Judged, ...]) -> Obligations:
 def _obligations(judged: Judged) -> Obligations:
     policy, granted = judged.policy, judged.granted
     assert policy is not None and granted is not None, "an allowed relation has a policy and a grant"
-    own = Obligations(policy.minimum_group, policy.rounding, policy.largest_result, policy.tier)
+    own = Obligations(
+        policy.minimum_group, policy.rounding, policy.largest_result, policy.tier, _checks(policy), policy.mode,
+        policy.privacy,
+    )  # fmt: skip
     return _with_grant(own, granted.grant, judged.minimum)
 
 

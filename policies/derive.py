@@ -7,17 +7,19 @@ made here must depend on nothing but the arguments.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from plans import names
-from plans.box import BoxSpec, Entry, Input, Limits, Outputs
+from plans.box import BoxSpec, Entry, Input, Limits, Link, Outputs
 from plans.constraints import Mask
 from plans.decision import Tier
 from plans.errors import Malformed
 from plans.manifest import Kind, Manifest
-from plans.plan import Program, Relation
+from plans.plan import Program, Relation, work_stages
 from plans.reading import Reading
 from plans.statements import Bundle
+from plans.tasks import Task
 from policies.decide import Case
 from policies.view import views
 
@@ -26,13 +28,42 @@ RESULT, TABLE, PROTECTED, FINISHED, SEALED = (
 )  # fmt: skip
 """What the query, parse, protect and finish boxes hand on, and what the judge box leaves for the recipient."""
 
-_WRITES = {
-    Entry.QUERY: RESULT,
-    Entry.PARSE: TABLE,
-    Entry.PROTECT: PROTECTED,
-    Entry.FINISH: FINISHED,
-    Entry.JUDGE: SEALED,
-}
+OUTPUT, ARTIFACTS = "output.bin", "artifacts.bin"
+"""What a job hands to the box that re-encodes, and what that box hands to the one that judges."""
+
+SETS = "sets.bin"
+"""Secret projections of the persons behind each cell, for the owner's disclosure ledger (`keeper.ledger`)."""
+
+RECORD, HELD, SHOWN = "record.bin", "held.bin", "shown.bin"
+"""What the judging box leaves for the owner alone: every rule with its numbers; the sealed bytes of an output that is
+held; and the same output as reviewers read it. Each lies under a key that only the keeper can make again.
+"""
+
+WRITES: Mapping[Entry, tuple[str, ...]] = MappingProxyType(
+    {
+        Entry.QUERY: (RESULT, SETS),
+        Entry.PARSE: (TABLE,),
+        Entry.PROTECT: (PROTECTED,),
+        Entry.FINISH: (FINISHED,),
+        Entry.JUDGE: (SEALED, RECORD, HELD, SHOWN),
+        Entry.LOAD: (),
+        Entry.PYTHON: (OUTPUT,),
+        Entry.COMPONENT: (OUTPUT, SETS),
+        Entry.REENCODE: (ARTIFACTS,),
+        Entry.RELOAD: (),
+        Entry.INSPECT: (SEALED, RECORD, HELD, SHOWN),
+    }
+)
+"""What each box may leave, by its stage; what the next one reads of it is the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Furnishing:
+    """What boxes are made of here: the image and the limits of each stage."""
+
+    images: Mapping[Entry, str]
+    limits: Mapping[Entry, Limits]
+
 
 _NO_MASKS: Mapping[str, tuple[Mask, ...]] = MappingProxyType({})
 
@@ -101,14 +132,57 @@ def sql_boxes(
     The query box's inputs are the attribute files of its relations, each once; every other box reads what the one
     before wrote, and nothing else: no box after it has a file or a key of the data.
     """
-    by_digest = {manifest.digest: manifest for manifest in manifests}
-    files = {relation.manifest: by_digest[relation.manifest].attributes for relation in program.relations}
-    reads = tuple(
-        Input(file.name, file.sha256) for file in sorted(files.values(), key=lambda file: file.name)
-    )
+    reads = _files(program, manifests)
     boxes = []
     for entry in program.stages:
-        writes = _WRITES[entry]
-        boxes.append(BoxSpec(entry, image, reads, limits[entry], tier, outputs=Outputs(1, (writes,))))
-        reads = (Input(writes, ""),)
+        writes = WRITES[entry]
+        boxes.append(BoxSpec(entry, image, reads, limits[entry], tier, outputs=Outputs(len(writes), writes)))
+        reads = (Input(writes[0], ""),)
     return tuple(boxes)
+
+
+def work_boxes(
+    task: Task, program: Program, manifests: tuple[Manifest, ...], tier: Tier, house: Furnishing
+) -> tuple[BoxSpec, ...]:
+    """Return the boxes of a task's plan, in the order of `plans.plan.work_stages`.
+
+    A loader reads the attribute files, and streams one table over each link, `rows-0` for the first relation; a
+    reloader does so again over `check-0` … for the box that inspects a model. No other box has a file of the data,
+    and none after the loader a key of it.
+    """
+    links = {Entry.LOAD: "rows", Entry.RELOAD: "check"}
+    reads: dict[Entry, tuple[Input, ...]] = {
+        entry: _files(program, manifests) for entry in (Entry.LOAD, Entry.RELOAD)
+    }
+    reads |= {Entry.REENCODE: (Input(OUTPUT, ""),), Entry.INSPECT: (Input(ARTIFACTS, ""),)}
+    stages, boxes = work_stages(task), []
+    job = stages[1]
+    peers = {Entry.LOAD: job, job: Entry.LOAD}
+    peers |= {Entry.RELOAD: Entry.INSPECT, Entry.INSPECT: Entry.RELOAD} if Entry.RELOAD in stages else {}
+    for entry in stages:
+        peer, writes = peers.get(entry), WRITES[entry]
+        named = links.get(entry) or links.get(peer or entry, "")
+        joined = (
+            tuple(Link(f"{named}-{place}", f"stage:{peer}") for place in range(len(program.relations)))
+            if peer
+            else ()
+        )
+        boxes.append(
+            BoxSpec(
+                entry=entry,
+                image=house.images[entry],
+                inputs=reads.get(entry, ()),
+                limits=house.limits[entry],
+                tier=tier,
+                outputs=Outputs(len(writes), writes),
+                links=joined,
+            )
+        )
+    return tuple(boxes)
+
+
+def _files(program: Program, manifests: tuple[Manifest, ...]) -> tuple[Input, ...]:
+    """Return the attribute files of a program's relations, each once, by name."""
+    by_digest = {manifest.digest: manifest for manifest in manifests}
+    files = {relation.manifest: by_digest[relation.manifest].attributes for relation in program.relations}
+    return tuple(Input(file.name, file.sha256) for file in sorted(files.values(), key=lambda file: file.name))

@@ -185,6 +185,8 @@ def _least_grants(found: list[Remedy], cured: Case) -> tuple[Remedy, ...]:
 _ORDER = (
     "unknown-relation",
     "one-owner",
+    "two-modes",
+    "private-code",
     "grant-role",
     "no-policy",
     "share-none",
@@ -204,7 +206,7 @@ _ORDER = (
 
 def _next(case: Case, decision: Decision) -> Remedy | None:
     reason = min(decision.reasons, key=lambda each: (_ORDER.index(each.rule), each.subject))
-    if reason.rule in ("unknown-relation", "one-owner"):
+    if reason.rule in ("unknown-relation", "one-owner", "two-modes", "private-code"):
         others = set(case.relations) - {reason.subject}
         return Remedy(RemedyKind.LEAVE_RELATION, reason.subject) if others else None
     if reason.rule in ("no-grant", "grant-inactive", "grant-columns", "grant-role"):

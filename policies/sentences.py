@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from plans import names
+from plans.checks import Mode
 from plans.decision import Reason
 from plans.manifest import Manifest
 from plans.request import Request
@@ -111,12 +112,33 @@ def columns_missing(relation: str, dataset: str, missing: list[str]) -> Reason:
     )
 
 
+def two_modes(policies: list[DatasetPolicy]) -> Reason:
+    """Exact and private datasets are asked for at once."""
+    which = next(policy.dataset for policy in policies if policy.mode is Mode.PRIVATE)
+    return Reason(
+        "two-modes",
+        names.relation_of(which),
+        f"Figures of {which} leave with noise only, and those of the others leave exact.",
+        "Ask for each in a statement of its own.",
+    )
+
+
+def private_code(dataset: str) -> Reason:
+    """A member's code cannot be made private."""
+    return Reason(
+        "private-code",
+        names.relation_of(dataset),
+        f"{dataset} is in the mode private: what leaves is noised, which nobody can do to a program's outputs.",
+        "Ask by SQL, or with a component of the library that says it is private: docs/components.md.",
+    )
+
+
 def each_plan(policies: list[DatasetPolicy]) -> Reason:
     """No failure: somebody has to sign first."""
-    which = ", ".join(policy.dataset for policy in policies if policy.each_plan)
+    which = ", ".join(policy.dataset for policy in policies if policy.each_plan or policy.checks.code_review)
     return Reason(
         "each-plan",
         which,
-        f"The owner of {which} approves every plan by itself.",
+        f"The owner of {which} approves every plan by itself, or reads the code of members first.",
         "Wait for an approver, who signs this plan's digest.",
     )

@@ -186,6 +186,12 @@ RULES = _words(
     ("no-grant", "no grant fits member, keys, project and purpose", "没有与用户、密钥、项目和用途相符的授权"),
     ("grant-inactive", "the grant has expired, was revoked or is used up", "授权已过期、被撤销或已用完"),
     ("grant-columns", "the grant does not name every column", "授权未包含全部字段"),
+    (
+        "two-modes",
+        "exact and private datasets are asked for at once",
+        "精确模式与差分隐私模式的数据不能一并使用",
+    ),
+    ("private-code", "a member's code would read a private dataset", "差分隐私模式的数据不接受用户程序"),
     ("each-plan", "the owner approves every plan by itself", "数据方逐个批准计划"),
 )
 

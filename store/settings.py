@@ -66,6 +66,25 @@ class Limits:
     python: BoxLimits = _setting(
         BoxLimits(4096, 1024, 0, 1024, 3600, 3600, 128, 512, 2), "The box that runs a member's own folder."
     )
+    load: BoxLimits = _setting(
+        BoxLimits(2048, 64, 8192, 16, 3600, 3600, 128, 512, 1), "The box that streams rows to a job."
+    )
+    component: BoxLimits = _setting(
+        BoxLimits(4096, 256, 0, 1024, 3600, 3600, 128, 512, 2), "The box that runs an entry of the library."
+    )
+    reencode: BoxLimits = _setting(
+        BoxLimits(2048, 64, 0, 1024, 300, 300, 64, 128, 1), "The box that writes typed outputs anew."
+    )
+    reload: BoxLimits = _setting(
+        BoxLimits(2048, 64, 8192, 16, 1200, 1200, 128, 512, 1),
+        "The box that streams rows to a model's check.",
+    )
+    inspect: BoxLimits = _setting(
+        BoxLimits(4096, 256, 0, 1024, 1200, 1200, 128, 512, 1), "The box that judges typed outputs."
+    )
+    twin: BoxLimits = _setting(
+        BoxLimits(4096, 256, 8192, 1024, 1200, 1200, 128, 512, 2), "The box that makes look-alike data."
+    )
 
     def __post_init__(self) -> None:
         for name in ("request_bytes", "attempts", "jobs_per_member"):

@@ -172,7 +172,7 @@ def test_nothing_shows_a_secret_when_it_is_printed(settings: KeeperConfig) -> No
         if path.name in ("kek", "sign", "token", "stage")
     ]
     secrets += [bytes.fromhex(key) for key in (*given.inputs.values(), *given.outputs.values())]
-    assert len(secrets) == 6
+    assert len(secrets) == 7
     things = (
         keeper,
         keeper.keyring,

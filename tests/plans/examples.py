@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from plans.artifacts import Artifact, Form, ReleasedArtifact, ReleasedSet
 from plans.box import BoxSpec, Entry, Input, Limits
+from plans.checks import Checks, Privacy
 from plans.constraints import (
     ANY,
     Access,
@@ -21,11 +23,12 @@ from plans.impact import ImpactReport, Line, Weight
 from plans.key import BoxKeys, SealedKeys
 from plans.manifest import Column, DataFile, FileRole, Grade, Kind, Manifest
 from plans.plan import Plan, PlanKind, Program, Relation
-from plans.reading import Cells, Clause, ColumnUse, Level, Order, Output, Reading, Role, Shadow
+from plans.reading import Cells, Clause, ColumnUse, Contributions, Level, Order, Output, Reading, Role, Shadow
 from plans.record import Record
 from plans.release import Release
 from plans.released import SUPPRESSED, Cell, Note, Released, ReleasedColumn
 from plans.request import Request, statement_digest
+from plans.statements import Answer as ReviewAnswer
 from plans.statements import (
     Approval,
     BoxStatement,
@@ -35,6 +38,8 @@ from plans.statements import (
     Erasure,
     Grant,
     Head,
+    Refund,
+    Review,
     Revocation,
     Roster,
     RosterEntry,
@@ -45,6 +50,7 @@ from plans.statements import (
     Statement,
     Type,
 )
+from plans.tasks import ComponentTask, Need, PythonTask
 from plans.trial import Folder, Left, Place, Trial, TrialReport, twin_of
 from plans.verdict import Finding, Verdict
 
@@ -195,6 +201,16 @@ TRIAL_REPORT = TrialReport(
     "python.failed", Place("main.py", 1, "ValueError"), "ValueError: no", "1\n", (Left("a.csv", 3),)
 )
 
+NEED = Need("tax.income", ("income", "region"), ("region",))
+ARTIFACT = Artifact("by_region.csv", Form.TABLE, persons="n")
+PYTHON_TASK = PythonTask(
+    digest("a"), FOLDER.digest, "main.py", (), (Need("tax.income", ("income",)),), (ARTIFACT,)
+)
+COMPONENT_TASK = ComponentTask(digest("a"), "cross-tabulate", {"by": ["region"]}, (NEED,), (ARTIFACT,))
+CHECKS = Checks()
+PRIVACY = Privacy(rho_micro=500_000, period_days=365)
+CONTRIBUTIONS = Contributions("SELECT 1", (1,))
+
 NOUNS: tuple[Record, ...] = (
     Approval(PLAN.digest),
     BOX_STATEMENT,
@@ -231,5 +247,15 @@ NOUNS: tuple[Record, ...] = (
     TRIAL,
     TRIAL_REPORT,
     VERDICT,
+    NEED,
+    ARTIFACT,
+    PYTHON_TASK,
+    COMPONENT_TASK,
+    CHECKS,
+    PRIVACY,
+    CONTRIBUTIONS,
+    ReleasedSet(PLAN.digest, (ReleasedArtifact("fit.json", Form.METRICS, "e30="),), RELEASED.notes, NONCE),
+    Refund(PLAN.digest, 1_000),
+    Review(PLAN.digest, VERDICT.digest, digest("6"), ReviewAnswer.RELEASE, "Counts of hundreds, rounded."),
 )  # fmt: skip
 """Every noun that is signed, hashed or sent by itself."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from plans.checks import Checks
 from plans.constraints import Constraint, Mask, MaskKind, Reveal, Share, Tag, Tagged, Use
 from plans.decision import Decision, Obligations, Outcome, Tier
 from plans.manifest import Grade, Kind
@@ -64,7 +65,7 @@ def test_a_granted_and_allowed_use_is_allowed_and_names_its_grant_and_bundle() -
     assert decision.outcome is Outcome.ALLOW
     assert decision.reasons == () and decision.approvers == ()
     assert (decision.grants, decision.bundle_number) == ((granted().digest,), 7)
-    assert decision.obligations == Obligations(10, 5, 5_000, Tier.T1)
+    assert decision.obligations == Obligations(10, 5, 5_000, Tier.T1, Checks(differ=10))
 
 
 NO = [
@@ -345,7 +346,7 @@ def test_an_approvers_own_obligations_can_only_be_stricter(
 def test_two_datasets_bring_the_strictest_of_all_obligations_and_both_grants() -> None:
     decision = decide(BOTH)
     assert decision.outcome is Outcome.ALLOW
-    assert decision.obligations == Obligations(20, 5, 100, Tier.T2)
+    assert decision.obligations == Obligations(20, 5, 100, Tier.T2, Checks(differ=20))
     assert decision.grants == tuple(sorted(g.digest for g in BOTH.grants))
     other_way = replace(BOTH, reading=replace(BOTH.reading, relations=BOTH.reading.relations[::-1]))
     assert decide(other_way).obligations == decision.obligations
@@ -364,7 +365,7 @@ def test_where_the_owner_approves_each_plan_the_grant_is_still_needed() -> None:
     decision = decide(EACH_PLAN)
     assert decision.outcome is Outcome.NEEDS_APPROVAL
     assert rules(decision) == ["each-plan"]
-    assert decision.grants and decision.obligations == Obligations(10, 5, 5_000, Tier.T1)
+    assert decision.grants and decision.obligations == Obligations(10, 5, 5_000, Tier.T1, Checks(differ=10))
     assert rules(decide(replace(EACH_PLAN, grants=()))) == ["no-grant"]
 
 
