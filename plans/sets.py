@@ -1,0 +1,102 @@
+"""Fingerprints of sets of persons: what a disclosure ledger compares, and what boxes hand to it.
+
+A person's *signs* are 64 values of +1 or -1, drawn by a keyed hash of the person's token: bit j of the hash says
+the j-th. The fingerprint of a set is, for each j, the sum of the j-th signs of its persons, each once. For two sets
+a and b the squared distance of their fingerprints, divided by 64, estimates in how many persons they differ: it is 0
+for equal sets, exactly 1 where they differ in one person, and its standard deviation is below d * sqrt(2 / 64)
+where they differ in d (Alon, Matias and Szegedy 1999, section 2.2). Without the key a fingerprint tells nothing.
+
+    4 bytes   DKS1
+    4 bytes   number of tables, big-endian as all that follows
+    per table 4 bytes rows, 4 bytes sets per row; rows * sets numbers of persons of 8 bytes;
+              rows * sets * 64 sums of 4 bytes, signed
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from plans.errors import Malformed
+
+SIGNS = 64
+_MAGIC = b"DKS1"
+_PAIR = struct.Struct(">II")
+_COUNT = struct.Struct(">I")
+
+
+@dataclass(frozen=True, slots=True)
+class Sets:
+    """The sets of one table: for each of its rows `per_row` sets, each with its number of persons and its fingerprint.
+
+    `persons` has rows * per_row numbers, `prints` 64 times as many sums, both row by row. The first set of a row are
+    the persons of its cell; the others are those behind single figures, in the order of the hidden columns.
+    """
+
+    rows: int
+    per_row: int
+    persons: Sequence[int]
+    prints: Sequence[int]
+
+    def __post_init__(self) -> None:
+        count = self.rows * self.per_row
+        if (len(self.persons), len(self.prints)) != (count, count * SIGNS) or min(
+            self.rows, self.per_row
+        ) < 0:
+            raise Malformed("a table has another number of sets than it says", "sets")
+
+
+def pack(tables: Sequence[Sets]) -> bytes:
+    """Return sets as bytes."""
+    parts = [_MAGIC, _COUNT.pack(len(tables))]
+    for table in tables:
+        parts += [
+            _PAIR.pack(table.rows, table.per_row),
+            _bytes("Q", table.persons),
+            _bytes("i", table.prints),
+        ]
+    return b"".join(parts)
+
+
+def unpack(content: bytes) -> tuple[Sets, ...]:
+    """Return the sets in `content`.
+
+    Raises:
+        Malformed: these are not bytes that `pack` writes.
+    """
+    if content[:4] != _MAGIC or len(content) < 8:
+        raise Malformed("these are no sets", "sets")
+    tables, start = [], 8
+    for _ in range(_COUNT.unpack_from(content, 4)[0]):
+        if len(content) < start + _PAIR.size:
+            raise Malformed("the sets end too early", "sets")
+        rows, per_row = _PAIR.unpack_from(content, start)
+        count, start = rows * per_row, start + _PAIR.size
+        middle, end = start + 8 * count, start + (8 + 4 * SIGNS) * count
+        if len(content) < end:
+            raise Malformed("the sets end too early", "sets")
+        tables.append(
+            Sets(rows, per_row, _array("Q", content[start:middle]), _array("i", content[middle:end]))
+        )
+        start = end
+    if start != len(content):
+        raise Malformed("something follows the sets", "sets")
+    return tuple(tables)
+
+
+def _bytes(code: str, numbers: Sequence[int]) -> bytes:
+    made = array(code, numbers)
+    if sys.byteorder == "little":
+        made.byteswap()
+    return made.tobytes()
+
+
+def _array(code: str, content: bytes) -> array[int]:
+    made = array(code)
+    made.frombytes(content)
+    if sys.byteorder == "little":
+        made.byteswap()
+    return made
