@@ -33,6 +33,7 @@ LOCKS = [
     ("images/python/lock.in", "images/python/lock.txt", "locks/dev.txt"),
     ("images/crypto/lock.in", "images/crypto/lock.txt", "images/python/lock.txt"),
     ("images/notebook/lock.in", "images/notebook/lock.txt", "images/python/lock.txt"),
+    ("images/components/lock.in", "images/components/lock.txt", "images/python/lock.txt"),
 ]
 
 
