@@ -11,7 +11,7 @@ with database.reading() as session:            # never waits for writers, refuse
 
 from __future__ import annotations
 
-from store import applications, domains, jobs, manifests, members, sessions, statements
+from store import applications, domains, folders, jobs, manifests, members, sessions, statements
 from store.applications import ApplicationRow
 from store.database import Database, Session, open_database
 from store.domains import DomainRow
@@ -39,6 +39,7 @@ __all__ = [
     "StatementRow",
     "applications",
     "domains",
+    "folders",
     "jobs",
     "load_settings",
     "manifests",

@@ -24,7 +24,9 @@ from store.lines import Lines
 class JobRow:
     """A job. Canonical texts and digests are empty until they exist.
 
-    `timeline` is JSON: a list of [state, Unix seconds].
+    `timeline` is JSON: a list of [state, Unix seconds]. `records` are the launcher's signed records of a job whose
+    output is held, `trial` the digest of the trial whose outcome was kept before the job met data, and `spent_s`
+    the processor seconds of its boxes so far.
     """
 
     id: str
@@ -45,6 +47,9 @@ class JobRow:
     attempt: int = 0
     stage: str = ""
     timeline: str = "[]"
+    records: str = ""
+    trial: str = ""
+    spent_s: int = 0
 
 
 _table = tables.jobs
@@ -52,8 +57,11 @@ _lines = Lines(_table, JobRow, "id", "job")
 get, find = _lines.get, _lines.find
 
 CHANGEABLE = frozenset(
-    {"domain", "plan_digest", "plan", "decision", "verdict", "release", "problem", "attempt", "stage"}
-)
+    {
+        "domain", "plan_digest", "plan", "decision", "verdict", "release", "problem", "attempt", "stage",
+        "records", "trial", "spent_s",
+    }
+)  # fmt: skip
 """What `move` may change beside the state; the rest of a job is fixed when it is added."""
 
 
@@ -86,6 +94,15 @@ def standing(session: Session, ids: Iterable[str]) -> dict[str, tuple[str, int]]
     return {row.id: (row.state, row.updated_at) for row in session.execute(query)}
 
 
+def before(session: Session, row: JobRow, state: str) -> int:
+    """Return how many jobs in this state are older than this one."""
+    older = (_table.c.created_at < row.created_at) | (
+        (_table.c.created_at == row.created_at) & (_table.c.id < row.id)
+    )
+    query = select(func.count()).select_from(_table).where(_table.c.state == state, older)
+    return int(session.execute(query).scalar() or 0)
+
+
 def run_under(session: Session, domain: str, member: str, grant: str) -> int:
     """Return how many of a member's jobs at a domain have begun to run under a grant, by the grant's digest."""
     decided = _table.c.decision.contains(grant, autoescape=True)
@@ -93,6 +110,12 @@ def run_under(session: Session, domain: str, member: str, grant: str) -> int:
     whose = (_table.c.member == member, _table.c.domain == domain)
     query = select(func.count()).select_from(_table).where(*whose, decided, begun)
     return int(session.execute(query).scalar() or 0)
+
+
+def cancelled_since(session: Session, moment: int) -> tuple[JobRow, ...]:
+    """Return the jobs that were cancelled since, in Unix seconds, after they had begun to run."""
+    query = _lines.query(_table.c.state == "cancelled", _table.c.updated_at >= moment, _table.c.stage != "")
+    return _lines.rows(session, query)
 
 
 def by_plan(session: Session, digest: str) -> JobRow | None:

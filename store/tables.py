@@ -175,9 +175,14 @@ jobs = Table(
     _number("attempt"),
     _text("stage"),
     _text("timeline"),
+    _text("records"),
+    _text("trial"),
+    _number("spent_s"),
     _number("created_at"),
     _number("updated_at"),
     Index(None, "member"),
     Index(None, "state", "created_at"),
     Index(None, "plan_digest"),
 )
+
+folders = Table("folders", metadata, _key("digest"), _text("content"), _number("created_at"))
