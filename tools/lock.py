@@ -34,6 +34,7 @@ LOCKS = [
     ("images/crypto/lock.in", "images/crypto/lock.txt", "images/python/lock.txt"),
     ("images/notebook/lock.in", "images/notebook/lock.txt", "images/python/lock.txt"),
     ("images/components/lock.in", "images/components/lock.txt", "images/python/lock.txt"),
+    ("images/inspect/lock.in", "images/inspect/lock.txt", "locks/dev.txt"),
 ]
 
 
