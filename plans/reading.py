@@ -100,6 +100,8 @@ class Output(Record):
     `persons` is the position, among the hidden columns of the counted statement, of the number of persons
     that this figure rests on (0 is the number of persons of the whole cell; keys and plain counts have 0).
     `sources` are the base columns (`relation.column`) that the output's values are computed from, sorted.
+    `argument` is the base column that is the key, or the aggregate's argument, as it stands; empty for everything
+    computed. `distinct` says that an aggregate counts every value once.
     """
 
     name: str
@@ -108,6 +110,8 @@ class Output(Record):
     function: str
     persons: int
     sources: tuple[str, ...] = ()
+    argument: str = ""
+    distinct: bool = False
 
     def check(self) -> None:
         if self.persons < 0:
@@ -149,7 +153,7 @@ class Cells(Record):
     `counted` is the statement that really runs: without ORDER BY and LIMIT, its outputs followed by `hidden`
     columns `_persons_0 …`, each a number of persons of the cell. The airlock judges by them and drops them.
     At the level `rows` nothing is counted: `hidden` is 0 and the statement is the member's own. `contributions`
-    are there for every table of figures.
+    are there for every table of figures. `alone` says that every row is about one person and no other.
     """
 
     KIND: ClassVar[str] = "cells"
@@ -158,6 +162,7 @@ class Cells(Record):
     outputs: tuple[Output, ...]
     hidden: int
     contributions: Contributions | None = None
+    alone: bool = False
 
     def check(self) -> None:
         if not self.outputs or self.hidden < 0:

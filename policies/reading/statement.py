@@ -67,7 +67,12 @@ def read_plain(root: exp.Expression, shadows: tuple[Shadow, ...], keys_suffice: 
     counted = cohorts.require_affordable(_counted(select, counts))
     attempts.require_few((counted,))
     return Found(
-        cells=Cells(counted, _outputs(select, counts), len(counts.hidden)),
+        cells=Cells(
+            counted,
+            _outputs(select, counts),
+            len(counts.hidden),
+            alone=len(persons.distinct_people(select.scope)) == 1,
+        ),
         relations=tuple(sorted({source.relation for source in read})),
         uses=uses(select.scope, filters, select.keys, select.outputs),
         functions=functions(select.expressions),
@@ -261,6 +266,8 @@ def _outputs(select: Select, counts: persons.Counts) -> tuple[Output, ...]:
             _figure(output),
             position,
             _sources(output),
+            _argument(output),
+            isinstance(output, Aggregate) and output.function == "count_distinct",
         )
         for name, output, position in zip(select.names, select.outputs, counts.positions, strict=True)
     )
@@ -268,6 +275,12 @@ def _outputs(select: Select, counts: persons.Counts) -> tuple[Output, ...]:
 
 def _sources(output: Expression) -> tuple[str, ...]:
     return tuple(sorted({f"{column.relation}.{column.name}" for column in columns(output)}))
+
+
+def _argument(output: Expression) -> str:
+    """Return the base column that a key or an aggregate's argument is as it stands, or nothing."""
+    inner = output.argument if isinstance(output, Aggregate) else output
+    return f"{inner.relation}.{inner.name}" if isinstance(inner, Column) else ""
 
 
 def _figure(output: Expression) -> str:
