@@ -23,15 +23,16 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from keys import sealing
-from plans import canonical, frames
+from plans import frames
 from plans.box import Entry
 from plans.errors import EvidenceBroken, HashMismatch, Malformed
+from plans.handover import SMALLEST_HANDOVER as SMALLEST_HANDOVER
+from plans.handover import handover, padded, unpadded
+from plans.handover import padded_size as padded_size
 from plans.key import BoxKeys
 from plans.plan import Plan
 from plans.release import KEYS_INFO
 from plans.statements import BoxStatement, StageInput
-
-SMALLEST_HANDOVER = 1 << 16
 
 IN, OUT, TEMP, SPILL = Path("/in"), Path("/out"), Path("/tmp"), Path("/spill")
 """Where a box finds its inputs, writes its outputs, has its own files in memory, and may spill what it encrypts."""
@@ -98,11 +99,6 @@ class Session:
         )
 
 
-def handover(plan: Plan, attempt: int, name: str) -> bytes:
-    """Return the associated data that bind a handed-over file to plan, attempt and name."""
-    return canonical.encode({"plan": plan.digest, "attempt": attempt, "name": name})
-
-
 def begin(incoming: BinaryIO, outgoing: BinaryIO, folder: Path = IN) -> Session:
     """Hold the conversation up to the keys and return the session.
 
@@ -161,29 +157,6 @@ def _expect(message: dict[str, Any] | None, kind: str) -> dict[str, Any]:
         raise Malformed(f"expected a {kind} message from the launcher", "box protocol")
     content: dict[str, Any] = message[kind]
     return content
-
-
-def padded(content: bytes) -> bytes:
-    """Return length, content and zeros, together a power of two of bytes and at least `SMALLEST_HANDOVER`."""
-    zeros = padded_size(len(content)) - len(content) - 8
-    return len(content).to_bytes(8, "big") + content + b"\0" * zeros
-
-
-def padded_size(size: int) -> int:
-    """Return how many bytes `padded` makes of so many."""
-    return max(SMALLEST_HANDOVER, 1 << (size + 7).bit_length())
-
-
-def unpadded(content: bytes) -> bytes:
-    """Return what was padded.
-
-    Raises:
-        Malformed: it is shorter than it says.
-    """
-    length = int.from_bytes(content[:8], "big")
-    if length > len(content) - 8:
-        raise Malformed("a handed-over file is shorter than it says", "box inputs")
-    return content[8 : 8 + length]
 
 
 def _sha256(path: Path) -> str:
