@@ -20,8 +20,9 @@ from keeper.journal import replace_durably, sync_folder
 from keeper.keyring import Keyring
 from keeper.reviews import Held
 from keys import api as keys
-from plans import canonical, names
+from plans import names
 from plans.errors import EvidenceBroken, Malformed, NotFound
+from plans.handover import handover, unpadded
 from plans.inspection import Inspection
 from plans.plan import Plan
 from plans.record import Record
@@ -129,21 +130,7 @@ class HeldOutputs:
     def _open(self, note: HeldNote, name: str, content: bytes) -> bytes:
         """Decrypt a file of the judging box, which binds it to plan, attempt and name (`inside.session`)."""
         key = self._keyring.stage_key(note.plan.digest, note.attempt, name)
-        return handed_over(key, content, note.plan.digest, note.attempt, name)
+        return unpadded(keys.decrypt(key, content, handover(note.plan, note.attempt, name)))
 
     def _place(self, plan: str) -> Path:
         return self._folder / names.require("digest", plan).removeprefix("sha256:")
-
-
-def handed_over(key: bytes, content: bytes, plan: str, attempt: int, name: str) -> bytes:
-    """Return in clear what a box of a plan wrote with `inside.session.Session.write`.
-
-    Raises:
-        EvidenceBroken: it was changed, or is another file, attempt or plan.
-    """
-    bound = canonical.encode({"plan": plan, "attempt": attempt, "name": name})
-    padded = keys.decrypt(key, content, bound)
-    length = int.from_bytes(padded[:8], "big")
-    if length > len(padded) - 8:
-        raise EvidenceBroken("what a box handed over is shorter than it says", name)
-    return padded[8 : 8 + length]
