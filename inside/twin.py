@@ -2,21 +2,29 @@
 
 The same declaration and the same seed give the same rows: every value is computed from the seed, the column's name and
 the number of the row, by MD5, which no version of the engine can change. One value in eight is missing where values
-may be missing.
+may be missing. Where a recipe says how often what appears (`plans.twins`), each column with weights first *picks* one
+of its choices, given what its parent picked.
+
+Persons are the same in every twin: the first row is about the same made-up person everywhere, so that tables join.
 """
 
 from __future__ import annotations
 
 import decimal
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import duckdb
 
 from inside.engine import identifier, literal
-from plans.trial import Trial, TwinColumn, TwinTable
+from plans import names
+from plans.trial import WHOLE, Trial, TwinColumn, TwinTable
 
 MEMORY_MB = 128
+POPULATION = "population"
+"""Names the one made-up population; it is nobody's secret, since there is nobody in it."""
+
 _MOST_STEPS = 10**18 - 1
 _EXACT = decimal.Context(prec=100)
 
@@ -29,10 +37,6 @@ def make(trial: Trial, folder: Path) -> None:
 
 def write(table: TwinTable, seed: int, path: Path) -> None:
     """Make one table."""
-    columns = ", ".join(
-        f"{expression(column, f'{seed}/{table.name}')} AS {identifier(column.name)}"
-        for column in table.columns
-    )
     settings: dict[str, str | bool | int] = {
         "threads": 1,
         "memory_limit": f"{MEMORY_MB}MiB",
@@ -41,19 +45,98 @@ def write(table: TwinTable, seed: int, path: Path) -> None:
     }
     with duckdb.connect(":memory:", config=settings) as connection:
         connection.execute("SET enable_progress_bar = false")
-        connection.execute(
-            f"COPY (SELECT {columns} FROM range({table.rows}) AS made(n)) TO {literal(str(path))} (FORMAT parquet)"
+        connection.execute(f"COPY ({select(table, seed)}) TO {literal(str(path))} (FORMAT parquet)")
+
+
+def select(table: TwinTable, seed: int) -> str:
+    """Return the SQL of a twin's rows."""
+    prefix = f"{table.seed or seed}/{table.name}"
+    columns = ", ".join(
+        f"{_person(table) if column.name == names.PERSON else expression(column, prefix)}"
+        f" AS {identifier(column.name)}"
+        for column in table.columns
+    )
+    return f"SELECT {columns} FROM {picked(table, prefix)}"
+
+
+def picked(table: TwinTable, prefix: str) -> str:
+    """Return the SQL of the rows' numbers `n` and what each column with weights picks, as `pick(column)`."""
+    rows = f"range({table.rows}) AS made(n)"
+    for step in table.order():
+        draws = ", ".join(
+            f"{_drawn(f'{prefix}/{each.name}/pick')} % {WHOLE} AS {_draw(each.name)}" for each in step
         )
+        picks = ", ".join(f"{_picking(each)} AS {pick(each.name)}" for each in step)
+        rows = f"(SELECT *, {picks} FROM (SELECT *, {draws} FROM {rows})) AS made"
+    return rows
+
+
+def pick(column: str) -> str:
+    """Return the name under which a column's pick stands; no column can have such a name."""
+    return identifier(f"pick {column}")
 
 
 def expression(column: TwinColumn, seed: str) -> str:
     """Return the SQL of a column's values; `n` is the number of the row."""
     drawn = _drawn(f"{seed}/{column.name}")
+    if column.given:
+        return f"CAST({_of_pick(column, drawn)} AS {column.type})"
     value = _chosen(column, drawn) if column.values else _between(column, drawn)
     typed = f"CAST({value} AS {column.type})"
     if not column.nulls:
         return typed
     return f"CASE WHEN {_drawn(f'{seed}/{column.name}/missing')} % 8 = 0 THEN NULL ELSE {typed} END"
+
+
+def _person(table: TwinTable) -> str:
+    """Return the SQL of the token of the row's person; where persons have several rows, every fifth row repeats one."""
+    number = "n * 4 // 5" if table.repeats else "n"
+    return f"md5_number_lower({literal(f'{POPULATION}/')} || ({number}))"
+
+
+def _draw(column: str) -> str:
+    return identifier(f"draw {column}")
+
+
+def _picking(column: TwinColumn) -> str:
+    """Return the SQL of the choice that a column's draw falls on, given its parent's."""
+    trees = [_tree(_marks(row), _draw(column.name)) for row in column.given]
+    if not column.parent:
+        return trees[0]
+    cases = " ".join(f"WHEN {place} THEN {tree}" for place, tree in enumerate(trees))
+    return f"CASE {pick(column.parent)} {cases} END"
+
+
+def _marks(weights: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Return (end, choice) of every choice that has weight, the ends rising to `WHOLE`."""
+    marks, end = [], 0
+    for choice, weight in enumerate(weights):
+        end += weight
+        if weight:
+            marks.append((end, choice))
+    return marks
+
+
+def _tree(marks: list[tuple[int, int]], draw: str) -> str:
+    """Return a balanced tree of comparisons, since a list of a thousand would be gone through for every row."""
+    if len(marks) == 1:
+        return str(marks[0][1])
+    middle = len(marks) // 2
+    low, high = _tree(marks[:middle], draw), _tree(marks[middle:], draw)
+    return f"CASE WHEN {draw} < {marks[middle - 1][0]} THEN {low} ELSE {high} END"
+
+
+def _of_pick(column: TwinColumn, drawn: str) -> str:
+    """Return the value that a pick stands for; the pick for missing stands for none."""
+    if column.values:
+        return f"[{', '.join(literal(value) for value in column.values)}][1 + {pick(column.name)}]"
+    spans = column.spans or ((column.low, column.high),)
+    within = (replace(column, low=first, high=last, spans=(), parent="", given=()) for first, last in spans)
+    cases = " ".join(
+        f"WHEN {place} THEN CAST({_between(each, drawn)} AS {column.type})"
+        for place, each in enumerate(within)
+    )
+    return f"CASE {pick(column.name)} {cases} END"
 
 
 def _drawn(name: str) -> str:

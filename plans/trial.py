@@ -33,6 +33,9 @@ LARGEST_FOLDER = 8 * 2**20
 """Files, and bytes of all files together, of a member's folder; it travels within one frame, in base64."""
 
 MOST_TABLES, MOST_COLUMNS, MOST_ROWS, MOST_VALUES = 32, 512, 100_000, 1000
+WHOLE = 1_000_000
+"""What the weights of a twin's column add up to."""
+
 TWIN_ROWS = 1000
 """Rows of a twin when nobody says otherwise: a number of its own, since the number of rows is data."""
 
@@ -98,7 +101,11 @@ class Folder(Record):
 class TwinColumn(Record):
     """A column of a twin: DuckDB type, bounds (inclusive) or the values to choose from, and whether some are missing.
 
-    Bounds are text that the type reads; for text columns they are empty and `values` are not.
+    Bounds are text that the type reads; for text columns they are empty and `values` are not. Where a recipe
+    (`plans.twins`) says how often what appears, `given` has a row of weights for every choice of the column `parent`
+    and one for where that is missing, or one row if there is no parent; each has a weight for every choice of this
+    column, and one more for missing. The choices are `values`, or `spans` of first and last value, or all between the
+    bounds. Without weights all is equally likely.
     """
 
     name: str
@@ -107,9 +114,29 @@ class TwinColumn(Record):
     high: str
     values: tuple[str, ...]
     nulls: bool
+    spans: tuple[tuple[str, ...], ...] = ()
+    parent: str = ""
+    given: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def choices(self) -> int:
+        """Among how many things the weights choose, missing left out."""
+        return len(self.values) or len(self.spans) or 1
 
     def check(self) -> None:
         names.require("column", self.name, "twin.column")
+        self._check_values()
+        for row in self.given:
+            if len(row) != self.choices + 1 or min(row) < 0 or sum(row) != WHOLE:
+                raise Malformed(
+                    f"weights are for every choice and for missing, and add up to {WHOLE}", self.name
+                )
+            if row[-1] and not self.nulls:
+                raise Malformed("a column without missing values has no weight for them", self.name)
+        if (self.spans or self.parent) and not self.given:
+            raise Malformed("spans and a parent come with weights", self.name)
+
+    def _check_values(self) -> None:
         if len(self.values) > MOST_VALUES:
             raise TooLarge(f"a twin's column has at most {MOST_VALUES} values to choose from", self.name)
         for value in self.values:
@@ -119,15 +146,27 @@ class TwinColumn(Record):
                 raise Malformed("a text or boolean column has values, and no bounds", self.name)
         elif value_of(self.type, self.low, self.name) > value_of(self.type, self.high, self.name):  # type: ignore[operator]
             raise Malformed("the lower bound is above the upper one", self.name)
+        if self.spans and self.values or not all(self._is_span(span) for span in self.spans):
+            raise Malformed("a span is a first and a last value within the bounds", self.name)
+
+    def _is_span(self, span: tuple[str, ...]) -> bool:
+        marks = [value_of(self.type, text, self.name) for text in (self.low, *span, self.high)]
+        return len(span) == 2 and marks == sorted(marks)  # type: ignore[type-var]
 
 
 @dataclass(frozen=True, slots=True)
 class TwinTable(Record):
-    """A table to be made up: the relation's name, its columns, and how many rows."""
+    """A table to be made up: the relation's name, its columns, and how many rows.
+
+    `seed` settles its values whoever makes it; with none the trial's own does. With `repeats` some persons have several
+    rows.
+    """
 
     name: str
     columns: tuple[TwinColumn, ...]
     rows: int
+    seed: str = ""
+    repeats: bool = False
 
     def check(self) -> None:
         names.require("relation", self.name, "twin.name")
@@ -136,6 +175,33 @@ class TwinTable(Record):
             raise Malformed(f"a twin has between 1 and {MOST_COLUMNS} columns, each once", self.name)
         if not 1 <= self.rows <= MOST_ROWS:
             raise Malformed(f"a twin has between 1 and {MOST_ROWS} rows", self.name)
+        if self.seed:
+            names.require("nonce", self.seed, "twin.seed")
+        self.order()
+
+    def order(self) -> tuple[tuple[TwinColumn, ...], ...]:
+        """Return the columns with weights in steps: those without parent first, then those whose parent is there.
+
+        Raises:
+            Malformed: a parent is missing, has no weights or another number of choices, or parents form a ring.
+        """
+        waiting = [column for column in self.columns if column.given]
+        made: dict[str, TwinColumn] = {}
+        steps: list[tuple[TwinColumn, ...]] = []
+        while waiting:
+            step = tuple(each for each in waiting if not each.parent or each.parent in made)
+            if not step:
+                raise Malformed(
+                    "a parent is a column with weights, and no column comes from itself", self.name
+                )
+            for each in step:
+                rows = made[each.parent].choices + 1 if each.parent else 1
+                if len(each.given) != rows:
+                    raise Malformed("there is a row of weights for every choice of the parent", each.name)
+            made |= {each.name: each for each in step}
+            waiting = [each for each in waiting if each.name not in made]
+            steps.append(step)
+        return tuple(steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +280,7 @@ def twin_of(
     shown = [column for column in manifest.columns if column.kind is not Kind.IDENTIFIER]
     columns = (
         *((token,) if manifest.about_persons else ()),
-        *(_twin_column(column, (declared or {}).get(column.name, Declared())) for column in shown),
+        *(_twin_column(column, (declared or {}).get(column.name, column.declared)) for column in shown),
     )
     return TwinTable(manifest.relation, columns, rows)
 
