@@ -13,15 +13,23 @@ from sandbox.own_user import OwnIds
 from sandbox.reading import check_plan, read_statement
 from sandbox.recipes import images_folder
 from sandbox.shelf import StageName
+from sandbox.telling import SENTENCES, Failed, Told, Tried, bucket, told
 from sandbox.tiers import not_made_here
+from sandbox.trying import Bench, trial_plan
 
 __all__ = [
+    "SENTENCES",
+    "Bench",
+    "Failed",
     "Image",
     "LauncherClient",
     "LauncherConfig",
     "OwnIds",
     "StageName",
     "StageResult",
+    "Told",
+    "Tried",
+    "bucket",
     "by_digest",
     "check_plan",
     "facts_of",
@@ -32,6 +40,8 @@ __all__ = [
     "not_made_here",
     "open_output",
     "read_statement",
+    "told",
+    "trial_plan",
 ]
 
 
