@@ -211,7 +211,7 @@ class Dispatcher:
         if verdict.finding is Finding.REFUSED:
             self._move(row, JobState.REFUSED, verdict=text, problem=events.refused_output(verdict))
             return
-        release = keeper.release(plan, records)
+        release = keeper.release(plan, records).signed
         home = self._settings.launcher_home(plan.domain)
         name = sandbox.StageName(plan.digest, Entry.JUDGE, judged.attempt)
         with sandbox.open_output(home, name, policies.SEALED) as source:

@@ -6,7 +6,7 @@ Raises whatever the keeper refuses with, and `Unreachable` when it does not answ
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,14 @@ from plans import frames
 from plans.key import SealedKeys
 from plans.plan import Plan
 from plans.statements import Signed
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseAnswer:
+    """A signed release. `held_key` opens the sealed bytes of an output that was held, in hex; else it is empty."""
+
+    signed: Signed
+    held_key: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +46,10 @@ class KeeperClient:
         """Return whether the box may go on."""
         return bool(self._ask("renew", lease=lease)["answer"] == "ok")
 
-    def release(self, plan: Plan, records: Sequence[Signed]) -> Signed:
-        """Return the signed release of a plan's output."""
+    def release(self, plan: Plan, records: Sequence[Signed]) -> ReleaseAnswer:
+        """Return the signed release of a plan's output; while reviewers have not let it out it is `StateConflict`."""
         answer = self._ask("release", plan=plan.plain(), records=[record.plain() for record in records])
-        return Signed.read(answer["release"])
+        return ReleaseAnswer(Signed.read(answer["release"]), str(answer["held_key"]))
 
     def cosign(self, head: Signed, proof: Sequence[str]) -> Signed:
         """Return the keeper's own signature on a head of the audit log."""
@@ -65,6 +73,19 @@ class DeskClient:
         """Ingest a file as described (TOML text) and return the signed manifest."""
         question = {"op": "ingest", "source": str(source.resolve()), "description": description}
         return Signed.read(frames.ask(self.socket, question, timeout_s=3_600)["manifest"])
+
+    def held(self) -> list[dict[str, Any]]:
+        """Return the held outputs: who asked, by when, and what each waits for."""
+        return list(frames.ask(self.socket, {"op": "review-list"}, timeout_s=60)["held"])
+
+    def show_held(self, plan: str, reviewer: str) -> dict[str, Any]:
+        """Return one held output as a reviewer reads it."""
+        question = {"op": "review-show", "plan": plan, "reviewer": reviewer}
+        return frames.ask(self.socket, question, timeout_s=60)
+
+    def submit(self, signed: Signed) -> None:
+        """Offer a signed statement, such as a review."""
+        frames.ask(self.socket, {"op": "submit", "statement": signed.plain()}, timeout_s=60)
 
     def erase(self, dataset: str, version: int) -> Signed:
         """Destroy a version's keys and return the signed certificate."""

@@ -20,11 +20,13 @@ from keeper.challenges import Challenges
 from keeper.config import KeeperConfig
 from keeper.evidence import require_box, require_chain, require_record
 from keeper.fitting import require_fitting
+from keeper.held import HeldNote, HeldOutputs
 from keeper.journal import Journal
 from keeper.keyring import Keyring
 from keeper.launcher import OwnLauncher
 from keeper.leases import Ground, Leases
 from keeper.rederive import House, require_request, require_same
+from keeper.reviewing import ReviewDesk, files_of
 from keeper.trust import TrustedSet
 from keys import api as keys
 from plans.box import Entry
@@ -37,7 +39,7 @@ from plans.reading import Reading, Shadow
 from plans.release import KEYS_INFO, Release
 from plans.request import Request, RequestKind
 from plans.statements import BoxStatement, Duty, Head, Roster, Signed, Type
-from plans.verdict import Finding
+from plans.verdict import Finding, Verdict
 from policies import api as policies
 from sandbox import api as sandbox
 
@@ -66,6 +68,7 @@ class Keeper:
         self.keyring = Keyring(config.keyring)
         self.trusted = TrustedSet(config.domain, config.root)
         self.leases = Leases()
+        self.reviews = ReviewDesk(HeldOutputs(config.home / "held", self.keyring), self.trusted)
         self.lock = threading.RLock()
         self.ingesting = threading.Lock()
         self._journal = Journal(config.home / "journal", config.keyring / "mark")
@@ -86,6 +89,8 @@ class Keeper:
             if self._known(signed):
                 return
             numbers = self.trusted.after(signed, now)
+            if signed.statement.type is Type.REVIEW:
+                self.reviews.require_open(signed.statement)
             if signed.statement.type not in _TAKEN_WHILE_LOCKED:
                 self._require_unlocked()
             require_fitting(signed.statement, self.trusted.current_manifests())
@@ -306,9 +311,11 @@ class Keeper:
         with self.lock:
             if plan.digest in self._released:
                 return self._released[plan.digest]
-            verdict, _ = require_chain(self.trusted, tuple(records), plan)
+            verdict, attempt = require_chain(self.trusted, tuple(records), plan)
         if verdict.finding is Finding.REFUSED:
             raise OutputRefused("the airlock does not let this output leave", ", ".join(verdict.reasons))
+        if verdict.finding is Finding.HELD:
+            return self._release_held(plan, verdict, attempt)
         request = require_request(plan, self.now())
         reading, shadows = self._reading(request)
         with self.lock:
@@ -317,12 +324,40 @@ class Keeper:
             now = self.now()
             self._require_read_on(request, shadows, now)
             require_same(plan, reading, self.trusted, self._house, now)
-            body = Release(
-                plan.digest, verdict.digest, request.recipient, verdict.sealed, verdict.content, now
-            )
-            signed = self.sign(Type.RELEASE, body)
-            self.note("release", {"plan": plan.digest, "signed": signed.plain()})
-            return signed
+            return self._signed_release(plan, verdict, request.recipient)
+
+    def _release_held(self, plan: Plan, verdict: Verdict, attempt: int) -> Signed:
+        """Sign the release of a held output once reviewers let it out; until then keep it, and say what is missing.
+
+        The plan was derived again before its judging box had a key. People take days, in which rosters and policies
+        change for other reasons, so what is asked again is whether all that it ran under still stands.
+        """
+        name = sandbox.StageName(plan.digest, plan.ends, attempt)
+        with self.lock:
+            if plan.request is None:
+                raise OutputRefused("a plan without a recipient lets nothing leave", "plan")
+            if self.reviews.held.find(plan.digest) is None:
+                files = files_of(self.config.launcher_home, name)
+                self.reviews.take_in(HeldNote(plan, verdict, attempt, self.now()), files)
+            self.reviews.require_released(plan, verdict)
+            return self._signed_release(plan, verdict, plan.request.recipient)
+
+    def _signed_release(self, plan: Plan, verdict: Verdict, recipient: str) -> Signed:
+        body = Release(plan.digest, verdict.digest, recipient, verdict.sealed, verdict.content, self.now())
+        signed = self.sign(Type.RELEASE, body)
+        self.note("release", {"plan": plan.digest, "signed": signed.plain()})
+        return signed
+
+    def held_key(self, plan: str) -> str:
+        """Return the key, in hex, of the sealed bytes of a held output that was released; empty for any other plan.
+
+        What it opens is sealed to the recipient; whoever carries it reads nothing.
+        """
+        with self.lock:
+            note = self.reviews.held.find(plan)
+            if note is None or plan not in self._released:
+                return ""
+            return self.keyring.stage_key(plan, note.attempt, policies.HELD).hex()
 
     def cosign(self, offered: Signed, proof: Sequence[str]) -> Signed:
         """Witness a head of the centre's log: sign it if it continues the last one that this keeper saw (85)."""

@@ -91,7 +91,8 @@ def _finish(keeper: Keeper, question: Question) -> Answer:
 
 def _release(keeper: Keeper, question: Question) -> Answer:
     records = [Signed.read(item) for item in question.items("records")]
-    return {"release": keeper.release(Plan.read(question.value("plan")), records).plain()}
+    plan = Plan.read(question.value("plan"))
+    return {"release": keeper.release(plan, records).plain(), "held_key": keeper.held_key(plan.digest)}
 
 
 def _cosign(keeper: Keeper, question: Question) -> Answer:
@@ -112,6 +113,16 @@ def _erase(keeper: Keeper, question: Question) -> Answer:
     return {"erasure": ingest.erase(keeper, question.text("dataset"), question.number("version")).plain()}
 
 
+def _review_list(keeper: Keeper, _: Question) -> Answer:
+    with keeper.lock:
+        return {"held": keeper.reviews.list(keeper.now())}
+
+
+def _review_show(keeper: Keeper, question: Question) -> Answer:
+    with keeper.lock:
+        return keeper.reviews.show(question.text("plan"), question.text("reviewer"), keeper.now())
+
+
 OPEN: Mapping[str, Operation] = {
     "submit": _submit,
     "challenge": _challenge,
@@ -122,7 +133,10 @@ OPEN: Mapping[str, Operation] = {
     "cosign": _cosign,
     "status": _status,
 }
-DESK: Mapping[str, Operation] = {**OPEN, "ingest": _ingest, "erase": _erase}
+REVIEW: Mapping[str, Operation] = {"review-list": _review_list, "review-show": _review_show}
+"""What the owner's reviewers ask on the owner's own machine."""
+
+DESK: Mapping[str, Operation] = {**OPEN, "ingest": _ingest, "erase": _erase, **REVIEW}
 
 
 def answer(keeper: Keeper, operations: Mapping[str, Operation], question: Answer) -> Answer:

@@ -14,12 +14,13 @@ Rules:
 4.  A grant is signed by an approver, who is not the member that it serves, about a dataset of this domain.
 5.  An approval is signed by an approver; that it is not the requester's own, neither by name nor by key, is checked
     where it is used.
-6.  A revocation is signed by an approver or a steward. It is never taken back.
-7.  A statement arrives within its validity; a grant's validity is checked again at every use.
-8.  A roster, bundle, grant or approval counts only while its signer still has the duty in the *current* roster. A
+6.  A review is signed by a reviewer; whether it counts is said where it is used (`keeper.reviews`).
+7.  A revocation is signed by an approver or a steward. It is never taken back.
+8.  A statement arrives within its validity; a grant's validity is checked again at every use.
+9.  A roster, bundle, grant or approval counts only while its signer still has the duty in the *current* roster. A
     revocation and an erasure stay whatever becomes of their signers, and so do manifests: they say what is,
     not what may be done.
-9.  The clock does not run backwards: a time more than `CLOCK_SLACK_S` before the latest seen is refused.
+10. The clock does not run backwards: a time more than `CLOCK_SLACK_S` before the latest seen is refused.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from plans.statements import (
     Duty,
     Erasure,
     Grant,
+    Review,
     Revocation,
     Roster,
     Signed,
@@ -66,6 +68,7 @@ class TrustedSet:
     erased: set[str] = field(default_factory=set)
     grants: Grants = field(default_factory=Grants)
     approvals: dict[str, list[Statement]] = field(default_factory=dict)
+    reviews: dict[str, list[Statement]] = field(default_factory=dict)
     revoked: set[str] = field(default_factory=set)
     uses: dict[str, set[str]] = field(default_factory=dict)
     under: dict[str, set[str]] = field(default_factory=dict)
@@ -99,6 +102,7 @@ class TrustedSet:
             Type.MANIFEST: self._manifest,
             Type.GRANT: self._grant,
             Type.APPROVAL: self._approval,
+            Type.REVIEW: self._review,
             Type.REVOCATION: self._revocation,
             Type.ERASURE: self._erasure,
         }.get(statement.type)
@@ -113,7 +117,7 @@ class TrustedSet:
         Raises:
             DarkroomError: whatever `add` would raise.
         """
-        changed = ("manifests", "erased", "approvals", "revoked", "believed")
+        changed = ("manifests", "erased", "approvals", "reviews", "revoked", "believed")
         trial = replace(self, **{name: copy(getattr(self, name)) for name in changed})
         trial.add(signed, now)
         return trial.numbers()
@@ -125,7 +129,7 @@ class TrustedSet:
         return {name: max(number, self.floor.get(name, 0)) for name, number in known.items()}
 
     def tick(self, now: int) -> None:
-        """Note the time, and refuse one that runs backwards (rule 9)."""
+        """Note the time, and refuse one that runs backwards (rule 10)."""
         if now < self.latest - CLOCK_SLACK_S:
             raise Outdated(
                 "the clock stands before a time that this keeper has seen", "clock", "Set the clock right."
@@ -227,6 +231,11 @@ class TrustedSet:
         self._duty(statement, Duty.APPROVER)
         plan = Approval.read(statement.body).plan
         self.approvals[plan] = [*self.approvals.get(plan, []), statement]
+
+    def _review(self, statement: Statement) -> None:
+        self._duty(statement, Duty.REVIEWER)
+        plan = Review.read(statement.body).plan
+        self.reviews[plan] = [*self.reviews.get(plan, []), statement]
 
     def _revocation(self, statement: Statement) -> None:
         self._duty(statement, Duty.APPROVER, Duty.STEWARD)
