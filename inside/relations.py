@@ -67,8 +67,25 @@ def create_relation(
             persons, and its file bears their tokens.
         SqlSyntax, SqlUnsupported: the row filter is not a condition over the relation.
     """
-    source = f"read_parquet({literal(str(path))}, encryption_config = {encryption(key)})"
     schema, _, table = relation.name.partition(".")
+    hidden = relation.row_filter or relation.masks
+    kind = MATERIALISED if hidden or shuffled else "VIEW"
+    chosen = selection(connection, relation, path, key, pseudonyms)
+    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(schema)}")
+    connection.execute(
+        f"CREATE {kind} {identifier(schema)}.{identifier(table)} AS {chosen}{SHUFFLED if shuffled else ''}"
+    )
+
+
+def selection(connection: Connection, relation: Relation, path: Path, key: str, pseudonyms: str = "") -> str:
+    """Return the SELECT of what the asker may see of a relation; the arguments are those of `create_relation`.
+
+    It hides only from whoever does not write SQL around it: for statements of members it is materialised first.
+
+    Raises:
+        Malformed, SqlSyntax, SqlUnsupported: as `create_relation`.
+    """
+    source = f"read_parquet({literal(str(path))}, encryption_config = {encryption(key)})"
     masks = {mask.column: mask for mask in relation.masks}
     likeness = Shadow(relation.name, ())
     if relation.row_filter or masks or not relation.about_persons:
@@ -79,12 +96,7 @@ def create_relation(
         or f"NULL::{ROWS_ALONE.type} AS {identifier(ROWS_ALONE.name)}"
     )
     where = f" WHERE {read_predicate(relation.row_filter, likeness)[0]}" if relation.row_filter else ""
-    kind = MATERIALISED if relation.row_filter or masks or shuffled else "VIEW"
-    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(schema)}")
-    connection.execute(
-        f"CREATE {kind} {identifier(schema)}.{identifier(table)} AS"
-        f' SELECT {listed} FROM {source} AS "row"{where}{SHUFFLED if shuffled else ""}'
-    )
+    return f'SELECT {listed} FROM {source} AS "row"{where}'
 
 
 def _names(relation: Relation, types: Mapping[str, str]) -> tuple[str, ...]:
