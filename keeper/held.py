@@ -20,12 +20,14 @@ from keeper.journal import replace_durably, sync_folder
 from keeper.keyring import Keyring
 from keeper.reviews import Held
 from keys import api as keys
-from plans import names
+from plans import canonical, names
+from plans.artifacts import ReleasedSet
 from plans.errors import EvidenceBroken, Malformed, NotFound
 from plans.handover import handover, unpadded
 from plans.inspection import Inspection
-from plans.plan import Plan
+from plans.plan import Plan, PlanKind
 from plans.record import Record
+from plans.released import Released
 from plans.verdict import Verdict
 from policies import api as policies
 
@@ -60,7 +62,7 @@ class HeldOutputs:
         """Take the encrypted files of a held output over, durably; what is kept already stays as it is.
 
         Raises:
-            EvidenceBroken: a file is missing, or is not what this plan's judging box wrote.
+            EvidenceBroken: a file is missing, is not what this plan's judging box wrote, or not what it judged.
             DiskFull: they cannot be written; nothing is kept then.
         """
         known = self.find(note.plan.digest)
@@ -70,8 +72,7 @@ class HeldOutputs:
             raise EvidenceBroken(
                 "a held output comes with what reviewers read, and its record", "held output"
             )
-        for name in FILES:
-            self._open(note, name, files[name])
+        self._require_judged(note, {name: self._open(note, name, files[name]) for name in FILES})
         place = self._place(note.plan.digest)
         place.mkdir(parents=True, exist_ok=True, mode=0o700)
         for name in FILES:
@@ -79,6 +80,14 @@ class HeldOutputs:
         replace_durably(place / _NOTE, note.canonical())
         sync_folder(self._folder)
         return note
+
+    def _require_judged(self, note: HeldNote, opened: Mapping[str, bytes]) -> None:
+        """Check that reviewers will read what was judged, and that the sealed bytes are those of the verdict."""
+        kind = Released.KIND if note.plan.kind is PlanKind.SQL else ReleasedSet.KIND
+        judged = canonical.digest_bytes(kind, opened[policies.SHOWN]) == note.verdict.content
+        sealed = "sha256:" + hashlib.sha256(opened[policies.HELD]).hexdigest() == note.verdict.sealed
+        if not judged or not sealed:
+            raise EvidenceBroken("what is held is not what was judged", "held output")
 
     def all(self) -> tuple[HeldNote, ...]:
         """Return what is held, the oldest first."""
