@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from cluster.nodes import local_cluster
-from cluster.placing import Placed, Task, run_stage, warm_up
+from cluster.placing import Batch, Placed, Wanted, run_batch, warm_up
 
-__all__ = ["Placed", "Task", "local_cluster", "run_stage", "warm_up"]
+__all__ = ["Batch", "Placed", "Wanted", "local_cluster", "run_batch", "warm_up"]

@@ -1,61 +1,71 @@
 """The dispatcher: moves every job one durable state at a time, until it has ended.
 
-    submitted ──► waiting-approval ──► queued ──► running ──► inspecting ──► released
-        └──────────────┴──────────────────┴──────────┴────────────┴──► refused | failed
+    submitted ──► waiting-approval ──► queued ──► trying ──► running ──► inspecting ──► held ──► released
+        └──────────────┴──────────────────┴──────────┴──────────┴────────────┴─────────┴──► refused | failed
 
 A step reads a job, does one thing, and moves it by compare-and-set; so a dispatcher that is killed between
 two steps leaves a job that the next one takes up. Stages are idempotent at the launcher (plan, stage,
 attempt), so a step that is done twice finds the same box or its record. Only a lost launcher or cluster is
-worth another attempt; a box that failed by itself would fail again.
+worth another attempt; a box that failed by itself would fail again. Members cancel jobs by moving them
+themselves; the dispatcher then ends what still runs.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
+import contextlib
+import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from audit import api as audit
 from cluster import api as cluster
-from compute import events, planning
+from compute import events, folders, planning, trials
+from compute.delivering import Shelf
 from compute.jobs import JobState
-from compute.service import result_name
 from keeper.api import OLDEST_PLAN_S, KeeperClient
 from plans.box import Entry
 from plans.decision import Decision, Outcome
 from plans.errors import (
+    BoxFailed,
     ClusterLost,
     DarkroomError,
     Defect,
     EvidenceBroken,
-    HashMismatch,
     Malformed,
     Outdated,
     PolicyDenied,
     Refused,
+    StateConflict,
     Unreachable,
 )
-from plans.plan import Plan
-from plans.release import Release
+from plans.plan import Plan, PlanKind
 from plans.request import Request
 from plans.statements import Approval, Signed, StageRecord, Type
+from plans.tasks import PythonTask, task_of
+from plans.trial import Folder
 from plans.verdict import Finding, Verdict
 from policies import api as policies
 from sandbox import api as sandbox
 from store import api as store
 
-_MOVING = tuple(state.value for state in JobState if not state.ended and state is not JobState.WAITING)
+_FOR_PEOPLE = (JobState.WAITING, JobState.HELD)
+_MOVING = tuple(state.value for state in JobState if not state.ended and state not in _FOR_PEOPLE)
 _MOST_WAITING = 5_000
 """Jobs that may wait for approvals at a time and still be seen; each ends by itself after a day."""
 _APPROVALS_EVERY_S = 0.5
+_HELD_EVERY_S, _HELD_AT_ONCE = 5.0, 16
+"""How often a keeper is asked about held outputs, and about how many at a time."""
 _BRISK_FOR_S = 10.0
+_CANCELLED_FOR_S = 900
+"""How long after it was cancelled a job's boxes are still looked for."""
+
+_AT_DATA = frozenset({Entry.QUERY, Entry.LOAD, Entry.PYTHON, Entry.COMPONENT})
 _REFUSALS = (Refused, Malformed, EvidenceBroken)
 
 
@@ -94,20 +104,28 @@ class Dispatcher:
         self._steps: Mapping[JobState, Callable[[store.JobRow], None]] = {
             JobState.SUBMITTED: self._decide,
             JobState.QUEUED: self._run,
+            JobState.TRYING: self._run,
             JobState.RUNNING: self._run,
             JobState.INSPECTING: self._run,
+            JobState.HELD: self._ask_again,
         }
+        self._shelf = Shelf(settings.results, settings.launcher_home)
+        self._asked: dict[str, float] = {}
+        self._silenced: set[tuple[str, int]] = set()
 
     def work(self, stop: threading.Event) -> None:
         """Move jobs until told to stop."""
         with ThreadPoolExecutor(self._settings.workers, thread_name_prefix="job") as pool:
-            looked = moved = 0.0
+            looked = asked = moved = 0.0
             while not (stop.is_set() or self.lost.is_set()):
                 now = time.monotonic()
                 if now - looked > _APPROVALS_EVERY_S:
                     looked = now
                     self.queue_approved()
-                for row in self.take():
+                    self.end_cancelled()
+                held = now - asked > _HELD_EVERY_S
+                asked = now if held else asked
+                for row in (*self.take(), *(self.take_held() if held else ())):
                     moved = now
                     pool.submit(self._advance, row).add_done_callback(partial(self._after, row))
                 brisk = now - moved < _BRISK_FOR_S
@@ -118,6 +136,19 @@ class Dispatcher:
         """Return jobs that can be moved and that no step holds yet; jobs that wait for people are not among them."""
         with self._database.reading() as session:
             rows = store.jobs.in_states(session, _MOVING)
+        return self._free(rows)
+
+    def take_held(self) -> list[store.JobRow]:
+        """Return some jobs whose outputs are held, those first about which the keeper was asked longest ago."""
+        with self._database.reading() as session:
+            rows = store.jobs.in_states(session, [JobState.HELD.value], _MOST_WAITING)
+        first = sorted(rows, key=lambda row: self._asked.get(row.id, 0.0))[:_HELD_AT_ONCE]
+        self._asked = {row.id: self._asked.get(row.id, 0.0) for row in rows}
+        self._asked.update(dict.fromkeys((row.id for row in first), time.monotonic()))
+        return self._free(first)
+
+    def _free(self, rows: Iterable[store.JobRow]) -> list[store.JobRow]:
+        """Take hold of those jobs that no step holds."""
         with self._lock:
             free = [row for row in rows if row.id not in self._busy]
             self._busy.update(row.id for row in free)
@@ -154,8 +185,10 @@ class Dispatcher:
 
     def _decide(self, row: store.JobRow) -> None:
         request = Request.decode(row.request.encode())
-        house = self._settings.house
-        proposal = planning.propose(self._database, house, request, row.request_signature)
+        with self._database.reading() as session:
+            material = folders.material_of(session, request)
+        asked = planning.Asked(request, row.request_signature, material)
+        proposal = planning.propose(self._database, self._settings.house, asked)
         decision, domain = proposal.decision, proposal.domain.name
         text = decision.canonical().decode()
         if proposal.plan is None:
@@ -168,7 +201,7 @@ class Dispatcher:
             JobState.WAITING if waits else JobState.QUEUED,
             decision=text,
             domain=domain,
-            plan=plan.canonical().decode(),
+            plan=folders.without(plan),
             plan_digest=plan.digest,
         )
 
@@ -189,20 +222,72 @@ class Dispatcher:
             except Overtaken:
                 continue
 
-    def _run(self, row: store.JobRow) -> None:
-        plan = Plan.decode(row.plan.encode())
+    def end_cancelled(self) -> None:
+        """End the boxes of jobs that were cancelled while they ran.
+
+        A box may come to be a moment after the job was cancelled, while its step does not know yet; so a job is
+        looked at until no step of this dispatcher holds it.
+        """
         with self._database.reading() as session:
+            rows = store.jobs.cancelled_since(session, int(time.time()) - _CANCELLED_FOR_S)
+            left = [row for row in rows if (row.id, row.updated_at) not in self._silenced]
+            doors = {row.domain: store.domains.find(session, row.domain) for row in left}
+        for row in left:
+            with self._lock:
+                held = row.id in self._busy
+            door = doors[row.domain]
+            if door is not None:
+                _batch(row, Path(door.launcher_socket)).cancel()
+            if not held:
+                self._silenced.add((row.id, row.updated_at))
+
+    def _run(self, row: store.JobRow) -> None:
+        with self._database.reading() as session:
+            plan = folders.plan_of(session, row)
             domain = store.domains.get(session, row.domain)
         attempt = max(row.attempt, 1)
         launcher = Path(domain.launcher_socket)
+        row = self._tried(row, plan)
         sandbox.LauncherClient(launcher).put(plan)
-        records = []
-        for stage in (spec.entry for spec in plan.stages):
-            state = JobState.RUNNING if stage is Entry.QUERY else JobState.INSPECTING
-            row = self._move(row, state, stage=stage.value, attempt=attempt)
-            task = cluster.Task(launcher, plan.digest, stage, attempt)
-            records.append(cluster.run_stage(task, plan.stage(stage)).record)
+        records: list[Signed] = []
+        for stages in plan.batches:
+            state = JobState.RUNNING if _AT_DATA & set(stages) else JobState.INSPECTING
+            row = self._move(row, state, stage="+".join(stages), attempt=attempt)
+            batch = cluster.Batch(launcher, plan.digest, stages, attempt)
+            records += self._placed(row, batch, plan)
         self._release(row, plan, records, KeeperClient(Path(domain.keeper_socket)))
+
+    def _placed(self, row: store.JobRow, batch: cluster.Batch, plan: Plan) -> tuple[Signed, ...]:
+        """Run a batch, and write down what it cost, however it ended."""
+        boxes = [plan.stage(stage) for stage in batch.stages]
+        seconds: tuple[float, ...] = ()
+        try:
+            placed = cluster.run_batch(batch, boxes)
+            seconds = placed.seconds
+        except DarkroomError as problem:
+            seconds = getattr(problem, "seconds", ())
+            raise
+        finally:
+            spent = sum(took * box.limits.cpus for took, box in zip(seconds, boxes, strict=False))
+            self._spend(row, round(spent))
+        return placed.records
+
+    def _tried(self, row: store.JobRow, plan: Plan) -> store.JobRow:
+        """Have the one trial of a folder run before the folder meets data, and remember that it has.
+
+        What comes of it is the launcher's to keep and its author's to read; a box that ends without a report is no
+        reason against the job.
+        """
+        task = task_of(plan.request) if plan.request and plan.kind is PlanKind.PYTHON else None
+        if not isinstance(task, PythonTask) or row.trial:
+            return row
+        row = self._move(row, JobState.TRYING)
+        folder = Folder.decode(plan.material.encode())
+        tier = plan.stages[0].tier
+        tryout = trials.tryout(self._database, self._settings.house, task, folder, tier)
+        with contextlib.suppress(BoxFailed):
+            tryout.report(plan.stages[1].limits.wall_s + 120)
+        return self._move(row, JobState.TRYING, trial=tryout.trial)
 
     def _release(self, row: store.JobRow, plan: Plan, records: list[Signed], keeper: KeeperClient) -> None:
         judged = StageRecord.read(records[-1].statement.body)
@@ -211,16 +296,32 @@ class Dispatcher:
         if verdict.finding is Finding.REFUSED:
             self._move(row, JobState.REFUSED, verdict=text, problem=events.refused_output(verdict))
             return
+        if verdict.finding is Finding.HELD:
+            self._shelf.hold(plan, judged.attempt)
+            kept = json.dumps([record.plain() for record in records], ensure_ascii=False)
+            row = self._move(row, JobState.HELD, verdict=text, records=kept)
+            self._ask_again(row)
+            return
         release = keeper.release(plan, records).signed
-        home = self._settings.launcher_home(plan.domain)
-        name = sandbox.StageName(plan.digest, Entry.JUDGE, judged.attempt)
-        with sandbox.open_output(home, name, policies.SEALED) as source:
-            _keep(
-                source,
-                Release.read(release.statement.body).sealed,
-                self._settings.results / result_name(plan.digest),
-            )
+        self._shelf.take(plan, judged.attempt, release)
         self._move(row, JobState.RELEASED, verdict=text, release=release.canonical().decode())
+
+    def _ask_again(self, row: store.JobRow) -> None:
+        """Ask the keeper whether reviewers have let a held output out; while they have not, it says so."""
+        with self._database.reading() as session:
+            plan = folders.plan_of(session, row)
+            domain = store.domains.get(session, row.domain)
+        records = [Signed.read(plain) for plain in json.loads(row.records)]
+        try:
+            answer = KeeperClient(Path(domain.keeper_socket)).release(plan, records)
+        except (StateConflict, Unreachable):
+            return
+        except Refused:
+            self._shelf.forget_held(plan)
+            raise
+        attempt = StageRecord.read(records[-1].statement.body).attempt
+        self._shelf.let_go(plan, attempt, answer.signed, answer.held_key)
+        self._move(row, JobState.RELEASED, release=answer.signed.canonical().decode(), records="")
 
     # --- moves -----------------------------------------------------
 
@@ -235,6 +336,15 @@ class Dispatcher:
         state = JobState(now.state)
         back = state if state in (JobState.SUBMITTED, JobState.WAITING) else JobState.QUEUED
         self._move(now, back, attempt=now.attempt + 1)
+
+    def _spend(self, row: store.JobRow, seconds: int) -> None:
+        """Add processor seconds to what a job has cost; no move, so it is not logged."""
+        if seconds <= 0:
+            return
+        with self._database.session() as session:
+            now = store.jobs.get(session, row.id)
+            spent = now.spent_s + seconds
+            store.jobs.move(session, row.id, now.state, now.state, at=now.updated_at, spent_s=spent)
 
     def _end(self, row: store.JobRow, problem: DarkroomError) -> None:
         """End a job with a problem, wherever it stands by now."""
@@ -283,20 +393,7 @@ def _approved(session: store.Session, domain: str) -> Iterator[str]:
         yield Approval.read(Signed.decode(row.signed.encode()).statement.body).plan
 
 
-def _keep(source: BinaryIO, sealed: str, target: Path) -> None:
-    """Copy sealed bytes to where members fetch them, in one step.
-
-    Raises:
-        HashMismatch: these are not the bytes whose release the keeper signed.
-    """
-    content = source.read()
-    if "sha256:" + hashlib.sha256(content).hexdigest() != sealed:
-        raise HashMismatch(
-            "the launcher's folder holds other bytes than those that were released", target.name
-        )
-    fresh = target.with_suffix(".new")
-    with fresh.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(target)
+def _batch(row: store.JobRow, launcher: Path) -> cluster.Batch:
+    """Return the batch of stages at which a job stands."""
+    stages = tuple(Entry(name) for name in row.stage.split("+"))
+    return cluster.Batch(launcher, row.plan_digest, stages, max(row.attempt, 1))

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from plans.record import Record
+from sandbox import api as sandbox
 from store import api as store
 
 
@@ -18,8 +19,10 @@ class JobState(StrEnum):
     SUBMITTED = "submitted"
     WAITING = "waiting-approval"
     QUEUED = "queued"
+    TRYING = "trying"
     RUNNING = "running"
     INSPECTING = "inspecting"
+    HELD = "held"
     RELEASED = "released"
     REFUSED = "refused"
     FAILED = "failed"
@@ -44,11 +47,13 @@ class JobState(StrEnum):
 ENDED = frozenset({JobState.RELEASED, JobState.REFUSED, JobState.FAILED, JobState.CANCELLED})
 
 _SENTENCES: Mapping[JobState, tuple[str, str]] = {
-    JobState.SUBMITTED: ("The statement is being read and decided on.", "the platform"),
+    JobState.SUBMITTED: ("The request is being read and decided on.", "the platform"),
     JobState.WAITING: ("The plan waits for an approver of the owning domain.", "an approver"),
     JobState.QUEUED: ("The plan waits for free capacity.", "the platform"),
-    JobState.RUNNING: ("The query runs in a box beside the data.", "the platform"),
+    JobState.TRYING: ("The folder is tried on made-up tables before it meets data.", "the platform"),
+    JobState.RUNNING: ("The job runs in a box beside the data.", "the platform"),
     JobState.INSPECTING: ("The output is being inspected before it may leave.", "the airlock"),
+    JobState.HELD: ("The output is held until people of the owning domain have looked at it.", "reviewers"),
     JobState.RELEASED: ("The result was released, sealed to its recipient.", ""),
     JobState.REFUSED: ("A rule refused the job; the reasons say which, and what would help.", ""),
     JobState.FAILED: ("The job ended without a result.", ""),
@@ -58,7 +63,11 @@ _SENTENCES: Mapping[JobState, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class JobView(Record):
-    """A job as its member sees it. `decision`, `verdict` and `problem` are plain values, none while unknown."""
+    """A job as its member sees it. `decision`, `verdict` and `problem` are plain values, none while unknown.
+
+    `position` is how many jobs wait before it while it is queued, `retries` whether it can be tried again, and `cost`
+    the processor time of its boxes in one of few words (`sandbox.telling`), since exact times tell of data.
+    """
 
     KIND: ClassVar[str] = "job"
 
@@ -75,9 +84,17 @@ class JobView(Record):
     problem: Mapping[str, Any] | None
     attempt: int
     timeline: tuple[str, ...]
+    kind: str = "sql"
+    position: int = 0
+    retries: bool = False
+    cost: str = ""
 
 
-def view(row: store.JobRow) -> JobView:
+RETRIED = frozenset({JobState.FAILED, JobState.CANCELLED})
+"""Ends after which the same request may be tried again: nothing was refused, and nothing was released."""
+
+
+def view(row: store.JobRow, position: int = 0) -> JobView:
     """Return a stored job as its member sees it; each entry of the timeline reads `<Unix seconds> <state>`."""
     state = JobState(row.state)
     return JobView(
@@ -94,7 +111,15 @@ def view(row: store.JobRow) -> JobView:
         problem=_plain(row.problem),
         attempt=row.attempt,
         timeline=tuple(f"{at} {passed}" for passed, at in json.loads(row.timeline)),
+        kind=_kind(row.request),
+        position=position,
+        retries=state in RETRIED,
+        cost=sandbox.bucket(row.spent_s) if row.stage else "",
     )
+
+
+def _kind(request: str) -> str:
+    return str(json.loads(request).get("kind", "sql"))
 
 
 def _plain(text: str) -> Mapping[str, Any] | None:

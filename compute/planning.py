@@ -9,13 +9,14 @@ from pathlib import Path
 
 from compute import forecast
 from keys import api as keys
-from plans.box import Entry, Limits
+from plans.box import BoxSpec, Entry, Limits
 from plans.decision import Decision, Outcome
 from plans.errors import NotFound, StateConflict
 from plans.manifest import Manifest
-from plans.plan import Plan, PlanKind
+from plans.plan import Plan, PlanKind, Program, work_stages
 from plans.reading import Reading, Shadow
-from plans.request import Request
+from plans.request import Request, RequestKind
+from plans.tasks import Task, task_of
 from policies import api as policies
 from sandbox import api as sandbox
 from store import api as store
@@ -23,11 +24,54 @@ from store import api as store
 
 @dataclass(frozen=True, slots=True)
 class House:
-    """Which image the centre's plans name, for tasks by stage, and which limits; owners accept their own only."""
+    """Which images the centre's plans name and which limits; owners accept their own only.
+
+    `work_images` are those of the stages of tasks. A task names the image of its own stage, and may name any of that
+    stage's; every other stage has its first.
+    """
 
     image: str
     limits: Mapping[Entry, Limits]
-    work_images: Mapping[Entry, str] = field(default_factory=dict)
+    work_images: Mapping[Entry, tuple[str, ...]] = field(default_factory=dict)
+
+    def furnishing(self, task: Task) -> policies.Furnishing:
+        """Return images and limits of the boxes of a task.
+
+        Raises:
+            NotFound: this site has no image for a stage, or not the one that the task names.
+        """
+        stages = work_stages(task)
+        images = {stage: self._image(stage) for stage in stages} | {stages[1]: self._chosen(stages[1], task)}
+        return policies.Furnishing(images, self.limits)
+
+    def _image(self, stage: Entry) -> str:
+        known = self.work_images.get(stage)
+        if not known:
+            raise NotFound(
+                f"no image for the stage {stage} was built at this site",
+                "image",
+                "Ask the administrator: `python -m sandbox.images build` makes it (docs/images.md).",
+            )
+        return known[0]
+
+    def _chosen(self, stage: Entry, task: Task) -> str:
+        self._image(stage)
+        if task.image not in self.work_images[stage]:
+            raise NotFound(
+                "the image that the task names is none of this site's",
+                task.image[:19] + "…",
+                "`darkroom images` lists those that there are; an image gets a new digest whenever it is rebuilt.",
+            )
+        return task.image
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A signed request, and for a task of Python the canonical text of its folder."""
+
+    request: Request
+    signature: str
+    material: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +84,34 @@ class Proposal:
     explanation: policies.Explanation | None = None
 
 
-def propose(database: store.Database, house: House, request: Request, signature: str) -> Proposal:
-    """Have a request read in a checker box on what its member sees, decide on it, and make its plan.
+def propose(database: store.Database, house: House, asked: Asked) -> Proposal:
+    """Have a request read (SQL in a checker box, on what its member sees), decide on it, and make its plan.
 
     Raises:
         SqlSyntax, SqlUnsupported: the readers refuse the statement.
-        NotFound: there is no dataset at all, or its owner has published no policies.
+        NotFound: there is no dataset at all, its owner has published no policies, or an image is not here.
         StateConflict: what the member sees has changed while the statement was read.
         Unreachable, BoxFailed: no checker box could answer.
     """
+    request = asked.request
+    if request.kind is RequestKind.SQL:
+        owner, reading, now = _read_sql(database, house, request)
+    else:
+        house.furnishing(task_of(request))  # what cannot run here is refused before anybody decides on it
+        owner, reading, now = _seen(database, request), policies.reading_of_task(request), int(time.time())
+    with database.reading() as session:
+        manifests = forecast.all_manifests(session)
+    case = _with_foreign(owner, manifests).case(request, reading, now)
+    decision = policies.decide(case)
+    if decision.outcome is Outcome.DENY:
+        return Proposal(owner.domain, decision, None, policies.explain(case))
+    return Proposal(owner.domain, decision, _plan(owner, house, case, (decision, asked)))
+
+
+def _read_sql(
+    database: store.Database, house: House, request: Request
+) -> tuple[forecast.Owner, Reading, int]:
+    """Return the owner, what two readers found in a statement, and the moment up to which it holds."""
     seen = _seen(database, request)
     shadows = seen.shadows(request, int(time.time()))
     reading = _read(seen.domain, house, request.statement, shadows)
@@ -58,28 +121,29 @@ def propose(database: store.Database, house: House, request: Request, signature:
         raise StateConflict(
             "a dataset, a policy or a grant changed while the statement was read", "job", "Submit it again."
         )
-    with database.reading() as session:
-        manifests = forecast.all_manifests(session)
-    case = _with_foreign(owner, manifests).case(request, reading, now)
-    decision = policies.decide(case)
-    if decision.outcome is Outcome.DENY:
-        return Proposal(owner.domain, decision, None, policies.explain(case))
-    return Proposal(owner.domain, decision, _plan(owner, house, case, (decision, signature)))
+    return owner, reading, now
 
 
 def _seen(database: store.Database, request: Request) -> forecast.Owner:
-    """Return the first owner whose relations the statement mentions, with all datasets on which it is to be read.
+    """Return the first owner whose relations the request mentions, with all datasets on which it is to be read.
 
     With one owner in sight these are exactly those that its keeper uses, so that the keeper finds its own
     launcher's record of the very same check plan when it derives the reading again.
     """
     with database.reading() as session:
-        domains = forecast.mentioned(session, request.statement)
+        domains = forecast.mentioned(session, _mentions(request))
         manifests = forecast.all_manifests(session)
         if not domains:
             domains = _any_owner(session, manifests)
         owner = forecast.owner(session, domains[0], request.member)
     return owner if len(domains) == 1 and owner.manifests else _with_foreign(owner, manifests)
+
+
+def _mentions(request: Request) -> str:
+    """Return the text in which a request names its relations; a task's arguments may say what they like."""
+    if request.kind is RequestKind.SQL:
+        return request.statement
+    return " ".join(need.relation for need in task_of(request).needs)
 
 
 def _any_owner(session: store.Session, manifests: tuple[Manifest, ...]) -> tuple[store.DomainRow, ...]:
@@ -104,21 +168,33 @@ def _with_foreign(owner: forecast.Owner, manifests: tuple[Manifest, ...]) -> for
     return forecast.Owner(owner.domain, owner.roster, owner.bundle, owner.manifests + foreign, owner.grants)
 
 
-def _plan(owner: forecast.Owner, house: House, case: policies.Case, made: tuple[Decision, str]) -> Plan:
-    decision, signature = made
+def _plan(owner: forecast.Owner, house: House, case: policies.Case, made: tuple[Decision, Asked]) -> Plan:
+    decision, asked = made
     if decision.obligations is None:
         raise NotFound("a decision without obligations makes no plan", "decision")
     program = policies.program_of(case)
-    tier = decision.obligations.tier
     return Plan(
-        kind=PlanKind.SQL,
+        kind=PlanKind(case.request.kind.value),
         domain=owner.domain.name,
         request=case.request,
-        request_signature=signature,
+        request_signature=asked.signature,
         decision=decision,
         program=program,
-        material="",
-        stages=policies.sql_boxes(program, owner.manifests, house.image, tier, house.limits),
+        material=asked.material,
+        stages=_boxes(owner, house, (case.request, program, decision)),
         nonce=keys.fresh_nonce(),
         made_at=int(time.time()),
     )
+
+
+def _boxes(
+    owner: forecast.Owner, house: House, made: tuple[Request, Program, Decision]
+) -> tuple[BoxSpec, ...]:
+    request, program, decision = made
+    if decision.obligations is None:
+        raise NotFound("a decision without obligations makes no plan", "decision")
+    tier = decision.obligations.tier
+    if request.kind is RequestKind.SQL:
+        return policies.sql_boxes(program, owner.manifests, house.image, tier, house.limits)
+    task = task_of(request)
+    return policies.work_boxes(task, program, owner.manifests, tier, house.furnishing(task))

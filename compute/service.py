@@ -4,44 +4,63 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from audit import api as audit
-from compute import events
-from compute.jobs import JobState, JobView, view
+from compute import events, folders
+from compute.jobs import RETRIED, JobState, JobView, view
+from compute.planning import House
+from compute.trials import tryout
+from keeper.api import OLDEST_PLAN_S
 from keys import api as keys
-from plans.errors import HashMismatch, NotAllowed, NotFound, SignatureWrong, StateConflict
+from plans.errors import (
+    HashMismatch,
+    NotAllowed,
+    NotFound,
+    Outdated,
+    SignatureWrong,
+    StateConflict,
+    Unreachable,
+)
 from plans.plan import Plan
 from plans.release import Release
 from plans.request import Request
 from plans.statements import Signed
+from plans.tasks import PythonTask
+from plans.trial import Folder, TrialReport
 from store import api as store
 
 
 @dataclass(frozen=True, slots=True)
 class JobService:
-    """The jobs of one centre. `results` holds sealed bytes, one file per release."""
+    """The jobs of one centre. `results` holds sealed bytes, one file per release; `house` is what tasks run on."""
 
     database: store.Database
     log: audit.Log
     results: Path
     jobs_per_member: int = 20
+    house: House = House("", {})
 
-    def submit(self, request: Request, signature: str) -> JobView:
+    def submit(self, request: Request, signature: str, folder: Folder | None = None) -> JobView:
         """Take a signed request. The same request again gives the same job (its nonce makes the job's id).
 
         Raises:
             SignatureWrong: not signed by the member's enrolled key.
+            Malformed: it asks for Python, and the folder is not the one that it names.
             StateConflict: the member has too many jobs that have not ended.
         """
         keys.verify_request(request.signer, request.canonical(), signature)
+        folders.require_folder(request, folder)
         with self.database.session() as session:
             self._require_enrolled(session, request)
             known = store.jobs.find(session, _job_id(request))
             if known is None:
                 self._require_room(session, request.member)
                 row = _new_row(request, signature)
+                folders.keep(session, folder)
                 self.log.append(events.submitted(row, request))
                 store.jobs.add(session, row)
                 known = row
@@ -62,7 +81,9 @@ class JobService:
     def job(self, member: str, job_id: str) -> JobView:
         """Return one of a member's own jobs; another's is as unknown as none."""
         with self.database.reading() as session:
-            return view(_own(session, member, job_id))
+            row = _own(session, member, job_id)
+            queued = row.state == JobState.QUEUED
+            return view(row, store.jobs.before(session, row, row.state) if queued else 0)
 
     def standing(self, ids: tuple[str, ...]) -> dict[str, tuple[str, int]]:
         """Return state and moment of the last move of these jobs, for calls that wait; whose they are was checked."""
@@ -70,22 +91,61 @@ class JobService:
             return store.jobs.standing(session, ids)
 
     def cancel(self, member: str, job_id: str) -> JobView:
-        """Cancel a job that has not begun to run.
+        """Cancel a job, unless it has ended; the dispatcher ends its boxes. What was charged for it stays charged.
 
         Raises:
-            StateConflict: it runs already, or has ended.
+            StateConflict: it has ended.
         """
         with self.database.session() as session:
             row = _own(session, member, job_id)
-            if row.state not in (JobState.SUBMITTED, JobState.WAITING, JobState.QUEUED):
+            if JobState(row.state).ended:
                 raise StateConflict(
                     f"the job is {row.state} and can no longer be cancelled",
                     job_id,
-                    "Let it end; nobody has to fetch its result.",
+                    "Nothing runs any more; nobody has to fetch its result.",
                 )
             self.log.append(events.moved(row, JobState.CANCELLED, actor=member))
             store.jobs.move(session, row.id, row.state, JobState.CANCELLED.value)
         return self.job(member, job_id)
+
+    def retry(self, member: str, job_id: str) -> JobView:
+        """Have a job that failed or was cancelled planned and run anew.
+
+        Raises:
+            StateConflict: it has not ended, or with an answer that another try would not change.
+            Outdated: its request is too old for any keeper.
+        """
+        with self.database.session() as session:
+            row = _own(session, member, job_id)
+            if JobState(row.state) not in RETRIED:
+                raise StateConflict(
+                    f"the job is {row.state}; only one that failed or was cancelled is tried again",
+                    job_id,
+                    "Submit the request anew once what the job says was changed.",
+                )
+            if Request.decode(row.request.encode()).asked_at < time.time() - OLDEST_PLAN_S:
+                raise Outdated(
+                    "the request is older than a day, so no keeper would answer it", job_id, "Submit it anew."
+                )
+            self._require_room(session, member)
+            self.log.append(events.moved(row, JobState.SUBMITTED, actor=member))
+            store.jobs.move(session, row.id, row.state, JobState.SUBMITTED.value, **_FORGOTTEN)
+        return self.job(member, job_id)
+
+    def attempt(self, task: PythonTask, folder: Folder, patience_s: float) -> TrialReport | None:
+        """Return what comes of a folder on made-up tables, or none while it still runs; asking again finds it.
+
+        Raises:
+            BoxLimit, BoxFailed: the box ended without a report.
+            NotFound, Malformed: as `trials.tryout`.
+        """
+        tried = tryout(self.database, self.house, task, folder)
+        try:
+            return tried.report(patience_s)
+        except Unreachable as problem:
+            if problem.what.endswith(f"({NO_ANSWER})"):
+                return None
+            raise
 
     def plan(self, member: str, job_id: str) -> Plan:
         """Return the plan of a member's own job, or of one that waits for the member as an approver."""
@@ -97,7 +157,8 @@ class JobService:
             raise NotFound("there is no such job, or it is not yours", job_id)
         if not row.plan:
             raise NotFound("this job has no plan yet", job_id, "Look at its state first.")
-        return Plan.decode(row.plan.encode())
+        with self.database.reading() as session:
+            return folders.plan_of(session, row)
 
     def result(self, member: str, job_id: str) -> tuple[Signed, bytes]:
         """Return the signed release and the sealed bytes of a member's own released job.
@@ -134,6 +195,16 @@ class JobService:
             raise NotAllowed("you have enrolled no keys yet", request.member, "Run `darkroom keys make`.")
         if (member.signing_key, member.opening_key) != (request.signer, request.recipient):
             raise SignatureWrong("the request names other keys than the member has enrolled", request.member)
+
+
+NO_ANSWER = "no answer in time"
+"""What a client of a launcher says when a stage has not ended while it listened (`sandbox.client`)."""
+
+_FORGOTTEN: Mapping[str, str | int] = MappingProxyType(
+    dict.fromkeys(("domain", "plan_digest", "plan", "decision", "verdict", "problem", "stage", "records"), "")
+    | {"attempt": 0}
+)
+"""What a job forgets when it is tried again. What it cost so far, it keeps."""
 
 
 def result_name(plan_digest: str) -> str:

@@ -13,11 +13,10 @@ from pathlib import Path
 
 from cluster import api as cluster
 from compute.dispatcher import Dispatcher, Settings
-from compute.planning import House
 from plans.errors import DarkroomError
-from sandbox import api as sandbox
 from server import witnessing
 from server.enrolment import open_store
+from server.images import work_house
 from server.settings import box_limits, open_log
 from server.site import Site, open_site
 from store import api as store
@@ -41,13 +40,14 @@ def _run(site: Site, stop: threading.Event) -> int:
     settings = store.load_settings(site.settings)
     limits = box_limits(settings)
     log = open_log(site)
-    house = House(sandbox.find("sql").digest, limits)
+    house = work_house(limits)
     settings_of_jobs = Settings(
         house, site.results, lambda domain: site.owner(domain).launcher_home, settings.limits.attempts
     )
     dispatcher = Dispatcher(open_store(site), log, settings_of_jobs)
     witness = threading.Thread(target=witnessing.witness_often, args=(site, log, stop), daemon=True)
-    cpus = max(os.cpu_count() or 1, max(limit.cpus for limit in limits.values()))
+    # Two boxes that run side by side are one task, so the cluster must be as large as any two of them.
+    cpus = max(os.cpu_count() or 1, max(limit.cpus for limit in limits.values()) * 2)
     memory = max(limit.memory_mb for limit in limits.values()) * 2
     with cluster.local_cluster(cpus, memory, site.ray):
         cluster.warm_up()

@@ -31,6 +31,7 @@ from portal import api as portal
 from sandbox import api as sandbox
 from server.bundles import require_fitting
 from server.events import record
+from server.images import work_images
 from server.policy_files import read_policies
 from server.site import Owner, Site, make_folders, write_private
 from store import api as store
@@ -276,6 +277,7 @@ def _keeper_config(owner: Owner, root: str, image: str, limits: Mapping[Entry, L
         log_key=log_key(owner.site).public,
         images=(image,),
         limits=limits,
+        work_images=work_images(),
     )
 
 
@@ -304,5 +306,5 @@ def _launcher_config(
         warm_kinds=WARM_KINDS,
         askers=(),
         ceilings=limits,
-        images=(image,),
+        images=tuple(dict.fromkeys((image, *(each for found in work_images().values() for each in found)))),
     )

@@ -15,7 +15,8 @@ from plans.errors import DarkroomError
 from plans.statements import Signed
 from portal import api as portal
 from server.enrolment import open_store
-from server.settings import open_log, portal_limits, portal_site
+from server.images import work_house
+from server.settings import box_limits, open_log, portal_limits, portal_site
 from server.site import Site, open_site
 from store import api as store
 
@@ -39,7 +40,9 @@ def services(site: Site, settings: store.Settings) -> portal.Services:
     return portal.Services(
         database=database,
         log=log,
-        jobs=JobService(database, log, site.results, settings.limits.jobs_per_member),
+        jobs=JobService(
+            database, log, site.results, settings.limits.jobs_per_member, work_house(box_limits(settings))
+        ),
         keepers=KeeperDirectory(database),
         site=portal_site(settings),
         limits=portal_limits(settings),

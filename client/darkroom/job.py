@@ -24,7 +24,7 @@ RELEASED = "released"
 ENDED = (RELEASED, "refused", "failed", "cancelled")
 """The states after which nothing more happens."""
 
-UNFINISHED = ("submitted", "waiting-approval", "queued", "running", "inspecting")
+UNFINISHED = ("submitted", "waiting-approval", "queued", "trying", "running", "inspecting", "held")
 """The states in which whoever waits for the end alone goes on waiting."""
 
 

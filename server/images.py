@@ -1,0 +1,45 @@
+"""Which box images this site has for which stage, by the names under which they were built last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from compute.planning import House
+from plans.box import Entry, Limits
+from plans.errors import NotFound
+from sandbox import api as sandbox
+
+NAMES: Mapping[Entry, tuple[str, ...]] = MappingProxyType(
+    {
+        Entry.LOAD: ("sql",),
+        Entry.RELOAD: ("sql",),
+        Entry.PYTHON: ("python",),
+        Entry.COMPONENT: ("components",),
+        Entry.REENCODE: ("inspect",),
+        Entry.INSPECT: ("inspect",),
+    }
+)
+"""The images of the stages of tasks; the first of a stage is the one that plans name if nobody chooses."""
+
+
+def work_images() -> Mapping[Entry, tuple[str, ...]]:
+    """Return the digests of those that were built here; a stage without one makes tasks of its kind impossible."""
+    found = {entry: tuple(filter(None, map(_digest, called))) for entry, called in NAMES.items()}
+    return {entry: digests for entry, digests in found.items() if digests}
+
+
+def work_house(limits: Mapping[Entry, Limits]) -> House:
+    """Return what the centre's plans name.
+
+    Raises:
+        NotFound: there is no image for SQL, so nothing can run at all.
+    """
+    return House(sandbox.find("sql").digest, limits, work_images())
+
+
+def _digest(name: str) -> str:
+    try:
+        return sandbox.find(name).digest
+    except NotFound:
+        return ""
