@@ -230,6 +230,13 @@ class OutputRefused(Refused):
     advice = "Ask for a coarser result: larger groups, fewer cells."
 
 
+class BudgetSpent(Refused):
+    """What may leave about a lineage within its period is used up, or would be by this answer (docs/ledger.md)."""
+
+    code = "budget.spent"
+    advice = "Ask for fewer or coarser cells, use an earlier answer, or wait until the period is over."
+
+
 class TierMissing(Refused):
     """No node offers the isolation tier that the dataset asks for."""
 
