@@ -11,17 +11,24 @@ Persons are the same in every twin: the first row is about the same made-up pers
 from __future__ import annotations
 
 import decimal
+import importlib
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from inside.engine import identifier, literal
+from inside.session import Session
 from plans import names
 from plans.trial import WHOLE, Trial, TwinColumn, TwinTable
 
 MEMORY_MB = 128
+BATCH = 10_000
+"""Rows of an Arrow batch."""
+
 POPULATION = "population"
 """Names the one made-up population; it is nobody's secret, since there is nobody in it."""
 
@@ -29,10 +36,19 @@ _MOST_STEPS = 10**18 - 1
 _EXACT = decimal.Context(prec=100)
 
 
+def run(session: Session) -> dict[str, Any]:
+    """Make a recipe of the owner's data (`inside.twins`), where the image has what makes noise.
+
+    Raises:
+        BoxFailure, Malformed: as there.
+    """
+    return dict(importlib.import_module("inside.twins").run(session))
+
+
 def make(trial: Trial, folder: Path) -> None:
-    """Write every table of a trial as `<relation>.parquet` into a folder."""
+    """Write every table of a trial as `<relation>.arrows` into a folder: an Arrow IPC stream, as a job is fed with."""
     for table in trial.tables:
-        write(table, trial.seed, folder / f"{table.name}.parquet")
+        write(table, trial.seed, folder / f"{table.name}.arrows")
 
 
 def write(table: TwinTable, seed: int, path: Path) -> None:
@@ -45,7 +61,10 @@ def write(table: TwinTable, seed: int, path: Path) -> None:
     }
     with duckdb.connect(":memory:", config=settings) as connection:
         connection.execute("SET enable_progress_bar = false")
-        connection.execute(f"COPY ({select(table, seed)}) TO {literal(str(path))} (FORMAT parquet)")
+        reader = connection.execute(select(table, seed)).to_arrow_reader(BATCH)
+        with path.open("wb") as file, pa.ipc.new_stream(file, reader.schema) as writer:
+            for batch in reader:
+                writer.write_batch(batch)
 
 
 def select(table: TwinTable, seed: int) -> str:

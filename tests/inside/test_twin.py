@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,9 +37,10 @@ def column(kind: str, nulls: int = 0) -> Column:
 
 def rows(table: TwinTable, folder: Path, seed: int = 7) -> list[tuple[Any, ...]]:
     """What a program finds in the twin's file."""
-    path = folder / "twin.parquet"
+    path = folder / "twin.arrows"
     twin.write(table, seed, path)
-    return duckdb.sql(f"SELECT * FROM read_parquet('{path}')").fetchall()
+    found = pa.ipc.open_stream(path.read_bytes()).read_all()
+    return duckdb.from_arrow(found).fetchall()
 
 
 def made(kind: str, folder: Path, declared: Declared | None = None, nulls: int = 0) -> list[Any]:
@@ -53,7 +55,8 @@ def made(kind: str, folder: Path, declared: Declared | None = None, nulls: int =
 def test_every_type_has_a_twin_of_that_type_within_its_bounds(kind: str, tmp_path: Path) -> None:
     table = twin_of(manifest(column(kind)), rows=300)
     values = [row[1] for row in rows(table, tmp_path)]
-    described = duckdb.sql(f"DESCRIBE SELECT a FROM read_parquet('{tmp_path / 'twin.parquet'}')").fetchall()
+    found = pa.ipc.open_stream((tmp_path / "twin.arrows").read_bytes()).read_all()
+    described = duckdb.from_arrow(found).query("made", "DESCRIBE SELECT a FROM made").fetchall()
     assert described[0][1] == kind and len(values) == 300 and None not in values and len(set(values)) > 1
     shape = table.columns[1]
     if shape.low:
