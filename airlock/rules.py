@@ -163,8 +163,8 @@ def judge(table: Table, program: Program, obligations: Obligations, stamp: Stamp
         return _refused(Rule.SMALL_GROUP)
     if too_large(rows, program.outputs, obligations):
         return _refused(Rule.TOO_MANY_CELLS)
-    ordered = _ordered(rows, program.outputs, program.order)[: program.limit]
-    return _leaving(ordered, program, obligations, stamp)
+    in_order = ordered(rows, program.outputs, program.order)[: program.limit]
+    return _leaving(in_order, program, obligations, stamp)
 
 
 def protect(table: Table, cells: Cells, obligations: Obligations) -> Table:
@@ -178,7 +178,7 @@ def protect(table: Table, cells: Cells, obligations: Obligations) -> Table:
     _require_fitting(table, cells)
     if not all(may_leave(output) for output in cells.outputs):
         raise Malformed(Rule.NOT_A_FIGURE.sentence, "cells")
-    rows = _ordered(_kept(table, cells, obligations), cells.outputs)
+    rows = ordered(_kept(table, cells, obligations), cells.outputs)
     types = [output.type for output in cells.outputs]
     return Table(
         tuple(tuple(_typed(cell.v, kind) for cell, kind in zip(row, types, strict=True)) for row in rows)
@@ -194,7 +194,7 @@ def _judge_computed(table: Table, program: Program, obligations: Obligations, st
     """Judge what needs no protection any more: rows that are shown, or what a finish made of protected tables."""
     if any(len(row) != len(program.outputs) for row in table.rows):
         raise Malformed("a row has another number of values than the program says", "table")
-    rows = [tuple(map(_key, row, program.outputs)) for row in table.rows]
+    rows = [tuple(map(shown_key, row, program.outputs)) for row in table.rows]
     if program.finish and not rows:
         return _refused(Rule.NOTHING_LEFT)
     if too_large(rows, program.outputs, obligations):
@@ -250,14 +250,15 @@ def _kept(table: Table, cells: Cells, obligations: Obligations) -> list[Shown]:
 
 def _released_row(row: Row, cells: Cells, obligations: Obligations) -> Shown:
     return tuple(
-        _key(row[position], output)
+        shown_key(row[position], output)
         if output.role is Role.KEY
         else _figure(row[position], output, _persons(row, cells, output.persons), obligations)
         for position, output in enumerate(cells.outputs)
     )
 
 
-def _key(value: Value, output: Output) -> Cell:
+def shown_key(value: Value, output: Output) -> Cell:
+    """Return a key, or a row's own value, as it is shown."""
     if value is None:
         return Cell(None, False)
     if isinstance(value, bool):
@@ -374,7 +375,7 @@ def _masked(program: Program) -> Iterator[Note]:
         yield Note(Rule.MASKED.value, f"Masked before the statement ran: {', '.join(sorted(columns))}.")
 
 
-def _ordered(rows: list[Shown], outputs: tuple[Output, ...], order: tuple[Order, ...] = ()) -> list[Shown]:
+def ordered(rows: list[Shown], outputs: tuple[Output, ...], order: tuple[Order, ...] = ()) -> list[Shown]:
     """Return the rows in the member's order; where that leaves a choice, in the order of what they show."""
     ties = (Order(position, False, False) for position in range(len(outputs)))
     for term in reversed((*order, *ties)):
