@@ -216,7 +216,8 @@ class Keeper:
         if box.stage not in _READ_DATA:
             return BoxKeys({item.name: between(item.name) for item in spec.inputs}, writes, "", links=links)
         files = {item.name: self.keyring.data_key(item.name).hex() for item in spec.inputs}
-        return BoxKeys(files, writes, "", self._pseudonym_keys(plan), links)
+        signs = self.keyring.signs_key().hex()
+        return BoxKeys(files, writes, "", self._pseudonym_keys(plan), links, signs)
 
     def _pseudonym_keys(self, plan: Plan) -> dict[str, str]:
         """Return a key for every relation that shows pseudonyms, by its name."""

@@ -3,7 +3,7 @@
 * `kek`    wraps data keys (AES-256-GCM, bound to the file's name); a KMS or HSM can take its place
 * `sign`   signs manifests, releases and witnessed heads
 * `token`  keys the person tokens of this owner, so that only its own datasets can be joined
-* `stage`  is what the keys between the boxes of one plan, and the keys of pseudonyms, are derived from
+* `stage`  is what the keys between the boxes of one plan, and those of pseudonyms, signs and ledger, are derived from
 * `data/`  one wrapped key per file of a dataset version; to erase a version is to destroy these
 
 Permissions are checked at every opening: a keyring that others can read is refused, not repaired in silence.
@@ -57,6 +57,14 @@ class Keyring:
     def pseudonym_key(self, dataset: str) -> bytes:
         """Return the key of a dataset's pseudonyms, the same for all its versions: equal values stay equal."""
         return keys.derive(self._stage, f"pseudonyms/{names.require('dataset', dataset)}")
+
+    def signs_key(self) -> bytes:
+        """Return the key of the signs of persons: one for all lineages, so that versions and joins can be compared."""
+        return keys.derive(self._stage, "signs")
+
+    def ledger_key(self) -> bytes:
+        """Return the key under which the disclosure ledger lies on disk."""
+        return keys.derive(self._stage, "ledger")
 
     def store_data_key(self, file: str, key: bytes) -> None:
         """Keep the key of a data file, wrapped and durable."""

@@ -1,0 +1,246 @@
+"""The disclosure ledger: what was released about whom, and what may still be. Its exact semantics: docs/ledger.md.
+
+Between the box that counts persons and the one that protects or judges, the keeper opens the sets of persons that the
+first has left, weighs them against everything that was ever released about the lineages, and gives the second box the
+positions of the rows that it must keep back. What was weighed is on disk before that key is given, and counts from then
+on, whatever becomes of the plan.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from keeper.ledger_book import Book, Page
+from keeper.ledger_case import BITS, Case
+from keeper.ledger_quota import Charge, Quota, Quotas, Room
+from keeper.ledger_rules import Lineage, released_from, withheld_rows
+from plans.errors import BudgetSpent, HashMismatch, PolicyDenied
+from plans.sets import SIGNS, Sets
+
+Withheld = tuple[tuple[int, ...], ...]
+Note = Callable[[str, dict[str, Any]], None]
+"""Writes a line of the journal durably, and has it taken in (`keeper.keeper`)."""
+
+SPENT = "quota"
+
+
+class Ledger:
+    """One keeper's ledger. Whoever calls holds the keeper's lock, so that what is left is spent once."""
+
+    def __init__(self, book: Book, note: Note) -> None:
+        self._book, self._note = book, note
+        self._lineages: defaultdict[str, Lineage] = defaultdict(Lineage)
+        self._quotas = Quotas()
+        self._pages: dict[str, Page] = {}
+        self._questions: dict[str, Page] = {}
+
+    # --- asking -----------------------------------------------------
+
+    def require_room(self, case: Case, now: int) -> None:
+        """Check, before any box has a key of the data, that each quota has room for the least answer.
+
+        It is decided from earlier answers alone, so it costs nothing.
+
+        Raises:
+            BudgetSpent: one has none.
+        """
+        if case.plan not in self._pages and case.question not in self._questions:
+            self._require(case, {quota.subject: 1 for quota in case.quotas}, now)
+
+    def weigh(self, case: Case, attempt: int, tables: Sequence[Sets], now: int) -> Withheld:
+        """Return the rows of each table that are kept back, and charge for what leaves; asked again, the same.
+
+        Raises:
+            BudgetSpent: a quota has no room. Where that depends on how many rows there are, it was charged as well.
+            HashMismatch: the sets are not those of the tables, or of another attempt at the same plan.
+        """
+        page = self._pages.get(case.plan)
+        if page is None:
+            page = self._repeated(case, attempt, tables) or self._fresh(case, attempt, tables, now)
+            self._write(page)
+        if page.refused:
+            raise self._refusal(case, now)
+        withheld = _as_before(page, tables)
+        if withheld is None:
+            raise HashMismatch(
+                "another attempt at the same plan counts other persons", "sets", "Submit the job again."
+            )
+        return withheld
+
+    def reserve(self, case: Case, attempt: int, amount: int, now: int) -> None:
+        """Reserve bits of members' code; asked again for the same plan, nothing more.
+
+        Raises:
+            BudgetSpent: there is no room for so many.
+        """
+        if case.plan not in self._pages:
+            charges = {quota.subject: amount for quota in case.quotas}
+            self._require(case, charges, now)
+            self._write(_page(case, attempt, (), charges))
+
+    def settle(self, plan: str, bits: int) -> None:
+        """Take note of how many bits really left."""
+        page = self._pages.get(plan)
+        if page is not None:
+            for subject in page.charges:
+                if subject.startswith(f"{BITS}/"):
+                    self._quotas.settle(subject, plan, bits)
+
+    def room(self, quota: Quota, member: str, now: int) -> Room:
+        """Return what is left of a quota."""
+        return self._quotas.room(quota, member, now)
+
+    def cells(self, dataset: str) -> int:
+        """Return how many vectors are kept about a lineage: released sets and what follows from them."""
+        return len(self._lineages[dataset].known)
+
+    def sets_of(self, plan: str) -> Page | None:
+        """Return what was weighed for a plan, or none."""
+        return self._pages.get(plan)
+
+    # --- weighing -----------------------------------------------------
+
+    def _fresh(self, case: Case, attempt: int, tables: Sequence[Sets], now: int) -> Page:
+        charges = _charges(case, tables)
+        if self._lacking(case, charges, now):
+            least = dict.fromkeys(charges, 1)
+            return replace(_page(case, attempt, (), least), refused=SPENT)
+        lineages = [self._lineages[dataset] for dataset in case.datasets]
+        withheld = self._weighed(case, tables, lineages)
+        return _page(case, attempt, tables, charges, withheld)
+
+    def _weighed(self, case: Case, tables: Sequence[Sets], lineages: Sequence[Lineage]) -> Withheld:
+        """Weigh table after table; those of one answer leave together, so each is weighed against those before."""
+        found: list[tuple[int, ...]] = []
+        before = Lineage()
+        for table in tables:
+            rows = withheld_rows(table, (*lineages, before), case.differ, case.minimum)
+            before.take_in(*released_from(table, rows, case.minimum), 0)
+            found.append(rows)
+        return tuple(found)
+
+    def _repeated(self, case: Case, attempt: int, tables: Sequence[Sets]) -> Page | None:
+        """Return the page of a question that was answered before: the same rows are kept back, and nothing is charged."""
+        known = self._questions.get(case.question)
+        withheld = None if known is None or known.refused else _as_before(known, tables)
+        if withheld is None:
+            return None
+        return replace(_page(case, attempt, tables, {}, withheld), repeats=True)
+
+    def _write(self, page: Page) -> None:
+        self._note("ledger", {"plan": page.plan, "page": self._book.write(page)})
+
+    def take_in(self, plan: str, digest: str, at: int) -> None:
+        """Believe a page that the journal names."""
+        page = self._book.read(plan, digest)
+        self._pages[plan] = page
+        for subject, amount in page.charges.items():
+            self._quotas.charge(subject, Charge(at, plan, page.member, amount))
+        if page.refused or page.repeats:
+            return
+        self._questions.setdefault(page.question, page)
+        for dataset in page.datasets:
+            for table, rows in zip(page.tables, page.withheld, strict=True):
+                released = released_from(table, rows, page.minimum)
+                self._lineages[dataset].take_in(*released, page.persons)
+
+    # --- quotas -----------------------------------------------------
+
+    def _lacking(self, case: Case, charges: Mapping[str, int], now: int) -> Room | None:
+        for quota in case.quotas:
+            room = self._quotas.room(quota, case.member, now)
+            if charges.get(quota.subject, 0) > room.own:
+                return room
+        return None
+
+    def _require(self, case: Case, charges: Mapping[str, int], now: int) -> None:
+        if self._lacking(case, charges, now):
+            raise self._refusal(case, now)
+
+    def _refusal(self, case: Case, now: int) -> BudgetSpent:
+        """Return the refusal. It names a subject and a day, no number: how much is left tells how much others asked."""
+        rooms = [self._quotas.room(quota, case.member, now) for quota in case.quotas]
+        least = min(rooms, key=lambda room: room.own, default=None)
+        subject = least.quota.subject.partition("/")[2] if least else "ledger"
+        when = _day(least.renews) if least and least.renews else "the next period"
+        return BudgetSpent(
+            "what may leave about this within the period is used up, or would be by this answer",
+            subject,
+            f"Ask for fewer or coarser cells, use an earlier answer, or ask again from {when}.",
+        )
+
+
+def without_sets() -> PolicyDenied:
+    """Return the refusal of an answer that cannot be weighed."""
+    return PolicyDenied(
+        "the persons behind this answer are not known, so it cannot be weighed against earlier ones",
+        "ledger",
+        "Submit the job again; tell the owner if it happens again.",
+    )
+
+
+def _page(
+    case: Case,
+    attempt: int,
+    tables: Sequence[Sets],
+    charges: Mapping[str, int],
+    withheld: Withheld = (),
+) -> Page:
+    return Page(
+        plan=case.plan,
+        attempt=attempt,
+        question=case.question,
+        member=case.member,
+        datasets=case.datasets,
+        charges=dict(charges),
+        minimum=case.minimum,
+        persons=case.persons,
+        refused="",
+        repeats=False,
+        withheld=withheld,
+        tables=tuple(tables),
+    )
+
+
+def _charges(case: Case, tables: Sequence[Sets]) -> dict[str, int]:
+    """Return what an answer takes: for each row of each table, its figures that rest on the column."""
+    charges: Counter[str] = Counter()
+    for place, table in enumerate(tables):
+        figures = case.figures[min(place, len(case.figures) - 1)] if case.figures else {}
+        for column, count in figures.items():
+            charges[f"cells/{column}"] += table.rows * count
+    return {subject: amount for subject, amount in charges.items() if amount}
+
+
+def _as_before(page: Page, tables: Sequence[Sets]) -> Withheld | None:
+    """Return which rows are kept back if these are the rows of the page, in whatever order; else none."""
+    if len(page.tables) != len(tables):
+        return None
+    found = []
+    for known, table, rows in zip(page.tables, tables, page.withheld, strict=True):
+        before, now = _rows(known), _rows(table)
+        if Counter(before) != Counter(now):
+            return None
+        back = {before[place] for place in rows}
+        found.append(tuple(place for place, row in enumerate(now) if row in back))
+    return tuple(found)
+
+
+def _rows(table: Sets) -> list[bytes]:
+    """Return a digest of the sets of each row."""
+    wide, found = table.per_row, []
+    for row in range(table.rows):
+        persons = table.persons[row * wide : (row + 1) * wide]
+        prints = table.prints[row * wide * SIGNS : (row + 1) * wide * SIGNS]
+        text = ",".join(map(str, persons)) + ";" + ",".join(map(str, prints))
+        found.append(hashlib.sha256(text.encode()).digest())
+    return found
+
+
+def _day(at: int) -> str:
+    return datetime.datetime.fromtimestamp(at, datetime.UTC).date().isoformat()

@@ -1,0 +1,128 @@
+"""What the ledger has to know about a plan: which lineages, which numbers, and what it would take. Pure.
+
+An *exact cell* of a sensitive column is one figure of one row for whose computation the column was used: as its
+argument, or to choose, group or join the rows. All figures of a table count, also those that will be withheld: how many
+there are, and which are withheld, is an answer too.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from keeper.ledger_quota import Quota
+from plans import canonical
+from plans.box import Entry
+from plans.checks import Checks, Mode
+from plans.errors import Malformed
+from plans.manifest import Kind, Manifest
+from plans.plan import Plan, PlanKind, Program
+from plans.reading import Clause, Level, Reading, Role
+
+CELLS, BITS = "cells", "bits"
+"""What quotas are about: `cells/tax.income.income` is a column of a relation, `bits/nm/tax/income` a dataset."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A plan as the ledger sees it.
+
+    Members:
+        question: what runs, over which versions, under which numbers.
+        member, plan: who asks, and for which plan.
+        datasets: the lineages about persons that it reads; none: there is nothing to weigh.
+        differ, minimum: in how many persons released sets differ, and how many stand behind a figure, at least.
+        persons: how many the only version about persons has, 0 where there are several.
+        figures: for each table, how many of its figures rest on each sensitive column.
+        quotas: what may leave in a period.
+    """
+
+    plan: str
+    question: str
+    member: str
+    datasets: tuple[str, ...]
+    differ: int
+    minimum: int
+    persons: int
+    figures: tuple[Mapping[str, int], ...]
+    quotas: tuple[Quota, ...]
+
+
+def case_of(plan: Plan, reading: Reading, manifests: tuple[Manifest, ...]) -> Case | None:
+    """Return what the ledger has to know about a plan, or none where it has no say.
+
+    It has none about rows that their owner shows as they are, about datasets of the mode `private`, whose protection is
+    noise, and about data of which nobody is the person.
+    """
+    request, program, decision = plan.request, plan.program, plan.decision
+    if request is None or program is None or decision is None or decision.obligations is None:
+        raise Malformed("the plan is not complete", "plan")
+    obligations = decision.obligations
+    read = [m for m in manifests if m.digest in {relation.manifest for relation in program.relations}]
+    about = [manifest for manifest in read if manifest.about_persons]
+    if not about or obligations.mode is not Mode.RULES or program.level is Level.ROWS:
+        return None
+    sensitive = {f"{m.relation}.{c.name}" for m in read for c in m.columns if c.kind is Kind.SENSITIVE}
+    code = plan.kind is PlanKind.PYTHON
+    figures = () if code else _figures(program, reading, sensitive)
+    datasets = tuple(manifest.dataset for manifest in about)
+    return Case(
+        plan=plan.digest,
+        question=_question(plan, obligations.minimum_group, obligations.checks.differ),
+        member=request.member,
+        datasets=datasets,
+        differ=obligations.checks.differ,
+        minimum=obligations.minimum_group,
+        persons=about[0].persons if len(about) == 1 else 0,
+        figures=figures,
+        quotas=_quotas(obligations.checks, figures, datasets if code else ()),
+    )
+
+
+def weighing_stage(plan: Plan) -> Entry | None:
+    """Return the stage whose keys come only after the ledger has said what is kept back."""
+    stages = [spec.entry for spec in plan.stages]
+    return next((entry for entry in (Entry.PROTECT, Entry.JUDGE, Entry.INSPECT) if entry in stages), None)
+
+
+def counting_stage(plan: Plan) -> Entry:
+    """Return the stage that leaves the sets of persons."""
+    return Entry.QUERY if plan.kind is PlanKind.SQL else Entry.COMPONENT
+
+
+def _figures(program: Program, reading: Reading, sensitive: set[str]) -> tuple[Mapping[str, int], ...]:
+    """Return for each table how many of its figures rest on each sensitive column; one table of a component."""
+    used = {
+        f"{use.relation}.{use.column}"
+        for use in reading.uses
+        if program.level is Level.WORK or use.clause is not Clause.AGGREGATE
+    }
+    chosen = used & sensitive
+    if program.level is Level.WORK:
+        return (Counter(chosen),)
+    found = []
+    for table in program.tables:
+        counts: Counter[str] = Counter()
+        for output in table.outputs:
+            if output.role is Role.FIGURE:
+                counts.update((set(output.sources) & sensitive) | chosen)
+        found.append(counts)
+    return tuple(found)
+
+
+def _quotas(
+    checks: Checks, figures: tuple[Mapping[str, int], ...], datasets: tuple[str, ...]
+) -> tuple[Quota, ...]:
+    columns = sorted({column for table in figures for column in table})
+    cells = [Quota(f"{CELLS}/{column}", checks.exact_cells, checks.period_days) for column in columns]
+    bits = [Quota(f"{BITS}/{dataset}", checks.code_bits_period, checks.period_days) for dataset in datasets]
+    return (*cells, *bits)
+
+
+def _question(plan: Plan, minimum: int, differ: int) -> str:
+    """Return the digest of what runs; two members who ask the same have the same, whatever the plan's other parts."""
+    assert plan.program is not None and plan.request is not None
+    task = "" if plan.kind is PlanKind.SQL else plan.request.statement
+    content = {"program": plan.program.plain(), "task": task, "minimum": minimum, "differ": differ}
+    return canonical.digest("question", content)
