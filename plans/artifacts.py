@@ -99,6 +99,9 @@ class ReleasedArtifact(Record):
     form: Form
     content: str
 
+    def check(self) -> None:
+        names.require("file", self.name, "released-artifact.name")
+
 
 @dataclass(frozen=True, slots=True)
 class ReleasedSet(Record):

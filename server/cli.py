@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from plans.errors import DarkroomError, Malformed
+from server import cli_review
 
 app = typer.Typer(
     help="Run and operate a Darkroom (暗室).", no_args_is_help=True, pretty_exceptions_enable=False
@@ -30,6 +31,7 @@ for name, sub in (
     ("member", member_app),
     ("keeper", keeper_app),
     ("audit", audit_app),
+    ("review", cli_review.app),
 ):
     app.add_typer(sub, name=name)
 
@@ -103,7 +105,7 @@ def domain_add(
 def domain_enrol(
     domain: Annotated[str, typer.Argument(help="The domain.")],
     member: Annotated[str, typer.Option(help="The member's name.")],
-    duty: Annotated[str, typer.Option(help="approver or steward.")],
+    duty: Annotated[str, typer.Option(help="approver, steward or reviewer.")],
     key: Annotated[str, typer.Option(help="The signing key that the member read out (darkroom keys show).")],
     home: Home = DEFAULT_HOME,
 ) -> None:

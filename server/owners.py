@@ -29,9 +29,9 @@ def add(home: Path, domain: str, title: str, title_zh: str) -> Owner:
 def enrol_person(home: Path, domain: str, person: tuple[str, str, str]) -> int:
     """Put a person (name, duty, signing key) on the roster and return the roster's number."""
     member, duty, key = person
-    if duty not in (Duty.APPROVER, Duty.STEWARD):
+    if duty not in (Duty.APPROVER, Duty.STEWARD, Duty.REVIEWER):
         raise SettingsWrong(
-            f"nobody is enrolled as {duty!r}", "duty", "Use --duty approver or --duty steward."
+            f"nobody is enrolled as {duty!r}", "duty", "Use --duty approver, steward or reviewer."
         )
     owner = _owner(home, domain)
     wait_for(owner.keeper_socket, 10)
