@@ -125,6 +125,8 @@ VIOLATIONS = {
     "launcher-lean": ("sandbox/planted.py", "import structlog\n"),
     "client-small": ("darkroom/planted.py", "import policies\n"),
     "client-outside": ("portal/planted.py", "import darkroom\n"),
+    "components-alone": ("components/planted.py", "import keys\n"),
+    "components-few": ("cluster/planted.py", "import components\n"),
     "home-of-ray": ("compute/planted.py", "import ray\n"),
     "doors-alone": ("policies/reading/planted.py", "import policies.planted\n"),
     "home-of-casbin": ("policies/planted.py", "import casbin\n"),

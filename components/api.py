@@ -1,0 +1,103 @@
+"""The room's door: descriptions for lists and checks, and, in boxes, running a component. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from components import library
+from components.checking import allowed, artifacts, checked, needs, require_covered
+from components.description import Component, Offer, Parameter, Part, Sort
+from components.errors import NoFit
+from plans.errors import Malformed, NotFound
+from plans.sets import Sets
+from plans.tasks import ComponentTask
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = [
+    "Component", "NoFit", "Offer", "Parameter", "Part", "Rules", "Sort", "Work", "allowed", "artifacts",
+    "checked", "describe_all", "find", "needs", "perform", "require_covered", "require_task",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a component must know of the obligations: persons in a group, and residual degrees of freedom, at least."""
+
+    minimum_group: int
+    degrees: int
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a component made: its files, what stands beside each table (canonical JSON), and the sets of persons, by
+    the name of the output.
+    """
+
+    files: Mapping[str, bytes]
+    evidence: Mapping[str, bytes]
+    sets: Mapping[str, Sets]
+
+
+def describe_all() -> tuple[Component, ...]:
+    """Return the description of every component, by name."""
+    return tuple(module.COMPONENT for _, module in sorted(_modules().items()))
+
+
+def find(name: str) -> Component:
+    """Return a component's description.
+
+    Raises:
+        NotFound: there is none of this name; the advice lists those that there are.
+    """
+    module = _modules().get(name)
+    if module is None:
+        raise NotFound(
+            "the library has no such component", name[:60], f"There are {', '.join(sorted(_modules()))}."
+        )
+    described: Component = module.COMPONENT
+    return described
+
+
+def require_task(task: ComponentTask) -> dict[str, Any]:
+    """Return the checked parameters of a task, whose needs and outputs are what the component asks for and leaves.
+
+    Raises:
+        NotFound: there is no such component.
+        Malformed: a parameter, a need or an output is another than the component's description says.
+    """
+    component = find(task.component)
+    values = checked(component, task.parameters)
+    require_covered(component, values, task.needs)
+    if task.artifacts != artifacts(component, values):
+        raise Malformed("the outputs of the task are not those of the component", "task.artifacts")
+    return values
+
+
+def perform(name: str, tables: Sequence[pa.Table], values: Mapping[str, Any], rules: Rules) -> Work:
+    """Run a component in this process, on Arrow tables with the columns `person` and `_signs`.
+
+    Raises:
+        NoFit: the data do not carry what was asked for; nothing is said about why.
+        Malformed: a column has a type with which the component can do nothing.
+    """
+    rows = importlib.import_module("components.rows")
+    evidence = importlib.import_module("components.evidence").Evidence(rules.minimum_group, rules.degrees)
+    files = _modules()[name].run([rows.Rows.of(table) for table in tables], values, evidence)
+    return Work(files, dict(evidence.records), dict(evidence.sets))
+
+
+@cache
+def _modules() -> dict[str, ModuleType]:
+    found = {}
+    for entry in pkgutil.iter_modules(library.__path__):
+        module = importlib.import_module(f"{library.__name__}.{entry.name}")
+        found[module.COMPONENT.name] = module
+    return found

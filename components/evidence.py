@@ -1,0 +1,210 @@
+"""What stands beside every row that a component leaves, and how its tables are written.
+
+A row of a table is a *cell*: a set of persons. For the box that inspects, the component says how many persons each cell
+has, and of every figure the total of what persons contribute to it in absolute terms, and the two largest contributions
+of single persons (the dominance and p% rules need no more). For the owner's disclosure ledger it leaves each cell's
+fingerprint (`plans.sets`). Rows of one person are one person, everywhere.
+
+Cells of fewer persons than the minimum do not leave this box: nothing is said about how many there were.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from components.errors import NoFit
+from components.rows import Rows
+from plans import canonical
+from plans.sets import SIGNS, Sets
+
+PERSONS = "persons"
+"""The column of every table that says on how many persons a row rests."""
+
+COUNT, TOTAL, MEAN, OTHER = "count", "total", "mean", "other"
+"""Kinds of figures: whole numbers of things, sums, what persons weigh in by size, and what they do not."""
+
+DIGITS = 12
+"""Significant digits that a table is written with; the airlock leaves fewer."""
+
+SMALLEST = 1e-15
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Cells, each a set of persons, over rows of a table.
+
+    Members:
+        persons: how many persons each has.
+        prints: the fingerprint of each, cells by 64.
+    """
+
+    persons: np.ndarray
+    prints: np.ndarray
+    _pairs: np.ndarray
+    _pair_cells: np.ndarray
+    _items: np.ndarray
+
+    @classmethod
+    def of(cls, rows: Rows, cells: np.ndarray, count: int, items: np.ndarray | None = None) -> Cells:
+        """Return `count` cells: row `items[i]` (or row i) is in the cell `cells[i]`, and in none where that is -1.
+
+        Whoever has rows in several cells is a person of each.
+        """
+        items = np.arange(len(rows)) if items is None else items
+        items, cells = items[cells >= 0], cells[cells >= 0].astype(np.int64)
+        width = max(rows.persons, 1)
+        pairs, place = np.unique(cells * width + rows.who[items], return_inverse=True)
+        pair_cells, pair_persons = pairs // width, pairs % width
+        prints = np.zeros((count, SIGNS), np.int64)
+        for bit in range(SIGNS):
+            plus = (rows.signs[pair_persons] >> np.uint64(bit)) & np.uint64(1)
+            prints[:, bit] = np.bincount(pair_cells, 2.0 * plus - 1.0, count)
+        persons = np.bincount(pair_cells, minlength=count)
+        return cls(persons, prints, place, pair_cells, items)
+
+    @classmethod
+    def whole(cls, rows: Rows) -> Cells:
+        """Return one cell, of all persons."""
+        return cls.of(rows, np.zeros(len(rows), np.int64), 1)
+
+    def largest(self, amounts: np.ndarray) -> np.ndarray:
+        """Return, 3 by cells, the total of what persons contribute in absolute terms, and the two largest of them.
+
+        `amounts` has a value for each row of the table; those of one person in a cell add up.
+        """
+        sizes = np.abs(np.nan_to_num(np.asarray(amounts, float)))[self._items]
+        by_person = np.bincount(self._pairs, sizes, len(self._pair_cells))
+        count = len(self.persons)
+        order = np.lexsort((-by_person, self._pair_cells))
+        cells, sizes = self._pair_cells[order], by_person[order]
+        starts = np.searchsorted(cells, np.arange(count))
+        found = np.zeros((3, count))
+        found[0] = np.bincount(cells, sizes, count)
+        for place in (0, 1):
+            there = self.persons > place
+            found[1 + place, there] = sizes[starts[there] + place]
+        return found
+
+    def sums(self, amounts: np.ndarray) -> np.ndarray:
+        """Return the sum of a value of the rows, by cell."""
+        cells = self._pair_cells[self._pairs]
+        return np.bincount(cells, np.asarray(amounts, float)[self._items], len(self.persons))
+
+    @property
+    def items(self) -> np.ndarray:
+        """How many rows each cell has."""
+        return np.bincount(self._pair_cells[self._pairs], minlength=len(self.persons))
+
+    def times(self, count: int) -> Cells:
+        """Return the first cell so many times: figures about one set of persons, a row each."""
+        return Cells(
+            np.repeat(self.persons[:1], count),
+            np.repeat(self.prints[:1], count, axis=0),
+            self._pairs,
+            self._pair_cells,
+            self._items,
+        )
+
+
+def joined(parts: Sequence[Cells]) -> Cells:
+    """Return cells one after the other; what they were made of is forgotten."""
+    none = np.zeros(0, np.int64)
+    return Cells(
+        np.concatenate([part.persons for part in parts]),
+        np.concatenate([part.prints for part in parts]),
+        none,
+        none,
+        none,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A column of figures: a value for each cell (None or NaN: none), and `Cells.largest` where persons weigh in."""
+
+    kind: str
+    values: Sequence[Any] | np.ndarray
+    largest: np.ndarray | None = None
+
+
+class Evidence:
+    """Collects what stands beside the tables that a component writes."""
+
+    def __init__(self, minimum_group: int, degrees: int) -> None:
+        self.minimum_group, self.degrees = minimum_group, degrees
+        self.records: dict[str, bytes] = {}
+        self.sets: dict[str, Sets] = {}
+
+    def table(
+        self, name: str, keys: Mapping[str, Sequence[str]], cells: Cells, figures: Mapping[str, Figure]
+    ) -> bytes:
+        """Return a table as CSV: keys, figures, persons, a row for each cell of enough persons; and note the evidence.
+
+        Raises:
+            NoFit: no cell has enough.
+        """
+        kept = np.flatnonzero(cells.persons >= self.minimum_group)
+        if not len(kept):
+            raise NoFit
+        persons = [int(cells.persons[cell]) for cell in kept]
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([*keys, *figures, PERSONS])
+        for cell, count in zip(kept, persons, strict=True):
+            row = [values[cell] for values in keys.values()]
+            writer.writerow([*row, *(_written(figure.values[cell]) for figure in figures.values()), count])
+        self.records[name] = canonical.encode(
+            {
+                "keys": list(keys),
+                "persons": persons,
+                "figures": {called: _record(figure, kept) for called, figure in figures.items()},
+            }
+        )
+        self.sets[name] = Sets(len(kept), 1, persons, [int(each) for each in cells.prints[kept].ravel()])
+        return text.getvalue().encode()
+
+    def model(self, name: str, cells: Cells) -> None:
+        """Note on whom a model rests: the one cell of its training set."""
+        self.sets[name] = Sets(1, 1, [int(cells.persons[0])], [int(each) for each in cells.prints[0]])
+
+    def require(self, persons: int, parameters: int = 0) -> None:
+        """Refuse a fit of so many parameters to so few persons: less than a group, or saturated.
+
+        Raises:
+            NoFit: it is.
+        """
+        if persons < self.minimum_group or persons - parameters < self.degrees:
+            raise NoFit
+
+
+def _record(figure: Figure, kept: np.ndarray) -> dict[str, Any]:
+    largest = np.zeros((3, 0)) if figure.largest is None else figure.largest[:, kept]
+    total, first, second = ([plain(value) for value in line] for line in largest)
+    return {"kind": figure.kind, "totals": total, "first": first, "second": second}
+
+
+def _written(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str | int | np.integer):
+        return str(value)
+    return plain(round_to(float(value))) if math.isfinite(value) else ""
+
+
+def round_to(value: float, digits: int = DIGITS) -> float:
+    """Return a number with so many significant digits."""
+    return float(f"{value:.{digits}g}")
+
+
+def plain(value: float) -> str:
+    """Return a number in plain notation, without an exponent; what is nearer to zero than `SMALLEST` is zero."""
+    text = format(Decimal(repr(float(value))), "f") if abs(value) >= SMALLEST else "0"
+    return text.removesuffix(".0")

@@ -1,0 +1,125 @@
+"""A table of a task, as components see it: its columns as arrays, and for every row whose it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from components.errors import NoFit
+from plans import names
+from plans.errors import Malformed
+
+SIGNS = "_signs"
+"""The column of each person's 64 signs (`plans.sets`), which the loader streams beside the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of a table, and their persons.
+
+    Members:
+        who: for each row the number of its person, from 0; a row without a person is not there.
+        signs: for each person 64 bits.
+    """
+
+    table: pa.Table
+    who: np.ndarray
+    signs: np.ndarray
+
+    @classmethod
+    def of(cls, table: pa.Table) -> Rows:
+        """Return the rows of an Arrow table with the columns `person` and `_signs`.
+
+        Raises:
+            Malformed: it is a table about no persons.
+        """
+        if not {names.PERSON, SIGNS} <= set(table.column_names):
+            raise Malformed("components work on tables about persons", "task.needs")
+        table = table.filter(pc.is_valid(table.column(names.PERSON)))
+        tokens = table.column(names.PERSON).combine_chunks().dictionary_encode()
+        who = tokens.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        signs = np.zeros(len(tokens.dictionary), np.uint64)
+        signs[who] = table.column(SIGNS).to_numpy().astype(np.uint64)
+        return cls(table, who, signs)
+
+    def __len__(self) -> int:
+        return len(self.who)
+
+    @property
+    def persons(self) -> int:
+        """How many persons there are."""
+        return len(self.signs)
+
+    def where(self, chosen: np.ndarray) -> Rows:
+        """Return some of the rows, by a mask, and their persons."""
+        table, who = self.table.filter(pa.array(chosen)), self.who[chosen]
+        left, renumbered = np.unique(who, return_inverse=True)
+        return Rows(table, renumbered, self.signs[left])
+
+    def numbers(self, column: str) -> np.ndarray:
+        """Return a column as floating-point numbers; what is missing or not finite is NaN, truths are 0 and 1.
+
+        Raises:
+            Malformed: it is no column of numbers or truths.
+        """
+        values = self._column(column)
+        kind = values.type
+        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
+            if not pa.types.is_boolean(kind):
+                raise Malformed("a column of numbers is needed here", column)
+            values = values.cast(pa.int8())
+        found = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False).astype(np.float64)
+        return np.where(np.isfinite(found), found, np.nan)
+
+    def matrix(self, columns: tuple[str, ...]) -> np.ndarray:
+        """Return several columns as numbers, rows by columns."""
+        return np.column_stack([self.numbers(column) for column in columns])
+
+    def words(self, column: str) -> np.ndarray:
+        """Return a column as texts, with None where there is no value: days as `YYYY-MM-DD`, truths as `true`, `false`.
+
+        Raises:
+            Malformed: it has a type that is never a key.
+        """
+        values = self._column(column)
+        if pa.types.is_floating(values.type) or pa.types.is_nested(values.type):
+            raise Malformed("a column of words, whole numbers, days or truths is needed here", column)
+        return np.asarray(values.cast(pa.string()).to_pylist(), dtype=object)
+
+    def raw(self, column: str) -> list[Any]:
+        """Return a column's values as Python has them."""
+        return self._column(column).to_pylist()
+
+    def _column(self, column: str) -> pa.ChunkedArray:
+        if column not in self.table.column_names:
+            raise Malformed("the task has no such column", column)
+        values = self.table.column(column)
+        return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
+
+
+def complete(rows: Rows, columns: tuple[str, ...], words: tuple[str, ...] = ()) -> Rows:
+    """Return the rows in which no such column is missing: numbers in `columns`, keys in `words`.
+
+    Raises:
+        NoFit: none is left.
+    """
+    chosen = np.ones(len(rows), bool)
+    for column in columns:
+        chosen &= ~np.isnan(rows.numbers(column))
+    for column in words:
+        chosen &= np.array([value is not None for value in rows.words(column)], bool)
+    if not chosen.any():
+        raise NoFit
+    return rows.where(chosen)
+
+
+def levels(rows: Rows, column: str) -> tuple[np.ndarray, list[str]]:
+    """Return for each row the place of its key in the sorted list of all keys, -1 where it has none, and that list."""
+    values = rows.words(column)
+    found = sorted({value for value in values if value is not None})
+    places = {value: place for place, value in enumerate(found)}
+    return np.array([places.get(value, -1) for value in values], np.int64), found
