@@ -4,7 +4,7 @@ What a program says while it runs on somebody's data stays in the box or goes to
 find mistakes all the same, the same folder runs on a *twin*: tables of the same names, columns and types, made in the
 box from what the owner declared, without a single value of the data. What comes of that may be shown whole.
 
-    where the program finds its tables    $DARKROOM_DATA/<relation>.parquet, for example tax.income.parquet
+    where the program finds its tables    $DARKROOM_DATA/<relation>.arrows, for example tax.income.arrows (Arrow IPC)
     where it leaves what it wants to keep $DARKROOM_OUT, plain files with plain names
     what it prints                        its log, cut at a size and cleaned
 
@@ -341,7 +341,7 @@ def _range_of(kind: str) -> tuple[int | Decimal, int | Decimal]:
 def _twin_column(column: Column, declared: Declared) -> TwinColumn:
     nulls = column.nulls > 0
     low, high = _bounds(column.type, declared)
-    values = declared.values or _VALUES.get(column.type, ())
+    values = declared.values[:MOST_VALUES] or _VALUES.get(column.type, ())
     return TwinColumn(column.name, column.type, low, high, values, nulls)
 
 
