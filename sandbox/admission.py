@@ -4,8 +4,8 @@ A launcher trusts no caller. What a plan with keys may do is the keeper's to say
 But a plan without keys (a check, a trial) runs for whoever reaches the socket, and even a box that will never
 get a key costs something until it ends. So:
 
-* there are two doors: `open`, for whoever carries plans, and `owner`, for the owner's own keeper. Ingests are
-  ordered, ended and heard of at the owner's door alone: their reports count rows;
+* there are two doors: `open`, for whoever carries plans, and `owner`, for the owner's own keeper. Ingests and twins are
+  ordered, ended and heard of at the owner's door alone: an ingest's report counts rows, and a twin costs privacy;
 * no box has limits above the ceiling of its program, and none runs for another domain;
 * what comes through the open door runs in an image that the owner trusts or that has a name here, and a plan
   without keys has no argument, link, input or GPU;
@@ -32,6 +32,9 @@ from sandbox.own_user import owners_trusted
 
 MOST_WAITING = 64
 """How many stages may wait in a line; the next caller is told to come again."""
+
+OWNERS_OWN = (Entry.INGEST, Entry.TWIN)
+"""Programs that only the owner's desk has run."""
 
 _PEER = struct.Struct("3i")
 
@@ -67,7 +70,7 @@ def require_admissible(plan: Plan, door: Door, rules: Rules, known: Collection[s
     """
     if plan.domain != rules.domain:
         raise NotAllowed("this launcher runs plans of one domain, and the plan is another's", plan.domain)
-    require_door(door, plan.kind is PlanKind.INGEST)
+    require_door(door, plan.kind in (PlanKind.INGEST, PlanKind.TWIN))
     for spec in plan.stages:
         ceiling = rules.ceilings.get(spec.entry)
         if ceiling is None or not spec.limits.within(ceiling):
@@ -86,10 +89,12 @@ def require_admissible(plan: Plan, door: Door, rules: Rules, known: Collection[s
             )
 
 
-def require_door(door: Door, is_ingest: bool) -> None:
-    """Refuse whatever concerns an ingest at the open door; raises `NotAllowed`."""
-    if is_ingest and door is not Door.OWNER:
-        raise NotAllowed("ingests are the owner's own, ordered and ended at the owner's desk", "ingest")
+def require_door(door: Door, owners: bool) -> None:
+    """Refuse whatever concerns an ingest or a twin at the open door; raises `NotAllowed`."""
+    if owners and door is not Door.OWNER:
+        raise NotAllowed(
+            "ingests and twins are the owner's own, ordered and ended at the owner's desk", "door"
+        )
 
 
 def line_of(plan: Plan, door: Door) -> Line:

@@ -38,6 +38,7 @@ LARGEST_REPORT = {
     Entry.PROTECT: 2,
     Entry.FINISH: 2,
     Entry.JUDGE: 2**14,
+    Entry.TWIN: 2**14,
     Entry.PYTHON: 2,
 }
 """Bytes of a report. Of boxes that see data only the judge has something to report: what was taken over elsewhere has
@@ -51,6 +52,14 @@ LARGEST_WORD = 2**14
 """Bytes of what else a box says: that it is ready, its key, and why it gave up, with few short facts."""
 
 GAVE_UP = {
+    "twin.failed": (
+        "the engine stopped while it counted for a twin; its reason could tell of a row, so nobody hears it",
+        "Ask again; what was charged is not charged twice.",
+    ),
+    "twin.nothing": (
+        "no column of the dataset may be used, so there is nothing to imitate",
+        "Write rules about its columns into the domain's policies (docs/policies.md).",
+    ),
     "query.failed": (
         "the engine stopped while it ran the statement; its reason could tell of a row, so nobody hears it",
         "Look for a cast, division or overflow in the statement, and try it on made-up rows of the same columns.",

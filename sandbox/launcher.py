@@ -31,7 +31,7 @@ from typing import Any
 
 from keys.signing import SigningKey
 from plans import frames, frames_async
-from plans.box import BoxState, Entry
+from plans.box import BoxState
 from plans.errors import (
     BoxFailed,
     DarkroomError,
@@ -221,7 +221,7 @@ class Launcher:
 
     async def _run(self, door: Door, name: StageName, writer: asyncio.StreamWriter) -> None:
         """Run a stage, or attach to it, or give its kept answer."""
-        admission.require_door(door, name.stage is Entry.INGEST)
+        admission.require_door(door, name.stage in admission.OWNERS_OWN)
         kept = self._shop.shelf.result(name)
         if kept is not None:
             await _say(writer, _told(door, kept))
@@ -247,7 +247,7 @@ class Launcher:
         return running
 
     async def _cancel(self, door: Door, name: StageName) -> None:
-        admission.require_door(door, name.stage is Entry.INGEST)
+        admission.require_door(door, name.stage in admission.OWNERS_OWN)
         running = self._running.get(name)
         if running is None:
             raise NotFound("no such stage is running", name.stage.value)

@@ -19,8 +19,9 @@ from sandbox.admission import Door, Line, Places, Rules
 
 IMAGE, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 SMALL = Limits(256, 8, 0, 4, 10, 20, 32, 64, 1)
-RULES = Rules("nm/tax", {Entry.CHECK: SMALL, Entry.INGEST: SMALL, Entry.PYTHON: SMALL})
+RULES = Rules("nm/tax", {Entry.CHECK: SMALL, Entry.INGEST: SMALL, Entry.PYTHON: SMALL, Entry.TWIN: SMALL})
 ENTRY = {PlanKind.CHECK: Entry.CHECK, PlanKind.TRIAL: Entry.PYTHON, PlanKind.INGEST: Entry.INGEST}
+ENTRY |= {PlanKind.TWIN: Entry.TWIN}
 
 
 def plan(kind: PlanKind = PlanKind.CHECK, domain: str = "nm/tax", **box: object) -> Plan:
@@ -45,6 +46,7 @@ def admitted(found: Plan, door: Door) -> bool:
         ("a check", plan(), True, True),
         ("a trial", plan(PlanKind.TRIAL), True, True),
         ("an ingest", plan(PlanKind.INGEST), False, True),
+        ("a twin", plan(PlanKind.TWIN), False, True),
         ("an image without a name", plan(image=OTHER), False, True),
         ("another domain's", plan(domain="nm/health"), False, False),
         ("more memory than its program has", plan(limits=replace(SMALL, memory_mb=257)), False, False),
