@@ -27,12 +27,13 @@ class House:
     """Which images the centre's plans name and which limits; owners accept their own only.
 
     `work_images` are those of the stages of tasks. A task names the image of its own stage, and may name any of that
-    stage's; every other stage has its first.
+    stage's; every other stage has its first. `names` are those of images, by digest, for people.
     """
 
     image: str
     limits: Mapping[Entry, Limits]
     work_images: Mapping[Entry, tuple[str, ...]] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def furnishing(self, task: Task) -> policies.Furnishing:
         """Return images and limits of the boxes of a task.

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from audit import api as audit
-from compute import events, folders
+from compute import events, folders, images
 from compute.jobs import RETRIED, JobState, JobView, view
 from compute.planning import House
 from compute.trials import tryout
@@ -131,6 +132,10 @@ class JobService:
             self.log.append(events.moved(row, JobState.SUBMITTED, actor=member))
             store.jobs.move(session, row.id, row.state, JobState.SUBMITTED.value, **_FORGOTTEN)
         return self.job(member, job_id)
+
+    def images(self) -> tuple[dict[str, Any], ...]:
+        """Return the images that tasks may name, with the modules that each has."""
+        return images.described(self.house)
 
     def attempt(self, task: PythonTask, folder: Folder, patience_s: float) -> TrialReport | None:
         """Return what comes of a folder on made-up tables, or none while it still runs; asking again finds it.

@@ -76,5 +76,18 @@ class Job(Body):
     signature: str = Field(max_length=200)
 
 
+class FolderJob(Job):
+    """A request for a task of Python, and the folder that it names by hash (`plans.trial.Folder`)."""
+
+    folder: dict[str, Any]
+
+
+class Trial(Body):
+    """A task of Python (`plans.tasks.PythonTask`) and its folder, to be tried on made-up tables."""
+
+    task: dict[str, Any]
+    folder: dict[str, Any]
+
+
 class Nothing(Body):
     """An empty object."""

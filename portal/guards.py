@@ -10,7 +10,7 @@ from __future__ import annotations
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from plans.errors import Malformed, TooLarge
+from plans.errors import Malformed, TooLarge, Unreachable
 from portal import problems
 from portal.limits import Limits, Site
 
@@ -31,6 +31,9 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+FOLDERS = ("/api/v1/jobs/python", "/api/v1/trials")
+"""Calls that may bring a member's folder."""
+
 ANY_HOST = ("/health",)
 """What a supervisor asks on the loopback address, whatever the portal's public name."""
 
@@ -40,6 +43,7 @@ class Guards:
 
     def __init__(self, app: ASGIApp, site: Site, limits: Limits) -> None:
         self._app, self._site, self._limits = app, site, limits
+        self._folders = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a call on, or answer it with a problem. Websockets are not taken: nothing here uses them."""
@@ -59,28 +63,52 @@ class Guards:
             )
             await problems.answer(wrong, status=421)(scope, receive, send)
             return
-        body = await self._body(scope, receive)
-        if body is None:
-            large = TooLarge(
-                f"the request is larger than {self._limits.largest_body:,} bytes", "request body"
+        most = self._most(scope)
+        if most <= self._limits.largest_body:
+            await self._passed(scope, receive, send, most)
+            return
+        if self._folders >= self._limits.folders_at_once:
+            full = Unreachable(
+                "the portal reads as many folders as it can", "request body", "Try again shortly."
             )
+            await problems.answer(full)(scope, receive, send)
+            return
+        self._folders += 1
+        try:
+            await self._passed(scope, receive, send, most)
+        finally:
+            self._folders -= 1
+
+    async def _passed(self, scope: Scope, receive: Receive, send: Send, most: int) -> None:
+        body = await self._body(scope, receive, most)
+        if body is None:
+            large = TooLarge(f"the request is larger than {most:,} bytes", "request body")
             await problems.answer(large)(scope, receive, send)
             return
         await self._app(scope, _once(body, receive), send)
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
-        """Return the whole body, or none when it is too large; what is said to be too large is not read at
+    def _most(self, scope: Scope) -> int:
+        """Return how large a call may be: one that says beforehand that it brings a folder may be larger."""
+        headers = Headers(scope=scope)
+        said = headers.get("content-length", "")
+        brings = scope["method"] == "POST" and scope["path"] in FOLDERS
+        signed_in = "authorization" in headers or "cookie" in headers  # who it is, is found out later
+        large = said.isdigit() and int(said) > self._limits.largest_body
+        return self._limits.largest_folder if brings and signed_in and large else self._limits.largest_body
+
+    async def _body(self, scope: Scope, receive: Receive, most: int) -> bytes | None:
+        """Return the whole body, or none when it is larger than `most`; what is said to be larger is not read at
         all.
         """
         said = Headers(scope=scope).get("content-length", "0")
-        if not said.isdigit() or int(said) > self._limits.largest_body:
+        if not said.isdigit() or int(said) > most:
             return None
         parts, size = [], 0
         while True:
             message = await receive()
             part = message.get("body", b"")
             size += len(part)
-            if size > self._limits.largest_body:
+            if size > most:
                 return None
             parts.append(part)
             if message["type"] != "http.request" or not message.get("more_body", False):

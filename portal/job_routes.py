@@ -12,6 +12,8 @@ from starlette.concurrency import run_in_threadpool
 from keys import api as keys
 from plans.errors import NotAllowed, SignatureWrong, StateConflict
 from plans.request import Request
+from plans.tasks import PythonTask
+from plans.trial import Folder
 from portal import bodies, evidence
 from portal.access import allowed_to, caller_of, counter_of, services_of
 from portal.permissions import Action, require_one
@@ -24,17 +26,37 @@ router = APIRouter(prefix="/api/v1")
 MOST_SEEN = 16
 
 Serving = Annotated[Services, Depends(services_of)]
+Submitter = Annotated[Caller, Depends(allowed_to(Action.SUBMIT_JOB))]
 Owner = Annotated[Caller, Depends(allowed_to(Action.SEE_OWN_JOBS))]
 
 
 @router.post("/jobs", status_code=202)
-def submit(
-    body: bodies.Job, caller: Annotated[Caller, Depends(allowed_to(Action.SUBMIT_JOB))], services: Serving
-) -> dict[str, Any]:
+def submit(body: bodies.Job, caller: Submitter, services: Serving) -> dict[str, Any]:
     """Take a request that its member signed; the same one again is the same job."""
     request = Request.read(body.request)
     require_own_request(caller.member, request, body.signature)
     return services.jobs.submit(request, body.signature).plain()
+
+
+@router.post("/jobs/python", status_code=202)
+def submit_folder(body: bodies.FolderJob, caller: Submitter, services: Serving) -> dict[str, Any]:
+    """Take a request for a task of Python with its folder; the same one again is the same job."""
+    request = Request.read(body.request)
+    require_own_request(caller.member, request, body.signature)
+    return services.jobs.submit(request, body.signature, Folder.read(body.folder)).plain()
+
+
+@router.get("/images")
+def images(_: Annotated[Caller, Depends(allowed_to(Action.SUBMIT_JOB))], services: Serving) -> dict[str, Any]:
+    """Return the images that a task may name, and the modules that a program can import in each."""
+    return {"images": list(services.jobs.images())}
+
+
+@router.post("/trials")
+def trial(body: bodies.Trial, _: Submitter, services: Serving) -> dict[str, Any]:
+    """Try a folder on made-up tables. While it runs the report is null; asking again finds the same trial."""
+    found = services.jobs.attempt(PythonTask.read(body.task), Folder.read(body.folder), LONGEST_S)
+    return {"report": found.plain() if found else None}
 
 
 @router.get("/jobs")
@@ -86,6 +108,12 @@ def cancel(
 ) -> dict[str, Any]:
     """Cancel one of the caller's own jobs."""
     return services.jobs.cancel(caller.member.name, number).plain()
+
+
+@router.post("/jobs/{number}/retry")
+def retry(number: str, body: bodies.Nothing, caller: Submitter, services: Serving) -> dict[str, Any]:
+    """Have one of the caller's own jobs that failed or was cancelled run anew."""
+    return services.jobs.retry(caller.member.name, number).plain()
 
 
 @router.get("/jobs/{number}/plan")

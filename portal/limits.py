@@ -12,12 +12,15 @@ from plans.errors import SettingsWrong
 class Limits:
     """How much the portal takes and how long it trusts. Sizes in bytes, times in seconds.
 
+    `largest_folder` is for calls that bring a member's folder; `folders_at_once` of them are read at a time.
     `sign_in_tries` wrong passwords of one account from one address lock that pair out for `sign_in_window`;
     one address may fail for `address_factor` times as many in all, whatever the accounts. `hashes_at_once`
     bounds the memory that password checks take: argon2id uses 64 MiB each.
     """
 
     largest_body: int = 1_000_000
+    largest_folder: int = 12_000_000
+    folders_at_once: int = 8
     longest_password: int = 1_000
     session_lasts: int = 12 * 3600
     token_lasts: int = 30 * 86_400

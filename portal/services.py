@@ -16,6 +16,8 @@ from audit import api as audit
 from plans.plan import Plan
 from plans.request import Request
 from plans.statements import Signed
+from plans.tasks import PythonTask
+from plans.trial import Folder, TrialReport
 from portal.attempts import Attempts
 from portal.limits import Limits, Site
 from portal.passwords import Passwords
@@ -37,10 +39,22 @@ class JobView(Protocol):
 class Jobs(Protocol):
     """The jobs of `compute`. A job that is not there and a job of somebody else are the same `NotFound`."""
 
-    def submit(self, request: Request, signature: str) -> JobView:
-        """Take a signed request; the same one again is the same job. The event is durable before this
-        returns.
+    def submit(self, request: Request, signature: str, folder: Folder | None = None) -> JobView:
+        """Take a signed request, for a task of Python with its folder; the same one again is the same job. The event
+        is durable before this returns.
         """
+        ...
+
+    def retry(self, member: str, job_id: str) -> JobView:
+        """Have one of a member's own jobs that failed or was cancelled run anew."""
+        ...
+
+    def images(self) -> tuple[dict[str, Any], ...]:
+        """Return the images that tasks may name."""
+        ...
+
+    def attempt(self, task: PythonTask, folder: Folder, patience_s: float) -> TrialReport | None:
+        """Return what comes of a folder on made-up tables, or none while it still runs."""
         ...
 
     def jobs(self, member: str) -> tuple[JobView, ...]:

@@ -35,7 +35,8 @@ def work_house(limits: Mapping[Entry, Limits]) -> House:
     Raises:
         NotFound: there is no image for SQL, so nothing can run at all.
     """
-    return House(sandbox.find("sql").digest, limits, work_images())
+    names = {_digest(name): name for called in NAMES.values() for name in called}
+    return House(sandbox.find("sql").digest, limits, work_images(), names)
 
 
 def _digest(name: str) -> str:
