@@ -19,14 +19,15 @@ lock.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from plans import canonical
-from plans.errors import DiskFull, EvidenceBroken, Malformed
+from plans.errors import DiskFull, EvidenceBroken, Malformed, StateConflict
 from plans.record import Record
 
 START = "sha256:" + "0" * 64
@@ -126,6 +127,26 @@ class Journal:
             return Mark.decode(self._mark.read_bytes())
         except Malformed:
             raise EvidenceBroken("the journal's mark cannot be read", "keyring") from None
+
+
+def hold(path: Path) -> BinaryIO:
+    """Take a folder's lock for this process, until the returned file is closed: two keepers of one journal would each
+    spend what is left.
+
+    Raises:
+        StateConflict: another process has it.
+    """
+    lock = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "r+b")
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise StateConflict(
+            "another process is the keeper of this folder",
+            str(path.parent),
+            "End it before starting another.",
+        ) from None
+    return lock
 
 
 def replace_durably(path: Path, content: bytes) -> None:

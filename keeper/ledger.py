@@ -83,10 +83,10 @@ class Ledger:
             self._require(case, charges, now)
             self._write(_page(case, attempt, (), charges))
 
-    def settle(self, plan: str, bits: int) -> None:
-        """Take note of how many bits really left."""
+    def settle(self, plan: str, bits: int | None) -> None:
+        """Take note of how many bits really left; where nobody has measured them, what was reserved stays."""
         page = self._pages.get(plan)
-        if page is not None:
+        if page is not None and bits is not None:
             for subject in page.charges:
                 if subject.startswith(f"{BITS}/"):
                     self._quotas.settle(subject, plan, bits)
@@ -125,7 +125,7 @@ class Ledger:
         return tuple(found)
 
     def _repeated(self, case: Case, attempt: int, tables: Sequence[Sets]) -> Page | None:
-        """Return the page of a question that was answered before: the same rows are kept back, and nothing is charged."""
+        """Return the page of a question that was answered before: the same rows are kept back, at no charge."""
         known = self._questions.get(case.question)
         withheld = None if known is None or known.refused else _as_before(known, tables)
         if withheld is None:

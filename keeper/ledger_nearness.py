@@ -33,7 +33,7 @@ _SCREENS = 8
 """How many sums of signs sift the candidates before whole fingerprints are compared."""
 
 _LARGEST = 2**30
-"""Sums above this are not kept: so many persons are in no lineage, and totals in which each counts often are no sets."""
+"""Sums above this are not kept: no lineage has so many persons, and what counts each of them often is no set."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,12 @@ SMALLEST_HANDOVER = 1 << 16
 
 def handover(plan: Plan, attempt: int, name: str) -> bytes:
     """Return the associated data that bind a handed-over file to plan, attempt and name."""
-    return canonical.encode({"plan": plan.digest, "attempt": attempt, "name": name})
+    return handover_of(plan.digest, attempt, name)
+
+
+def handover_of(plan: str, attempt: int, name: str) -> bytes:
+    """Return the same for a plan that is known by its digest."""
+    return canonical.encode({"plan": plan, "attempt": attempt, "name": name})
 
 
 def padded(content: bytes) -> bytes:
