@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from audit import api as audit
-from compute import events, folders, images
+from compute import events, folders, images, library
 from compute.jobs import RETRIED, JobState, JobView, view
 from compute.planning import House
 from compute.trials import tryout
@@ -30,7 +30,7 @@ from plans.plan import Plan
 from plans.release import Release
 from plans.request import Request
 from plans.statements import Signed
-from plans.tasks import PythonTask
+from plans.tasks import ComponentTask, PythonTask
 from plans.trial import Folder, TrialReport
 from store import api as store
 
@@ -50,11 +50,12 @@ class JobService:
 
         Raises:
             SignatureWrong: not signed by the member's enrolled key.
-            Malformed: it asks for Python, and the folder is not the one that it names.
+            Malformed: the folder is not the one that it names, or a component's parameter is wrong.
             StateConflict: the member has too many jobs that have not ended.
         """
         keys.verify_request(request.signer, request.canonical(), signature)
         folders.require_folder(request, folder)
+        library.require_fitting(request)
         with self.database.session() as session:
             self._require_enrolled(session, request)
             known = store.jobs.find(session, _job_id(request))
@@ -136,6 +137,18 @@ class JobService:
     def images(self) -> tuple[dict[str, Any], ...]:
         """Return the images that tasks may name, with the modules that each has."""
         return images.described(self.house)
+
+    def components(self) -> tuple[dict[str, Any], ...]:
+        """Return the description of every entry of the algorithm library."""
+        return library.described()
+
+    def component(self, name: str, parameters: Mapping[str, Any], relations: Sequence[str]) -> ComponentTask:
+        """Return the task that a component with these parameters is.
+
+        Raises:
+            NotFound, Malformed: as `library.task`.
+        """
+        return library.task(self.house, name, parameters, relations)
 
     def attempt(self, task: PythonTask, folder: Folder, patience_s: float) -> TrialReport | None:
         """Return what comes of a folder on made-up tables, or none while it still runs; asking again finds it.

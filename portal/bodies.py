@@ -82,6 +82,13 @@ class FolderJob(Job):
     folder: dict[str, Any]
 
 
+class Component(Body):
+    """Parameters of an entry of the algorithm library, and the tables that it is to read."""
+
+    parameters: dict[str, Any]
+    relations: list[str] = Field(max_length=8)
+
+
 class Trial(Body):
     """A task of Python (`plans.tasks.PythonTask`) and its folder, to be tried on made-up tables."""
 

@@ -52,6 +52,18 @@ def images(_: Annotated[Caller, Depends(allowed_to(Action.SUBMIT_JOB))], service
     return {"images": list(services.jobs.images())}
 
 
+@router.get("/components")
+def components(_: Submitter, services: Serving) -> dict[str, Any]:
+    """Return the algorithm library: each entry's description, its parameters and what leaves."""
+    return {"components": list(services.jobs.components())}
+
+
+@router.post("/components/{name}")
+def component(name: str, body: bodies.Component, _: Submitter, services: Serving) -> dict[str, Any]:
+    """Return the task that a component with these parameters is, to be signed; nothing runs."""
+    return {"task": services.jobs.component(name, body.parameters, body.relations).plain()}
+
+
 @router.post("/trials")
 def trial(body: bodies.Trial, _: Submitter, services: Serving) -> dict[str, Any]:
     """Try a folder on made-up tables. While it runs the report is null; asking again finds the same trial."""

@@ -8,7 +8,7 @@ keeper. The tests' fakes follow the same contracts.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,7 +16,7 @@ from audit import api as audit
 from plans.plan import Plan
 from plans.request import Request
 from plans.statements import Signed
-from plans.tasks import PythonTask
+from plans.tasks import ComponentTask, PythonTask
 from plans.trial import Folder, TrialReport
 from portal.attempts import Attempts
 from portal.limits import Limits, Site
@@ -51,6 +51,14 @@ class Jobs(Protocol):
 
     def images(self) -> tuple[dict[str, Any], ...]:
         """Return the images that tasks may name."""
+        ...
+
+    def components(self) -> tuple[dict[str, Any], ...]:
+        """Return the descriptions of the algorithm library."""
+        ...
+
+    def component(self, name: str, parameters: Mapping[str, Any], relations: Sequence[str]) -> ComponentTask:
+        """Return the task that a component with these parameters is."""
         ...
 
     def attempt(self, task: PythonTask, folder: Folder, patience_s: float) -> TrialReport | None:
