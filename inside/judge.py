@@ -13,14 +13,17 @@ import hashlib
 import secrets
 from typing import Any
 
-from airlock.rules import Judgement, Stamp, judge
+from airlock.private import answer
+from airlock.rules import Judgement, Stamp, Table, judge
+from inside import private
 from inside.parse import TABLE
 from inside.session import Session
 from inside.table import Bare, read_tables
 from keys import sealing
 from plans import canonical
+from plans.decision import Obligations
 from plans.errors import Malformed
-from plans.plan import Plan
+from plans.plan import Plan, Program
 from plans.release import RELEASE_INFO
 from plans.verdict import Verdict
 
@@ -38,14 +41,25 @@ def run(session: Session) -> dict[str, Any]:
     if plan.request is None or plan.program is None or plan.decision is None or not plan.decision.obligations:
         raise Malformed("a plan without a recipient, a program and obligations lets nothing leave", "plan")
     data = session.read(FINISHED if plan.program.finish else TABLE)
-    form = Bare(plan.program.outputs) if plan.program.finish else plan.program.tables[0]
-    (table,) = read_tables(data, [form], salted=True).tables
+    forms = [Bare(plan.program.outputs)] if plan.program.finish else private.forms(plan.program)
+    (table,) = read_tables(data, forms, salted=True).tables
     stamp = Stamp(plan.digest, secrets.token_hex(16))
-    judgement = judge(table, plan.program, plan.decision.obligations, stamp)
+    judge_it = judge if plan.program.private is None else _with_noise
+    judgement = judge_it(table, plan.program, plan.decision.obligations, stamp)
     sealed = _seal(judgement, plan, plan.request.recipient)
     if sealed:
         (session.out / SEALED).write_bytes(sealed)
     return {"verdict": _verdict(plan, judgement, data, sealed).plain()}
+
+
+def _with_noise(table: Table, program: Program, obligations: Obligations, stamp: Stamp) -> Judgement:
+    """Return the judgement about bounded sums, once the noise is on them."""
+    from inside import noise  # its library is large, and no other answer needs it
+
+    if program.private is None:
+        raise Malformed("this program is not private", "program.private")
+    noise.require_price(program.private)
+    return answer(table, program, obligations, stamp, noise.noise)
 
 
 def _seal(judgement: Judgement, plan: Plan, recipient: str) -> bytes:

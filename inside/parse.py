@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+from inside import private
 from inside.session import Session
 from inside.table import read_tables, write_tables
 from plans.errors import Malformed
@@ -27,6 +28,7 @@ def run(session: Session) -> dict[str, Any]:
     program = session.plan.program
     if program is None:
         raise Malformed("a plan without a program has no result", "plan.program")
-    found = read_tables(session.read(RESULT), program.tables, salted=False)
-    session.write(TABLE, write_tables(found.tables, program.tables, secrets.token_hex(16)))
+    forms = private.forms(program)
+    found = read_tables(session.read(RESULT), forms, salted=False)
+    session.write(TABLE, write_tables(found.tables, forms, secrets.token_hex(16)))
     return {}

@@ -23,14 +23,16 @@ from typing import Any
 
 import duckdb
 
+from inside import private
 from inside.engine import Connection, add_key, lock, open_engine
 from inside.relations import create_relation
 from inside.session import SPILL, BoxFailure, Session
-from inside.table import MOST_CELLS, columns
+from inside.table import MOST_CELLS, Form, columns
 from plans import canonical
 from plans.box import Entry, Limits
 from plans.errors import HashMismatch, Malformed
 from plans.plan import Program, Relation
+from plans.private import MOST_ROOM
 from plans.reading import Cells, Level
 
 Wanted = Callable[[tuple[Any, ...]], bool]
@@ -69,15 +71,22 @@ def run(session: Session) -> dict[str, Any]:
     room, least = MOST_CELLS, plan.decision.obligations.minimum_group
     try:
         connection = _opened(session, plan.program)
-        for cells in plan.program.tables:
+        if plan.program.private is not None:
+            bounded = private.statement(plan.program, session.keys.outputs[RESULT])
+            tables.append(_listed(private.form(plan.program), fetch(connection, bounded, MOST_ROOM)))
+        for cells in plan.program.tables if plan.program.private is None else ():
             listed = columns(cells)
             rows = fetch(connection, cells.counted, room // len(listed), _large(cells, least))
             room -= len(rows) * len(listed)
-            tables.append({"columns": listed, "rows": rows})
+            tables.append(_listed(cells, rows))
     except (duckdb.Error, MemoryError, OverflowError):
         raise BoxFailure("query.failed") from None
     session.write(RESULT, canonical.encode({"tables": tables}))
     return {}
+
+
+def _listed(form: Form, rows: list[list[Any]]) -> dict[str, Any]:
+    return {"columns": columns(form), "rows": rows}
 
 
 def _opened(session: Session, program: Program) -> Connection:

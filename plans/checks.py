@@ -7,8 +7,10 @@ means stands beside it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import reduce
 from typing import ClassVar
 
 from plans.errors import Malformed
@@ -120,3 +122,19 @@ class Privacy(Record):
             raise Malformed("a budget and its bounds are at least 1", "privacy")
         if not 5 <= self.delta_exponent <= 18:
             raise Malformed("delta is between 10^-5 and 10^-18", "privacy")
+
+    def strictest(self, other: Privacy) -> Privacy:
+        """Return what satisfies both: the smaller budget with its period, the smaller delta, the tighter bounds."""
+        smaller = min((self, other), key=lambda each: (each.rho_micro, -each.period_days))
+        return Privacy(
+            rho_micro=smaller.rho_micro,
+            period_days=smaller.period_days,
+            delta_exponent=max(self.delta_exponent, other.delta_exponent),
+            most_groups=min(self.most_groups, other.most_groups),
+            most_rows=min(self.most_rows, other.most_rows),
+        )
+
+
+def strictest(each: Sequence[Privacy]) -> Privacy | None:
+    """Return what satisfies all of these budgets, or none where there is none."""
+    return reduce(Privacy.strictest, each) if each else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
-from plans.checks import Checks, Mode, Privacy
+from plans.checks import Checks, Mode, Privacy, strictest
 from plans.errors import Malformed
 from plans.record import Record
 
@@ -73,7 +73,7 @@ class Obligations(Record):
             max(self.tier, other.tier, key=lambda tier: tier.level),
             self.checks.strictest(other.checks),
             self.mode,
-            min(budgets, key=lambda budget: (budget.rho_micro, -budget.delta_exponent)) if budgets else None,
+            strictest(budgets),
         )
 
 

@@ -11,6 +11,7 @@ from plans.box import BoxSpec, Entry
 from plans.constraints import Mask
 from plans.decision import Decision
 from plans.errors import Malformed
+from plans.private import Private
 from plans.reading import Cells, Level, Order, Output, require_answer
 from plans.record import Record
 from plans.request import Request
@@ -67,7 +68,10 @@ class Relation(Record):
 
 @dataclass(frozen=True, slots=True)
 class Program(Record):
-    """What will really run: the relations, the tables over them, and how they become the answer (`plans.reading`)."""
+    """What will really run: the relations, the tables over them, and how they become the answer (`plans.reading`).
+
+    `private` is there in the mode `private` alone: then the box that judges gets bounded sums, and noises them.
+    """
 
     KIND: ClassVar[str] = "program"
 
@@ -78,9 +82,17 @@ class Program(Record):
     outputs: tuple[Output, ...]
     order: tuple[Order, ...]
     limit: int | None
+    private: Private | None = None
 
     def check(self) -> None:
         require_answer(self)
+        if self.private is not None and (
+            len(self.tables) != 1
+            or len(self.private.figures) != len(self.outputs)
+            or self.level is not Level.CELLS
+            or self.finish
+        ):
+            raise Malformed("a private answer is one table of figures", "program.private")
 
     @property
     def stages(self) -> tuple[Entry, ...]:

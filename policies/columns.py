@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from plans import names
+from plans.checks import Mode
 from plans.constraints import Reveal, Use
 from plans.decision import Reason
 from plans.manifest import Column, Grade, Kind, Manifest
@@ -149,7 +150,7 @@ def _of_column(seat: Seat, found: Effective, use: ColumnUse, reading: Reading) -
     if found.trouble:
         yield _contradiction(subject, found.trouble)
     elif reading.level is not Level.ROWS:
-        if not found.covering(use.clause, use.function):
+        if not found.covering(use.clause, use.function, seat.policy.mode is Mode.PRIVATE):
             yield _not_covered(found, use, subject)
     elif found.forbids(use.clause, use.function):
         yield _use_denied(found, use, subject)
@@ -169,7 +170,7 @@ def _not_covered(found: Effective, use: ColumnUse, subject: str) -> Reason:
         return Reason(
             "column-noised",
             subject,
-            f"The owner allows {subject} {_how(use)} with noise only; this version releases nothing noised.",
+            f"The owner allows {subject} {_how(use)} with noise only; figures of this dataset leave without.",
             "Leave the column out, or ask the owner to reveal figures over enough persons.",
         )
     reveal = max((one.reveal for one in named), key=lambda each: each.level)

@@ -86,11 +86,16 @@ class Effective:
         plainly = any(one.covers(Use.SELECT, "", Reveal.MASKED) and one.minimum <= 1 for one in self.allowed)
         return self.shown and not plainly
 
-    def covering(self, clause: Clause, function: str = "") -> tuple[Allowed, ...]:
-        """Return the ways in which figures may use the column in a clause; none means no."""
+    def covering(self, clause: Clause, function: str = "", noised: bool = False) -> tuple[Allowed, ...]:
+        """Return the ways in which figures may use the column in a clause; none means no.
+
+        Where all that leaves is `noised`, no rule has to reveal more than that.
+        """
         if clause not in _FIGURES or self.forbids(clause, function):
             return ()
         words, reveal = _FIGURES[clause]
+        if noised:
+            reveal = min(reveal, Reveal.NOISED, key=lambda each: each.level)
         if clause is Clause.COMPARE and self.mask is not None and self.mask.kind is MaskKind.PSEUDONYM:
             # Whoever may compare a pseudonym with a constant follows one person through every answer.
             words = (Use.COMPARE,)

@@ -69,7 +69,7 @@ TOGETHER: tuple[tuple[str, Effective], ...] = (
     ("filter, never: conditions, and comparisons with constants", together([rule([Use.FILTER], Reveal.NEVER)])),
     ("compare, never: comparisons with constants only", together([rule([Use.COMPARE], Reveal.NEVER)])),
     ("every use, plain", together([rule(_ALL)])),
-    ("every use, noised: nothing noised is released", together([rule(_ALL, Reveal.NOISED)])),
+    ("every use, noised: for the mode private only", together([rule(_ALL, Reveal.NOISED)])),
     ("shared and encrypted, plain: not for SQL", together([rule([Use.SHARED, Use.ENCRYPTED, Use.MODEL])])),
     ("every use; filter forbidden", together([rule(_ALL), forbid(Use.FILTER)])),
     ("every use; compare forbidden", together([rule(_ALL), forbid(Use.COMPARE)])),
@@ -219,7 +219,7 @@ one person through every answer.
 
 (Each row: one rule with every use and this reveal; `masked` has a mask.) `after-join` shows values of rows that met a
 row of another relation about persons: the statement then is one SELECT over two relations, `FROM … JOIN … USING
-(columns)`. `noised` releases nothing in this version.
+(columns)`. `noised` is enough in the mode `private` (docs/private.md), and releases nothing in any other.
 
 ## Several rules together 多条规则
 

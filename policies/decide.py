@@ -14,13 +14,19 @@ their reasons:
 * `column-rules`       the rules about the column do not contradict each other
 * `column-use`         they allow the clause, and in aggregates the function
 * `column-reveal`      they reveal as much as the clause shows; rows need columns whose values are shown
-* `column-noised`      this version releases nothing noised
+* `column-noised`      what leaves with noise only is asked of datasets in the mode private
 * `after-join`         values that are shown after a join are joined; so are rows of which nothing else is shown
 * `no-grant`           a grant fits member, keys, project, purpose and dataset
 * `grant-inactive`     such a grant is valid now, not revoked and not used up
 * `grant-columns`      it names every column that the statement uses
 * `two-modes`        datasets of the mode private and of the mode rules do not go together
-* `private-code`     a dataset of the mode private is read by no code of members
+* `private-code`     a dataset of the mode private is read by SQL only
+* `private-rows`     of datasets in the mode private no row leaves (`policies.private` has this and what follows)
+* `private-shape`    an answer is no single table, or a row of it is about several persons
+* `private-figure`   a figure is neither a count of rows or persons, nor a sum or mean
+* `private-bounds`   a sum or mean is not of one column with declared bounds
+* `private-cells`    the declared values of the keys have too many combinations
+* `private-spend`    the request wants to spend more than there is
 * `each-plan`          (no failure) the owner approves every plan by itself
 
 All rules speak, not only the first. Nothing here depends on a row: what a refusal says may be told to anyone
@@ -45,7 +51,8 @@ from policies import access, sentences
 from policies.columns import Seat, column_reasons, identifies, minimum, relation_reasons
 from policies.constraints import Asker
 from policies.grants import Granted, Grants
-from policies.view import fitting_grants, newest_first, standing_grants
+from policies.private import Asked, masked_columns, private_reasons
+from policies.view import fitting_grants, newest_first, standing_grants, views
 
 ASKING_ROLES = ("researcher", "operator")
 """Roles to which a grant can give data. Whoever approves, reviews, stewards, audits or administers reads none."""
@@ -146,7 +153,7 @@ def _dataset_reasons(seat: Seat, case: Case) -> Iterator[Reason]:
     answer = access.answer(policy, question)
     if not answer.allowed:
         yield sentences.no_access(question, answer.denied_by)
-    if policy.mode is Mode.PRIVATE and case.request.kind is RequestKind.PYTHON:
+    if policy.mode is Mode.PRIVATE and case.request.kind is not RequestKind.SQL:
         yield sentences.private_code(policy.dataset)
 
 
@@ -186,11 +193,22 @@ def _answer(case: Case, found: tuple[Judged, ...]) -> Decision:
         return Decision(Outcome.DENY, (sentences.two_modes(policies),), *numbers, (), (), None)
     grants = tuple(sorted({judged.granted.digest for judged in found if judged.granted is not None}))
     demanded = obligations(found)
+    if cannot := _private_reasons(case, demanded):
+        return Decision(Outcome.DENY, cannot, *numbers, (), (), None)
     if any(policy.each_plan or _reads_code(policy, case) for policy in policies):
         approvers = tuple(sorted(set(case.approvers) - {case.request.member}))
         why = (sentences.each_plan(policies),)
         return Decision(Outcome.NEEDS_APPROVAL, why, *numbers, grants, approvers, demanded)
     return Decision(Outcome.ALLOW, (), *numbers, grants, (), demanded)
+
+
+def _private_reasons(case: Case, demanded: Obligations) -> tuple[Reason, ...]:
+    """Return why an answer cannot be private; nothing where none has to be."""
+    if demanded.mode is not Mode.PRIVATE:
+        return ()
+    seen = views(case.request, case.bundle, case.manifests, case.index, case.now)
+    masked = masked_columns({each.shadow.relation: each.masks for each in seen})
+    return private_reasons(Asked(case.reading, case.request.spend_micro, case.manifests, masked), demanded)
 
 
 def _reads_code(policy: DatasetPolicy, case: Case) -> bool:

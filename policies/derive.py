@@ -6,21 +6,24 @@ made here must depend on nothing but the arguments.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from plans import names
 from plans.box import BoxSpec, Entry, Input, Limits, Link, Outputs
+from plans.checks import Privacy, strictest
 from plans.constraints import Mask
 from plans.decision import Tier
 from plans.errors import Malformed
 from plans.manifest import Kind, Manifest
 from plans.plan import Program, Relation, work_stages
-from plans.reading import Reading
+from plans.reading import Level, Reading
 from plans.statements import Bundle
 from plans.tasks import Task
 from policies.decide import Case
+from policies.private import Asked, masked_columns, privately
 from policies.view import views
 
 RESULT, TABLE, PROTECTED, FINISHED, SEALED = (
@@ -76,7 +79,19 @@ def program_of(case: Case) -> Program:
     """
     seen = views(case.request, case.bundle, case.manifests, case.index, case.now)
     masks = {each.shadow.relation: each.masks for each in seen}
-    return program(case.reading, case.bundle, case.manifests, masks)
+    made = program(case.reading, case.bundle, case.manifests, masks)
+    privacy = _privacy(case, made)
+    if privacy is None or made.level is not Level.CELLS:
+        return made
+    asked = Asked(case.reading, case.request.spend_micro, case.manifests, masked_columns(masks))
+    return dataclasses.replace(made, private=privately(made, asked, privacy))
+
+
+def _privacy(case: Case, made: Program) -> Privacy | None:
+    """Return the budget by which the answer is noised, the strictest of all datasets; none in the mode rules."""
+    digests = {relation.manifest for relation in made.relations}
+    policies = [case.bundle.policy(each.dataset) for each in case.manifests if each.digest in digests]
+    return strictest([policy.privacy for policy in policies if policy and policy.privacy])
 
 
 def program(

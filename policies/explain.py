@@ -187,6 +187,12 @@ _ORDER = (
     "one-owner",
     "two-modes",
     "private-code",
+    "private-rows",
+    "private-shape",
+    "private-figure",
+    "private-bounds",
+    "private-cells",
+    "private-spend",
     "grant-role",
     "no-policy",
     "share-none",
@@ -206,6 +212,8 @@ _ORDER = (
 
 def _next(case: Case, decision: Decision) -> Remedy | None:
     reason = min(decision.reasons, key=lambda each: (_ORDER.index(each.rule), each.subject))
+    if reason.rule.startswith("private-") and reason.rule != "private-code":
+        return None
     if reason.rule in ("unknown-relation", "one-owner", "two-modes", "private-code"):
         others = set(case.relations) - {reason.subject}
         return Remedy(RemedyKind.LEAVE_RELATION, reason.subject) if others else None

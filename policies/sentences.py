@@ -124,12 +124,12 @@ def two_modes(policies: list[DatasetPolicy]) -> Reason:
 
 
 def private_code(dataset: str) -> Reason:
-    """A member's code cannot be made private."""
+    """The outputs of programs cannot be made private, and those of components are not."""
     return Reason(
         "private-code",
         names.relation_of(dataset),
-        f"{dataset} is in the mode private: what leaves is noised, which nobody can do to a program's outputs.",
-        "Ask by SQL, or with a component of the library that says it is private: docs/components.md.",
+        f"{dataset} is in the mode private: what leaves is noised, which nobody does to the outputs of programs.",
+        "Ask by SQL: docs/private.md.",
     )
 
 

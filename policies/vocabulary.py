@@ -191,7 +191,17 @@ RULES = _words(
         "exact and private datasets are asked for at once",
         "精确模式与差分隐私模式的数据不能一并使用",
     ),
-    ("private-code", "a member's code would read a private dataset", "差分隐私模式的数据不接受用户程序"),
+    ("private-code", "a program would read a private dataset", "差分隐私模式的数据不接受程序"),
+    ("private-rows", "rows of a private dataset would leave", "差分隐私模式不输出行级数据"),
+    (
+        "private-shape",
+        "no single table about single persons can be noised",
+        "加噪结果须为单表且每行只涉及一人",
+    ),
+    ("private-figure", "a figure has no noisy form", "该统计量没有加噪形式"),
+    ("private-bounds", "nobody declared the bounds of a column", "字段未声明取值范围"),
+    ("private-cells", "declared values have too many combinations", "声明取值的组合过多"),
+    ("private-spend", "more would be spent than the budget holds", "请求超过隐私预算"),
     ("each-plan", "the owner approves every plan by itself", "数据方逐个批准计划"),
 )
 
