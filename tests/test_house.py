@@ -133,6 +133,7 @@ VIOLATIONS = {
     "home-of-sqlglot": ("policies/planted.py", "import sqlglot\n"),
     "home-of-the-database": ("audit/planted.py", "from sqlalchemy import text\n"),
     "home-of-http": ("compute/planted.py", "from fastapi import FastAPI\n"),
+    "home-of-parsers": ("compute/planted.py", "import safetensors\n"),
     "home-of-cryptography": ("audit/planted.py", "from cryptography.fernet import Fernet\n"),
     "home-of-the-engine": ("compute/planted.py", "import duckdb\n"),
     "home-of-the-terminal": ("compute/planted.py", "import rich\n"),

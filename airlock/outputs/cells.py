@@ -1,0 +1,290 @@
+"""The rules for a table of figures about groups of persons, one after the other.
+
+Small groups go with their keys, as in an answer to a statement (`airlock.rules`). Beside that: parts of a group
+that are too few, and such that leave too few (complements); a group of one category; figures that are single
+persons' values, or are ruled by one (with a component's evidence); what the ledger keeps back; totals
+(`airlock.outputs.margins`); rounding.
+
+What a member's code says about persons is a claim. A component's evidence is not: it comes from code that the owner
+trusts by its digest.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from airlock.outputs import identifiers, wording
+from airlock.outputs.ground import Book, Ground
+from airlock.outputs.margins import partition, recompute, total_rows
+from airlock.outputs.rules import OutputRule
+from airlock.outputs.sheet import Figure, Sheet, Shown, lay_out
+from airlock.outputs.values import Evidence, Grid, GridColumn, Unfit
+from plans.inspection import Effect
+
+FEWEST_ROWS = 20
+"""Rows from which on a table can look like rows of persons."""
+
+LONG_TEXT, LONG_SHARE = 64, 0.2
+PERFECT = Decimal("0.9999")
+"""A coefficient of determination from which on a fit is called perfect."""
+
+MOST_CATEGORIES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table as it may leave: columns by name and type, and rows of shown cells."""
+
+    columns: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[Shown, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Which output this is: its name, its column of persons, what a component says, and the rows that are kept back."""
+
+    name: str
+    persons: str
+    evidence: Evidence | None = None
+    kept_back: tuple[int, ...] = ()
+
+
+def judge_table(grid: Grid, subject: Subject, ground: Ground, book: Book) -> Table | None:
+    """Return a table as it may leave, or nothing where it does not; the book says by which rules.
+
+    Raises:
+        Unfit: it has no numbers of persons, no keys, or too many cells.
+    """
+    if grid.height * len(grid.columns) > ground.obligations.largest_result:
+        raise Unfit(OutputRule.TOO_LARGE)
+    sheet = lay_out(grid, subject.persons, subject.evidence)
+    if any(not 0 <= row < grid.height for row in subject.kept_back):
+        raise Unfit(OutputRule.LEDGER)
+    _look_for_persons(sheet, subject, ground, book)
+    _look_at_fits(sheet, subject, ground, book)
+    totals = total_rows(sheet)
+    _withhold(sheet, subject, ground, book)
+    recompute(sheet, totals, ground, book)
+    if not sheet.alive:
+        book.note(OutputRule.SMALL_GROUP, subject.name, Effect.REFUSED, 0, minimum=ground.minimum)
+        return None
+    book.note(OutputRule.ROUNDING, subject.name, Effect.REPAIRED, len(sheet.alive), base=ground.base)
+    return _released(sheet, ground)
+
+
+def _withhold(sheet: Sheet, subject: Subject, ground: Ground, book: Book) -> None:
+    name, zeros = subject.name, ground.obligations.checks.zeros
+    book.withheld(OutputRule.LEDGER, name, sheet.drop(subject.kept_back))
+    small = [row for row in sheet.alive if sheet.persons[row] < ground.minimum]
+    parts = partition(sheet)
+    single = _single_category(sheet)
+    book.withheld(OutputRule.SMALL_GROUP, name, sheet.drop(small), minimum=ground.minimum)
+    book.withheld(OutputRule.CLASS_DISCLOSURE, name, sheet.drop(single), unit="rows")
+    for figure in sheet.figures:
+        where = f"{name}/{figure.name}"
+        if subject.evidence is None and wording.says_extreme(figure.name):
+            book.withheld(OutputRule.EXTREMES, where, figure.withhold(sheet.alive))
+            continue
+        book.withheld(OutputRule.SMALL_GROUP, where, figure.withhold(_small(sheet, figure, ground)))
+        if zeros:
+            book.withheld(OutputRule.ZEROS, where, figure.withhold(_zeros(sheet, figure)))
+        book.withheld(OutputRule.CLASS_DISCLOSURE, where, figure.withhold(_everybody(sheet, figure, parts)))
+        _ruled_by_one(sheet, figure, where, (ground, book))
+
+
+# --- single figures -----------------------------------------------------------------------------------------
+
+
+def _bounded(sheet: Sheet, figure: Figure) -> bool:
+    """Return whether a column can count persons of its rows."""
+    return figure.counts and all(0 <= figure.present(row) <= sheet.persons[row] for row in sheet.alive)
+
+
+def _is_copy(sheet: Sheet, figure: Figure) -> bool:
+    return all(figure.present(row) == sheet.persons[row] for row in sheet.alive)
+
+
+def _small(sheet: Sheet, figure: Figure, ground: Ground) -> list[int]:
+    """Return the rows whose count is small, or leaves a small rest of the persons."""
+    if not figure.counts:
+        return []
+    rest = _bounded(sheet, figure)
+    return [
+        row
+        for row in sheet.alive
+        if 0 < abs(figure.present(row)) < ground.minimum
+        or (rest and 0 < sheet.persons[row] - figure.present(row) < ground.minimum)
+    ]
+
+
+def _zeros(sheet: Sheet, figure: Figure) -> list[int]:
+    return [row for row in sheet.alive if figure.values[row] is not None and figure.values[row] == 0]
+
+
+def _everybody(sheet: Sheet, figure: Figure, parts: list[Figure]) -> list[int]:
+    """Return the rows in which a count says that all persons are in one category; in a partition, all of its cells."""
+    if not _bounded(sheet, figure) or _is_copy(sheet, figure):
+        return []
+    counted = parts if any(part is figure for part in parts) else [figure]
+    return [row for row in sheet.alive if any(part.present(row) == sheet.persons[row] for part in counted)]
+
+
+def _single_category(sheet: Sheet) -> list[int]:
+    """Return rows of a long table whose group has no row of another category, where most groups have several."""
+    if len(sheet.keys) < 2 or sheet.keys[-1].type != "VARCHAR":
+        return []
+    last = sheet.keys[-1]
+    groups: dict[tuple[str | None, ...], list[int]] = defaultdict(list)
+    for row in sheet.alive:
+        if sheet.persons[row] > 0 and not any(
+            wording.says_total(key.values[row] or "") for key in sheet.keys
+        ):
+            groups[tuple(key.values[row] for key in sheet.keys[:-1])].append(row)
+    categories = {last.values[row] for rows in groups.values() for row in rows}
+    several = sum(1 for rows in groups.values() if len(rows) > 1)
+    if not 2 <= len(categories) <= MOST_CATEGORIES or 2 * several < len(groups):
+        return []
+    return [rows[0] for rows in groups.values() if len(rows) == 1]
+
+
+def _ruled_by_one(sheet: Sheet, figure: Figure, where: str, judged: tuple[Ground, Book]) -> None:
+    """Apply the (n, k) rule and the p% rule to a figure whose contributions a component states."""
+    ground, book = judged
+    checks = ground.obligations.checks
+    totals, first, second = (figure.record.get(part, []) for part in ("totals", "first", "second"))
+    if not totals or figure.kind not in ("total", "mean"):
+        return
+    dominated, estimated = [], []
+    for row in sheet.alive:
+        total, one, two = (Decimal(part[row] or 0) for part in (totals, first, second))
+        largest = (Decimal(0), one, one + two)[checks.dominance_largest]
+        if checks.dominance_largest and total > 0 and 100 * largest >= checks.dominance_percent * total:
+            dominated.append(row)
+        if checks.p_percent and 100 * (total - one - two) < checks.p_percent * one:
+            estimated.append(row)
+    book.withheld(
+        OutputRule.DOMINANCE,
+        where,
+        figure.withhold(dominated),
+        largest=checks.dominance_largest,
+        percent=checks.dominance_percent,
+    )
+    book.withheld(OutputRule.P_PERCENT, where, figure.withhold(estimated), percent=checks.p_percent)
+
+
+# --- what looks like persons --------------------------------------------------------------------------------
+
+
+def _look_for_persons(sheet: Sheet, subject: Subject, ground: Ground, book: Book) -> None:
+    """Refuse identifiers; have people look at what seems to be rows, names or texts."""
+    columns = sheet.grid.columns
+    hits = sum(map(_identifies, columns)) + sum(wording.says_person(column.name) for column in columns)
+    book.note(
+        OutputRule.IDENTIFIERS,
+        subject.name,
+        Effect.REFUSED if hits else Effect.PASSED,
+        hits,
+        columns=len(columns),
+    )
+    if not ground.members_code:
+        return
+    texts = [column for column in sheet.keys if column.type == "VARCHAR"]
+    named = sum(identifiers.are_names([value for value in column.values if value]) for column in texts)
+    rows = _looks_like_rows(sheet) or named
+    book.note(OutputRule.ROW_LEVEL, subject.name, Effect.HELD if rows else Effect.PASSED, sheet.grid.height)
+    long = sum(map(_is_long, texts))
+    book.note(OutputRule.FREE_TEXT, subject.name, Effect.HELD if long else Effect.PASSED, long)
+
+
+def _identifies(column: GridColumn) -> bool:
+    if identifiers.holds_identifier(column.name):
+        return True
+    present = {value for value in column.values if value}
+    if column.type == "VARCHAR":
+        return any(map(identifiers.holds_identifier, present))
+    if column.type == "BIGINT":
+        return identifiers.numbers_identify(present)
+    if column.type == "DOUBLE":
+        return identifiers.numbers_identify(
+            format(Decimal(value), "f").removesuffix(".0") for value in present if len(value) >= 11
+        )
+    return False
+
+
+def _looks_like_rows(sheet: Sheet) -> bool:
+    """Return whether there are as many rows as persons, all rows claim the same few, or hardly any value comes
+    twice."""
+    height = sheet.grid.height
+    if height < FEWEST_ROWS:
+        return False
+    claimed = set(sheet.persons)
+    if len(claimed) <= 2 and height >= max(claimed):
+        return True
+    fits = any(wording.says_coefficient(figure.name) for figure in sheet.figures)
+    return len(claimed) == 1 and not fits and len(sheet.keys) == 1 and sheet.keys[0].type == "BIGINT"
+
+
+def _is_long(column: GridColumn) -> bool:
+    """Return whether a key's texts are sentences or encoded, not names of groups."""
+    present = [value for value in column.values if value]
+    long = sum(1 for value in present if len(value) > LONG_TEXT)
+    packed = any(len(part) > 40 for value in present for part in value.split())
+    return packed or long > LONG_SHARE * len(present)
+
+
+# --- fits ---------------------------------------------------------------------------------------------------
+
+
+def _look_at_fits(sheet: Sheet, subject: Subject, ground: Ground, book: Book) -> None:
+    """Refuse what says of itself that it is saturated: degrees of freedom, a perfect fit, a parameter for every
+    person."""
+    least = ground.obligations.checks.degrees
+    low = [
+        figure.name for figure in sheet.figures if wording.says_degrees(figure.name) and _below(figure, least)
+    ]
+    if any(wording.says_coefficient(figure.name) for figure in sheet.figures) and sheet.persons:
+        low += [subject.name] * (max(sheet.persons) - sheet.grid.height < least)
+    perfect = [figure.name for figure in sheet.figures if is_perfect(figure.name, figure.values)]
+    book.note(
+        OutputRule.DEGREES, subject.name, Effect.REFUSED if low else Effect.PASSED, len(low), degrees=least
+    )
+    book.note(OutputRule.SATURATED, subject.name, Effect.REFUSED if perfect else Effect.PASSED, len(perfect))
+
+
+def is_perfect(name: str, values: Iterable[Decimal | None]) -> bool:
+    """Return whether figures under a name say that a fit leaves no residual."""
+    if wording.says_fit(name):
+        return any(value is not None and value >= PERFECT for value in values)
+    return wording.says_residual(name) and any(
+        value is not None and abs(value) < Decimal("1e-9") for value in values
+    )
+
+
+def _below(figure: Figure, least: int) -> bool:
+    return any(value is not None and value < least for value in figure.values)
+
+
+# --- what leaves --------------------------------------------------------------------------------------------
+
+
+def _released(sheet: Sheet, ground: Ground) -> Table:
+    """Return columns in the program's order and rows in that of their keys: an order of its own would tell
+    something."""
+    columns = [sheet.shown(column, ground) for column in sheet.grid.columns]
+    order = sorted(range(len(sheet.alive)), key=lambda place: _rank(sheet, sheet.alive[place]))
+    return Table(
+        tuple((column.name, column.type) for column in sheet.grid.columns),
+        tuple(tuple(column[place] for column in columns) for place in order),
+    )
+
+
+def _rank(sheet: Sheet, row: int) -> tuple[tuple[bool, Decimal, str], ...]:
+    """Return what a row is sorted by: numbers by size, all else by code points, what has no value last."""
+    return tuple(
+        (value is None, Decimal(value or 0) if key.type == "BIGINT" else Decimal(0), value or "")
+        for key in sheet.keys
+        for value in (key.values[row],)
+    )

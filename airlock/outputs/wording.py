@@ -1,0 +1,128 @@
+"""What names of columns, metrics and rows say about what stands under them.
+
+A member's table comes without a description, so the words that people use are looked for in its names. Whoever
+hides something will use others; for that there are the bit budget and the reading of code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+_SPLIT = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])|(?<=[a-zA-Z])(?=[0-9])")
+_FALLING = [
+    "年龄",
+    "年份",
+    "年度",
+    "季度",
+    "月份",
+    "日期",
+    "代码",
+    "编码",
+    "等级",
+    "类别",
+    "分组",
+    "年",
+    "月",
+    "周",
+    "日",
+]
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+KEYS = _words(
+    "year month quarter week day hour age ages band code codes level grade class cluster fold lag bin step rank period "
+    "topic horizon threshold decile quartile quintile percentile group category cohort"
+)
+TOTALS = _words(
+    "total totals all sum overall subtotal everything everyone margin both 合计 总计 全部 小计 总数 全区 共计"
+)
+EXTREMES = _words(
+    "min max minimum maximum smallest largest lowest highest first last range 最小 最大 最小值 最大值 最高 最低 极差"
+)
+MEASURES = _words(
+    "mean avg average median rate ratio share percent pct proportion std sd var variance stdev coef coefficient "
+    "estimate beta se stderr p pvalue z t score auc index quantile percentile q sum amount value log odds hazard gini "
+    "total income ci lower upper weight importance 平均 均值 中位数 比例 占比 率 比率 标准差 方差 系数 金额 收入 总额"
+)
+_SETTINGS = _words(
+    "depth iter iterations epochs folds bins trees estimators clusters components features leaves leaf seed lags "
+    "version"
+)
+_DEGREES = frozenset({"df_resid", "dof", "residual_df", "df_residual", "resid_df", "degrees_of_freedom", "dof_resid",
+                      "degrees", "residual_degrees", "residual_dof", "残差自由度", "自由度"})  # fmt: skip
+_FITS = frozenset({"r2", "r_squared", "rsquared", "r2_score", "r2_adj", "rsquared_adj", "r_square", "adj_r2",
+                   "pseudo_r2", "train_r2", "r2_train"})  # fmt: skip
+_RESIDUALS = frozenset({"rss", "ssr", "sse", "mse_resid", "residual_sum_of_squares", "deviance_resid"})
+_SIZES = frozenset({"n", "nobs", "n_obs", "observations", "persons", "n_persons", "count"})
+_PARAMETERS = frozenset(
+    {"df_model", "params", "n_params", "parameters", "n_parameters", "coefficients", "k_params"}
+)
+_COEFFICIENTS = _words("coef coefs coefficient coefficients beta estimate 系数 loading")
+_NAMES = _words(
+    "姓名 名字 xingming fullname surname 身份证 身份证号 手机号 电话 银行卡 地址 住址 phone mobile idcard email address"
+)
+_ROWS = _words("rowid uuid guid token serial")
+PERCENTILES = re.compile(r"(?:p|q|pct|percentile)_?(?:0|00|100|0\.0|1\.0)\b", re.IGNORECASE)
+
+
+def words(name: str) -> frozenset[str]:
+    """Return the words in a name, in lower case; of Chinese names the known words that they hold."""
+    found = {word.lower() for word in _SPLIT.split(name) if word}
+    if not name.isascii():
+        known = (
+            *_FALLING,
+            *(w for group in (TOTALS, EXTREMES, MEASURES, _NAMES, _COEFFICIENTS) for w in group),
+        )
+        found |= {word for word in known if not word.isascii() and word in name}
+    return frozenset(found)
+
+
+def says_key(name: str) -> bool:
+    """Return whether whole numbers under this name name groups."""
+    found = words(name)
+    return bool(found & KEYS) or any(each in found for each in _FALLING)
+
+
+def says_total(text: str) -> bool:
+    """Return whether a key says that its row is a total of others."""
+    return text.strip().casefold() in TOTALS
+
+
+def says_extreme(name: str) -> bool:
+    """Return whether a figure is the smallest or largest value of somebody."""
+    return (bool(words(name) & EXTREMES) and not says_setting(name)) or bool(PERCENTILES.search(name))
+
+
+def says_setting(name: str) -> bool:
+    """Return whether a metric is a setting of the program, and says nothing about the data."""
+    return bool(words(name) & _SETTINGS)
+
+
+def says_measure(name: str) -> bool:
+    """Return whether a figure of whole numbers is no count."""
+    return bool(words(name) & MEASURES)
+
+
+def says_coefficient(name: str) -> bool:
+    """Return whether a figure is a parameter of a fit."""
+    return bool(words(name) & _COEFFICIENTS)
+
+
+def says_person(name: str) -> bool:
+    """Return whether a column says that it identifies persons."""
+    return bool(words(name) & (_NAMES | _ROWS))
+
+
+def _spelled(names: frozenset[str]) -> Callable[[str], bool]:
+    return lambda name: re.sub(r"[\W_]+", "_", name.strip().lower()) in names
+
+
+says_degrees = _spelled(_DEGREES)
+says_fit = _spelled(_FITS)
+says_residual = _spelled(_RESIDUALS)
+says_size = _spelled(_SIZES)
+says_parameters = _spelled(_PARAMETERS)
