@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from catalog.check_digits import id18_check_character, id18_is_right, uscc_check_character, uscc_is_right
+from catalog.declared import declared
 from catalog.description import (
     NOBODY,
     ROW,
@@ -28,6 +29,7 @@ __all__ = [
     "ancestors",
     "below",
     "children",
+    "declared",
     "engine_type",
     "id18_check_character",
     "id18_is_right",

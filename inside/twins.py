@@ -37,6 +37,7 @@ from plans.twins import (
     RECIPE,
     REPORT,
     ColumnDistance,
+    Dependence,
     Imitation,
     Making,
     Recipe,
@@ -370,7 +371,7 @@ def _report(persons: Persons, recipe: Recipe, truth: list[list[int]], prices: Pr
         recipe.digest,
         *(round(noise.scale * 1000) for noise in (prices.marginals, prices.choices, prices.pairs)),
         tuple(distances),
-        tuple((each.parent, each.name) for each in columns.values() if each.parent),
+        tuple(Dependence(each.parent, each.name) for each in columns.values() if each.parent),
         twice * MILLION // (2 * tried) if tried else 0,
         tried,
     )

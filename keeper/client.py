@@ -14,6 +14,7 @@ from plans import frames
 from plans.key import SealedKeys
 from plans.plan import Plan
 from plans.statements import Signed
+from plans.twins import TwinReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,13 @@ class DeskClient:
     def submit(self, signed: Signed) -> None:
         """Offer a signed statement, such as a review."""
         frames.ask(self.socket, {"op": "submit", "statement": signed.plain()}, timeout_s=60)
+
+    def twin(self, dataset: str, order: bool = False) -> tuple[Signed, TwinReport | None]:
+        """Return the twin of a dataset's newest version, and what its owner alone may know of it; made if ordered."""
+        question = {"op": "twin", "dataset": dataset, "order": order}
+        answer = frames.ask(self.socket, question, timeout_s=3_600)
+        told = answer["report"]
+        return Signed.read(answer["twin"]), TwinReport.read(told) if told else None
 
     def erase(self, dataset: str, version: int) -> Signed:
         """Destroy a version's keys and return the signed certificate."""

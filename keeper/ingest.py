@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from catalog import api as catalog
+from keeper import twins
 from keeper.keeper import Keeper
 from keys import api as keys
 from plans import canonical, names
@@ -63,9 +64,12 @@ def ingest(keeper: Keeper, order: Order) -> Signed:
         keeper.expect_ingest(plan, box_keys)
         try:
             record = _run(keeper, plan)
-            return _register(keeper, description, (plan, box_keys, record))
+            signed = _register(keeper, description, (plan, box_keys, record))
         finally:
             keeper.forget_ingest(plan)
+        repeats = not description.unique and description.person != catalog.ROW
+        twins.at_ingest(keeper, Manifest.read(signed.statement.body), repeats)
+        return signed
 
 
 def erase(keeper: Keeper, dataset: str, version: int) -> Signed:
@@ -255,7 +259,14 @@ def _manifest(
     plan, report = done
     nulls = {str(item["name"]): int(item["nulls"]) for item in report["columns"]}
     columns = tuple(
-        Column(column.name, column.engine_type, column.unit, column.kind, nulls[column.name])
+        Column(
+            column.name,
+            column.engine_type,
+            column.unit,
+            column.kind,
+            nulls[column.name],
+            catalog.declared(column),
+        )
         for column in description.columns
     )
     return Manifest(

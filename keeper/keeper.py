@@ -28,6 +28,7 @@ from keeper.leases import Ground, Leases
 from keeper.rederive import House, require_request, require_same
 from keeper.reviewing import ReviewDesk, files_of
 from keeper.trust import TrustedSet
+from keeper.twin_memory import Twins
 from keys import api as keys
 from plans.box import Entry
 from plans.constraints import MaskKind
@@ -69,6 +70,7 @@ class Keeper:
         self.trusted = TrustedSet(config.domain, config.root)
         self.leases = Leases()
         self.reviews = ReviewDesk(HeldOutputs(config.home / "held", self.keyring), self.trusted)
+        self.twins = Twins()
         self.lock = threading.RLock()
         self.ingesting = threading.Lock()
         self._journal = Journal(config.home / "journal", config.keyring / "mark")
@@ -142,6 +144,7 @@ class Keeper:
             self.trusted.head = Signed.read(entry["signed"])
         elif kind == "release":
             self._released[entry["plan"]] = Signed.read(entry["signed"])
+        self.twins.take_in(kind, entry)
 
     def _known(self, signed: Signed) -> bool:
         subject, kind = signed.statement.subject, signed.statement.type
@@ -177,7 +180,7 @@ class Keeper:
             offered = str(signed.statement.body.get("challenge"))
             challenge = self._challenges.take(offered, plan.digest, now)
             box = require_box(self.trusted, signed, plan, challenge, now)
-        if plan.kind is PlanKind.INGEST:
+        if plan.kind in (PlanKind.INGEST, PlanKind.TWIN):
             box_keys, rests_on = self._ingest_keys(plan, box), tuple[str, ...]()
         else:
             box_keys, rests_on = self._stage_keys(plan, box)
@@ -286,7 +289,7 @@ class Keeper:
     # --- ingest (see keeper.ingest) -----------------------------------------------------
 
     def expect_ingest(self, plan: Plan, box_keys: BoxKeys) -> None:
-        """Let one ingest plan, made at this keeper's own desk, have these keys."""
+        """Let one plan of an ingest or a twin, made at this keeper's own desk, have these keys."""
         self._ingests[plan.digest] = box_keys
 
     def forget_ingest(self, plan: Plan) -> None:
@@ -296,7 +299,7 @@ class Keeper:
     def _ingest_keys(self, plan: Plan, box: BoxStatement) -> BoxKeys:
         """Return the keys of an ordered ingest for its one attempt: a second would leave copies nobody knows of."""
         if plan.digest not in self._ingests or box.attempt != 1:
-            raise NotFound("nobody ordered this ingest at this owner's desk", "ingest")
+            raise NotFound("nobody ordered this at this owner's desk", plan.kind.value)
         return self._ingests[plan.digest]
 
     # --- release, witness -----------------------------------------------------

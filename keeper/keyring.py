@@ -66,6 +66,14 @@ class Keyring:
         """Return the key under which the disclosure ledger lies on disk."""
         return keys.derive(self._stage, "ledger")
 
+    def twin_secret(self, dataset: str, use: str) -> bytes:
+        """Return a secret about a dataset's twins, the same for all its versions."""
+        return keys.derive(self._stage, f"twins/{use}/{names.require('dataset', dataset)}")
+
+    def twin_seed(self, dataset: str) -> str:
+        """Return the seed of a dataset's twin, public once it is released, and nobody's choice."""
+        return self.twin_secret(dataset, "seed").hex()[:32]
+
     def store_data_key(self, file: str, key: bytes) -> None:
         """Keep the key of a data file, wrapped and durable."""
         replace_durably(self._data_path(file), keys.encrypt(self._kek, key, file.encode()))

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keeper import ingest
+from keeper import ingest, twins
 from keeper.keeper import Keeper
 from plans import frames
 from plans.errors import DarkroomError, Malformed
@@ -109,6 +109,15 @@ def _ingest(keeper: Keeper, question: Question) -> Answer:
     return {"manifest": ingest.ingest(keeper, order).plain()}
 
 
+def _twin(keeper: Keeper, question: Question) -> Answer:
+    dataset = question.text("dataset")
+    signed = (
+        twins.order(keeper, dataset) if question.value("order") is True else twins.current(keeper, dataset)
+    )
+    told = twins.report(keeper, dataset)
+    return {"twin": signed.plain(), "report": told.plain() if told else None}
+
+
 def _erase(keeper: Keeper, question: Question) -> Answer:
     return {"erasure": ingest.erase(keeper, question.text("dataset"), question.number("version")).plain()}
 
@@ -136,7 +145,7 @@ OPEN: Mapping[str, Operation] = {
 REVIEW: Mapping[str, Operation] = {"review-list": _review_list, "review-show": _review_show}
 """What the owner's reviewers ask on the owner's own machine."""
 
-DESK: Mapping[str, Operation] = {**OPEN, "ingest": _ingest, "erase": _erase, **REVIEW}
+DESK: Mapping[str, Operation] = {**OPEN, "ingest": _ingest, "erase": _erase, "twin": _twin, **REVIEW}
 
 
 def answer(keeper: Keeper, operations: Mapping[str, Operation], question: Answer) -> Answer:

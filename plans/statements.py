@@ -43,6 +43,7 @@ class Type(StrEnum):
     SIGN_IN = "sign-in"
     REVIEW = "review"
     REFUND = "refund"
+    TWIN = "twin"
 
 
 class Duty(StrEnum):

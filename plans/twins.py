@@ -123,11 +123,19 @@ class ColumnDistance(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class Dependence(Record):
+    """An edge of the tree: what `child` is depends on what `parent` is."""
+
+    parent: str
+    child: str
+
+
+@dataclass(frozen=True, slots=True)
 class TwinReport(Record):
     """What depends on the data and is told to the owner alone.
 
     `scale_marginals`, `scale_choices` and `scale_pairs` are the scales of the noise in thousandths of a person.
-    `pairs` are parent and child of the tree. `closer_micro` is the share of made rows, in millionths, whose closest
+    `pairs` are the edges of the tree. `closer_micro` is the share of made rows, in millionths, whose closest
     record is among the persons that were used rather than among as many that were held out; near half a million says
     that a made row tells nothing about who was used. `tried` is how many rows were compared, 0 where too few persons
     were held out.
@@ -140,7 +148,7 @@ class TwinReport(Record):
     scale_choices: int
     scale_pairs: int
     columns: tuple[ColumnDistance, ...]
-    pairs: tuple[tuple[str, ...], ...]
+    pairs: tuple[Dependence, ...]
     closer_micro: int
     tried: int
 

@@ -52,6 +52,7 @@ from plans.statements import (
 )
 from plans.tasks import ComponentTask, Need, PythonTask
 from plans.trial import Folder, Left, Place, Trial, TrialReport, twin_of
+from plans.twins import ColumnDistance, Dependence, Imitation, Twin, TwinReport, declared_recipe
 from plans.verdict import Finding, Verdict
 
 SIGNING = "ed25519:" + "1" * 64
@@ -201,6 +202,20 @@ TRIAL_REPORT = TrialReport(
     "python.failed", Place("main.py", 1, "ValueError"), "ValueError: no", "1\n", (Left("a.csv", 3),)
 )
 
+RECIPE = declared_recipe(MANIFEST, "ab" * 16, repeats=True)
+IMITATION = Imitation(MANIFEST, ("income",), "", 1_000_000, "ab" * 16, True)
+TWIN = Twin(1, MANIFEST.digest, RECIPE, Finding.PASS, "")
+TWIN_REPORT = TwinReport(
+    RECIPE.digest,
+    500,
+    2_500,
+    2_000,
+    (ColumnDistance("income", 6_491),),
+    (Dependence("region", "income"),),
+    487_000,
+    500,
+)
+
 NEED = Need("tax.income", ("income", "region"), ("region",))
 ARTIFACT = Artifact("by_region.csv", Form.TABLE, persons="n")
 PYTHON_TASK = PythonTask(
@@ -246,6 +261,10 @@ NOUNS: tuple[Record, ...] = (
     STATEMENT,
     TRIAL,
     TRIAL_REPORT,
+    RECIPE,
+    IMITATION,
+    TWIN,
+    TWIN_REPORT,
     VERDICT,
     NEED,
     ARTIFACT,

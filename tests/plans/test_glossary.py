@@ -19,6 +19,7 @@ from plans.manifest import FileRole, Grade, Kind
 from plans.plan import PlanKind
 from plans.reading import Clause, Level, Role
 from plans.statements import Duty, Type
+from plans.twins import Making
 from plans.verdict import Finding
 from policies.api import RemedyKind
 from portal import permissions
@@ -28,7 +29,7 @@ GLOSSARY = (Path(__file__).resolve().parents[2] / "docs" / "glossary.md").read_t
 WORDS = [
     BoxState, Clause, Duty, Entry, FileRole, Finding, Grade, JobState, Kind, Outcome, PlanKind, Role, Rule, Tier, Type,
     Cause, Retention, Share, Action, Effect, Level, MaskKind, RemedyKind, Reveal, Use,
-    permissions.Role, permissions.Scope,
+    permissions.Role, permissions.Scope, Making,
 ]  # fmt: skip
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
