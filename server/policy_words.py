@@ -44,7 +44,18 @@ EVERYBODY = Access(Effect.ALLOW, (ANY,), policies.ASKING_ROLES, (Action.QUERY,),
 
 PAGE = "See docs/policies.md."
 SETTINGS = frozenset(
-    "minimum_group rounding largest_result tier each_plan row_filter share basis access tags columns".split()  # noqa: SIM905
+    [
+        "minimum_group",
+        "rounding",
+        "largest_result",
+        "tier",
+        "each_plan",
+        "row_filter",
+        "share",
+        "basis",
+        "access",
+    ]
+    + ["tags", "columns", "twin_rho_micro"]
 )
 RULE = frozenset(
     ["effect", "parties", "roles", "purposes", "until", "uses", "functions", "reveal", "minimum", "mask"]
@@ -97,6 +108,7 @@ def policy(dataset: str, content: object) -> DatasetPolicy:
             each_plan=_of(way, table, "each_plan", False),
             share=_one(way, table, "share", Share.CONDITIONAL),
             basis=_legible(way, table, "basis"),
+            twin_rho_micro=_of(way, table, "twin_rho_micro", 0),
         )
 
 
