@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from airlock.outputs.rules import OutputRule
 from airlock.rules import Rule
 from audit.events import Retention
 from catalog.description import Share
@@ -29,7 +30,7 @@ GLOSSARY = (Path(__file__).resolve().parents[2] / "docs" / "glossary.md").read_t
 WORDS = [
     BoxState, Clause, Duty, Entry, FileRole, Finding, Grade, JobState, Kind, Outcome, PlanKind, Role, Rule, Tier, Type,
     Cause, Retention, Share, Action, Effect, Level, MaskKind, RemedyKind, Reveal, Use,
-    permissions.Role, permissions.Scope, Making,
+    permissions.Role, permissions.Scope, Making, OutputRule,
 ]  # fmt: skip
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
