@@ -6,6 +6,8 @@ over rows. The engine's binder (`inside.bound`) then reads both. A reading is gi
 * both readers found the same columns in the same clauses, and the same functions;
 * the binder finds each counted statement to compute the outputs of its table, as the same expressions over the
   same rows;
+* the statement of what each person adds computes from the same rows, and from the same arguments
+  (`inside.contributed`);
 * the binder finds no column in the member's whole statement that the tables do not use;
 * a `finish` can be bound where there is nothing but its tables of figures (`inside.rows`).
 
@@ -21,6 +23,7 @@ from dataclasses import replace
 from typing import Any
 
 from inside.bound import Bound, Connection, bind, empty_engine, planned, scanned, shadow_engine
+from inside.contributed import require_contributions
 from inside.rows import check_rows, finish_outputs
 from inside.session import Session
 from plans import canonical, names
@@ -75,12 +78,14 @@ def check(
         asked = [bind(connection, plain) for plain in forms.plain]
         counted = [bind(connection, table.counted) for table in reading.tables]
         _require_covered(forms, statement, connection)
+        _require_agreement(reading, asked)
+        tables = tuple(
+            _checked(table, *both) for table, *both in zip(reading.tables, asked, counted, strict=True)
+        )
+        for table, bound in zip(tables, counted, strict=True):
+            require_contributions(connection, table, bound)
     finally:
         connection.close()
-    _require_agreement(reading, asked)
-    tables = tuple(
-        _checked(table, *both) for table, *both in zip(reading.tables, asked, counted, strict=True)
-    )
     if not reading.finish:
         return replace(reading, outputs=tables[0].outputs, tables=tables)
     return replace(reading, outputs=finish_outputs(reading.finish, tables, memory_mb), tables=tables)

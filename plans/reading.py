@@ -135,15 +135,23 @@ class Order(Record):
 class Contributions(Record):
     """What each person adds to each cell of a table: a statement for the box, never for an answer.
 
-    It yields one row for every key and person: the values of the table's keys in their order, `_person`, and for
-    every output whose position is in `figures` the two columns `_rows_N` (how many of the person's rows the figure
-    rests on; N is the position of the output) and `_sum_N` (the sum of its argument over them, none for counts).
+    It yields one row for every key and person: the values of the table's keys under the names of their outputs,
+    `_person`, and for every output whose position is in `figures` the column `_rows_N` (how many of the person's rows
+    the figure rests on; N is the position of the output). Then for every *total* a column `_sum_N`, the sum of its
+    argument over these rows; `totals` are the positions of their outputs, in the order of the columns. An output that
+    is computed from several aggregates has several, `_sum_N_1` …. Then `sets` columns `_set_1` …: how many of the
+    person's rows are in each part of the cell that a figure tells apart.
+
+    `further` are statements of the same form about other persons, where one row is about several.
     """
 
     KIND: ClassVar[str] = "contributions"
 
     statement: str
     figures: tuple[int, ...]
+    totals: tuple[int, ...] = ()
+    sets: int = 0
+    further: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +172,16 @@ class Cells(Record):
     contributions: Contributions | None = None
     alone: bool = False
 
+    @property
+    def totals(self) -> tuple[int, ...]:
+        """The position of the output of each total whose largest persons are known."""
+        return self.contributions.totals if self.contributions else ()
+
     def check(self) -> None:
         if not self.outputs or self.hidden < 0:
             raise Malformed("a table of cells has an output", "cells")
+        if any(not 0 <= place < len(self.outputs) for place in self.totals):
+            raise Malformed("a total is of an output that is not there", "contributions")
         if any(output.persons >= max(self.hidden, 1) for output in self.outputs):
             raise Malformed("an output rests on a hidden column that is not there", "outputs")
 

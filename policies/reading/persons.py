@@ -97,7 +97,7 @@ def count_persons(outputs: tuple[Expression, ...], scope: Scope) -> Counts:
     hidden = [_least(cell)]
     positions = []
     for output in outputs:
-        counts = _counts(_parts_of(output), people)
+        counts = _counts(parts_of(output), people)
         text = _least([count for count in counts if count not in cell] or cell)
         if text not in hidden:
             hidden.append(text)
@@ -146,7 +146,7 @@ def _too_many() -> SqlUnsupported:
 # --- parts -----------------------------------------------------
 
 
-def _parts_of(output: Expression) -> list[Part]:
+def parts_of(output: Expression) -> list[Part]:
     """Return the parts of every aggregate in an output; more than can be counted are not even written down."""
     found = (part for aggregate in aggregates(output) for part in _aggregate_parts(aggregate))
     few = list(islice(found, MOST_COUNTS + 1))

@@ -17,6 +17,9 @@ from policies.reading.tree import Column, Joined
 NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 """What an alias or the name of an output may look like: nothing that could carry a message (ATTACKS 23)."""
 
+RESERVED = re.compile(r"_(cell|first|person|persons|print|rows|second|set|signs|sum|total)(_[0-9_]*)?$")
+"""Names of columns that stand beside the member's outputs, in the boxes only."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -237,10 +240,11 @@ def identifier(node: exp.Expression | None) -> str:
 def require_name(node: exp.Expression, what: str) -> str:
     """Return a name that the member chose, if it is harmless."""
     name = identifier(node)
-    if not NAME.fullmatch(name) or name.startswith("_persons_"):
+    if not NAME.fullmatch(name) or RESERVED.match(name):
         raise refusal.unsupported(
             node,
-            f"{what} has small letters, digits and _, at most 63, and does not begin with a digit or _persons_",
+            f"{what} has small letters, digits and _, at most 63, does not begin with a digit, and is none of the"
+            " names of hidden columns (_person, _persons_0, _rows_0, …)",
         )
     return name
 

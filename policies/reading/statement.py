@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from plans.reading import Cells, ColumnUse, Order, Output, Role, Shadow
-from policies.reading import attempts, cohorts, listed, persons, refusal, translate
+from policies.reading import attempts, cohorts, contributions, listed, persons, refusal, translate
 from policies.reading.grammar import COUNTS
 from policies.reading.sources import NAME, Scope, identifier, read_sources, refuse_extra, require_name
 from policies.reading.tree import Aggregate, Column, Expression, aggregates, columns
@@ -71,6 +71,9 @@ def read_plain(root: exp.Expression, shadows: tuple[Shadow, ...], keys_suffice: 
             counted,
             _outputs(select, counts),
             len(counts.hidden),
+            contributions.contributions(
+                contributions.Asked(select.scope, select.where, select.keys, select.outputs, select.names)
+            ),
             alone=len(persons.distinct_people(select.scope)) == 1,
         ),
         relations=tuple(sorted({source.relation for source in read})),
@@ -91,6 +94,8 @@ def _read_select(root: exp.Select, shadows: tuple[Shadow, ...], keys_suffice: bo
     names = _names(root.expressions, outputs)
     keys = _keys(root.args.get("group"), outputs, names, scope)
     _require_aggregate(root, outputs, keys, keys_suffice)
+    if not set(keys) <= set(outputs):
+        raise refusal.unsupported(root, "a GROUP BY key is no output", "Add it to the SELECT list.")
     return Select(scope, condition, keys, outputs, names)
 
 

@@ -1,0 +1,143 @@
+"""What each person adds, as the second reader sees it: the statement computes from the same rows as the counted one.
+
+The guard writes the statement of contributions (`policies.reading.contributions`) from the tree from which it writes
+the counted statement. Here the engine's binder says what it does, and it is refused unless
+
+* it reads the same rows, grouped by the keys of the table and by one person token that the counted statement counts;
+* it yields those keys, that token, and for every figure a count and a sum of the very argument of the figure;
+* its sets are the parts of the cell whose persons the counted statement counts, all of them.
+
+So no total leaves whose largest persons were not looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+from inside.bound import Bound, Connection, bind
+from plans import names
+from plans.errors import SqlUnsupported
+from plans.reading import Cells, Contributions, Role
+
+_TOTAL = re.compile(r"(?:sum|avg|stddev)\((?P<argument>.*)\)", re.DOTALL)
+_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
+
+
+def require_contributions(connection: Connection, table: Cells, counted: Bound) -> None:
+    """Check every statement of contributions of a table against its counted statement, as both are bound.
+
+    Raises:
+        SqlUnsupported: the readers disagree about one, or there is none.
+    """
+    asked = table.contributions
+    if asked is None:
+        raise _disagreement("contributions")
+    people = {_statement(connection, text, table, counted) for text in (asked.statement, *asked.further)}
+    if len(people) != 1 + len(asked.further):
+        raise _disagreement("contributions")
+
+
+def _statement(connection: Connection, text: str, table: Cells, counted: Bound) -> str:
+    """Check one statement, and return the person token by which it groups."""
+    asked, found = table.contributions, bind(connection, text)
+    assert asked is not None
+    keys = [counted.outputs[place] for place, output in enumerate(table.outputs) if output.role is Role.KEY]
+    width = len(keys) + 1 + len(asked.figures) + len(asked.totals) + asked.sets
+    if len(found.outputs) != width or list(found.outputs[: len(keys)]) != keys:
+        raise _disagreement("contributions")
+    person, rest = found.outputs[len(keys)], list(found.outputs[len(keys) + 1 :])
+    *below, groups = counted.rows
+    if not person.endswith(f".{names.PERSON}") or found.rows != (*below, tuple(sorted({*groups, person}))):
+        raise _disagreement("rows")
+    rows, sums = rest[: len(asked.figures)], rest[len(asked.figures) : len(asked.figures) + len(asked.totals)]
+    _require_figures(asked, table, counted, rows)
+    _require_totals(asked, table, counted, sums)
+    _require_sets(counted.outputs[len(table.outputs) :], person, rest[len(rows) + len(sums) :])
+    return person
+
+
+def _require_figures(asked: Contributions, table: Cells, counted: Bound, rows: list[str]) -> None:
+    """Every column `_rows_N` counts the argument of the figure N."""
+    for place, found in zip(asked.figures, rows, strict=True):
+        _, _, argument = counted.outputs[place].partition("(")
+        wanted = re.sub(r"(; [0-9.E-]+)?\)$", "", argument)
+        if table.outputs[place].role is not Role.FIGURE or not _same(found, "count", wanted):
+            raise _disagreement("contributions")
+
+
+def _require_totals(asked: Contributions, table: Cells, counted: Bound, sums: list[str]) -> None:
+    """Every total has its column, and every column is the sum of an argument of its output."""
+    for place, found in zip(asked.totals, sums, strict=True):
+        whole = _TOTAL.fullmatch(counted.outputs[place]) if place in asked.figures else None
+        inner = re.fullmatch(r"sum\((.*)\)", found, re.DOTALL)
+        if inner is None or (whole and not _same(found, "sum", whole["argument"])):
+            raise _disagreement("contributions")
+        if whole is None and _stripped(inner[1]) not in counted.outputs[place]:
+            raise _disagreement("contributions")
+    has = Counter(asked.totals)
+    for place, output in enumerate(table.outputs):
+        wanted = _totals_in(counted.outputs[place]) if output.role is Role.FIGURE else set()
+        if len(wanted) > has[place]:
+            raise _disagreement("contributions")
+
+
+def _require_sets(hidden: Iterable[str], person: str, sets: list[str]) -> None:
+    """The sets are the parts of the cell whose persons of this token are counted."""
+    wanted = {part for text in hidden for part in _counted_parts(text) if person in part} - {person}
+    if {f"count({part})" for part in wanted} != set(sets):
+        raise _disagreement("persons")
+
+
+def _counted_parts(text: str) -> list[str]:
+    """Return the arguments of `count_distinct` in a hidden column: one of them, or several within `least`."""
+    found, masked = [], _masked(text)
+    start = masked.find("count_distinct(")
+    while start >= 0:
+        end = _closing(masked, start + len("count_distinct("))
+        found.append(text[start + len("count_distinct(") : end])
+        start = masked.find("count_distinct(", end)
+    return found
+
+
+def _totals_in(text: str) -> set[str]:
+    """Return the arguments of sums, means and deviations in the text of an output."""
+    masked, found = _masked(text), set()
+    for match in re.finditer(r"(?<![a-z0-9_.])(?:sum|avg|stddev)\(", masked):
+        found.add(_stripped(text[match.end() : _closing(masked, match.end())]))
+    return found
+
+
+def _masked(text: str) -> str:
+    """Return a text in which constants are blank, at the same length: what stands in quotes opens no bracket."""
+    return _QUOTED.sub(lambda match: " " * len(match[0]), text)
+
+
+def _closing(text: str, start: int) -> int:
+    """Return where the bracket closes that opened before `start`."""
+    depth = 1
+    for place in range(start, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[place], 0)
+        if depth == 0:
+            return place
+    raise _disagreement("contributions")
+
+
+def _same(found: str, function: str, argument: str) -> bool:
+    inner = re.fullmatch(rf"{function}\((.*)\)", found, re.DOTALL)
+    return inner is not None and _stripped(inner[1]) == _stripped(argument)
+
+
+def _stripped(argument: str) -> str:
+    """Return an argument without the conversion to DOUBLE that the engine puts around it for some functions."""
+    inner = re.fullmatch(r"CAST\((.*) AS DOUBLE\)", argument, re.DOTALL)
+    return inner[1] if inner else argument
+
+
+def _disagreement(what: str) -> SqlUnsupported:
+    return SqlUnsupported(
+        f"the two readers disagree about the {what} of the statement",
+        "statement",
+        "Write it more plainly, as in docs/sql.md; if it is plain already, report it as a defect.",
+    )

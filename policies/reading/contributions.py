@@ -1,0 +1,103 @@
+"""What each person adds to each cell: the statement from which dominance, noise and fingerprints are computed.
+
+It has the rows of the counted statement (`policies.reading.statement`), grouped by the keys of the table and by the
+person, and yields for each group
+
+* the keys, under the names of their outputs, and `_person`;
+* `_rows_N` for every figure that is one aggregate, N its position among the outputs: how many rows of the person have
+  a value there;
+* `_sum_N` for every *total*: a sum, a mean and a deviation are computed from the sum of their argument, and here
+  stands the person's part of it. A figure that is computed from several aggregates has `_sum_N_1`, `_sum_N_2` …;
+* `_set_1`, `_set_2` …: how many rows of the person are in each part of the cell that a figure tells apart
+  (`policies.reading.persons`), the cell itself left out.
+
+Counts have no total, since a person adds no more to one than rows; nor have the order statistics (`min`, `median`, a
+quantile), whose figure is one record's value or lies beside it: no share of it belongs to anybody, and a column's
+owner decides whether they may be shown at all (`policies.constraints`).
+
+Where one row is about several persons, a patient and a doctor, there is one such statement for each of them: whoever
+dominates a figure does so as one or as the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from plans.reading import Contributions
+from policies.reading.attempts import attempt, attempt_condition, attempt_figures
+from policies.reading.persons import distinct_people, parts_of
+from policies.reading.sources import Scope
+from policies.reading.tree import Aggregate, Column, Expression, aggregates
+from policies.reading.writer import quoted, write, write_from
+
+PERSON = "_person"
+TOTALS = ("sum", "avg", "stddev")
+"""Aggregates that are computed from the sum of their argument, in which one person may outweigh the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The table whose contributions are wanted: its rows, its keys, and its outputs with their names."""
+
+    scope: Scope
+    where: Expression | None
+    keys: tuple[Expression, ...]
+    outputs: tuple[Expression, ...]
+    names: tuple[str, ...]
+
+
+def contributions(asked: Asked) -> Contributions:
+    """Return the statement, once for each person that a row is about; every key of the table is one of its outputs."""
+    people = distinct_people(asked.scope)
+    outputs = tuple(map(attempt_figures, asked.outputs))
+    measures = [(place, name, argument) for place, name, argument in _totals(outputs)]
+    texts = [_statement(asked, outputs, measures, person) for person in people]
+    return Contributions(
+        statement=texts[0],
+        figures=tuple(place for place, output in enumerate(outputs) if isinstance(output, Aggregate)),
+        totals=tuple(place for place, _, _ in measures),
+        sets=len(_parts(outputs, people[0])),
+        further=tuple(texts[1:]),
+    )
+
+
+def _totals(outputs: tuple[Expression, ...]) -> Iterator[tuple[int, str, Expression]]:
+    """Yield the position, the column and the argument of every total."""
+    for place, output in enumerate(outputs):
+        found = [each.argument for each in aggregates(output) if each.function in TOTALS and each.argument]
+        for number, argument in enumerate(dict.fromkeys(found), 1):
+            alone = isinstance(output, Aggregate)
+            yield place, f"_sum_{place}" if alone else f"_sum_{place}_{number}", argument
+
+
+def _parts(outputs: tuple[Expression, ...], person: Column) -> list[str]:
+    """Return every part of a cell that a figure tells apart, written with the person in its rows; each once."""
+    written = [write(attempt(part(person))) for output in outputs for part in parts_of(output)]
+    return [text for text in dict.fromkeys(written) if text != write(person)]
+
+
+def _statement(
+    asked: Asked,
+    outputs: tuple[Expression, ...],
+    measures: list[tuple[int, str, Expression]],
+    person: Column,
+) -> str:
+    keys = [
+        f"{write(output)} AS {quoted(name)}"
+        for output, name in zip(outputs, asked.names, strict=True)
+        if not aggregates(output)
+    ]
+    rows = [
+        f"count({'*' if output.argument is None else write(output.argument)}) AS {quoted(f'_rows_{place}')}"
+        for place, output in enumerate(outputs)
+        if isinstance(output, Aggregate)
+    ]
+    sums = [f"sum({write(argument)}) AS {quoted(name)}" for _, name, argument in measures]
+    sets = [f"count({text}) AS {quoted(f'_set_{n}')}" for n, text in enumerate(_parts(outputs, person), 1)]
+    items = [*keys, f"{write(person)} AS {quoted(PERSON)}", *rows, *sums, *sets]
+    text = f"SELECT {', '.join(items)} FROM {write_from(source.joined for source in asked.scope.sources)}"
+    if asked.where is not None:
+        text += f" WHERE {write(attempt_condition(asked.where))}"
+    grouped = [*(write(attempt(key)) for key in asked.keys), write(person)]
+    return f"{text} GROUP BY {', '.join(grouped)}"
