@@ -47,6 +47,7 @@ def settings_lines(policy: DatasetPolicy) -> dict[str, str]:
         "row_filter": policy.row_filter.strip() or "none",
         "share": str(policy.share),
         "basis": policy.basis or "none",
+        "twin_rho_micro": str(policy.twin_rho_micro),
     }
 
 

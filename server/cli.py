@@ -74,11 +74,13 @@ def ingest(
     from catalog import api as catalog
     from server.enrolment import register, require_free_name
     from server.owners import desk_of, require_file
+    from server.twins import fetch
 
     require_file(source)
     site, desk = desk_of(home, domain)
     require_free_name(site, catalog.read_file(description).dataset)
     manifest = register(site, desk.ingest(source, description.read_text(encoding="utf-8")))
+    fetch(site, desk, manifest.dataset)
     who = f"{manifest.persons:,} persons" if manifest.about_persons else "about no persons"
     _out(f"{manifest.dataset} version {manifest.version}: {manifest.rows:,} rows, {who}")
     _say(f"In SQL: {manifest.relation}. Next: darkroom-server keeper policy --domain {domain} …")
@@ -171,6 +173,25 @@ def keeper_status(domain: DomainName, home: Home = DEFAULT_HOME) -> None:
     from server.site import open_site
 
     _json(KeeperClient(open_site(home).owner(domain).keeper_socket).status())
+
+
+@keeper_app.command("twin")
+def keeper_twin(
+    dataset: Annotated[str, typer.Argument(help="The dataset's id.")],
+    order: Annotated[
+        bool, typer.Option("--order", help="Make it anew where the policy pays for noisy marginals.")
+    ] = False,
+    home: Home = DEFAULT_HOME,
+) -> None:
+    """Show a dataset's twin: how it was made and, for its owner alone, how far it is from the data."""
+    from server.twins import ordered
+
+    twin, report = ordered(home, dataset, order)
+    _json({"twin": twin.plain(), "report": report.plain() if report else None})
+    recipe = twin.recipe
+    _say(f"{dataset} version {twin.version}: {recipe.making}, rho {recipe.rho_micro / 1_000_000:g}.")
+    if report:
+        _say("The report depends on the data. It is for the owner, and nobody else.")
 
 
 @keeper_app.command("erase")
