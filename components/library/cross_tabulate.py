@@ -42,7 +42,8 @@ COMPONENT = Component(
     rules=("small-group", "dominance", "rounding"),
     disclosure="A cell of fewer persons than a group does not appear, however many rows they have. There are no margins"
     " from which it could be computed; ask for a margin by itself, and the ledger compares it with what has left.",
-    disclosure_zh="人数不足的单元格不出现，无论有多少行。不输出合计行列，因此无法反推；合计须另行请求，由披露账本比对。",
+    disclosure_zh="人数不足的单元格不出现，无论有多少行。不输出合计行列，因此无法反推；合计须另行请求，"
+    "由披露账本比对。",
     example={"row": "banner", "column": "sex", "figure": "income"},
 )  # fmt: skip
 

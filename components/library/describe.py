@@ -41,7 +41,8 @@ COMPONENT = Component(
     disclosure="A row rests on a group of persons who have a value. A quartile is the mean over the values around it,"
     " as many as belong to a whole group of persons; least and greatest values do not leave. Means, deviations and"
     " quartiles carry the largest contributions of single persons.",
-    disclosure_zh="每行须有足够多的人。分位数取其附近一组人的数值的均值；不输出最小值和最大值。均值、标准差和分位数都附带单人最大贡献，用于支配性检查。",
+    disclosure_zh="每行须有足够多的人。分位数取其附近一组人的数值的均值；不输出最小值和最大值。均值、"
+    "标准差和分位数都附带单人最大贡献，用于支配性检查。",
     example={"columns": ["income"], "by": "banner"},
 )  # fmt: skip
 

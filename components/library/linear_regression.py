@@ -43,7 +43,8 @@ COMPONENT = Component(
     disclosure="Persons less terms are at least the residual degrees of freedom of the policy. Each term needs a group"
     " of persons who differ in it, and carries the largest weights of single persons. Neither residuals nor fitted"
     " values leave. Levels of a category that fewer persons have are left out.",
-    disclosure_zh="人数减去项数不少于策略要求的剩余自由度。每一项须有足够多的人在该项上取值不同，并附带单人最大权重。不输出残差和拟合值。人数不足的类别不参与拟合。",
+    disclosure_zh="人数减去项数不少于策略要求的剩余自由度。每一项须有足够多的人在该项上取值不同，并附带单人最大权重。"
+    "不输出残差和拟合值。人数不足的类别不参与拟合。",
     example={"outcome": "income", "features": ["age"], "categories": ["banner"]},
 )  # fmt: skip
 

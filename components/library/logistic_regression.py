@@ -23,7 +23,8 @@ COMPONENT = Component(
     parameters=(
         Parameter(
             name="outcome", sort=Sort.COLUMN, part=Part.FEATURE,
-            meaning="the column of truths, or of 0 and 1, that is explained", meaning_zh="被解释的真假列（或 0/1 列）",
+            meaning="the column of truths, or of 0 and 1, that is explained",
+            meaning_zh="被解释的真假列（或 0/1 列）",
         ),
         Parameter(
             name="features", sort=Sort.COLUMNS, part=Part.FEATURE, least="1", most="30",
@@ -43,7 +44,8 @@ COMPONENT = Component(
     disclosure="Both outcomes are those of a group of persons, and the rarer one's persons less terms are at least the"
     " residual degrees of freedom of the policy. Terms are as in linear regression. Nothing is fitted where the terms"
     " tell the outcomes apart completely. Neither residuals nor scores leave.",
-    disclosure_zh="两种结果都须有足够多的人；较少一方的人数减去项数不少于策略要求的剩余自由度。各项要求同线性回归。完全可分时不给出结果。不输出残差和得分。",
+    disclosure_zh="两种结果都须有足够多的人；较少一方的人数减去项数不少于策略要求的剩余自由度。各项要求同线性回归。"
+    "完全可分时不给出结果。不输出残差和得分。",
     example={"outcome": "insured", "features": ["age", "income"]},
 )  # fmt: skip
 
