@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from audit import api as audit
+from keeper.budgets import REFUNDED, Budgets
 from keeper.challenges import Challenges
 from keeper.config import KeeperConfig
 from keeper.evidence import require_box, require_chain, require_record
@@ -39,7 +40,7 @@ from plans.plan import Plan, PlanKind
 from plans.reading import Reading, Shadow
 from plans.release import KEYS_INFO, Release
 from plans.request import Request, RequestKind
-from plans.statements import BoxStatement, Duty, Head, Roster, Signed, Type
+from plans.statements import BoxStatement, Duty, Head, Refund, Roster, Signed, Type
 from plans.verdict import Finding, Verdict
 from policies import api as policies
 from sandbox import api as sandbox
@@ -71,6 +72,7 @@ class Keeper:
         self.leases = Leases()
         self.reviews = ReviewDesk(HeldOutputs(config.home / "held", self.keyring), self.trusted)
         self.twins = Twins()
+        self.budgets = Budgets(self.note)
         self.lock = threading.RLock()
         self.ingesting = threading.Lock()
         self._journal = Journal(config.home / "journal", config.keyring / "mark")
@@ -145,6 +147,7 @@ class Keeper:
         elif kind == "release":
             self._released[entry["plan"]] = Signed.read(entry["signed"])
         self.twins.take_in(kind, entry)
+        self.budgets.take_in(kind, at, entry)
 
     def _known(self, signed: Signed) -> bool:
         subject, kind = signed.statement.subject, signed.statement.type
@@ -198,7 +201,11 @@ class Keeper:
             decision, approvals = require_same(plan, reading, self.trusted, self._house, now)
             if box.stage is plan.reads_data:
                 self.trusted.require_run(request.digest)
+                self.budgets.reserve(plan, self.trusted.in_force()[1], now)
                 self.note("use", {"grants": list(decision.grants), "request": request.digest})
+                self.budgets.open(plan)
+            if box.stage is plan.ends:
+                self.budgets.draw(plan)
             box_keys = self._keys_of(plan, box)
         manifests = tuple(relation.manifest for relation in plan.program.relations) if plan.program else ()
         return box_keys, decision.grants + approvals + manifests
@@ -252,6 +259,19 @@ class Keeper:
                 self._readings.clear()
             self._readings[check.digest] = reading
         return reading, shadows
+
+    def refund(self, plan: str) -> Signed:
+        """Give back what was reserved for a plan of which no box was given a key, and sign that none was.
+
+        Raises:
+            NotFound, StateConflict: nothing was reserved, or keys were given (`keeper.budgets`).
+        """
+        self._require_unlocked()
+        with self.lock:
+            body = Refund(plan, self.budgets.refundable(plan))
+            signed = self.sign(Type.REFUND, body)
+            self.note(REFUNDED, {"plan": plan, "signed": signed.plain()})
+            return signed
 
     def _require_record(self, signed: Signed) -> None:
         with self.lock:

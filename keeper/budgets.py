@@ -1,0 +1,182 @@
+"""Privacy budgets of lineages in the mode `private`: reserved before a box has a key, and drawn against once.
+
+All of it lives in the keeper's journal, which is durable, notices an older copy of itself, and has one writer: so what
+was reserved stays so through restarts, and two who ask at the same moment cannot both have the last of it. A plan goes
+one way:
+
+    reserved ──► opened ──► drawn
+        └──► refunded
+
+*Reserved* before the query box gets its keys; *opened* when it is about to get them; *drawn* when the judging box is
+about to get its keys, and with them the right to draw noise. A plan is drawn once: the mean of many draws would be
+exact. Failure and cancel give nothing back. What was reserved and never opened can be refunded, by a statement that the
+keeper signs; then the plan is over.
+
+A budget is one of a *sliding* period: within any `period_days` a lineage spends at most `rho_micro`, whoever asks, and
+whichever of its versions is read. What a twin from noisy marginals has cost counts as well (`keeper.twins`).
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from plans.checks import Privacy
+from plans.errors import BudgetSpent, NotFound, StateConflict
+from plans.plan import Plan
+from plans.statements import Bundle
+
+RESERVED, OPENED, DRAWN, REFUNDED, TWIN = (
+    "budget-reserved", "budget-opened", "budget-drawn", "budget-refunded", "twin-charge",
+)  # fmt: skip
+"""Kinds of lines of the journal."""
+
+DAY_S = 86_400
+
+Note = Callable[[str, dict[str, Any]], None]
+"""Writes a line of the journal durably, and has it taken in (`keeper.keeper`)."""
+
+
+class Step(StrEnum):
+    """How far a plan has come with what was reserved for it."""
+
+    RESERVED = "reserved"
+    OPENED = "opened"
+    DRAWN = "drawn"
+    REFUNDED = "refunded"
+
+
+_STEPS = {OPENED: Step.OPENED, DRAWN: Step.DRAWN, REFUNDED: Step.REFUNDED}
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What was reserved of one lineage: when (Unix seconds), for which plan, how many millionths of rho."""
+
+    at: int
+    plan: str
+    rho_micro: int
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is left of a lineage's budget, in millionths of rho, and when more of it is free again (0: all is)."""
+
+    rho_micro: int
+    renews: int
+
+
+class Budgets:
+    """One keeper's budgets. Whoever calls holds the keeper's lock."""
+
+    def __init__(self, note: Note) -> None:
+        self._note = note
+        self._spent: defaultdict[str, list[Spending]] = defaultdict(list)
+        self._steps: dict[str, Step] = {}
+        self._reserved: dict[str, int] = {}
+
+    def left(self, dataset: str, privacy: Privacy, now: int) -> Left:
+        """Return what is left of a lineage's budget at a moment."""
+        within = [each for each in self._spent[dataset] if each.at > now - privacy.period_days * DAY_S]
+        spent = sum(each.rho_micro for each in within)
+        first = min((each.at for each in within), default=0)
+        return Left(max(0, privacy.rho_micro - spent), first + privacy.period_days * DAY_S if first else 0)
+
+    def reserve(self, plan: Plan, bundle: Bundle, now: int) -> None:
+        """Reserve what a private plan costs of every lineage that it reads; asked again, nothing more.
+
+        Raises:
+            BudgetSpent: one of them has not so much left.
+            StateConflict: it was reserved and refunded.
+        """
+        private = plan.program.private if plan.program else None
+        if private is None or self._steps.get(plan.digest, Step.REFUNDED) is not Step.REFUNDED:
+            return
+        if plan.digest in self._steps:
+            raise StateConflict(
+                "what this plan had reserved was given back", "budget", "Submit the job again."
+            )
+        for dataset in private.datasets:
+            policy = bundle.policy(dataset)
+            if policy is None or policy.privacy is None:
+                raise StateConflict("this lineage has no privacy budget", dataset, "Submit the job again.")
+            left = self.left(dataset, policy.privacy, now)
+            if left.rho_micro < private.rho_micro:
+                raise _spent(dataset, left)
+        self._note(
+            RESERVED,
+            {"plan": plan.digest, "datasets": list(private.datasets), "rho_micro": private.rho_micro},
+        )
+
+    def open(self, plan: Plan) -> None:
+        """Note that the keys of the data are about to be given for a plan; from now on nothing is refunded."""
+        if self._steps.get(plan.digest) is Step.RESERVED:
+            self._note(OPENED, {"plan": plan.digest})
+
+    def draw(self, plan: Plan) -> None:
+        """Note that noise is about to be drawn for a plan; it is drawn once.
+
+        Raises:
+            StateConflict: it was drawn already, or nothing was reserved.
+        """
+        if plan.program is None or plan.program.private is None:
+            return
+        if self._steps.get(plan.digest) is not Step.OPENED:
+            raise StateConflict(
+                "the noise of an answer is drawn once, or it could be averaged away",
+                "budget",
+                "Submit the job again; that costs as much again.",
+            )
+        self._note(DRAWN, {"plan": plan.digest})
+
+    def refundable(self, plan: str) -> int:
+        """Return what a plan has reserved and never used, in millionths of rho.
+
+        Raises:
+            NotFound: nothing was reserved for it.
+            StateConflict: a box was given keys for it, or it is refunded.
+        """
+        step = self._steps.get(plan)
+        if step is None:
+            raise NotFound("nothing was reserved for this plan", "budget")
+        if step is not Step.RESERVED:
+            raise StateConflict(
+                "keys were given for this plan, or it is refunded already",
+                "budget",
+                "What is spent stays spent.",
+            )
+        return self._reserved[plan]
+
+    def take_in(self, kind: str, at: int, entry: Mapping[str, Any]) -> None:
+        """Remember a line of the journal; lines of other kinds are not about budgets."""
+        if kind == TWIN:
+            self._spent[entry["dataset"]].append(Spending(at, "", int(entry["rho_micro"])))
+        elif kind == RESERVED:
+            plan, rho = str(entry["plan"]), int(entry["rho_micro"])
+            self._steps[plan], self._reserved[plan] = Step.RESERVED, rho
+            for dataset in entry["datasets"]:
+                self._spent[dataset].append(Spending(at, plan, rho))
+        elif kind in _STEPS:
+            plan = str(entry["plan"])
+            self._steps[plan] = _STEPS[kind]
+            if kind == REFUNDED:
+                for dataset, spendings in self._spent.items():
+                    self._spent[dataset] = [each for each in spendings if each.plan != plan]
+
+
+def _spent(dataset: str, left: Left) -> BudgetSpent:
+    """Return the refusal. It names no number: how much is left tells how much others asked."""
+    when = (
+        datetime.datetime.fromtimestamp(left.renews, datetime.UTC).date().isoformat()
+        if left.renews
+        else "later"
+    )
+    return BudgetSpent(
+        "the privacy budget of this lineage has not so much left within its period",
+        dataset,
+        f"Spend less, use an earlier answer, or ask again from {when}, when a part of it is free again.",
+    )
