@@ -10,7 +10,6 @@ as far as its form goes. Its end is read from the kernel.
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import json
 import os
 import resource
@@ -18,12 +17,13 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from inside import bootstrap
+from inside.feeding import FIRST, INPUTS, TABLES, Feeding, high_pipe
 from inside.logs import BYTES_PER_SECOND, Log, clean
 from inside.session import OUT, BoxFailure
 from plans.errors import DarkroomError
@@ -35,9 +35,6 @@ FAILED, MEMORY, TIME, UNFENCED = "python.failed", "python.memory", "python.time"
 _SET_DUMPABLE = 4  # prctl(2), PR_SET_DUMPABLE
 _CHUNK = 1 << 16
 _MOST_TOLD = 1 << 17
-_ABOVE = 10
-"""The runner's own descriptors lie above those that a child is given."""
-
 _TO_DEFAULT = [signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD]
 
 
@@ -94,32 +91,36 @@ def parting() -> str:
     raise BoxFailure(UNFENCED)
 
 
-def run(program: Program) -> Ended:
-    """Run a program to its end, and end whatever it leaves running.
+def run(program: Program, feeding: Feeding | None = None) -> Ended:
+    """Run a program to its end, and end whatever it leaves running; `feeding` has its tables.
 
     Raises:
         BoxFailure: `python.unfenced` when the child found no wall between it and `/out`.
     """
-    log_end, log_in = _pipe()
-    told_end, told_in = _pipe()
-    wake_end, wake_in = _pipe()
+    feeding = feeding or Feeding()
+    log_end, log_in = high_pipe()
+    told_end, told_in = high_pipe()
+    wake_end, wake_in = high_pipe()
     os.set_blocking(wake_in, False)
     before = signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake_in, warn_on_full_buffer=False)
     try:
-        child = _spawn(program, log_in, told_in)
+        child = _spawn(program, log_in, told_in, feeding)
         os.close(log_in)
         os.close(told_in)
+        feeding.begin()
         watch = _Watch(log_end, told_end)
-        status = watch.until(child, wake_end)
+        status = watch.until(child, wake_end, feeding.broken)
+        broken = feeding.broken()  # before the links are closed from here
         end_all(child)
+        feeding.end()
         watch.drain()
     finally:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, before)
         for descriptor in (log_end, told_end, wake_end, wake_in):
             os.close(descriptor)
-    return _settle(status, watch)
+    return _settle(status, watch, broken)
 
 
 def end_all(child: int) -> None:
@@ -153,10 +154,12 @@ class _Watch:
         for descriptor in self._open:
             os.set_blocking(descriptor, False)
 
-    def until(self, child: int, wake_end: int) -> int:
-        """Return the child's exit status, as `waitpid` gives it."""
+    def until(self, child: int, wake_end: int, enough: Callable[[], bool]) -> int:
+        """Return the child's exit status, as `waitpid` gives it; 0 if it is `enough` and the child still runs."""
         os.set_blocking(wake_end, False)
         while (status := _reaped(child)) is None:
+            if enough():
+                return 0
             wanted = {*self._open, wake_end} - ({self._log_end} if self._too_fast() else set())
             poll = select.poll()
             for descriptor in wanted:
@@ -193,16 +196,7 @@ class _Watch:
         return bool(chunk)
 
 
-def _pipe() -> tuple[int, int]:
-    """Return a pipe whose ends lie above the numbers that a child is given, and close at `exec`."""
-    ends = os.pipe()
-    high = tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, _ABOVE) for end in ends)
-    for end in ends:
-        os.close(end)
-    return high[0], high[1]
-
-
-def _spawn(program: Program, log_in: int, told_in: int) -> int:
+def _spawn(program: Program, log_in: int, told_in: int, feeding: Feeding) -> int:
     words = [
         sys.executable, "-I", "-S", "-B", "-X", "utf8", bootstrap.__file__, parting(), os.fspath(program.folder),
         program.main, *program.arguments,
@@ -212,9 +206,11 @@ def _spawn(program: Program, log_in: int, told_in: int) -> int:
         (os.POSIX_SPAWN_DUP2, log_in, 1),
         (os.POSIX_SPAWN_DUP2, log_in, 2),
         (os.POSIX_SPAWN_DUP2, told_in, bootstrap.TOLD),
+        *((os.POSIX_SPAWN_DUP2, end, FIRST + place) for place, end in enumerate(feeding.ends.values())),
     ]
+    environment = {**program.environment, TABLES: feeding.told}
     return os.posix_spawn(
-        sys.executable, words, dict(program.environment), file_actions=actions, setsid=True, setsigmask=[],
+        sys.executable, words, environment, file_actions=actions, setsid=True, setsigmask=[],
         setsigdef=_TO_DEFAULT,
     )  # fmt: skip
 
@@ -229,8 +225,10 @@ def _reaped(child: int) -> int | None:
             return None
 
 
-def _settle(status: int, watch: _Watch) -> Ended:
+def _settle(status: int, watch: _Watch, broken: bool) -> Ended:
     told = bytes(watch.told)
+    if broken:
+        return Ended(INPUTS, None, "", watch.log.text())
     if not told.startswith(bootstrap.FENCED):
         raise BoxFailure(UNFENCED)
     place, text = _told(told.removeprefix(bootstrap.FENCED))

@@ -66,6 +66,11 @@ def main(how: str, folder: str, start: str, *arguments: str) -> None:
     part(how)
     os.write(TOLD, FENCED)
     os.set_inheritable(TOLD, False)
+    for table in os.environ["DARKROOM_TABLES"].split(
+        ","
+    ):  # "tax.income=4": for this process, and not for its children
+        if table:
+            os.set_inheritable(int(table.rpartition("=")[2]), False)
     os.chdir(folder)
     site.setquit()  # `exit()` and `quit()`, which a Python without `site` lacks
     sys.path[:0] = [folder]

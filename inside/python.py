@@ -11,8 +11,10 @@ child that shares nothing with it but the box's walls:
                 it writes comes to lie on the node's disk, but what the runner has encrypted
     end         when the program ends, everything that it started is killed and reaped before its outputs are read
 
-What it left in `/tmp/out` and its log are packed into one file, padded, and sealed under the key of the stage for the
-inspecting box. A trial (`plans.trial`) has no data and no key: there the runner reports all that happened.
+Its tables come over sealed links, which the runner opens and the program does not know of (`inside.feeding`); neither
+has a key of the owner's files. What it left in `/tmp/out` and its log are packed into one file, padded, and sealed
+under the key of the stage for the inspecting box. A trial (`plans.trial`) has no data and no key: there the runner
+reports all that happened.
 
 Failures of a program that has seen data are one of few codes. Where it failed is a fact that the launcher keeps for
 itself, to compare it with a trial (`sandbox.telling`).
@@ -28,9 +30,12 @@ from typing import Any
 
 from inside import alone, leavings
 from inside.alone import Ended, Program
+from inside.feeding import Feeding
 from inside.session import BoxFailure, Session, padded_size
-from plans.box import BoxSpec, Entry, Limits
+from plans.box import MOST_OUTPUTS, BoxSpec, Entry, Limits, Outputs
+from plans.errors import Malformed
 from plans.plan import PlanKind
+from plans.tasks import PythonTask, task_of
 from plans.trial import LONGEST_TEXT, Folder, Left, Trial, TrialReport
 
 OUTPUT = "output.bin"
@@ -42,6 +47,9 @@ LOG = "log.txt"
 FILES = "files/"
 SEALING = 64
 """Bytes that encryption adds, generously."""
+
+ABSENT, UNDECLARED = "python.absent", "python.undeclared"
+"""Failures of a program that did not leave what its task declares, or left something else."""
 
 _MIB = 2**20
 
@@ -72,7 +80,6 @@ class Places:
         """Return how the folder is started here."""
         threads = {f"{library}_NUM_THREADS": str(cpus) for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")}
         environment = {
-            "DARKROOM_DATA": str(self.data),
             "DARKROOM_OUT": str(self.out),
             "HOME": str(self.home),
             "TMPDIR": str(self.home),
@@ -83,6 +90,20 @@ class Places:
             **threads,
         }
         return Program(self.work, folder.main, folder.arguments, environment)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a program must leave, by name (none: whatever it likes), and how many files it may."""
+
+    declared: tuple[str, ...]
+    most: int
+
+    @classmethod
+    def of(cls, folder: Folder, declared: tuple[str, ...] = ()) -> Rules:
+        """Return the rules of a job with these outputs, or of a trial, whose folder names them."""
+        named = declared or folder.outputs.names
+        return cls(named, MOST_OUTPUTS if named else folder.outputs.files)
 
 
 def warm(_: Limits) -> None:
@@ -97,12 +118,13 @@ def run(session: Session) -> dict[str, Any]:
         nothing for a program that may have seen data; what came of it for a trial.
 
     Raises:
-        BoxFailure: `python.failed`, `python.memory`, `python.time`, `python.outputs`, `python.unfenced`.
+        BoxFailure: `python.failed`, `python.memory`, `python.time`, `python.inputs`, `python.outputs`,
+            `python.absent`, `python.undeclared`, `python.unfenced`.
         Malformed: the plan's material is no folder, or no trial.
     """
     if session.plan.kind is PlanKind.TRIAL:
         return tried(session, Trial.decode(session.plan.material.encode())).plain()
-    work(session, Folder.decode(session.plan.material.encode()))
+    job(session, Folder.decode(session.plan.material.encode()))
     return {}
 
 
@@ -110,11 +132,13 @@ def tried(session: Session, trial: Trial) -> TrialReport:
     """Run a trial on its twin and return everything about it."""
     places = Places.make(session.temp, trial.folder)
     _make_tables(trial, places.data)
-    ended = alone.run(places.program(trial.folder, _spec(session).limits.cpus))
+    feeding = Feeding.of_files(places.data)
+    ended = alone.run(places.program(trial.folder, _spec(session).limits.cpus), feeding)
     try:
-        left = _gathered(_spec(session), trial.folder, places.out, ended.log)
+        left = _gathered(_spec(session), Rules.of(trial.folder), places.out, ended.log)
     except BoxFailure as failure:
-        code, text = ended.code or failure.code, ended.text or str(failure.facts["rule"])
+        told = " ".join(str(failure.facts[name]) for name in ("rule", "artifact") if name in failure.facts)
+        code, text = ended.code or failure.code, ended.text or told
         return _report(ended, code, text, ())
     listed = tuple(
         Left(name.removeprefix(FILES), len(content)) for name, content in sorted(left.items()) if name != LOG
@@ -122,14 +146,35 @@ def tried(session: Session, trial: Trial) -> TrialReport:
     return _report(ended, ended.code, ended.text, listed)
 
 
-def work(session: Session, folder: Folder) -> None:
-    """Run a folder on what lies in the data folder, and seal what it leaves."""
+def job(session: Session, folder: Folder) -> None:
+    """Run a task's folder on the tables that come over its links.
+
+    Raises:
+        BoxFailure: as `run`.
+        Malformed: the folder is started in another way than the task says.
+    """
+    if session.plan.request is None:
+        raise Malformed("a job has a request", "plan")
+    task = task_of(session.plan.request)
+    if not isinstance(task, PythonTask) or (task.main, task.arguments) != (folder.main, folder.arguments):
+        raise Malformed("the folder is started in another way than its task says", "plan.material")
     places = Places.make(session.temp, folder)
-    ended = alone.run(places.program(folder, _spec(session).limits.cpus))
+    work(session, folder, places, tuple(artifact.name for artifact in task.artifacts))
+
+
+def work(
+    session: Session, folder: Folder, places: Places | None = None, declared: tuple[str, ...] = ()
+) -> None:
+    """Run a folder on its tables, and seal what it leaves."""
+    places = places or Places.make(session.temp, folder)
+    feeding = Feeding.of_links(session) if session.links else Feeding.of_files(places.data)
+    ended = alone.run(places.program(folder, _spec(session).limits.cpus), feeding)
     if ended.code:
         place = ended.place
         raise BoxFailure(ended.code, **(place.plain() if place else {}))
-    session.write(OUTPUT, leavings.pack(_gathered(_spec(session), folder, places.out, ended.log)))
+    rules = Rules.of(folder, declared)
+    left = _gathered(_spec(session), rules, places.out, ended.log)
+    session.write(OUTPUT, leavings.pack(left))
 
 
 def _make_tables(trial: Trial, folder: Path) -> None:
@@ -152,14 +197,18 @@ def _make_tables(trial: Trial, folder: Path) -> None:
         raise BoxFailure(alone.MEMORY)
 
 
-def _gathered(spec: BoxSpec, folder: Folder, out: Path, log: str) -> dict[str, bytes]:
+def _gathered(spec: BoxSpec, rules: Rules, out: Path, log: str) -> dict[str, bytes]:
     """Return what was left, and the log; both together, packed and padded, within the plan's limit of output.
 
     Raises:
-        BoxFailure: `python.outputs`.
+        BoxFailure: `python.outputs`; `python.absent` and `python.undeclared` name the file to the owner's launcher.
     """
     most = spec.limits.output_mb * _MIB
-    found = leavings.gather(str(out), folder.outputs, most)
+    found = leavings.gather(str(out), Outputs(rules.most), most)
+    for name in sorted(set(rules.declared) - set(found)):
+        raise BoxFailure(ABSENT, artifact=name, rule="a declared output was not left")
+    for name in sorted(set(found) - set(rules.declared)) if rules.declared else ():
+        raise BoxFailure(UNDECLARED, artifact=name, rule="a file was left that is not declared")
     files = {**{FILES + name: content for name, content in found.items()}, LOG: log.encode()}
     if padded_size(leavings.packed_size(files)) + SEALING > most:
         raise BoxFailure("python.outputs", rule="the outputs are larger than the plan allows")

@@ -105,6 +105,12 @@ class Receiver(io.RawIOBase):
             return len(part)
         return 0
 
+    def content(self) -> memoryview:
+        """Return what there is of content, at least a byte, or nothing at the end; raises as `readinto`."""
+        found = self._content if self.peek() else memoryview(b"")
+        self._content = memoryview(b"")
+        return found
+
     def peek(self) -> bool:
         """Wait for content if there is none yet, and return whether there is some; raises as `readinto`."""
         while not self._content and not self._over:

@@ -4,7 +4,7 @@ What a program says while it runs on somebody's data stays in the box or goes to
 find mistakes all the same, the same folder runs on a *twin*: tables of the same names, columns and types, made in the
 box from what the owner declared, without a single value of the data. What comes of that may be shown whole.
 
-    where the program finds its tables    $DARKROOM_DATA/<relation>.arrows, for example tax.income.arrows (Arrow IPC)
+    where the program finds its tables    darkroom.table("tax.income"), of the module `darkroom` in the image
     where it leaves what it wants to keep $DARKROOM_OUT, plain files with plain names
     what it prints                        its log, cut at a size and cleaned
 

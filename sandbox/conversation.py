@@ -39,10 +39,15 @@ LARGEST_REPORT = {
     Entry.FINISH: 2,
     Entry.JUDGE: 2**14,
     Entry.TWIN: 2**14,
+    Entry.LOAD: 2,
     Entry.PYTHON: 2,
+    Entry.COMPONENT: 2,
+    Entry.REENCODE: 2,
+    Entry.RELOAD: 2,
+    Entry.INSPECT: 2**14,
 }
-"""Bytes of a report. Of boxes that see data only the judge has something to report: what was taken over elsewhere has
-no say.
+"""Bytes of a report. Of boxes that see data only those that judge have something to report: what was taken over
+elsewhere has no say. What an ingest or a twin reports is for the owner.
 """
 
 LARGEST_TRIAL = 2**21
@@ -63,6 +68,10 @@ GAVE_UP = {
     "query.failed": (
         "the engine stopped while it ran the statement; its reason could tell of a row, so nobody hears it",
         "Look for a cast, division or overflow in the statement, and try it on made-up rows of the same columns.",
+    ),
+    "load.failed": (
+        "the engine stopped while it read a table for the job; its reason could tell of a row, so nobody hears it",
+        "Submit it again; if it fails again, tell the owner of the data: a file, a filter or a mask does not fit.",
     ),
     "result.too-large": (
         "the result has more cells than the airlock reads",

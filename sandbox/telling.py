@@ -30,9 +30,21 @@ SENTENCES = {
         "the program used up its processor time",
         "Work on less data, or ask the administrator for a higher limit (docs/settings.md).",
     ),
+    "python.inputs": (
+        "a table did not come to its end, so the program was ended before it could take a part for the whole",
+        "Submit it again; if it happens again, the owner's administrator sees why the loader ended.",
+    ),
     "python.outputs": (
         "the program left something that its plan does not let it leave",
         "Leave plain files with lower-case names in $DARKROOM_OUT, as many and as large as the plan says.",
+    ),
+    "python.absent": (
+        "the program did not leave every output that it declares",
+        "Write each declared output in every case, also where a table is empty; or declare fewer.",
+    ),
+    "python.undeclared": (
+        "the program left an output that it does not declare",
+        "Declare it with its form, or write it below $TMPDIR: nothing undeclared leaves.",
     ),
     "python.unfenced": (
         "the box could not keep the program apart from its keys, so the program was not started",

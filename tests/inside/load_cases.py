@@ -23,6 +23,7 @@ from plans.plan import Plan, PlanKind, Program, Relation, work_stages
 from plans.reading import Level
 from plans.request import RequestKind
 from plans.tasks import ComponentTask, PythonTask
+from plans.trial import Folder
 from tests.inside.sql_cases import LIMITS, Job
 from tests.plans import examples
 
@@ -39,7 +40,9 @@ def sha256(path: Path) -> str:
     return "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def work_plan(task: Task, relations: tuple[Relation, ...], files: dict[str, Path]) -> Plan:
+def work_plan(
+    task: Task, relations: tuple[Relation, ...], files: dict[str, Path], folder: Folder = examples.FOLDER
+) -> Plan:
     """The plan of a task over these relations, with links as `policies.derive` draws them."""
     program = Program(relations, Level.WORK, (), "", (), (), None)
     kind = RequestKind.PYTHON if isinstance(task, PythonTask) else RequestKind.COMPONENT
@@ -65,7 +68,7 @@ def work_plan(task: Task, relations: tuple[Relation, ...], files: dict[str, Path
                 entry, examples.digest("d"), reads, LIMITS, Tier.T1, outputs=Outputs(4), links=links
             )
         )  # fmt: skip
-    material = examples.FOLDER.canonical().decode() if kind is RequestKind.PYTHON else ""
+    material = folder.canonical().decode() if kind is RequestKind.PYTHON else ""
     return Plan(
         PlanKind(kind.value), "nm/tax", request, "4" * 128, examples.PLAN.decision, program, material, tuple(boxes),
         examples.NONCE, 0,

@@ -47,7 +47,7 @@ if start["weak"]:
 else:
     python.warm(None)
 os.mkdir("/tmp/data")
-with open("/tmp/data/tax.income.parquet", "w") as file:
+with open("/tmp/data/tax.income.arrows", "w") as file:
     file.write(start["data"])
 plan, keys = Plan.read(start["plan"]), BoxKeys({}, {"output.bin": start["key"]}, "")
 try:

@@ -31,6 +31,7 @@ from tests.inside.python_cases import CANARY, KEY, Stand
 from tests.plans import examples
 
 pytestmark = pytest.mark.box
+MEMBER = Path(__file__).parent / "member"
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def home() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def stand(home: Path) -> Stand:
     """T1."""
-    image = images.build(recipes.CHECKOUT / "images" / "sql")
+    image = images.build(MEMBER)
     return Stand(BubblewrapBoxes(home, recipes.images_folder(), Identities(64301, 8)), image)
 
 
@@ -63,12 +64,11 @@ def strong(home: Path, stand: Stand) -> Stand:
 
 def test_a_folder_runs_with_its_modules_arguments_and_tables(stand: Stand) -> None:
     main = (
-        "import os, sys, duckdb\nfrom lib.shape import double\n"
-        "data, out = os.environ['DARKROOM_DATA'], os.environ['DARKROOM_OUT']\n"
-        "sql = f\"select count(*), typeof(any_value(income)) from '{data}/tax.income.parquet'\"\n"
-        "n, kind = duckdb.sql(sql).fetchone()\n"
+        "import os, sys, duckdb, darkroom\nfrom lib.shape import double\n"
+        "incomes = darkroom.table('tax.income')\n"
+        "n, kind = duckdb.sql('select count(*), typeof(any_value(income)) from incomes').fetchone()\n"
         "print(double(n), kind, __name__, os.getcwd() == sys.path[0])\n"
-        "os.makedirs(f'{out}/tables'); open(f'{out}/tables/a.csv', 'w').write('x,y\\n')"
+        "darkroom.out('tables/a.csv').write_text('x,y\\n')"
     )
     sources = {"main.py": main, "lib/__init__.py": "", "lib/shape.py": "def double(n): return 2 * n\n"}
     report = stand.trial(sources, twin_of(examples.MANIFEST))
@@ -141,7 +141,7 @@ def test_the_houses_modules_are_not_for_members_and_their_own_of_that_name_are(s
 
 LEAVE = (
     "import os\nout = os.environ['DARKROOM_OUT']\nopen(f'{out}/model.bin', 'w').write('CANARY' * 3)\n"
-    "print(open(os.environ['DARKROOM_DATA'] + '/tax.income.parquet').read())"
+    "print(os.read(4, 100).decode())"
 ).replace("CANARY", CANARY)
 
 
@@ -189,7 +189,12 @@ def test_what_the_plan_does_not_allow_does_not_leave(stand: Stand, leave: str) -
 
 def test_only_named_outputs_leave_where_the_plan_names_them(stand: Stand) -> None:
     assert stand.work(LEAVE, may=Outputs(1, ("model.bin",))).last == {"report": {}}
-    assert stand.work(LEAVE, may=Outputs(1, ("other.bin",))).last["failure"]["code"] == "python.outputs"
+    assert stand.work(LEAVE, may=Outputs(1, ("other.bin",))).last["failure"]["code"] == "python.absent"
+    both = Outputs(2, ("model.bin", "other.bin"))
+    assert stand.work(LEAVE, may=both).last["failure"]["code"] == "python.absent"
+    extra = LEAVE + "\nopen(f'{out}/extra.txt', 'w').write('x')"
+    named = Outputs(1, ("model.bin",))
+    assert stand.work(extra, may=named).last["failure"]["code"] == "python.undeclared"
 
 
 # -------------------------------------------------------------------------------------- against the runner
@@ -273,11 +278,9 @@ def test_a_program_gains_nothing_from_its_runner_in_t2(strong: Stand) -> None:
 def test_programs_work_and_fail_in_t2_as_in_t1(strong: Stand) -> None:
     worked = strong.work(LEAVE)
     assert sorted(worked.files) == ["files/model.bin", "log.txt"] and list(worked.sealed) == ["output.bin"]
-    report = strong.trial(
-        "import os\nprint(os.listdir(os.environ['DARKROOM_DATA']))\n1 / 0", twin_of(examples.MANIFEST)
-    )
+    report = strong.trial("import darkroom\nprint(darkroom.tables())\n1 / 0", twin_of(examples.MANIFEST))
     assert (report.code, report.place) == ("python.failed", Place("main.py", 3, "ZeroDivisionError"))
-    assert report.log.startswith("['tax.income.parquet']\n")
+    assert report.log.startswith("['tax.income']\n")
 
 
 def test_what_is_left_running_or_unreadable_in_t2_is_dealt_with(strong: Stand) -> None:
@@ -388,7 +391,7 @@ def test_the_environment_of_a_program_is_its_own(stand: Stand) -> None:
     finally:
         del os.environ["DARKROOM_CANARY"]
     assert CANARY not in found and set(json.loads(found)) == {
-        "DARKROOM_DATA", "DARKROOM_OUT", "HOME", "TMPDIR", "LANG", "MALLOC_ARENA_MAX", "OMP_NUM_THREADS",
+        "DARKROOM_TABLES", "DARKROOM_OUT", "HOME", "TMPDIR", "LANG", "MALLOC_ARENA_MAX", "OMP_NUM_THREADS",
         "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "PYTHONPATH", "LOKY_MAX_CPU_COUNT",
     }  # fmt: skip
 

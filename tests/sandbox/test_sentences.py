@@ -12,8 +12,19 @@ from sandbox.conversation import GAVE_UP
 from sandbox.stage import KILLED
 
 INSIDE = Path(__file__).parents[2] / "inside"
-WITH_DATA = ("engine", "query", "relations", "parse", "protect", "finish", "judge", "table", "session")
-PYTHON = ("alone", "leavings", "python")
+WITH_DATA = (
+    "engine",
+    "query",
+    "relations",
+    "parse",
+    "protect",
+    "finish",
+    "judge",
+    "table",
+    "session",
+    "load",
+)
+PYTHON = ("alone", "feeding", "leavings", "python")
 
 
 def codes_of_boxes_with_data() -> set[str]:

@@ -20,13 +20,14 @@ from tests.sandbox.side import Side, launched, side
 __all__ = ["side"]
 pytestmark = pytest.mark.box
 LIMITS = Limits(512, 64, 0, 8, 10, 20, 32, 64, 1)
+MEMBER = Path(__file__).parents[1] / "inside" / "member"
 TABLES = (twin_of(examples.MANIFEST),)
 DRAWS = "import os\nprint(os.urandom(8).hex())\nraise ValueError('made up')"
 
 
 @pytest.fixture(scope="module")
 def bench() -> Bench:
-    return Bench("nm/tax", images.build(recipes.CHECKOUT / "images" / "sql").digest, LIMITS)
+    return Bench("nm/tax", images.build(MEMBER).digest, LIMITS)
 
 
 @pytest.fixture
@@ -36,11 +37,11 @@ def sql_side(side: Side) -> Side:
 
 
 def test_a_trial_needs_no_keeper_and_is_told_whole(sql_side: Side, bench: Bench) -> None:
-    trial = trial_of(folder("import os\nprint(os.listdir(os.environ['DARKROOM_DATA']))\n1 / 0"), TABLES)
+    trial = trial_of(folder("import darkroom\nprint(darkroom.tables())\n1 / 0"), TABLES)
     with launched(sql_side):
         tried = try_out(sql_side.client, bench, trial)
     assert tried.report.place == Place("main.py", 3, "ZeroDivisionError") and "1 / 0" in tried.report.text
-    assert tried.report.log.startswith("['tax.income.parquet']")
+    assert tried.report.log.startswith("['tax.income']")
     assert sql_side.keeper.asked == [] and sql_side.boxes == []
     failed = Failed("python.failed", trial.digest, tried.report.place)
     assert told(failed, tried).text == tried.report.text
