@@ -7,33 +7,47 @@
                    project="housing", purpose="Study of rents")
     job.result().to_pandas()
 
+    darkroom.attempt("study")                 # a folder of Python, on made-up tables
+    darkroom.run("study").result().save("outputs")
+    darkroom.component("describe", {"columns": ["income"], "by": "league"}, ["tax.income"], project=…, purpose=…)
+
 It makes and keeps the member's own signing and opening keys, shows what is to be signed before it is signed,
 and verifies a release before opening it. Displaying an object never runs, fetches or spends anything.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
 from darkroom.house import ShadowedError, require_own
 
 require_own()
 
 from darkroom.connection import Connection, connect  # noqa: E402 - only after the look at whose `plans` this is
+from darkroom.files import Files  # noqa: E402
 from darkroom.job import Job  # noqa: E402
 from darkroom.result import SUPPRESSED, Result  # noqa: E402
 from plans.errors import DarkroomError  # noqa: E402
+from plans.trial import TrialReport  # noqa: E402
 
 __all__ = [
     "SUPPRESSED",
     "Connection",
     "DarkroomError",
+    "Files",
     "Job",
     "Result",
     "ShadowedError",
     "apply",
+    "attempt",
+    "component",
+    "components",
     "connect",
     "datasets",
     "describe",
     "grants",
+    "run",
     "sql",
 ]
 
@@ -72,3 +86,25 @@ def grants() -> list[dict[str, object]]:
 def sql(statement: str, *, project: str, purpose: str) -> Job:
     """`Connection.sql` of the profile."""
     return _default().sql(statement, project=project, purpose=purpose)
+
+
+def run(folder: Path | str, *, project: str = "", purpose: str = "") -> Job:
+    """`Connection.run` of the profile."""
+    return _default().run(folder, project=project, purpose=purpose)
+
+
+def attempt(folder: Path | str) -> TrialReport:
+    """`Connection.attempt` of the profile."""
+    return _default().attempt(folder)
+
+
+def components() -> list[dict[str, object]]:
+    """`Connection.components` of the profile."""
+    return _default().components()
+
+
+def component(
+    name: str, parameters: Mapping[str, object], tables: Sequence[str], *, project: str, purpose: str
+) -> Job:
+    """`Connection.component` of the profile."""
+    return _default().component(name, parameters, tables, project=project, purpose=purpose)

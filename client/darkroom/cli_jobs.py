@@ -11,7 +11,7 @@ import typer
 
 from darkroom import terminal
 from darkroom.cli_access import DryRun, FormatOption, room, settle_trust
-from darkroom.connection import Connection
+from darkroom.files import Files
 from darkroom.job import RELEASED, Job
 from darkroom.result import Result
 from darkroom.signing import Text
@@ -20,6 +20,9 @@ from plans.errors import Malformed, NotFound, TooLarge
 from plans.request import LONGEST_STATEMENT
 
 KeeperKey = Annotated[str, typer.Option(help="The keeper's public key, as the owner told you.")]
+Out = Annotated[
+    Path | None, typer.Option(help="The folder for a task's outputs; else darkroom-ID in this one.")
+]
 JobId = Annotated[str, typer.Argument(metavar="ID", help="A job's id.")]
 
 
@@ -50,8 +53,8 @@ def sql(  # noqa: PLR0913 - each is an option that a person may type
     submitted = connection.sql(text, project=project, purpose=purpose)
     terminal.say(f"Job {submitted.id}")
     if wait:
-        _follow(submitted)
-        _show_result(connection, submitted, keeper_key, form)
+        follow(submitted)
+        show_result(submitted, keeper_key, form)
     else:
         terminal.write(submitted.view, form, lambda: typer.echo(submitted.id))
         terminal.say(f"Next: darkroom result {submitted.id}")
@@ -60,8 +63,18 @@ def sql(  # noqa: PLR0913 - each is an option that a person may type
 def jobs(form: FormatOption = Format.TABLE) -> None:
     """List your jobs, newest first."""
     found = room().jobs()
-    lines = [(each.id, each.state, each.view["project"], each.waits_for or "-") for each in found]
-    heads = ("id", "state", "project", "waits for")
+    lines = [
+        (
+            each.id,
+            each.kind,
+            each.state,
+            each.view["project"],
+            each.waiting or "-",
+            each.view.get("cost") or "-",
+        )
+        for each in found
+    ]
+    heads = ("id", "kind", "state", "project", "waits for", "cost")
     terminal.write([each.view for each in found], form, lambda: terminal.rows(heads, lines))
 
 
@@ -71,10 +84,13 @@ def job(number: JobId, form: FormatOption = Format.TABLE) -> None:
 
     def draw() -> None:
         lines = [Text("job", found.id), Text("state", found.state), Text("meaning", found.sentence)]
-        lines += [Text("waits for", found.waits_for)] if found.waits_for else []
+        lines += [Text("waits for", found.waiting)] if found.waiting else []
+        cost = str(found.view.get("cost") or "")
+        lines += [Text("cost", f"{cost} of processor time")] if cost else []
         lines += [Text("plan", str(found.view.get("plan_digest") or "none yet"))]
         problem = found.problem()
         lines += [Text("problem", str(problem))] if problem else []
+        lines += [Text("next", f"darkroom retry {found.id}")] if found.view.get("retries") else []
         lines += [Text(state, _clock(int(at))) for at, state in map(str.split, found.view["timeline"])]
         terminal.facts(lines)
 
@@ -90,12 +106,13 @@ def cancel(number: JobId, dry_run: DryRun = False) -> None:
     terminal.say(f"{found.cancel().sentence}")
 
 
-def result(number: JobId, keeper_key: KeeperKey = "", form: FormatOption = Format.TABLE) -> None:
-    """Fetch a job's release, check it, open it with your key, and show the table."""
-    connection = room()
-    found = connection.job(number)
-    _follow(found)
-    _show_result(connection, found, keeper_key, form)
+def result(
+    number: JobId, keeper_key: KeeperKey = "", out: Out = None, form: FormatOption = Format.TABLE
+) -> None:
+    """Fetch a job's release, check it, open it with your key, and show the table, or write the outputs of a task."""
+    found = room().job(number)
+    follow(found)
+    show_result(found, keeper_key, form, out)
 
 
 def explain(number: JobId, form: FormatOption = Format.TABLE) -> None:
@@ -154,11 +171,12 @@ def _statement(given: str, file: Path | None) -> str:
     return given
 
 
-def _follow(found: Job) -> None:
+def follow(found: Job) -> None:
+    """Wait until a job has ended, telling each state."""
     began = time.monotonic()
 
     def progress(seen: Job) -> None:
-        waits = f" (waits for {seen.waits_for})" if seen.waits_for else ""
+        waits = f" (waits for {seen.waiting})" if seen.waiting else ""
         terminal.say(f"{time.monotonic() - began:6.1f} s  {seen.state}: {seen.sentence}{waits}")
 
     try:
@@ -170,15 +188,34 @@ def _follow(found: Job) -> None:
         raise typer.Exit(130) from None
 
 
-def _show_result(connection: Connection, found: Job, keeper_key: str, form: Format) -> None:
+def show_result(found: Job, keeper_key: str, form: Format, out: Path | None = None) -> None:
+    """Fetch, check and open a job's release; show the table, or write the outputs of a task into a folder."""
     if found.state == RELEASED:
+        connection = found.connection
         settle_trust(connection, connection.plan(found.id).domain, keeper_key)
     released = found.result()
+    if isinstance(released, Files):
+        _write_files(found, released, form, out)
+        return
     terminal.write(_plain(released), form, lambda: terminal.rows(released.columns, released.texts()))
     for note in released.notes:
         terminal.say(f"Note: {note}")
     hidden = sum(map(sum, released.suppressed))
     terminal.say(f"{len(released.rows)} rows, {len(released.columns)} columns, {hidden} cells suppressed.")
+
+
+def _write_files(found: Job, released: Files, form: Format, out: Path | None) -> None:
+    paths = released.save(out or Path(f"darkroom-{found.id}"))
+    forms = [each.form.value for each in released.released.artifacts]
+    plain = {
+        "plan": released.plan.digest,
+        "files": [str(path) for path in paths],
+        "notes": list(released.notes),
+    }
+    lines = list(zip(map(str, paths), forms, strict=True))
+    terminal.write(plain, form, lambda: terminal.rows(("file", "form"), lines))
+    for note in released.notes:
+        terminal.say(f"Note: {note}")
 
 
 def _plain(released: Result) -> dict[str, object]:

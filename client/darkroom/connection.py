@@ -10,11 +10,14 @@ import base64
 import binascii
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from darkroom import folder as folders
 from darkroom import signing
+from darkroom.files import Files
 from darkroom.job import Job, job_id_of
 from darkroom.profile import Home, home
 from darkroom.result import Evidence, Result, open_release
@@ -22,12 +25,14 @@ from darkroom.wire import Wire, listed
 from keys import api as keys
 from keys.keyfile import fingerprint, read_public
 from plans import names
-from plans.errors import HashMismatch, Malformed, NotFound, SignatureWrong, WrongPassphrase
+from plans.errors import HashMismatch, Malformed, NotFound, SignatureWrong, Unreachable, WrongPassphrase
 from plans.impact import ImpactReport, impact
 from plans.manifest import Manifest
 from plans.plan import Plan
-from plans.request import Request
+from plans.request import Request, RequestKind
 from plans.statements import Signed, Statement
+from plans.tasks import ComponentTask, PythonTask
+from plans.trial import Folder, TrialReport
 
 Passphrase = Callable[[], str]
 
@@ -169,8 +174,10 @@ class Connection:
 
     # --- jobs -----------------------------------------------------
 
-    def request(self, statement: str, *, project: str, purpose: str) -> Request:
-        """Return the request for a statement, not yet signed; its nonce makes it one request, however often
+    def request(
+        self, statement: str, *, project: str, purpose: str, kind: RequestKind = RequestKind.SQL
+    ) -> Request:
+        """Return the request for a statement or task, not yet signed; its nonce makes it one request, however often
         it is sent.
         """
         mine = self.keys()
@@ -183,7 +190,81 @@ class Connection:
             statement=statement,
             nonce=keys.fresh_nonce(),
             asked_at=int(time.time()),
+            kind=kind,
         )
+
+    def images(self) -> list[dict[str, Any]]:
+        """Return the images that a task may name: name, digest, stage, and the modules that a program can import."""
+        return listed(self._wire.get("/api/v1/images"), "images")
+
+    def components(self) -> list[dict[str, Any]]:
+        """Return the algorithm library: each component's description, its parameters and what leaves."""
+        return listed(self._wire.get("/api/v1/components"), "components")
+
+    def run(self, folder: Path | str, *, project: str = "", purpose: str = "") -> Job:
+        """Submit a folder of Python, as its `darkroom.toml` describes it, and return its job at once.
+
+        Raises:
+            NotFound, Malformed, TooLarge: what is not right with the folder, and where.
+            DarkroomError: what the portal says.
+        """
+        work = folders.read(Path(folder))
+        task = work.task(self.images())
+        request = self._of_task(task, RequestKind.PYTHON, project or work.project, purpose or work.purpose)
+        return self.submit(request, work.folder)
+
+    def component(
+        self,
+        name: str,
+        parameters: Mapping[str, Any],
+        tables: Sequence[str],
+        *,
+        project: str,
+        purpose: str,
+    ) -> Job:
+        """Submit a component of the algorithm library with these parameters on these tables; numbers with a point are
+        text ("0.05").
+
+        Raises:
+            HashMismatch: the portal made another task of it.
+            DarkroomError: what the portal says; of a wrong parameter, what it may be.
+        """
+        body = {"parameters": dict(parameters), "relations": list(tables)}
+        task = ComponentTask.read(self._wire.post(f"/api/v1/components/{_segment(name)}", body)["task"])
+        told = {key: task.parameters.get(key) for key in parameters}
+        if (task.component, told) != (name, dict(parameters)) or [n.relation for n in task.needs] != list(
+            tables
+        ):
+            raise HashMismatch("the portal made another task than was asked for", name)
+        return self.submit(self._of_task(task, RequestKind.COMPONENT, project, purpose))
+
+    def attempt(self, folder: Path | str, timeout: float = 3_600) -> TrialReport:
+        """Try a folder on made-up tables, beside the data and without any of them; return all that happened.
+
+        Raises:
+            Unreachable: it has not ended within `timeout` seconds; trying again finds the same trial.
+        """
+        work = folders.read(Path(folder))
+        body = {"task": work.task(self.images()).plain(), "folder": work.folder.plain()}
+        ends = time.monotonic() + timeout
+        while time.monotonic() < ends:
+            report = self._wire.post("/api/v1/trials", body, again=True)["report"]
+            if report is not None:
+                return TrialReport.read(report)
+        raise Unreachable(
+            "the trial has not ended yet", str(folder), "It goes on; the same command finds it again."
+        )
+
+    def _of_task(
+        self, task: PythonTask | ComponentTask, kind: RequestKind, project: str, purpose: str
+    ) -> Request:
+        if not project or not purpose:
+            raise Malformed(
+                "a job is for a project and a purpose, as its grant says",
+                "project" if not project else "purpose",
+                "Give both, or write them into darkroom.toml.",
+            )
+        return self.request(task.canonical().decode(), project=project, purpose=purpose, kind=kind)
 
     def sql(self, statement: str, *, project: str, purpose: str) -> Job:
         """Submit a statement and return its job at once.
@@ -194,12 +275,13 @@ class Connection:
         """
         return self.submit(self.request(statement, project=project, purpose=purpose))
 
-    def submit(self, request: Request) -> Job:
-        """Sign and submit a request."""
-        signature = signing.signed_request(request, self.keys().signing)
-        view = self._wire.post(
-            "/api/v1/jobs", {"request": request.plain(), "signature": signature}, again=True
-        )
+    def submit(self, request: Request, folder: Folder | None = None) -> Job:
+        """Sign and submit a request, for a task of Python with its folder."""
+        body = {"request": request.plain(), "signature": signing.signed_request(request, self.keys().signing)}
+        if folder is None:
+            view = self._wire.post("/api/v1/jobs", body, again=True)
+        else:
+            view = self._wire.post("/api/v1/jobs/python", body | {"folder": folder.plain()}, again=True)
         found = Job(self, view)
         if found.id != job_id_of(request):
             raise HashMismatch(
@@ -236,6 +318,10 @@ class Connection:
         """Cancel a job."""
         return self._wire.post(f"/api/v1/jobs/{_segment(number)}/cancel", again=True)
 
+    def retry(self, number: str) -> dict[str, Any]:
+        """Have a job that failed or was cancelled run anew."""
+        return self._wire.post(f"/api/v1/jobs/{_segment(number)}/retry")
+
     def plan(self, number: str) -> Plan:
         """Return a job's plan, its digest computed here.
 
@@ -265,7 +351,7 @@ class Connection:
             raise Malformed("the sealed bytes are not base64", "result.sealed") from None
         return Evidence(self.plan(number), Signed.read(answer["release"]), sealed)
 
-    def open(self, evidence: Evidence) -> Result:
+    def open(self, evidence: Evidence) -> Result | Files:
         """Check and open a release with the keeper's key that is trusted for its owner (`trust_keeper`)."""
         key = self._home.keeper(evidence.plan.domain)
         if key is None:

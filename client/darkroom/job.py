@@ -15,6 +15,7 @@ from plans.request import Request
 
 if TYPE_CHECKING:
     from darkroom.connection import Connection
+    from darkroom.files import Files
     from darkroom.result import Result
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
@@ -38,6 +39,11 @@ class Job:
 
     def __init__(self, connection: Connection, view: dict[str, Any]) -> None:
         self._connection, self._view = connection, view
+
+    @property
+    def connection(self) -> Connection:
+        """The connection over which it was found."""
+        return self._connection
 
     @property
     def id(self) -> str:
@@ -104,6 +110,17 @@ class Job:
             else:
                 pause = FIRST_PAUSE_S
 
+    @property
+    def kind(self) -> str:
+        """What was asked for: `sql`, `python` or `component`."""
+        return str(self._view.get("kind", "sql"))
+
+    @property
+    def waiting(self) -> str:
+        """What it waits for, and in which place of the queue; empty when nobody has to act."""
+        before = int(self._view.get("position") or 0)
+        return self.waits_for + (f", {before} jobs before it" if before else "")
+
     def explain(self) -> list[dict[str, str]]:
         """Return every reason of the decision: rule, subject, sentence, and what would help."""
         decision = self._view.get("decision") or {}
@@ -131,8 +148,14 @@ class Job:
         self._view = self._connection.cancel(self.id)
         return self
 
-    def result(self, timeout: float | None = None) -> Result:
-        """Wait, fetch the release, check it, and open it with the member's key.
+    def retry(self) -> Job:
+        """Have it run anew, if it failed or was cancelled."""
+        self._view = self._connection.retry(self.id)
+        return self
+
+    def result(self, timeout: float | None = None) -> Result | Files:
+        """Wait, fetch the release, check it, and open it with the member's key: the table of a statement, or the
+        files of a task.
 
         Raises:
             DarkroomError: why there is no result.

@@ -13,9 +13,11 @@ import html
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from darkroom.files import Files, require_declared
 from keys import api as keys
+from plans.artifacts import ReleasedSet
 from plans.errors import HashMismatch, SignatureWrong
-from plans.plan import Plan
+from plans.plan import Plan, PlanKind
 from plans.release import RELEASE_INFO, Release
 from plans.released import Cell, Released
 from plans.statements import Duty, Signed, Type
@@ -128,8 +130,9 @@ class Result:
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}<ul>{notes}</ul>"
 
 
-def open_release(evidence: Evidence, member_keys: keys.MemberKeys, keeper_key: str) -> Result:
-    """Return the result inside a release, after checking all of the chain that the module's docstring lists.
+def open_release(evidence: Evidence, member_keys: keys.MemberKeys, keeper_key: str) -> Result | Files:
+    """Return the result inside a release, after checking all of the chain that the module's docstring lists: the
+    table of a statement, or the files of a task.
 
     Raises:
         SignatureWrong: the release is not signed by the trusted keeper, or the plan's request not by this
@@ -144,10 +147,14 @@ def open_release(evidence: Evidence, member_keys: keys.MemberKeys, keeper_key: s
     if "sha256:" + hashlib.sha256(evidence.sealed).hexdigest() != release.sealed:
         raise HashMismatch("the sealed bytes are not the ones that the release names", "release.sealed")
     plain = member_keys.opening.open(evidence.sealed, RELEASE_INFO, release.plan.encode())
-    released = Released.decode(plain)
+    kind = Released if evidence.plan.kind is PlanKind.SQL else ReleasedSet
+    released: Released | ReleasedSet = kind.decode(plain)
     if released.plan != release.plan or released.digest != release.content:
         raise HashMismatch("the content is not the one that was judged", "release.content")
-    return Result(released, evidence.plan)
+    if isinstance(released, Released):
+        return Result(released, evidence.plan)
+    require_declared(released, evidence.plan)
+    return Files(released, evidence.plan)
 
 
 def _release(evidence: Evidence, keeper_key: str) -> Release:

@@ -21,8 +21,9 @@ from plans.errors import HashMismatch, Malformed, StateConflict
 from plans.plan import Plan, Relation
 from plans.reading import Level
 from plans.record import Record
-from plans.request import Request
+from plans.request import Request, RequestKind
 from plans.statements import Approval, Duty, Grant, Revocation, Signed, Statement, Type
+from plans.tasks import PythonTask, task_of
 
 APPROVAL_LASTS_S = 24 * 3600
 """A plan older than a day must be made anew, so an approval that lasts longer would approve nothing."""
@@ -237,7 +238,7 @@ def plan_lines(plan: Plan) -> list[Text]:
         Text("result sealed to", request.recipient),
         Text("project", request.project),
         Text("purpose", request.purpose),
-        Text("statement", request.statement),
+        *_asked(request),
         *(
             Text(f"reads {r.name}", ", ".join(map(_masked(r), r.columns)) + _filtered(r.row_filter))
             for r in program.relations
@@ -252,9 +253,23 @@ def plan_lines(plan: Plan) -> list[Text]:
     ]
 
 
+def _asked(request: Request) -> list[Text]:
+    """Return the lines that say what was asked for: a statement, or a task with what it may leave."""
+    if request.kind is RequestKind.SQL:
+        return [Text("statement", request.statement)]
+    task = task_of(request)
+    leaves = [Text("may leave", f"{each.name} ({each.form})") for each in task.artifacts]
+    if isinstance(task, PythonTask):
+        started = " ".join((task.main, *task.arguments))
+        return [Text("runs the folder", task.folder), Text("starts", started), *leaves]
+    given = ", ".join(f"{name}={value}" for name, value in task.parameters.items())
+    return [Text("runs the component", f"{task.component} with {given}"), *leaves]
+
+
 _LEAVES = {
     Level.CELLS: "figures about groups of persons",
     Level.ROWS: "ROWS, each of which may be about one person",
+    Level.WORK: "typed outputs of a program, after inspection",
 }
 
 

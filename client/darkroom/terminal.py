@@ -68,6 +68,12 @@ def rows(heads: Sequence[str], lines: Sequence[Sequence[object]]) -> None:
     _console().print(table)
 
 
+def lines(text: str) -> None:
+    """Write a text of several lines, each shown as it is and none as a command to the terminal."""
+    for line in text.splitlines():
+        typer.echo(visible(line.expandtabs()))
+
+
 def facts(texts: Sequence[Text], *, to_person: bool = False) -> None:
     """Draw labelled lines; those that a person is asked about go to standard error, beside the question."""
     table = Table(box=None, pad_edge=False, show_header=False)

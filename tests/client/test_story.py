@@ -83,7 +83,7 @@ def test_waiting_follows_a_job_that_moves(town: Town, typed: Typed) -> None:
     shown = typed(MEI, "result", job.id, "--keeper-key", town.region.keeper.public)
     mover.join()
     assert shown.exit_code == 0
-    assert "submitted: The statement is being read" in shown.stderr and "released: " in shown.stderr
+    assert "submitted: The request is being read" in shown.stderr and "released: " in shown.stderr
 
 
 def test_waiting_has_an_end_and_the_job_goes_on(town: Town) -> None:
