@@ -106,6 +106,7 @@ class Ledger:
     # --- weighing -----------------------------------------------------
 
     def _fresh(self, case: Case, attempt: int, tables: Sequence[Sets], now: int) -> Page:
+        self.require_room(case, now)
         charges = _charges(case, tables)
         if self._lacking(case, charges, now):
             least = dict.fromkeys(charges, 1)
