@@ -60,10 +60,12 @@ def judge_table(grid: Grid, subject: Subject, ground: Ground, book: Book) -> Tab
     """
     if grid.height * len(grid.columns) > ground.obligations.largest_result:
         raise Unfit(OutputRule.TOO_LARGE)
+    _look_for_identifiers(grid, subject, book)
     sheet = lay_out(grid, subject.persons, subject.evidence)
     if any(not 0 <= row < grid.height for row in subject.kept_back):
         raise Unfit(OutputRule.LEDGER)
-    _look_for_persons(sheet, subject, ground, book)
+    if ground.members_code:
+        _look_for_rows(sheet, subject, book)
     _look_at_fits(sheet, subject, ground, book)
     totals = total_rows(sheet)
     _withhold(sheet, subject, ground, book)
@@ -178,9 +180,9 @@ def _ruled_by_one(sheet: Sheet, figure: Figure, where: str, judged: tuple[Ground
 # --- what looks like persons --------------------------------------------------------------------------------
 
 
-def _look_for_persons(sheet: Sheet, subject: Subject, ground: Ground, book: Book) -> None:
-    """Refuse identifiers; have people look at what seems to be rows, names or texts."""
-    columns = sheet.grid.columns
+def _look_for_identifiers(grid: Grid, subject: Subject, book: Book) -> None:
+    """Refuse a table that holds identifiers, or says that it does."""
+    columns = grid.columns
     hits = sum(map(_identifies, columns)) + sum(wording.says_person(column.name) for column in columns)
     book.note(
         OutputRule.IDENTIFIERS,
@@ -189,8 +191,10 @@ def _look_for_persons(sheet: Sheet, subject: Subject, ground: Ground, book: Book
         hits,
         columns=len(columns),
     )
-    if not ground.members_code:
-        return
+
+
+def _look_for_rows(sheet: Sheet, subject: Subject, book: Book) -> None:
+    """Have people look at what seems to be rows, names or texts."""
     texts = [column for column in sheet.keys if column.type == "VARCHAR"]
     named = sum(identifiers.are_names([value for value in column.values if value]) for column in texts)
     rows = _looks_like_rows(sheet) or named
@@ -215,16 +219,22 @@ def _identifies(column: GridColumn) -> bool:
 
 
 def _looks_like_rows(sheet: Sheet) -> bool:
-    """Return whether there are as many rows as persons, all rows claim the same few, or hardly any value comes
-    twice."""
-    height = sheet.grid.height
+    """Return whether there are as many rows as persons, or all rows claim the same number and are merely numbered."""
+    height, claimed = sheet.grid.height, set(sheet.persons)
     if height < FEWEST_ROWS:
         return False
-    claimed = set(sheet.persons)
     if len(claimed) <= 2 and height >= max(claimed):
         return True
     fits = any(wording.says_coefficient(figure.name) for figure in sheet.figures)
-    return len(claimed) == 1 and not fits and len(sheet.keys) == 1 and sheet.keys[0].type == "BIGINT"
+    return len(claimed) == 1 and not fits and any(map(_is_numbering, sheet.keys))
+
+
+def _is_numbering(column: GridColumn) -> bool:
+    """Return whether a key is a running number, or one stem with numbers behind, and its name says no group."""
+    if wording.says_key(column.name) or len(set(column.values)) < len(column.values):
+        return False
+    stems = {value.rstrip("0123456789") for value in column.values if value}
+    return column.type == "BIGINT" or (column.type == "VARCHAR" and len(stems) == 1)
 
 
 def _is_long(column: GridColumn) -> bool:

@@ -38,10 +38,10 @@ class Figure:
     """Rows whose cell is a total that was computed from shown ones."""
 
     def withhold(self, rows: Iterable[int]) -> int:
-        """Withhold cells that hold a number; return how many were not withheld before."""
-        fresh = {row for row in rows if row not in self.gone and self.values[row] is not None}
-        self.gone |= fresh
-        return len(fresh)
+        """Withhold cells that hold a number; return how many these are, whether or not another rule was first."""
+        struck = {row for row in rows if self.values[row] is not None}
+        self.gone |= struck
+        return len(struck)
 
     def present(self, row: int) -> Decimal:
         """Return the number in a row, zero where there is none."""

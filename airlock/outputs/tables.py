@@ -38,7 +38,7 @@ MISSING = frozenset({"", "NA", "NaN", "nan", "null", "NULL", "inf", "-inf", "Inf
 """Texts that stand for no value in a column of numbers; in one of texts only the empty one does."""
 
 _WHOLE = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,17})")
-_NUMBER = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,30}|)(?:\.[0-9]{0,40})?(?:[eE][+-]?[0-9]{1,3})?")
+_NUMBER = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,16}|)(?:\.[0-9]{0,40})?(?:[eE][+-]?[0-9]{1,3})?")
 _SOME_DIGIT = re.compile(r"[+-]?\.?[0-9]")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MOMENT = re.compile(_DATE.pattern + r"[ T][0-9]{2}:[0-9]{2}:[0-9]{2}")

@@ -17,6 +17,7 @@ import onnx
 import safetensors
 from google.protobuf.message import DecodeError
 from onnx import AttributeProto, TensorProto, checker, helper, numpy_helper
+from safetensors.numpy import save
 
 from airlock.outputs.rules import OutputRule
 from airlock.outputs.values import Unfit
@@ -26,7 +27,7 @@ LARGEST_MODEL = 64 * 2**20
 LONGEST_LABEL = 64
 
 _DESERIALIZE: Any = safetensors.deserialize
-_SERIALIZE: Any = safetensors.serialize
+_SAVE: Any = save
 
 _FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": ""}
 _NAME = re.compile(r"[A-Za-z_][\w./:-]{0,199}", re.ASCII)
@@ -83,14 +84,7 @@ def read_safetensors(content: bytes) -> bytes:
         raise Unfit(OutputRule.UNREADABLE) from None
     if not 1 <= len(tensors) <= MOST_TENSORS:
         raise Unfit(OutputRule.TOO_LARGE if tensors else OutputRule.UNREADABLE)
-    return bytes(
-        _SERIALIZE(
-            {
-                name: {"dtype": "float32", "shape": list(values.shape), "data": values.tobytes()}
-                for name, values in sorted(tensors.items())
-            }
-        )
-    )
+    return bytes(_SAVE(dict(sorted(tensors.items()))))
 
 
 def _floats(tensor: dict[str, Any]) -> Any:

@@ -1,0 +1,56 @@
+"""The corpus: faulty outputs are caught, good ones are not stopped."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from plans.verdict import Finding
+from tests.airlock.outputs.corpus import Case, cases, contents, judge
+
+CASES = cases()
+GOOD = [case for case in CASES if case.folder == "good"]
+FAULTY = [case for case in CASES if case.folder == "faulty"]
+STOPPED = {Finding.HELD, Finding.REFUSED}
+
+
+def caught(case: Case) -> bool:
+    """A faulty output is caught if people or nobody see it, or if the repair took the fault out."""
+    judged = judge(case)
+    left = contents(judged)
+    if any(each.encode() in content for each in case.never for content in left.values()):
+        return False
+    if case.withheld:
+        rows = json.loads(left[case.name])["rows"]
+        return sum(cell is False for row in rows for cell in row) == case.withheld
+    if case.sorted:
+        rows = json.loads(left[case.name])["rows"]
+        return rows == sorted(rows)
+    return judged.finding in STOPPED or bool(case.never)
+
+
+def test_the_corpus_is_as_large_as_it_should_be() -> None:
+    assert len(GOOD) >= 60 and len(FAULTY) >= 60
+    assert len({(case.folder, case.name) for case in CASES}) == len(CASES)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.folder}/{case.name}")
+def test_an_output_is_judged_as_the_index_says(case: Case) -> None:
+    judged = judge(case)
+    assert judged.finding.value == case.expect, (judged.reasons, judged.record.applied)
+    struck = {each.rule for each in judged.record.applied if each.effect != "passed"}
+    assert not case.rule or case.rule in struck
+    assert case.folder == "good" or caught(case)
+
+
+def test_nearly_all_faulty_outputs_are_caught_and_hardly_a_good_one_is_stopped() -> None:
+    found = [case for case in FAULTY if caught(case)]
+    by_design = {"picture", "model"}
+    stopped = [
+        case
+        for case in GOOD
+        if (judged := judge(case)).finding in STOPPED and not set(judged.reasons) <= by_design
+    ]
+    assert len(found) >= 0.95 * len(FAULTY)
+    assert len(stopped) < 0.05 * len(GOOD)
