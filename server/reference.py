@@ -10,7 +10,13 @@ from darkroom import reference
 from server.cli import app
 
 ROOT = Path(__file__).resolve().parent.parent
-_TOOLS = ("settings_reference", "errors_reference", "functions_reference", "policies_reference")
+_TOOLS = (
+    "settings_reference",
+    "errors_reference",
+    "functions_reference",
+    "policies_reference",
+    "components_reference",
+)
 
 
 def commands() -> str:

@@ -6,6 +6,7 @@ import base64
 import binascii
 import io
 import logging
+import os
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -129,7 +130,8 @@ def _engine() -> Any:
     """Return the reader with the models that its wheel carries."""
     from rapidocr import RapidOCR
 
-    engine = RapidOCR()
+    threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
+    engine = RapidOCR(params={"EngineConfig.onnxruntime.intra_op_num_threads": threads})
     logging.getLogger("RapidOCR").setLevel(logging.CRITICAL)
     return engine
 
