@@ -18,9 +18,9 @@ HEAD = """\
 
 Generated from `components/library/` by `python tools/components_reference.py`; do not edit.
 
-A component runs on real data, in a box without network, on tables that the owner's loader streams to it. Its code
-is the platform's, not yours, so that what it leaves can say on how many persons each row rests, who contributes most to
-each figure, and which sets of persons are behind it (for the owner's disclosure ledger). Persons are counted, never rows.
+A component runs on real data, in a box without network, on tables that the owner's loader streams to it. Its code is
+the platform's, not yours, so that what it leaves can say on how many persons each row rests, who contributes most to
+each figure, and which sets of persons are behind it (for the owner's disclosure ledger). Persons are counted, not rows.
 
     darkroom.component("describe", {"columns": ["income"], "by": "banner"}, ["tax.income"], project=…, purpose=…)
 
