@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from plans.box import Entry, Limits
-from plans.errors import NotAllowed, Unreachable
+from plans.errors import NotAllowed, TierMissing, Unreachable
 from plans.plan import Plan, PlanKind
 from sandbox.own_user import owners_trusted
 
@@ -130,11 +130,12 @@ def places(uid_count: int, spare: int) -> Mapping[Line, int]:
 
 
 class Places:
-    """Gives each line its places, first come first served."""
+    """Gives each line its places, first come first served; several at once, or none of them."""
 
     def __init__(self, sizes: Mapping[Line, int]) -> None:
+        self._sizes = dict(sizes)
         self._free = dict(sizes)
-        self._waiting: dict[Line, deque[asyncio.Future[None]]] = {line: deque() for line in sizes}
+        self._waiting: dict[Line, deque[tuple[asyncio.Future[None], int]]] = {line: deque() for line in sizes}
 
     @asynccontextmanager
     async def place(self, line: Line) -> AsyncIterator[None]:
@@ -143,37 +144,90 @@ class Places:
         Raises:
             Unreachable: too many wait already.
         """
-        await self._take(line)
+        await self.take(line, 1)
         try:
             yield
         finally:
-            self._give_back(line)
+            self.give_back(line, 1)
 
-    async def _take(self, line: Line) -> None:
-        if self._free[line] > 0:
-            self._free[line] -= 1
-            return
+    async def take(self, line: Line, count: int) -> None:
+        """Take so many places at once, waiting until all are free; whoever comes later waits behind.
+
+        Raises:
+            Unreachable: too many wait already.
+            TierMissing: the line never has so many.
+        """
+        if count > self._sizes[line]:
+            advice = "Give it more user ids for boxes (uid_count, docs/settings.md)."
+            raise TierMissing("the launcher cannot run so many boxes side by side", line, advice)
         waiting = self._waiting[line]
+        if not waiting and self._free[line] >= count:
+            self._free[line] -= count
+            return
         if len(waiting) >= MOST_WAITING:
             raise Unreachable(
                 "the launcher has as many questions waiting as it takes", line, "Try again shortly."
             )
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting.append(turn)
+        waiting.append((turn, count))
         try:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self._give_back(line)
+                self.give_back(line, count)
             else:
-                waiting.remove(turn)
+                waiting.remove((turn, count))
+                self.give_back(line, 0)  # those behind may fit
             raise
 
-    def _give_back(self, line: Line) -> None:
+    def give_back(self, line: Line, count: int) -> None:
+        """Give places back, to those who wait in their order."""
         waiting = self._waiting[line]
-        while waiting:
-            turn = waiting.popleft()
+        self._free[line] += count
+        while waiting and (waiting[0][0].done() or waiting[0][1] <= self._free[line]):
+            turn, wanted = waiting.popleft()
             if not turn.done():
+                self._free[line] -= wanted
                 turn.set_result(None)
-                return
-        self._free[line] += 1
+
+
+class Together:
+    """The places of stages that run side by side: taken all at once by whoever comes first, so that no two batches
+    wait for each other with half of their places; each is given back as its stage ends, the rest with the last.
+    """
+
+    def __init__(self, places: Places, line: Line, count: int) -> None:
+        self._places, self._line, self._count = places, line, count
+        self._taking: asyncio.Task[None] | None = None
+        self._users = self._left = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether no stage holds or awaits a place."""
+        return self._users == 0
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Hold one of the places for the time of the body; raises as `Places.take`."""
+        if self._taking is None:
+            self._taking = asyncio.create_task(self._places.take(self._line, self._count))
+            self._left = self._count
+        self._users += 1
+        taking = self._taking
+        try:
+            await asyncio.shield(taking)
+            yield
+        finally:
+            self._users -= 1
+            self._leave(taking)
+
+    def _leave(self, taking: asyncio.Task[None]) -> None:
+        taken = taking.done() and not taking.cancelled() and taking.exception() is None
+        back = min(1, self._left) if self._users else self._left
+        if taken:
+            self._places.give_back(self._line, back)
+            self._left -= back
+        elif not self._users:
+            taking.cancel()
+        if not self._users:
+            self._taking = None

@@ -73,6 +73,14 @@ class LauncherClient:
             raise Unreachable(f"the launcher does not answer ({told})", self._path.name) from None
         return self._result(answer)
 
+    def pair(self, plan: str, trial: str) -> None:
+        """Say which trial's plan belongs to a job's plan, before the job runs (`sandbox.pairing`).
+
+        Raises:
+            NotFound, Malformed, StateConflict: as `sandbox.pairing.pair`.
+        """
+        frames.ask(self._path, {"op": "pair", "plan": plan, "trial": trial}, ASK_S)
+
     def cancel(self, plan: str, stage: Entry, attempt: int) -> None:
         """End the box of a stage that is running; raises `NotFound` if it is not."""
         frames.ask(

@@ -105,6 +105,7 @@ class Cause(StrEnum):
     LEASE = "box.lease-lost"
     PROTOCOL = "box.protocol"
     LAUNCHER = "box.launcher-stopped"
+    PEER = "box.peer-ended"
 
     @property
     def is_limit(self) -> bool:

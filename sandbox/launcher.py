@@ -5,8 +5,12 @@ of them may ask for what says `sandbox.admission`:
 
     put     plan                    keep a plan
     run     plan, stage, attempt    `{"state": …}` frames, then the answer; a stage runs once
-    cancel  plan, stage, attempt    end its box
+    pair    plan, trial             say which trial belongs to a job, before it runs (`sandbox.pairing`)
+    cancel  plan, stage, attempt    end its box, and those beside it
     status                          who this is, what it offers, which boxes live
+
+Stages that the plan links run side by side: their places are taken together, and where one ends without a result the
+others are ended after a moment in which they may say why themselves.
 
 A caller that hangs up changes nothing; whoever asks for the same stage again is attached to it, or gets its
 kept answer. One thread of control: boxes die with the thread that started them, so they die with the launcher
@@ -43,8 +47,8 @@ from plans.errors import (
     Unreachable,
 )
 from plans.plan import Plan
-from sandbox import admission, cgroups, images, own_user, reaper, telling
-from sandbox.admission import Door, Line, Places, Rules
+from sandbox import admission, cgroups, images, own_user, pairing, reaper, telling
+from sandbox.admission import Door, Places, Rules, Together
 from sandbox.config import LauncherConfig
 from sandbox.contract import Boxes, Cause
 from sandbox.identities import Identities
@@ -66,19 +70,22 @@ MOST_CONNECTIONS = 32
 SWEEP_S = 3600.0
 """How often the shelf is swept."""
 
+PEER_S = 2.0
+"""Seconds that a box has to end by itself, when one beside it ended without a result."""
+
 _MODES = {Door.OPEN: 0o660, Door.OWNER: 0o600}
 
 
 class _Running:
     """A stage that waits for its place or runs: its task, the states so far, and who listens."""
 
-    def __init__(self, run: StageRun, places: Places, line: Line) -> None:
+    def __init__(self, run: StageRun, places: Together) -> None:
         self.states: list[BoxState] = []
         self.listeners: set[asyncio.Queue[BoxState | None]] = set()
         self.run = run
         self._given_up = Cause.NONE
         self._begun = False
-        self.task = asyncio.create_task(self._work(places, line))
+        self.task = asyncio.create_task(self._work(places))
         self.task.add_done_callback(lambda _: self._spread(None))
 
     async def kill(self, cause: Cause) -> None:
@@ -90,9 +97,9 @@ class _Running:
             self._given_up = cause
             self.task.cancel()
 
-    async def _work(self, places: Places, line: Line) -> dict[str, Any]:
+    async def _work(self, places: Together) -> dict[str, Any]:
         try:
-            async with places.place(line):
+            async with places.place():
                 self._begun = True
                 return await self.run.answer()
         except DarkroomError as problem:
@@ -122,6 +129,8 @@ class Launcher:
     def __init__(self, workshop: Workshop) -> None:
         self._shop = workshop
         self._running: dict[StageName, _Running] = {}
+        self._together: dict[tuple[StageName, ...], Together] = {}
+        self._endings: set[asyncio.Task[None]] = set()
         config = workshop.config
         self._rules = Rules(config.domain, config.ceilings)
         self._places = Places(admission.places(config.uid_count, config.warm_kinds))
@@ -207,6 +216,9 @@ class Launcher:
                 await _say(writer, {"ok": {"plan": plan.digest}})
             case "run":
                 await self._run(door, StageName.read(question), writer)
+            case "pair":
+                pairing.pair(self._shop.shelf, str(question.get("plan")), str(question.get("trial")))
+                await _say(writer, {"ok": {}})
             case "cancel":
                 await self._cancel(door, StageName.read(question))
                 await _say(writer, {"ok": {}})
@@ -241,17 +253,38 @@ class Launcher:
     def _begun(self, door: Door, name: StageName) -> _Running:
         plan = self._shop.shelf.plan(name.plan)
         self._require_admissible(plan, door)
+        batch = _beside(plan, name)
+        for peer in batch:
+            if peer != name and peer not in self._running and self._shop.shelf.result(peer) is not None:
+                raise BoxFailed(KILLED[Cause.PEER][0], Cause.PEER, KILLED[Cause.PEER][1])
+        line = admission.line_of(plan, door)
+        places = self._together.setdefault(batch, Together(self._places, line, len(batch)))
         run = StageRun(self._shop, name, lambda state: running.heard(state))
-        running = self._running[name] = _Running(run, self._places, admission.line_of(plan, door))
-        running.task.add_done_callback(lambda _: self._running.pop(name, None))
+        running = self._running[name] = _Running(run, places)
+        running.task.add_done_callback(lambda task: self._ended(name, batch, task))
         return running
+
+    def _ended(
+        self, name: StageName, batch: tuple[StageName, ...], task: asyncio.Task[dict[str, Any]]
+    ) -> None:
+        """Forget a stage that has ended; if it has no result, those beside it are not to wait for it."""
+        self._running.pop(name, None)
+        if batch in self._together and self._together[batch].idle:
+            del self._together[batch]
+        well = not task.cancelled() and task.exception() is None and "ok" in task.result()
+        peers = [self._running[peer] for peer in batch if peer in self._running]
+        if peers and not well:
+            ending = asyncio.get_running_loop().create_task(_end_peers(peers))
+            self._endings.add(ending)
+            ending.add_done_callback(self._endings.discard)
 
     async def _cancel(self, door: Door, name: StageName) -> None:
         admission.require_door(door, name.stage in admission.OWNERS_OWN)
-        running = self._running.get(name)
-        if running is None:
+        if name not in self._running:
             raise NotFound("no such stage is running", name.stage.value)
-        await running.kill(Cause.CANCELLED)
+        batch = _beside(self._shop.shelf.plan(name.plan), name)
+        running = [self._running[each] for each in batch if each in self._running]
+        await asyncio.gather(*(each.kill(Cause.CANCELLED) for each in running))
 
     def _status(self) -> dict[str, Any]:
         offers = self._shop.boxes.offers()
@@ -332,6 +365,24 @@ async def run(work: Workshop) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await Launcher(work).serve(stop)
+
+
+def _beside(plan: Plan, name: StageName) -> tuple[StageName, ...]:
+    """Return the stages that run side by side with one, itself among them.
+
+    Raises:
+        Malformed: the plan has no such stage.
+    """
+    plan.stage(name.stage)
+    batch = next(batch for batch in plan.batches if name.stage in batch)
+    return tuple(StageName(name.plan, stage, name.attempt) for stage in batch)
+
+
+async def _end_peers(peers: list[_Running]) -> None:
+    """End those beside a stage that ended without a result, unless they do so themselves."""
+    await asyncio.wait([peer.task for peer in peers], timeout=PEER_S)
+    for peer in peers:
+        await peer.kill(Cause.PEER)
 
 
 def _told(door: Door, answer: dict[str, Any]) -> dict[str, Any]:

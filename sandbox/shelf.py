@@ -30,8 +30,12 @@ from plans.statements import Signed, StageRecord
 KEPT_S = 30 * 86_400
 """How long a plan, its results and collected outputs are kept after it was put last."""
 
-HAND_OVER = (Entry.QUERY, Entry.PARSE, Entry.PROTECT, Entry.FINISH)
-"""The stages whose outputs are for the next stage only."""
+HAND_OVER = (
+    Entry.QUERY, Entry.PARSE, Entry.PROTECT, Entry.FINISH, Entry.PYTHON, Entry.COMPONENT, Entry.REENCODE,
+)  # fmt: skip
+"""The stages whose outputs are for the next stage only. What a stage that judges leaves stays: a held output and what
+its reviewers read, until the plan is swept.
+"""
 
 MOST_BYTES = 2 * 2**30
 """Bytes of plans that are kept."""
@@ -163,6 +167,29 @@ class Shelf:
         except OSError as problem:
             raise _full(problem, name.stage.value) from None
         _write(path, canonical.encode(answer))
+
+    def keep_private(self, name: StageName, found: dict[str, Any]) -> None:
+        """Keep what the owner alone may know of a stage's failure; nobody is answered with it."""
+        path = self._result_file(name)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            raise _full(problem, name.stage.value) from None
+        _write(path.with_suffix(".private"), canonical.encode(found))
+
+    def pair(self, plan: str, trial: str) -> str:
+        """Bind a plan to the plan of the one trial with which a failure may be compared, or to none; the first binding
+        stays, and is returned.
+        """
+        path = self._home / "results" / _hex(plan) / "trial.json"
+        with contextlib.suppress(OSError):
+            return str(canonical.decode(path.read_bytes()))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            raise _full(problem, "trial") from None
+        _write(path, canonical.encode(trial))
+        return trial
 
     def record(self, name: StageName) -> StageRecord:
         """Return the record of a stage that ended well.

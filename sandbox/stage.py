@@ -32,13 +32,14 @@ from plans.key import SealedKeys
 from plans.plan import Plan, PlanKind
 from plans.record import Record
 from plans.statements import BoxStatement, Duty, StageInput, StageOutput, StageRecord, Type
-from sandbox import conversation
+from sandbox import conversation, pairing, telling
 from sandbox.config import LauncherConfig
 from sandbox.contract import Box, Boxes, Cause, Conversation
 from sandbox.conversation import Failure
 from sandbox.lease import Keeper, LeaseTimes, finish, hold
 from sandbox.links import Exchange, require_joinable
 from sandbox.shelf import Shelf, StageName
+from sandbox.telling import Tried
 
 STATEMENT_S = 60
 """Seconds for which a box statement is worth something: as long as the keeper may take to answer."""
@@ -63,6 +64,10 @@ KILLED = {
         "Submit it again shortly; `darkroom-server doctor` says what is down.",
     ),
     Cause.LAUNCHER: ("the launcher stopped, and its boxes with it", "Submit it again shortly."),
+    Cause.PEER: (
+        "the box beside it ended without a result, and this one with it",
+        "See why the other one ended, and submit the job again.",
+    ),
 }
 """Why a box was killed, as a sentence, and what to do."""
 
@@ -89,6 +94,8 @@ class Work:
     spec: BoxSpec
     files: dict[str, Path]
     inputs: tuple[StageInput, ...]
+    tried: Tried | None = None
+    """What came of the trial of a member's folder, as it was known before the folder met data."""
 
 
 class StageRun:
@@ -120,7 +127,7 @@ class StageRun:
         signed = sign(self._draft(Type.STAGE, record), self._shop.key)
         answer = {"ok": {"record": signed.plain(), "timings": self._timings}}
         self._shop.shelf.keep_result(self.name, answer)
-        if self.name.stage is Entry.JUDGE:
+        if self.name.stage is self._shop.shelf.plan(self.name.plan).ends:
             self._shop.shelf.forget_handed_over(self.name)
         return answer
 
@@ -148,7 +155,8 @@ class StageRun:
                 raise NotFound("no stage before this one has written this input", item.name)
             files[item.name] = path
             inputs.append(StageInput(item.name, sha256))
-        return Work(self.name, plan, spec, files, tuple(inputs))
+        tried = pairing.tried(self._shop.shelf, plan) if spec.entry is Entry.PYTHON else None
+        return Work(self.name, plan, spec, files, tuple(inputs), tried)
 
     def _data_file(self, name: str, kind: PlanKind) -> Path:
         """Return a file of the owner. What is staged in clear is for ingests, which only the owner's desk orders."""
@@ -198,8 +206,7 @@ class StageRun:
             found = await conversation.outcome(pipes, work.spec.entry, trial=trial)
         self._mark("done", box.state)
         if isinstance(found, Failure):
-            self._facts = dict(found.facts)
-            raise conversation.given_up(found)
+            raise self._gave_up(work, found)
         pipes.to_box.close()
         try:
             async with asyncio.timeout(ENDING_S):
@@ -207,6 +214,17 @@ class StageRun:
         except TimeoutError:
             raise BoxFailed("the box did not end after its report", Cause.PROTOCOL) from None
         return found
+
+    def _gave_up(self, work: Work, failure: Failure) -> DarkroomError:
+        """Return the error of a box that gave up. Where a member's program failed on data is kept, and not told."""
+        if work.plan.kind is PlanKind.PYTHON and work.spec.entry is Entry.PYTHON:
+            kept = {"code": failure.code, "facts": dict(failure.facts)}
+            self._shop.shelf.keep_private(self.name, kept)
+            if failure.code in telling.SENTENCES:
+                return pairing.explained(failure, work.plan, work.tried)
+        if work.spec.entry in conversation.SPEAKS_OF_FACTS:
+            self._facts = dict(failure.facts)
+        return conversation.given_up(failure)
 
     @contextlib.asynccontextmanager
     async def _keys_and_lease(
@@ -286,5 +304,5 @@ def _is_final(stage: Entry, problem: DarkroomError) -> bool:
     """
     if stage is Entry.CHECK:
         return False
-    passing = (Cause.LEASE, Cause.LAUNCHER, "box.start")
+    passing = (Cause.LEASE, Cause.LAUNCHER, Cause.PEER, "box.start")
     return isinstance(problem, (BoxFailed, OutputRefused)) and problem.where not in passing

@@ -45,6 +45,8 @@ class FakeKeeper:
     mood: str = "ok"
     asked: list[str] = field(default_factory=list)
     statements: list[Signed] = field(default_factory=list)
+    keys: Callable[[BoxStatement], BoxKeys] | None = None
+    """What it gives to a box, where a test says so."""
 
     def serve(self, ready: threading.Event, stop: threading.Event) -> None:
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -81,6 +83,8 @@ class FakeKeeper:
         self.statements.append(signed)
         statement = BoxStatement.read(verify(signed).body)
         keys = BoxKeys({"rows": "11" * 32}, {"rows": "11" * 32, "table": "22" * 32}, "")
+        if self.keys is not None:
+            keys = self.keys(statement)
         sealed = sealing.seal(statement.box_key, keys.canonical(), KEYS_INFO, statement.canonical())
         return SealedKeys(sealed.hex(), "lease-1", int(time.time()) + 600)
 

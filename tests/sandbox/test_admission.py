@@ -12,10 +12,10 @@ import pytest
 
 from plans.box import BoxSpec, Entry, Limits
 from plans.decision import Tier
-from plans.errors import DarkroomError, NotAllowed, Unreachable
+from plans.errors import DarkroomError, NotAllowed, TierMissing, Unreachable
 from plans.plan import Plan, PlanKind
 from sandbox import admission
-from sandbox.admission import Door, Line, Places, Rules
+from sandbox.admission import Door, Line, Places, Rules, Together
 
 IMAGE, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 SMALL = Limits(256, 8, 0, 4, 10, 20, 32, 64, 1)
@@ -156,3 +156,102 @@ def test_a_place_is_not_lost_with_who_gave_up_waiting() -> None:
             pass
 
     run(work, ONE)
+
+
+# ------------------------------------------------------------------------------- places for stages side by side
+
+
+def test_two_batches_never_wait_for_each_other_with_half_of_their_places() -> None:
+    """Three places, two batches of two. The control: each stage for itself takes one and waits for ever."""
+
+    async def run(alone: bool) -> list[str]:
+        places = Places(dict.fromkeys(Line, 3 if not alone else 2))
+        batches = [Together(places, Line.KEYED, 2) for _ in range(2)]
+        ended: list[str] = []
+
+        async def stage(number: int, met: asyncio.Barrier) -> None:
+            place = places.place(Line.KEYED) if alone else batches[number].place()
+            async with place:
+                await met.wait()
+            ended.append(f"{number}")
+
+        meetings = [asyncio.Barrier(2), asyncio.Barrier(2)]
+        order = [(0, meetings[0]), (1, meetings[1]), (0, meetings[0]), (1, meetings[1])]
+        tasks = [asyncio.create_task(stage(*each)) for each in order]
+        await asyncio.wait(tasks, timeout=0.2)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for line in Line:  # every place is there again, whatever happened
+            await asyncio.wait_for(places.take(line, 2 if alone else 3), 1)
+        return sorted(ended)
+
+    assert asyncio.run(run(alone=False)) == ["0", "0", "1", "1"]
+    assert asyncio.run(run(alone=True)) == []
+
+
+def test_a_place_is_given_back_as_its_stage_ends_and_the_rest_with_the_last() -> None:
+    async def run() -> None:
+        places = Places(dict.fromkeys(Line, 2))
+        batch = Together(places, Line.KEYED, 2)
+        async with batch.place():
+            async with batch.place():
+                assert not batch.idle
+            await asyncio.wait_for(places.take(Line.KEYED, 1), 1)
+            places.give_back(Line.KEYED, 1)
+        assert batch.idle
+        await asyncio.wait_for(places.take(Line.KEYED, 2), 1)
+
+    asyncio.run(run())
+
+
+def test_whoever_needs_more_waits_in_turn_and_is_not_overtaken() -> None:
+    async def run() -> list[str]:
+        places, order = Places(dict.fromkeys(Line, 2)), list[str]()
+        await places.take(Line.KEYED, 1)
+
+        async def take(name: str, count: int) -> None:
+            await places.take(Line.KEYED, count)
+            order.append(name)
+            places.give_back(Line.KEYED, count)
+
+        first = asyncio.create_task(take("two", 2))
+        await asyncio.sleep(0)
+        second = asyncio.create_task(take("one", 1))
+        await asyncio.sleep(0.01)
+        assert order == []
+        places.give_back(Line.KEYED, 1)
+        await asyncio.gather(first, second)
+        return order
+
+    assert asyncio.run(run()) == ["two", "one"]
+
+
+def test_those_behind_a_waiting_stage_that_gives_up_do_not_wait_for_it() -> None:
+    async def run() -> None:
+        places = Places(dict.fromkeys(Line, 2))
+        await places.take(Line.KEYED, 1)
+        batch = Together(places, Line.KEYED, 2)
+
+        async def stage() -> None:
+            async with batch.place():
+                pass
+
+        waiting = asyncio.create_task(stage())
+        await asyncio.sleep(0)
+        behind = asyncio.create_task(places.take(Line.KEYED, 1))
+        await asyncio.sleep(0.01)
+        assert not behind.done()
+        waiting.cancel()
+        await asyncio.wait_for(behind, 1)
+        assert batch.idle
+
+    asyncio.run(run())
+
+
+def test_a_launcher_that_never_has_so_many_places_says_so() -> None:
+    async def run() -> None:
+        with pytest.raises(TierMissing):
+            await Places(dict.fromkeys(Line, 1)).take(Line.KEYED, 2)
+
+    asyncio.run(run())

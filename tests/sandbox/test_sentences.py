@@ -23,6 +23,7 @@ WITH_DATA = (
     "table",
     "session",
     "load",
+    "twins",
 )
 PYTHON = ("alone", "feeding", "leavings", "python")
 

@@ -102,6 +102,19 @@ def test_what_was_handed_over_goes_with_its_attempt_and_those_before(kept: Shelf
     assert sorted(left) == [("1", "judge"), ("2", "judge"), *third]
 
 
+def test_of_a_tasks_stages_what_the_judging_box_left_stays(kept: Shelf, tmp_path: Path) -> None:
+    """A held output and what its reviewers read; the sealed output of the job and the re-encoded one go."""
+    stages = (Entry.LOAD, Entry.PYTHON, Entry.COMPONENT, Entry.REENCODE, Entry.RELOAD, Entry.INSPECT)
+    for stage in stages:
+        (kept.fresh_collection(StageName(examples.PLAN.digest, stage, 1)) / "x.bin").write_text("x")
+    kept.forget_handed_over(StageName(examples.PLAN.digest, Entry.INSPECT, 1))
+    assert {path.parent.name for path in tmp_path.glob("collected/*/*/*/x.bin")} == {
+        "load",
+        "reload",
+        "inspect",
+    }
+
+
 def test_the_number_of_an_attempt_costs_nobody_time_or_space(kept: Shelf) -> None:
     question = {"plan": examples.PLAN.digest, "stage": "judge"}
     for attempt in (0, -1, shelf.MOST_ATTEMPTS + 1, 2**53 - 1, True, "1", None):
