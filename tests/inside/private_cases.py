@@ -1,4 +1,4 @@
-"""Private answers in this process: a lineage with declared columns, its statements read by both readers, and its boxes."""
+"""Private answers in this process: a lineage with declared columns, its statements, and its boxes."""
 
 from __future__ import annotations
 
@@ -7,17 +7,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from plans.box import Input
+import duckdb
+
+from airlock.private import keys_of
+from inside import private, query
+from inside.engine import Connection
 from plans.checks import Mode, Privacy
 from plans.decision import Obligations, Tier
 from plans.manifest import Column, DataFile, Declared, FileRole, Grade, Kind, Manifest
 from plans.plan import Program, Relation
 from plans.reading import Reading
 from policies.private import Asked, private_reasons, privately
-from tests.inside.sql_cases import Job, read
-from tests.inside.whole_way import Went, Way, relation
+from tests.inside.sql_cases import INCOME, VISIT, Job, create, read
+from tests.inside.whole_way import Way, Went, relation
 from tests.plans import examples
 
+SECRET = "7e" * 32
 PRIVACY = Privacy(rho_micro=1_000_000, period_days=30, delta_exponent=9, most_groups=2, most_rows=3)
 REGIONS = ("east", "north", "south", "west")
 
@@ -28,7 +33,13 @@ DECLARED = {
     "paid": Declared("-50", "1000.5"),
     "urban": Declared(values=("true", "false")),
 }
-TYPES = {"region": "VARCHAR", "age": "INTEGER", "income": "DOUBLE", "paid": "DECIMAL(12,2)", "urban": "BOOLEAN"}
+TYPES = {
+    "region": "VARCHAR",
+    "age": "INTEGER",
+    "income": "DOUBLE",
+    "paid": "DECIMAL(12,2)",
+    "urban": "BOOLEAN",
+}
 
 
 def manifest(persons: int = 1_000, dataset: str = "nm/tax/income", **declared: Declared) -> Manifest:
@@ -63,8 +74,8 @@ def asked(statement: str, spend_micro: int = 0, **changes: Any) -> Asked:
     return replace(own, **changes)
 
 
-def program(job: Job, question: Asked, privacy: Privacy = PRIVACY) -> Program:
-    """The program of a question over a job's files."""
+def program(job: Job | None, question: Asked, privacy: Privacy = PRIVACY) -> Program:
+    """The program of a question over a job's files, or over none."""
     reading: Reading = question.reading
     assert not private_reasons(question, obligations(privacy, largest_result=60_000))
     own = Program(
@@ -79,8 +90,10 @@ def program(job: Job, question: Asked, privacy: Privacy = PRIVACY) -> Program:
     return replace(own, private=privately(own, question, privacy))
 
 
-def _relation(job: Job, reading: Reading, name: str) -> Relation:
+def _relation(job: Job | None, reading: Reading, name: str) -> Relation:
     used = {use.column for use in reading.uses if use.relation == name} - {"person"}
+    if job is None:
+        return Relation(name, examples.digest("b"), examples.digest("c"), tuple(sorted(used)), "")
     return relation(job, name, *used)
 
 
@@ -92,10 +105,42 @@ def go(folder: Path, rows: Iterable[tuple[Any, ...]], statement: str, **changes:
     return Way(job, made, obligations(privacy)).go()
 
 
+def sums(connection: Connection, made: Program) -> dict[tuple[Any, ...], tuple[int, ...]]:
+    """The bounded sums of a program, by the keys of the cell, over the relations of a connection."""
+    keys = len(keys_of(made))
+    found = connection.execute(private.statement(made, SECRET)).fetchall()
+    cells = {each[:keys]: tuple(int(number) for number in each[keys:]) for each in found}
+    assert len(cells) == len(found)
+    return cells
+
+
+def filled(incomes: Iterable[tuple[Any, ...]] | str, visits: Iterable[tuple[Any, ...]] = ()) -> Connection:
+    """A connection that has `tax.income` and `med.visit` with these rows; many are given as a SELECT."""
+    connection = duckdb.connect(":memory:")
+    connection.execute(query.NO_INFINITIES)
+    connection.execute(query.NO_SHARING)
+    create(connection, INCOME, [] if isinstance(incomes, str) else list(incomes))
+    if isinstance(incomes, str):
+        connection.execute(f"INSERT INTO tax.income BY NAME {incomes}")
+    create(connection, VISIT, list(visits))
+    return connection
+
+
 def row(person: int, region: str = "north", income: float | None = 1000.0, **others: Any) -> tuple[Any, ...]:
     """A row of `tax.income`."""
     known = {"age": 40, "paid": 10, "born": "1980-01-01", "urban": True, **others}
     return (person, region, known["age"], income, known["paid"], known["born"], known["urban"])
 
 
-__all__ = ["Input", "asked", "go", "manifest", "obligations", "program", "row"]
+def many(count: int, **others: str) -> str:
+    """Rows of `tax.income` as a SELECT of the numbers n; what is not said is the same in all."""
+    known = {
+        "person": "n", "region": "'north'", "age": "40", "income": "1000", "paid": "10", "born": "'1980-01-01'",
+        "urban": "true", **others,
+    }  # fmt: skip
+    return f"SELECT {', '.join(f'{value} AS {name}' for name, value in known.items())} FROM range({count}) AS r(n)"
+
+
+def visit(person: int, region: str = "north", cost: float = 1.0) -> tuple[Any, ...]:
+    """A row of `med.visit`."""
+    return (person, region, cost, "2024-01-01 00:00:00", "E11")
