@@ -1,8 +1,8 @@
 """Placing the boxes of one batch of stages: a Ray task with what its boxes need together, which asks the launcher.
 
 Stages of one batch are linked and run side by side. They are one task, so that either all of them have their
-resources or none: of two jobs that each held half of what they need, neither would ever end. If one fails, the others
-are ended too, since nobody speaks to them any more.
+resources or none: of two jobs that each held half of what they need, neither would ever end. If one fails, its
+launcher ends the others too, after a moment in which they may say why themselves.
 
 The task is not retried by Ray: whether an attempt is repeated is the queue's decision, which writes it down.
 """
@@ -23,10 +23,13 @@ from plans.errors import ClusterLost, DarkroomError, from_problem
 from plans.statements import Signed
 from sandbox import api as sandbox
 
+PATIENCE_S = 10.0
+"""Seconds that the stages beside a failed one have to end, before their launcher is told to end them."""
+
 SERVING = (Entry.LOAD, Entry.RELOAD)
 """Stages that only serve the one beside them: why a batch failed is what the served one says."""
 
-_CANCELLED, _INPUTS = "box.cancelled", "python.inputs"
+_ENDED_WITH_ANOTHER = ("box.cancelled", "box.peer-ended", "python.inputs")
 """What a box says that was ended with another, and one whose rows stopped coming: the other one knows why."""
 
 
@@ -108,7 +111,7 @@ def _settled(stages: Sequence[Entry], answers: Sequence[Mapping[str, Any]]) -> P
 def _cause(problems: Mapping[Entry, DarkroomError]) -> DarkroomError:
     """Return the problem of a batch: that of the served stage, unless it was ended, or starved, because of another."""
     ordered = sorted(problems, key=lambda stage: stage in SERVING)
-    telling = [stage for stage in ordered if problems[stage].where not in (_CANCELLED, _INPUTS)]
+    telling = [stage for stage in ordered if problems[stage].where not in _ENDED_WITH_ANOTHER]
     return problems[(telling or ordered)[0]]
 
 
@@ -126,17 +129,19 @@ def _ask_launcher(
 
 def ask_launcher(batch: Batch, timeout_s: float) -> list[dict[str, Any]]:
     """Ask a launcher for all stages of a batch at once; return each one's record or problem, and how long it took."""
+    failed: Future[dict[str, Any]] | None = None
     with ThreadPoolExecutor(len(batch.stages)) as pool:
         asked: list[Future[dict[str, Any]]] = [
             pool.submit(_ask, batch, stage, timeout_s) for stage in batch.stages
         ]
         waiting = set(asked)
         while waiting:
-            done, waiting = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
-            if any("problem" in each.result() for each in asked if each.done()):
-                for stage, each in zip(batch.stages, asked, strict=True):
-                    if not each.done():
-                        _ended(batch.launcher, batch.plan, stage, batch.attempt)
+            _, waiting = wait(
+                waiting, return_when=FIRST_COMPLETED, timeout=None if failed is None else PATIENCE_S
+            )
+            if failed is not None and waiting:  # the launcher ends them by itself, if it still knows of them
+                batch.cancel()
+            failed = next((each for each in asked if each.done() and "problem" in each.result()), None)
         return [each.result() for each in asked]
 
 

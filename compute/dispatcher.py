@@ -38,6 +38,7 @@ from plans.errors import (
     Defect,
     EvidenceBroken,
     Malformed,
+    NotFound,
     Outdated,
     PolicyDenied,
     Refused,
@@ -247,8 +248,8 @@ class Dispatcher:
             domain = store.domains.get(session, row.domain)
         attempt = max(row.attempt, 1)
         launcher = Path(domain.launcher_socket)
-        row = self._tried(row, plan)
         sandbox.LauncherClient(launcher).put(plan)
+        row = self._tried(row, plan)
         records: list[Signed] = []
         for stages in plan.batches:
             state = JobState.RUNNING if _AT_DATA & set(stages) else JobState.INSPECTING
@@ -275,8 +276,8 @@ class Dispatcher:
     def _tried(self, row: store.JobRow, plan: Plan) -> store.JobRow:
         """Have the one trial of a folder run before the folder meets data, and remember that it has.
 
-        What comes of it is the launcher's to keep and its author's to read; a box that ends without a report is no
-        reason against the job.
+        The launcher keeps what comes of it, and compares a failure on data with it and with no other; a trial that
+        ends without a report is no reason against the job.
         """
         task = task_of(plan.request) if plan.request and plan.kind is PlanKind.PYTHON else None
         if not isinstance(task, PythonTask) or row.trial:
@@ -285,8 +286,9 @@ class Dispatcher:
         folder = Folder.decode(plan.material.encode())
         tier = plan.stages[0].tier
         tryout = trials.tryout(self._database, self._settings.house, task, folder, tier)
-        with contextlib.suppress(BoxFailed):
+        with contextlib.suppress(BoxFailed, NotFound):
             tryout.report(plan.stages[1].limits.wall_s + 120)
+            sandbox.LauncherClient(tryout.launcher).pair(plan.digest, tryout.plan.digest)
         return self._move(row, JobState.TRYING, trial=tryout.trial)
 
     def _release(self, row: store.JobRow, plan: Plan, records: list[Signed], keeper: KeeperClient) -> None:

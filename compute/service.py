@@ -219,7 +219,9 @@ NO_ANSWER = "no answer in time"
 """What a client of a launcher says when a stage has not ended while it listened (`sandbox.client`)."""
 
 _FORGOTTEN: Mapping[str, str | int] = MappingProxyType(
-    dict.fromkeys(("domain", "plan_digest", "plan", "decision", "verdict", "problem", "stage", "records"), "")
+    dict.fromkeys(
+        ("domain", "plan_digest", "plan", "decision", "verdict", "problem", "stage", "records", "trial"), ""
+    )
     | {"attempt": 0}
 )
 """What a job forgets when it is tried again. What it cost so far, it keeps."""
