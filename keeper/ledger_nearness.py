@@ -18,7 +18,7 @@ squared length of the difference, and all of the above holds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ import numpy.typing as npt
 from plans.sets import SIGNS, Sets
 
 Ints = npt.NDArray[np.int64]
-_FIRST = 1_024
+_NEWEST = 1_024
 _SCREENS = 8
 """How many sums of signs sift the candidates before whole fingerprints are compared."""
 
@@ -79,62 +79,106 @@ def columns_of(table: Sets) -> list[Prints]:
 
 
 class Known:
-    """Everything that was released about one lineage: a growing table of fingerprints, one column for each vector."""
+    """Everything that was released about one lineage: fingerprints, one column for each vector, each vector once.
+
+    Most of them lie sorted by their numbers of persons, so that only those of nearly the same number are looked at; the
+    newest lie behind in the order in which they came, until there are many.
+    """
 
     def __init__(self) -> None:
-        self._count = 0
-        self._persons = np.zeros(_FIRST, np.int32)
-        self._signs = np.zeros((SIGNS, _FIRST), np.int32)
+        self._sorted, self._newest = _Columns.empty(0), _Columns.empty(_NEWEST)
+        self._waiting = 0
+        self._seen: set[bytes] = set()
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._sorted.persons) + self._waiting
 
     def add(self, more: Prints) -> None:
-        """Take vectors in."""
-        more = more.take((np.abs(more.signs).max(axis=1, initial=0) < _LARGEST) & (more.persons < _LARGEST))
-        needed = self._count + len(more)
-        if needed > len(self._persons):
-            room = max(needed, 2 * len(self._persons))
-            persons, signs = np.zeros(room, np.int32), np.zeros((SIGNS, room), np.int32)
-            persons[: self._count] = self._persons[: self._count]
-            signs[:, : self._count] = self._signs[:, : self._count]
-            self._persons, self._signs = persons, signs
-        self._persons[self._count : needed] = more.persons
-        self._signs[:, self._count : needed] = more.signs.T
-        self._count = needed
+        """Take vectors in; those that are known already change nothing."""
+        fresh = more.take(self.unknown(more))
+        self._seen.update(_names(fresh))
+        fits = (np.abs(fresh.signs).max(axis=1, initial=0) < _LARGEST) & (fresh.persons < _LARGEST)
+        fresh = fresh.take(fits)
+        if self._waiting + len(fresh) > len(self._newest.persons):
+            self._sort_in(fresh)
+            return
+        after = self._waiting + len(fresh)
+        self._newest.persons[self._waiting : after] = fresh.persons
+        self._newest.signs[:, self._waiting : after] = fresh.signs.T
+        self._waiting = after
+
+    def unknown(self, offered: Prints) -> npt.NDArray[np.bool_]:
+        """Return for each vector whether it is new, and the first of its kind here."""
+        found, seen = np.zeros(len(offered), np.bool_), set[bytes]()
+        for place, name in enumerate(_names(offered)):
+            found[place] = name not in self._seen and name not in seen
+            seen.add(name)
+        return found
 
     def near(self, offered: Prints, differ: int) -> npt.NDArray[np.bool_]:
         """Return for each vector whether it differs from a known one, and perhaps in fewer than `differ` persons."""
+        newest = self._newest.until(self._waiting)
         found = np.zeros(len(offered), np.bool_)
-        for place, squares in self._distances(offered, differ):
-            found[place] = bool(np.any((squares > 0) & (squares < 2 * differ * SIGNS)))
-        return found
-
-    def equal(self, offered: Prints) -> npt.NDArray[np.bool_]:
-        """Return for each vector whether it is known."""
-        found = np.zeros(len(offered), np.bool_)
-        for place, squares in self._distances(offered, 1):
-            found[place] = bool(np.any(squares == 0))
-        return found
-
-    def _distances(self, offered: Prints, differ: int) -> Iterator[tuple[int, Ints]]:
-        """Yield the position of each vector, and its squared distances to all that could be nearer than `differ`.
-
-        The difference in persons counts as one sum more, so that vectors of other size are never equal.
-        """
-        persons, signs = self._persons[: self._count], self._signs[:, : self._count]
         for place in range(len(offered)):
             size, own = int(offered.persons[place]), offered.signs[place]
-            if max(size, int(np.abs(own).max())) >= _LARGEST:
-                continue
-            left = np.flatnonzero(_within(persons, size, differ) & _within(signs[0], int(own[0]), differ))
-            for sign in range(1, _SCREENS):
-                left = left[_within(signs[sign, left], int(own[sign]), differ)]
-            if len(left):
-                apart = signs[:, left].astype(np.int64) - own[:, None]
-                close = np.abs(apart).max(axis=0) < differ
-                left, apart = left[close], apart[:, close]
-                yield place, (apart * apart).sum(axis=0) + (persons[left] != size)
+            if max(size, int(np.abs(own).max())) < _LARGEST:
+                window = self._sorted.between(size - differ, size + differ)
+                found[place] = window.near(size, own, differ) or newest.near(size, own, differ)
+        return found
+
+    def _sort_in(self, fresh: Prints) -> None:
+        before = self._newest.until(self._waiting)
+        persons = np.concatenate([self._sorted.persons, before.persons, fresh.persons.astype(np.int32)])
+        order = np.argsort(persons, kind="stable")
+        signs = np.empty((SIGNS, len(persons)), np.int32)
+        for sign in range(SIGNS):
+            parts = (self._sorted.signs[sign], before.signs[sign], fresh.signs[:, sign].astype(np.int32))
+            signs[sign] = np.concatenate(parts)[order]
+        self._sorted, self._waiting = _Columns(persons[order], signs), 0
+        self._newest = _Columns.empty(max(_NEWEST, len(persons) // 8))
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Fingerprints by column: `persons` (n), `signs` (64 x n)."""
+
+    persons: npt.NDArray[np.int32]
+    signs: npt.NDArray[np.int32]
+
+    @classmethod
+    def empty(cls, room: int) -> _Columns:
+        return cls(np.zeros(room, np.int32), np.zeros((SIGNS, room), np.int32))
+
+    def until(self, end: int) -> _Columns:
+        return _Columns(self.persons[:end], self.signs[:, :end])
+
+    def between(self, below: int, above: int) -> _Columns:
+        """Return those with more persons than `below` and fewer than `above`; they are sorted."""
+        first, after = np.searchsorted(self.persons, [below + 1, above])
+        return _Columns(self.persons[first:after], self.signs[:, first:after])
+
+    def near(self, size: int, own: Ints, differ: int) -> bool:
+        """Return whether one of them is near to a vector of this size.
+
+        A difference in persons counts as one sum more, so that vectors of other size are never equal.
+        """
+        if not len(self.persons):
+            return False
+        left = np.flatnonzero(
+            _within(self.persons, size, differ) & _within(self.signs[0], int(own[0]), differ)
+        )
+        for sign in range(1, _SCREENS):
+            left = left[_within(self.signs[sign, left], int(own[sign]), differ)]
+        apart = self.signs[:, left].astype(np.int64) - own[:, None]
+        close = np.abs(apart).max(axis=0, initial=0) < differ
+        squares = (apart[:, close] ** 2).sum(axis=0) + (self.persons[left[close]] != size)
+        return bool(np.any((squares > 0) & (squares < 2 * differ * SIGNS)))
+
+
+def _names(vectors: Prints) -> list[bytes]:
+    """Return for each vector 16 bytes that stand for it."""
+    rows = np.ascontiguousarray(np.column_stack([vectors.persons, vectors.signs]))
+    return [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in rows]
 
 
 def _within(numbers: npt.NDArray[np.int32], middle: int, differ: int) -> npt.NDArray[np.bool_]:

@@ -46,14 +46,14 @@ class Lineage:
         A set of that many persons is the whole version.
         """
         for sets in released:
-            fresh = _distinct(sets.take(~self.known.equal(sets)))
+            fresh = sets.take(self.known.unknown(sets))
             self._learn_wholes(fresh, persons)
             self.sets.append(fresh)
             self.known.add(fresh)
             for whole in self.whole:
                 self.known.add(fresh.taken_from(whole))
         for sets in derived:
-            self.known.add(_distinct(sets.take(~self.known.equal(sets))))
+            self.known.add(sets)
 
     def _learn_wholes(self, sets: Prints, persons: int) -> None:
         for place in np.flatnonzero(sets.persons == persons) if persons else ():
@@ -174,11 +174,3 @@ def _near_each_other(offered: Offered, shown: Marks, differ: int) -> Marks:
             for each in sets:
                 own.add(each)
     return found
-
-
-def _distinct(sets: Prints) -> Prints:
-    """Return each vector once."""
-    if len(sets) < 2:
-        return sets
-    _, places = np.unique(np.column_stack([sets.persons, sets.signs]), axis=0, return_index=True)
-    return sets.take(np.sort(places))
