@@ -9,7 +9,7 @@ so none of them misses a near set:
 
 What is left is near if the estimate is below 2 k. For d = k - 1 the estimate is that high with a probability of at most
 (2 exp(-1))^32 = 5.4e-5 for every k (a sum of squares of signs has no larger moments than chi-squared with 64 degrees of
-freedom, Achlioptas 2003 section 5.1, and for that Chernoff's bound); for k = 10 it is 1.3e-6. Sets that differ in k to
+freedom, Achlioptas 2003 section 5, and for that Chernoff's bound); for k = 10 it is 1.3e-6. Sets that differ in k to
 3 k persons may be called near, too: that costs an answer, and no secret.
 
 Vectors that are no sets, as a total in which a person counts several times, have fingerprints as well; there d is the
