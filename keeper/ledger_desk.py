@@ -12,6 +12,7 @@ from keeper.ledger_quota import Quota
 from keeper.trust import TrustedSet
 from keys import api as keys
 from plans import sets as plan_sets
+from plans.artifacts import Form
 from plans.box import Entry
 from plans.errors import NotFound
 from plans.handover import handover_of, unpadded
@@ -20,6 +21,7 @@ from plans.manifest import Kind
 from plans.plan import Plan, PlanKind
 from plans.sets import Sets
 from plans.statements import BoxStatement
+from plans.tasks import task_of
 from policies import api as policies
 from sandbox import api as sandbox
 
@@ -72,10 +74,16 @@ def kept_back(
         obligations = plan.decision.obligations if plan.decision else None
         ledger.reserve(case, box.attempt, obligations.checks.code_bits if obligations else 0, now)
         return ()
-    expected = len(plan.program.tables) if plan.program else 0
-    if sets is None or (plan.kind is PlanKind.SQL and len(sets) != expected):
+    if sets is None or len(sets) != _tables(plan):
         raise without_sets()
     return ledger.weigh(case, box.attempt, sets, now)
+
+
+def _tables(plan: Plan) -> int:
+    """Return how many tables of sets a plan's counting box leaves: a model is a table of one row."""
+    if plan.kind is PlanKind.SQL or plan.request is None:
+        return len(plan.program.tables) if plan.program else 0
+    return sum(each.form in (Form.TABLE, Form.MODEL) for each in task_of(plan.request).artifacts)
 
 
 def record_of(home: Path, keyring: Keyring, plan: str) -> Inspection:
