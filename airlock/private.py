@@ -12,7 +12,6 @@ cut off, it does not know.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -43,8 +42,8 @@ from plans.verdict import Finding
 PRIVATE = "private"
 """The rule class that stands in verdicts and notes of this mode."""
 
-ONE, BOTH = Decimal("1.96"), Decimal("2.25")
-"""Standard deviations within which one number lies in 95, and two at once in 95 of 100 cases (each in 97.5)."""
+BOTH = Decimal("2.25")
+"""Standard deviations within which two noisy numbers lie at once in 95 of 100 cases: each does in 97.5."""
 
 LARGEST = 2**62
 """No number of a cell is larger, so that it stays one of 64 bits with its noise."""
@@ -94,19 +93,6 @@ def answer(table: Table, program: Program, obligations: Obligations, stamp: Stam
 def keys_of(program: Program) -> tuple[Output, ...]:
     """Return the outputs that are keys."""
     return tuple(output for output in program.outputs if output.role is Role.KEY)
-
-
-def expected(program: Program) -> tuple[tuple[str, str], ...]:
-    """Return for each count and sum its name and the size of its error bar, known before anything runs."""
-    private = program.private
-    if private is None:
-        return ()
-    figures = zip(program.outputs, private.figures, strict=True)
-    return tuple(
-        (output.name, _bar(private.parts[figure.total]))
-        for output, figure in figures
-        if figure.total >= 0 and figure.count < 0
-    )
 
 
 def notes(private: Private) -> tuple[Note, ...]:
@@ -213,17 +199,11 @@ def _row(cell: NoisyCell, program: Program, private: Private) -> Shown:
         elif figure.count < 0:
             part = private.parts[figure.total]
             number = cell.numbers[figure.total] * Decimal(part.unit)
-            shown += [Cell(plain(number), False), Cell(_bar(part), False)]
+            shown += [Cell(plain(number), False), Cell(part.error, False)]
         else:
             total, count = private.parts[figure.total], private.parts[figure.count]
             shown += _mean((cell.numbers[figure.total], total), (cell.numbers[figure.count], count))
     return tuple(shown)
-
-
-def _bar(part: Part) -> str:
-    """Return the error bar of a number: rounded up, so that it never promises too much."""
-    steps = math.ceil(ONE * Decimal(part.scale))
-    return plain(steps * Decimal(part.unit))
 
 
 def _mean(total: tuple[int, Part], count: tuple[int, Part]) -> list[Cell]:

@@ -86,6 +86,22 @@ class Budgets:
         first = min((each.at for each in within), default=0)
         return Left(max(0, privacy.rho_micro - spent), first + privacy.period_days * DAY_S if first else 0)
 
+    def status(self, bundle: Bundle, now: int) -> list[dict[str, Any]]:
+        """Return for every lineage in the mode `private` what is left and when more is free again: for the owner."""
+        found = []
+        for policy in bundle.policies:
+            if policy.privacy is not None:
+                left = self.left(policy.dataset, policy.privacy, now)
+                found.append(
+                    {
+                        "dataset": policy.dataset,
+                        "rho_micro": policy.privacy.rho_micro,
+                        "left_micro": left.rho_micro,
+                        "renews": left.renews,
+                    }
+                )
+        return found
+
     def reserve(self, plan: Plan, bundle: Bundle, now: int) -> None:
         """Reserve what a private plan costs of every lineage that it reads; asked again, nothing more.
 

@@ -95,6 +95,15 @@ def _release(keeper: Keeper, question: Question) -> Answer:
     return {"release": keeper.release(plan, records).plain(), "held_key": keeper.held_key(plan.digest)}
 
 
+def _refund(keeper: Keeper, question: Question) -> Answer:
+    return {"refund": keeper.refund(question.text("plan")).plain()}
+
+
+def _budgets(keeper: Keeper, _: Question) -> Answer:
+    with keeper.lock:
+        return {"budgets": keeper.budgets.status(keeper.trusted.in_force()[1], keeper.now())}
+
+
 def _cosign(keeper: Keeper, question: Question) -> Answer:
     proof = [str(item) for item in question.items("proof")]
     return {"head": keeper.cosign(Signed.read(question.value("head")), proof).plain()}
@@ -139,13 +148,21 @@ OPEN: Mapping[str, Operation] = {
     "renew": _renew,
     "finish": _finish,
     "release": _release,
+    "refund": _refund,
     "cosign": _cosign,
     "status": _status,
 }
 REVIEW: Mapping[str, Operation] = {"review-list": _review_list, "review-show": _review_show}
 """What the owner's reviewers ask on the owner's own machine."""
 
-DESK: Mapping[str, Operation] = {**OPEN, "ingest": _ingest, "erase": _erase, "twin": _twin, **REVIEW}
+DESK: Mapping[str, Operation] = {
+    **OPEN,
+    "ingest": _ingest,
+    "erase": _erase,
+    "twin": _twin,
+    "budgets": _budgets,
+    **REVIEW,
+}
 
 
 def answer(keeper: Keeper, operations: Mapping[str, Operation], question: Answer) -> Answer:

@@ -7,6 +7,7 @@ the claim).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -20,6 +21,10 @@ MOST_ROOM = 60_000
 
 LONGEST_KEY = 80
 """Characters of a group key that is a text; what is longer is cut before anything is counted."""
+
+
+DEVIATIONS = Decimal("1.96")
+"""Standard deviations within which a noisy number lies in 95 of 100 cases."""
 
 
 class Measure(StrEnum):
@@ -56,6 +61,12 @@ class Part(Record):
     def largest(self) -> int:
         """The most by which one person changes the number of one cell, in units."""
         return max(abs(self.low), abs(self.high))
+
+    @property
+    def error(self) -> str:
+        """How far the noise moves the number in 95 of 100 cases at the most, as decimal text; rounded up."""
+        steps = math.ceil(DEVIATIONS * Decimal(self.scale))
+        return f"{(steps * Decimal(self.unit)).normalize():f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +107,14 @@ class Private(Record):
     rho_micro: int
     delta_exponent: int
     datasets: tuple[str, ...]
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """For each output the error bar of its noise, known before anything runs; nothing for keys and means."""
+        return tuple(
+            self.parts[figure.total].error if figure.total >= 0 > figure.count else ""
+            for figure in self.figures
+        )
 
     def check(self) -> None:
         if not self.parts or not self.datasets or min(self.rho_micro, self.most_groups, self.most_rows) < 1:

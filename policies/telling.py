@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 
+from plans.checks import Privacy
 from plans.constraints import ANY, Access, Constraint, Effect, Tag, Use
 from plans.statements import DatasetPolicy
 
@@ -48,7 +49,16 @@ def settings_lines(policy: DatasetPolicy) -> dict[str, str]:
         "share": str(policy.share),
         "basis": policy.basis or "none",
         "twin_rho_micro": str(policy.twin_rho_micro),
+        "mode": str(policy.mode),
+        "privacy": _privacy(policy.privacy),
     }
+
+
+def _privacy(budget: Privacy | None) -> str:
+    if budget is None:
+        return "none"
+    named = ("rho_micro", "period_days", "delta_exponent", "most_groups", "most_rows")
+    return ", ".join(f"{name} {getattr(budget, name)}" for name in named)
 
 
 def _uses(uses: tuple[Use, ...], functions: tuple[str, ...]) -> str:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from plans import canonical, names
+from plans.checks import Mode, Privacy
 from plans.constraints import (
     ANY,
     Access,
@@ -55,11 +56,12 @@ SETTINGS = frozenset(
         "basis",
         "access",
     ]
-    + ["tags", "columns", "twin_rho_micro"]
+    + ["tags", "columns", "twin_rho_micro", "mode", "privacy"]
 )
 RULE = frozenset(
     ["effect", "parties", "roles", "purposes", "until", "uses", "functions", "reveal", "minimum", "mask"]
 )
+_PRIVACY = frozenset(["rho_micro", "period_days", "delta_exponent", "most_groups", "most_rows"])
 _ACCESS = frozenset(["effect", "parties", "roles", "actions", "purposes", "until"])
 _TAG = frozenset(["parent", "grade", "uses", "functions", "reveal", "minimum"])
 
@@ -109,6 +111,26 @@ def policy(dataset: str, content: object) -> DatasetPolicy:
             share=_one(way, table, "share", Share.CONDITIONAL),
             basis=_legible(way, table, "basis"),
             twin_rho_micro=_of(way, table, "twin_rho_micro", 0),
+            mode=_one(way, table, "mode", Mode.RULES),
+            privacy=_privacy((*way, "privacy"), table.get("privacy")),
+        )
+
+
+def _privacy(way: Way, content: object) -> Privacy | None:
+    """Return the budget of a dataset in the mode `private`; what a whole period may cost is always written down."""
+    if content is None:
+        return None
+    table = _known(way, content, _PRIVACY)
+    for name in ("rho_micro", "period_days"):
+        if name not in table:
+            raise Wrong(way, f"a budget says its {name}", next_step="See docs/private.md.")
+    with _named(way, ""):
+        return Privacy(
+            rho_micro=_positive(way, table, "rho_micro", 1),
+            period_days=_positive(way, table, "period_days", 1),
+            delta_exponent=_positive(way, table, "delta_exponent", 9),
+            most_groups=_positive(way, table, "most_groups", 1),
+            most_rows=_positive(way, table, "most_rows", 1),
         )
 
 

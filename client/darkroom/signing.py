@@ -17,8 +17,9 @@ from typing import Any
 
 from keys import api as keys
 from plans import canonical, names
+from plans.decision import Obligations
 from plans.errors import HashMismatch, Malformed, StateConflict
-from plans.plan import Plan, Relation
+from plans.plan import Plan, Program, Relation
 from plans.reading import Level
 from plans.record import Record
 from plans.request import Request, RequestKind
@@ -244,12 +245,38 @@ def plan_lines(plan: Plan) -> list[Text]:
             for r in program.relations
         ),
         Text("what leaves", _LEAVES[program.level]),
+        *(_noised(program) if program.private else _exact(program, obligations)),
+        Text("largest result", f"{obligations.largest_result} cells"),
+        Text("isolation", f"at least {obligations.tier}"),
+    ]
+
+
+def _exact(program: Program, obligations: Obligations) -> list[Text]:
+    """Return the lines about figures that are protected by rules."""
+    return [
         *(Text("really runs", table.counted) for table in program.tables),
         *([Text("then, on protected figures", program.finish)] if program.finish else []),
         Text("smallest group", f"{obligations.minimum_group} persons"),
         Text("counts rounded to", str(obligations.rounding)),
-        Text("largest result", f"{obligations.largest_result} cells"),
-        Text("isolation", f"at least {obligations.tier}"),
+    ]
+
+
+def _noised(program: Program) -> list[Text]:
+    """Return the lines about figures that are protected by noise: what they cost, and how far it moves them."""
+    private = program.private
+    if private is None:
+        return []
+    ran = [table.contributions.statement for table in program.tables if table.contributions]
+    named = zip(program.outputs, private.errors, strict=True)
+    return [
+        *(Text("really runs", statement) for statement in ran),
+        Text("costs", f"{private.rho_micro:,} millionths of rho of {', '.join(private.datasets)}"),
+        Text("a person counts", f"in {private.most_groups:,} groups and {private.most_rows:,} rows in each"),
+        *(
+            Text(f"noise on {output.name}", f"up to {error} in 95 of 100 cases")
+            for output, error in named
+            if error
+        ),
     ]
 
 
