@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalog.api import declared
@@ -34,6 +34,7 @@ def test_each_declaration_has_one_spelling(
     assert declared(column("a", kind, minimum=low, maximum=high, categories=values)) == expected
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["integer", "real", "decimal(12,2)", "decimal(38,38)"]),
     st.decimals(allow_nan=False, allow_infinity=False),
