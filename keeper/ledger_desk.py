@@ -86,31 +86,31 @@ def _tables(plan: Plan) -> int:
     return sum(each.form in (Form.TABLE, Form.MODEL) for each in task_of(plan.request).artifacts)
 
 
-def record_of(home: Path, keyring: Keyring, plan: str) -> Inspection:
-    """Return every rule that was applied to a plan's output, with its numbers, of the newest attempt: for the owner.
+def record_of(home: Path, keyring: Keyring, plan: str, attempt: int = 0) -> Inspection:
+    """Return every rule that was applied to a plan's output, with its numbers; of the newest attempt if 0.
 
     Raises:
         NotFound: the launcher's folder has no record of this plan (any more).
         EvidenceBroken: it is not what the judging box wrote.
     """
-    for attempt in range(MOST_ATTEMPTS, 0, -1):
+    for number in [attempt] if attempt else range(MOST_ATTEMPTS, 0, -1):
         for stage in _JUDGING:
-            content = _opened(home, keyring, sandbox.StageName(plan, stage, attempt), policies.RECORD)
+            content = _opened(home, keyring, sandbox.StageName(plan, stage, number), policies.RECORD)
             if content is not None:
                 return Inspection.decode(content)
     raise NotFound(
         "there is no record of this plan's inspection here",
         plan[:19],
-        "Records of launchers are kept for 30 days; those of held outputs until they are settled.",
+        "Launchers keep records for 30 days; those of held outputs stay until they are settled.",
     )
 
 
-def bits_of(home: Path, keyring: Keyring, plan: Plan) -> int | None:
+def bits_of(home: Path, keyring: Keyring, plan: Plan, attempt: int) -> int | None:
     """Return how many bits of members' code leave, as the inspecting box has measured them; none if it did not say."""
     if plan.kind is not PlanKind.PYTHON:
         return None
     try:
-        record = record_of(home, keyring, plan.digest)
+        record = record_of(home, keyring, plan.digest, attempt)
     except NotFound:
         return None
     found = [each.numbers.get("bits") for each in record.applied if each.rule == BIT_BUDGET]
