@@ -103,6 +103,14 @@ class DeskClient:
         told = answer["report"]
         return Signed.read(answer["twin"]), TwinReport.read(told) if told else None
 
+    def ledger(self) -> list[dict[str, Any]]:
+        """Return for every dataset what is left of its quotas, and how much is kept about it."""
+        return list(frames.ask(self.socket, {"op": "ledger"}, timeout_s=60)["lineages"])
+
+    def record(self, plan: str) -> dict[str, Any]:
+        """Return every rule that was applied to a plan's output, with its numbers (`plans.inspection`)."""
+        return dict(frames.ask(self.socket, {"op": "record", "plan": plan}, timeout_s=60)["record"])
+
     def erase(self, dataset: str, version: int) -> Signed:
         """Destroy a version's keys and return the signed certificate."""
         question = {"op": "erase", "dataset": dataset, "version": version}

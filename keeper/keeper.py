@@ -16,16 +16,19 @@ from functools import partial
 from typing import Any
 
 from audit import api as audit
+from keeper import ledger_desk
 from keeper.budgets import REFUNDED, Budgets
 from keeper.challenges import Challenges
 from keeper.config import KeeperConfig
 from keeper.evidence import require_box, require_chain, require_record
 from keeper.fitting import require_fitting
 from keeper.held import HeldNote, HeldOutputs
-from keeper.journal import Journal
+from keeper.journal import Journal, hold
 from keeper.keyring import Keyring
 from keeper.launcher import OwnLauncher
 from keeper.leases import Ground, Leases
+from keeper.ledger import Ledger
+from keeper.ledger_book import Book
 from keeper.rederive import House, require_request, require_same
 from keeper.reviewing import ReviewDesk, files_of
 from keeper.trust import TrustedSet
@@ -75,7 +78,9 @@ class Keeper:
         self.budgets = Budgets(self.note)
         self.lock = threading.RLock()
         self.ingesting = threading.Lock()
+        self._hold = hold(config.home / "lock")
         self._journal = Journal(config.home / "journal", config.keyring / "mark")
+        self.ledger = Ledger(Book(config.home / "ledger", self.keyring), self.note)
         self._challenges = Challenges()
         self._ingests: dict[str, BoxKeys] = {}
         self._released: dict[str, Signed] = {}
@@ -142,10 +147,13 @@ class Keeper:
             self.trusted.add(Signed.read(entry["signed"]), at)
         elif kind == "use":
             self.trusted.use(tuple(entry["grants"]), entry["request"])
+        elif kind == "ledger":
+            self.ledger.take_in(entry["plan"], entry["page"], at)
         elif kind == "head":
             self.trusted.head = Signed.read(entry["signed"])
         elif kind == "release":
             self._released[entry["plan"]] = Signed.read(entry["signed"])
+            self.ledger.settle(entry["plan"], entry.get("bits"))
         self.twins.take_in(kind, entry)
         self.budgets.take_in(kind, at, entry)
 
@@ -348,7 +356,7 @@ class Keeper:
             now = self.now()
             self._require_read_on(request, shadows, now)
             require_same(plan, reading, self.trusted, self._house, now)
-            return self._signed_release(plan, verdict, request.recipient)
+            return self._signed_release(plan, verdict, request.recipient, attempt)
 
     def _release_held(self, plan: Plan, verdict: Verdict, attempt: int) -> Signed:
         """Sign the release of a held output once reviewers let it out; until then keep it, and say what is missing.
@@ -364,12 +372,13 @@ class Keeper:
                 files = files_of(self.config.launcher_home, name)
                 self.reviews.take_in(HeldNote(plan, verdict, attempt, self.now()), files)
             self.reviews.require_released(plan, verdict)
-            return self._signed_release(plan, verdict, plan.request.recipient)
+            return self._signed_release(plan, verdict, plan.request.recipient, attempt)
 
-    def _signed_release(self, plan: Plan, verdict: Verdict, recipient: str) -> Signed:
+    def _signed_release(self, plan: Plan, verdict: Verdict, recipient: str, attempt: int) -> Signed:
         body = Release(plan.digest, verdict.digest, recipient, verdict.sealed, verdict.content, self.now())
         signed = self.sign(Type.RELEASE, body)
-        self.note("release", {"plan": plan.digest, "signed": signed.plain()})
+        bits = ledger_desk.bits_of(self.config.launcher_home, self.keyring, plan, attempt)
+        self.note("release", {"plan": plan.digest, "signed": signed.plain(), "bits": bits})
         return signed
 
     def held_key(self, plan: str) -> str:
@@ -396,6 +405,18 @@ class Keeper:
         """Sign a statement in the keeper's own name."""
         draft = keys.Draft(kind, self.config.domain, Duty.KEEPER, body, not_before=self.now())
         return keys.sign(draft, self.keyring.signer)
+
+    def ledger_status(self) -> list[dict[str, Any]]:
+        """Return what is left of every quota: for the owner, since it says how much was asked."""
+        with self.lock:
+            return ledger_desk.status(self.ledger, self.trusted, self.now())
+
+    def record(self, plan: str) -> dict[str, Any]:
+        """Return every rule that was applied to a plan's output, with its numbers: for the owner."""
+        with self.lock:
+            if self.reviews.held.find(plan) is not None:
+                return self.reviews.held.record(plan).plain()
+        return ledger_desk.record_of(self.config.launcher_home, self.keyring, plan).plain()
 
     def status(self) -> dict[str, Any]:
         """Return what anyone may know of this keeper: numbers, no secrets."""

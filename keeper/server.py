@@ -141,6 +141,14 @@ def _review_show(keeper: Keeper, question: Question) -> Answer:
         return keeper.reviews.show(question.text("plan"), question.text("reviewer"), keeper.now())
 
 
+def _ledger(keeper: Keeper, _: Question) -> Answer:
+    return {"lineages": keeper.ledger_status()}
+
+
+def _record(keeper: Keeper, question: Question) -> Answer:
+    return {"record": keeper.record(question.text("plan"))}
+
+
 OPEN: Mapping[str, Operation] = {
     "submit": _submit,
     "challenge": _challenge,
@@ -161,6 +169,8 @@ DESK: Mapping[str, Operation] = {
     "erase": _erase,
     "twin": _twin,
     "budgets": _budgets,
+    "ledger": _ledger,
+    "record": _record,
     **REVIEW,
 }
 
