@@ -83,9 +83,9 @@ def grants() -> list[dict[str, object]]:
     return _default().grants()
 
 
-def sql(statement: str, *, project: str, purpose: str) -> Job:
+def sql(statement: str, *, project: str, purpose: str, spend_micro: int = 0) -> Job:
     """`Connection.sql` of the profile."""
-    return _default().sql(statement, project=project, purpose=purpose)
+    return _default().sql(statement, project=project, purpose=purpose, spend_micro=spend_micro)
 
 
 def run(folder: Path | str, *, project: str = "", purpose: str = "") -> Job:

@@ -40,6 +40,9 @@ def sql(  # noqa: PLR0913 - each is an option that a person may type
     project: Annotated[str, typer.Option(help="The project whose grants are used.")] = ...,  # type: ignore[assignment]
     purpose: Annotated[str, typer.Option(help="Why; as in the grant.")] = ...,  # type: ignore[assignment]
     wait: Annotated[bool, typer.Option(help="Wait for the result, or end once the job is taken.")] = True,
+    spend_micro: Annotated[
+        int, typer.Option(help="What noised figures may cost, in millionths of rho; 0: the platform's share.")
+    ] = 0,
     keeper_key: KeeperKey = "",
     dry_run: DryRun = False,
     form: FormatOption = Format.TABLE,
@@ -50,7 +53,7 @@ def sql(  # noqa: PLR0913 - each is an option that a person may type
         terminal.say(f"Would sign and submit {len(text)} characters of SQL for {project}: {purpose}")
         return
     connection = room()
-    submitted = connection.sql(text, project=project, purpose=purpose)
+    submitted = connection.sql(text, project=project, purpose=purpose, spend_micro=spend_micro)
     terminal.say(f"Job {submitted.id}")
     if wait:
         follow(submitted)

@@ -175,10 +175,16 @@ class Connection:
     # --- jobs -----------------------------------------------------
 
     def request(
-        self, statement: str, *, project: str, purpose: str, kind: RequestKind = RequestKind.SQL
+        self,
+        statement: str,
+        *,
+        project: str,
+        purpose: str,
+        kind: RequestKind = RequestKind.SQL,
+        spend_micro: int = 0,
     ) -> Request:
         """Return the request for a statement or task, not yet signed; its nonce makes it one request, however often
-        it is sent.
+        it is sent. `spend_micro` is its price where figures leave with noise (docs/private.md).
         """
         mine = self.keys()
         return Request(
@@ -191,6 +197,7 @@ class Connection:
             nonce=keys.fresh_nonce(),
             asked_at=int(time.time()),
             kind=kind,
+            spend_micro=spend_micro,
         )
 
     def images(self) -> list[dict[str, Any]]:
@@ -266,14 +273,17 @@ class Connection:
             )
         return self.request(task.canonical().decode(), project=project, purpose=purpose, kind=kind)
 
-    def sql(self, statement: str, *, project: str, purpose: str) -> Job:
+    def sql(self, statement: str, *, project: str, purpose: str, spend_micro: int = 0) -> Job:
         """Submit a statement and return its job at once.
+
+        `spend_micro` is how many millionths of rho it may cost where figures leave with noise; 0: the platform's share.
 
         Raises:
             TooLarge: the statement is longer than a request may be.
             DarkroomError: what the portal says.
         """
-        return self.submit(self.request(statement, project=project, purpose=purpose))
+        request = self.request(statement, project=project, purpose=purpose, spend_micro=spend_micro)
+        return self.submit(request)
 
     def submit(self, request: Request, folder: Folder | None = None) -> Job:
         """Sign and submit a request, for a task of Python with its folder."""
