@@ -24,7 +24,6 @@ import duckdb
 import pyarrow as pa
 
 from inside.engine import Connection, add_key, identifier, literal, lock, open_engine
-from inside.query import NO_INFINITIES
 from inside.relations import selection
 from inside.session import SPILL, BoxFailure, Session
 from inside.streams import Sender
@@ -36,6 +35,9 @@ from plans.tasks import HOLDOUT_PERCENT, leaves_model, task_of
 
 HELD, SIGNS = "_held", "_signs"
 """Columns beside those of a relation: whether the job never saw the row's person; the person's 64 signs."""
+
+NO_INFINITIES = "SET ieee_floating_point_ops = false"
+"""As in the query box: an owner's filter or mask that divides by zero gives null."""
 
 CELLS = 2**19
 MOST_ROWS = 2**16
