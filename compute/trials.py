@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compute.planning import House
-from plans import names
+from compute.twins import released
 from plans.box import Entry
 from plans.decision import Tier
 from plans.errors import EvidenceBroken, Malformed, NotFound
@@ -18,7 +18,8 @@ from plans.manifest import Manifest
 from plans.plan import Plan
 from plans.statements import Signed, StageRecord
 from plans.tasks import Need, PythonTask
-from plans.trial import Folder, TrialReport, TwinTable, trial_of, twin_of
+from plans.trial import Folder, TrialReport, TwinTable, trial_of
+from plans.twins import Twin, narrowed, table_of
 from sandbox import api as sandbox
 from store import api as store
 
@@ -67,7 +68,8 @@ def tryout(
                 "Code runs beside the data of one owner; joint computation is asked for otherwise.",
             )
         domain = store.domains.get(session, rows[0].domain)
-    tables = tuple(_twin(row, need) for row, need in zip(rows, task.needs, strict=True))
+        made = [released(session, row) for row in rows]
+    tables = tuple(_twin(row, need, twin) for row, need, twin in zip(rows, task.needs, made, strict=True))
     trial = trial_of(folder, tables)
     bench = sandbox.Bench(domain.name, image, house.limits[Entry.PYTHON], tier)
     return Tryout(Path(domain.launcher_socket), sandbox.trial_plan(bench, trial), trial.digest)
@@ -80,18 +82,18 @@ def _row(session: store.Session, need: Need) -> store.ManifestRow:
     raise NotFound("there is no such table", need.relation, "`darkroom datasets` lists those that there are.")
 
 
-def _twin(row: store.ManifestRow, need: Need) -> TwinTable:
-    """Return the twin of a table, with the columns that the task names and no other, as it will find them in a job."""
+def _twin(row: store.ManifestRow, need: Need, twin: Twin | None) -> TwinTable:
+    """Return the twin of a table, with the columns that the task names and no other, as it will find them in a job.
+
+    By the owner's recipe, if there is one, a column has the same values whatever else is asked for.
+    """
     manifest = Manifest.read(Signed.decode(row.signed.encode()).statement.body)
-    declared = {column.name: column.declared for column in manifest.columns}
-    whole = twin_of(manifest, declared)
-    known = {column.name: column for column in whole.columns}
-    if unknown := sorted(set(need.columns) - set(known)):
+    whole = table_of(manifest, twin)
+    known = {column.name for column in whole.columns}
+    if unknown := sorted(set(need.columns) - known):
         raise Malformed(
             f"{need.relation} has no column {unknown[0]!r} that a task may read",
             "task.needs",
             f"`darkroom describe {manifest.dataset}` lists them; identifiers are never among them.",
         )
-    token = (known[names.PERSON],) if manifest.about_persons else ()
-    chosen = tuple(known[name] for name in sorted(need.columns))
-    return TwinTable(whole.name, (*token, *chosen), whole.rows)
+    return narrowed(whole, tuple(sorted(need.columns)))

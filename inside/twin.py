@@ -73,7 +73,7 @@ def select(table: TwinTable, seed: int) -> str:
     columns = ", ".join(
         f"{_person(table) if column.name == names.PERSON else expression(column, prefix)}"
         f" AS {identifier(column.name)}"
-        for column in table.columns
+        for column in table.visible
     )
     return f"SELECT {columns} FROM {picked(table, prefix)}"
 

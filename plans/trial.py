@@ -159,7 +159,8 @@ class TwinTable(Record):
     """A table to be made up: the relation's name, its columns, and how many rows.
 
     `seed` settles its values whoever makes it; with none the trial's own does. With `repeats` some persons have several
-    rows.
+    rows. `shown` are the columns that are made, in this order, none for all; what they depend on is drawn all the same,
+    so that a column has the same values whichever others are shown.
     """
 
     name: str
@@ -167,6 +168,7 @@ class TwinTable(Record):
     rows: int
     seed: str = ""
     repeats: bool = False
+    shown: tuple[str, ...] = ()
 
     def check(self) -> None:
         names.require("relation", self.name, "twin.name")
@@ -175,9 +177,17 @@ class TwinTable(Record):
             raise Malformed(f"a twin has between 1 and {MOST_COLUMNS} columns, each once", self.name)
         if not 1 <= self.rows <= MOST_ROWS:
             raise Malformed(f"a twin has between 1 and {MOST_ROWS} rows", self.name)
+        if len(set(self.shown)) != len(self.shown) or not set(self.shown) <= set(called):
+            raise Malformed("what a twin shows are columns of its own, each once", self.name)
         if self.seed:
             names.require("nonce", self.seed, "twin.seed")
         self.order()
+
+    @property
+    def visible(self) -> tuple[TwinColumn, ...]:
+        """The columns that are made, in their order."""
+        by_name = {column.name: column for column in self.columns}
+        return tuple(by_name[name] for name in self.shown) or self.columns
 
     def order(self) -> tuple[tuple[TwinColumn, ...], ...]:
         """Return the columns with weights in steps: those without parent first, then those whose parent is there.

@@ -212,6 +212,17 @@ def table_of(manifest: Manifest, twin: Twin | None, rows: int = TWIN_ROWS) -> Tw
     return replace(twin.recipe.table, rows=min(rows, MOST_ROWS))
 
 
+def narrowed(table: TwinTable, columns: tuple[str, ...]) -> TwinTable:
+    """Return a table that shows the person token, if it has one, and these columns, with the values that they have
+    beside the others.
+
+    Raises:
+        Malformed: one is not there.
+    """
+    token = tuple(column.name for column in table.columns if column.name == names.PERSON)
+    return replace(table, shown=(*token, *columns))
+
+
 def grid(column: TwinColumn) -> tuple[tuple[str, ...], ...]:
     """Return the spans, first and last value, into which the bounds of a column are cut: public, and the same for all.
 

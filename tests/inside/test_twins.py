@@ -24,7 +24,7 @@ from inside.twins import Noise, Persons, Prices
 from plans.errors import Malformed
 from plans.manifest import Column, Kind
 from plans.trial import WHOLE, TwinColumn, twin_of
-from plans.twins import MILLION, Making, Recipe, grid, reasons_against
+from plans.twins import MILLION, Making, Recipe, grid, narrowed, reasons_against
 from tests.inside.twin_cases import LIMITS, SEED, Case, column, rows_of
 
 REGIONS = ("east", "west", "north")
@@ -81,6 +81,16 @@ def test_the_same_recipe_makes_the_same_rows_for_anybody(town: Any, tmp_path: Pa
     assert rows_of(recipe, tmp_path, select, 200) == rows_of(again, tmp_path, select, 200)
     other = replace(recipe, table=replace(recipe.table, seed="cd" * 16))
     assert rows_of(recipe, tmp_path, select, 200) != rows_of(other, tmp_path, select, 200)
+
+
+def test_a_column_has_the_same_values_whatever_is_shown_beside_it(town: Any, tmp_path: Path) -> None:
+    _, recipe, _ = town
+    for name in ("region", "income", "born"):
+        alone = replace(recipe, table=narrowed(recipe.table, (name,)))
+        select = f"SELECT person, {name} FROM made"
+        assert rows_of(alone, tmp_path, select, 300) == rows_of(recipe, tmp_path, select, 300)
+    with pytest.raises(Malformed):
+        narrowed(recipe.table, ("id",))
 
 
 def test_tables_of_a_region_join_by_person_and_by_code(town: Any, tmp_path: Path) -> None:

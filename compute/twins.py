@@ -1,0 +1,28 @@
+"""The twins that the centre knows of: statements of keepers, each verified where it is used."""
+
+from __future__ import annotations
+
+from keys import api as keys
+from plans.errors import DarkroomError
+from plans.statements import Duty, Signed, Type
+from plans.twins import Twin
+from store import api as store
+
+
+def released(session: store.Session, version: store.ManifestRow) -> Twin | None:
+    """Return the newest twin that the owner's keeper released for a dataset version, or none.
+
+    The table of statements is a letter box: whoever writes to it could lay a twin there on which programs fail as it
+    suits him. So what the owner's keeper did not sign counts for nothing.
+    """
+    keeper = store.domains.get(session, version.domain).keeper_key
+    for row in reversed(store.statements.about(session, version.digest, Type.TWIN.value)):
+        try:
+            statement = keys.verify(Signed.decode(row.signed.encode()))
+            twin = Twin.read(statement.body)
+        except DarkroomError:
+            continue
+        by_keeper = (statement.signer, statement.duty, statement.type) == (keeper, Duty.KEEPER, Type.TWIN)
+        if by_keeper and twin.manifest == version.digest:
+            return twin
+    return None
