@@ -22,6 +22,9 @@ from plans.errors import Malformed
 
 TAG = "darkroom/v1/"
 
+_QUOTED = json.JSONEncoder(ensure_ascii=False).encode
+"""One encoder for all texts: to make one for each costs more than the text."""
+
 Plain = str | int | bool | None | Sequence["Plain"] | Mapping[str, "Plain"]
 
 LARGEST_NUMBER = 2**53 - 1
@@ -94,7 +97,10 @@ def _write_list(value: Sequence[Plain], parts: list[str], depth: int) -> None:
     for position, item in enumerate(value):
         if position:
             parts.append(",")
-        _write(item, parts, depth - 1)
+        if type(item) is str and depth > 1:
+            parts.append(_text(item))  # most of what is long: cells of tables
+        else:
+            _write(item, parts, depth - 1)
     parts.append("]")
 
 
@@ -116,10 +122,11 @@ def _code_units(name: str) -> bytes:
 
 def _text(value: str) -> str:
     try:
-        value.encode("utf-8")
+        if not value.isascii():
+            value.encode("utf-8")
     except UnicodeEncodeError:
         raise Malformed("text with a lone surrogate has no canonical form", "canonical bytes") from None
-    return json.dumps(value, ensure_ascii=False)
+    return _QUOTED(value)
 
 
 def _number(value: int) -> str:
