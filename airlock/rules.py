@@ -12,14 +12,18 @@ notes and the reasons of a verdict say which rules were applied, never which one
 nothing remains is refused whether nobody or one person was in it. Otherwise any question about one person
 could be asked as "is anybody left out?" (ATTACKS 24, 90).
 
-**Rounding.** Counts go to the nearest multiple of the base, halves to the even multiple. Any other figure
-keeps as many significant digits as the number of persons it rests on keeps after rounding to the base, at
-least one and at most `MOST_DIGITS`, halves to even: base 10 and 4,321 persons give three. So one average
-person's share is below the last digit, `sum(1)` says no more than `count(*)`, and the low bits of a
-floating-point number, which depend on the order of addition and could carry a message, stay inside. It is no
-protection against one person who outweighs the rest: that is the dominance rule's work, and differences
-between several figures or answers are the ledger's. Neither is here yet. Secondary suppression is not needed: the
-only table with margins is one whose margins are computed from its protected cells.
+**Rounding.** Counts go to the nearest multiple of the base, halves to the even multiple. Any other figure keeps as
+many significant digits as the number of persons it rests on keeps after rounding to the base, at least one and at
+most `MOST_DIGITS`, halves to even: base 10 and 4,321 persons give three. So one average person's share is below the
+last digit, `sum(1)` says no more than `count(*)`, and the low bits of a floating-point number, which depend on the
+order of addition and could carry a message, stay inside. Where what persons add cancels out (`avg(income - 52000)`),
+digits are counted from the sum without signs, so that no constant moves them.
+
+**Dominance.** A total that one or two persons make up almost alone is suppressed (`airlock.dominance`), and with it
+others, so that what a margin would give back keeps the same rules (`airlock.secondary`).
+
+**The ledger.** Rows that the owner's disclosure ledger keeps back, since they differ from an earlier answer in too few
+persons, are left out like small groups. Their positions come with the keys.
 
 **Order and limit** are the member's, but are applied last and to what is released, with suppressed cells at
 the end and ties broken by the released values themselves: the position of a row tells nothing that the row
@@ -38,13 +42,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from enum import StrEnum
 
+from airlock.classes import Rule as Rule
+from airlock.dominance import TOTALS, Shares, applies, withheld_cells
 from plans.canonical import LARGEST_NUMBER
+from plans.checks import Checks
 from plans.decision import Obligations
 from plans.errors import Malformed
+from plans.inspection import Applied, Effect
 from plans.plan import Program
 from plans.reading import Cells, Level, Order, Output, Role
 from plans.released import SUPPRESSED, Cell, Note, Released, ReleasedColumn
@@ -54,6 +61,13 @@ MOST_DIGITS = 6
 """Significant digits of a figure at the most; a double has 15 to 17, of which the last depend on the order of
 addition.
 """
+
+SHARES = 4
+"""Numbers that stand beside a cell for each total (`airlock.dominance.Shares`)."""
+
+_ONE = Decimal(1)
+_SIGNED = ("sum", "avg")
+"""Functions whose figures grow with what persons add, and can cancel out."""
 
 COUNT = "count"
 """The function whose figures are counts."""
@@ -67,55 +81,6 @@ ones.
 Value = str | int | bool | None
 Row = tuple[Value, ...]
 Shown = tuple[Cell, ...]
-
-
-class Rule(StrEnum):
-    """The rule classes that verdicts and notes name."""
-
-    SMALL_GROUP = "small-group"
-    ROUNDING = "rounding"
-    TOO_MANY_CELLS = "too-many-cells"
-    NOT_A_FIGURE = "not-a-figure"
-    NOTHING_LEFT = "nothing-left"
-    TOO_MANY_ROWS = "too-many-rows"
-    FINISHED = "finished"
-    ROW_LEVEL = "row-level"
-    MASKED = "masked"
-
-    @property
-    def sentence(self) -> str:
-        """Why an output was refused by this rule; empty for a rule that refuses none."""
-        return _REFUSALS.get(self, ("", ""))[0]
-
-    @property
-    def help(self) -> str:
-        """What would make it pass; the same whatever the data are."""
-        return _REFUSALS.get(self, ("", ""))[1]
-
-
-_REFUSALS = {
-    Rule.SMALL_GROUP: (
-        "No group holds enough persons to be shown.",
-        "Group by fewer or coarser columns, or filter less.",
-    ),
-    Rule.ROUNDING: ("Figures leave rounded only.", "Ask for figures that make sense when rounded."),
-    Rule.TOO_MANY_CELLS: (
-        "The result has more cells than may leave at once.",
-        "Group by fewer or coarser columns; LIMIT does not help, it is applied afterwards.",
-    ),
-    Rule.NOT_A_FIGURE: (
-        "A figure is neither a number nor a key of its group.",
-        "Ask for the number itself, and compare on your own side.",
-    ),
-    Rule.NOTHING_LEFT: (
-        "Of what the statement computes from the protected figures no row is left.",
-        "Group by fewer or coarser columns, filter less, or loosen the outer conditions.",
-    ),
-    Rule.TOO_MANY_ROWS: (
-        "The result has more cells than may leave at once.",
-        "Ask for fewer rows or columns.",
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +109,20 @@ class Judgement:
     finding: Finding
     reasons: tuple[str, ...]
     released: Released | None
+    applied: tuple[Applied, ...] = field(default=(), compare=False)
 
 
-def judge(table: Table, program: Program, obligations: Obligations, stamp: Stamp) -> Judgement:
+def judge(
+    table: Table,
+    program: Program,
+    obligations: Obligations,
+    stamp: Stamp,
+    withheld: Iterable[int] = (),
+) -> Judgement:
     """Return the judgement about the table that is a program's answer: its one table, or what its finish made.
+
+    `withheld` are positions of rows that the owner's ledger keeps back. Where the policy says so, what may leave is
+    held for people to look at.
 
     Raises:
         Malformed: the table is not one of this program; nothing may leave then.
@@ -158,7 +133,11 @@ def judge(table: Table, program: Program, obligations: Obligations, stamp: Stamp
     _require_fitting(table, cells)
     if not all(may_leave(output) for output in cells.outputs):
         return _refused(Rule.NOT_A_FIGURE)
-    rows = _kept(table, cells, obligations)
+    rows, applied = _kept(table, cells, obligations, withheld)
+    return replace(_judge_kept(rows, program, obligations, stamp), applied=applied)
+
+
+def _judge_kept(rows: list[Shown], program: Program, obligations: Obligations, stamp: Stamp) -> Judgement:
     if not rows:
         return _refused(Rule.SMALL_GROUP)
     if too_large(rows, program.outputs, obligations):
@@ -167,10 +146,11 @@ def judge(table: Table, program: Program, obligations: Obligations, stamp: Stamp
     return _leaving(in_order, program, obligations, stamp)
 
 
-def protect(table: Table, cells: Cells, obligations: Obligations) -> Table:
+def protect(table: Table, cells: Cells, obligations: Obligations, withheld: Iterable[int] = ()) -> Table:
     """Return a table of cells as a finish may compute with it: small groups gone, figures rounded, rows by value.
 
-    A suppressed figure has no value there. The form is that of `Table`, without the numbers of persons.
+    `withheld` are positions of rows that the owner's ledger keeps back. A suppressed figure has no value there. The
+    form is that of `Table`, without the numbers of persons.
 
     Raises:
         Malformed: the table is not one of these cells, or a figure is no number.
@@ -178,7 +158,8 @@ def protect(table: Table, cells: Cells, obligations: Obligations) -> Table:
     _require_fitting(table, cells)
     if not all(may_leave(output) for output in cells.outputs):
         raise Malformed(Rule.NOT_A_FIGURE.sentence, "cells")
-    rows = ordered(_kept(table, cells, obligations), cells.outputs)
+    kept, _ = _kept(table, cells, obligations, withheld)
+    rows = ordered(kept, cells.outputs)
     types = [output.type for output in cells.outputs]
     return Table(
         tuple(tuple(_typed(cell.v, kind) for cell, kind in zip(row, types, strict=True)) for row in rows)
@@ -211,9 +192,11 @@ def _leaving(rows: list[Shown], program: Program, obligations: Obligations, stam
         notes=notes,
         salt=stamp.salt,
     )
-    repaired = any(note.rule in (Rule.SMALL_GROUP, Rule.ROUNDING) for note in notes)
-    finding = Finding.REPAIRED if repaired else Finding.PASS
-    return Judgement(finding, tuple(note.rule for note in notes), released)
+    reasons = tuple(note.rule for note in notes)
+    if not obligations.checks.automatic and program.level is not Level.ROWS:
+        return Judgement(Finding.HELD, (*reasons, Rule.BY_PEOPLE.value), released)
+    repaired = any(rule in (Rule.SMALL_GROUP, Rule.ROUNDING) for rule in reasons)
+    return Judgement(Finding.REPAIRED if repaired else Finding.PASS, reasons, released)
 
 
 def count(value: int, base: int) -> int:
@@ -229,9 +212,18 @@ def digits(persons: int, base: int) -> int:
     return min(MOST_DIGITS, max(1, len(str(persons)) - lost))
 
 
-def measure(value: Decimal, persons: int, base: int) -> Decimal:
-    """Return a sum, mean or deviation with the digits that its persons support."""
-    return Context(prec=digits(persons, base), rounding=ROUND_HALF_EVEN).plus(value)
+def measure(value: Decimal, persons: int, base: int, cancelled: Decimal = _ONE) -> Decimal:
+    """Return a sum, mean or deviation with the digits that its persons support.
+
+    They are counted from `cancelled` times the value, which is the sum without signs, where what persons add cancels
+    out: else a constant taken from each value would show digits that rounding hides.
+    """
+    kept = digits(persons, base)
+    lost = (value * cancelled).adjusted() - value.adjusted() if value and cancelled > 1 else 0
+    if lost < kept:
+        return Context(prec=kept - lost, rounding=ROUND_HALF_EVEN).plus(value)
+    unit = Decimal(1).scaleb(value.adjusted() + lost - kept + 1)
+    return Context(prec=400, rounding=ROUND_HALF_EVEN).quantize(value, unit)
 
 
 def is_count(output: Output) -> bool:
@@ -242,17 +234,88 @@ def is_count(output: Output) -> bool:
 # --- one row ------------------------------------------------------------------------------------------------
 
 
-def _kept(table: Table, cells: Cells, obligations: Obligations) -> list[Shown]:
-    """Return the rows of large groups, as they may be shown."""
-    large = (row for row in table.rows if _persons(row, cells, 0) >= obligations.minimum_group)
-    return [_released_row(row, cells, obligations) for row in large]
+def _kept(
+    table: Table, cells: Cells, obligations: Obligations, withheld: Iterable[int]
+) -> tuple[list[Shown], tuple[Applied, ...]]:
+    """Return the rows that stay, as they may be shown, and which rules were applied to how many of them."""
+    back = frozenset(withheld)
+    large = [row for row in table.rows if _persons(row, cells, 0) >= obligations.minimum_group]
+    rows = [
+        row
+        for place, row in enumerate(table.rows)
+        if place not in back and _persons(row, cells, 0) >= obligations.minimum_group
+    ]
+    hidden, applied = _dominated(rows, cells, obligations.checks)
+    shown = [
+        _released_row(row, cells, obligations, {output for output, found in hidden.items() if place in found})
+        for place, row in enumerate(rows)
+    ]
+    counted = [
+        Applied(
+            Rule.SMALL_GROUP, "rows", _effect(len(table.rows) - len(large)), len(table.rows) - len(large),
+            {"minimum_group": obligations.minimum_group},
+        ),
+        Applied(Rule.LEDGER, "rows", _effect(len(large) - len(rows)), len(large) - len(rows), {}),
+        Applied(Rule.ROUNDING, "figures", Effect.REPAIRED, len(rows), {"base": obligations.rounding}),
+        *_too_few(rows, cells, obligations),
+    ]  # fmt: skip
+    return shown, (*counted, *applied)
 
 
-def _released_row(row: Row, cells: Cells, obligations: Obligations) -> Shown:
+def _too_few(rows: list[Row], cells: Cells, obligations: Obligations) -> Iterator[Applied]:
+    """Yield how many figures rest on too few persons, for every output in which some do."""
+    least = obligations.minimum_group
+    for output in cells.outputs:
+        few = sum(_persons(row, cells, output.persons) < least for row in rows)
+        if output.role is Role.FIGURE and few:
+            yield Applied(Rule.SMALL_GROUP, output.name, Effect.WITHHELD, few, {"minimum_group": least})
+
+
+def _dominated(
+    rows: list[Row], cells: Cells, checks: Checks
+) -> tuple[dict[int, set[int]], tuple[Applied, ...]]:
+    """Return for every output the rows in which its total does not leave, and the record of it.
+
+    A total of which nobody knows the largest persons does not leave anywhere.
+    """
+    hidden: dict[int, set[int]] = {}
+    applied = []
+    keys = [
+        tuple(row[place] for place, output in enumerate(cells.outputs) if output.role is Role.KEY)
+        for row in rows
+    ]
+    for number, place in enumerate(cells.totals):
+        first, besides = withheld_cells(keys, [_shares(row, cells, number) for row in rows], checks)
+        hidden[place] = hidden.get(place, set()) | first | besides
+        numbers = {"largest": checks.dominance_largest, "percent": checks.dominance_percent,
+                   "p_percent": checks.p_percent, "by_itself": len(first), "for_margins": len(besides)}  # fmt: skip
+        name = cells.outputs[place].name
+        applied.append(
+            Applied(Rule.DOMINANCE, name, _effect(len(first | besides)), len(first | besides), numbers)
+        )
+    if cells.contributions is None and applies(checks):
+        for place, output in enumerate(cells.outputs):
+            if output.role is Role.FIGURE and output.function in TOTALS:
+                hidden[place] = set(range(len(rows)))
+    return hidden, tuple(applied)
+
+
+def _shares(row: Row, cells: Cells, number: int) -> Shares:
+    start = len(cells.outputs) + cells.hidden + SHARES * number
+    return Shares(*(_number(value) for value in row[start : start + SHARES]))
+
+
+def _effect(cells: int) -> Effect:
+    return Effect.WITHHELD if cells else Effect.PASSED
+
+
+def _released_row(row: Row, cells: Cells, obligations: Obligations, hidden: set[int]) -> Shown:
     return tuple(
         shown_key(row[position], output)
         if output.role is Role.KEY
-        else _figure(row[position], output, _persons(row, cells, output.persons), obligations)
+        else SUPPRESSED
+        if position in hidden
+        else _figure(row, position, cells, obligations)
         for position, output in enumerate(cells.outputs)
     )
 
@@ -268,7 +331,9 @@ def shown_key(value: Value, output: Output) -> Cell:
     return Cell(str(value), False)
 
 
-def _figure(value: Value, output: Output, persons: int, obligations: Obligations) -> Cell:
+def _figure(row: Row, position: int, cells: Cells, obligations: Obligations) -> Cell:
+    value, output = row[position], cells.outputs[position]
+    persons = _persons(row, cells, output.persons)
     if persons < obligations.minimum_group or value == "nan":
         return SUPPRESSED
     if value is None:
@@ -276,7 +341,10 @@ def _figure(value: Value, output: Output, persons: int, obligations: Obligations
     number = _number(value)
     if is_count(output):
         return Cell(str(count(int(number), obligations.rounding)), False)
-    return Cell(plain(measure(number, persons, obligations.rounding)), False)
+    cancelled = _ONE
+    if output.function in _SIGNED and position in cells.totals:
+        cancelled = _shares(row, cells, cells.totals.index(position)).cancelled
+    return Cell(plain(measure(number, persons, obligations.rounding, cancelled)), False)
 
 
 def plain(number: Decimal) -> str:
@@ -320,7 +388,7 @@ def _persons(row: Row, cells: Cells, hidden: int) -> int:
 
 
 def _require_fitting(table: Table, cells: Cells) -> None:
-    width = len(cells.outputs) + cells.hidden
+    width = len(cells.outputs) + cells.hidden + SHARES * len(cells.totals)
     if any(len(row) != width for row in table.rows):
         raise Malformed("a row has another number of values than the program says", "table")
 
@@ -355,6 +423,15 @@ def _notes(program: Program, obligations: Obligations) -> tuple[Note, ...]:
             f" significant digits as a count of their persons rounded so, at most {MOST_DIGITS}."
         )
         notes.append(Note(Rule.ROUNDING.value, sentence))
+    if applies(obligations.checks) and any(output.function in TOTALS for output in figures):
+        sentence = (
+            "A sum, mean or deviation that one or two persons make up almost alone is suppressed, and so are"
+            " others from which it could be found."
+        )
+        notes.append(Note(Rule.DOMINANCE.value, sentence))
+    if obligations.minimum_group > 1:
+        sentence = "A group that differs from an earlier answer in too few persons does not appear."
+        notes.append(Note(Rule.LEDGER.value, sentence))
     if program.finish:
         sentence = (
             "The result was computed after that, from protected figures alone: groups that do not appear are not in"

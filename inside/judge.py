@@ -3,7 +3,9 @@
 It reads the one table that the parse box re-encoded, or the one that a finish box computed from protected ones.
 Both are untrusted bytes to it. To what it judged it commits by a digest over bytes with a salt in them.
 
-It writes one file, `release.bin`, only if something leaves. The report holds the verdict: commitments and
+It writes one file, `release.bin`, only if something leaves; of an output that people must look at first it writes the
+sealed bytes and what reviewers read under the owner's keys instead. For the owner alone it writes a record of every
+rule with its numbers (`plans.inspection`). The report holds the verdict: commitments and
 rule classes, no value and no number of the data.
 """
 
@@ -23,11 +25,13 @@ from keys import sealing
 from plans import canonical
 from plans.decision import Obligations
 from plans.errors import Malformed
+from plans.inspection import Inspection
 from plans.plan import Plan, Program
 from plans.release import RELEASE_INFO
-from plans.verdict import Verdict
+from plans.verdict import Finding, Verdict
 
 FINISHED, SEALED = "finished.bin", "release.bin"
+RECORD, HELD, SHOWN = "record.bin", "held.bin", "shown.bin"
 
 
 def run(session: Session) -> dict[str, Any]:
@@ -44,12 +48,29 @@ def run(session: Session) -> dict[str, Any]:
     forms = [Bare(plan.program.outputs)] if plan.program.finish else private.forms(plan.program)
     (table,) = read_tables(data, forms, salted=True).tables
     stamp = Stamp(plan.digest, secrets.token_hex(16))
-    judge_it = judge if plan.program.private is None else _with_noise
-    judgement = judge_it(table, plan.program, plan.decision.obligations, stamp)
+    obligations = plan.decision.obligations
+    if plan.program.private is None:
+        withheld = next(iter(session.keys.withheld), ()) if not plan.program.finish else ()
+        judgement = judge(table, plan.program, obligations, stamp, withheld)
+    else:
+        judgement = _with_noise(table, plan.program, obligations, stamp)
     sealed = _seal(judgement, plan, plan.request.recipient)
-    if sealed:
-        (session.out / SEALED).write_bytes(sealed)
+    _leave(session, judgement, sealed)
+    if RECORD in session.keys.outputs:
+        record = Inspection(plan.digest, judgement.finding, obligations.checks.preset, judgement.applied)
+        session.write(RECORD, record.canonical())
     return {"verdict": _verdict(plan, judgement, data, sealed).plain()}
+
+
+def _leave(session: Session, judgement: Judgement, sealed: bytes) -> None:
+    """Write what leaves; of a held output both forms go to the owner alone, under keys that only the keeper makes."""
+    if judgement.released is None:
+        return
+    if judgement.finding is Finding.HELD:
+        session.write(HELD, sealed)
+        session.write(SHOWN, judgement.released.canonical())
+    else:
+        (session.out / SEALED).write_bytes(sealed)
 
 
 def _with_noise(table: Table, program: Program, obligations: Obligations, stamp: Stamp) -> Judgement:

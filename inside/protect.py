@@ -1,8 +1,9 @@
 """The protect box: turns tables of cells into tables with which a statement may compute whatever it likes.
 
-The rules are the airlock's, the same that are applied to an answer (`airlock.rules`): groups of too few persons
-are gone, figures are rounded or have no value. The numbers of persons stay here. This box is the only one that
-sees both sides, and it runs no statement.
+The rules are the airlock's, the same that are applied to an answer (`airlock.rules`): groups of too few persons are
+gone, as are rows that the owner's ledger keeps back, and figures are rounded or have no value. The numbers of
+persons, and what they add to totals, stay here. This box is the only one that sees both sides, and it runs no
+statement.
 """
 
 from __future__ import annotations
@@ -33,8 +34,10 @@ def run(session: Session) -> dict[str, Any]:
         raise Malformed("a plan without a program and obligations protects nothing", "plan")
     obligations = decision.obligations
     found = read_tables(session.read(TABLE), program.tables, salted=True)
+    withheld = session.keys.withheld or ((),) * len(program.tables)
     protected = [
-        protect(table, cells, obligations) for table, cells in zip(found.tables, program.tables, strict=True)
+        protect(table, cells, obligations, back)
+        for table, cells, back in zip(found.tables, program.tables, withheld, strict=True)
     ]
     if any(
         too_large(table.rows, cells.outputs, obligations)

@@ -8,7 +8,9 @@ are the counted ones, written by the guard over these relations alone, and deriv
 gave the keys; or, at the level `rows`, the member's own, in which two readers found nothing but these relations
 and listed functions. The list of allowed files is the second layer.
 
-The result's bytes are read by the parse box; their form is stated in `inside.table`. Nothing else leaves:
+The result's bytes are read by the parse box; their form is stated in `inside.table`. Beside each cell of figures
+stand what its persons add to it, and in a file of its own, for the owner alone, the fingerprints of the sets of these
+persons (`inside.evidence`). Nothing else leaves:
 whatever the engine says is dropped, since its messages quote values, and the report is empty, since a number
 of rows is data.
 """
@@ -25,19 +27,20 @@ import duckdb
 
 from inside import private
 from inside.engine import Connection, add_key, lock, open_engine
+from inside.evidence import MOST_PRINTS, TooMany, Wish, gather
 from inside.relations import create_relation
 from inside.session import SPILL, BoxFailure, Session
 from inside.table import MOST_CELLS, Form, columns
 from plans import canonical
 from plans.box import Entry, Limits
+from plans.decision import Obligations
 from plans.errors import HashMismatch, Malformed
 from plans.plan import Program, Relation
 from plans.private import MOST_ROOM
 from plans.reading import Cells, Level
+from plans.sets import pack
 
-Wanted = Callable[[tuple[Any, ...]], bool]
-
-RESULT = "result.bin"
+RESULT, SETS = "result.bin", "sets.bin"
 BATCH = 10_000
 
 NO_INFINITIES = "SET ieee_floating_point_ops = false"
@@ -67,26 +70,48 @@ def run(session: Session) -> dict[str, Any]:
     plan = session.plan
     if plan.program is None or plan.decision is None or plan.decision.obligations is None:
         raise Malformed("a query needs a program and obligations", "plan")
-    tables: list[Any] = []
-    room, least = MOST_CELLS, plan.decision.obligations.minimum_group
     try:
         connection = _opened(session, plan.program)
         if plan.program.private is not None:
             bounded = private.statement(plan.program, session.keys.outputs[RESULT])
-            tables.append(_listed(private.form(plan.program), fetch(connection, bounded, MOST_ROOM)))
-        for cells in plan.program.tables if plan.program.private is None else ():
-            listed = columns(cells)
-            rows = fetch(connection, cells.counted, room // len(listed), _large(cells, least))
-            room -= len(rows) * len(listed)
-            tables.append(_listed(cells, rows))
+            written = [_listed(private.form(plan.program), fetch(connection, bounded, MOST_ROOM))]
+        elif plan.program.level is Level.ROWS:
+            written = [_rows_of(connection, plan.program.tables[0])]
+        else:
+            written = _figures(connection, session, plan.program, plan.decision.obligations)
     except (duckdb.Error, MemoryError, OverflowError):
         raise BoxFailure("query.failed") from None
-    session.write(RESULT, canonical.encode({"tables": tables}))
+    except TooMany:
+        raise BoxFailure("result.too-large") from None
+    session.write(RESULT, canonical.encode({"tables": written}))
     return {}
 
 
 def _listed(form: Form, rows: list[list[Any]]) -> dict[str, Any]:
     return {"columns": columns(form), "rows": rows}
+
+
+def _rows_of(connection: Connection, cells: Cells) -> dict[str, Any]:
+    return _listed(cells, fetch(connection, cells.counted, MOST_CELLS // len(columns(cells))))
+
+
+def _figures(
+    connection: Connection, session: Session, program: Program, obligations: Obligations
+) -> list[dict[str, Any]]:
+    """Return the tables of figures with the evidence about their persons, and write the sets of persons."""
+    signs = session.keys.signs if SETS in session.keys.outputs else ""
+    written, sets = [], []
+    room, prints = MOST_CELLS, MOST_PRINTS
+    for cells in program.tables:
+        width = len(columns(cells))
+        found = gather(connection, cells, Wish(obligations.minimum_group, room // width, signs, prints))
+        written.append(_listed(cells, [[_value(value) for value in row] for row in found.rows]))
+        sets.append(found.sets)
+        room -= len(found.rows) * width
+        prints -= len(found.sets.prints)
+    if signs:
+        session.write(SETS, pack(sets))
+    return written
 
 
 def _opened(session: Session, program: Program) -> Connection:
@@ -117,8 +142,8 @@ def _input(session: Session, relation: Relation) -> str:
     raise HashMismatch("the file of a relation is not among the inputs", relation.name)
 
 
-def fetch(connection: Connection, statement: str, most: int, wanted: Wanted | None = None) -> list[list[Any]]:
-    """Return the rows of a statement, or the wanted ones of them, as canonical JSON can hold them.
+def fetch(connection: Connection, statement: str, most: int) -> list[list[Any]]:
+    """Return the rows of a statement, as canonical JSON can hold them.
 
     Raises:
         BoxFailure: `result.too-large` for more than `most` rows.
@@ -126,15 +151,10 @@ def fetch(connection: Connection, statement: str, most: int, wanted: Wanted | No
     """
     cursor, rows = connection.execute(statement), []
     while batch := cursor.fetchmany(BATCH):
-        rows += [[_value(value) for value in row] for row in batch if wanted is None or wanted(row)]
+        rows += [[_value(value) for value in row] for row in batch]
         if len(rows) > most:
             raise BoxFailure("result.too-large")
     return rows
-
-
-def _large(cells: Cells, least: int) -> Wanted | None:
-    """Return whether a row's group holds at least so many persons; what is no table of cells has no groups."""
-    return (lambda row: row[len(cells.outputs)] >= least) if cells.hidden else None
 
 
 def _value(value: Any) -> Any:

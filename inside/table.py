@@ -2,8 +2,10 @@
 
 They are canonical JSON (`plans.canonical`): `{"tables": [{"columns": [{"name", "type"}, …], "rows": [[…], …]}, …],
 "salt": hex}`; what comes from a query box has no salt. The tables are the program's, in their order, each with its
-outputs by name and type, then `_persons_0 …` of the type `BIGINT`; protected tables have no numbers of persons, and
-what a finish made is one table of the answer's outputs. Values by type:
+outputs by name and type, then `_persons_0 …` of the type `BIGINT`, then for each total `_total_0`, `_net_0`,
+`_first_0`, `_second_0` … of the type `DOUBLE`: what the persons add to it together, without signs and with them,
+the largest of them and the second largest. Protected tables have neither, and what a finish made is one table of
+the answer's outputs. Values by type:
 
 * whole numbers: a number up to 53 bits, text of decimal digits beyond; numbers of persons are always numbers;
 * DECIMAL: text in plain notation; DOUBLE, FLOAT: text as Python writes it, `nan`, `inf`, `-inf`;
@@ -42,7 +44,9 @@ MOST_CELLS = 1_000_000
 LONGEST_TEXT = 1_000
 """Characters of one value that leave; the rest is cut."""
 
-PERSONS_TYPE = "BIGINT"
+PERSONS_TYPE, SHARE_TYPE = "BIGINT", "DOUBLE"
+SHARES = ("total", "net", "first", "second")
+"""What stands beside a cell for each total (`airlock.dominance.Shares`)."""
 
 _WHOLE_TEXT = re.compile(r"-?(0|[1-9][0-9]{0,77})")
 _PLAIN_TEXT = re.compile(r"-?(0|[1-9][0-9]{0,77})(\.[0-9]{1,77})?")
@@ -56,12 +60,16 @@ _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069
 
 
 class Form(Protocol):
-    """What a table looks like: its outputs, and how many numbers of persons stand beside them (`Cells` is one)."""
+    """What a table looks like: its outputs, how many numbers of persons stand beside them, and of which outputs the
+    totals are whose largest shares stand there too (`Cells` is one).
+    """
 
     @property
     def outputs(self) -> tuple[Output, ...]: ...
     @property
     def hidden(self) -> int: ...
+    @property
+    def totals(self) -> tuple[int, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +78,7 @@ class Bare:
 
     outputs: tuple[Output, ...]
     hidden: int = 0
+    totals: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +126,10 @@ def write_tables(tables: Sequence[Table], forms: Sequence[Form], salt: str) -> b
 def columns(form: Form) -> list[dict[str, str]]:
     """Return the columns that a table of a form has."""
     hidden = [{"name": f"_persons_{k}", "type": PERSONS_TYPE} for k in range(form.hidden)]
-    return [{"name": output.name, "type": output.type} for output in form.outputs] + hidden
+    shares = [
+        {"name": f"_{name}_{k}", "type": SHARE_TYPE} for k in range(len(form.totals)) for name in SHARES
+    ]
+    return [{"name": output.name, "type": output.type} for output in form.outputs] + hidden + shares
 
 
 def _require_room(found: list[Any]) -> None:
@@ -137,6 +149,7 @@ def _table(found: dict[str, Any], form: Form) -> Table:
     if found["columns"] != columns(form):
         raise OutputRefused("the result's columns are not those of the plan", "output")
     readers = [reader(output.type) for output in form.outputs] + [_persons] * form.hidden
+    readers += [_share] * len(SHARES) * len(form.totals)
     return Table(tuple(_row(row, readers, n) for n, row in enumerate(found["rows"], 1)))
 
 
@@ -151,7 +164,7 @@ def _row(found: object, readers: list[Callable[[Any], Value]], n: int) -> Row:
         raise OutputRefused("a row has another number of values than there are columns", f"row {n}")
     try:
         return tuple(
-            None if v is None and r is not _persons else r(v) for v, r in zip(found, readers, strict=True)
+            None if v is None and r not in _NEVER_NULL else r(v) for v, r in zip(found, readers, strict=True)
         )
     except (ValueError, TypeError):
         raise OutputRefused("a value does not have the form of its column's type", f"row {n}") from None
@@ -186,6 +199,16 @@ def _persons(value: Any) -> Value:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError("persons")
     return value
+
+
+def _share(value: Any) -> Value:
+    found = _double(value)
+    if not isinstance(found, str) or found == "nan" or float(found) < 0:
+        raise ValueError("share")
+    return found
+
+
+_NEVER_NULL = (_persons, _share)
 
 
 def _decimal(value: Any) -> Value:

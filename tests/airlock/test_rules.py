@@ -25,7 +25,9 @@ STAMP = Stamp(examples.digest("0"), "ab" * 16)
 REGION = Output("region", "VARCHAR", Role.KEY, "", 0)
 COUNT = Output("n", "BIGINT", Role.FIGURE, "count", 0)
 MEAN = Output("income", "DOUBLE", Role.FIGURE, "avg", 1)
-RULES = Obligations(minimum_group=10, rounding=5, largest_result=1_000, tier=Tier.T1)
+RULES = Obligations(
+    minimum_group=10, rounding=5, largest_result=1_000, tier=Tier.T1, checks=examples.NO_DOMINANCE
+)
 
 
 def program(*outputs: Output, order: tuple[Order, ...] = (), limit: int | None = None) -> Program:
@@ -230,7 +232,9 @@ def test_a_row_that_does_not_fit_lets_nothing_leave(row: rules.Row) -> None:
 
 
 def test_every_rule_says_why_and_what_helps() -> None:
-    only_noted = {Rule.FINISHED, Rule.ROW_LEVEL, Rule.MASKED}
+    only_noted = {
+        Rule.FINISHED, Rule.ROW_LEVEL, Rule.MASKED, Rule.DOMINANCE, Rule.LEDGER, Rule.BY_PEOPLE,
+    }  # fmt: skip
     for rule in set(Rule) - only_noted:
         assert rule.sentence.endswith(".") and rule.help.endswith(".")
     assert {rule.sentence + rule.help for rule in only_noted} == {""}, "no output is refused by these"
@@ -389,7 +393,7 @@ def test_nothing_computed_is_refused_and_no_row_is_an_answer() -> None:
 def test_notes_of_what_was_computed_name_the_rules_of_the_tables_below() -> None:
     judgement = judged(("52000.5",), of=FINISHED)
     assert (judgement.finding, judgement.reasons) == (
-        Finding.REPAIRED, ("small-group", "rounding", "finished"),
+        Finding.REPAIRED, ("small-group", "rounding", "ledger", "finished"),
     )  # fmt: skip
     open_rules = replace(RULES, minimum_group=1, rounding=1)
     counts = replace(FINISHED, tables=program(REGION, COUNT).tables)

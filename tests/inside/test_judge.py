@@ -68,7 +68,7 @@ def test_what_is_sealed_is_what_the_verdict_vouches_for(
     assert verdict == Verdict(
         plan.digest,
         Finding.REPAIRED,
-        ("small-group", "rounding"),
+        ("small-group", "rounding", "ledger"),
         canonical.digest_bytes("table", judged),
         released.digest,
         "sha256:" + hashlib.sha256(sealed).hexdigest(),

@@ -21,16 +21,21 @@ from plans.errors import Malformed, OutputRefused
 from plans.key import BoxKeys
 from plans.reading import Cells, Output, Role
 from tests.inside.finished import AVERAGE, COUNT, REGION, finished
+from tests.plans.examples import NO_DOMINANCE
 
 CANARY = "CANARY-OF-PROTECT"
-OBLIGATIONS = Obligations(minimum_group=10, rounding=5, largest_result=1_000, tier=Tier.T1)
+OBLIGATIONS = Obligations(
+    minimum_group=10, rounding=5, largest_result=1_000, tier=Tier.T1, checks=NO_DOMINANCE
+)
 BY_REGION = Cells("SELECT 1", (REGION, COUNT, AVERAGE), 2)
 TOTAL = Cells("SELECT 2", (COUNT,), 1)
 KEY, NEXT = "aa" * 32, "bb" * 32
 
 
 def protected(rows: list[tuple[Any, ...]], cells: Cells = BY_REGION, base: int = 5) -> tuple[rules.Row, ...]:
-    obligations = Obligations(minimum_group=10, rounding=base, largest_result=1_000, tier=Tier.T1)
+    obligations = Obligations(
+        minimum_group=10, rounding=base, largest_result=1_000, tier=Tier.T1, checks=NO_DOMINANCE
+    )
     return rules.protect(rules.Table(tuple(rows)), cells, obligations).rows
 
 
@@ -49,7 +54,7 @@ def test_small_groups_are_gone_and_figures_are_rounded_or_have_no_value() -> Non
 def test_what_a_finish_gets_is_what_an_answer_would_show() -> None:
     """One rule for both: a statement cannot choose between two ways to protect its figures."""
     rows = [("a", n, f"{n * 1.37}", n, n // 2) for n in (9, 10, 19, 20, 21, 999, 1_000, 123_456)]
-    shown = rules._kept(rules.Table(tuple(rows)), BY_REGION, OBLIGATIONS)
+    shown, _ = rules._kept(rules.Table(tuple(rows)), BY_REGION, OBLIGATIONS, ())
     as_text = {tuple(None if cell.v is None else float(cell.v) for cell in row[1:]) for row in shown}
     assert {tuple(None if v is None else float(v) for v in row[1:]) for row in protected(rows)} == as_text
 

@@ -60,9 +60,15 @@ def test_figures_come_with_the_persons_that_they_rest_on(job: Job) -> None:
         {"name": "region", "type": "VARCHAR"}, {"name": "n", "type": "BIGINT"},
         {"name": "total", "type": "DOUBLE"}, {"name": "avg_paid", "type": "DOUBLE"},
         {"name": "_persons_0", "type": "BIGINT"}, {"name": "_persons_1", "type": "BIGINT"},
+        {"name": "_total_0", "type": "DOUBLE"}, {"name": "_net_0", "type": "DOUBLE"},
+        {"name": "_first_0", "type": "DOUBLE"}, {"name": "_second_0", "type": "DOUBLE"},
+        {"name": "_total_1", "type": "DOUBLE"}, {"name": "_net_1", "type": "DOUBLE"},
+        {"name": "_first_1", "type": "DOUBLE"}, {"name": "_second_1", "type": "DOUBLE"},
     ]  # fmt: skip
-    odd = sum(row[3] for row in PEOPLE if row[1] == "东" and row[3])
-    assert by_key(content)["东"] == [15, repr(odd), "12.3", 15, 14]
+    odd = [row[3] for row in PEOPLE if row[1] == "东" and row[3]]
+    found = by_key(content)["东"]
+    assert found[:5] == [15, repr(sum(odd)), "12.3", 15, 14]
+    assert [float(each) for each in found[5:9]] == [sum(odd), sum(odd), *sorted(odd)[:-3:-1]]
     assert by_key(content)["西"][0] == 15
 
 

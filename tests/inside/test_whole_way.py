@@ -92,7 +92,7 @@ def test_what_is_outside_computes_from_rounded_figures_of_large_groups(tmp_path:
         "thirty persons support one digit of a sum"
     )
     assert {row[2] for row in found.rows} == {repr(3_000 / 90)}, "the total is that of what is shown"
-    assert found.notes == ("small-group", "rounding", "finished")
+    assert found.notes == ("small-group", "rounding", "dominance", "ledger", "finished")
     assert found.verdict.finding is Finding.REPAIRED
 
 

@@ -36,7 +36,9 @@ WRITES = {
     Entry.FINISH: policies.FINISHED,
     Entry.JUDGE: policies.SEALED,
 }
-OPEN = Obligations(minimum_group=1, rounding=1, largest_result=1_000_000, tier=Tier.T1)
+OPEN = Obligations(
+    minimum_group=1, rounding=1, largest_result=1_000_000, tier=Tier.T1, checks=examples.NO_DOMINANCE
+)
 PSEUDONYMS = "5a" * 32
 
 

@@ -74,7 +74,11 @@ OUTPUTS = (
     Output("n", "BIGINT", Role.FIGURE, "count", 0),
     Output("income", "DOUBLE", Role.FIGURE, "avg", 1),
 )
-OBLIGATIONS = Obligations(minimum_group=10, rounding=5, largest_result=5_000, tier=Tier.T1)
+NO_DOMINANCE = Checks(dominance_largest=0, p_percent=0)
+"""For tests about something else, whose tables do not say what each person adds."""
+OBLIGATIONS = Obligations(
+    minimum_group=10, rounding=5, largest_result=5_000, tier=Tier.T1, checks=NO_DOMINANCE
+)
 REASON = Reason("grant.missing", "tax.income", "No grant covers this dataset.", "Apply for it.")
 REQUEST = Request("lin@nm/uni", SIGNING, OPENING, "poverty", "research on poverty", SQL, NONCE, 1_750_000_000)
 DECISION = Decision(Outcome.ALLOW, (), 3, 2, (digest("a"),), (), OBLIGATIONS)

@@ -1,0 +1,206 @@
+"""Evidence about the persons behind each cell: what the query box finds out beside the figures, in one pass.
+
+For every table the counted statement is kept as a table in the engine, and the statement of contributions
+(`plans.reading.Contributions`) is run once, for the cells of large groups only. From its rows come
+
+* for every total, the sum of what the persons add to it, without signs and with them, and the largest and the second
+  largest of these: the numbers of `airlock.dominance`. What a person adds is the sum over all their rows;
+* for the persons of the cell, and of each part of it that a figure tells apart, the sum of their signs
+  (`plans.sets`), which the owner's disclosure ledger compares.
+
+Where a row is about several persons, each of them has contributions of its own: the numbers are then the least total
+and the largest shares among them, and each has its sets.
+
+Signs are summed two at a time: bits j and j + 32 of a person's hash stand in the two halves of one number, of which
+2^32 can be added before the lower half runs over.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from inside.engine import Connection, identifier, literal
+from plans.reading import Cells, Role
+from plans.sets import SIGNS, Sets
+
+MOST_PRINTS = 16_000_000
+"""Sums of signs that a box keeps for all of its tables together; they are written as 4 bytes each."""
+
+BATCH = 10_000
+_LANES = SIGNS // 2
+_NUMBERS = 3
+"""Values that the engine finds for a total: the sum without signs, that with them, and the two largest."""
+_LOW = 2**32 - 1
+_BEYOND = "1e100"
+"""What is no finite number counts as this much: a total with it in it is dominated."""
+
+
+class TooMany(Exception):
+    """There are more rows, or more sets of persons, than the boxes after this one read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is wanted of a table: cells of at least so many persons, at most so many rows, the key of the signs
+    (empty: no sets), and how many sums of signs there is room for.
+    """
+
+    least: int
+    most: int
+    signs: str
+    room: int = MOST_PRINTS
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """The rows of a table, each with its outputs, its numbers of persons and four numbers for each total; and the sets
+    of persons behind them, in the order of the rows.
+    """
+
+    rows: list[tuple[Any, ...]]
+    sets: Sets
+
+
+Chosen = Callable[[Connection, str], str]
+"""From the table of all cells, to a condition under which a cell `c` may be shown; empty for all large ones."""
+
+
+def gather(connection: Connection, cells: Cells, wish: Wish, chosen: Chosen | None = None) -> Gathered:
+    """Return a table of cells with its evidence.
+
+    Raises:
+        TooMany: there are too many rows or sets.
+        duckdb.Error: the engine stopped; its text may hold values.
+    """
+    assert cells.contributions is not None
+    texts = (cells.contributions.statement, *cells.contributions.further)
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE _counted AS {cells.counted}")
+    shown = f"c._persons_0 >= {wish.least}"
+    if chosen is not None and (condition := chosen(connection, "_counted")):
+        shown = f"{shown} AND {condition}"
+    for number, text in enumerate(texts):
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE _shares_{number} AS {_shares(cells, text, shown, wish)}"
+        )
+    rows = _rows(connection.execute(_asked(cells, len(texts), shown, wish)), cells, len(texts), wish)
+    for number in range(len(texts)):
+        connection.execute(f"DROP TABLE _shares_{number}")
+    connection.execute("DROP TABLE _counted")
+    return rows
+
+
+def key_columns(cells: Cells) -> list[str]:
+    """Return the names of a table's keys, as SQL."""
+    return [identifier(output.name) for output in cells.outputs if output.role is Role.KEY]
+
+
+def _sums(cells: Cells) -> list[str]:
+    """Return the columns of the totals, as `policies.reading.contributions` names them."""
+    asked = cells.contributions
+    assert asked is not None
+    found, seen = [], dict.fromkeys(asked.totals, 0)
+    for place in asked.totals:
+        seen[place] += 1
+        found.append(f"_sum_{place}" if place in asked.figures else f"_sum_{place}_{seen[place]}")
+    return found
+
+
+def _shares(cells: Cells, text: str, shown: str, wish: Wish) -> str:
+    """Return the statement of what each person adds to each cell that is shown, by the number of the cell's row."""
+    asked = cells.contributions
+    assert asked is not None
+    sums = [f"least(coalesce(abs(CAST({name} AS DOUBLE)), 0), {_BEYOND}) AS {name}" for name in _sums(cells)]
+    signs = [f"md5_number_lower({literal(wish.signs + ':')} || _person) AS _signs"] if wish.signs else []
+    sets = [f"_set_{number}" for number in range(1, asked.sets + 1)] if wish.signs else []
+    equal = [f"s.{name} IS NOT DISTINCT FROM c.{name}" for name in key_columns(cells)]
+    items = ", ".join(["c.rowid AS _cell", *sums, *signs, *sets])
+    return (
+        f"SELECT {items} FROM ({text}) AS s JOIN _counted AS c ON {' AND '.join([*equal, shown])}"
+        " WHERE s._person IS NOT NULL"
+    )
+
+
+def _asked(cells: Cells, people: int, shown: str, wish: Wish) -> str:
+    """Return the statement that puts the evidence beside the cells."""
+    joins = "".join(
+        f" LEFT JOIN ({_evidence(cells, number, wish)}) AS e{number} ON c.rowid = e{number}._cell"
+        for number in range(people)
+    )
+    names = [identifier(output.name) for output in cells.outputs]
+    names += [f"_persons_{number}" for number in range(cells.hidden)]
+    items = [*(f"c.{name}" for name in names), *(f"e{number}.* EXCLUDE (_cell)" for number in range(people))]
+    if not cells.totals and not wish.signs:
+        return f"SELECT {', '.join(items[: len(names)])} FROM _counted AS c WHERE {shown}"
+    return f"SELECT {', '.join(items)} FROM _counted AS c{joins} WHERE {shown}"
+
+
+def _evidence(cells: Cells, number: int, wish: Wish) -> str:
+    """Return the statement of the numbers of every cell: for each total three, for each set its persons and signs."""
+    items = ["_cell"]
+    for column, name in enumerate(_sums(cells)):
+        size = f"abs({name})"
+        items.append(f"sum({size}) AS t{column}, abs(sum({name})) AS s{column}, max({size}, 2) AS m{column}")
+    kept = _kept_sets(cells, wish)
+    for each in kept:
+        items.append(f"count(*) FILTER ({_where(each)}) AS n{each}")
+        items += [
+            f"sum(CAST((h{each} >> {bit}) & 4294967297 AS BIGINT)) AS h{each}_{bit}" for bit in range(_LANES)
+        ]
+    hashes = [f"CASE WHEN {_inside(each)} THEN _signs ELSE 0 END AS h{each}" for each in kept]
+    inner = f"SELECT {', '.join(['*', *hashes])} FROM _shares_{number}"
+    return f"SELECT {', '.join(items)} FROM ({inner}) GROUP BY _cell"
+
+
+def _kept_sets(cells: Cells, wish: Wish) -> range:
+    assert cells.contributions is not None
+    return range(1 + cells.contributions.sets) if wish.signs else range(0)
+
+
+def _where(each: int) -> str:
+    return f"WHERE {_inside(each)}"
+
+
+def _inside(each: int) -> str:
+    return f"_set_{each} > 0" if each else "true"
+
+
+def _rows(cursor: Any, cells: Cells, people: int, wish: Wish) -> Gathered:
+    width, totals = len(cells.outputs) + cells.hidden, len(cells.totals)
+    sets = len(_kept_sets(cells, wish))
+    block = _NUMBERS * totals + sets * (1 + _LANES)
+    rows: list[tuple[Any, ...]] = []
+    persons, prints = array("Q"), array("i")
+    while batch := cursor.fetchmany(BATCH):
+        for row in batch:
+            blocks = [row[width + number * block : width + (number + 1) * block] for number in range(people)]
+            rows.append((*row[:width], *_shared(blocks, totals)))
+            for each in blocks:
+                _add_sets(each[_NUMBERS * totals :], persons, prints)
+        if len(rows) > wish.most or len(prints) > wish.room:
+            raise TooMany
+    return Gathered(rows, Sets(len(rows), sets * people, persons, prints))
+
+
+def _shared(blocks: list[tuple[Any, ...]], totals: int) -> Iterator[float]:
+    """Yield the numbers of every total as they are for whatever persons they are most one-sided."""
+    for place in range(totals):
+        found = [each[_NUMBERS * place : _NUMBERS * (place + 1)] for each in blocks]
+        sizes = [(total or 0.0, net or 0.0) for total, net, _ in found]
+        least = min(total for total, _ in sizes)
+        yield least
+        yield least * min(net / total if total else 1.0 for total, net in sizes)
+        for rank in range(2):
+            yield max((float(top[rank]) if top and len(top) > rank else 0.0) for _, _, top in found)
+
+
+def _add_sets(numbers: Sequence[Any], persons: array[int], prints: array[int]) -> None:
+    """Add the sets of one row: their numbers of persons, and the sums of signs, of which bit 1 is plus."""
+    for start in range(0, len(numbers), 1 + _LANES):
+        count = numbers[start] or 0
+        lanes = [int(value or 0) for value in numbers[start + 1 : start + 1 + _LANES]]
+        persons.append(count)
+        prints.extend(2 * (lane & _LOW) - count for lane in lanes)
+        prints.extend(2 * (lane >> 32) - count for lane in lanes)
