@@ -45,6 +45,7 @@ from plans.verdict import Finding
 from policies import api as policies
 from tests.keeper import house
 from tests.keeper.house import DAY, NOW
+from tests.keeper.people import People, lay
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +105,7 @@ def opened(sealed: SealedKeys, statement: Signed, who: str = "box") -> BoxKeys:
 
 def test_an_honest_box_gets_exactly_its_stages_keys(keeper: Keeper, plan: Plan) -> None:
     given = {}
+    lay(keeper, plan, People(90).cells(range(90)))
     for stage in (Entry.QUERY, Entry.PARSE, Entry.JUDGE):
         statement = house.box(plan, keeper.challenge(plan.digest), stage)
         given[stage] = opened(keeper.unwrap(statement, plan), statement)
@@ -119,6 +121,7 @@ def test_an_honest_box_gets_exactly_its_stages_keys(keeper: Keeper, plan: Plan) 
 
 def test_identifiers_have_a_key_that_no_stage_gets(keeper: Keeper, plan: Plan) -> None:
     secret = keeper.keyring.data_key("income-v1-identifiers.parquet").hex()
+    lay(keeper, plan, People(90).cells(range(90)))
     for stage in (Entry.QUERY, Entry.PARSE, Entry.JUDGE):
         statement = house.box(plan, keeper.challenge(plan.digest), stage)
         assert secret not in opened(keeper.unwrap(statement, plan), statement).canonical().decode()

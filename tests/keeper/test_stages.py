@@ -23,7 +23,9 @@ from plans.statements import BoxStatement, Signed, StageInput, StageRecord
 from policies import api as policies
 from policies.api import short
 from tests.keeper import house
+from tests.keeper.people import People, lay
 
+PEOPLE = People(90)
 STATEMENT = (
     "with r as (select region, count(*) as n from tax.income group by region) select max(n) as m from r"
 )
@@ -52,7 +54,9 @@ def plan(keeper: Keeper) -> Plan:
 
 
 def given(keeper: Keeper, plan: Plan, stage: Entry) -> BoxKeys:
-    """The keys that an honest box of a stage opens."""
+    """The keys that an honest box of a stage opens; before it judges, the query box has counted persons."""
+    if stage in (Entry.PROTECT, Entry.JUDGE):
+        lay(keeper, plan, PEOPLE.cells(range(90)))
     statement = house.box(plan, keeper.challenge(plan.digest), stage)
     sealed = keeper.unwrap(statement, plan)
     body = BoxStatement.read(statement.statement.body)
