@@ -11,6 +11,7 @@ trusts by its digest.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from airlock.outputs.margins import partition, recompute, total_rows
 from airlock.outputs.rules import OutputRule
 from airlock.outputs.sheet import Figure, Sheet, Shown, lay_out
 from airlock.outputs.values import Evidence, Grid, GridColumn, Unfit
+from airlock.rules import MOST_DIGITS
 from plans.inspection import Effect
 
 FEWEST_ROWS = 20
@@ -32,6 +34,7 @@ PERFECT = Decimal("0.9999")
 """A coefficient of determination from which on a fit is called perfect."""
 
 MOST_CATEGORIES = 12
+_FRACTION = re.compile(r"[0-9]+\.[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +113,36 @@ def _is_copy(sheet: Sheet, figure: Figure) -> bool:
 
 
 def _small(sheet: Sheet, figure: Figure, ground: Ground) -> list[int]:
-    """Return the rows whose count is small, or leaves a small rest of the persons."""
-    if not figure.counts:
+    """Return the rows whose count is small, or leaves a small rest of the persons; a share of them tells a count."""
+    share = _share_of(sheet, figure)
+    if not figure.counts and not share:
         return []
-    rest = _bounded(sheet, figure)
-    return [
-        row
-        for row in sheet.alive
-        if 0 < abs(figure.present(row)) < ground.minimum
-        or (rest and 0 < sheet.persons[row] - figure.present(row) < ground.minimum)
-    ]
+    rest, found = bool(share) or _bounded(sheet, figure), []
+    for row in sheet.alive:
+        counted = figure.present(row) * (sheet.persons[row] / share if share else 1)
+        left = sheet.persons[row] - counted
+        if _few(abs(counted), ground) or (rest and _few(left, ground)):
+            found.append(row)
+    return found
+
+
+def _few(counted: Decimal, ground: Ground) -> bool:
+    """Return whether a count is of somebody, and of too few; what a share tells is not exact."""
+    return Decimal("0.01") < counted < ground.minimum
+
+
+def _share_of(sheet: Sheet, figure: Figure) -> Decimal | None:
+    """Return 1 or 100 for a column of shares of the persons: it says so, or it is a mean of zeros and ones."""
+    values = [(figure.values[row], sheet.persons[row]) for row in sheet.alive]
+    known = [(value, persons) for value, persons in values if value is not None and persons > 0]
+    if figure.whole or not known or not all(0 <= value <= 100 for value, _ in known):
+        return None
+    below_one = all(value <= 1 for value, _ in known)
+    if wording.says_proportion(figure.name):
+        return Decimal(1 if below_one else 100)
+    counts = [value * persons for value, persons in known]
+    exact = all(abs(each - each.to_integral_value()) < Decimal("1e-6") for each in counts)
+    return Decimal(1) if below_one and exact else None
 
 
 def _zeros(sheet: Sheet, figure: Figure) -> list[int]:
@@ -183,7 +206,10 @@ def _ruled_by_one(sheet: Sheet, figure: Figure, where: str, judged: tuple[Ground
 def _look_for_identifiers(grid: Grid, subject: Subject, book: Book) -> None:
     """Refuse a table that holds identifiers, or says that it does."""
     columns = grid.columns
-    hits = sum(map(_identifies, columns)) + sum(wording.says_person(column.name) for column in columns)
+    if any(holds_exact(column.name) for column in columns):
+        raise Unfit(OutputRule.COLUMN_NAMES)
+    said = sum(column.type == "VARCHAR" and wording.says_person(column.name) for column in columns)
+    hits = sum(map(_identifies, columns)) + said
     book.note(
         OutputRule.IDENTIFIERS,
         subject.name,
@@ -242,7 +268,13 @@ def _is_long(column: GridColumn) -> bool:
     present = [value for value in column.values if value]
     long = sum(1 for value in present if len(value) > LONG_TEXT)
     packed = any(len(part) > 40 for value in present for part in value.split())
-    return packed or long > LONG_SHARE * len(present)
+    exact = sum(1 for value in present if holds_exact(value))
+    return packed or max(long, exact) > LONG_SHARE * len(present)
+
+
+def holds_exact(text: str) -> bool:
+    """Return whether a text holds a number with a fraction and more digits than a rounded one has."""
+    return any(len(found.replace(".", "").strip("0")) > MOST_DIGITS for found in _FRACTION.findall(text))
 
 
 # --- fits ---------------------------------------------------------------------------------------------------

@@ -124,7 +124,8 @@ def _down(sheet: Sheet, row: int, parts: list[int], ground: Ground) -> int:
     """Compute a total row anew from the parts that are still there; return how many cells were touched."""
     if row not in sheet.alive or not parts:
         return 0
-    left = [part for part in parts if part in set(sheet.alive)]
+    alive = set(sheet.alive)
+    left = [part for part in parts if part in alive]
     if not left:
         sheet.drop([row])
         return 1

@@ -41,7 +41,7 @@ TOTALS = _words(
     "total totals all sum overall subtotal everything everyone margin both 合计 总计 全部 小计 总数 全区 共计"
 )
 EXTREMES = _words(
-    "min max minimum maximum smallest largest lowest highest first last range 最小 最大 最小值 最大值 最高 最低 极差"
+    "min max minimum maximum smallest largest lowest highest range 最小 最大 最小值 最大值 最高 最低 极差"
 )
 MEASURES = _words(
     "mean avg average median rate ratio share percent pct proportion std sd var variance stdev coef coefficient "
@@ -52,6 +52,7 @@ _SETTINGS = _words(
     "depth iter iterations epochs folds bins trees estimators clusters components features leaves leaf seed lags "
     "version"
 )
+PROPORTIONS = _words("rate share ratio proportion percent pct percentage 比例 占比 比率 率")
 _DEGREES = frozenset({"df_resid", "dof", "residual_df", "df_residual", "resid_df", "degrees_of_freedom", "dof_resid",
                       "degrees", "residual_degrees", "residual_dof", "残差自由度", "自由度"})  # fmt: skip
 _FITS = frozenset({"r2", "r_squared", "rsquared", "r2_score", "r2_adj", "rsquared_adj", "r_square", "adj_r2",
@@ -65,7 +66,7 @@ _COEFFICIENTS = _words("coef coefs coefficient coefficients beta estimate 系数
 _NAMES = _words(
     "姓名 名字 xingming fullname surname 身份证 身份证号 手机号 电话 银行卡 地址 住址 phone mobile idcard email address"
 )
-_ROWS = _words("rowid uuid guid token serial")
+_ROWS = _words("rowid uuid guid")
 PERCENTILES = re.compile(r"(?:p|q|pct|percentile)_?(?:0|00|100|0\.0|1\.0)\b", re.IGNORECASE)
 
 
@@ -75,7 +76,7 @@ def words(name: str) -> frozenset[str]:
     if not name.isascii():
         known = (
             *_FALLING,
-            *(w for group in (TOTALS, EXTREMES, MEASURES, _NAMES, _COEFFICIENTS) for w in group),
+            *(w for group in (TOTALS, EXTREMES, MEASURES, PROPORTIONS, _NAMES) for w in group),
         )
         found |= {word for word in known if not word.isascii() and word in name}
     return frozenset(found)
@@ -100,6 +101,11 @@ def says_extreme(name: str) -> bool:
 def says_setting(name: str) -> bool:
     """Return whether a metric is a setting of the program, and says nothing about the data."""
     return bool(words(name) & _SETTINGS)
+
+
+def says_proportion(name: str) -> bool:
+    """Return whether a figure says that it is a share of the persons of its row."""
+    return bool(words(name) & PROPORTIONS)
 
 
 def says_measure(name: str) -> bool:
