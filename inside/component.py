@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -125,17 +124,13 @@ def _write(session: Session, task: ComponentTask, work: components.Work) -> None
 def _silent() -> Iterator[None]:
     """Send what libraries print nowhere: on standard output the box speaks with its launcher.
 
-    They are sent there by descriptor, since libraries of C do not ask Python.
+    The descriptor is turned away, too, since libraries of C do not ask Python.
     """
-    sys.stdout.flush()
     kept = os.dup(1)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 1)
-        yield
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+            os.dup2(nowhere.fileno(), 1)
+            yield
     finally:
-        with contextlib.suppress(OSError, ValueError):
-            sys.stdout.flush()
         os.dup2(kept, 1)
         os.close(kept)
-        os.close(nowhere)

@@ -73,6 +73,22 @@ GAVE_UP = {
         "the engine stopped while it read a table for the job; its reason could tell of a row, so nobody hears it",
         "Submit it again; if it fails again, tell the owner of the data: a file, a filter or a mask does not fit.",
     ),
+    "component.failed": (
+        "the component could not do what was asked on these data; why could tell of a person, so nobody hears it",
+        "Name fewer or coarser columns, or ask for less: docs/components.md says what each component must find.",
+    ),
+    "component.task": (
+        "the task does not fit its component, or a column has a type with which the component can do nothing",
+        "Compare its columns and parameters with docs/components.md, and submit it again.",
+    ),
+    "component.inputs": (
+        "a table did not come to its end, so the component was ended before it could take a part for the whole",
+        "Submit it again; if it happens again, the owner's administrator sees why the loader ended.",
+    ),
+    "component.memory": (
+        "the component needed more memory than its box has",
+        "Work on fewer columns, or ask the administrator for a higher limit (docs/settings.md).",
+    ),
     "result.too-large": (
         "the result has more cells than the airlock reads",
         "Group by fewer or coarser columns; LIMIT does not help, it is applied to what is released.",

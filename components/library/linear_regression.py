@@ -41,12 +41,15 @@ COMPONENT = Component(
     ),
     rules=("small-group", "dominance", "degrees", "rounding"),
     disclosure="Persons less terms are at least the residual degrees of freedom of the policy. Each term needs a group"
-    " of persons who differ in it, and carries the largest weights of single persons. Neither residuals nor fitted"
-    " values leave. Levels of a category that fewer persons have are left out.",
+    " of persons who differ in it, and carries the largest weights of single persons. A fit without residuals is"
+    " refused. Neither residuals nor fitted values leave. Levels of a category that fewer persons have are left out.",
     disclosure_zh="人数减去项数不少于策略要求的剩余自由度。每一项须有足够多的人在该项上取值不同，并附带单人最大权重。"
-    "不输出残差和拟合值。人数不足的类别不参与拟合。",
+    "残差为零的拟合不给出结果。不输出残差和拟合值。人数不足的类别不参与拟合。",
     example={"outcome": "income", "features": ["age"], "categories": ["banner"]},
 )  # fmt: skip
+
+PERFECT = 1e-12
+"""A fit that leaves less than this share of the outcome's variation tells every row."""
 
 
 def run(tables: Sequence[Rows], values: Mapping[str, Any], evidence: Evidence) -> dict[str, bytes]:
@@ -54,10 +57,13 @@ def run(tables: Sequence[Rows], values: Mapping[str, Any], evidence: Evidence) -
     import numpy as np
     import statsmodels.api as sm
 
+    from components.errors import NoFit
     from components.fitting import coefficients, design, measures
 
     made = design(tables[0], values, (values["outcome"],), evidence)
     fitted = sm.OLS(made.rows.numbers(values["outcome"]), made.matrix).fit(**made.clustered)
+    if fitted.ssr <= PERFECT * max(fitted.centered_tss, PERFECT):
+        raise NoFit
     low, high = fitted.conf_int().T
     columns = {
         "coefficient": fitted.params, "standard_error": fitted.bse, "t": fitted.tvalues, "p": fitted.pvalues,

@@ -12,6 +12,7 @@ from airlock.outputs.rules import OutputRule
 from airlock.rules import Rule
 from audit.events import Retention
 from catalog.description import Share
+from components.api import Part, Sort
 from compute.jobs import JobState
 from plans.box import BoxState, Entry
 from plans.constraints import Action, Effect, MaskKind, Reveal, Use
@@ -29,7 +30,7 @@ from sandbox.contract import Cause
 GLOSSARY = (Path(__file__).resolve().parents[2] / "docs" / "glossary.md").read_text(encoding="utf-8")
 WORDS = [
     BoxState, Clause, Duty, Entry, FileRole, Finding, Grade, JobState, Kind, Outcome, PlanKind, Role, Rule, Tier, Type,
-    Cause, Retention, Share, Action, Effect, Level, MaskKind, RemedyKind, Reveal, Use,
+    Cause, Retention, Share, Action, Effect, Level, MaskKind, RemedyKind, Reveal, Use, Part, Sort,
     permissions.Role, permissions.Scope, Making, OutputRule,
 ]  # fmt: skip
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
