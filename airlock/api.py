@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from airlock.outputs.rules import OutputRule
 from airlock.rules import Rule
 from keys import api as keys
 from plans.errors import HashMismatch, OutputRefused, SignatureWrong
@@ -75,11 +76,20 @@ def refusal(verdict: Verdict) -> OutputRefused:
     """Return the error for a refused output: the rule and what would help, which do not depend on the
     data.
     """
-    known = [rule for rule in Rule if rule.value in verdict.reasons]
+    known = [words for reason in verdict.reasons if (words := _words(reason))]
     if not known:
         return OutputRefused(verdict.finding.sentence, ", ".join(verdict.reasons))
-    what = " ".join(rule.sentence for rule in known)
-    return OutputRefused(what, ", ".join(verdict.reasons), " ".join(rule.help for rule in known))
+    what = " ".join(sentence for sentence, _ in known)
+    return OutputRefused(what, ", ".join(verdict.reasons), " ".join(advice for _, advice in known))
+
+
+def _words(reason: str) -> tuple[str, str] | None:
+    """Return the sentence and the help of a rule about a statement's table, or else of one about typed outputs."""
+    for rules in (Rule, OutputRule):
+        for rule in rules:
+            if rule.value == reason and rule.sentence:
+                return rule.sentence, rule.help
+    return None
 
 
 def _signed_release(signed: Signed, expected: Expected) -> Release:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from airlock import api as airlock
+from airlock.outputs.rules import OutputRule
 from keys import api as keys
 from plans.errors import EvidenceBroken, HashMismatch, OutputRefused, SignatureWrong
 from plans.release import RELEASE_INFO, Release
@@ -143,3 +144,10 @@ def test_a_refusal_says_the_rule_and_what_helps_even_for_a_reason_of_the_future(
     assert "more cells" in known.what and "coarser" in known.next_step and known.where == "too-many-cells"
     unknown = airlock.refusal(replace(examples.VERDICT, finding=Finding.REFUSED, reasons=("dominance",)))
     assert unknown.what == Finding.REFUSED.sentence and unknown.where == "dominance"
+
+
+@pytest.mark.parametrize("rule", list(OutputRule))
+def test_a_refused_output_of_a_task_says_what_would_help(rule: OutputRule) -> None:
+    told = airlock.refusal(Verdict(examples.digest("1"), Finding.REFUSED, (rule.value,), "", "", ""))
+    assert told.what.endswith(".") and told.next_step.endswith(".") and told.where == rule.value
+    assert told.next_step != type(told).advice
