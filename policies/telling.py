@@ -6,8 +6,9 @@ A line says all that its rule says, so two rules have the same line only if they
 from __future__ import annotations
 
 import datetime
+from dataclasses import fields
 
-from plans.checks import Privacy
+from plans.checks import Checks, Privacy
 from plans.constraints import ANY, Access, Constraint, Effect, Tag, Use
 from plans.statements import DatasetPolicy
 
@@ -51,7 +52,15 @@ def settings_lines(policy: DatasetPolicy) -> dict[str, str]:
         "twin_rho_micro": str(policy.twin_rho_micro),
         "mode": str(policy.mode),
         "privacy": _privacy(policy.privacy),
+        "checks": _checks(policy.checks),
+        "enterprise": policy.enterprise or "none",
     }
+
+
+def _checks(checks: Checks) -> str:
+    """Return every number of the disclosure rules, the preset from which they come first."""
+    names = [each.name for each in fields(checks) if each.name != "preset"]
+    return ", ".join([checks.preset, *(f"{name} {str(getattr(checks, name)).lower()}" for name in names)])
 
 
 def _privacy(budget: Privacy | None) -> str:

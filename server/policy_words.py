@@ -6,11 +6,13 @@ import datetime
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from airlock import presets
 from plans import canonical, names
-from plans.checks import Mode, Privacy
+from plans.checks import Checks, Mode, Privacy
 from plans.constraints import (
     ANY,
     Access,
@@ -56,8 +58,11 @@ SETTINGS = frozenset(
         "basis",
         "access",
     ]
-    + ["tags", "columns", "twin_rho_micro", "mode", "privacy"]
+    + ["tags", "columns", "twin_rho_micro", "mode", "privacy", "checks", "enterprise"]
 )
+CHECKS = frozenset(field.name for field in fields(Checks))
+"""Numbers of the disclosure rules, as `plans.checks` names them."""
+
 RULE = frozenset(
     ["effect", "parties", "roles", "purposes", "until", "uses", "functions", "reveal", "minimum", "mask"]
 )
@@ -91,6 +96,7 @@ def policy(dataset: str, content: object) -> DatasetPolicy:
     if "columns" not in table:
         raise Wrong(way, f"{dataset} has no table of columns", next_step=f'Write one: ["{dataset}".columns]')
     columns = _table((*way, "columns"), table["columns"])
+    preset, checks = _checks((*way, "checks"), table.get("checks", {}))
     with _named(way, ""):
         return DatasetPolicy(
             dataset=dataset,
@@ -103,9 +109,9 @@ def policy(dataset: str, content: object) -> DatasetPolicy:
                 for name, each in _of(way, table, "tags", {}).items()
             ),
             row_filter=_legible(way, table, "row_filter", "\n\t"),
-            minimum_group=_positive(way, table, "minimum_group", 10),
-            rounding=_positive(way, table, "rounding", 5),
-            largest_result=_positive(way, table, "largest_result", 5_000),
+            minimum_group=_positive(way, table, "minimum_group", preset.minimum_group),
+            rounding=_positive(way, table, "rounding", preset.rounding),
+            largest_result=_positive(way, table, "largest_result", preset.largest_result),
             tier=_one(way, table, "tier", Tier.T1),
             each_plan=_of(way, table, "each_plan", False),
             share=_one(way, table, "share", Share.CONDITIONAL),
@@ -113,7 +119,24 @@ def policy(dataset: str, content: object) -> DatasetPolicy:
             twin_rho_micro=_of(way, table, "twin_rho_micro", 0),
             mode=_one(way, table, "mode", Mode.RULES),
             privacy=_privacy((*way, "privacy"), table.get("privacy")),
+            checks=checks,
+            enterprise=_legible(way, table, "enterprise"),
         )
+
+
+def _checks(way: Way, content: object) -> tuple[presets.Preset, Checks]:
+    """Return the preset that a dataset names, and its numbers with those in their place that the policy writes itself.
+
+    `minimum_group`, `rounding` and `largest_result` are the dataset's own settings; the preset is their default.
+    """
+    table = _known(way, content, CHECKS)
+    name = _of(way, table, "preset", presets.names()[0])
+    if name not in presets.names():
+        raise _unknown((*way, "preset"), name, "preset", presets.names())
+    preset = presets.load(name)
+    written = {each: _of(way, table, each, getattr(preset.checks, each)) for each in table}
+    with _named(way, ""):
+        return preset, replace(preset.checks, **written)
 
 
 def _privacy(way: Way, content: object) -> Privacy | None:
