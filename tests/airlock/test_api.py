@@ -142,8 +142,8 @@ def test_nobody_else_opens_it_and_it_opens_for_no_other_plan(world: World) -> No
 def test_a_refusal_says_the_rule_and_what_helps_even_for_a_reason_of_the_future() -> None:
     known = airlock.refusal(replace(examples.VERDICT, finding=Finding.REFUSED, reasons=("too-many-cells",)))
     assert "more cells" in known.what and "coarser" in known.next_step and known.where == "too-many-cells"
-    unknown = airlock.refusal(replace(examples.VERDICT, finding=Finding.REFUSED, reasons=("dominance",)))
-    assert unknown.what == Finding.REFUSED.sentence and unknown.where == "dominance"
+    unknown = airlock.refusal(replace(examples.VERDICT, finding=Finding.REFUSED, reasons=("of-the-future",)))
+    assert unknown.what == Finding.REFUSED.sentence and unknown.where == "of-the-future"
 
 
 @pytest.mark.parametrize("rule", list(OutputRule))
