@@ -12,13 +12,15 @@ from typing import Any
 
 from audit import api as audit
 from compute import events, folders, images, library
+from compute.dry_runs import dry_run
 from compute.jobs import RETRIED, JobState, JobView, view
-from compute.planning import House
+from compute.planning import Asked, House
 from compute.trials import tryout
 from keeper.api import OLDEST_PLAN_S
 from keys import api as keys
 from plans.errors import (
     HashMismatch,
+    Malformed,
     NotAllowed,
     NotFound,
     Outdated,
@@ -28,7 +30,7 @@ from plans.errors import (
 )
 from plans.plan import Plan
 from plans.release import Release
-from plans.request import Request
+from plans.request import Request, RequestKind
 from plans.statements import Signed
 from plans.tasks import ComponentTask, PythonTask
 from plans.trial import Folder, TrialReport
@@ -164,6 +166,18 @@ class JobService:
             if problem.what.endswith(f"({NO_ANSWER})"):
                 return None
             raise
+
+    def dry_run(self, request: Request, signature: str) -> dict[str, Any]:
+        """Return what would be answered to a signed request for a statement, and what it would cost; nothing runs.
+
+        Raises:
+            Malformed: it asks for a task.
+            DarkroomError: as `dry_runs.dry_run`.
+        """
+        keys.verify_request(request.signer, request.canonical(), signature)
+        if request.kind is not RequestKind.SQL:
+            raise Malformed("a dry run is of a statement", "request.kind", "Try a folder: `darkroom try`.")
+        return dry_run(self.database, self.house, Asked(request, signature))
 
     def plan(self, member: str, job_id: str) -> Plan:
         """Return the plan of a member's own job, or of one that waits for the member as an approver."""

@@ -46,6 +46,14 @@ def submit_folder(body: bodies.FolderJob, caller: Submitter, services: Serving) 
     return services.jobs.submit(request, body.signature, Folder.read(body.folder)).plain()
 
 
+@router.post("/dry-runs")
+def dry_run(body: bodies.Job, caller: Submitter, services: Serving) -> dict[str, Any]:
+    """Return what would be answered to a signed request, its price and its noise; nothing runs on data."""
+    request = Request.read(body.request)
+    require_own_request(caller.member, request, body.signature)
+    return services.jobs.dry_run(request, body.signature)
+
+
 @router.get("/images")
 def images(_: Annotated[Caller, Depends(allowed_to(Action.SUBMIT_JOB))], services: Serving) -> dict[str, Any]:
     """Return the images that a task may name, and the modules that a program can import in each."""

@@ -45,6 +45,10 @@ class Jobs(Protocol):
         """
         ...
 
+    def dry_run(self, request: Request, signature: str) -> dict[str, Any]:
+        """Return what would be answered to a signed request, and what it would cost; nothing runs."""
+        ...
+
     def retry(self, member: str, job_id: str) -> JobView:
         """Have one of a member's own jobs that failed or was cancelled run anew."""
         ...

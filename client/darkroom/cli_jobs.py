@@ -28,7 +28,7 @@ JobId = Annotated[str, typer.Argument(metavar="ID", help="A job's id.")]
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (sql, jobs, job, cancel, result, explain):
+    for command in (sql, price, jobs, job, cancel, result, explain):
         app.command()(command)
 
 
@@ -61,6 +61,35 @@ def sql(  # noqa: PLR0913 - each is an option that a person may type
     else:
         terminal.write(submitted.view, form, lambda: typer.echo(submitted.id))
         terminal.say(f"Next: darkroom result {submitted.id}")
+
+
+def price(
+    statement: Annotated[str, typer.Argument(help="One statement that selects.")],
+    project: Annotated[str, typer.Option(help="The project whose grants would be used.")] = ...,  # type: ignore[assignment]
+    purpose: Annotated[str, typer.Option(help="Why; as in the grant.")] = ...,  # type: ignore[assignment]
+    spend_micro: Annotated[int, typer.Option(help="As of `darkroom sql`.")] = 0,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Say what a statement would be answered, what it costs and how much noise its figures have; nothing runs."""
+    found = room().dry_run(statement, project=project, purpose=purpose, spend_micro=spend_micro)
+
+    def draw() -> None:
+        lines = [Text("outcome", str(found["outcome"]))]
+        lines += [
+            Text(reason["rule"], f"{reason['sentence']} {reason['help']}") for reason in found["reasons"]
+        ]
+        noise = found["noise"]
+        if noise:
+            lines.append(
+                Text("costs", f"{noise['rho_micro']:,} millionths of rho of {', '.join(noise['datasets'])}")
+            )
+            for each in noise["errors"]:
+                lines.append(Text(f"noise on {each['output']}", f"up to {each['error']} in 95 of 100 cases"))
+        elif found["outcome"] != "deny":
+            lines.append(Text("noise", "none: figures leave by rules"))
+        terminal.facts(lines)
+
+    terminal.write(found, form, draw)
 
 
 def jobs(form: FormatOption = Format.TABLE) -> None:

@@ -285,6 +285,16 @@ class Connection:
         request = self.request(statement, project=project, purpose=purpose, spend_micro=spend_micro)
         return self.submit(request)
 
+    def dry_run(self, statement: str, *, project: str, purpose: str, spend_micro: int = 0) -> dict[str, Any]:
+        """Return what would be answered to a statement, with its price and its noise where there is any; nothing runs
+        on data. `noise` is null where figures leave without.
+        """
+        request = self.request(statement, project=project, purpose=purpose, spend_micro=spend_micro)
+        signature = signing.signed_request(request, self.keys().signing)
+        body = {"request": request.plain(), "signature": signature}
+        found: dict[str, Any] = self._wire.post("/api/v1/dry-runs", body, again=True)
+        return found
+
     def submit(self, request: Request, folder: Folder | None = None) -> Job:
         """Sign and submit a request, for a task of Python with its folder."""
         body = {"request": request.plain(), "signature": signing.signed_request(request, self.keys().signing)}

@@ -48,9 +48,7 @@ def noised(town):
     description = (towns.HERE / "small.toml").read_text().replace('"nm/tax/income"', f'"{DATASET}"')
     listed = ", ".join(f'"{league}"' for league in (*LEAGUES, "阿拉善"))
     description = description.replace('title = "League"', f'categories = [{listed}]\ntitle = "League"')
-    description = description.replace(
-        'title = "Income"', 'range = [0, 100000]\ntitle = "Income"'
-    )
+    description = description.replace('title = "Income"', 'range = [0, 100000]\ntitle = "Income"')
     town.ingest(_incomes(town.folder / "noised.csv"), description)
     policy = town.folder / "noised.toml"
     policy.write_text(towns.POLICY + POLICY)
@@ -89,6 +87,22 @@ def test_figures_arrive_with_noise_and_error_bars_until_the_budget_is_spent(nois
     assert spent.value.code == "budget.spent" and "500" not in str(spent.value)
     again = ask(noised, "select count(*) as n from tax.noised", 400_000).result()
     assert abs(int(again.rows[0][0]) - 600) <= int(again.rows[0][1]) * 4
+
+
+def test_a_dry_run_says_price_and_noise_and_spends_nothing(noised):
+    connection = noised.researcher.connection
+    before = DeskClient(noised.owner.desk).budgets()
+    asked = {"project": towns.PROJECT, "purpose": towns.PURPOSE}
+    found = connection.dry_run(BY_LEAGUE, **asked, spend_micro=1_500_000)
+    assert (found["outcome"], found["reasons"]) == ("allow", [])
+    assert found["noise"] == {
+        "rho_micro": 1_500_000, "datasets": [DATASET], "errors": [{"output": "n", "error": "2"}],
+    }  # fmt: skip
+    refused = connection.dry_run(BY_LEAGUE.replace("avg", "max"), **asked)
+    assert refused["outcome"] == "deny" and refused["reasons"]
+    exact = connection.dry_run("select league, count(*) as n from tax.income group by league", **asked)
+    assert exact == {"outcome": "allow", "reasons": [], "noise": None}
+    assert DeskClient(noised.owner.desk).budgets() == before
 
 
 def test_what_cannot_be_private_is_refused_by_name(noised):
