@@ -1,4 +1,4 @@
-"""Code on data that its author never sees, through real processes and boxes: what leaves, what is told, what survives."""
+"""Code on data that its author never sees, through real boxes: what leaves, what is told, what survives."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 import pytest
 
 from plans.errors import DarkroomError, Unreachable
+from plans.statements import Answer
 from sandbox import api as sandbox
 from tests.e2e import town as towns
 from tests.e2e import work
@@ -115,7 +116,7 @@ def test_a_killed_dispatcher_is_replaced_and_takes_a_folder_up(panel):
 
 
 @pytest.mark.long
-def test_a_picture_waits_for_people_and_says_so(panel):
+def test_a_picture_waits_for_people_and_leaves_when_they_agree(panel):
     settings = work.SETTINGS + '"plot.png" = { form = "figure", data = "by_league.csv" }\n'
     draws = (
         "\nfrom matplotlib import pyplot\nmade['mean'].plot.bar()\npyplot.savefig(darkroom.out('plot.png'))\n"
@@ -123,7 +124,15 @@ def test_a_picture_waits_for_people_and_says_so(panel):
     job = run(panel, "picture", work.MAIN + draws, settings)
     until(lambda: state(job) in ("held", "released", "refused", "failed"), 120)
     assert (job.state, job.waits_for) == ("held", "reviewers"), job.problem()
-    assert job.cancel().state == "cancelled"
+    work.enrol_reviewers(panel)
+    plan, free = job.view["plan_digest"], Answer.RELEASE
+    work.review(panel, plan, ("sun", free, False), ("zhou", free, False))
+    time.sleep(8)
+    assert state(job) == "held", "two opinions are not yet an answer"
+    work.review(panel, plan, ("sun", free, True))
+    until(lambda: state(job) == "released", 30)
+    assert set(job.result().names) == {"by_league.csv", "plot.png"}
+    assert job.result().read("plot.png").startswith(b"\x89PNG")
 
 
 @pytest.mark.long

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from server.enrolment import sign_policies
+from examples.story.people import arrive
+from keeper.api import DeskClient
+from plans.statements import Answer, Duty, RosterEntry
+from server.enrolment import enrol, sign_policies
+from server.reviewing import give_opinion
 from tests.e2e import town as towns
 
 PANEL = "nm/tax/panel"
@@ -59,3 +63,24 @@ def folder(place: Path, main: str = MAIN, settings: str = SETTINGS) -> Path:
     (place / "main.py").write_text(main)
     (place / "darkroom.toml").write_text(settings)
     return place
+
+
+def enrol_reviewers(town: towns.Town) -> None:
+    """Put two reviewers on the owner's roster."""
+    for name in ("sun", "zhou"):
+        person = arrive(town.site, town.url, town.folder / "people", f"{name}@{towns.DOMAIN}", ("reviewer",))
+        town.people[name] = person
+    enrol(
+        town.owner,
+        [
+            RosterEntry(town.people[name].name, Duty.REVIEWER, town.people[name].keys.signing.public)
+            for name in ("sun", "zhou")
+        ],
+    )
+
+
+def review(town: towns.Town, plan: str, *opinions: tuple[str, Answer, bool]) -> None:
+    """Let reviewers give their opinions about a held output, in this order: who, what, and whether for both."""
+    for name, answer, consolidates in opinions:
+        about = (answer, "Looked at.", consolidates)
+        give_opinion(DeskClient(town.owner.desk), towns.DOMAIN, plan, about, town.people[name].keys)
