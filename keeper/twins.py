@@ -101,7 +101,15 @@ def charge(keeper: Keeper, dataset: str, rho_micro: int, why: str) -> None:
             dataset,
             "A steward signs a bundle with a higher twin_rho, or the twin stays as it is.",
         )
-    keeper.note(CHARGE, {"dataset": dataset, "rho_micro": rho_micro, "why": why})
+    privacy = policy.privacy if policy else None
+    with keeper.lock:
+        if privacy is not None and keeper.budgets.left(dataset, privacy, keeper.now()).rho_micro < rho_micro:
+            raise BudgetSpent(
+                "the privacy budget of this lineage has not so much left within its period",
+                dataset,
+                "Order the twin when a part of the budget is free again.",
+            )
+        keeper.note(CHARGE, {"dataset": dataset, "rho_micro": rho_micro, "why": why})
 
 
 def report(keeper: Keeper, dataset: str) -> TwinReport | None:

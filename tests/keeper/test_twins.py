@@ -20,6 +20,7 @@ from keeper import twins
 from keeper.config import KeeperConfig
 from keeper.keeper import Keeper
 from plans.box import Entry
+from plans.checks import Mode, Privacy
 from plans.errors import BoxFailed, BudgetSpent, EvidenceBroken, HashMismatch, NotFound, OutputRefused
 from plans.key import BoxKeys
 from plans.manifest import DataFile, FileRole, Manifest
@@ -214,6 +215,18 @@ def test_a_higher_consent_buys_the_difference_and_a_lower_one_nothing(desk: Benc
     assert desk.keeper.twins.charged(house.INCOME) == RHO + 500_000
     with pytest.raises(BudgetSpent):
         twins.charge(desk.keeper, house.INCOME, 1, "once more")
+
+
+def test_in_the_mode_private_a_twin_and_answers_share_one_budget(desk: Bench) -> None:
+    small, enough = Privacy(RHO - 1, 30), Privacy(RHO + 7, 30)
+    policy = replace(house.INCOME_POLICY, twin_rho_micro=RHO, mode=Mode.PRIVATE, privacy=small)
+    house.believe(desk.keeper, house.bundle(2, (policy,)))
+    with pytest.raises(BudgetSpent, match="within its period"):
+        twins.order(desk.keeper, house.INCOME)
+    assert not desk.plans and not desk.keeper.twins.charged(house.INCOME)
+    house.believe(desk.keeper, house.bundle(3, (replace(policy, privacy=enough),)))
+    twins.order(desk.keeper, house.INCOME)
+    assert desk.keeper.budgets.left(house.INCOME, enough, house.NOW).rho_micro == 7
 
 
 def test_the_charge_is_written_down_before_the_box_has_a_key(
