@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -29,6 +30,7 @@ from keeper.launcher import OwnLauncher
 from keeper.leases import Ground, Leases
 from keeper.ledger import Ledger
 from keeper.ledger_book import Book
+from keeper.ledger_case import case_of
 from keeper.rederive import House, require_request, require_same
 from keeper.reviewing import ReviewDesk, files_of
 from keeper.trust import TrustedSet
@@ -203,10 +205,13 @@ class Keeper:
     def _stage_keys(self, plan: Plan, box: BoxStatement) -> tuple[BoxKeys, tuple[str, ...]]:
         request = require_request(plan, self.now())
         reading, shadows = self._reading(request)
+        sets = ledger_desk.opened_sets(self.config.launcher_home, self.keyring, plan, box)
         with self.lock:
             now = self.now()
             self._require_read_on(request, shadows, now)
             decision, approvals = require_same(plan, reading, self.trusted, self._house, now)
+            case = case_of(plan, reading, self.trusted.current_manifests())
+            withheld = ledger_desk.kept_back(self.ledger, case, (plan, box), sets, now)
             if box.stage is plan.reads_data:
                 self.trusted.require_run(request.digest)
                 self.budgets.reserve(plan, self.trusted.in_force()[1], now)
@@ -214,7 +219,7 @@ class Keeper:
                 self.budgets.open(plan)
             if box.stage is plan.ends:
                 self.budgets.draw(plan)
-            box_keys = self._keys_of(plan, box)
+            box_keys = replace(self._keys_of(plan, box), withheld=withheld)
         manifests = tuple(relation.manifest for relation in plan.program.relations) if plan.program else ()
         return box_keys, decision.grants + approvals + manifests
 

@@ -1,0 +1,358 @@
+"""The ledger at a real keeper: no key to the box that judges before what leaves is weighed, and nothing asked twice."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keeper import server
+from keeper.config import KeeperConfig
+from keeper.keeper import Keeper
+from keeper.ledger_desk import BIT_BUDGET
+from keys import api as keys
+from plans.artifacts import Artifact, Form
+from plans.box import Entry
+from plans.checks import Checks
+from plans.constraints import ANY, Access, Action, Effect
+from plans.errors import (
+    BudgetSpent,
+    DarkroomError,
+    EvidenceBroken,
+    HashMismatch,
+    NotFound,
+    PolicyDenied,
+)
+from plans.handover import handover, padded
+from plans.inspection import Applied, Inspection
+from plans.inspection import Effect as Did
+from plans.key import BoxKeys
+from plans.plan import Plan, PlanKind
+from plans.reading import Output, Reading, Role
+from plans.release import KEYS_INFO
+from plans.request import RequestKind, statement_digest
+from plans.statements import BoxStatement, StageOutput
+from plans.tasks import Need, PythonTask
+from plans.verdict import Finding
+from policies import api as policies
+from policies.api import short
+from sandbox import api as sandbox
+from sandbox.shelf import output_path
+from tests.keeper import house
+from tests.keeper.people import People, lay
+from tests.plans import examples
+
+PEOPLE = People(90)
+FIGURE = Output("avg", "DOUBLE", Role.FIGURE, "avg", 0, ("tax.income.income",))
+OUTPUTS = (house.OUTPUTS[0], house.OUTPUTS[1], FIGURE)
+READING = house.with_table(house.READING, outputs=OUTPUTS)
+
+
+def some(first: int, after: int) -> frozenset[int]:
+    return frozenset(range(first, after))
+
+
+@dataclass
+class Side:
+    """An owner's keeper, and statements that members ask of it."""
+
+    settings: KeeperConfig
+    keeper: Keeper
+    readings: dict[str, Reading]
+    clock: house.Clock
+
+    @classmethod
+    def make(cls, settings: KeeperConfig, checks: Checks = Checks(), **grant: Any) -> Side:
+        house.build(settings)
+        made = cls(settings, None, {}, house.Clock())  # type: ignore[arg-type]
+        made.restart()
+        policy = replace(house.INCOME_POLICY, checks=checks)
+        given = house.grant(replace(house.GRANT, uses=100, **grant))
+        house.believe(
+            made.keeper, house.roster(), house.bundle(policy=(policy,)), house.signed_manifest(), given
+        )
+        return made
+
+    def restart(self) -> None:
+        checker = house.Checker(house.READING)
+        checker.findings = self.readings
+        self.keeper = None  # type: ignore[assignment]
+        self.keeper = house.start(self.settings, self.clock, checker)
+
+    def plan(self, text: str, number: int = 0, reading: Reading = READING) -> Plan:
+        """The plan of a statement, which an honest centre makes; `number` tells requests of the same text apart."""
+        read = replace(reading, statement=statement_digest(text))
+        read = house.with_table(read, counted=f"{house.COUNTED} -- {text}")
+        self.readings[read.statement] = read
+        nonce = f"{len(self.readings) * 1000 + number:032x}"
+        return house.plan(self.keeper.trusted, replace(house.REQUEST, statement=text, nonce=nonce), read)
+
+    def given(self, plan: Plan, stage: Entry, attempt: int = 1) -> BoxKeys:
+        """The keys that an honest box of a stage opens."""
+        statement = house.box(plan, self.keeper.challenge(plan.digest), stage, attempt=attempt)
+        sealed = self.keeper.unwrap(statement, plan)
+        body = BoxStatement.read(statement.statement.body)
+        return BoxKeys.decode(
+            house.opening("box").open(bytes.fromhex(sealed.sealed), KEYS_INFO, body.canonical())
+        )
+
+    def answer(self, plan: Plan, *tables: Any, attempt: int = 1) -> tuple[tuple[int, ...], ...]:
+        """Run a plan's boxes with these sets; return the rows that the judge keeps back."""
+        self.given(plan, Entry.QUERY, attempt)
+        lay(self.keeper, plan, *tables, attempt=attempt)
+        return self.given(plan, Entry.JUDGE, attempt).withheld
+
+
+@pytest.fixture
+def side(tmp_path: Path) -> Side:
+    return Side.make(house.config(tmp_path))
+
+
+# --- keys -----------------------------------------------------------------------------------------------------
+
+
+def test_24_a_count_without_one_person_is_kept_back_across_requests_and_restarts(side: Side) -> None:
+    assert side.answer(side.plan("everybody"), PEOPLE.cells(some(0, 90))) == ((),)
+    without = PEOPLE.cells(some(1, 90))
+    assert side.answer(side.plan("all but one"), without) == ((0,),)
+    side.restart()
+    assert side.answer(side.plan("all but one, later"), without) == ((0,),)
+
+
+def test_24_control_with_the_rule_off_the_second_count_leaves(tmp_path: Path) -> None:
+    side = Side.make(house.config(tmp_path), Checks(differ=1))
+    for text, persons in (("everybody", some(0, 90)), ("all but one", some(1, 90))):
+        assert side.answer(side.plan(text), PEOPLE.cells(persons)) == ((),)
+
+
+def test_89_a_version_that_differs_by_one_person_answers_no_near_question(side: Side) -> None:
+    """The sign of a person is the same in every version, and the lineage is what is weighed."""
+    text = "everybody"
+    assert side.answer(side.plan(text), PEOPLE.cells(some(0, 90))) == ((),)
+    signs = side.given(side.plan(text, 1), Entry.QUERY).signs
+    version = house.manifest(version=2)
+    for file in version.files:
+        side.keeper.keyring.store_data_key(file.name, keys.fresh_key())
+    side.keeper.believe(house.signed_manifest(version))
+    plan = side.plan(text, 2)
+    assert plan.program and plan.program.relations[0].manifest == version.digest
+    assert side.given(plan, Entry.QUERY).signs == signs
+    assert side.answer(side.plan(text, 3), PEOPLE.cells(some(1, 90))) == ((0,),)
+
+
+def test_the_judging_box_gets_no_key_without_the_sets_of_its_own_plan_and_attempt(side: Side) -> None:
+    plan, other = side.plan("one"), side.plan("another")
+    lay(side.keeper, other, PEOPLE.cells(some(0, 90)))
+    with pytest.raises(PolicyDenied):
+        side.given(plan, Entry.JUDGE)
+    home = side.settings.launcher_home
+    source, target = (
+        output_path(home, sandbox.StageName(each.digest, Entry.QUERY, 1), policies.SETS)
+        for each in (other, plan)
+    )
+    target.parent.mkdir(parents=True)
+    target.write_bytes(source.read_bytes())
+    with pytest.raises(EvidenceBroken):
+        side.given(plan, Entry.JUDGE)
+    lay(side.keeper, plan, PEOPLE.cells(some(0, 90)))
+    with pytest.raises(PolicyDenied):
+        side.given(plan, Entry.JUDGE, attempt=2)
+    assert side.given(plan, Entry.JUDGE).withheld == ((),)
+
+
+def test_sets_of_another_number_of_tables_are_refused(side: Side) -> None:
+    plan, table = side.plan("one"), PEOPLE.cells(some(0, 90))
+    for tables in ((), (table, table)):
+        lay(side.keeper, plan, *tables)
+        with pytest.raises(PolicyDenied):
+            side.given(plan, Entry.JUDGE)
+    assert side.keeper.ledger.cells(house.INCOME) == 0
+
+
+def test_only_boxes_that_read_data_have_the_key_of_signs_and_only_the_weighing_one_waits(side: Side) -> None:
+    plan = side.plan("one")
+    query, parse = side.given(plan, Entry.QUERY), side.given(plan, Entry.PARSE)
+    lay(side.keeper, plan, PEOPLE.cells(some(0, 90)))
+    judge = side.given(plan, Entry.JUDGE)
+    assert query.signs == side.keeper.keyring.signs_key().hex()
+    assert (parse.signs, judge.signs) == ("", "")
+    assert (query.withheld, parse.withheld, judge.withheld) == ((), (), ((),))
+
+
+def test_with_a_finish_it_is_the_protecting_box_that_keeps_rows_back(side: Side) -> None:
+    reading = replace(
+        READING,
+        finish="SELECT max(cells_0.count) AS m FROM cells_0",
+        outputs=(Output("m", "BIGINT", Role.DERIVED, "", 0),),
+    )
+    side.answer(side.plan("everybody"), PEOPLE.cells(some(0, 90)))
+    read = replace(reading, statement=statement_digest("finished"))
+    side.readings[read.statement] = read
+    plan = house.plan(side.keeper.trusted, replace(house.REQUEST, statement="finished", nonce="9" * 32), read)
+    lay(side.keeper, plan, PEOPLE.cells(some(1, 90)))
+    assert side.given(plan, Entry.PROTECT).withheld == ((0,),)
+    assert side.given(plan, Entry.JUDGE).withheld == ()
+
+
+def test_another_attempt_at_a_plan_gets_the_same_answer(side: Side) -> None:
+    side.answer(side.plan("everybody"), PEOPLE.cells(some(0, 90)))
+    plan, rows = side.plan("two"), [some(1, 60), some(60, 90)]
+    first = side.answer(plan, PEOPLE.cells(*rows))
+    assert side.answer(plan, PEOPLE.cells(*rows[::-1]), attempt=2) == tuple(
+        tuple(1 - place for place in back) for back in first
+    )
+    with pytest.raises(HashMismatch):
+        side.answer(plan, PEOPLE.cells(some(2, 60), some(60, 90)), attempt=3)
+
+
+# --- quotas ---------------------------------------------------------------------------------------------------
+
+
+def test_a_spent_quota_refuses_the_first_box_and_the_grant_is_not_used(tmp_path: Path) -> None:
+    side = Side.make(house.config(tmp_path), Checks(exact_cells=4))
+    side.answer(side.plan("two cells"), PEOPLE.cells(some(0, 40), some(40, 90)))
+    uses = repr(side.keeper.trusted.uses)
+    with pytest.raises(BudgetSpent) as told:
+        side.given(side.plan("a third"), Entry.QUERY)
+    assert "2025-07" in told.value.next_step
+    assert repr(side.keeper.trusted.uses) == uses
+    assert side.answer(side.plan("two cells", 1), PEOPLE.cells(some(0, 40), some(40, 90))) == ((),)
+    side.clock.now += 31 * house.DAY
+    with pytest.raises(DarkroomError):
+        side.given(side.plan("a third"), Entry.QUERY)  # the request is old by now, and the grant has ended
+    assert side.keeper.ledger_status()[0]["quotas"][0]["left"] == 4
+
+
+def test_the_desk_says_what_is_left_and_what_a_judging_box_found(side: Side) -> None:
+    plan = side.plan("everybody")
+    side.answer(plan, PEOPLE.cells(some(0, 40), some(40, 90)))
+    found = Inspection(
+        plan.digest, Finding.PASS, "region", (Applied("small-group", "t", Did.PASSED, 2, {"n": 40}),)
+    )
+    name = sandbox.StageName(plan.digest, Entry.JUDGE, 1)
+    path = output_path(side.settings.launcher_home, name, policies.RECORD)
+    path.parent.mkdir(parents=True)
+    key = side.keeper.keyring.stage_key(plan.digest, 1, policies.RECORD)
+    path.write_bytes(keys.encrypt(key, padded(found.canonical()), handover(plan, 1, policies.RECORD)))
+
+    def ask(**question: str) -> Any:
+        return server.answer(side.keeper, server.DESK, question)["ok"]
+
+    (lineage,) = ask(op="ledger")["lineages"]
+    assert (lineage["dataset"], lineage["vectors"]) == (house.INCOME, 3)
+    assert [quota["left"] for quota in lineage["quotas"]] == [20_000 - 2, 80_000_000]
+    assert Inspection.read(ask(op="record", plan=plan.digest)["record"]) == found
+    for operation in ("ledger", "record"):
+        assert operation not in server.OPEN, "numbers about what others asked are for the owner"
+    with pytest.raises(NotFound):
+        side.keeper.record(house.digest("no such plan"))
+
+
+# --- members' own code ----------------------------------------------------------------------------------------
+
+FOLDER = examples.FOLDER
+TASK_IMAGES = dict.fromkeys(Entry, (house.IMAGE,))
+TRAINING = replace(
+    house.INCOME_POLICY,
+    access=(Access(Effect.ALLOW, (ANY,), ("researcher",), (Action.TRAIN,), (ANY,)),),
+    constraints=(short("income", ("model",)),),
+    row_filter="",
+)
+
+
+def python_plan(side: Side, number: int) -> Plan:
+    task = PythonTask(
+        house.IMAGE, FOLDER.digest, "main.py", (), (Need("tax.income", ("income",)),),
+        (Artifact("t.csv", Form.TABLE, persons="n"),),
+    )  # fmt: skip
+    text = task.canonical().decode()
+    request = replace(house.REQUEST, kind=RequestKind.PYTHON, statement=text, nonce=f"{number:032x}")
+    trusted = side.keeper.trusted
+    assert trusted.bundle and trusted.roster
+    case = policies.Case(
+        request, policies.reading_of_task(request), trusted.bundle, trusted.current_manifests(),
+        trusted.granted(request.digest), (), house.NOW, trusted.roster.number,
+    )  # fmt: skip
+    decision = policies.decide(case)
+    assert decision.obligations, decision.reasons
+    program = policies.program_of(case)
+    furnishing = policies.Furnishing(dict.fromkeys(Entry, house.IMAGE), house.LIMITS)
+    stages = policies.work_boxes(task, program, case.manifests, decision.obligations.tier, furnishing)
+    return Plan(
+        kind=PlanKind.PYTHON, domain=house.DOMAIN, request=request,
+        request_signature=keys.sign_bytes("request", request.canonical(), house.key("member")),
+        decision=decision, program=program, material=FOLDER.canonical().decode(), stages=stages,
+        nonce="5" * 32, made_at=house.NOW,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def coding(tmp_path: Path) -> Side:
+    checks = Checks(code_bits=400, code_bits_period=1_000)
+    side = Side.make(house.config(tmp_path, work_images=TASK_IMAGES))
+    side.keeper.believe(house.bundle(2, (replace(TRAINING, checks=checks),)))
+    return side
+
+
+def test_58_bits_of_members_code_are_reserved_before_they_are_judged_and_end(coding: Side) -> None:
+    plan = python_plan(coding, 1)
+    for stage in (Entry.LOAD, Entry.PYTHON, Entry.REENCODE, Entry.INSPECT, Entry.INSPECT):
+        coding.given(plan, stage)
+    (lineage,) = coding.keeper.ledger_status()
+    assert lineage["quotas"][-1]["left"] == 600
+    second = python_plan(coding, 2)
+    coding.given(second, Entry.LOAD)
+    with pytest.raises(BudgetSpent):
+        coding.given(
+            second, Entry.INSPECT
+        )  # half of what the others have left is 500, and 400 are this member's
+    coding.restart()
+    assert coding.keeper.ledger_status()[0]["quotas"][-1]["left"] == 600
+
+
+def test_58_what_was_measured_takes_the_place_of_what_was_reserved(coding: Side) -> None:
+    plan = python_plan(coding, 1)
+    coding.given(plan, Entry.LOAD)
+    coding.given(plan, Entry.INSPECT)
+    record = Inspection(
+        plan.digest, Finding.PASS, "r", (Applied(BIT_BUDGET, "", Did.PASSED, 0, {"bits": 120}),)
+    )
+    path = output_path(
+        coding.settings.launcher_home, sandbox.StageName(plan.digest, Entry.INSPECT, 1), policies.RECORD
+    )
+    path.parent.mkdir(parents=True)
+    key = coding.keeper.keyring.stage_key(plan.digest, 1, policies.RECORD)
+    path.write_bytes(keys.encrypt(key, padded(record.canonical()), handover(plan, 1, policies.RECORD)))
+    *before, inspect = house.records(plan)
+    sealed = (StageOutput(policies.SEALED, house.digest("sealed"), 100),)
+    inspect = replace(inspect, outputs=sealed, report={"verdict": house.verdict(plan).plain()})
+    coding.keeper.release(plan, house.chain((*before, inspect)))
+    assert coding.keeper.ledger_status()[0]["quotas"][-1]["left"] == 880
+    coding.restart()
+    assert coding.keeper.ledger_status()[0]["quotas"][-1]["left"] == 880
+
+
+# --- one keeper -----------------------------------------------------------------------------------------------
+
+SECOND = """
+import sys
+from pathlib import Path
+from keeper.journal import hold
+from plans.errors import StateConflict
+try:
+    hold(Path(sys.argv[1]))
+except StateConflict:
+    sys.exit(3)
+"""
+
+
+def test_33_a_second_process_does_not_become_the_keeper_of_the_same_ledger(side: Side) -> None:
+    words = [sys.executable, "-c", SECOND, str(side.settings.home / "lock")]
+    root = Path(__file__).resolve().parents[2]
+    assert subprocess.run(words, cwd=root).returncode == 3
+    side.keeper._hold.close()
+    assert subprocess.run(words, cwd=root).returncode == 0, "control: with the first gone it does"
