@@ -14,6 +14,7 @@ from sandbox import api as sandbox
 from server.enrolment import Titles, add_owner, enrol, found_site, register, sign_policies
 from server.settings import box_limits
 from server.site import Owner, Site
+from server.twins import fetch
 from store import api as store
 
 HERE = Path(__file__).parent
@@ -64,8 +65,10 @@ def ingest(owner: Owner, source: Path, description: Path) -> Manifest:
     """Ingest one file at the owner's desk and tell the catalog."""
     from keeper.api import DeskClient
 
-    signed = DeskClient(owner.desk).ingest(source, description.read_text(encoding="utf-8"))
-    return register(owner.site, signed)
+    desk = DeskClient(owner.desk)
+    manifest = register(owner.site, desk.ingest(source, description.read_text(encoding="utf-8")))
+    fetch(owner.site, desk, manifest.dataset)
+    return manifest
 
 
 def set_policies(owner: Owner, steward: keys.MemberKeys) -> int:

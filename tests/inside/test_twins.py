@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.ipc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,7 +25,7 @@ from inside.twin_model import MOST_SPANS, Model, alone, coarse, models_of, norma
 from inside.twins import Noise, Persons, Prices
 from plans.errors import Malformed
 from plans.manifest import Column, Kind
-from plans.trial import WHOLE, TwinColumn, twin_of
+from plans.trial import TWIN_ROWS, WHOLE, TwinColumn, twin_of
 from plans.twins import MILLION, Making, Recipe, grid, narrowed, reasons_against
 from tests.inside.twin_cases import LIMITS, SEED, Case, column, rows_of
 
@@ -91,6 +93,15 @@ def test_a_column_has_the_same_values_whatever_is_shown_beside_it(town: Any, tmp
         assert rows_of(alone, tmp_path, select, 300) == rows_of(recipe, tmp_path, select, 300)
     with pytest.raises(Malformed):
         narrowed(recipe.table, ("id",))
+
+
+def test_a_program_finds_the_columns_of_its_task_in_an_arrow_stream(town: Any, tmp_path: Path) -> None:
+    _, recipe, _ = town
+    twin.write(narrowed(recipe.table, ("income", "region")), 0, tmp_path / "town.arrows")
+    with pa.ipc.open_stream(tmp_path / "town.arrows") as stream:
+        found = stream.read_all()
+    assert found.column_names == ["person", "income", "region"] and found.num_rows == TWIN_ROWS
+    assert set(found["region"].to_pylist()) == set(REGIONS) and found["income"].null_count > 0
 
 
 def test_tables_of_a_region_join_by_person_and_by_code(town: Any, tmp_path: Path) -> None:
@@ -316,6 +327,36 @@ def test_who_looks_for_a_person_in_a_marginal_finds_no_more_than_the_price_allow
     rho_each = 1 / (2 * noise.scale**2)
     assert advantage(noise) <= math.sqrt(rho_each / 2) + 0.06
     assert advantage(Noise(rho=1000, times=1)) > 0.95, "the control: hardly any noise, and everybody is found"
+
+
+@pytest.mark.long
+def test_who_looks_for_a_person_in_recipes_finds_no_more_than_the_price_allows(tmp_path: Path) -> None:
+    """The whole way, and the worst case: one person alone in a category, of whom everything else is known."""
+    columns = (column("region", "VARCHAR", "", "", *REGIONS), column("age", "BIGINT", "0", "9"))
+    others = (
+        "SELECT n::UBIGINT AS person, 'east' AS region, (n % 10)::BIGINT AS age FROM range(40) AS made(n)"
+    )
+    sought = " UNION ALL SELECT 77, 'north', 5 FROM range(3)"
+    cases = []
+    for name, rows in (("with", others + sought), ("without", others)):
+        (tmp_path / name).mkdir()
+        cases.append(Case(tmp_path / name, rows, columns, signs="1" * 64))
+
+    def told(rho: float, runs: int) -> float:
+        """How often the better half of guesses is right beyond chance, by the weight of the category."""
+        weights = []
+        for case in cases:
+            made = [
+                {each.name: each for each in case.made(rho)[0].table.columns}["region"] for _ in range(runs)
+            ]
+            weights.append(sorted(sum(row[2] for row in each.given) / len(each.given) for each in made))
+        marks = sorted(set(weights[0] + weights[1]))
+        return max(
+            (sum(w >= mark for w in weights[0]) - sum(w >= mark for w in weights[1])) / runs for mark in marks
+        )
+
+    assert told(0.02, 60) <= math.sqrt(0.02 / 2) + 0.3
+    assert told(2_000.0, 10) == 1.0, "the control: hardly any noise"
 
 
 def test_made_rows_are_no_closer_to_who_was_used_than_to_who_was_held_out(town: Any, tmp_path: Path) -> None:
