@@ -12,6 +12,7 @@ from typing import Any
 
 from audit import api as audit
 from compute import events, folders, images, library
+from compute.code import Code, approved_before, task_in
 from compute.dry_runs import dry_run
 from compute.jobs import RETRIED, JobState, JobView, view
 from compute.planning import Asked, House
@@ -19,6 +20,7 @@ from compute.trials import tryout
 from keeper.api import OLDEST_PLAN_S
 from keys import api as keys
 from plans.errors import (
+    BoxFailed,
     HashMismatch,
     Malformed,
     NotAllowed,
@@ -178,6 +180,23 @@ class JobService:
         if request.kind is not RequestKind.SQL:
             raise Malformed("a dry run is of a statement", "request.kind", "Try a folder: `darkroom try`.")
         return dry_run(self.database, self.house, Asked(request, signature))
+
+    def code(self, approver: str, job_id: str, patience_s: float) -> Code:
+        """Return the code of a plan that waits for an approver, with what was approved before and its trial.
+
+        Raises:
+            NotFound: there is no such job, or it does not wait for this member.
+            Malformed: it runs no code of a member.
+        """
+        plan = self.plan(approver, job_id)
+        task, folder = task_in(plan), Folder.decode(plan.material.encode())
+        with self.database.reading() as session:
+            before = approved_before(session, plan)
+        try:
+            trial = self.attempt(task, folder, patience_s)
+        except BoxFailed as problem:
+            trial = TrialReport(problem.where or problem.code, None, problem.what, "", ())
+        return Code(folder, before, trial)
 
     def plan(self, member: str, job_id: str) -> Plan:
         """Return the plan of a member's own job, or of one that waits for the member as an approver."""

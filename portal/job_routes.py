@@ -153,6 +153,16 @@ def plan(
     return told
 
 
+@router.get("/approvals/{number}/code")
+def code(
+    number: str,
+    caller: Annotated[Caller, Depends(allowed_to(Action.READ_PLAN_TO_APPROVE))],
+    services: Serving,
+) -> dict[str, Any]:
+    """Return the code of a plan that waits for the caller, what was approved before it, and its trial."""
+    return services.jobs.code(caller.member.name, number, LONGEST_S).plain()
+
+
 @router.get("/jobs/{number}/result")
 def result(
     number: str, caller: Annotated[Caller, Depends(allowed_to(Action.FETCH_RESULT))], services: Serving

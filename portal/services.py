@@ -91,6 +91,10 @@ class Jobs(Protocol):
         """Cancel one of a member's own jobs."""
         ...
 
+    def code(self, approver: str, job_id: str, patience_s: float) -> JobView:
+        """Return the code of a plan that waits for an approver, what was approved before it, and its trial."""
+        ...
+
     def plan(self, member: str, job_id: str) -> Plan:
         """Return the plan of a member's own job, or of one that waits for the member as an approver."""
         ...

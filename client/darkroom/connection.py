@@ -10,29 +10,27 @@ import base64
 import binascii
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from darkroom import folder as folders
 from darkroom import signing
 from darkroom.files import Files
 from darkroom.job import Job, job_id_of
 from darkroom.profile import Home, home
 from darkroom.result import Evidence, Result, open_release
-from darkroom.wire import Wire, listed
+from darkroom.tasks import Tasks
+from darkroom.wire import Wire, listed, segment
 from keys import api as keys
 from keys.keyfile import fingerprint, read_public
 from plans import names
-from plans.errors import HashMismatch, Malformed, NotFound, SignatureWrong, Unreachable, WrongPassphrase
+from plans.errors import HashMismatch, Malformed, NotFound, SignatureWrong, WrongPassphrase
 from plans.impact import ImpactReport, impact
 from plans.manifest import Manifest
 from plans.plan import Plan
 from plans.request import Request, RequestKind
 from plans.statements import Signed, Statement
-from plans.tasks import ComponentTask, PythonTask
-from plans.trial import Folder, TrialReport
+from plans.trial import Folder
 
 Passphrase = Callable[[], str]
 
@@ -56,7 +54,7 @@ def from_environment() -> str:
     return passphrase
 
 
-class Connection:
+class Connection(Tasks):
     """A signed-in member at a portal. Make one with `connect`."""
 
     def __init__(self, wire: Wire, member: str, folder: Home, passphrase: Passphrase) -> None:
@@ -117,11 +115,11 @@ class Connection:
 
     def application(self, number: str) -> dict[str, Any]:
         """Return one application."""
-        return self._wire.get(f"/api/v1/applications/{_segment(number)}")
+        return self._wire.get(f"/api/v1/applications/{segment(number)}")
 
     def decline(self, number: str, reason: str) -> dict[str, Any]:
         """Decline an application, with a reason that its member will read."""
-        return self._wire.post(f"/api/v1/applications/{_segment(number)}/decline", {"reason": reason})
+        return self._wire.post(f"/api/v1/applications/{segment(number)}/decline", {"reason": reason})
 
     def grants(self) -> list[dict[str, Any]]:
         """Return the grants that serve this member; for an approver, those of the domain."""
@@ -200,79 +198,6 @@ class Connection:
             spend_micro=spend_micro,
         )
 
-    def images(self) -> list[dict[str, Any]]:
-        """Return the images that a task may name: name, digest, stage, and the modules that a program can import."""
-        return listed(self._wire.get("/api/v1/images"), "images")
-
-    def components(self) -> list[dict[str, Any]]:
-        """Return the algorithm library: each component's description, its parameters and what leaves."""
-        return listed(self._wire.get("/api/v1/components"), "components")
-
-    def run(self, folder: Path | str, *, project: str = "", purpose: str = "") -> Job:
-        """Submit a folder of Python, as its `darkroom.toml` describes it, and return its job at once.
-
-        Raises:
-            NotFound, Malformed, TooLarge: what is not right with the folder, and where.
-            DarkroomError: what the portal says.
-        """
-        work = folders.read(Path(folder))
-        task = work.task(self.images())
-        request = self._of_task(task, RequestKind.PYTHON, project or work.project, purpose or work.purpose)
-        return self.submit(request, work.folder)
-
-    def component(
-        self,
-        name: str,
-        parameters: Mapping[str, Any],
-        tables: Sequence[str],
-        *,
-        project: str,
-        purpose: str,
-    ) -> Job:
-        """Submit a component of the algorithm library with these parameters on these tables; numbers with a point are
-        text ("0.05").
-
-        Raises:
-            HashMismatch: the portal made another task of it.
-            DarkroomError: what the portal says; of a wrong parameter, what it may be.
-        """
-        body = {"parameters": dict(parameters), "relations": list(tables)}
-        task = ComponentTask.read(self._wire.post(f"/api/v1/components/{_segment(name)}", body)["task"])
-        told = {key: task.parameters.get(key) for key in parameters}
-        if (task.component, told) != (name, dict(parameters)) or [n.relation for n in task.needs] != list(
-            tables
-        ):
-            raise HashMismatch("the portal made another task than was asked for", name)
-        return self.submit(self._of_task(task, RequestKind.COMPONENT, project, purpose))
-
-    def attempt(self, folder: Path | str, timeout: float = 3_600) -> TrialReport:
-        """Try a folder on made-up tables, beside the data and without any of them; return all that happened.
-
-        Raises:
-            Unreachable: it has not ended within `timeout` seconds; trying again finds the same trial.
-        """
-        work = folders.read(Path(folder))
-        body = {"task": work.task(self.images()).plain(), "folder": work.folder.plain()}
-        ends = time.monotonic() + timeout
-        while time.monotonic() < ends:
-            report = self._wire.post("/api/v1/trials", body, again=True)["report"]
-            if report is not None:
-                return TrialReport.read(report)
-        raise Unreachable(
-            "the trial has not ended yet", str(folder), "It goes on; the same command finds it again."
-        )
-
-    def _of_task(
-        self, task: PythonTask | ComponentTask, kind: RequestKind, project: str, purpose: str
-    ) -> Request:
-        if not project or not purpose:
-            raise Malformed(
-                "a job is for a project and a purpose, as its grant says",
-                "project" if not project else "purpose",
-                "Give both, or write them into darkroom.toml.",
-            )
-        return self.request(task.canonical().decode(), project=project, purpose=purpose, kind=kind)
-
     def sql(self, statement: str, *, project: str, purpose: str, spend_micro: int = 0) -> Job:
         """Submit a statement and return its job at once.
 
@@ -329,18 +254,18 @@ class Connection:
         """Return what the portal says about a job; with `wait_s`, once its state is none of `seen`, or that
         time (at most `LONGEST_WAIT_S`) is over.
         """
-        path = f"/api/v1/jobs/{_segment(number)}"
+        path = f"/api/v1/jobs/{segment(number)}"
         if seen and wait_s > 0:
             path += "?" + urlencode({"seen": seen, "wait": f"{min(wait_s, LONGEST_WAIT_S):.3f}"}, doseq=True)
         return self._wire.get(path)
 
     def cancel(self, number: str) -> dict[str, Any]:
         """Cancel a job."""
-        return self._wire.post(f"/api/v1/jobs/{_segment(number)}/cancel", again=True)
+        return self._wire.post(f"/api/v1/jobs/{segment(number)}/cancel", again=True)
 
     def retry(self, number: str) -> dict[str, Any]:
         """Have a job that failed or was cancelled run anew."""
-        return self._wire.post(f"/api/v1/jobs/{_segment(number)}/retry")
+        return self._wire.post(f"/api/v1/jobs/{segment(number)}/retry")
 
     def plan(self, number: str) -> Plan:
         """Return a job's plan, its digest computed here.
@@ -348,7 +273,7 @@ class Connection:
         Raises:
             HashMismatch: the portal names another digest.
         """
-        answer = self._wire.get(f"/api/v1/jobs/{_segment(number)}/plan")
+        answer = self._wire.get(f"/api/v1/jobs/{segment(number)}/plan")
         return signing.plan_from(answer["plan"], answer["digest"])
 
     def plan_to_approve(self, number: str) -> tuple[Plan, ImpactReport]:
@@ -358,13 +283,13 @@ class Connection:
         Raises:
             HashMismatch: the portal names another digest, or hands over another manifest.
         """
-        answer = self._wire.get(f"/api/v1/jobs/{_segment(number)}/plan")
+        answer = self._wire.get(f"/api/v1/jobs/{segment(number)}/plan")
         plan = signing.plan_from(answer["plan"], answer["digest"])
         return plan, impact(plan, tuple(map(Manifest.read, answer.get("manifests", []))))
 
     def evidence(self, number: str) -> Evidence:
         """Return what is needed to open a job's result: plan, signed release, sealed bytes."""
-        answer = self._wire.get(f"/api/v1/jobs/{_segment(number)}/result")
+        answer = self._wire.get(f"/api/v1/jobs/{segment(number)}/result")
         try:
             sealed = base64.b64decode(answer["sealed"], validate=True)
         except (binascii.Error, ValueError):
@@ -485,10 +410,3 @@ def sign_in(url: str, member: str, password: str) -> str:
     """
     body = {"member": member, "password": password}
     return str(Wire(url).post("/api/v1/sign-in", body)["token"])
-
-
-def _segment(number: str) -> str:
-    """Return an id as one path segment; what is no id would otherwise reach another page."""
-    if not number or not all(c.isalnum() or c in "-_:" for c in number):
-        raise Malformed("an id has letters, digits, - and _ only", "id")
-    return number

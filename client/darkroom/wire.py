@@ -108,3 +108,10 @@ def listed(content: dict[str, Any], name: str) -> list[dict[str, Any]]:
     if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
         raise Malformed(f"the portal's answer holds no list of {name}", "answer", "Is it of another version?")
     return found
+
+
+def segment(number: str) -> str:
+    """Return an id as one path segment; what is no id would otherwise reach another page."""
+    if not number or not all(c.isalnum() or c in "-_:" for c in number):
+        raise Malformed("an id has letters, digits, - and _ only", "id")
+    return number

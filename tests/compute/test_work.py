@@ -385,3 +385,31 @@ def test_sealed_bytes_are_kept_only_if_they_are_those_of_the_release(tmp_path: P
         shelf.let_go(held.plan, 1, held.release(b"x"), held.key.hex())
     with pytest.raises(EvidenceBroken):
         shelf.let_go(held.plan, 2, held.release(), held.key.hex())
+
+
+# --- code that people read first -----------------------------------------------------
+
+
+def test_an_approver_reads_the_code_beside_what_was_approved_before(office: Office, monkeypatch) -> None:
+    monkeypatch.setattr(JobService, "attempt", lambda *_: None)
+    other = Folder({"main.py": MAIN, "more.py": MAIN}, "main.py", ())
+    first, second = (office.submit(office.request(python_task(each)), each) for each in (FOLDER, other))
+    office.move(first, JobState.WAITING)
+    office.planned(first)
+    office.planned(second)
+    with pytest.raises(NotFound):
+        office.jobs.code("bo@nm/tax", second, 1)
+    office.move(second, JobState.WAITING)
+    found = office.jobs.code("bo@nm/tax", second, 1)
+    assert (found.folder, found.before, found.trial) == (other, FOLDER, None)
+    with pytest.raises(NotFound):
+        office.jobs.code("dan@nm/health", second, 1)
+
+
+def test_code_that_nobody_approved_is_no_version_to_compare_with(office: Office, monkeypatch) -> None:
+    monkeypatch.setattr(JobService, "attempt", lambda *_: None)
+    first, second = (office.submit(office.request(python_task())) for _ in range(2))
+    office.planned(first)
+    office.planned(second)
+    office.move(second, JobState.WAITING)
+    assert office.jobs.code("bo@nm/tax", second, 1).before is None

@@ -1,0 +1,130 @@
+"""What a connection can ask about code: run a folder or a component, try a folder, read one that waits for approval."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from darkroom import folder as folders
+from darkroom.wire import Wire, listed, segment
+from plans.errors import HashMismatch, Malformed, Unreachable
+from plans.plan import Plan
+from plans.record import Record
+from plans.request import Request, RequestKind
+from plans.tasks import ComponentTask, PythonTask, task_of
+from plans.trial import Folder, TrialReport
+
+if TYPE_CHECKING:
+    from darkroom.job import Job
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed(Record):
+    """A folder that waits to be approved, the newest one of the same member that was, and its trial's outcome."""
+
+    KIND: ClassVar[str] = "code"
+
+    folder: Folder
+    before: Folder | None
+    trial: TrialReport | None
+
+
+class Tasks:
+    """The part of a connection that is about code."""
+
+    _wire: Wire
+
+    if TYPE_CHECKING:
+
+        def request(self, statement: str, *, project: str, purpose: str, kind: RequestKind) -> Request: ...
+        def submit(self, request: Request, folder: Folder | None = None) -> Job: ...
+        def plan(self, number: str) -> Plan: ...
+
+    def images(self) -> list[dict[str, Any]]:
+        """Return the images that a task may name: name, digest, stage, and the modules that a program can import."""
+        return listed(self._wire.get("/api/v1/images"), "images")
+
+    def components(self) -> list[dict[str, Any]]:
+        """Return the algorithm library: each component's description, its parameters and what leaves."""
+        return listed(self._wire.get("/api/v1/components"), "components")
+
+    def run(self, folder: Path | str, *, project: str = "", purpose: str = "") -> Job:
+        """Submit a folder of Python, as its `darkroom.toml` describes it, and return its job at once.
+
+        Raises:
+            NotFound, Malformed, TooLarge: what is not right with the folder, and where.
+            DarkroomError: what the portal says.
+        """
+        work = folders.read(Path(folder))
+        task = work.task(self.images())
+        request = self._of_task(task, RequestKind.PYTHON, project or work.project, purpose or work.purpose)
+        return self.submit(request, work.folder)
+
+    def component(
+        self,
+        name: str,
+        parameters: Mapping[str, Any],
+        tables: Sequence[str],
+        *,
+        project: str,
+        purpose: str,
+    ) -> Job:
+        """Submit a component of the algorithm library with these parameters on these tables; numbers with a point are
+        text ("0.05").
+
+        Raises:
+            HashMismatch: the portal made another task of it.
+            DarkroomError: what the portal says; of a wrong parameter, what it may be.
+        """
+        body = {"parameters": dict(parameters), "relations": list(tables)}
+        task = ComponentTask.read(self._wire.post(f"/api/v1/components/{segment(name)}", body)["task"])
+        told = {key: task.parameters.get(key) for key in parameters}
+        if (task.component, told) != (name, dict(parameters)) or [n.relation for n in task.needs] != list(
+            tables
+        ):
+            raise HashMismatch("the portal made another task than was asked for", name)
+        return self.submit(self._of_task(task, RequestKind.COMPONENT, project, purpose))
+
+    def attempt(self, folder: Path | str, timeout: float = 3_600) -> TrialReport:
+        """Try a folder on made-up tables, beside the data and without any of them; return all that happened.
+
+        Raises:
+            Unreachable: it has not ended within `timeout` seconds; trying again finds the same trial.
+        """
+        work = folders.read(Path(folder))
+        body = {"task": work.task(self.images()).plain(), "folder": work.folder.plain()}
+        ends = time.monotonic() + timeout
+        while time.monotonic() < ends:
+            report = self._wire.post("/api/v1/trials", body, again=True)["report"]
+            if report is not None:
+                return TrialReport.read(report)
+        raise Unreachable(
+            "the trial has not ended yet", str(folder), "It goes on; the same command finds it again."
+        )
+
+    def _of_task(
+        self, task: PythonTask | ComponentTask, kind: RequestKind, project: str, purpose: str
+    ) -> Request:
+        if not project or not purpose:
+            raise Malformed(
+                "a job is for a project and a purpose, as its grant says",
+                "project" if not project else "purpose",
+                "Give both, or write them into darkroom.toml.",
+            )
+        return self.request(task.canonical().decode(), project=project, purpose=purpose, kind=kind)
+
+    def code(self, number: str) -> Reviewed:
+        """Return the code of a plan that waits for this approver, checked against the hash that its member signed.
+
+        Raises:
+            HashMismatch: the portal shows another folder than the plan names.
+        """
+        found = Reviewed.read(self._wire.get(f"/api/v1/approvals/{segment(number)}/code"))
+        plan = self.plan(number)
+        task = task_of(plan.request) if plan.request else None
+        if not isinstance(task, PythonTask) or task.folder != found.folder.digest:
+            raise HashMismatch("the portal shows another folder than the plan names", f"job {number}")
+        return found
