@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -90,14 +90,26 @@ def _withhold(sheet: Sheet, subject: Subject, ground: Ground, book: Book) -> Non
     book.withheld(OutputRule.CLASS_DISCLOSURE, name, sheet.drop(single), unit="rows")
     for figure in sheet.figures:
         where = f"{name}/{figure.name}"
-        if subject.evidence is None and wording.says_extreme(figure.name):
-            book.withheld(OutputRule.EXTREMES, where, figure.withhold(sheet.alive))
-            continue
-        book.withheld(OutputRule.SMALL_GROUP, where, figure.withhold(_small(sheet, figure, ground)))
         if zeros:
             book.withheld(OutputRule.ZEROS, where, figure.withhold(_zeros(sheet, figure)))
-        book.withheld(OutputRule.CLASS_DISCLOSURE, where, figure.withhold(_everybody(sheet, figure, parts)))
-        _ruled_by_one(sheet, figure, where, (ground, book))
+        if subject.evidence is None:
+            _counted_by_members(sheet, figure, where, (parts, ground, book))
+        else:
+            _ruled_by_one(sheet, figure, where, (ground, book))
+
+
+def _counted_by_members(
+    sheet: Sheet, figure: Figure, where: str, judged: tuple[list[Figure], Ground, Book]
+) -> None:
+    """Apply what guards parts of a row's persons to figures of which nobody says on whom they rest.
+
+    A component counts the persons of every cell: its other counts are of things.
+    """
+    parts, ground, book = judged
+    extreme = wording.says_extreme(figure.name)
+    book.withheld(OutputRule.EXTREMES, where, figure.withhold(sheet.alive) if extreme else 0)
+    book.withheld(OutputRule.SMALL_GROUP, where, figure.withhold(_small(sheet, figure, ground)))
+    book.withheld(OutputRule.CLASS_DISCLOSURE, where, figure.withhold(_everybody(sheet, figure, parts)))
 
 
 # --- single figures -----------------------------------------------------------------------------------------
@@ -290,10 +302,21 @@ def _look_at_fits(sheet: Sheet, subject: Subject, ground: Ground, book: Book) ->
     if any(wording.says_coefficient(figure.name) for figure in sheet.figures) and sheet.persons:
         low += [subject.name] * (max(sheet.persons) - sheet.grid.height < least)
     perfect = [figure.name for figure in sheet.figures if is_perfect(figure.name, figure.values)]
+    for name, values in _measures_by_row(sheet):
+        low += [name] * (wording.says_degrees(name) and any(value < least for value in values))
+        perfect += [name] * is_perfect(name, values)
     book.note(
         OutputRule.DEGREES, subject.name, Effect.REFUSED if low else Effect.PASSED, len(low), degrees=least
     )
     book.note(OutputRule.SATURATED, subject.name, Effect.REFUSED if perfect else Effect.PASSED, len(perfect))
+
+
+def _measures_by_row(sheet: Sheet) -> Iterator[tuple[str, list[Decimal]]]:
+    """Yield what long tables of measures say: the word in a key, and the figures of its row."""
+    for key in sheet.keys:
+        for row, name in enumerate(key.values):
+            if name and (wording.says_degrees(name) or wording.says_fit(name) or wording.says_residual(name)):
+                yield name, [value for figure in sheet.figures if (value := figure.values[row]) is not None]
 
 
 def is_perfect(name: str, values: Iterable[Decimal | None]) -> bool:
