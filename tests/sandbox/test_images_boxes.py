@@ -304,9 +304,16 @@ def test_sums_of_ciphertexts_work_in_the_image_of_joint_computations(real_boxes:
 
 def test_every_recipe_of_the_checkout_is_well_formed_and_holds_only_what_boxes_need() -> None:
     folders = sorted(path.parent for path in (recipes.CHECKOUT / "images").glob("*/image.toml"))
-    assert [folder.name for folder in folders] == ["crypto", "notebook", "python", "sql"]
+    assert [folder.name for folder in folders] == [
+        "components",
+        "crypto",
+        "inspect",
+        "notebook",
+        "python",
+        "sql",
+    ]
     for folder in folders:
         recipe = recipes.read_recipe(folder)
         assert recipe.name == folder.name
         rooms = {Path(place).parts[0] for place, _ in recipe.sources}
-        assert rooms <= {"plans", "keys", "inside", "policies", "airlock"}
+        assert rooms <= {"plans", "keys", "inside", "policies", "airlock", "components"}
