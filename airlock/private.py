@@ -12,7 +12,7 @@ cut off, it does not know.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import product
@@ -33,6 +33,7 @@ from airlock.rules import (
 )
 from plans.decision import Obligations
 from plans.errors import Malformed, OutputRefused
+from plans.inspection import Applied, Effect
 from plans.plan import Program
 from plans.private import Part, Private
 from plans.reading import Output, Role
@@ -87,7 +88,24 @@ def answer(table: Table, program: Program, obligations: Obligations, stamp: Stam
         notes=notes(private),
         salt=stamp.salt,
     )
-    return Judgement(Finding.PASS, (PRIVATE,), released)
+    applied = tuple(_applied(program, private, len(rows)))
+    if not obligations.checks.automatic:
+        return Judgement(Finding.HELD, (PRIVATE, Rule.BY_PEOPLE.value), released, applied)
+    return Judgement(Finding.PASS, (PRIVATE,), released, applied)
+
+
+def _applied(program: Program, private: Private, rows: int) -> Iterator[Applied]:
+    """Yield for the owner's record what was noised, and how; the numbers are those of the plan."""
+    for figure, output in zip(private.figures, program.outputs, strict=True):
+        for place in (figure.total, figure.count):
+            if place >= 0:
+                part = private.parts[place]
+                numbers = {"scale": part.scale, "unit": part.unit, "low": part.low, "high": part.high}
+                yield Applied(
+                    PRIVATE, output.name, Effect.REPAIRED, rows, {"measure": part.measure.value, **numbers}
+                )
+    numbers = {"rho_micro": private.rho_micro, "delta_exponent": private.delta_exponent}
+    yield Applied(PRIVATE, "answer", Effect.PASSED, rows, {**numbers, "threshold": private.threshold})
 
 
 def keys_of(program: Program) -> tuple[Output, ...]:

@@ -338,6 +338,18 @@ def test_the_exact_figures_lie_within_the_error_bars_95_times_in_100() -> None:
     assert all(within[n] / (4 * tries) < 0.985 for n in range(2)), "nor are they wider than they say"
 
 
+def test_the_owner_has_a_record_of_the_noise_and_people_may_look_first() -> None:
+    made = question("select region, count(*) as n from tax.income group by region")
+    found = judged(made, [row(1, "north")])
+    assert [(each.rule, each.subject, each.cells) for each in found.applied] == [
+        ("private", "n", 4), ("private", "answer", 4),
+    ]  # fmt: skip
+    assert made.private is not None and found.applied[0].numbers["scale"] == made.private.parts[0].scale
+    asked_first = obligations(checks=replace(obligations().checks, automatic=False))
+    held = answer(Table(()), made, asked_first, STAMP, fixed)
+    assert held.finding.value == "held" and held.reasons == ("private", "by-people")
+
+
 def test_a_mean_over_perhaps_nobody_is_withheld() -> None:
     made = question("select region, avg(income) as m from tax.income group by region")
     assert {tuple(each[1:]) for each in shown(made, [])} == {(None, None)}
