@@ -2,8 +2,8 @@
 
 A link is named in the plan by both its ends: stage `query` says `rows → stage:python`, stage `python` says
 `rows → stage:query`. The launcher joins two ends only if plan, attempt and name are the same and each names the
-other; it copies bytes both ways and reads none of them. When the one ends, the other sees the end of the stream;
-an end whose peer never comes waits until its box reaches a limit.
+other; it copies bytes both ways and reads none of them. When the one ends, the other sees the end of the stream, also
+if it comes only afterwards; an end whose peer never comes waits until its box reaches a limit.
 
 Links to other parties (`party:…`) come with joint computations; until then a plan that has one is refused.
 """
@@ -22,7 +22,10 @@ from plans.plan import Plan
 from sandbox.contract import Ends
 from sandbox.shelf import StageName
 
-BLOCK = 2**16
+BLOCK = 2**18
+
+MOST_GONE = 1024
+"""How many ends that left before their peers came are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class Exchange:
 
     def __init__(self) -> None:
         self._waiting: dict[_Name, socket.socket] = {}
+        self._gone: dict[_Name, None] = {}
         self._joined: set[asyncio.Task[None]] = set()
 
     @contextlib.asynccontextmanager
@@ -68,15 +72,27 @@ class Exchange:
             mine[_Name(name.plan, name.attempt, link.name, both)] = ends[link.name].ours.dup()
         for each, end in mine.items():
             self._offer(each, end)
+        well = False
         try:
             yield
+            well = True
         finally:
             for each, end in mine.items():
                 if self._waiting.get(each) is end:
                     self._waiting.pop(each).close()
+                    if well:  # a stage that something outside stopped may be run again
+                        self._gone[each] = None
+            while len(self._gone) > MOST_GONE:
+                del self._gone[next(iter(self._gone))]
 
     def _offer(self, name: _Name, end: socket.socket) -> None:
         end.setblocking(False)
+        if name in self._gone:
+            del self._gone[name]
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+            return
         peer = self._waiting.pop(name, None)
         if peer is None:
             self._waiting[name] = end

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import socket
 import threading
 import time
 from dataclasses import replace
@@ -13,6 +16,8 @@ from plans.box import Entry, Link
 from plans.errors import BoxFailed, DarkroomError
 from plans.plan import Plan
 from sandbox.client import LauncherClient
+from sandbox.contract import Ends
+from sandbox.links import Exchange
 from sandbox.shelf import Shelf, StageName
 from tests.sandbox.side import SLEEP, Side, eventually, launched, side, sql_plan
 
@@ -105,6 +110,37 @@ def test_who_cancels_one_cancels_both(side: Side, probe_image: Any) -> None:
         ends = both(side.client, [plan])
         cancel.join()
     assert set(ends.values()) == {"box.cancelled"}
+
+
+def test_who_comes_after_its_peer_has_left_sees_the_end_of_the_stream() -> None:
+    """A box that ends without a look at its link leaves no peer waiting. The control: before, it waits."""
+    plan = linked("sha256:" + "a" * 64, "")
+    query, parse = (StageName(plan.digest, stage, 1) for stage in LINKS)
+
+    async def run() -> None:
+        exchange = Exchange()
+        for first, second, ends in ((query, parse, True), (parse, query, False)):
+            pairs = [socket.socketpair() for _ in range(2)]
+            for pair in pairs:
+                pair[1].setblocking(False)
+            async with contextlib.AsyncExitStack() as held:
+                if ends:
+                    early = {"rows": Ends(pairs[0][0], 0)}
+                    async with exchange.joined(first, plan.stage(first.stage), early):
+                        pass
+                late = exchange.joined(second, plan.stage(second.stage), {"rows": Ends(pairs[1][0], 0)})
+                await held.enter_async_context(late)
+                reading = asyncio.get_running_loop().sock_recv(pairs[1][1], 1)
+                if ends:
+                    assert await asyncio.wait_for(reading, 1) == b""
+                else:
+                    with pytest.raises(TimeoutError):
+                        await asyncio.wait_for(reading, 0.1)
+            for pair in pairs:
+                for end in pair:
+                    end.close()
+
+    asyncio.run(run())
 
 
 def test_what_a_failed_job_said_is_the_owners_and_no_caller_hears_it(side: Side, tmp_path: Any) -> None:
