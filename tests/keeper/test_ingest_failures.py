@@ -12,7 +12,7 @@ from catalog.api import read_text
 from keeper import ingest
 from keeper.keeper import Keeper
 from plans.errors import BoxFailed, BoxLimit, DarkroomError, DiskFull, Malformed, StateConflict, TypeConflict
-from plans.manifest import DataFile, FileRole
+from plans.manifest import DataFile, Declared, FileRole
 from tests.plans import examples
 
 
@@ -90,3 +90,19 @@ def test_the_manifest_of_data_about_nobody_counts_nobody() -> None:
     assert (made.person, made.persons, made.rows, made.about_persons) == ("", 0, 3, False)
     with pytest.raises(Malformed, match="about no persons"):
         ingest._manifest(description, 1, (file,), (examples.PLAN, {**report, "persons": 3}))
+
+
+def test_the_manifest_says_what_its_owner_declared_about_values() -> None:
+    """From it come the values of twins and the bounds of noisy sums; nothing of it was read from the data."""
+    described = (
+        ABOUT_NOBODY + b'categories = ["a", "b"]\n\n[[columns]]\nname = "price"\ntype = "decimal(8,2)"\n'
+    )
+    described += b'kind = "plain"\nminimum = 0\nmaximum = 1500.5\n'
+    file = DataFile(FileRole.ATTRIBUTES, "place-v1-attributes.parquet", examples.digest("a"), 9)
+    columns = [{"name": "code", "nulls": 1}, {"name": "price", "nulls": 0}]
+    report = {"rows": 3, "persons": 0, "columns": columns}
+    made = ingest._manifest(read_text(described, "description"), 1, (file,), (examples.PLAN, report))
+    assert [column.declared for column in made.columns] == [
+        Declared(values=("a", "b")),
+        Declared("0", "1500.5"),
+    ]
