@@ -18,16 +18,20 @@ Signs are summed two at a time: bits j and j + 32 of a person's hash stand in th
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from airlock.secondary import complete
 from inside.engine import Connection, identifier, literal
 from plans.reading import Cells, Role
 from plans.sets import SIGNS, Sets
 
 MOST_PRINTS = 16_000_000
 """Sums of signs that a box keeps for all of its tables together; they are written as 4 bytes each."""
+
+MOST_CROSSED = 250_000
+"""Cells of a cross-table, small ones too; more are no table that anybody reads."""
 
 BATCH = 10_000
 _LANES = SIGNS // 2
@@ -45,13 +49,14 @@ class TooMany(Exception):
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What is wanted of a table: cells of at least so many persons, at most so many rows, the key of the signs
-    (empty: no sets), and how many sums of signs there is room for.
+    (empty: no sets), how many sums of signs there is room for, and whether margins are looked at.
     """
 
     least: int
     most: int
     signs: str
     room: int = MOST_PRINTS
+    margins: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +69,11 @@ class Gathered:
     sets: Sets
 
 
-Chosen = Callable[[Connection, str], str]
-"""From the table of all cells, to a condition under which a cell `c` may be shown; empty for all large ones."""
-
-
-def gather(connection: Connection, cells: Cells, wish: Wish, chosen: Chosen | None = None) -> Gathered:
+def gather(connection: Connection, cells: Cells, wish: Wish) -> Gathered:
     """Return a table of cells with its evidence.
+
+    Of a whole cross-table further cells stay here if the policy asks for it, so that its margins do not give back the
+    small ones.
 
     Raises:
         TooMany: there are too many rows or sets.
@@ -79,8 +83,11 @@ def gather(connection: Connection, cells: Cells, wish: Wish, chosen: Chosen | No
     texts = (cells.contributions.statement, *cells.contributions.further)
     connection.execute(f"CREATE OR REPLACE TEMP TABLE _counted AS {cells.counted}")
     shown = f"c._persons_0 >= {wish.least}"
-    if chosen is not None and (condition := chosen(connection, "_counted")):
-        shown = f"{shown} AND {condition}"
+    if wish.margins and cells.contributions.crossed and (besides := _besides(connection, cells, wish)):
+        connection.execute(
+            "CREATE OR REPLACE TEMP TABLE _besides AS SELECT unnest(?::BIGINT[]) AS cell", [besides]
+        )
+        shown = f"{shown} AND c.rowid NOT IN (SELECT cell FROM _besides)"
     for number, text in enumerate(texts):
         connection.execute(
             f"CREATE OR REPLACE TEMP TABLE _shares_{number} AS {_shares(cells, text, shown, wish)}"
@@ -90,6 +97,44 @@ def gather(connection: Connection, cells: Cells, wish: Wish, chosen: Chosen | No
         connection.execute(f"DROP TABLE _shares_{number}")
     connection.execute("DROP TABLE _counted")
     return rows
+
+
+def _besides(connection: Connection, cells: Cells, wish: Wish) -> list[int]:
+    """Return the large cells that stay as well, since the margins of the table would give back the small ones.
+
+    Withheld cells of a margin together hold nobody, or as many persons as a group that is shown. Persons who stand in
+    several cells are counted once for each only where there are none: else, the largest cell is all that is sure.
+    """
+    small = f"_persons_0 < {wish.least}"
+    (few,) = connection.execute(f"SELECT count(*) FROM _counted WHERE {small}").fetchone() or (0,)
+    if not few:
+        return []
+    names = ", ".join(key_columns(cells))
+    listed = connection.execute(f"SELECT rowid, _persons_0, {names} FROM _counted ORDER BY rowid").fetchall()
+    if len(listed) > MOST_CROSSED:
+        raise TooMany
+    persons = [row[1] for row in listed]
+    together = sum if _once(connection, cells) else max
+
+    def safe(places: Collection[int]) -> bool:
+        found = [persons[place] for place in places]
+        return not any(found) or together(found) >= wish.least
+
+    withheld = {place for place, count in enumerate(persons) if count < wish.least}
+    found = complete([row[2:] for row in listed], withheld, safe, persons.__getitem__)
+    return [listed[place][0] for place in sorted(found - withheld)]
+
+
+def _once(connection: Connection, cells: Cells) -> bool:
+    """Return whether every person stands in one cell."""
+    asked = cells.contributions
+    assert asked is not None
+    if asked.further:
+        return False
+    found = connection.execute(
+        f"SELECT count(*) = count(DISTINCT _person) FROM ({asked.statement})"
+    ).fetchone()
+    return bool(found and found[0])
 
 
 def key_columns(cells: Cells) -> list[str]:
@@ -112,7 +157,10 @@ def _shares(cells: Cells, text: str, shown: str, wish: Wish) -> str:
     """Return the statement of what each person adds to each cell that is shown, by the number of the cell's row."""
     asked = cells.contributions
     assert asked is not None
-    sums = [f"least(coalesce(abs(CAST({name} AS DOUBLE)), 0), {_BEYOND}) AS {name}" for name in _sums(cells)]
+    sums = [
+        f"greatest(least(coalesce(CAST({name} AS DOUBLE), 0), {_BEYOND}), -{_BEYOND}) AS {name}"
+        for name in _sums(cells)
+    ]
     signs = [f"md5_number_lower({literal(wish.signs + ':')} || _person) AS _signs"] if wish.signs else []
     sets = [f"_set_{number}" for number in range(1, asked.sets + 1)] if wish.signs else []
     equal = [f"s.{name} IS NOT DISTINCT FROM c.{name}" for name in key_columns(cells)]

@@ -104,7 +104,8 @@ def _figures(
     room, prints = MOST_CELLS, MOST_PRINTS
     for cells in program.tables:
         width = len(columns(cells))
-        found = gather(connection, cells, Wish(obligations.minimum_group, room // width, signs, prints))
+        wish = Wish(obligations.minimum_group, room // width, signs, prints, obligations.checks.margins)
+        found = gather(connection, cells, wish)
         written.append(_listed(cells, [[_value(value) for value in row] for row in found.rows]))
         sets.append(found.sets)
         room -= len(found.rows) * width

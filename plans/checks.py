@@ -36,6 +36,9 @@ class Checks(Record):
             many percent (the p% rule); 0: not applied.
         degrees: residual degrees of freedom that a fitted model has at least.
         zeros: whether a figure of exactly zero, in which all persons agree, is withheld.
+        margins: whether of a whole cross-table further cells stay back, so that its margins do not give back the small
+            ones when they are asked for by themselves. That they are missing tells that there are small ones; without
+            it, nothing does, and margins are the ledger's and the rounding's.
         enterprises: distinct enterprises behind every figure, where the dataset declares them; 0: none asked.
         differ: in how many persons a released cell differs from every other one at least, or in none (the
             disclosure ledger); 0: the dataset's minimum group.
@@ -56,6 +59,7 @@ class Checks(Record):
     p_percent: int = 10
     degrees: int = 10
     zeros: bool = False
+    margins: bool = False
     enterprises: int = 0
     differ: int = 0
     exact_cells: int = 20_000
@@ -87,6 +91,7 @@ class Checks(Record):
             p_percent=max(self.p_percent, other.p_percent),
             degrees=max(self.degrees, other.degrees),
             zeros=self.zeros or other.zeros,
+            margins=self.margins or other.margins,
             enterprises=max(self.enterprises, other.enterprises),
             differ=max(self.differ, other.differ),
             exact_cells=min(self.exact_cells, other.exact_cells),

@@ -142,7 +142,9 @@ class Contributions(Record):
     is computed from several aggregates has several, `_sum_N_1` …. Then `sets` columns `_set_1` …: how many of the
     person's rows are in each part of the cell that a figure tells apart.
 
-    `further` are statements of the same form about other persons, where one row is about several.
+    `further` are statements of the same form about other persons, where one row is about several. `crossed` says that
+    the cells are a whole cross-table: all rows, by two or more columns as they stand. Its margins are what anybody
+    would ask next, and no condition of the asker decides who is in a small cell of it.
     """
 
     KIND: ClassVar[str] = "contributions"
@@ -152,6 +154,7 @@ class Contributions(Record):
     totals: tuple[int, ...] = ()
     sets: int = 0
     further: tuple[str, ...] = ()
+    crossed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

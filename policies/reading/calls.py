@@ -17,6 +17,7 @@ from policies.reading.tree import (
     Column,
     Constant,
     Expression,
+    Operation,
     Sort,
     aggregates,
     chooses,
@@ -115,9 +116,27 @@ def _aggregate(name: str) -> Rule:
             raise refusal.unsupported(
                 node, f"{name} takes a number computed from columns", "To count rows, write count(*)."
             )
+        if name in ("min", "max") and _may_fall(argument):
+            raise refusal.unsupported(
+                node,
+                f"{name} of what may fall while a column rises can be the other end of the column",
+                f"Take {name} of the column itself, and compute with it outside.",
+            )
         return Aggregate(name, argument)
 
     return rule
+
+
+def _may_fall(argument: Expression) -> bool:
+    """Return whether a value may fall while one of its columns rises: then its max is a min, of another name."""
+    for node in argument.walk():
+        if isinstance(node, Operation) and node.operator in ("*", "/", "negative") and columns(node):
+            return True
+        if isinstance(node, Operation) and node.operator == "-" and columns(node.operands[1]):
+            return True
+        if isinstance(node, Call) and node.function == "date_diff":
+            return True
+    return False
 
 
 def _quantile(name: str) -> Rule:

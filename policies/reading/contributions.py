@@ -59,6 +59,9 @@ def contributions(asked: Asked) -> Contributions:
         totals=tuple(place for place, _, _ in measures),
         sets=len(_parts(outputs, people[0])),
         further=tuple(texts[1:]),
+        crossed=asked.where is None
+        and len(asked.keys) > 1
+        and all(isinstance(key, Column) for key in asked.keys),
     )
 
 

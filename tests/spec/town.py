@@ -60,6 +60,9 @@ class Answer:
     failure: str = ""
 
 
+SIGNS = "51" * 32
+
+
 @dataclass
 class Town:
     """Tables by their names in SQL, and the owner's policy file. `grants` are all plain columns unless said."""
@@ -158,14 +161,16 @@ class Town:
             for number, stage in enumerate(plan.stages):
                 out = self.folder / f"{secrets.token_hex(4)}-{number}"
                 out.mkdir()
-                (written,) = stage.outputs.names
-                keys[written], paths[written] = secrets.token_hex(32), out / written
+                made = {written: secrets.token_hex(32) for written in stage.outputs.names}
+                keys |= made
+                paths |= {written: out / written for written in made}
                 inputs = {item.name: paths[item.name] for item in stage.inputs}
                 held = BoxKeys(
                     {name: keys[name] for name in inputs},
-                    {written: keys[written]},
+                    made,
                     "",
                     self._pseudonyms(stage.entry),
+                    signs=SIGNS if stage.entry is Entry.QUERY else "",
                 )
                 report = RUNS[stage.entry](Session(plan, stage.entry, 1, inputs, held, out, out, out))
         except BoxFailure as failure:
@@ -173,7 +178,7 @@ class Town:
         verdict = Verdict.read(report["verdict"])
         if verdict.finding is Finding.REFUSED:
             return Answer(case, decision, verdict=verdict)
-        opened = self.recipient.open(paths[written].read_bytes(), RELEASE_INFO, plan.digest.encode())
+        opened = self.recipient.open(paths[policies.SEALED].read_bytes(), RELEASE_INFO, plan.digest.encode())
         return Answer(case, decision, Released.decode(opened), verdict)
 
     def _pseudonyms(self, entry: Entry) -> dict[str, str]:
