@@ -97,7 +97,7 @@ def test_the_manifest_says_what_its_owner_declared_about_values() -> None:
     described = (
         ABOUT_NOBODY + b'categories = ["a", "b"]\n\n[[columns]]\nname = "price"\ntype = "decimal(8,2)"\n'
     )
-    described += b'kind = "plain"\nminimum = 0\nmaximum = 1500.5\n'
+    described += b'kind = "plain"\nrange = [0, 1500.5]\n'
     file = DataFile(FileRole.ATTRIBUTES, "place-v1-attributes.parquet", examples.digest("a"), 9)
     columns = [{"name": "code", "nulls": 1}, {"name": "price", "nulls": 0}]
     report = {"rows": 3, "persons": 0, "columns": columns}
