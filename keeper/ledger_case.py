@@ -124,5 +124,5 @@ def _question(plan: Plan, minimum: int, differ: int) -> str:
     """Return the digest of what runs; two members who ask the same have the same, whatever the plan's other parts."""
     assert plan.program is not None and plan.request is not None
     task = "" if plan.kind is PlanKind.SQL else plan.request.statement
-    content = {"program": plan.program.plain(), "task": task, "minimum": minimum, "differ": differ}
-    return canonical.digest("question", content)
+    numbers: dict[str, canonical.Plain] = {"minimum": minimum, "differ": differ}
+    return canonical.digest("question", {"program": plan.program.plain(), "task": task, **numbers})

@@ -135,6 +135,8 @@ def status(ledger: Ledger, trusted: TrustedSet, now: int) -> list[dict[str, Any]
             {
                 "dataset": manifest.dataset,
                 "vectors": ledger.cells(manifest.dataset),
+                "persons": manifest.persons,
+                "cells": checks.exact_cells,
                 "quotas": [_told(ledger, quota, now) for quota in quotas],
             }
         )
