@@ -23,7 +23,8 @@ OTHER_VARIABLES = {
     "DARKROOM_PASSPHRASE": "the passphrase of a member's key file (client)",
     "DARKROOM_PASSWORD": "a member's password (client)",
     "DARKROOM_TOKEN": "a member's access token (client)",
-    "DARKROOM_DATA": "where a member's program finds its tables (in a box, docs/python.md)",
+    "DARKROOM_DATA": "where a member's program finds its tables outside a job (docs/python.md)",
+    "DARKROOM_TABLES": "over which descriptors a member's program gets its tables (in a box, docs/python.md)",
     "DARKROOM_OUT": "where a member's program leaves its outputs (in a box, docs/python.md)",
     "DARKROOM_UNSAFE_PLAIN_HTTP": "lets the client speak plain HTTP beyond loopback (client)",
 }
