@@ -251,7 +251,7 @@ def _identifies(column: GridColumn) -> bool:
         return identifiers.numbers_identify(present)
     if column.type == "DOUBLE":
         return identifiers.numbers_identify(
-            format(Decimal(value), "f").removesuffix(".0") for value in present if len(value) >= 11
+            format(Decimal(value), "f").removesuffix(".0") for value in present if value.endswith(".0")
         )
     return False
 
@@ -314,9 +314,15 @@ def _look_at_fits(sheet: Sheet, subject: Subject, ground: Ground, book: Book) ->
 def _measures_by_row(sheet: Sheet) -> Iterator[tuple[str, list[Decimal]]]:
     """Yield what long tables of measures say: the word in a key, and the figures of its row."""
     for key in sheet.keys:
+        said = set(filter(_says_fit, set(key.values)))
         for row, name in enumerate(key.values):
-            if name and (wording.says_degrees(name) or wording.says_fit(name) or wording.says_residual(name)):
+            if name in said and name:
                 yield name, [value for figure in sheet.figures if (value := figure.values[row]) is not None]
+
+
+def _says_fit(name: str | None) -> bool:
+    says = (wording.says_degrees, wording.says_fit, wording.says_residual)
+    return name is not None and any(each(name) for each in says)
 
 
 def is_perfect(name: str, values: Iterable[Decimal | None]) -> bool:

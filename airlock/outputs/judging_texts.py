@@ -25,9 +25,10 @@ _NUMBER = re.compile(
 )
 _COUNTED = re.compile(
     r"(?:\bn\s*=\s*|\bonly )([0-9]+)"
-    r"|\b([0-9]+)\s*(?:persons?|people|patients?|cases?|women|men|households?|firms?|人|户|例|名|家)",
+    r"|\b([0-9]+)\s*(?:of\b|persons?|people|patients?|cases?|women|men|households?|firms?|人|户|例|名|家)",
     re.IGNORECASE,
 )
+_SPELLED = re.compile(r"[一二三四五六七八九十百千万两零〇]{3,}")
 _PARTS = re.compile(r"[\s,，、;；:：。|（）()\"'“”]+")
 MOST_NUMBERS, LARGEST_PLAIN, LONGEST_WORD = 40, 100, 40
 """Numbers that a text may have; up to where whole ones need no rounding; how long a word may be."""
@@ -127,7 +128,8 @@ def judge_report(text: str, name: str, ground: Ground, book: Book) -> str:
     numbers = _NUMBER.findall(plain)
     unrounded = sum(_is_unrounded(each, ground.base) for each in numbers)
     small = sum(0 < int(a or b) < ground.minimum for a, b in _COUNTED.findall(plain))
-    look = bool(unrounded or small or len(numbers) > MOST_NUMBERS or _extreme_value(plain))
+    spelled = len(_SPELLED.findall(plain))
+    look = bool(unrounded or small or spelled or len(numbers) > MOST_NUMBERS or _extreme_value(plain))
     book.note(
         OutputRule.UNROUNDED_TEXT,
         name,
