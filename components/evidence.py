@@ -151,8 +151,8 @@ class Evidence:
         Raises:
             NoFit: no cell has enough.
         """
-        kept = np.flatnonzero(cells.persons >= self.minimum_group)
-        if not len(kept):
+        kept = [int(cell) for cell in np.flatnonzero(cells.persons >= self.minimum_group)]
+        if not kept:
             raise NoFit
         persons = [int(cells.persons[cell]) for cell in kept]
         text = io.StringIO()
@@ -185,7 +185,7 @@ class Evidence:
             raise NoFit
 
 
-def _record(figure: Figure, kept: np.ndarray) -> dict[str, Any]:
+def _record(figure: Figure, kept: list[int]) -> dict[str, Any]:
     largest = np.zeros((3, 0)) if figure.largest is None else figure.largest[:, kept]
     total, first, second = ([plain(value) for value in line] for line in largest)
     return {"kind": figure.kind, "totals": total, "first": first, "second": second}

@@ -92,7 +92,7 @@ class Rows:
 
     def raw(self, column: str) -> list[Any]:
         """Return a column's values as Python has them."""
-        return self._column(column).to_pylist()
+        return list(self._column(column).to_pylist())
 
     def _column(self, column: str) -> pa.ChunkedArray:
         if column not in self.table.column_names:

@@ -93,12 +93,12 @@ class Tree:
 
     def leaf(self, value: float, persons: int) -> int:
         """Add a leaf and return its place."""
-        for part, content in zip(
-            (self.feature, self.threshold, self.left, self.right, self.value, self.persons),
-            (-1, 0.0, -1, -1, value, persons),
-            strict=True,
-        ):
-            part.append(content)
+        self.feature.append(-1)
+        self.threshold.append(0.0)
+        self.left.append(-1)
+        self.right.append(-1)
+        self.value.append(value)
+        self.persons.append(persons)
         return len(self.feature) - 1
 
     def predict(self, matrix: np.ndarray) -> np.ndarray:
@@ -127,7 +127,7 @@ class Forest:
         """Return the raw score of each row."""
         import numpy as np
 
-        return self.base + np.sum([tree.predict(matrix) for tree in self.trees], axis=0)
+        return np.asarray(self.base + np.sum([tree.predict(matrix) for tree in self.trees], axis=0))
 
 
 def run(tables: Sequence[Rows], values: Mapping[str, Any], evidence: Evidence) -> dict[str, bytes]:
