@@ -1,0 +1,127 @@
+"""darkroom run, component, try, code and retry, as people type them at a real portal whose dispatcher is still."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from compute.planning import House
+from compute.service import JobService
+from plans.box import Entry, Limits
+from plans.trial import Left, Place, TrialReport
+from store import api as store
+from tests.client.conftest import Town, Typed
+
+MEI = "mei@nm/centre"
+DIGEST = "sha256:" + "ab" * 32
+LIMITS = dict.fromkeys(Entry, Limits(512, 256, 0, 16, 30, 60, 32, 64, 2))
+SETTINGS = """
+entry = "main.py"
+project = "housing"
+purpose = "Study of rents"
+[tables]
+"tax.income" = ["region", "income"]
+[outputs]
+"t.csv" = { form = "table", persons = "n" }
+"""
+
+
+@pytest.fixture
+def study(town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder, and a portal that has images."""
+    house = House(DIGEST, LIMITS, dict.fromkeys(Entry, (DIGEST,)), {DIGEST: "python"})
+    object.__setattr__(town.region.services.jobs, "house", house)
+    monkeypatch.setattr("compute.images.modules", lambda _: ("os", "pandas"))
+    place = tmp_path / "study"
+    place.mkdir()
+    (place / "darkroom.toml").write_text(SETTINGS)
+    (place / "main.py").write_text("import os\n")
+    return place
+
+
+def test_a_folder_is_submitted_and_the_same_command_is_another_job(study: Path, typed: Typed) -> None:
+    shown = [typed(MEI, "run", str(study), "--no-wait", "--format", "json") for _ in range(2)]
+    jobs = [json.loads(each.stdout) for each in shown]
+    assert {job["kind"] for job in jobs} == {"python"} and jobs[0]["id"] != jobs[1]["id"]
+    assert "darkroom result" in shown[0].stderr
+    listed = typed(MEI, "jobs").stdout
+    assert listed.count("python") == 2 and "the platform" in listed
+
+
+def test_a_dry_run_says_what_would_go_and_sends_nothing(study: Path, town: Town, typed: Typed) -> None:
+    shown = typed(MEI, "run", str(study), "--dry-run")
+    assert "tax.income" in shown.stdout and "t.csv (table)" in shown.stdout and "1," in shown.stdout
+    assert town.connection(MEI).jobs() == []
+
+
+def test_a_missing_module_stops_it_on_this_machine(study: Path, town: Town, typed: Typed) -> None:
+    (study / "main.py").write_text("import os\nimport torch\n")
+    shown = typed(MEI, "run", str(study))
+    assert shown.exit_code == 2 and "main.py:2" in shown.stderr and "No image here has it" in shown.stderr
+    assert town.connection(MEI).jobs() == []
+
+
+def test_a_project_and_a_purpose_must_be_said_somewhere(study: Path, typed: Typed) -> None:
+    (study / "darkroom.toml").write_text(SETTINGS.replace('purpose = "Study of rents"', ""))
+    shown = typed(MEI, "run", str(study))
+    assert shown.exit_code == 2 and "purpose" in shown.stderr
+    assert typed(MEI, "run", str(study), "--purpose", "Rents", "--no-wait").exit_code == 0
+
+
+def test_a_trial_shows_everything_and_what_a_terminal_acts_on_does_nothing(
+    study: Path, typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = TrialReport(
+        "python.failed", Place("main.py", 3, "ValueError"), "ValueError: 7", "hello", (Left("t.csv", 9),)
+    )
+    answers = [None, report]
+    monkeypatch.setattr(JobService, "attempt", lambda *_: answers.pop(0))
+    shown = typed(MEI, "try", str(study))
+    assert shown.exit_code == 3
+    for part in ("python.failed", "main.py:3", "ValueError: 7", "hello", "t.csv, 9 bytes"):
+        assert part in shown.stdout
+
+
+def test_a_component_is_asked_for_by_its_parameters(study: Path, town: Town, typed: Typed) -> None:
+    about = ("--project", "housing", "--purpose", "Study of rents", "--table", "tax.income", "--no-wait")
+    shown = typed(MEI, "component", "describe", "columns=income", "by=region", *about, "--format", "json")
+    assert json.loads(shown.stdout)["kind"] == "component"
+    wrong = typed(MEI, "component", "describe", "colums=income", *about)
+    assert wrong.exit_code == 2 and "columns" in wrong.stderr
+    unknown = typed(MEI, "component", "describ", *about)
+    assert unknown.exit_code == 2 and "describe" in unknown.stderr
+
+
+def test_a_portal_that_makes_another_task_gets_no_signature(
+    study: Path, town: Town, typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = JobService.component
+
+    def lying(self, name, parameters, relations):
+        task = honest(self, name, parameters, relations)
+        return dataclasses.replace(task, parameters=dict(task.parameters) | {"columns": ["birth_year"]})
+
+    monkeypatch.setattr(JobService, "component", lying)
+    about = ("--project", "housing", "--purpose", "Study of rents", "--table", "tax.income", "--no-wait")
+    shown = typed(MEI, "component", "describe", "columns=income", "by=region", *about)
+    assert shown.exit_code == 7 and town.connection(MEI).jobs() == []
+
+
+def test_the_library_is_listed_in_both_languages_and_described(study: Path, typed: Typed) -> None:
+    assert "描述" in typed(MEI, "components").stdout or "统计" in typed(MEI, "components").stdout
+    described = typed(MEI, "components", "describe").stdout
+    assert "columns" in described and "规则" in described
+    assert typed(MEI, "images").stdout.count(DIGEST) == 2
+
+
+def test_a_failed_job_is_tried_again(study: Path, town: Town, typed: Typed) -> None:
+    number = json.loads(typed(MEI, "run", str(study), "--no-wait", "--format", "json").stdout)["id"]
+    assert typed(MEI, "retry", number).exit_code == 3
+    with town.region.database.session() as session:
+        store.jobs.move(session, number, "submitted", "failed")
+    assert f"darkroom retry {number}" in typed(MEI, "job", number).stdout
+    assert typed(MEI, "retry", number).exit_code == 0
+    assert town.connection(MEI).job(number).state == "submitted"
