@@ -23,6 +23,7 @@ import numpy as np
 from components.errors import NoFit
 from components.rows import Rows
 from plans import canonical
+from plans.errors import Malformed
 from plans.sets import SIGNS, Sets
 
 PERSONS = "persons"
@@ -135,6 +136,23 @@ class Figure:
     largest: np.ndarray | None = None
 
 
+def keys(*columns: tuple[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """Return columns of keys by their names.
+
+    Raises:
+        Malformed: two have the same name, since a column of the data is called as one of the component's own.
+    """
+    _require_different([name for name, _ in columns])
+    return dict(columns)
+
+
+def _require_different(names: Sequence[str]) -> None:
+    if len(set(names)) != len(names):
+        raise Malformed(
+            "two columns of the output would have the same name", "task.parameters", "Name another column."
+        )
+
+
 class Evidence:
     """Collects what stands beside the tables that a component writes."""
 
@@ -150,7 +168,9 @@ class Evidence:
 
         Raises:
             NoFit: no cell has enough.
+            Malformed: two columns have the same name.
         """
+        _require_different([*keys, *figures, PERSONS])
         kept = [int(cell) for cell in np.flatnonzero(cells.persons >= self.minimum_group)]
         if not kept:
             raise NoFit

@@ -20,6 +20,9 @@ from components.rows import Rows, complete, levels
 
 INTERCEPT = "intercept"
 
+MOST_TERMS = 500
+"""Terms of a fit at the most; a category of more levels is a text, or an identifier."""
+
 
 @dataclass(frozen=True, slots=True)
 class Design:
@@ -53,6 +56,8 @@ def design(rows: Rows, values: Mapping[str, Any], outcomes: tuple[str, ...], evi
     terms, columns = [INTERCEPT, *features], [np.ones(len(rows)), *(rows.numbers(each) for each in features)]
     for column in categories:
         place, found = levels(rows, column)
+        if len(terms) + len(found) > MOST_TERMS:
+            raise NoFit
         persons = Cells.of(rows, place, len(found)).persons
         for level in np.delete(np.arange(len(found)), int(np.argmax(persons))):
             terms.append(f"{column}={found[level]}")

@@ -62,9 +62,10 @@ def run(tables: Sequence[Rows], values: Mapping[str, Any], evidence: Evidence) -
     width = len(found[-1]) if len(by) > 1 else 1
     place = places[0] * width + (places[1] if len(by) > 1 else 0)
     there, place = np.unique(place, return_inverse=True)
-    keys = {by[0]: [found[0][cell // width] for cell in there]}
+    columns = [(by[0], [found[0][cell // width] for cell in there])]
     if len(by) > 1:
-        keys[by[1]] = [found[1][cell % width] for cell in there]
+        columns.append((by[1], [found[1][cell % width] for cell in there]))
+    keys = made.keys(*columns)
     cells = made.Cells.of(rows, place, len(there))
     figures = {"rows": made.Figure(made.COUNT, cells.items, cells.largest(np.ones(len(rows))))}
     for column in figure:

@@ -77,7 +77,8 @@ def run(tables: Sequence[Rows], values: Mapping[str, Any], evidence: Evidence) -
         )
         for name, parts in figures.items()
     }
-    shown = {"column": keys, values["by"]: groups} if values["by"] else {"column": keys}
+    by = ((values["by"], groups),) if values["by"] else ()
+    shown = made.keys(("column", keys), *by)
     return {"summary.csv": evidence.table("summary.csv", shown, made.joined(cells), whole)}
 
 

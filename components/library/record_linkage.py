@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from components.description import Component, Offer, Parameter, Part, Sort
@@ -49,8 +49,9 @@ COMPONENT = Component(
     ),
     rules=("small-group", "dominance", "rounding"),
     disclosure="Neither rows nor pairs leave, only how many persons of the first table have their best match in which"
-    " band. A band of fewer persons than a group does not appear, however many rows they have.",
-    disclosure_zh="不输出行和配对，只输出第一张表中最佳匹配落在各段的人数。人数不足的段不出现，不论行数。",
+    " band. A band of fewer persons than a group does not appear, however many rows they have; nor does one"
+    " whose matches are fewer persons of the second.",
+    disclosure_zh="不输出行和配对，只输出第一张表中最佳匹配落在各段的人数。人数不足的段不出现（不论行数），匹配到的第二张表人数不足的段也不出现。",
     example={"left": ["company"], "right": ["company"], "left_block": "banner", "right_block": "banner"},
 )  # fmt: skip
 
@@ -74,39 +75,52 @@ def run(tables: Sequence[Rows], values: Mapping[str, Any], evidence: Evidence) -
             "Name as many, in the same order.",
         )
     left, right = tables
-    best = _best(left, right, values)
-    scored = np.full(left.persons, -1.0)
-    np.maximum.at(scored, left.who, best)
-    band = np.searchsorted(np.array((0.0, 0.70, 0.80, 0.90, 0.99)), scored, side="right")
+    asked = _asked(left, right, values)
+    best = np.full(left.persons, -1.0)
+    scores = np.full(len(left), -1.0)
+    for some, _, alike in _compared(left, right, values, asked):
+        scores[some] = alike.max(axis=1)
+    np.maximum.at(best, left.who, scores)
+    band = np.searchsorted(np.array((0.0, 0.70, 0.80, 0.90, 0.99)), best, side="right")
+    found = np.zeros((len(BANDS), right.persons), bool)
+    for some, others, alike in _compared(left, right, values, asked):
+        row, place = np.nonzero(alike == best[left.who[some]][:, None])
+        found[band[left.who[some]][row], right.who[others][place]] = True
+    many = found.sum(axis=1) >= evidence.minimum_group
+    many[0] = True  # whoever finds nobody says nothing of a person of the second table
+    band = np.where(many[band], band, -1)
     cells = Cells.of(left, band[left.who], len(BANDS))
     figures = {"rows": Figure(COUNT, cells.items, cells.largest(np.ones(len(left))))}
     return {"matches.csv": evidence.table("matches.csv", {"likeness": BANDS}, cells, figures)}
 
 
-def _best(left: Rows, right: Rows, values: Mapping[str, Any]) -> np.ndarray:
-    """Return for each row of the first table how alike its best match is, -1 where there is no candidate."""
-    import numpy as np
-
+def _asked(left: Rows, right: Rows, values: Mapping[str, Any]) -> list[tuple[list[int], list[int]]]:
+    """Return the rows of both tables that agree in the block, block by block."""
     from components.errors import NoFit
 
-    blocks: dict[str, list[int]] = {}
-    for row, key in enumerate(right.words(values["right_block"])):
-        if key is not None:
-            blocks.setdefault(key, []).append(row)
-    asked: dict[str, list[int]] = {}
-    for row, key in enumerate(left.words(values["left_block"])):
-        if key in blocks:
-            asked.setdefault(key, []).append(row)
-    if any(max(len(rows), len(blocks[key])) > LARGEST_BLOCK for key, rows in asked.items()):
+    blocks: dict[str, tuple[list[int], list[int]]] = {}
+    for side, (rows, column) in enumerate(((left, values["left_block"]), (right, values["right_block"]))):
+        for row, key in enumerate(rows.words(column)):
+            if key is not None:
+                blocks.setdefault(key, ([], []))[side].append(row)
+    found = [block for block in blocks.values() if all(block)]
+    if any(max(map(len, block)) > LARGEST_BLOCK for block in found):
         raise NoFit
+    return found
+
+
+def _compared(
+    left: Rows, right: Rows, values: Mapping[str, Any], asked: list[tuple[list[int], list[int]]]
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield rows of the first table, those of the second that they are compared with, and how alike they are."""
+    import numpy as np
+
     ours = [_spelt(left, column) for column in values["left"]]
     theirs = [_spelt(right, column) for column in values["right"]]
-    best = np.full(len(left), -1.0)
-    for key, rows in asked.items():
+    for rows, others in asked:
         for start in range(0, len(rows), CHUNK):
             some = rows[start : start + CHUNK]
-            best[some] = _likeness(ours, theirs, some, blocks[key]).max(axis=1)
-    return best
+            yield np.array(some), np.array(others), _likeness(ours, theirs, some, others)
 
 
 def _likeness(

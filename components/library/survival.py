@@ -70,7 +70,7 @@ def run(tables: Sequence[Rows], values: Mapping[str, Any], evidence: Evidence) -
     import numpy as np
 
     from components.errors import NoFit
-    from components.evidence import COUNT, OTHER, Figure, joined
+    from components.evidence import COUNT, OTHER, Figure, joined, keys
     from components.rows import complete, levels
 
     time, event, by = values["time"], values["event"], values["by"]
@@ -87,11 +87,11 @@ def run(tables: Sequence[Rows], values: Mapping[str, Any], evidence: Evidence) -
     if not steps:
         raise NoFit
     groups, ends, alive, came, at_risk = zip(*steps, strict=True)
-    keys = {"time": [f"{end:.12g}" for end in ends]} | ({by: list(groups)} if by else {})
+    shown = keys(("time", [f"{end:.12g}" for end in ends]), *(((by, list(groups)),) if by else ()))
     cells: list[Cells] = [cell_of(rows, chosen) for chosen in at_risk]
     share = np.array([came, np.minimum(came, 1), np.minimum(came, 1)], float)
     figures = {"survival": Figure(OTHER, alive), "events": Figure(COUNT, came, share)}
-    files = {"curve.csv": evidence.table("curve.csv", keys, joined(cells), figures)}
+    files = {"curve.csv": evidence.table("curve.csv", shown, joined(cells), figures)}
     if values["features"]:
         files["hazards.csv"] = _hazards(rows, times, events, values["features"], evidence)
     return files

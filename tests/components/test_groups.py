@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from components.errors import NoFit
+from plans.errors import Malformed
 from tests.components.cases import OFF, dominated, run, table
 
 CHANCE = np.random.default_rng(5)
@@ -99,6 +100,17 @@ def test_a_total_that_one_person_makes_up_is_seen_by_the_dominance_rule() -> Non
     evidence = run("cross-tabulate", data, row="banner", figure="income").evidence("cells.csv")
     assert dominated(evidence, "income_total") == [True] and dominated(evidence, "income_mean") == [True]
     assert dominated(evidence, "rows") == [False]
+
+
+def test_a_column_that_is_called_as_one_of_the_outputs_is_refused() -> None:
+    data = table(range(60), column=["a"] * 60, persons=np.ones(60), rows=["b"] * 60, x=np.ones(60))
+    for name, asked in (
+        ("describe", {"columns": ["x"], "by": "column"}),
+        ("describe", {"columns": ["x"], "by": "rows"}),
+        ("cross-tabulate", {"row": "column", "column": "column"}),
+    ):
+        with pytest.raises(Malformed, match="the same name"):
+            run(name, data, **asked)
 
 
 # --- clusters -----------------------------------------------------------------------------------------------

@@ -119,7 +119,7 @@ def named(names: list[str], first: int = 0, place: str = "a") -> pa.Table:
 
 def test_matches_are_counted_by_how_alike_the_best_is() -> None:
     ours = ["abcdefghij"] * 20 + ["abcdefghxy"] * 15 + ["qqqqqqqqqq"] * 12
-    left = run("record-linkage", named(ours), named(["abcdefghij", "zzzz"], 500), **ASKED)
+    left = run("record-linkage", named(ours), named(["abcdefghij"] * 10 + ["zzzz"] * 10, 500), **ASKED)
     assert left.keyed("matches.csv", "likeness", "persons") == {
         "0.99 or above": 20, "0.80 to 0.90": 15, "below 0.70": 12,
     }  # fmt: skip
@@ -134,12 +134,21 @@ def test_a_match_of_few_persons_is_not_there_however_many_rows_they_have() -> No
     """Whether one person is in the other table must not be asked by a table of that person alone (ATTACKS 74)."""
     who = np.concatenate([np.arange(30), np.full(40, 999)])
     ours = table(who, name=["qqqq"] * 30 + ["abcdefghij"] * 40, place=["a"] * 70)
-    theirs = named(["abcdefghij"], 500)
+    theirs = named(["abcdefghij"] * 10 + ["zzzz"] * 10, 500)
     assert set(run("record-linkage", ours, theirs, **ASKED).keyed("matches.csv", "likeness", "persons")) == {
         "below 0.70"
     }
     control = run("record-linkage", ours, theirs, rules=OFF, **ASKED)
     assert control.keyed("matches.csv", "likeness", "persons")["0.99 or above"] == 1
+
+
+def test_many_who_match_the_same_few_do_not_tell_that_these_are_there() -> None:
+    """Twenty persons of the first table have the name of one person of the second."""
+    ours, theirs = named(["abcdefghij"] * 20), named(["abcdefghij"] + ["zzzz"] * 20, 500)
+    with pytest.raises(NoFit):
+        run("record-linkage", ours, theirs, **ASKED)
+    control = run("record-linkage", ours, theirs, rules=OFF, **ASKED)
+    assert control.keyed("matches.csv", "likeness", "persons") == {"0.99 or above": 20}
 
 
 def test_lists_of_other_lengths_and_blocks_that_are_too_large_are_refused() -> None:
