@@ -328,7 +328,7 @@ def _says_fit(name: str | None) -> bool:
 def is_perfect(name: str, values: Iterable[Decimal | None]) -> bool:
     """Return whether figures under a name say that a fit leaves no residual."""
     if wording.says_fit(name):
-        return any(value is not None and value >= PERFECT for value in values)
+        return any(value is not None and PERFECT <= value <= 2 - PERFECT for value in values)
     return wording.says_residual(name) and any(
         value is not None and abs(value) < Decimal("1e-9") for value in values
     )
