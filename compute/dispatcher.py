@@ -55,8 +55,8 @@ from policies import api as policies
 from sandbox import api as sandbox
 from store import api as store
 
-_FOR_PEOPLE = (JobState.WAITING, JobState.HELD)
-_MOVING = tuple(state.value for state in JobState if not state.ended and state not in _FOR_PEOPLE)
+_RUNNING = (JobState.QUEUED, JobState.TRYING, JobState.RUNNING, JobState.INSPECTING)
+_MOVING = (JobState.SUBMITTED.value, JobState.TRYING.value, JobState.RUNNING.value, JobState.INSPECTING.value)
 _MOST_WAITING = 5_000
 """Jobs that may wait for approvals at a time and still be seen; each ends by itself after a day."""
 _APPROVALS_EVERY_S = 0.5
@@ -83,6 +83,8 @@ class Settings:
     """The pause between looks for new jobs; the brisk one for `_BRISK_FOR_S` after something has moved."""
     workers: int = 32
     """Steps at a time. Most of them wait for a box; how many boxes run at a time is Ray's to say."""
+    at_once: int = 16
+    """Jobs that run at a time, fewer than steps, so that others are decided on meanwhile; the rest are queued."""
 
 
 class Overtaken(Exception):
@@ -99,6 +101,7 @@ class Dispatcher:
     def __init__(self, database: store.Database, log: audit.Log, settings: Settings) -> None:
         self._database, self._log, self._settings = database, log, settings
         self._busy: set[str] = set()
+        self._running: set[str] = set()
         self._lock = threading.Lock()
         self._stepped = threading.Event()
         self.lost = threading.Event()
@@ -134,10 +137,20 @@ class Dispatcher:
                 self._stepped.clear()
 
     def take(self) -> list[store.JobRow]:
-        """Return jobs that can be moved and that no step holds yet; jobs that wait for people are not among them."""
+        """Return jobs that can be moved and that no step holds yet; jobs that wait for people are not among them.
+
+        Queued ones leave the queue in the order in which they came, as others end.
+        """
+        with self._lock:
+            room = self._settings.at_once - len(self._running)
         with self._database.reading() as session:
             rows = store.jobs.in_states(session, _MOVING)
-        return self._free(rows)
+            queued = store.jobs.in_states(session, [JobState.QUEUED.value]) if room > 0 else ()
+        taken = self._free(rows)
+        first = self._free(queued, room - sum(row.state in _RUNNING for row in taken))
+        with self._lock:
+            self._running |= {row.id for row in (*taken, *first) if row.state in _RUNNING}
+        return [*taken, *first]
 
     def take_held(self) -> list[store.JobRow]:
         """Return some jobs whose outputs are held, those first about which the keeper was asked longest ago."""
@@ -148,10 +161,11 @@ class Dispatcher:
         self._asked.update(dict.fromkeys((row.id for row in first), time.monotonic()))
         return self._free(first)
 
-    def _free(self, rows: Iterable[store.JobRow]) -> list[store.JobRow]:
-        """Take hold of those jobs that no step holds."""
+    def _free(self, rows: Iterable[store.JobRow], most: int | None = None) -> list[store.JobRow]:
+        """Take hold of those jobs that no step holds, of the first `most` of them."""
         with self._lock:
             free = [row for row in rows if row.id not in self._busy]
+            free = free if most is None else free[: max(most, 0)]
             self._busy.update(row.id for row in free)
         return free
 
@@ -179,6 +193,7 @@ class Dispatcher:
         finally:
             with self._lock:
                 self._busy.discard(row.id)
+                self._running.discard(row.id)
             if defect is None:  # the next step may begin at once; after a defect the next look is soon enough
                 self._stepped.set()
 

@@ -41,14 +41,19 @@ def _run(site: Site, stop: threading.Event) -> int:
     limits = box_limits(settings)
     log = open_log(site)
     house = work_house(limits)
-    settings_of_jobs = Settings(
-        house, site.results, lambda domain: site.owner(domain).launcher_home, settings.limits.attempts
-    )
-    dispatcher = Dispatcher(open_store(site), log, settings_of_jobs)
-    witness = threading.Thread(target=witnessing.witness_often, args=(site, log, stop), daemon=True)
     # Two boxes that run side by side are one task, so the cluster must be as large as any two of them.
     cpus = max(os.cpu_count() or 1, max(limit.cpus for limit in limits.values()) * 2)
     memory = max(limit.memory_mb for limit in limits.values()) * 2
+    settings_of_jobs = Settings(
+        house,
+        site.results,
+        lambda domain: site.owner(domain).launcher_home,
+        settings.limits.attempts,
+        workers=cpus + 32,
+        at_once=cpus,
+    )
+    dispatcher = Dispatcher(open_store(site), log, settings_of_jobs)
+    witness = threading.Thread(target=witnessing.witness_often, args=(site, log, stop), daemon=True)
     with cluster.local_cluster(cpus, memory, site.ray):
         cluster.warm_up()
         witness.start()

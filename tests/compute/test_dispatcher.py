@@ -148,3 +148,29 @@ def test_a_step_that_cannot_even_be_written_down_is_not_repeated_without_a_pause
     stop.set()
     worker.join(10)
     assert 2 <= len(tries) <= 7
+
+
+def test_jobs_leave_the_queue_in_their_order_as_others_end_and_hide_no_new_one(
+    dispatcher: Dispatcher,
+) -> None:
+    dispatcher._settings = dataclasses.replace(dispatcher._settings, at_once=2)
+    for number in range(150):
+        add(dispatcher, f"queued-{number:03}", JobState.QUEUED, NOW - 200 + number)
+    add(dispatcher, "new", JobState.SUBMITTED)
+    first = dispatcher.take()
+    assert {row.id for row in first} == {"new", "queued-000", "queued-001"}
+    assert dispatcher.take() == []
+    (ended,) = (row for row in first if row.id == "queued-000")
+    dispatcher._move(ended, JobState.RELEASED)
+    step: Future[None] = Future()
+    step.set_result(None)
+    dispatcher._after(ended, step)
+    assert [row.id for row in dispatcher.take()] == ["queued-002"]
+
+
+def test_jobs_that_a_killed_dispatcher_left_running_are_all_taken_up(dispatcher: Dispatcher) -> None:
+    dispatcher._settings = dataclasses.replace(dispatcher._settings, at_once=1)
+    for name in ("one", "two", "three"):
+        add(dispatcher, name, JobState.RUNNING)
+    add(dispatcher, "queued", JobState.QUEUED, NOW - 10)
+    assert sorted(row.id for row in dispatcher.take()) == ["one", "three", "two"]
