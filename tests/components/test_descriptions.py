@@ -10,14 +10,21 @@ from typing import Any
 
 import pytest
 
+from airlock.outputs import values
+from airlock.outputs.ground import Ground
+from airlock.outputs.judging import judge_outputs
+from airlock.outputs.reading import read_outputs
 from airlock.outputs.rules import OutputRule
+from airlock.rules import Stamp
 from components import api as components
 from components.api import Component, Part, Sort
 from examples.components import tables
-from plans.artifacts import Form
+from plans.artifacts import Artifact, Form
+from plans.decision import Obligations, Tier
 from plans.errors import Malformed, NotFound
 from plans.record import Record
 from plans.tasks import ComponentTask, Need
+from plans.verdict import Finding
 from tests.components.cases import RULES
 from tests.plans import examples
 from tools import components_reference
@@ -86,10 +93,10 @@ def test_a_description_is_plain_data_and_names_rules_that_exist(component: Compo
 
 
 @pytest.mark.parametrize("component", ALL, ids=each)
-def test_the_example_runs_and_leaves_what_it_says(component: Component) -> None:
-    values = components.checked(component, component.example)
-    work = components.perform(component.name, tables(component.name), values, RULES)
-    expected = components.artifacts(component, values)
+def test_the_example_runs_leaves_what_it_says_and_passes_the_airlock(component: Component) -> None:
+    asked = components.checked(component, component.example)
+    work = components.perform(component.name, tables(component.name), asked, RULES)
+    expected = components.artifacts(component, asked)
     counted = {artifact.name for artifact in expected if artifact.form is Form.TABLE}
     assert set(work.files) == {artifact.name for artifact in expected}
     assert set(work.evidence) == counted
@@ -99,6 +106,20 @@ def test_the_example_runs_and_leaves_what_it_says(component: Component) -> None:
         persons = [int(row.rpartition(",")[2]) for row in rows]
         assert header.endswith(",persons") and min(persons) >= RULES.minimum_group
         assert list(work.sets[name].persons) == persons
+    finding, left = judged(work, expected)
+    assert finding is (Finding.HELD if "model.json" in work.files else Finding.REPAIRED)
+    assert left == set(work.files), "the airlock keeps an output of an example in"
+
+
+def judged(work: components.Work, declared: tuple[Artifact, ...]) -> tuple[Finding, set[str]]:
+    """What the two inspecting boxes find about a component's outputs, and which of them would leave."""
+    files = {f"files/{name}": content for name, content in work.files.items()}
+    files |= {f"evidence/{name}.json": content for name, content in work.evidence.items()}
+    handed = values.write(read_outputs(files, declared, True, examples.NONCE))
+    ground = Ground(Obligations(RULES.minimum_group, 10, 100_000, Tier.T1), False)
+    stamp = Stamp(examples.digest("a"), examples.NONCE)
+    found = judge_outputs(values.read(handed, declared), declared, ground, stamp)
+    return found.finding, {each.name for each in found.released.artifacts} if found.released else set()
 
 
 def test_descriptions_are_read_where_no_library_is_installed() -> None:
