@@ -64,7 +64,7 @@ def write_relations(folder: Path, scale: float) -> None:
 
 def main(kind: str, folder: str, number: str) -> None:
     """Run one query once and print how long it took, on the clock and on the processors."""
-    run = {"box": box, "counted": counted, "asked": asked}[kind]
+    run = {"box": box, "counted": counted, "figures": figures, "asked": asked}[kind]
     print(json.dumps(run(Path(folder), int(number))))
 
 
@@ -78,7 +78,19 @@ def box(folder: Path, number: int) -> dict[str, float]:
 
 
 def counted(folder: Path, number: int) -> dict[str, float]:
-    """The same counted statement on plain files, without the attempts (`TRY`) that keep a row from failing it."""
+    """The same counted statement, and what each person adds, on plain files, without the attempts (`TRY`) that keep a
+    row from failing them.
+    """
+    reading = _reading(folder, number)
+    (cells,) = reading.tables
+    assert cells.contributions is not None
+    shares = (cells.contributions.statement, *cells.contributions.further)
+    kept = [f"CREATE TEMP TABLE shares_{n} AS {text}" for n, text in enumerate(shares)]
+    return _bare(folder, *(text.replace("TRY(", "(") for text in (*kept, cells.counted)))
+
+
+def figures(folder: Path, number: int) -> dict[str, float]:
+    """The counted statement alone, the same way."""
     return _bare(folder, _reading(folder, number).counted.replace("TRY(", "("))
 
 
@@ -87,15 +99,15 @@ def asked(folder: Path, number: int) -> dict[str, float]:
     return _bare(folder, QUERIES[number])
 
 
-def _bare(folder: Path, statement: str) -> dict[str, float]:
+def _bare(folder: Path, *statements: str) -> dict[str, float]:
     began, before = time.perf_counter(), time.process_time()
     with duckdb.connect(":memory:", config={"threads": LIMITS.cpus}) as connection:
         connection.execute("CREATE SCHEMA tpch")
         for table in PEOPLE:
             path = engine.literal(str(folder / f"{table}.plain"))
             connection.execute(f"CREATE VIEW tpch.{table} AS SELECT * FROM read_parquet({path})")
-        rows = connection.execute(statement).fetchall()
-        assert rows
+        for statement in statements:
+            assert connection.execute(statement).fetchall()
     return {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - before}
 
 
@@ -132,7 +144,9 @@ def _session(folder: Path, reading: Reading) -> Session:
     out.mkdir(exist_ok=True)
     temp.mkdir(exist_ok=True)
     secret = (folder / "key").read_text()
-    box_keys = BoxKeys(dict.fromkeys(files, secret), {"result.bin": "00" * 32}, "")
+    box_keys = BoxKeys(
+        dict.fromkeys(files, secret), {"result.bin": "00" * 32, "sets.bin": "00" * 32}, "", signs="5e" * 32
+    )
     return Session(plan, Entry.QUERY, 1, {file: folder / file for file in files}, box_keys, out, temp, temp)
 
 
