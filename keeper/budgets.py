@@ -13,18 +13,18 @@ exact. Failure and cancel give nothing back. What was reserved and never opened 
 keeper signs; then the plan is over.
 
 A budget is one of a *sliding* period: within any `period_days` a lineage spends at most `rho_micro`, whoever asks, and
-whichever of its versions is read. What a twin from noisy marginals has cost counts as well (`keeper.twins`).
+whichever of its versions is read. What a twin from noisy marginals has cost counts as well (`keeper.twins`). Nobody
+spends all of it: a member has at most half of what the others have left, as with exact cells (`keeper.ledger_quota`).
 """
 
 from __future__ import annotations
 
 import datetime
-from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from keeper.ledger_quota import Charge, Quota, Quotas, Room
 from plans.checks import Privacy
 from plans.errors import BudgetSpent, NotFound, StateConflict
 from plans.plan import Plan
@@ -34,8 +34,6 @@ RESERVED, OPENED, DRAWN, REFUNDED, TWIN = (
     "budget-reserved", "budget-opened", "budget-drawn", "budget-refunded", "twin-charge",
 )  # fmt: skip
 """Kinds of lines of the journal."""
-
-DAY_S = 86_400
 
 Note = Callable[[str, dict[str, Any]], None]
 """Writes a line of the journal durably, and has it taken in (`keeper.keeper`)."""
@@ -53,51 +51,32 @@ class Step(StrEnum):
 _STEPS = {OPENED: Step.OPENED, DRAWN: Step.DRAWN, REFUNDED: Step.REFUNDED}
 
 
-@dataclass(frozen=True, slots=True)
-class Spending:
-    """What was reserved of one lineage: when (Unix seconds), for which plan, how many millionths of rho."""
-
-    at: int
-    plan: str
-    rho_micro: int
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """What is left of a lineage's budget, in millionths of rho, and when more of it is free again (0: all is)."""
-
-    rho_micro: int
-    renews: int
-
-
 class Budgets:
     """One keeper's budgets. Whoever calls holds the keeper's lock."""
 
     def __init__(self, note: Note) -> None:
         self._note = note
-        self._spent: defaultdict[str, list[Spending]] = defaultdict(list)
+        self._spent = Quotas()
         self._steps: dict[str, Step] = {}
-        self._reserved: dict[str, int] = {}
+        self._reserved: dict[str, tuple[Charge, tuple[str, ...]]] = {}
+        self._twins = 0
 
-    def left(self, dataset: str, privacy: Privacy, now: int) -> Left:
-        """Return what is left of a lineage's budget at a moment."""
-        within = [each for each in self._spent[dataset] if each.at > now - privacy.period_days * DAY_S]
-        spent = sum(each.rho_micro for each in within)
-        first = min((each.at for each in within), default=0)
-        return Left(max(0, privacy.rho_micro - spent), first + privacy.period_days * DAY_S if first else 0)
+    def room(self, dataset: str, privacy: Privacy, member: str, now: int) -> Room:
+        """Return what is left of a lineage's budget in millionths of rho, for all and for one member."""
+        return self._spent.room(Quota(dataset, privacy.rho_micro, privacy.period_days), member, now)
 
     def status(self, bundle: Bundle, now: int) -> list[dict[str, Any]]:
         """Return for every lineage in the mode `private` what is left and when more is free again: for the owner."""
         found = []
         for policy in bundle.policies:
             if policy.privacy is not None:
-                left = self.left(policy.dataset, policy.privacy, now)
+                room = self.room(policy.dataset, policy.privacy, "", now)
                 found.append(
                     {
                         "dataset": policy.dataset,
                         "rho_micro": policy.privacy.rho_micro,
-                        "left_micro": left.rho_micro,
-                        "renews": left.renews,
+                        "left_micro": room.left,
+                        "renews": room.renews,
                     }
                 )
         return found
@@ -116,16 +95,22 @@ class Budgets:
             raise StateConflict(
                 "what this plan had reserved was given back", "budget", "Submit the job again."
             )
+        member = plan.request.member if plan.request else ""
         for dataset in private.datasets:
             policy = bundle.policy(dataset)
             if policy is None or policy.privacy is None:
                 raise StateConflict("this lineage has no privacy budget", dataset, "Submit the job again.")
-            left = self.left(dataset, policy.privacy, now)
-            if left.rho_micro < private.rho_micro:
-                raise _spent(dataset, left)
+            room = self.room(dataset, policy.privacy, member, now)
+            if room.own < private.rho_micro:
+                raise _spent(dataset, room)
         self._note(
             RESERVED,
-            {"plan": plan.digest, "datasets": list(private.datasets), "rho_micro": private.rho_micro},
+            {
+                "plan": plan.digest,
+                "member": member,
+                "datasets": list(private.datasets),
+                "rho_micro": private.rho_micro,
+            },
         )
 
     def open(self, plan: Plan) -> None:
@@ -165,34 +150,37 @@ class Budgets:
                 "budget",
                 "What is spent stays spent.",
             )
-        return self._reserved[plan]
+        return self._reserved[plan][0].amount
 
     def take_in(self, kind: str, at: int, entry: Mapping[str, Any]) -> None:
         """Remember a line of the journal; lines of other kinds are not about budgets."""
         if kind == TWIN:
-            self._spent[entry["dataset"]].append(Spending(at, "", int(entry["rho_micro"])))
+            self._twins += 1
+            charge = Charge(at, f"twin {self._twins}", "", int(entry["rho_micro"]))
+            self._spent.charge(entry["dataset"], charge)
         elif kind == RESERVED:
-            plan, rho = str(entry["plan"]), int(entry["rho_micro"])
-            self._steps[plan], self._reserved[plan] = Step.RESERVED, rho
-            for dataset in entry["datasets"]:
-                self._spent[dataset].append(Spending(at, plan, rho))
-        elif kind in _STEPS:
             plan = str(entry["plan"])
-            self._steps[plan] = _STEPS[kind]
+            self._steps[plan] = Step.RESERVED
+            charge = Charge(at, plan, str(entry["member"]), int(entry["rho_micro"]))
+            self._reserved[plan] = (charge, tuple(entry["datasets"]))
+            for dataset in entry["datasets"]:
+                self._spent.charge(dataset, charge)
+        elif kind in _STEPS:
+            self._steps[str(entry["plan"])] = _STEPS[kind]
             if kind == REFUNDED:
-                for dataset, spendings in self._spent.items():
-                    self._spent[dataset] = [each for each in spendings if each.plan != plan]
+                for dataset in self._reserved[str(entry["plan"])][1]:
+                    self._spent.settle(dataset, str(entry["plan"]), 0)
 
 
-def _spent(dataset: str, left: Left) -> BudgetSpent:
+def _spent(dataset: str, room: Room) -> BudgetSpent:
     """Return the refusal. It names no number: how much is left tells how much others asked."""
-    when = (
-        datetime.datetime.fromtimestamp(left.renews, datetime.UTC).date().isoformat()
-        if left.renews
-        else "later"
+    day = (
+        datetime.datetime.fromtimestamp(room.renews, datetime.UTC).date()
+        if room.renews
+        else "the next period"
     )
     return BudgetSpent(
-        "the privacy budget of this lineage has not so much left within its period",
+        "the privacy budget of this lineage has not so much left for one member within its period",
         dataset,
-        f"Spend less, use an earlier answer, or ask again from {when}, when a part of it is free again.",
+        f"Spend less, use an earlier answer, or ask again from {day}, when a part of it is free again.",
     )

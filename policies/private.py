@@ -10,7 +10,7 @@ of the L2 sensitivity over twice the variance, added up over the parts). What ca
 * `private-figure`   a figure is neither count, count(distinct person), sum nor avg
 * `private-bounds`   a sum or mean is not of one column as it stands, with bounds that its owner declared
 * `private-cells`    the public values of the keys have more combinations than may leave
-* `private-spend`    the request wants to spend more than the whole budget of a period
+* `private-spend`    the request wants to spend more than half of the budget of a period, which nobody may
 
 None of these depends on a row.
 """
@@ -170,12 +170,12 @@ def _figure_reasons(asked: Asked) -> Iterator[Reason]:
 
 
 def _spend_reasons(asked: Asked, privacy: Privacy, subject: str) -> Iterator[Reason]:
-    if price(privacy, asked.spend_micro) > privacy.rho_micro:
+    if price(privacy, asked.spend_micro) > (privacy.rho_micro + 1) // 2:
         yield Reason(
             "private-spend",
             subject,
-            f"The request wants to spend {asked.spend_micro:,} millionths of rho; the whole budget of"
-            f" {privacy.period_days} days is {privacy.rho_micro:,}.",
+            f"The request wants to spend {asked.spend_micro:,} millionths of rho; the budget of"
+            f" {privacy.period_days} days is {privacy.rho_micro:,}, and one member spends at most half of it.",
             "Spend less: the error bars grow with the square root of it.",
         )
 

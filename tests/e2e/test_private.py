@@ -20,7 +20,7 @@ POLICY = """
 mode = "private"
 
 ["nm/tax/noised".privacy]
-rho_micro = 2000000
+rho_micro = 4000000
 period_days = 30
 
 [["nm/tax/noised".columns.league]]
@@ -81,10 +81,10 @@ def test_figures_arrive_with_noise_and_error_bars_until_the_budget_is_spent(nois
     assert all(abs(int(row[1]) - (0 if row[0] == "阿拉善" else 200)) <= 8 for row in result.rows)
     assert "rho = 1.5" in " ".join(result.notes)
     (left,) = DeskClient(noised.owner.desk).budgets()
-    assert (left["dataset"], left["left_micro"]) == (DATASET, 500_000)
+    assert (left["dataset"], left["left_micro"]) == (DATASET, 2_500_000)
     with pytest.raises(DarkroomError) as spent:
         ask(noised, BY_LEAGUE, 1_000_000).result()
-    assert spent.value.code == "budget.spent" and "500" not in str(spent.value)
+    assert spent.value.code == "budget.spent" and "00" not in str(spent.value)
     again = ask(noised, "select count(*) as n from tax.noised", 400_000).result()
     assert abs(int(again.rows[0][0]) - 600) <= int(again.rows[0][1]) * 4
 

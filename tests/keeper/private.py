@@ -19,9 +19,12 @@ from plans.request import Request
 from plans.statements import BoxStatement, Signed
 from tests.keeper import house
 
-PRIVACY = Privacy(rho_micro=1_000_000, period_days=30)
+PRIVACY = Privacy(rho_micro=2_000_000, period_days=30)
 SPEND = 250_000
-"""Four of these are the whole budget."""
+"""Four of these are the half of the budget that one member may spend."""
+
+ANOTHER = "gao@nm/uni"
+"""Another member, with the same grant."""
 
 POLICY = replace(house.INCOME_POLICY, mode=Mode.PRIVATE, privacy=PRIVACY)
 DECLARED = {"region": Declared(values=("east", "west")), "income": Declared("0", "100000")}
@@ -61,7 +64,12 @@ def statements() -> tuple[Signed, ...]:
         house.bundle(policy=(POLICY, house.PROPERTY_POLICY)),
         house.signed_manifest(manifest()),
         house.signed_manifest(house.manifest(house.PROPERTY)),
-        house.grant(replace(house.GRANT, uses=1_000), not_after=house.NOW + 100 * house.DAY),
+        *(
+            house.grant(
+                replace(house.GRANT, uses=1_000, member=member), not_after=house.NOW + 100 * house.DAY
+            )
+            for member in (house.MEMBER, ANOTHER)
+        ),
     )
 
 

@@ -22,6 +22,7 @@ from policies import api as policies
 from tests.keeper import house, private
 from tests.keeper.private import PRIVACY, SPEND, plan, unwrap
 
+HALF = PRIVACY.rho_micro // 2
 STAGES = (Entry.QUERY, Entry.PARSE, Entry.JUDGE)
 
 
@@ -43,7 +44,8 @@ def keeper(settings: KeeperConfig, clock: house.Clock) -> Keeper:
 
 
 def left(keeper: Keeper) -> int:
-    return keeper.budgets.left(house.INCOME, PRIVACY, keeper.now()).rho_micro
+    """What the member has left."""
+    return keeper.budgets.room(house.INCOME, PRIVACY, house.MEMBER, keeper.now()).own
 
 
 def spend_all(keeper: Keeper) -> None:
@@ -56,9 +58,9 @@ def spend_all(keeper: Keeper) -> None:
 
 def test_the_price_is_reserved_before_the_box_that_reads_has_a_key(keeper: Keeper) -> None:
     about = plan(keeper, 1)
-    assert left(keeper) == PRIVACY.rho_micro, "a plan alone costs nothing"
+    assert left(keeper) == HALF, "a plan alone costs nothing"
     unwrap(keeper, about)
-    assert left(keeper) == PRIVACY.rho_micro - SPEND
+    assert left(keeper) == HALF - SPEND
 
 
 def test_a_spent_budget_gives_no_key_and_says_when_it_renews_and_no_number(keeper: Keeper) -> None:
@@ -88,16 +90,38 @@ def test_another_version_of_the_dataset_has_no_budget_of_its_own(keeper: Keeper)
         unwrap(keeper, plan(keeper, 9))
 
 
+def test_one_member_cannot_burn_the_budget_of_all(keeper: Keeper) -> None:
+    """ATTACKS 93: who comes second still has half of what the first left."""
+    spend_all(keeper)
+    for number in (11, 12):
+        unwrap(keeper, plan(keeper, number, member=private.ANOTHER))
+    with pytest.raises(BudgetSpent):
+        unwrap(keeper, plan(keeper, 13, member=private.ANOTHER))
+
+
+def test_two_members_who_pool_their_answers_have_one_budget_together(keeper: Keeper) -> None:
+    """ATTACKS 92."""
+    taken, names = 0, (house.MEMBER, private.ANOTHER)
+    for number in range(40):
+        try:
+            unwrap(keeper, plan(keeper, number, 100_000, member=names[number % 2]))
+            taken += 100_000
+        except BudgetSpent:
+            continue
+    room = keeper.budgets.room(house.INCOME, PRIVACY, "", keeper.now())
+    assert 0 < taken == PRIVACY.rho_micro - room.left <= PRIVACY.rho_micro
+
+
 def test_a_plan_that_asks_for_its_keys_again_pays_once(keeper: Keeper) -> None:
     about = plan(keeper, 1)
     unwrap(keeper, about)
     unwrap(keeper, about, attempt=2)
-    assert left(keeper) == PRIVACY.rho_micro - SPEND
+    assert left(keeper) == HALF - SPEND
 
 
 def test_a_request_that_names_no_price_spends_a_twentieth(keeper: Keeper) -> None:
     unwrap(keeper, plan(keeper, 1, 0))
-    assert left(keeper) == PRIVACY.rho_micro - PRIVACY.rho_micro // 20
+    assert left(keeper) == HALF - PRIVACY.rho_micro // 20
 
 
 def test_what_was_spent_stays_spent_after_a_restart(settings: KeeperConfig, keeper: Keeper) -> None:
@@ -111,13 +135,13 @@ def test_what_was_spent_stays_spent_after_a_restart(settings: KeeperConfig, keep
 def test_a_period_slides_and_what_is_older_is_free_again(keeper: Keeper, clock: house.Clock) -> None:
     unwrap(keeper, plan(keeper, 1))
     clock.now += 29 * house.DAY
-    assert left(keeper) == PRIVACY.rho_micro - SPEND
+    assert left(keeper) == HALF - SPEND
     clock.now += house.DAY + 1
-    assert left(keeper) == PRIVACY.rho_micro
+    assert left(keeper) == HALF
 
 
 def test_a_twin_from_noisy_marginals_pays_from_the_same_budget(keeper: Keeper) -> None:
-    keeper.note("twin-charge", {"dataset": house.INCOME, "rho_micro": 3 * SPEND, "why": "twin"})
+    keeper.note("twin-charge", {"dataset": house.INCOME, "rho_micro": 6 * SPEND, "why": "twin"})
     unwrap(keeper, plan(keeper, 1))
     with pytest.raises(BudgetSpent):
         unwrap(keeper, plan(keeper, 2))
@@ -125,14 +149,14 @@ def test_a_twin_from_noisy_marginals_pays_from_the_same_budget(keeper: Keeper) -
 
 def test_a_request_for_more_than_there_ever_is_is_denied_before_it_is_planned(keeper: Keeper) -> None:
     assert keeper.trusted.roster and keeper.trusted.bundle
-    request = private.request(1, PRIVACY.rho_micro + 1)
+    request = private.request(1, HALF + 1)
     case = policies.Case(
         request, private.READING, keeper.trusted.bundle, keeper.trusted.current_manifests(),
         keeper.trusted.granted(request.digest), (), house.NOW, 1,
     )  # fmt: skip
     denied = policies.decide(case)
     assert denied.outcome is Outcome.DENY and [reason.rule for reason in denied.reasons] == ["private-spend"]
-    good = replace(case, request=private.request(1, PRIVACY.rho_micro))
+    good = replace(case, request=private.request(1, HALF))
     assert policies.decide(good).outcome is Outcome.ALLOW
 
 
@@ -193,11 +217,11 @@ def test_what_no_box_had_a_key_for_is_refunded_by_a_signed_statement(
     settings: KeeperConfig, keeper: Keeper, cut_off: Plan
 ) -> None:
     again = private.start(settings)
-    assert left(again) == PRIVACY.rho_micro - SPEND, "a killed keeper forgets nothing that it reserved"
+    assert left(again) == HALF - SPEND, "a killed keeper forgets nothing that it reserved"
     signed = again.refund(cut_off.digest)
     assert signed.statement.type is Type.REFUND
     assert Refund.read(signed.statement.body) == Refund(cut_off.digest, SPEND)
-    assert left(again) == left(private.start(settings)) == PRIVACY.rho_micro
+    assert left(again) == left(private.start(settings)) == HALF
 
 
 def test_after_a_refund_the_plan_is_over(keeper: Keeper, cut_off: Plan) -> None:
@@ -213,7 +237,7 @@ def test_nothing_is_refunded_once_a_key_was_given_whatever_became_of_the_box(kee
     unwrap(keeper, about)
     with pytest.raises(StateConflict, match="keys were given"):
         keeper.refund(about.digest)
-    assert left(keeper) == PRIVACY.rho_micro - SPEND
+    assert left(keeper) == HALF - SPEND
 
 
 def test_nothing_is_refunded_that_was_not_reserved(keeper: Keeper) -> None:
@@ -244,10 +268,10 @@ def test_a_keeper_killed_at_any_line_of_its_journal_never_forgets_a_price_for_wh
         given = False
     again = private.start(settings)
     assert given == (lines == 3), "reserved, used, opened: then the keys"
-    assert left(again) == PRIVACY.rho_micro - (SPEND if lines else 0)
+    assert left(again) == HALF - (SPEND if lines else 0)
     if lines and not given:
         again.refund(about.digest)
-    assert left(again) == PRIVACY.rho_micro - (SPEND if given else 0)
+    assert left(again) == HALF - (SPEND if given else 0)
 
 
 # --- many at once -----------------------------------------------------

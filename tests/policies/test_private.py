@@ -146,9 +146,9 @@ def test_so_are_more_combinations_of_public_keys_than_may_leave() -> None:
     assert rules(question, largest_result=26) == ["private-cells"]
 
 
-def test_so_is_a_price_above_the_whole_budget() -> None:
-    assert rules(asked(COUNT, spend_micro=PRIVACY.rho_micro)) == []
-    assert rules(asked(COUNT, spend_micro=PRIVACY.rho_micro + 1)) == ["private-spend"]
+def test_so_is_a_price_that_nobody_may_spend_alone() -> None:
+    assert rules(asked(COUNT, spend_micro=PRIVACY.rho_micro // 2)) == []
+    assert rules(asked(COUNT, spend_micro=PRIVACY.rho_micro // 2 + 1)) == ["private-spend"]
 
 
 def test_all_reasons_speak() -> None:
