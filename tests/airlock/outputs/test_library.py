@@ -14,7 +14,7 @@ from plans.artifacts import Form
 from plans.verdict import Finding
 from tests.airlock.outputs.corpus import contents, obligations, through
 
-SLOW = {"certificate-reading"}
+SLOW = {"certificate-reading", "anomaly-detection"}
 CASES = [
     pytest.param(each, id=each.name, marks=[pytest.mark.long] if each.name in SLOW else [])
     for each in components.describe_all()
