@@ -103,7 +103,7 @@ def charge(keeper: Keeper, dataset: str, rho_micro: int, why: str) -> None:
         )
     privacy = policy.privacy if policy else None
     with keeper.lock:
-        if privacy is not None and keeper.budgets.left(dataset, privacy, keeper.now()).rho_micro < rho_micro:
+        if privacy is not None and keeper.budgets.room(dataset, privacy, "", keeper.now()).left < rho_micro:
             raise BudgetSpent(
                 "the privacy budget of this lineage has not so much left within its period",
                 dataset,

@@ -226,7 +226,7 @@ def test_in_the_mode_private_a_twin_and_answers_share_one_budget(desk: Bench) ->
     assert not desk.plans and not desk.keeper.twins.charged(house.INCOME)
     house.believe(desk.keeper, house.bundle(3, (replace(policy, privacy=enough),)))
     twins.order(desk.keeper, house.INCOME)
-    assert desk.keeper.budgets.left(house.INCOME, enough, house.NOW).rho_micro == 7
+    assert desk.keeper.budgets.room(house.INCOME, enough, "", house.NOW).left == 7
 
 
 def test_the_charge_is_written_down_before_the_box_has_a_key(
