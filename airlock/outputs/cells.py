@@ -19,7 +19,7 @@ from decimal import Decimal
 
 from airlock.outputs import identifiers, wording
 from airlock.outputs.ground import Book, Ground
-from airlock.outputs.margins import partition, recompute, total_rows
+from airlock.outputs.margins import block_totals, drop_told, partition, recompute, total_rows
 from airlock.outputs.rules import OutputRule
 from airlock.outputs.sheet import Figure, Sheet, Shown, lay_out
 from airlock.outputs.values import Evidence, Grid, GridColumn, Unfit
@@ -70,9 +70,10 @@ def judge_table(grid: Grid, subject: Subject, ground: Ground, book: Book) -> Tab
     if ground.members_code:
         _look_for_rows(sheet, subject, book)
     _look_at_fits(sheet, subject, ground, book)
-    totals = total_rows(sheet)
+    totals, blocks = total_rows(sheet), block_totals(sheet)
     _withhold(sheet, subject, ground, book)
     recompute(sheet, totals, ground, book)
+    drop_told(sheet, {row: parts for row, parts in blocks.items() if row not in totals}, book)
     if not sheet.alive:
         book.note(OutputRule.SMALL_GROUP, subject.name, Effect.REFUSED, 0, minimum=ground.minimum)
         return None

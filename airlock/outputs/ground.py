@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from airlock.models.rows import Rows
 from airlock.outputs.rules import OutputRule
 from plans.decision import Obligations
 from plans.inspection import Applied, Effect
@@ -12,10 +13,13 @@ from plans.verdict import Finding
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What a set of outputs is judged by: the owner's numbers, and whether a member wrote the code."""
+    """What a set of outputs is judged by: the owner's numbers, whether a member wrote the code, and for models the
+    tables that the job read, with everybody who was kept from it.
+    """
 
     obligations: Obligations
     members_code: bool
+    tables: tuple[Rows, ...] = ()
 
     @property
     def minimum(self) -> int:

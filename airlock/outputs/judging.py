@@ -12,12 +12,13 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from airlock.models.checking import Fitted, check_shape, check_tensors
 from airlock.outputs.cells import Subject, Table, judge_table
 from airlock.outputs.figures import require_drawn
 from airlock.outputs.ground import Book, Ground
 from airlock.outputs.judging_texts import judge_metrics, judge_model, judge_report
 from airlock.outputs.rules import OutputRule
-from airlock.outputs.tensors import read_onnx, read_safetensors
+from airlock.outputs.tensors import numbers_of, read_onnx, read_safetensors
 from airlock.outputs.texts import read_report
 from airlock.outputs.values import Grid, Handed, Unfit, Value
 from airlock.rules import Stamp
@@ -118,12 +119,16 @@ def _model(content: bytes | Mapping[str, object], subject: Subject, ground: Grou
     if subject.kept_back:
         book.note(OutputRule.LEDGER, subject.name, Effect.REFUSED, 1)
     book.note(OutputRule.MODEL, subject.name, Effect.HELD)
+    checked = Fitted(subject.name, ground.tables)
     if isinstance(content, Mapping):
-        return judge_model(content, subject.name, ground, book)
-    read = read_onnx if subject.name.endswith(".onnx") else read_safetensors
+        judged = judge_model(content, subject.name, ground, book)
+        check_shape(content, checked, ground, book)
+        return judged
+    is_onnx = subject.name.endswith(".onnx")
+    read = read_onnx if is_onnx else read_safetensors
     if read(content) != content:
         raise Unfit(OutputRule.UNREADABLE)
-    book.note(OutputRule.STRUCTURE, subject.name, Effect.PASSED)
+    check_tensors(numbers_of(content, is_onnx), checked, book)
     return content
 
 

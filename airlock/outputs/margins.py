@@ -35,6 +35,48 @@ def total_rows(sheet: Sheet) -> Tree:
     return dict(sorted(found.items(), key=lambda item: (len(marked[item[0]]), item[0])))
 
 
+def block_totals(sheet: Sheet) -> Tree:
+    """Return rows that add up the rows just before or after them, in persons and every count, whatever they are
+    called."""
+    numbers = [tuple(_numbers(sheet, row)) for row in range(sheet.grid.height)]
+    before = _blocks(numbers)
+    last = len(numbers) - 1
+    after = _blocks(numbers[::-1])
+    found = {last - row: [last - part for part in parts] for row, parts in after.items()}
+    return {**found, **before}
+
+
+def drop_told(sheet: Sheet, blocks: Tree, book: Book) -> None:
+    """Take totals of unknown or unnamed parts out as soon as something that they could tell is withheld."""
+    alive = set(sheet.alive)
+    gone = {row for figure in sheet.figures if figure.counts for row in figure.gone}
+    told = [row for row, parts in blocks.items() if any(part not in alive or part in gone for part in parts)]
+    if len(alive) < sheet.grid.height or gone:
+        told += [
+            row for row in alive if any(wording.mentions_total(key.values[row] or "") for key in sheet.keys)
+        ]
+    book.withheld(OutputRule.MARGINS, sheet.persons_name, sheet.drop(told), unit="rows")
+
+
+def _numbers(sheet: Sheet, row: int) -> Iterator[Decimal]:
+    yield Decimal(sheet.persons[row])
+    yield from (figure.present(row) for figure in sheet.figures if figure.counts)
+
+
+def _blocks(numbers: list[tuple[Decimal, ...]]) -> Tree:
+    """Return the rows that are sums of at least two rows just before them, and these rows."""
+    sums: list[tuple[Decimal, ...]] = [tuple(Decimal(0) for _ in each) for each in numbers[:1]]
+    places: dict[tuple[Decimal, ...], int] = {sums[0]: 0} if sums else {}
+    found: Tree = {}
+    for row, each in enumerate(numbers):
+        start = places.get(tuple(a - b for a, b in zip(sums[row], each, strict=True)))
+        if start is not None and row - start >= 2 and each[0] > 0:
+            found[row] = list(range(start, row))
+        sums.append(tuple(a + b for a, b in zip(sums[row], each, strict=True)))
+        places[sums[-1]] = row + 1
+    return found
+
+
 def recompute(sheet: Sheet, totals: Tree, ground: Ground, book: Book) -> None:
     """Compute totals anew: first across columns, then down rows."""
     cells = _across(sheet, ground) + sum(_down(sheet, row, parts, ground) for row, parts in totals.items())

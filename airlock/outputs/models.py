@@ -2,7 +2,7 @@
 
 Of JSON three shapes are known (`docs/outputs.md`): linear models, trees, centres. safetensors and ONNX are in
 `airlock.outputs.tensors`. Numbers keep four significant digits, so that low digits carry no rows (ATTACKS 57).
-Whether a model remembers persons is found by attacks on it, which are not here.
+Whether a model remembers persons is found by attacks on it (`airlock.models`).
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ def rounded(value: Any) -> str:
 
 
 def _linear(found: dict[str, Any]) -> dict[str, Any]:
+    target = _target(found)
     _require_members(found, {"kind", "family", "features", "intercept", "coefficients", "persons"})
     features = _features(found["features"])
     coefficients = [rounded(each) for each in found["coefficients"]]
@@ -82,10 +83,12 @@ def _linear(found: dict[str, Any]) -> dict[str, Any]:
         "intercept": rounded(found["intercept"]),
         "coefficients": coefficients,
         "persons": _persons(found["persons"]),
+        **target,
     }
 
 
 def _trees(found: dict[str, Any]) -> dict[str, Any]:
+    target = _target(found)
     _require_members(found, {"kind", "family", "features", "base", "persons", "trees"})
     features = _features(found["features"])
     trees = found["trees"]
@@ -101,6 +104,7 @@ def _trees(found: dict[str, Any]) -> dict[str, Any]:
         "base": rounded(found["base"]),
         "persons": _persons(found["persons"]),
         "trees": read,
+        **target,
     }
 
 
@@ -147,6 +151,11 @@ def reread(found: Mapping[str, Any]) -> dict[str, Any]:
     if again != found:
         raise Unfit(OutputRule.UNREADABLE)
     return again
+
+
+def _target(found: dict[str, Any]) -> dict[str, str]:
+    """Take the target out of a model, if it says one: the column that it foretells."""
+    return {"target": require_name(found.pop("target"))} if "target" in found else {}
 
 
 def _require_members(found: Any, members: set[str]) -> None:

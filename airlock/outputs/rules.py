@@ -35,6 +35,8 @@ class OutputRule(StrEnum):
     PICTURE = "picture"
     MODEL = "model"
     STRUCTURE = "structure"
+    MEMORY = "memory"
+    UNTRIED = "untried"
     UNROUNDED_TEXT = "unrounded-text"
     BY_PEOPLE = "by-people"
 
@@ -155,6 +157,14 @@ _WORDS: dict[OutputRule, tuple[str, str]] = {
     OutputRule.STRUCTURE: (
         "A model holds rows, or parts that rest on too few persons.",
         "Use fewer and larger leaves or clusters, and no method that keeps rows (neighbours, support vectors).",
+    ),
+    OutputRule.MEMORY: (
+        "A model knows more of the persons to whom it was fitted than of others.",
+        "Fit fewer parameters or larger leaves, regularise, stop earlier, or fit to more persons.",
+    ),
+    OutputRule.UNTRIED: (
+        "No attack could be run on a model, so people decide.",
+        "Save it as JSON of docs/outputs.md, with features that are columns of the tables, and its target.",
     ),
     OutputRule.UNROUNDED_TEXT: (
         "A text holds figures that no machine can judge.",

@@ -107,6 +107,21 @@ def _name(name: str) -> str:
     return name
 
 
+def numbers_of(content: bytes, is_onnx: bool) -> dict[str, Any]:
+    """Return the floating tensors of a model that `read_safetensors` or `read_onnx` built, by name."""
+    if not is_onnx:
+        return {name: _floats(tensor) for name, tensor in _DESERIALIZE(content)}
+    model = onnx.load_model_from_string(content)
+    found = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
+    for place, node in enumerate(model.graph.node):
+        for attribute in node.attribute:
+            if attribute.floats:
+                found[f"{place}/{attribute.name}"] = np.array(attribute.floats)
+            if attribute.HasField("t"):
+                found[f"{place}/{attribute.name}"] = numpy_helper.to_array(attribute.t)
+    return {name: values for name, values in found.items() if values.dtype.kind == "f"}
+
+
 # --- ONNX ---------------------------------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 
 _SPLIT = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])|(?<=[a-zA-Z])(?=[0-9])")
+_SUBTOTALS = frozenset({"total", "subtotal", "totals", "overall", "合计", "总计", "小计", "共计"})
 _FALLING = [
     "年龄",
     "年份",
@@ -91,6 +92,11 @@ def says_key(name: str) -> bool:
 def says_total(text: str) -> bool:
     """Return whether a key says that its row is a total of others."""
     return text.strip().casefold() in TOTALS
+
+
+def mentions_total(text: str) -> bool:
+    """Return whether a key speaks of a total, but not so that its parts are known: `Chifeng, total`, 赤峰合计."""
+    return not says_total(text) and bool(words(text) & _SUBTOTALS)
 
 
 def says_extreme(name: str) -> bool:
