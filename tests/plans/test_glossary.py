@@ -14,9 +14,11 @@ from audit.events import Retention
 from catalog.description import Share
 from components.api import Part, Sort
 from compute.jobs import JobState
+from plans.artifacts import Form
 from plans.box import BoxState, Entry
 from plans.constraints import Action, Effect, MaskKind, Reveal, Use
 from plans.decision import Outcome, Tier
+from plans.inspection import Effect as Effected
 from plans.manifest import FileRole, Grade, Kind
 from plans.plan import PlanKind
 from plans.reading import Clause, Level, Role
@@ -31,7 +33,7 @@ GLOSSARY = (Path(__file__).resolve().parents[2] / "docs" / "glossary.md").read_t
 WORDS = [
     BoxState, Clause, Duty, Entry, FileRole, Finding, Grade, JobState, Kind, Outcome, PlanKind, Role, Rule, Tier, Type,
     Cause, Retention, Share, Action, Effect, Level, MaskKind, RemedyKind, Reveal, Use, Part, Sort,
-    permissions.Role, permissions.Scope, Making, OutputRule,
+    permissions.Role, permissions.Scope, Making, OutputRule, Form, Effected,
 ]  # fmt: skip
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
