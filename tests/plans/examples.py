@@ -20,6 +20,8 @@ from plans.constraints import (
 )
 from plans.decision import Decision, Obligations, Outcome, Reason, Tier
 from plans.impact import ImpactReport, Line, Weight
+from plans.inspection import Applied, Inspection
+from plans.inspection import Effect as Did
 from plans.key import BoxKeys, SealedKeys
 from plans.manifest import Column, DataFile, FileRole, Grade, Kind, Manifest
 from plans.plan import Plan, PlanKind, Program, Relation
@@ -270,6 +272,12 @@ NOUNS: tuple[Record, ...] = (
     TWIN,
     TWIN_REPORT,
     VERDICT,
+    Inspection(
+        PLAN.digest,
+        Finding.REPAIRED,
+        "region",
+        (Applied("dominance", "income", Did.WITHHELD, 1, {"percent": 90, "by_itself": 1}),),
+    ),
     NEED,
     ARTIFACT,
     PYTHON_TASK,
