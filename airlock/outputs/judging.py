@@ -68,6 +68,10 @@ def judge_outputs(
             if content is not None:
                 contents[value.name] = content
         _count_bits(contents, ground, book)
+        if ground.obligations.checks.enterprises:
+            book.note(
+                OutputRule.ENTERPRISES, ALL, Effect.HELD, 0, least=ground.obligations.checks.enterprises
+            )
     finding, reasons = _found(book, declared, ground)
     released = None if finding is Finding.REFUSED else _released(contents, declared, ground, stamp)
     preset = ground.obligations.checks.preset

@@ -38,6 +38,7 @@ class OutputRule(StrEnum):
     MEMORY = "memory"
     UNTRIED = "untried"
     UNROUNDED_TEXT = "unrounded-text"
+    ENTERPRISES = "enterprises"
     BY_PEOPLE = "by-people"
 
     @property
@@ -169,6 +170,10 @@ _WORDS: dict[OutputRule, tuple[str, str]] = {
     OutputRule.UNROUNDED_TEXT: (
         "A text holds figures that no machine can judge.",
         "Put figures into a table or into metrics, and write rounded ones in the text.",
+    ),
+    OutputRule.ENTERPRISES: (
+        "The owner asks for a number of enterprises behind every figure, which is not counted for tasks.",
+        "Ask in SQL, where they are counted, or wait for the review.",
     ),
     OutputRule.BY_PEOPLE: (
         "The owner has people look at every output.",

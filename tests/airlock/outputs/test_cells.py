@@ -254,3 +254,10 @@ def test_every_rule_has_its_words() -> None:
     assert [
         rule for rule in OutputRule if not rule.sentence.endswith(".") or not rule.help.endswith(".")
     ] == []
+
+
+def test_an_owner_who_counts_enterprises_has_people_look() -> None:
+    """Nobody counts them for tasks, so a machine must not say that there are enough."""
+    text = "region,persons\nHohhot,1230\nBaotou,840\n"
+    assert table(text, owner=obligations(enterprises=3))[0].reasons == ("enterprises",)
+    assert table(text)[0].finding is Finding.REPAIRED
