@@ -19,7 +19,7 @@ their reasons:
 * `no-grant`           a grant fits member, keys, project, purpose and dataset
 * `grant-inactive`     such a grant is valid now, not revoked and not used up
 * `grant-columns`      it names every column that the statement uses
-* `two-modes`        datasets of the mode private and of the mode rules do not go together
+* `two-modes`        datasets about persons of the mode private and of the mode rules do not go together
 * `private-code`     a dataset of the mode private is read by SQL only
 * `private-rows`     of datasets in the mode private no row leaves (`policies.private` has this and what follows)
 * `private-shape`    an answer is no single table, or a row of it is about several persons
@@ -102,6 +102,7 @@ class Judged:
     policy: DatasetPolicy | None = None
     granted: Granted | None = None
     minimum: int = 0
+    about_persons: bool = True
 
 
 def decide(case: Case) -> Decision:
@@ -126,7 +127,7 @@ def _judge(case: Case, index: Grants, relation: str) -> Judged:
     of_columns = (*column_reasons(seat, case.reading, uses), *relation_reasons(seat, case.reading, uses))
     reasons = (*_dataset_reasons(seat, case), *of_columns, *why_not)
     least = 0 if reasons else minimum(seat, case.reading, uses)
-    return Judged(reasons, policy, granted, least)
+    return Judged(reasons, policy, granted, least, manifest.about_persons)
 
 
 def supposed_asker(case: Case, index: Grants, dataset: str) -> Asker:
@@ -189,7 +190,7 @@ def _answer(case: Case, found: tuple[Judged, ...]) -> Decision:
     if reasons:
         return Decision(Outcome.DENY, reasons, *numbers, (), (), None)
     policies = [judged.policy for judged in found if judged.policy is not None]
-    if len({policy.mode for policy in policies}) > 1:
+    if len({judged.policy.mode for judged in _people(found) if judged.policy is not None}) > 1:
         return Decision(Outcome.DENY, (sentences.two_modes(policies),), *numbers, (), (), None)
     grants = tuple(sorted({judged.granted.digest for judged in found if judged.granted is not None}))
     demanded = obligations(found)
@@ -224,11 +225,22 @@ def _checks(policy: DatasetPolicy) -> Checks:
 
 def obligations(found: tuple[Judged, ...]) -> Obligations:
     """Return what a yes about all these relations demands: the strictest that any policy, rule or grant asks for."""
-    each = [_obligations(judged) for judged in found]
+    mode = _obligations(_people(found)[0])
+    each = [_obligations(judged) for judged in _people(found)]
+    each += [
+        dataclasses.replace(_obligations(judged), mode=mode.mode, privacy=mode.privacy)
+        for judged in found
+        if judged not in _people(found)
+    ]
     strictest = each[0]
     for other in each[1:]:
         strictest = strictest.strictest(other)
     return strictest
+
+
+def _people(found: tuple[Judged, ...]) -> tuple[Judged, ...]:
+    """Return the relations whose mode counts: those about persons. Reference data protect nobody, in whatever mode."""
+    return tuple(judged for judged in found if judged.about_persons) or found
 
 
 def _obligations(judged: Judged) -> Obligations:

@@ -90,7 +90,8 @@ def program_of(case: Case) -> Program:
 def _privacy(case: Case, made: Program) -> Privacy | None:
     """Return the budget by which the answer is noised, the strictest of all datasets; none in the mode rules."""
     digests = {relation.manifest for relation in made.relations}
-    policies = [case.bundle.policy(each.dataset) for each in case.manifests if each.digest in digests]
+    read = [each for each in case.manifests if each.digest in digests and each.about_persons]
+    policies = [case.bundle.policy(each.dataset) for each in read]
     return strictest([policy.privacy for policy in policies if policy and policy.privacy])
 
 

@@ -19,7 +19,7 @@ from plans.request import RequestKind
 from policies import api as policies
 from policies.private import Asked, price, private_reasons, privately
 from tests.keeper import house, private
-from tests.policies.cases import GOOD
+from tests.policies.cases import GOOD, PROPERTY_GRANT, granted
 
 PRIVACY = Privacy(rho_micro=1_000_000, period_days=30, most_groups=4, most_rows=2)
 OBLIGATIONS = replace(
@@ -268,6 +268,41 @@ def test_both_sides_derive_the_same_noise() -> None:
     assert program.private is not None and program.private.datasets == (house.INCOME,)
     assert policies.program_of(PRIVATE).canonical() == program.canonical()
     assert policies.program_of(GOOD).private is None
+
+
+def beside(mode: Mode, person: str) -> policies.Case:
+    """The private case, joined with another dataset that is about persons or about nobody."""
+    budget = PRIVACY if mode is Mode.PRIVATE else None
+    policy = replace(house.PROPERTY_POLICY, mode=mode, privacy=budget)
+    other = house.manifest(house.PROPERTY)
+    if not person:
+        plain = tuple(column for column in other.columns if column.kind is not Kind.IDENTIFIER)
+        files = tuple(file for file in other.files if file is other.attributes)
+        other = replace(other, person="", persons=0, columns=plain, files=files)
+    reading = replace(private.READING, relations=("tax.income", "tax.property"))
+    return replace(
+        PRIVATE,
+        reading=reading,
+        manifests=(private.manifest(), other),
+        bundle=replace(GOOD.bundle, policies=(private.POLICY, policy)),
+        grants=(granted(), granted(PROPERTY_GRANT, "other grant")),
+    )
+
+
+def test_what_is_private_and_what_is_exact_do_not_go_together() -> None:
+    denied = policies.decide(beside(Mode.RULES, "id_number"))
+    assert [reason.rule for reason in denied.reasons] == ["two-modes"]
+    both = policies.decide(beside(Mode.PRIVATE, "id_number"))
+    assert both.outcome is Outcome.ALLOW and both.obligations and both.obligations.privacy
+
+
+def test_reference_data_have_no_mode_of_their_own_and_pay_nothing() -> None:
+    case = beside(Mode.RULES, "")
+    decision = policies.decide(case)
+    assert decision.outcome is Outcome.ALLOW and decision.obligations is not None
+    assert decision.obligations.mode is Mode.PRIVATE and decision.obligations.privacy == private.PRIVACY
+    program = policies.program_of(case)
+    assert program.private is not None and program.private.datasets == (house.INCOME,)
 
 
 @pytest.mark.parametrize("kind", [RequestKind.PYTHON, RequestKind.COMPONENT])
