@@ -380,6 +380,7 @@ class Keeper:
             return self._signed_release(plan, verdict, plan.request.recipient, attempt)
 
     def _signed_release(self, plan: Plan, verdict: Verdict, recipient: str, attempt: int) -> Signed:
+        ledger_desk.require_weighed(self.ledger, plan)
         body = Release(plan.digest, verdict.digest, recipient, verdict.sealed, verdict.content, self.now())
         signed = self.sign(Type.RELEASE, body)
         bits = ledger_desk.bits_of(self.config.launcher_home, self.keyring, plan, attempt)

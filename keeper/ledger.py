@@ -99,7 +99,7 @@ class Ledger:
         """Return how many vectors are kept about a lineage: released sets and what follows from them."""
         return len(self._lineages[dataset].known)
 
-    def sets_of(self, plan: str) -> Page | None:
+    def page(self, plan: str) -> Page | None:
         """Return what was weighed for a plan, or none."""
         return self._pages.get(plan)
 

@@ -49,19 +49,28 @@ class Case:
     quotas: tuple[Quota, ...]
 
 
-def case_of(plan: Plan, reading: Reading, manifests: tuple[Manifest, ...]) -> Case | None:
-    """Return what the ledger has to know about a plan, or none where it has no say.
+def concerns(plan: Plan) -> bool:
+    """Return whether the ledger has a say about a plan.
 
     It has none about rows that their owner shows as they are, about datasets of the mode `private`, whose protection is
     noise, and about data of which nobody is the person.
     """
+    obligations = plan.decision.obligations if plan.decision else None
+    if plan.program is None or obligations is None:
+        return False
+    about_persons = any(relation.about_persons for relation in plan.program.relations)
+    return about_persons and obligations.mode is Mode.RULES and plan.program.level is not Level.ROWS
+
+
+def case_of(plan: Plan, reading: Reading, manifests: tuple[Manifest, ...]) -> Case | None:
+    """Return what the ledger has to know about a plan, or none where it has no say."""
     request, program, decision = plan.request, plan.program, plan.decision
     if request is None or program is None or decision is None or decision.obligations is None:
         raise Malformed("the plan is not complete", "plan")
     obligations = decision.obligations
     read = [m for m in manifests if m.digest in {relation.manifest for relation in program.relations}]
     about = [manifest for manifest in read if manifest.about_persons]
-    if not about or obligations.mode is not Mode.RULES or program.level is Level.ROWS:
+    if not concerns(plan):
         return None
     sensitive = {f"{m.relation}.{c.name}" for m in read for c in m.columns if c.kind is Kind.SENSITIVE}
     code = plan.kind is PlanKind.PYTHON

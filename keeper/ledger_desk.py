@@ -7,14 +7,14 @@ from typing import Any
 
 from keeper.keyring import Keyring
 from keeper.ledger import Ledger, Withheld, without_sets
-from keeper.ledger_case import BITS, CELLS, Case, counting_stage, weighing_stage
+from keeper.ledger_case import BITS, CELLS, Case, concerns, counting_stage, weighing_stage
 from keeper.ledger_quota import Quota
 from keeper.trust import TrustedSet
 from keys import api as keys
 from plans import sets as plan_sets
 from plans.artifacts import Form
 from plans.box import Entry
-from plans.errors import NotFound
+from plans.errors import NotFound, StateConflict
 from plans.handover import handover_of, unpadded
 from plans.inspection import Inspection
 from plans.manifest import Kind
@@ -77,6 +77,19 @@ def kept_back(
     if sets is None or len(sets) != _tables(plan):
         raise without_sets()
     return ledger.weigh(case, box.attempt, sets, now)
+
+
+def require_weighed(ledger: Ledger, plan: Plan) -> None:
+    """Check that what leaves was weighed; no key was given to the box that judges without, so this never fails alone.
+
+    Raises:
+        StateConflict: it was not.
+    """
+    page = ledger.page(plan.digest)
+    if concerns(plan) and (page is None or page.refused):
+        raise StateConflict(
+            "the disclosure ledger never weighed what would leave", plan.digest[:19], "Submit the job again."
+        )
 
 
 def _tables(plan: Plan) -> int:

@@ -45,7 +45,7 @@ from plans.verdict import Finding
 from policies import api as policies
 from tests.keeper import house
 from tests.keeper.house import DAY, NOW
-from tests.keeper.people import People, lay
+from tests.keeper.people import People, lay, weighed
 
 
 @pytest.fixture(scope="module")
@@ -493,6 +493,7 @@ def test_84_an_old_request_or_one_from_the_future_is_not_run(
 
 
 def test_84_the_release_names_the_recipient_that_the_member_signed(keeper: Keeper, plan: Plan) -> None:
+    weighed(keeper, plan)
     release = Release.read(keeper.release(plan, house.chain(house.records(plan))).statement.body)
     assert release.recipient == house.opening("member").public
     assert (release.plan, release.sealed) == (plan.digest, house.verdict(plan).sealed)
@@ -922,6 +923,7 @@ def test_83_a_box_that_was_given_another_file_gets_no_key(keeper: Keeper, plan: 
 def test_exactly_one_release_is_signed_for_a_plan_whatever_comes_later(
     settings: KeeperConfig, keeper: Keeper, plan: Plan
 ) -> None:
+    weighed(keeper, plan)
     first = keeper.release(plan, house.chain(house.records(plan)))
     other = house.verdict(plan, content=house.digest("other content"))
     assert keeper.release(plan, house.chain(house.records(plan, other, attempt=2))) == first
@@ -940,6 +942,7 @@ def test_two_releases_at_once_are_one(settings: KeeperConfig, granted: Signed) -
     keeper = house.start(settings, checker=Slow())
     house.believe(keeper, *house.house_statements(granted))
     plan = house.plan(keeper.trusted)
+    weighed(keeper, plan)
     chains = [
         house.chain(house.records(plan, house.verdict(plan, content=house.digest(name)))) for name in "ab"
     ]
@@ -1002,6 +1005,7 @@ def test_65_the_journal_and_the_settings_hold_no_key(
     settings: KeeperConfig, keeper: Keeper, plan: Plan
 ) -> None:
     ask(keeper, plan)
+    weighed(keeper, plan)
     keeper.release(plan, house.chain(house.records(plan)))
     settings.save(settings.home / "settings.json")
     stolen = b"".join(path.read_bytes() for path in settings.home.rglob("*") if path.is_file())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from keeper.keeper import Keeper
 from keeper.keyring import Keyring
 from keeper.ledger import Ledger, Withheld
 from keeper.ledger_book import Book
-from keeper.ledger_case import Case, counting_stage
+from keeper.ledger_case import Case, case_of, counting_stage
 from keeper.ledger_quota import Quota
 from keys import api as keys
 from plans import sets as plan_sets
@@ -113,6 +112,10 @@ def lay(keeper: Keeper, plan: Plan, *tables: Sets, attempt: int = 1) -> None:
     (folder / policies.SETS).write_bytes(keys.encrypt(key, content, handover(plan, attempt, policies.SETS)))
 
 
-def hashed(text: str) -> int:
-    """A number that is the same whenever it is asked for."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+def weighed(keeper: Keeper, plan: Plan) -> None:
+    """Let the ledger have weighed a plan whose tables are about everybody, as before its judging box had a key."""
+    about = case_of(plan, house.READING, keeper.trusted.current_manifests())
+    assert about is not None and plan.program is not None
+    table = People(90).cells(range(90))
+    with keeper.lock:
+        keeper.ledger.weigh(about, 1, (table,) * len(plan.program.tables), keeper.now())

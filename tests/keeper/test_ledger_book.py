@@ -45,7 +45,7 @@ def test_nothing_of_a_page_is_read_from_a_stolen_disk(owner: Owner) -> None:
 
 def test_a_page_holds_what_was_weighed(owner: Owner) -> None:
     ((_, line),) = owner.lines
-    page = owner.ledger.sets_of(plan_digest("a"))
+    page = owner.ledger.page(plan_digest("a"))
     assert page is not None and Page.decode(page.encode()) == page
     assert line["plan"] == page.plan and page.charges == {"cells/tax.income.income": 2}
 

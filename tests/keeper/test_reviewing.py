@@ -22,6 +22,7 @@ from policies import api as policies
 from sandbox import api as sandbox
 from sandbox.shelf import output_path
 from tests.keeper import house
+from tests.keeper.people import weighed
 
 ONE, TWO = "gao@nm/tax", "wen@nm/tax"
 ENTRIES = (
@@ -47,6 +48,7 @@ class Desk:
             house.bundle(number=3),
         )
         self.plan = house.plan(self.keeper.trusted)
+        weighed(self.keeper, self.plan)
         shown = Released(self.plan.digest, (), (), (Note("held", "A person looks at it."),), "7" * 32)
         self.shown = shown.canonical()
         sealed = "sha256:" + hashlib.sha256(SEALED).hexdigest()

@@ -191,6 +191,9 @@ def test_a_plan_whose_boxes_read_nothing_has_no_chain(keeper: Keeper, plan: Plan
 
 def test_the_control_a_chain_of_five_is_released(keeper: Keeper, plan: Plan) -> None:
     given(keeper, plan, Entry.QUERY)
+    with pytest.raises(StateConflict):
+        keeper.release(plan, house.chain(linked(plan)))  # what would leave was not weighed
+    given(keeper, plan, Entry.PROTECT)
     assert keeper.release(plan, house.chain(linked(plan)))
 
 
