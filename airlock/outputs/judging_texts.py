@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
 from airlock.outputs import identifiers, wording
-from airlock.outputs.cells import is_perfect
+from airlock.outputs.cells import holds_exact, is_perfect
 from airlock.outputs.ground import Book, Ground
 from airlock.outputs.models import DIGITS, dumped, reread
 from airlock.outputs.rules import OutputRule
@@ -30,6 +30,9 @@ _COUNTED = re.compile(
 )
 _SPELLED = re.compile(r"[一二三四五六七八九十百千万两零〇]{3,}")
 _PARTS = re.compile(r"[\s,，、;；:：。|（）()\"'“”]+")
+MOST_PLAIN = 100
+"""Metrics from which on they could be rows; people look at more."""
+
 MOST_NUMBERS, LARGEST_PLAIN, LONGEST_WORD = 40, 100, 40
 """Numbers that a text may have; up to where whole ones need no rounding; how long a word may be."""
 
@@ -44,6 +47,10 @@ def judge_metrics(found: Mapping[str, Any], name: str, ground: Ground, book: Boo
         Unfit: these are not metrics as the first box writes them.
     """
     numbers = {require_name(each): _number(value) for each, value in found.items()}
+    if any(map(holds_exact, numbers)):
+        raise Unfit(OutputRule.COLUMN_NAMES)
+    many = ground.members_code and len(numbers) > MOST_PLAIN
+    book.note(OutputRule.ROW_LEVEL, name, Effect.HELD if many else Effect.PASSED, len(numbers))
     persons = _persons(numbers)
     _look_at_fit(numbers, persons, name, (ground, book))
     hits = sum(map(identifiers.holds_identifier, numbers)) + identifiers.numbers_identify(
