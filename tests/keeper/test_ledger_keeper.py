@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import os
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -35,7 +41,7 @@ from plans.plan import Plan, PlanKind
 from plans.reading import Output, Reading, Role
 from plans.release import KEYS_INFO
 from plans.request import RequestKind, statement_digest
-from plans.statements import BoxStatement, StageOutput
+from plans.statements import BoxStatement, Signed, StageOutput
 from plans.tasks import Need, PythonTask
 from plans.verdict import Finding
 from policies import api as policies
@@ -337,6 +343,75 @@ def test_58_what_was_measured_takes_the_place_of_what_was_reserved(coding: Side)
 
 
 # --- one keeper -----------------------------------------------------------------------------------------------
+
+
+def test_33_threads_that_race_for_the_last_cells_at_a_keeper_overspend_nothing(tmp_path: Path) -> None:
+    """A quota of eight cells, of which one member has four; six plans of two cells ask at the same moment."""
+    side = Side.make(house.config(tmp_path), Checks(exact_cells=8))
+    plans = [side.plan(f"race {number}") for number in range(6)]
+    for plan in plans:
+        side.given(plan, Entry.QUERY)
+        lay(side.keeper, plan, PEOPLE.table([some(0, 40)], [some(40, 90)]))
+    together, given = threading.Barrier(len(plans)), []
+
+    def ask(plan: Plan) -> None:
+        together.wait(10)
+        try:
+            given.append(side.given(plan, Entry.JUDGE).withheld)
+        except BudgetSpent:
+            return
+
+    threads = [threading.Thread(target=ask, args=(plan,)) for plan in plans]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(given) == 2
+    side.restart()
+    assert side.keeper.ledger_status()[0]["quotas"][0]["left"] == 4
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+def release_in_steps(side: Side, plan: Plan) -> Signed:
+    """Weigh and release; both write."""
+    lay(side.keeper, plan, PEOPLE.cells(some(1, 90), some(0, 40)))
+    side.given(plan, Entry.JUDGE)
+    return side.keeper.release(plan, house.chain(house.records(plan)))
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_33_killed_at_every_step_of_a_release_it_is_charged_once_and_signed_once(
+    side: Side, call: str
+) -> None:
+    """The process ends before the n-th call that the disk sees, for every n until nothing is left to do."""
+    side.answer(side.plan("everybody"), PEOPLE.cells(some(0, 90)))
+    left, real = 20_000 - 1, getattr(os, call)
+    for step in range(1, 60):
+        plan, calls = side.plan(f"step {step}"), itertools.count(1)
+
+        def dies(*words: Any, until: int = step, counted: Iterator[int] = calls, **more: Any) -> Any:
+            if next(counted) == until:
+                raise Killed
+            return real(*words, **more)
+
+        ended = False
+        with mock.patch(f"keeper.journal.os.{call}", dies), contextlib.suppress(Killed):
+            release_in_steps(side, plan)
+            ended = True
+        side.restart()
+        first = release_in_steps(side, plan)
+        left -= 2
+        assert side.keeper.ledger.page(plan.digest).withheld == ((0,),)  # type: ignore[union-attr]
+        assert side.keeper.ledger_status()[0]["quotas"][0]["left"] == left
+        side.restart()
+        assert side.keeper.release(plan, ()) == first
+        if ended:
+            break
+    assert ended and step > 2
+
 
 SECOND = """
 import sys
