@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from airlock import presets
 from plans.constraints import (
     ANY,
     Access,
@@ -341,3 +342,38 @@ def test_every_setting_is_found_on_its_line(tmp_path: Path) -> None:
             assert written.place("nm/tax/income", "columns", "region").endswith(f"line {n}")
     n = LONG.splitlines().index('["nm/tax/income".columns]') + 1
     assert written.place("nm/tax/income", "columns", "not there").endswith(f"line {n}")
+
+
+CHECKED = GOOD.replace(
+    '["nm/tax/income".columns]',
+    """["nm/tax/income".checks]
+preset = "acro"
+dominance_percent = 85
+
+["nm/tax/income".columns]""",
+)
+
+
+def test_a_preset_is_a_whole_set_of_numbers_and_single_ones_stand_beside_it(tmp_path: Path) -> None:
+    (policy,) = read(tmp_path, CHECKED).policies
+    acro = presets.load("acro")
+    assert policy.checks == replace(acro.checks, dominance_percent=85)
+    assert (policy.minimum_group, policy.rounding) == (acro.minimum_group, acro.rounding)
+
+
+def test_who_says_nothing_about_checks_has_the_regions(tmp_path: Path) -> None:
+    (policy,) = read(tmp_path, GOOD).policies
+    assert policy.checks == presets.load("region").checks
+
+
+@pytest.mark.parametrize(
+    ("honest", "wrong"),
+    [
+        ('"acro"', '"arco"'),
+        ("dominance_percent = 85", "dominance_percnet = 85"),
+        ("dominance_percent = 85", "dominance_percent = 0"),
+        ("dominance_percent = 85", "dominance_percent = true"),
+    ],
+)
+def test_a_misspelt_rule_is_no_rule_that_is_off(tmp_path: Path, honest: str, wrong: str) -> None:
+    assert refused(tmp_path, CHECKED.replace(honest, wrong))
