@@ -60,6 +60,9 @@ SHARES = {"marginals": 4, "choices": 1, "pairs": 5}
 MADE, COMPARED = 500, 4000
 """Rows that are made, and records of either kind with which each is compared, for the owner's report."""
 
+BITS, WORD = 10, 6
+"""Bits of a fine bin, of which there are a thousand and one at the most, and bins of a word of the engine."""
+
 Edge = tuple[int, int]
 Table = list[list[int]]
 
@@ -193,13 +196,28 @@ class Persons:
             held = f"md5_number_lower({self._salted('held')} || row_number() OVER ()) % {HELD_OUT} = 0"
             self.connection.execute(f"CREATE TEMP TABLE fine AS SELECT {held} AS held, {bins} FROM {rows}")
             return
-        person = identifier(names.PERSON)
         token = f"md5_number_lower({self._salted('held')} || who)"
         drawn = f"md5_number_lower({self._salted('row')} || concat_ws('/', {columns}))"
+        words = range(-(-len(self.models) // WORD))
+        packed = ", ".join(f"{self._packed(word)} AS p{word}" for word in words)
+        chosen = ", ".join(f"arg_min(p{word}, drawn) AS p{word}" for word in words)
         self.connection.execute(
-            f"CREATE TEMP TABLE fine AS SELECT {token} % {HELD_OUT} = 0 AS held, chosen.* FROM ("
-            f"SELECT who, arg_min(struct_pack({columns}), {drawn}) AS chosen"
-            f" FROM (SELECT {person} AS who, {bins} FROM {rows}) GROUP BY who)"
+            f"CREATE TEMP TABLE fine AS SELECT {token} % {HELD_OUT} = 0 AS held, {self._unpacked()} FROM ("
+            f"SELECT who, {chosen} FROM (SELECT who, {drawn} AS drawn, {packed}"
+            f" FROM (SELECT {identifier(names.PERSON)} AS who, {bins} FROM {rows})) GROUP BY who)"
+        )
+
+    def _packed(self, word: int) -> str:
+        """Return the SQL of a word of bins: numbers are what the engine can put on disk while it looks for a minimum,
+        and there are as many of them as persons.
+        """
+        places = range(word * WORD, min((word + 1) * WORD, len(self.models)))
+        return " + ".join(f"(b{place}::BIGINT << {BITS * (place % WORD)})" for place in places)
+
+    def _unpacked(self) -> str:
+        return ", ".join(
+            f"CAST((p{place // WORD} >> {BITS * (place % WORD)}) & {2**BITS - 1} AS USMALLINT) AS b{place}"
+            for place in range(len(self.models))
         )
 
     def marginal(self, place: int) -> list[int]:
