@@ -64,11 +64,12 @@ class Cells:
         width = max(rows.persons, 1)
         pairs, place = np.unique(cells * width + rows.who[items], return_inverse=True)
         pair_cells, pair_persons = pairs // width, pairs % width
-        prints = np.zeros((count, SIGNS), np.int64)
-        for bit in range(SIGNS):
-            plus = (rows.signs[pair_persons] >> np.uint64(bit)) & np.uint64(1)
-            prints[:, bit] = np.bincount(pair_cells, 2.0 * plus - 1.0, count)
         persons = np.bincount(pair_cells, minlength=count)
+        there, starts = np.unique(pair_cells, return_index=True)
+        signs, prints = rows.signs[pair_persons], np.zeros((count, SIGNS), np.int64)
+        for bit in range(SIGNS if len(there) else 0):
+            plus = ((signs >> np.uint64(bit)) & np.uint64(1)).astype(np.int64)
+            prints[there, bit] = 2 * np.add.reduceat(plus, starts) - persons[there]
         return cls(persons, prints, place, pair_cells, items)
 
     @classmethod

@@ -79,8 +79,8 @@ class Rows:
         """Return several columns as numbers, rows by columns."""
         return np.column_stack([self.numbers(column) for column in columns])
 
-    def words(self, column: str) -> np.ndarray:
-        """Return a column as texts, with None where there is no value: days as `YYYY-MM-DD`, truths as `true`, `false`.
+    def keys(self, column: str) -> pa.ChunkedArray:
+        """Return a column as texts: days as `YYYY-MM-DD`, truths as `true` and `false`.
 
         Raises:
             Malformed: it has a type that is never a key.
@@ -88,7 +88,11 @@ class Rows:
         values = self._column(column)
         if pa.types.is_floating(values.type) or pa.types.is_nested(values.type):
             raise Malformed("a column of words, whole numbers, days or truths is needed here", column)
-        return np.asarray(values.cast(pa.string()).to_pylist(), dtype=object)
+        return values.cast(pa.string())
+
+    def words(self, column: str) -> np.ndarray:
+        """Return a column of keys as objects, with None where there is no value; raises as `keys`."""
+        return np.asarray(self.keys(column).to_pylist(), dtype=object)
 
     def raw(self, column: str) -> list[Any]:
         """Return a column's values as Python has them."""
@@ -111,7 +115,7 @@ def complete(rows: Rows, columns: tuple[str, ...], words: tuple[str, ...] = ()) 
     for column in columns:
         chosen &= ~np.isnan(rows.numbers(column))
     for column in words:
-        chosen &= np.array([value is not None for value in rows.words(column)], bool)
+        chosen &= rows.keys(column).is_valid().to_numpy()
     if not chosen.any():
         raise NoFit
     return rows.where(chosen)
@@ -119,7 +123,10 @@ def complete(rows: Rows, columns: tuple[str, ...], words: tuple[str, ...] = ()) 
 
 def levels(rows: Rows, column: str) -> tuple[np.ndarray, list[str]]:
     """Return for each row the place of its key in the sorted list of all keys, -1 where it has none, and that list."""
-    values = rows.words(column)
-    found = sorted({value for value in values if value is not None})
-    places = {value: place for place, value in enumerate(found)}
-    return np.array([places.get(value, -1) for value in values], np.int64), found
+    encoded = rows.keys(column).combine_chunks().dictionary_encode()
+    found = encoded.dictionary.to_pylist()
+    order = sorted(range(len(found)), key=found.__getitem__)
+    ranks = np.empty(len(found) + 1, np.int64)
+    ranks[order], ranks[-1] = np.arange(len(found)), -1
+    places = encoded.indices.fill_null(len(found)).to_numpy(zero_copy_only=False)
+    return ranks[places], [found[place] for place in order]

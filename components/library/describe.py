@@ -127,7 +127,8 @@ def _quartiles(
                 break
             width *= 2
         near = numbers[low:high]
-        sizes = np.sort(np.bincount(who[low:high], np.abs(near)))[::-1] if len(near) else np.zeros(0)
+        _, person = np.unique(who[low:high], return_inverse=True)
+        sizes = np.sort(np.bincount(person, np.abs(near)))[::-1]
         first, second = (float(sizes[each]) if len(sizes) > each else 0.0 for each in (0, 1))
         found.append((float(near.mean()) if len(near) else float("nan"), (float(sizes.sum()), first, second)))
     return found

@@ -188,16 +188,14 @@ def grow(
 
 def _copied(tree: Tree, nodes: np.ndarray, place: int, data: tuple[Any, ...]) -> int:
     """Copy a node and what is below it; a question that would set too few persons apart becomes a leaf."""
-    import numpy as np
-
-    matrix, who, chosen, least, gains = data
+    matrix, who, chosen, least, gains = data  # the rows that reach this node, and what is the same for all
     node = nodes[place]
-    persons = len(np.unique(who[chosen]))
+    persons = _persons(who[chosen])
     if node["is_leaf"]:
         return tree.leaf(float(node["value"]), persons)
     goes_left = matrix[chosen, node["feature_idx"]] <= node["num_threshold"]
     sides = chosen[goes_left], chosen[~goes_left]
-    if min(len(np.unique(who[side])) for side in sides) < least:
+    if min(_persons(who[side]) for side in sides) < least:
         return tree.leaf(_mean(nodes, place), persons)
     here = tree.leaf(0.0, persons)
     gains[node["feature_idx"]] += node["gain"]
@@ -205,6 +203,13 @@ def _copied(tree: Tree, nodes: np.ndarray, place: int, data: tuple[Any, ...]) ->
     tree.left[here] = _copied(tree, nodes, int(node["left"]), (matrix, who, sides[0], least, gains))
     tree.right[here] = _copied(tree, nodes, int(node["right"]), (matrix, who, sides[1], least, gains))
     return here
+
+
+def _persons(who: np.ndarray) -> int:
+    """Return how many persons there are among rows."""
+    import numpy as np
+
+    return int(np.count_nonzero(np.bincount(who)))
 
 
 def _mean(nodes: np.ndarray, place: int) -> float:
