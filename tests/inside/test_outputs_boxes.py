@@ -103,5 +103,5 @@ def test_every_form_goes_through_both_boxes(home: Path, image: Image) -> None:
     handed = base64.b64decode(first["left"]["artifacts.bin"])
     second = asyncio.run(boxed(home, image, plan, Entry.INSPECT, {"artifacts.bin": handed}))
     verdict = Verdict.read(second["report"]["verdict"])
-    assert (verdict.finding, set(verdict.reasons)) == (Finding.HELD, {"picture", "model"})
+    assert verdict.finding is Finding.HELD and {"picture", "model"} <= set(verdict.reasons)
     assert sorted(second["left"]) == ["held.bin", "record.bin", "shown.bin"]
