@@ -423,3 +423,44 @@ def test_what_is_protected_is_what_an_answer_shows_and_depends_on_nothing_that_i
     ]
     large = [row for row in rows if row[3] >= RULES.minimum_group]
     assert rules.protect(Table(tuple(large)), cells, RULES).rows == found
+
+
+@pytest.mark.parametrize("of", [None, ROWS])
+def test_where_nothing_leaves_without_people_it_is_held(of: Program | None) -> None:
+    """Rows too, although nothing of them is protected."""
+    by = replace(RULES, checks=replace(examples.NO_DOMINANCE, automatic=False))
+    rows: list[rules.Row] = [("c", "3.0")] if of else [("east", 50, "7.5", 50, 50)]
+    held = judged(*rows, of=of, by=by)
+    assert held.finding is Finding.HELD and held.released is not None
+    assert "by-people" in held.reasons
+
+
+def test_a_total_of_which_nobody_knows_the_largest_persons_does_not_leave() -> None:
+    """Fail closed: a table without contributions shows counts alone, where the rule is on."""
+    by = Obligations(minimum_group=10, rounding=5, largest_result=1_000, tier=Tier.T1)
+    assert shown(judged(("east", 50, "7.5", 50, 50), by=by)) == [["east", "50", "…"]]
+    assert shown(judged(("east", 50, "7.5", 50, 50))) == [["east", "50", "8"]]  # the control
+
+
+def test_rows_that_the_ledger_keeps_back_are_left_out_and_no_note_says_so() -> None:
+    table = Table((("east", 50, "7.5", 50, 50), ("west", 60, "8.0", 60, 60)))
+    of = program(REGION, COUNT, MEAN)
+    whole, less = judge(table, of, RULES, STAMP), judge(table, of, RULES, STAMP, (0,))
+    assert [row[0] for row in shown(less)] == ["west"] and len(shown(whole)) == 2
+    assert less.reasons == whole.reasons and "ledger" in whole.reasons
+    assert judge(table, of, RULES, STAMP, (0, 1)) == Judgement(Finding.REFUSED, ("small-group",), None)
+
+
+@pytest.mark.parametrize(
+    ("value", "cancelled", "text"),
+    [
+        ("1.2345", "1", "1.2"),
+        ("1.2345", "10", "1"),
+        ("1.2345", "100", "0"),
+        ("7.5", "15", "10"),
+        ("0", "9", "0"),
+    ],
+)
+def test_digits_are_counted_from_the_sum_without_signs(value: str, cancelled: str, text: str) -> None:
+    found = rules.measure(Decimal(value), 100, 5, Decimal(cancelled))
+    assert rules.plain(found) == text
