@@ -30,7 +30,7 @@ from keeper.launcher import OwnLauncher
 from keeper.leases import Ground, Leases
 from keeper.ledger import Ledger
 from keeper.ledger_book import Book
-from keeper.ledger_case import case_of
+from keeper.ledger_case import Case, case_of, weighing_stage
 from keeper.rederive import House, require_request, require_same
 from keeper.reviewing import ReviewDesk, files_of
 from keeper.trust import TrustedSet
@@ -80,6 +80,7 @@ class Keeper:
         self.budgets = Budgets(self.note)
         self.lock = threading.RLock()
         self.ingesting = threading.Lock()
+        self.weighing = threading.Lock()
         self._hold = hold(config.home / "lock")
         self._journal = Journal(config.home / "journal", config.keyring / "mark")
         self.ledger = Ledger(Book(config.home / "ledger", self.keyring), self.note)
@@ -205,14 +206,13 @@ class Keeper:
     def _stage_keys(self, plan: Plan, box: BoxStatement) -> tuple[BoxKeys, tuple[str, ...]]:
         request = require_request(plan, self.now())
         reading, shadows = self._reading(request)
-        sets = ledger_desk.opened_sets(self.config.launcher_home, self.keyring, plan, box)
+        withheld = self._withheld(plan, (reading, shadows), box)
         with self.lock:
             now = self.now()
             self._require_read_on(request, shadows, now)
             decision, approvals = require_same(plan, reading, self.trusted, self._house, now)
-            case = case_of(plan, reading, self.trusted.current_manifests())
-            withheld = ledger_desk.kept_back(self.ledger, case, (plan, box), sets, now)
             if box.stage is plan.reads_data:
+                ledger_desk.require_room(self.ledger, self._case(plan, reading), now)
                 self.trusted.require_run(request.digest)
                 self.budgets.reserve(plan, self.trusted.in_force()[1], now)
                 self.note("use", {"grants": list(decision.grants), "request": request.digest})
@@ -222,6 +222,28 @@ class Keeper:
             box_keys = replace(self._keys_of(plan, box), withheld=withheld)
         manifests = tuple(relation.manifest for relation in plan.program.relations) if plan.program else ()
         return box_keys, decision.grants + approvals + manifests
+
+    def _withheld(
+        self, plan: Plan, read: tuple[Reading, tuple[Shadow, ...]], box: BoxStatement
+    ) -> tuple[tuple[int, ...], ...]:
+        """Return the rows that a box which protects or judges keeps back, and charge for what it will let out.
+
+        A large table takes seconds against a large ledger. So this is outside the keeper's lock, or every box would
+        miss its lease meanwhile; one plan is weighed at a time.
+        """
+        if box.stage is not weighing_stage(plan) or plan.request is None:
+            return ()
+        with self.lock:
+            now = self.now()
+            self._require_read_on(plan.request, read[1], now)
+            require_same(plan, read[0], self.trusted, self._house, now)
+            case = self._case(plan, read[0])
+        sets = ledger_desk.opened_sets(self.config.launcher_home, self.keyring, plan, box)
+        with self.weighing:
+            return ledger_desk.kept_back(self.ledger, case, (plan, box), sets, now)
+
+    def _case(self, plan: Plan, reading: Reading) -> Case | None:
+        return case_of(plan, reading, self.trusted.current_manifests())
 
     def _keys_of(self, plan: Plan, box: BoxStatement) -> BoxKeys:
         """Return the keys of one stage: data keys for the query box alone, and what it and the next share.

@@ -30,7 +30,9 @@ SPENT = "quota"
 
 
 class Ledger:
-    """One keeper's ledger. Whoever calls holds the keeper's lock, so that what is left is spent once."""
+    """One keeper's ledger. Whoever weighs or reserves does so one at a time, so that what is left is spent once; lines
+    are noted, and taken in, under the keeper's lock.
+    """
 
     def __init__(self, book: Book, note: Note) -> None:
         self._book, self._note = book, note

@@ -57,7 +57,7 @@ def kept_back(
     sets: tuple[Sets, ...] | None,
     now: int,
 ) -> Withheld:
-    """Return the rows that this box keeps back; what leaves is charged or reserved before its keys are given.
+    """Return the rows that the weighing box keeps back; what leaves is charged or reserved before its keys are given.
 
     Raises:
         BudgetSpent: there is no room for it.
@@ -65,10 +65,6 @@ def kept_back(
     """
     plan, box = work
     if case is None:
-        return ()
-    if box.stage is plan.reads_data:
-        ledger.require_room(case, now)
-    if box.stage is not weighing_stage(plan):
         return ()
     if plan.kind is PlanKind.PYTHON:
         obligations = plan.decision.obligations if plan.decision else None
@@ -97,6 +93,12 @@ def _tables(plan: Plan) -> int:
     if plan.kind is PlanKind.SQL or plan.request is None:
         return len(plan.program.tables) if plan.program else 0
     return sum(each.form in (Form.TABLE, Form.MODEL) for each in task_of(plan.request).artifacts)
+
+
+def require_room(ledger: Ledger, case: Case | None, now: int) -> None:
+    """Check that there is room for the least answer, before any box has a key of the data; raises `BudgetSpent`."""
+    if case is not None:
+        ledger.require_room(case, now)
 
 
 def record_of(home: Path, keyring: Keyring, plan: str, attempt: int = 0) -> Inspection:
