@@ -16,7 +16,7 @@ import pytest
 
 from inside import twins as box
 from inside.session import Session
-from keeper import twins
+from keeper import server, twins
 from keeper.config import KeeperConfig
 from keeper.keeper import Keeper
 from plans.box import Entry
@@ -291,3 +291,15 @@ def test_a_dataset_that_is_not_here_has_no_twin(desk: Bench) -> None:
         twins.order(desk.keeper, "nm/tax/nothing")
     with pytest.raises(BudgetSpent, match="does not give so much"):
         twins.charge(desk.keeper, house.INCOME, RHO, "without consent")
+
+
+def test_only_the_desk_speaks_of_twins_and_of_their_report(desk: Bench) -> None:
+    """What the report says depends on the data, so no one at the open socket hears it, and no one orders there."""
+    house.believe(desk.keeper, bundle(2, RHO))
+    question = {"op": "twin", "dataset": house.INCOME, "order": True}
+    told = server.answer(desk.keeper, server.OPEN, question)
+    assert "ok" not in told and not desk.plans
+    told = server.answer(desk.keeper, server.DESK, question)["ok"]
+    assert Twin.read(Signed.read(told["twin"]).statement.body).recipe.digest == told["report"]["recipe"]
+    again_told = server.answer(desk.keeper, server.DESK, question | {"order": False})["ok"]
+    assert again_told == told and len(desk.plans) == 1
