@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -32,6 +33,7 @@ from plans.errors import (
     HashMismatch,
     NotFound,
     PolicyDenied,
+    StateConflict,
 )
 from plans.handover import handover, padded
 from plans.inspection import Applied, Inspection
@@ -369,6 +371,24 @@ def test_33_threads_that_race_for_the_last_cells_at_a_keeper_overspend_nothing(t
     assert len(given) == 2
     side.restart()
     assert side.keeper.ledger_status()[0]["quotas"][0]["left"] == 4
+
+
+def test_82_a_restored_keeper_gives_nothing_until_its_owner_signs_a_new_epoch(
+    side: Side, tmp_path: Path
+) -> None:
+    """A backup of the keeper's folder brings a spent quota back, journal and pages alike; the mark remembers."""
+    side.answer(side.plan("two cells"), PEOPLE.cells(some(0, 40), some(40, 90)))
+    shutil.copytree(side.settings.home, tmp_path / "backup")
+    side.answer(side.plan("two more"), PEOPLE.cells(some(0, 30), some(30, 90)))
+    side.keeper._hold.close()
+    shutil.rmtree(side.settings.home)
+    shutil.copytree(tmp_path / "backup", side.settings.home)
+    side.restart()
+    for stage in (Entry.QUERY, Entry.JUDGE):
+        with pytest.raises(StateConflict, match="backup"):
+            side.given(side.plan("two cells", 1), stage)
+    side.keeper.believe(house.roster(2))
+    assert side.given(side.plan("two cells", 2), Entry.QUERY)
 
 
 class Killed(BaseException):
