@@ -16,7 +16,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -227,14 +227,14 @@ class Shelf:
                     shutil.rmtree(earlier / stage.value, ignore_errors=True)
 
     def handed_over(self, plan: Plan, spec: BoxSpec, attempt: int) -> dict[str, tuple[Path, str]]:
-        """Return file and hash of every input of `spec` that a stage before it wrote.
+        """Return file and hash of every input of `spec` that a stage before it wrote; one beside it hands nothing over.
 
         Raises:
             NotFound: no stage before it has written one.
         """
         found: dict[str, tuple[Path, str]] = {}
-        for before in plan.stages[: plan.stages.index(spec)]:
-            name = StageName(plan.digest, before.entry, attempt)
+        for before in _before(plan, spec):
+            name = StageName(plan.digest, before, attempt)
             if any(not item.sha256 for item in spec.inputs):
                 for output in self.record(name).outputs:
                     found[output.name] = (output_path(self._home, name, output.name), output.sha256)
@@ -242,6 +242,14 @@ class Shelf:
 
     def _result_file(self, name: StageName) -> Path:
         return _below(self._home / "results", name) / f"{name.stage.value}.json"
+
+
+def _before(plan: Plan, spec: BoxSpec) -> Iterator[Entry]:
+    """Yield the stages that have ended when a stage begins."""
+    for batch in plan.batches:
+        if spec.entry in batch:
+            return
+        yield from batch
 
 
 def _below(folder: Path, name: StageName) -> Path:

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from plans.box import Entry
+from keys.sealing import OpeningKey
+from plans.artifacts import Artifact, Form
+from plans.box import Entry, Link
 from plans.errors import DiskFull, Malformed, NotFound, SettingsWrong
 from plans.plan import FINISHED_STAGES, Plan
 from sandbox import shelf
-from sandbox.shelf import Shelf, StageName
+from sandbox.shelf import Shelf, StageName, _before
+from tests.inside import output_cases as cases
 from tests.plans import examples
 
 NOW = time.time()
@@ -135,3 +138,22 @@ def test_a_flood_of_plans_pushes_out_none_that_is_in_use(
     monkeypatch.setattr(shelf, "MOST_BYTES", len(examples.PLAN.canonical()))
     kept.put(replace(examples.PLAN, nonce="1" * 32), {running.plan} if in_use else ())
     assert (tmp_path / "plans" / f"{running.plan[7:]}.json").exists() is in_use
+
+
+def test_a_stage_reads_what_ended_before_it_and_waits_for_nothing_beside_it() -> None:
+    """A reloader runs beside the box that inspects a model, so it has no result when that box begins."""
+    task = cases.python_task(Artifact("m.json", Form.MODEL))
+    plan = cases.plan_of(task, OpeningKey.fresh())
+    linked = {
+        Entry.LOAD: Entry.PYTHON,
+        Entry.PYTHON: Entry.LOAD,
+        Entry.RELOAD: Entry.INSPECT,
+        Entry.INSPECT: Entry.RELOAD,
+    }
+    stages = tuple(
+        replace(spec, links=(Link("x-0", f"stage:{linked[spec.entry]}"),) if spec.entry in linked else ())
+        for spec in plan.stages
+    )
+    plan = replace(plan, stages=stages)
+    assert list(_before(plan, plan.stage(Entry.INSPECT))) == [Entry.LOAD, Entry.PYTHON, Entry.REENCODE]
+    assert list(_before(plan, plan.stage(Entry.PYTHON))) == []
