@@ -16,6 +16,7 @@ from airlock.outputs import values
 from airlock.outputs.ground import Ground
 from airlock.outputs.judging import Judged, judge_outputs
 from airlock.rules import Stamp
+from inside.checked_rows import tables
 from inside.reencode import ARTIFACTS
 from inside.session import Session
 from keys import sealing
@@ -32,7 +33,10 @@ SEALED, RECORD, HELD, SHOWN = "release.bin", "record.bin", "held.bin", "shown.bi
 def run(session: Session) -> dict[str, Any]:
     """Judge, seal, report.
 
+    Where a model is among the outputs the reloading box streams the rows: by them it is checked (`airlock.models`).
+
     Raises:
+        BoxFailure: `inspect.rows` where these rows did not come to their end.
         OutputRefused: the bytes are not outputs in the form of `airlock.outputs.values`.
         Malformed: the plan has no recipient, task or obligations; then nothing leaves.
     """
@@ -40,21 +44,14 @@ def run(session: Session) -> dict[str, Any]:
     if plan.request is None or plan.decision is None or plan.decision.obligations is None:
         raise Malformed("a plan without a recipient and obligations lets nothing leave", "plan")
     task = task_of(plan.request)
-    _take_nothing(session)
     data = session.read(ARTIFACTS)
     handed = values.read(data, task.artifacts)
-    ground = Ground(plan.decision.obligations, isinstance(task, PythonTask))
+    ground = Ground(plan.decision.obligations, isinstance(task, PythonTask), tables(session))
     stamp = Stamp(plan.digest, secrets.token_hex(16))
     judged = judge_outputs(handed, task.artifacts, ground, stamp, session.keys.withheld)
     sealed = _seal(judged, plan, plan.request.recipient)
     _leave(session, judged, sealed)
     return {"verdict": _verdict(plan, judged, data, sealed).plain()}
-
-
-def _take_nothing(session: Session) -> None:
-    """Close the links over which a model's rows come: no attack on models is run yet, so every model is held."""
-    for link in session.links.values():
-        link.open().close()
 
 
 def _seal(judged: Judged, plan: Plan, recipient: str) -> bytes:

@@ -73,6 +73,10 @@ GAVE_UP = {
         "the engine stopped while it read a table for the job; its reason could tell of a row, so nobody hears it",
         "Submit it again; if it fails again, tell the owner of the data: a file, a filter or a mask does not fit.",
     ),
+    "inspect.rows": (
+        "the rows by which a model is checked did not come to their end, so nothing leaves",
+        "Submit it again; if it happens again, the owner's administrator sees why the loader ended.",
+    ),
     "component.failed": (
         "the component could not do what was asked on these data; why could tell of a person, so nobody hears it",
         "Name fewer or coarser columns, or ask for less: docs/components.md says what each component must find.",
