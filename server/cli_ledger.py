@@ -30,6 +30,15 @@ def status(domain: Domain, home: Home = DEFAULT_HOME, as_json: AsJson = False) -
     _out(json.dumps(found, ensure_ascii=False, indent=1) if as_json else "\n".join(status_lines(found)))
 
 
+@app.command("budgets")
+def budgets(domain: Domain, home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
+    """Say for every lineage in the mode private what is left of its privacy budget. For the owner only."""
+    from server.owners import desk_of
+
+    found = desk_of(home, domain)[1].budgets()
+    _out(json.dumps(found, ensure_ascii=False, indent=1) if as_json else "\n".join(budget_lines(found)))
+
+
 @app.command("record")
 def record(
     plan: Annotated[str, typer.Argument(metavar="PLAN", help="The plan's digest.")],
@@ -57,6 +66,15 @@ def status_lines(lineages: list[dict[str, Any]]) -> Iterator[str]:
                 f"  {quota['subject']}: {quota['left']:,} of {quota['amount']:,} left"
                 f" within {quota['days']} days{more}"
             )
+
+
+def budget_lines(lineages: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield what is left of privacy budgets as text."""
+    for lineage in lineages:
+        more = f", more from {_day(lineage['renews'])}" if lineage["renews"] else ""
+        yield (
+            f"{lineage['dataset']}: {lineage['left_micro']:,} of {lineage['rho_micro']:,} millionths of rho left{more}"
+        )
 
 
 def record_lines(found: Inspection) -> Iterator[str]:

@@ -19,6 +19,7 @@ from plans.errors import BudgetSpent, DarkroomError, NotFound, StateConflict
 from plans.plan import Plan
 from plans.statements import Refund, Type
 from policies import api as policies
+from server.cli_ledger import budget_lines
 from tests.keeper import house, private
 from tests.keeper.private import PRIVACY, SPEND, plan, unwrap
 
@@ -158,6 +159,16 @@ def test_a_request_for_more_than_there_ever_is_is_denied_before_it_is_planned(ke
     assert denied.outcome is Outcome.DENY and [reason.rule for reason in denied.reasons] == ["private-spend"]
     good = replace(case, request=private.request(1, HALF))
     assert policies.decide(good).outcome is Outcome.ALLOW
+
+
+def test_the_owner_sees_what_is_left_and_from_when_there_is_more(keeper: Keeper) -> None:
+    unwrap(keeper, plan(keeper, 1))
+    assert keeper.trusted.bundle
+    (told,) = keeper.budgets.status(keeper.trusted.bundle, keeper.now())
+    assert told["left_micro"] == PRIVACY.rho_micro - SPEND
+    assert list(budget_lines([told])) == [
+        "nm/tax/income: 1,750,000 of 2,000,000 millionths of rho left, more from 2025-07-15"
+    ]
 
 
 # --- drawn once -----------------------------------------------------
