@@ -217,7 +217,7 @@ def test_what_was_computed_leaves_as_it_is_and_the_notes_say_so(tmp_path: Path) 
     content = result_of(plan, ["west", "0.30000000000000004"], ["east", None], ["east", "nan"])
     verdict, box = judged(tmp_path, plan, content)
     assert verdict.finding is Finding.REPAIRED
-    assert verdict.reasons == ("small-group", "rounding", "finished")
+    assert verdict.reasons == ("small-group", "rounding", "ledger", "finished")
     assert verdict.judged == canonical.digest_bytes("table", content)
     released = opened(recipient, box)
     assert [[cell.v for cell in row] for row in released.rows] == [
