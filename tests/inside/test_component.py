@@ -209,6 +209,21 @@ def test_neither_tokens_nor_rare_values_are_handed_on(job: Job, tmp_path: Path) 
     assert CANARY.encode() in open_.handed()["files/summary.csv"]
 
 
+def test_a_model_rests_on_those_whom_the_loader_did_not_hold_back(job: Job, tmp_path: Path) -> None:
+    """A tenth of the persons stays away from a model, so that it can be asked about persons that it never saw."""
+    asked = {"outcome": "income", "features": ["age"], "trees": 3, "folds": 2}
+    seen = {}
+    for model in (True, False):
+        way = Way(job, task("gradient-boosted-trees", **asked, model=model), tmp_path)
+        way.work()
+        seen[model] = json.loads(way.handed()["evidence/fit.csv.json"])["persons"][0]
+        found = sets.unpack(way.session(Entry.INSPECT, way.keys(("sets.bin",), ())).read("sets.bin"))
+        assert [(each.rows, set(each.persons)) for each in found] == [
+            (2, {seen[model]}), (1, {seen[model]}), *([(1, {seen[model]})] if model else []),
+        ]  # fmt: skip
+    assert seen[False] == len(PEOPLE) and 0.8 * len(PEOPLE) < seen[True] < 0.97 * len(PEOPLE)
+
+
 def test_a_table_that_breaks_off_is_not_taken_for_a_whole_one(job: Job, tmp_path: Path) -> None:
     for cut in (0, 500):
         with pytest.raises(BoxFailure) as failed:
