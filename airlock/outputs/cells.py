@@ -73,6 +73,10 @@ def judge_table(grid: Grid, subject: Subject, ground: Ground, book: Book) -> Tab
     totals, blocks = total_rows(sheet), block_totals(sheet)
     _withhold(sheet, subject, ground, book)
     recompute(sheet, totals, ground, book)
+    if ground.obligations.checks.margins and len(sheet.keys) > 1:
+        book.note(
+            OutputRule.MARGINS, subject.name, Effect.HELD
+        )  # complements are made in SQL only (`airlock.secondary`)
     drop_told(sheet, {row: parts for row, parts in blocks.items() if row not in totals}, book)
     if not sheet.alive:
         book.note(OutputRule.SMALL_GROUP, subject.name, Effect.REFUSED, 0, minimum=ground.minimum)

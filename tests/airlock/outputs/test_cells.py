@@ -261,3 +261,9 @@ def test_an_owner_who_counts_enterprises_has_people_look() -> None:
     text = "region,persons\nHohhot,1230\nBaotou,840\n"
     assert table(text, owner=obligations(enterprises=3))[0].reasons == ("enterprises",)
     assert table(text)[0].finding is Finding.REPAIRED
+
+
+def test_a_cross_table_is_for_people_where_its_margins_must_not_tell() -> None:
+    text = "region,sex,persons\nHohhot,m,1230\nHohhot,f,840\nBaotou,m,500\nBaotou,f,4\n"
+    assert table(text, owner=obligations(margins=True))[0].reasons == ("margins",)
+    assert table(text)[0].finding is Finding.REPAIRED
