@@ -148,3 +148,11 @@ def test_a_failed_job_is_tried_again_by_its_member_alone(region: Region, signed_
         store.jobs.move(session, number, "submitted", "failed")
     assert signed_in("lin@nm/centre").post(f"/api/v1/jobs/{number}/retry", json={}).status_code == 404
     assert mei.post(f"/api/v1/jobs/{number}/retry", json={}).json()["state"] == "submitted"
+
+
+def test_pages_say_what_kind_of_job_it_is_and_what_it_waits_for(region: Region, signed_in: SignedIn) -> None:
+    mei = signed_in(MEI)
+    number = mei.post(FOLDERS[0], json=body(region, folder())).json()["id"]
+    assert "<td>python</td>" in mei.get("/jobs").text
+    shown = mei.get(f"/jobs/{number}").text
+    assert "python" in shown and "the platform" in shown
