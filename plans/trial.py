@@ -151,7 +151,7 @@ class TwinColumn(Record):
 
     def _is_span(self, span: tuple[str, ...]) -> bool:
         marks = [value_of(self.type, text, self.name) for text in (self.low, *span, self.high)]
-        return len(span) == 2 and marks == sorted(marks)  # type: ignore[type-var]
+        return len(span) == 2 and marks == sorted(marks)
 
 
 @dataclass(frozen=True, slots=True)
