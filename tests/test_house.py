@@ -136,6 +136,7 @@ VIOLATIONS = {
     "home-of-parsers": ("compute/planted.py", "import safetensors\n"),
     "home-of-cryptography": ("audit/planted.py", "from cryptography.fernet import Fernet\n"),
     "home-of-the-engine": ("compute/planted.py", "import duckdb\n"),
+    "home-of-noise": ("airlock/planted.py", "import opendp\n"),
     "home-of-the-terminal": ("compute/planted.py", "import rich\n"),
 }
 
