@@ -28,7 +28,7 @@ from keeper.journal import Journal, hold
 from keeper.keyring import Keyring
 from keeper.launcher import OwnLauncher
 from keeper.leases import Ground, Leases
-from keeper.ledger import Ledger
+from keeper.ledger import CLOSED, PAGE, Ledger
 from keeper.ledger_book import Book
 from keeper.ledger_case import Case, case_of, weighing_stage
 from keeper.rederive import House, require_request, require_same
@@ -150,8 +150,10 @@ class Keeper:
             self.trusted.add(Signed.read(entry["signed"]), at)
         elif kind == "use":
             self.trusted.use(tuple(entry["grants"]), entry["request"])
-        elif kind == "ledger":
+        elif kind == PAGE:
             self.ledger.take_in(entry["plan"], entry["page"], at)
+        elif kind == CLOSED:
+            self.ledger.take_in_closed(entry["plan"])
         elif kind == "head":
             self.trusted.head = Signed.read(entry["signed"])
         elif kind == "release":
@@ -238,9 +240,9 @@ class Keeper:
             self._require_read_on(plan.request, read[1], now)
             require_same(plan, read[0], self.trusted, self._house, now)
             case = self._case(plan, read[0])
-        sets = ledger_desk.opened_sets(self.config.launcher_home, self.keyring, plan, box)
         with self.weighing:
-            return ledger_desk.kept_back(self.ledger, case, (plan, box), sets, now)
+            found = self.config.launcher_home, self.keyring
+            return ledger_desk.kept_back(self.ledger, case, (plan, box), found, now)
 
     def _case(self, plan: Plan, reading: Reading) -> Case | None:
         return case_of(plan, reading, self.trusted.current_manifests())

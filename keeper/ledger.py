@@ -19,7 +19,7 @@ from keeper.ledger_book import Book, Page
 from keeper.ledger_case import BITS, Case
 from keeper.ledger_quota import Charge, Quota, Quotas, Room
 from keeper.ledger_rules import Lineage, released_from, withheld_rows
-from plans.errors import BudgetSpent, HashMismatch, PolicyDenied
+from plans.errors import BudgetSpent, HashMismatch, PolicyDenied, StateConflict
 from plans.sets import SIGNS, Sets
 
 Withheld = tuple[tuple[int, ...], ...]
@@ -27,6 +27,11 @@ Note = Callable[[str, dict[str, Any]], None]
 """Writes a line of the journal durably, and has it taken in (`keeper.keeper`)."""
 
 SPENT = "quota"
+PAGE, CLOSED = "ledger", "ledger-closed"
+"""Kinds of lines of the journal."""
+
+REFUSAL_BITS = 1_000
+"""What the refusal of an output tells at the most, in bits: its rule classes, and how long it took."""
 
 
 class Ledger:
@@ -40,6 +45,8 @@ class Ledger:
         self._quotas = Quotas()
         self._pages: dict[str, Page] = {}
         self._questions: dict[str, Page] = {}
+        self._reserved: dict[str, Page] = {}
+        self._closed: set[str] = set()
 
     # --- asking -----------------------------------------------------
 
@@ -79,7 +86,10 @@ class Ledger:
 
         Raises:
             BudgetSpent: there is no room for so many.
+            StateConflict: the plan's output was refused, and its reservation given back.
         """
+        if case.plan in self._closed:
+            raise StateConflict("the output of this plan was refused", "ledger", "Submit the job again.")
         if case.plan not in self._pages:
             charges = {quota.subject: amount for quota in case.quotas}
             self._require(case, charges, now)
@@ -87,11 +97,29 @@ class Ledger:
 
     def settle(self, plan: str, bits: int | None) -> None:
         """Take note of how many bits really left; where nobody has measured them, what was reserved stays."""
-        page = self._pages.get(plan)
+        page = self._reserved.pop(plan, None) if bits is not None else None
         if page is not None and bits is not None:
             for subject in page.charges:
                 if subject.startswith(f"{BITS}/"):
                     self._quotas.settle(subject, plan, bits)
+
+    def reserved(self) -> tuple[Page, ...]:
+        """Return the pages of members' code of which nobody has said yet how many bits left."""
+        return tuple(self._reserved.values())
+
+    def close(self, plan: str) -> None:
+        """Take note that a plan's output was refused: what its refusal tells is charged, and nothing of it leaves."""
+        self._note(CLOSED, {"plan": plan})
+
+    def take_in_closed(self, plan: str) -> None:
+        """Believe that."""
+        self.settle(plan, REFUSAL_BITS)
+        self._closed.add(plan)
+
+    def may_leave(self, plan: str) -> bool:
+        """Return whether a plan was weighed, or reserved, and nothing was refused of it."""
+        page = self._pages.get(plan)
+        return page is not None and not page.refused and plan not in self._closed
 
     def room(self, quota: Quota, member: str, now: int) -> Room:
         """Return what is left of a quota."""
@@ -136,12 +164,14 @@ class Ledger:
         return replace(_page(case, attempt, tables, {}, withheld), repeats=True)
 
     def _write(self, page: Page) -> None:
-        self._note("ledger", {"plan": page.plan, "page": self._book.write(page)})
+        self._note(PAGE, {"plan": page.plan, "page": self._book.write(page)})
 
     def take_in(self, plan: str, digest: str, at: int) -> None:
         """Believe a page that the journal names."""
         page = self._book.read(plan, digest)
         self._pages[plan] = page
+        if any(subject.startswith(f"{BITS}/") for subject in page.charges):
+            self._reserved[plan] = page
         for subject, amount in page.charges.items():
             self._quotas.charge(subject, Charge(at, plan, page.member, amount))
         if page.refused or page.repeats:

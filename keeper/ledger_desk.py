@@ -7,7 +7,7 @@ from typing import Any
 
 from keeper.keyring import Keyring
 from keeper.ledger import Ledger, Withheld, without_sets
-from keeper.ledger_case import BITS, CELLS, Case, concerns, counting_stage, weighing_stage
+from keeper.ledger_case import BITS, CELLS, Case, concerns, counting_stage
 from keeper.ledger_quota import Quota
 from keeper.trust import TrustedSet
 from keys import api as keys
@@ -22,6 +22,7 @@ from plans.plan import Plan, PlanKind
 from plans.sets import Sets
 from plans.statements import BoxStatement
 from plans.tasks import task_of
+from plans.verdict import Finding
 from policies import api as policies
 from sandbox import api as sandbox
 
@@ -35,16 +36,13 @@ BIT_BUDGET = "bit-budget"
 
 
 def opened_sets(home: Path, keyring: Keyring, plan: Plan, box: BoxStatement) -> tuple[Sets, ...] | None:
-    """Return the sets that an earlier box of this plan and attempt left, or none where its stage needs none.
+    """Return the sets that an earlier box of this plan and attempt left, or none if they are not there.
 
     The file opens only under the key of this plan and attempt, which the keeper gave to the counting box alone.
 
     Raises:
-        PolicyDenied: it is not there.
         EvidenceBroken: it is not what that box wrote.
     """
-    if box.stage is not weighing_stage(plan) or plan.kind not in (PlanKind.SQL, PlanKind.COMPONENT):
-        return None
     name = sandbox.StageName(plan.digest, counting_stage(plan), box.attempt)
     content = _opened(home, keyring, name, policies.SETS)
     return None if content is None else plan_sets.unpack(content)
@@ -54,7 +52,7 @@ def kept_back(
     ledger: Ledger,
     case: Case | None,
     work: tuple[Plan, BoxStatement],
-    sets: tuple[Sets, ...] | None,
+    found: tuple[Path, Keyring],
     now: int,
 ) -> Withheld:
     """Return the rows that the weighing box keeps back; what leaves is charged or reserved before its keys are given.
@@ -66,10 +64,13 @@ def kept_back(
     plan, box = work
     if case is None:
         return ()
+    home, keyring = found
     if plan.kind is PlanKind.PYTHON:
+        _close_refused(ledger, home, keyring)
         obligations = plan.decision.obligations if plan.decision else None
         ledger.reserve(case, box.attempt, obligations.checks.code_bits if obligations else 0, now)
         return ()
+    sets = opened_sets(home, keyring, plan, box)
     if sets is None or len(sets) != _tables(plan):
         raise without_sets()
     return ledger.weigh(case, box.attempt, sets, now)
@@ -81,11 +82,21 @@ def require_weighed(ledger: Ledger, plan: Plan) -> None:
     Raises:
         StateConflict: it was not.
     """
-    page = ledger.page(plan.digest)
-    if concerns(plan) and (page is None or page.refused):
+    if concerns(plan) and not ledger.may_leave(plan.digest):
         raise StateConflict(
             "the disclosure ledger never weighed what would leave", plan.digest[:19], "Submit the job again."
         )
+
+
+def _close_refused(ledger: Ledger, home: Path, keyring: Keyring) -> None:
+    """Give back what was reserved for outputs that the inspecting box has refused by now."""
+    for page in ledger.reserved():
+        try:
+            refused = record_of(home, keyring, page.plan, page.attempt).finding is Finding.REFUSED
+        except NotFound:
+            continue
+        if refused:
+            ledger.close(page.plan)
 
 
 def _tables(plan: Plan) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 
 from keeper.keeper import Keeper
 from keeper.keyring import Keyring
-from keeper.ledger import Ledger, Withheld
+from keeper.ledger import PAGE, Ledger, Withheld
 from keeper.ledger_book import Book
 from keeper.ledger_case import Case, case_of, counting_stage
 from keeper.ledger_quota import Quota
@@ -92,7 +92,7 @@ class Owner:
         return started
 
     def _note(self, kind: str, line: dict[str, Any]) -> None:
-        assert kind == "ledger"
+        assert kind == PAGE
         self.lines.append((self.now, line))
         self.ledger.take_in(line["plan"], line["page"], self.now)
 

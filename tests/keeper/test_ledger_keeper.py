@@ -298,6 +298,16 @@ def python_plan(side: Side, number: int) -> Plan:
     )  # fmt: skip
 
 
+def inspected(side: Side, plan: Plan, finding: Finding, bits: int) -> None:
+    """Leave the record of a plan's inspecting box."""
+    found = Inspection(plan.digest, finding, "r", (Applied(BIT_BUDGET, "", Did.PASSED, 0, {"bits": bits}),))
+    name = sandbox.StageName(plan.digest, Entry.INSPECT, 1)
+    path = output_path(side.settings.launcher_home, name, policies.RECORD)
+    path.parent.mkdir(parents=True)
+    key = side.keeper.keyring.stage_key(plan.digest, 1, policies.RECORD)
+    path.write_bytes(keys.encrypt(key, padded(found.canonical()), handover(plan, 1, policies.RECORD)))
+
+
 @pytest.fixture
 def coding(tmp_path: Path) -> Side:
     checks = Checks(code_bits=400, code_bits_period=1_000)
@@ -326,15 +336,7 @@ def test_58_what_was_measured_takes_the_place_of_what_was_reserved(coding: Side)
     plan = python_plan(coding, 1)
     coding.given(plan, Entry.LOAD)
     coding.given(plan, Entry.INSPECT)
-    record = Inspection(
-        plan.digest, Finding.PASS, "r", (Applied(BIT_BUDGET, "", Did.PASSED, 0, {"bits": 120}),)
-    )
-    path = output_path(
-        coding.settings.launcher_home, sandbox.StageName(plan.digest, Entry.INSPECT, 1), policies.RECORD
-    )
-    path.parent.mkdir(parents=True)
-    key = coding.keeper.keyring.stage_key(plan.digest, 1, policies.RECORD)
-    path.write_bytes(keys.encrypt(key, padded(record.canonical()), handover(plan, 1, policies.RECORD)))
+    inspected(coding, plan, Finding.PASS, 120)
     *before, inspect = house.records(plan)
     sealed = (StageOutput(policies.SEALED, house.digest("sealed"), 100),)
     inspect = replace(inspect, outputs=sealed, report={"verdict": house.verdict(plan).plain()})
@@ -342,6 +344,28 @@ def test_58_what_was_measured_takes_the_place_of_what_was_reserved(coding: Side)
     assert coding.keeper.ledger_status()[0]["quotas"][-1]["left"] == 880
     coding.restart()
     assert coding.keeper.ledger_status()[0]["quotas"][-1]["left"] == 880
+
+
+def test_an_output_that_was_refused_costs_what_a_refusal_tells_and_never_leaves(coding: Side) -> None:
+    """Reservations of refused outputs do not lock a member out; but then another attempt cannot be released."""
+    checks = Checks(code_bits=8_000, code_bits_period=20_000)
+    coding.keeper.believe(house.bundle(3, (replace(TRAINING, checks=checks),)))
+    first, second = (python_plan(coding, number) for number in (1, 2))
+    coding.given(first, Entry.INSPECT)
+    with pytest.raises(BudgetSpent):
+        coding.given(second, Entry.INSPECT)
+    inspected(coding, first, Finding.REFUSED, 9_000)
+    coding.given(second, Entry.INSPECT)
+    assert coding.keeper.ledger_status()[0]["quotas"][-1]["left"] == 20_000 - 8_000 - 1_000
+    coding.restart()
+    with pytest.raises(StateConflict):
+        coding.given(first, Entry.INSPECT, attempt=2)
+    *before, inspect = house.records(first)
+    sealed = (StageOutput(policies.SEALED, house.digest("sealed"), 100),)
+    inspect = replace(inspect, outputs=sealed, report={"verdict": house.verdict(first).plain()})
+    with pytest.raises(StateConflict):
+        coding.keeper.release(first, house.chain((*before, inspect)))
+    assert coding.keeper.ledger_status()[0]["quotas"][-1]["left"] == 20_000 - 8_000 - 1_000
 
 
 # --- one keeper -----------------------------------------------------------------------------------------------
