@@ -1,0 +1,190 @@
+"""From the owner's file into a member's job, through a real launcher: what crosses it, and a loader that is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import threading
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from inside import engine
+from inside.leavings import unpack
+from inside.session import handover, unpadded
+from keys import sealing
+from plans.artifacts import Artifact, Form
+from plans.box import Entry, Outputs
+from plans.errors import DarkroomError
+from plans.key import BoxKeys
+from plans.plan import Plan, Relation
+from plans.statements import BoxStatement
+from plans.tasks import Need, PythonTask
+from sandbox import api, images, recipes
+from tests.inside.load_cases import link_key, sha256, work_plan
+from tests.inside.python_cases import folder
+from tests.inside.sql_cases import LIMITS
+from tests.plans import examples
+from tests.sandbox.conftest import open_home, probe_image, probe_images
+from tests.sandbox.side import Side, eventually, launched, side
+
+__all__ = ["open_home", "probe_image", "probe_images", "side"]
+pytestmark = [pytest.mark.box, pytest.mark.timeout(180)]
+ROOT = Path(__file__).resolve().parents[2]
+CANARY, HIDDEN = "canary-of-loading-9920", "hidden-of-loading-1177"
+OUTPUT_KEY, FILE_KEY = "ef" * 32, "ab" * 32
+
+
+@dataclass(frozen=True)
+class Loading:
+    """A launcher with the real images, and a data file of the owner: one row in ten is hidden by the owner's filter."""
+
+    side: Side
+    file: Path
+
+    def plan(self, code: str) -> Plan:
+        sql, member = (images.build(ROOT / place) for place in ("images/sql", "tests/inside/member"))
+        what = folder(code)
+        artifacts = (Artifact("score.json", Form.METRICS),)
+        task = PythonTask(
+            member.digest, what.digest, "main.py", (), (Need("tax.note", ("note",)),), artifacts
+        )
+        relation = Relation("tax.note", examples.digest("b"), sha256(self.file), ("note",), "shown")
+        plan = work_plan(task, (relation,), {"note": self.file}, what)
+        small = replace(LIMITS, memory_mb=1024, spill_mb=0)
+        outputs = {Entry.PYTHON: Outputs(1, ("output.bin",))}
+        stages = tuple(
+            replace(
+                spec, image=member.digest if spec.entry is Entry.PYTHON else sql.digest, limits=small,
+                outputs=outputs.get(spec.entry, Outputs(0)),
+            )
+            for spec in plan.stages
+        )  # fmt: skip
+        return replace(plan, stages=stages, nonce=secrets.token_hex(16))
+
+    def run(self, plan: Plan) -> dict[Entry, str]:
+        """Ask for both stages at once, and return where each ended badly, or nothing."""
+        ends: dict[Entry, str] = {}
+
+        def ask(stage: Entry) -> None:
+            try:
+                self.side.client.run(plan.digest, stage, 1)
+                ends[stage] = ""
+            except DarkroomError as problem:
+                ends[stage] = problem.where
+
+        self.side.client.put(plan)
+        threads = [threading.Thread(target=ask, args=(stage,)) for stage in (Entry.LOAD, Entry.PYTHON)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return ends
+
+    def log(self, plan: Plan) -> str:
+        """What the job printed, as the inspecting box reads it."""
+        name = api.StageName(plan.digest, Entry.PYTHON, 1)
+        with api.open_output(self.side.config.home, name, "output.bin") as file:
+            sealed = file.read()
+        clear = sealing.decrypt(bytes.fromhex(OUTPUT_KEY), sealed, handover(plan, 1, "output.bin"))
+        return unpack(unpadded(clear))["log.txt"].decode()
+
+
+def keys_of(statement: BoxStatement) -> BoxKeys:
+    """What a keeper gives: the file's key to the loader, the output's to the job, the link's to both."""
+    links = {"rows-0": link_key("rows-0")}
+    if statement.stage is Entry.LOAD:
+        return BoxKeys({"note": FILE_KEY}, {}, "", links=links)
+    return BoxKeys({}, {"output.bin": OUTPUT_KEY}, "", links=links)
+
+
+@pytest.fixture
+def loading(side: Side, tmp_path: Path) -> Loading:
+    found = replace(side, config=replace(side.config, images_folder=recipes.images_folder()))
+    found.keeper.keys = keys_of
+    file = found.config.data_folder / "note"
+    with engine.open_engine(tmp_path, LIMITS) as connection:
+        engine.add_key(connection, "file", FILE_KEY)
+        connection.execute(
+            "COPY (SELECT range::UBIGINT AS person, range % 10 > 0 AS shown,"
+            f" CASE WHEN range % 10 > 0 THEN '{CANARY}' ELSE '{HIDDEN}' END || range || repeat('-', 200) AS note,"
+            " 'id-' || range AS identity FROM range(100000))"
+            f" TO '{tmp_path / 'note'}' (FORMAT parquet, ENCRYPTION_CONFIG {engine.encryption('file')})"
+        )
+    file.write_bytes((tmp_path / "note").read_bytes())
+    file.chmod(0o444)
+    return Loading(found, file)
+
+
+LOOK = (
+    "import darkroom\nrows = darkroom.table('tax.note')\nnotes = rows['note'].to_pylist()\n"
+    f"print(rows.column_names, len(notes), sum('{CANARY}' in n for n in notes), sum('{HIDDEN}' in n for n in notes))\n"
+    "darkroom.out('score.json').write_text('{}')\n"
+)
+
+
+def test_rows_reach_the_job_and_leave_no_trace_at_the_launcher(loading: Loading) -> None:
+    """A person's token and the granted column; no identifier, no hidden row. The control: the job saw the canary 90,000
+    times, and in all that the launcher has kept or written there is none."""
+    plan = loading.plan(LOOK)
+    with launched(loading.side) as process:
+        assert loading.run(plan) == {Entry.LOAD: "", Entry.PYTHON: ""}
+        assert loading.log(plan) == "['person', 'note'] 90000 90000 0\n"
+        assert not held_by(process.pid, CANARY.encode()), "the launcher's own memory"
+    kept = b"".join(path.read_bytes() for path in loading.side.config.home.rglob("*") if path.is_file())
+    assert kept and CANARY.encode() not in kept and loading.side.boxes == []
+    assert held_by(os.getpid(), CANARY.encode()), "the control: this process holds it, and is found out"
+
+
+def held_by(process: int, what: bytes) -> bool:
+    """Whether a process has bytes in memory that it can write."""
+    with open(f"/proc/{process}/maps") as listed, open(f"/proc/{process}/mem", "rb", 0) as memory:
+        for line in listed:
+            span, mode = line.split()[:2]
+            start, end = (int(part, 16) for part in span.split("-"))
+            if mode.startswith("rw"):
+                with contextlib.suppress(OSError):
+                    memory.seek(start)
+                    if what in memory.read(end - start):
+                        return True
+    return False
+
+
+def test_a_loader_that_is_killed_ends_its_job_with_a_code_of_its_own(loading: Loading) -> None:
+    """The job has begun, and has read a part. The control: left alone, the same program reads all of it."""
+    slow = LOOK.replace("import darkroom\n", "import darkroom, time\ntime.sleep(2)\n")
+    plan, control = loading.plan(slow), loading.plan(slow)
+    with launched(loading.side):
+        killer = threading.Thread(target=kill_loader, args=(loading.side,))
+        killer.start()
+        ends = loading.run(plan)
+        killer.join()
+        assert ends[Entry.PYTHON] == "python.inputs" and ends[Entry.LOAD].startswith("box.")
+        assert loading.run(control) == {Entry.LOAD: "", Entry.PYTHON: ""}
+
+
+def kill_loader(where: Side) -> None:
+    """Kill the loader's program once its job's own program runs."""
+    folder = str(where.config.home / "boxes").encode()
+
+    def programs(word: bytes) -> list[int]:
+        """Processes in this launcher's boxes whose command has a word."""
+        users = range(where.config.first_uid, where.config.first_uid + where.config.uid_count)
+        found = []
+        for path in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                command = (path / "cmdline").read_bytes()
+                ours = path.stat().st_uid in users or folder in command
+                if ours and any(word == part or part.endswith(b"/" + word) for part in command.split(b"\0")):
+                    found.append(int(path.name))
+        return found
+
+    eventually(lambda: bool(programs(b"load")) and bool(programs(b"bootstrap.py")), 60)
+    time.sleep(0.5)
+    for pid in programs(b"load"):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
