@@ -40,7 +40,7 @@ class Shelf:
 
     def hold(self, plan: Plan, attempt: int) -> None:
         """Keep the bytes of a held output, still under the owner's key, for as long as people take."""
-        _write(self._held(plan), self._left(plan, attempt, policies.HELD))
+        _write(self._held(plan.digest), self._left(plan, attempt, policies.HELD))
 
     def let_go(self, plan: Plan, attempt: int, release: Signed, key: str) -> None:
         """Keep the sealed bytes of a held output that reviewers have let out; `key` is the owner's, in hex.
@@ -54,20 +54,20 @@ class Shelf:
         except ValueError:
             raise Malformed("the key of a held output is hexadecimal", "keeper") from None
         aad = handover(plan, attempt, policies.HELD)
-        self._keep(plan, release, unpadded(keys.decrypt(secret, self._held(plan).read_bytes(), aad)))
-        self._held(plan).unlink(missing_ok=True)
+        self._keep(plan, release, unpadded(keys.decrypt(secret, self._held(plan.digest).read_bytes(), aad)))
+        self._held(plan.digest).unlink(missing_ok=True)
 
-    def forget_held(self, plan: Plan) -> None:
-        """Remove the bytes of a held output that will not leave."""
-        self._held(plan).unlink(missing_ok=True)
+    def forget_held(self, digest: str) -> None:
+        """Remove the bytes of a plan's held output that will not leave."""
+        self._held(digest).unlink(missing_ok=True)
 
     def _left(self, plan: Plan, attempt: int, name: str) -> bytes:
         stage = sandbox.StageName(plan.digest, plan.ends, attempt)
         with sandbox.open_output(self.launcher_home(plan.domain), stage, name) as source:
             return source.read()
 
-    def _held(self, plan: Plan) -> Path:
-        return self.results / (plan.digest.removeprefix("sha256:") + ".held")
+    def _held(self, digest: str) -> Path:
+        return self.results / (digest.removeprefix("sha256:") + ".held")
 
     def _keep(self, plan: Plan, release: Signed, content: bytes) -> None:
         target = self.results / result_name(plan.digest)

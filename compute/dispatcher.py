@@ -239,7 +239,7 @@ class Dispatcher:
                 continue
 
     def end_cancelled(self) -> None:
-        """End the boxes of jobs that were cancelled while they ran.
+        """End the boxes of jobs that were cancelled while they ran, and wipe outputs that were held.
 
         A box may come to be a moment after the job was cancelled, while its step does not know yet; so a job is
         looked at until no step of this dispatcher holds it.
@@ -255,6 +255,7 @@ class Dispatcher:
             if door is not None:
                 _batch(row, Path(door.launcher_socket)).cancel()
             if not held:
+                self._shelf.forget_held(row.plan_digest)
                 self._silenced.add((row.id, row.updated_at))
 
     def _run(self, row: store.JobRow) -> None:
@@ -334,7 +335,7 @@ class Dispatcher:
         except (StateConflict, Unreachable):
             return
         except Refused:
-            self._shelf.forget_held(plan)
+            self._shelf.forget_held(plan.digest)
             raise
         attempt = StageRecord.read(records[-1].statement.body).attempt
         self._shelf.let_go(plan, attempt, answer.signed, answer.held_key)

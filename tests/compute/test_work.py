@@ -351,6 +351,15 @@ def test_a_held_output_that_reviewers_refuse_ends_its_job_and_is_wiped(held: Hel
     assert not held.waits.exists()
 
 
+def test_a_held_output_of_a_cancelled_job_is_wiped(held: Held, monkeypatch) -> None:
+    monkeypatch.setattr(Batches, "ended", [])
+    monkeypatch.setattr(dispatching.cluster, "Batch", Batches)
+    held.office.dispatcher._move(held.office.row(held.job), JobState.HELD, stage="inspect")
+    held.office.jobs.cancel(MEI, held.job)
+    held.office.dispatcher.end_cancelled()
+    assert not held.waits.exists()
+
+
 @pytest.mark.parametrize("attack", ["another key", "no key", "other bytes"])
 def test_a_held_output_leaves_as_exactly_what_was_released_or_not_at_all(
     held: Held, attack, monkeypatch
