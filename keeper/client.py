@@ -52,10 +52,6 @@ class KeeperClient:
         answer = self._ask("release", plan=plan.plain(), records=[record.plain() for record in records])
         return ReleaseAnswer(Signed.read(answer["release"]), str(answer["held_key"]))
 
-    def refund(self, plan: str) -> Signed:
-        """Return the keeper's signed word that it gave no key for a plan, so that what was reserved is free again."""
-        return Signed.read(self._ask("refund", plan=plan)["refund"])
-
     def cosign(self, head: Signed, proof: Sequence[str]) -> Signed:
         """Return the keeper's own signature on a head of the audit log."""
         return Signed.read(self._ask("cosign", head=head.plain(), proof=list(proof))["head"])
@@ -78,6 +74,11 @@ class DeskClient:
         """Ingest a file as described (TOML text) and return the signed manifest."""
         question = {"op": "ingest", "source": str(source.resolve()), "description": description}
         return Signed.read(frames.ask(self.socket, question, timeout_s=3_600)["manifest"])
+
+    def refund(self, plan: str) -> Signed:
+        """Return the keeper's signed word that it gave no key for a plan, so that what was reserved is free again."""
+        question = {"op": "refund", "plan": plan}
+        return Signed.read(frames.ask(self.socket, question, timeout_s=60)["refund"])
 
     def budgets(self) -> list[dict[str, Any]]:
         """Return for every lineage in the mode private what is left of its budget, and when more is free again."""

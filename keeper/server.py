@@ -156,7 +156,6 @@ OPEN: Mapping[str, Operation] = {
     "renew": _renew,
     "finish": _finish,
     "release": _release,
-    "refund": _refund,
     "cosign": _cosign,
     "status": _status,
 }
@@ -169,6 +168,7 @@ DESK: Mapping[str, Operation] = {
     "erase": _erase,
     "twin": _twin,
     "budgets": _budgets,
+    "refund": _refund,
     "ledger": _ledger,
     "record": _record,
     **REVIEW,

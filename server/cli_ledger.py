@@ -39,6 +39,21 @@ def budgets(domain: Domain, home: Home = DEFAULT_HOME, as_json: AsJson = False) 
     _out(json.dumps(found, ensure_ascii=False, indent=1) if as_json else "\n".join(budget_lines(found)))
 
 
+@app.command("refund")
+def refund(
+    plan: Annotated[str, typer.Argument(metavar="PLAN", help="The plan's digest.")],
+    domain: Domain,
+    home: Home = DEFAULT_HOME,
+    as_json: AsJson = False,
+) -> None:
+    """Give back the privacy budget of a plan for which the keeper gave no key, as after a crash. For the owner only."""
+    from server.owners import desk_of
+
+    signed = desk_of(home, domain)[1].refund(plan)
+    told = f"{signed.statement.body['rho_micro']:,} millionths of rho are free again"
+    _out(json.dumps(signed.plain(), ensure_ascii=False, indent=1) if as_json else told)
+
+
 @app.command("record")
 def record(
     plan: Annotated[str, typer.Argument(metavar="PLAN", help="The plan's digest.")],

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from keeper import server
 from keeper.budgets import Budgets
 from keeper.config import KeeperConfig
 from keeper.keeper import Keeper
@@ -249,6 +250,14 @@ def test_nothing_is_refunded_once_a_key_was_given_whatever_became_of_the_box(kee
     with pytest.raises(StateConflict, match="keys were given"):
         keeper.refund(about.digest)
     assert left(keeper) == HALF - SPEND
+
+
+def test_refunds_are_given_at_the_owners_desk_alone(keeper: Keeper, cut_off: Plan) -> None:
+    question = {"op": "refund", "plan": cut_off.digest}
+    assert "error" in server.answer(keeper, server.OPEN, question)
+    told = server.answer(keeper, server.DESK, question)["ok"]
+    assert told["refund"]["statement"]["body"]["rho_micro"] == SPEND
+    assert server.answer(keeper, server.DESK, {"op": "budgets"})["ok"]["budgets"][0]["left_micro"] == 2 * HALF
 
 
 def test_nothing_is_refunded_that_was_not_reserved(keeper: Keeper) -> None:
