@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -18,14 +18,9 @@ from unittest import mock
 import pytest
 
 from keeper import server
-from keeper.config import KeeperConfig
-from keeper.keeper import Keeper
-from keeper.ledger_desk import BIT_BUDGET
 from keys import api as keys
-from plans.artifacts import Artifact, Form
 from plans.box import Entry
 from plans.checks import Checks
-from plans.constraints import ANY, Access, Action, Effect
 from plans.errors import (
     BudgetSpent,
     DarkroomError,
@@ -38,81 +33,17 @@ from plans.errors import (
 from plans.handover import handover, padded
 from plans.inspection import Applied, Inspection
 from plans.inspection import Effect as Did
-from plans.key import BoxKeys
-from plans.plan import Plan, PlanKind
-from plans.reading import Output, Reading, Role
-from plans.release import KEYS_INFO
-from plans.request import RequestKind, statement_digest
-from plans.statements import BoxStatement, Signed, StageOutput
-from plans.tasks import Need, PythonTask
+from plans.plan import Plan
+from plans.reading import Output, Role
+from plans.request import statement_digest
+from plans.statements import Signed
 from plans.verdict import Finding
 from policies import api as policies
-from policies.api import short
 from sandbox import api as sandbox
 from sandbox.shelf import output_path
 from tests.keeper import house
-from tests.keeper.people import People, lay
-from tests.plans import examples
-
-PEOPLE = People(90)
-FIGURE = Output("avg", "DOUBLE", Role.FIGURE, "avg", 0, ("tax.income.income",))
-OUTPUTS = (house.OUTPUTS[0], house.OUTPUTS[1], FIGURE)
-READING = house.with_table(house.READING, outputs=OUTPUTS)
-
-
-def some(first: int, after: int) -> frozenset[int]:
-    return frozenset(range(first, after))
-
-
-@dataclass
-class Side:
-    """An owner's keeper, and statements that members ask of it."""
-
-    settings: KeeperConfig
-    keeper: Keeper
-    readings: dict[str, Reading]
-    clock: house.Clock
-
-    @classmethod
-    def make(cls, settings: KeeperConfig, checks: Checks = Checks(), **grant: Any) -> Side:
-        house.build(settings)
-        made = cls(settings, None, {}, house.Clock())  # type: ignore[arg-type]
-        made.restart()
-        policy = replace(house.INCOME_POLICY, checks=checks)
-        given = house.grant(replace(house.GRANT, uses=100, **grant))
-        house.believe(
-            made.keeper, house.roster(), house.bundle(policy=(policy,)), house.signed_manifest(), given
-        )
-        return made
-
-    def restart(self) -> None:
-        checker = house.Checker(house.READING)
-        checker.findings = self.readings
-        self.keeper = None  # type: ignore[assignment]
-        self.keeper = house.start(self.settings, self.clock, checker)
-
-    def plan(self, text: str, number: int = 0, reading: Reading = READING) -> Plan:
-        """The plan of a statement, which an honest centre makes; `number` tells requests of the same text apart."""
-        read = replace(reading, statement=statement_digest(text))
-        read = house.with_table(read, counted=f"{house.COUNTED} -- {text}")
-        self.readings[read.statement] = read
-        nonce = f"{len(self.readings) * 1000 + number:032x}"
-        return house.plan(self.keeper.trusted, replace(house.REQUEST, statement=text, nonce=nonce), read)
-
-    def given(self, plan: Plan, stage: Entry, attempt: int = 1) -> BoxKeys:
-        """The keys that an honest box of a stage opens."""
-        statement = house.box(plan, self.keeper.challenge(plan.digest), stage, attempt=attempt)
-        sealed = self.keeper.unwrap(statement, plan)
-        body = BoxStatement.read(statement.statement.body)
-        return BoxKeys.decode(
-            house.opening("box").open(bytes.fromhex(sealed.sealed), KEYS_INFO, body.canonical())
-        )
-
-    def answer(self, plan: Plan, *tables: Any, attempt: int = 1) -> tuple[tuple[int, ...], ...]:
-        """Run a plan's boxes with these sets; return the rows that the judge keeps back."""
-        self.given(plan, Entry.QUERY, attempt)
-        lay(self.keeper, plan, *tables, attempt=attempt)
-        return self.given(plan, Entry.JUDGE, attempt).withheld
+from tests.keeper.people import lay
+from tests.keeper.sides import PEOPLE, READING, Side, some
 
 
 @pytest.fixture
@@ -258,114 +189,6 @@ def test_the_desk_says_what_is_left_and_what_a_judging_box_found(side: Side) -> 
         assert operation not in server.OPEN, "numbers about what others asked are for the owner"
     with pytest.raises(NotFound):
         side.keeper.record(house.digest("no such plan"))
-
-
-# --- members' own code ----------------------------------------------------------------------------------------
-
-FOLDER = examples.FOLDER
-TASK_IMAGES = dict.fromkeys(Entry, (house.IMAGE,))
-TRAINING = replace(
-    house.INCOME_POLICY,
-    access=(Access(Effect.ALLOW, (ANY,), ("researcher",), (Action.TRAIN,), (ANY,)),),
-    constraints=(short("income", ("model",)),),
-    row_filter="",
-)
-
-
-def python_plan(side: Side, number: int) -> Plan:
-    task = PythonTask(
-        house.IMAGE, FOLDER.digest, "main.py", (), (Need("tax.income", ("income",)),),
-        (Artifact("t.csv", Form.TABLE, persons="n"),),
-    )  # fmt: skip
-    text = task.canonical().decode()
-    request = replace(house.REQUEST, kind=RequestKind.PYTHON, statement=text, nonce=f"{number:032x}")
-    trusted = side.keeper.trusted
-    assert trusted.bundle and trusted.roster
-    case = policies.Case(
-        request, policies.reading_of_task(request), trusted.bundle, trusted.current_manifests(),
-        trusted.granted(request.digest), (), house.NOW, trusted.roster.number,
-    )  # fmt: skip
-    decision = policies.decide(case)
-    assert decision.obligations, decision.reasons
-    program = policies.program_of(case)
-    furnishing = policies.Furnishing(dict.fromkeys(Entry, house.IMAGE), house.LIMITS)
-    stages = policies.work_boxes(task, program, case.manifests, decision.obligations.tier, furnishing)
-    return Plan(
-        kind=PlanKind.PYTHON, domain=house.DOMAIN, request=request,
-        request_signature=keys.sign_bytes("request", request.canonical(), house.key("member")),
-        decision=decision, program=program, material=FOLDER.canonical().decode(), stages=stages,
-        nonce="5" * 32, made_at=house.NOW,
-    )  # fmt: skip
-
-
-def inspected(side: Side, plan: Plan, finding: Finding, bits: int) -> None:
-    """Leave the record of a plan's inspecting box."""
-    found = Inspection(plan.digest, finding, "r", (Applied(BIT_BUDGET, "", Did.PASSED, 0, {"bits": bits}),))
-    name = sandbox.StageName(plan.digest, Entry.INSPECT, 1)
-    path = output_path(side.settings.launcher_home, name, policies.RECORD)
-    path.parent.mkdir(parents=True)
-    key = side.keeper.keyring.stage_key(plan.digest, 1, policies.RECORD)
-    path.write_bytes(keys.encrypt(key, padded(found.canonical()), handover(plan, 1, policies.RECORD)))
-
-
-@pytest.fixture
-def coding(tmp_path: Path) -> Side:
-    checks = Checks(code_bits=400, code_bits_period=1_000)
-    side = Side.make(house.config(tmp_path, work_images=TASK_IMAGES))
-    side.keeper.believe(house.bundle(2, (replace(TRAINING, checks=checks),)))
-    return side
-
-
-def test_58_bits_of_members_code_are_reserved_before_they_are_judged_and_end(coding: Side) -> None:
-    plan = python_plan(coding, 1)
-    for stage in (Entry.LOAD, Entry.PYTHON, Entry.REENCODE, Entry.INSPECT, Entry.INSPECT):
-        coding.given(plan, stage)
-    (lineage,) = coding.keeper.ledger_status()
-    assert lineage["quotas"][-1]["left"] == 600
-    second = python_plan(coding, 2)
-    coding.given(second, Entry.LOAD)
-    with pytest.raises(BudgetSpent):
-        coding.given(
-            second, Entry.INSPECT
-        )  # half of what the others have left is 500, and 400 are this member's
-    coding.restart()
-    assert coding.keeper.ledger_status()[0]["quotas"][-1]["left"] == 600
-
-
-def test_58_what_was_measured_takes_the_place_of_what_was_reserved(coding: Side) -> None:
-    plan = python_plan(coding, 1)
-    coding.given(plan, Entry.LOAD)
-    coding.given(plan, Entry.INSPECT)
-    inspected(coding, plan, Finding.PASS, 120)
-    *before, inspect = house.records(plan)
-    sealed = (StageOutput(policies.SEALED, house.digest("sealed"), 100),)
-    inspect = replace(inspect, outputs=sealed, report={"verdict": house.verdict(plan).plain()})
-    coding.keeper.release(plan, house.chain((*before, inspect)))
-    assert coding.keeper.ledger_status()[0]["quotas"][-1]["left"] == 880
-    coding.restart()
-    assert coding.keeper.ledger_status()[0]["quotas"][-1]["left"] == 880
-
-
-def test_an_output_that_was_refused_costs_what_a_refusal_tells_and_never_leaves(coding: Side) -> None:
-    """Reservations of refused outputs do not lock a member out; but then another attempt cannot be released."""
-    checks = Checks(code_bits=8_000, code_bits_period=20_000)
-    coding.keeper.believe(house.bundle(3, (replace(TRAINING, checks=checks),)))
-    first, second = (python_plan(coding, number) for number in (1, 2))
-    coding.given(first, Entry.INSPECT)
-    with pytest.raises(BudgetSpent):
-        coding.given(second, Entry.INSPECT)
-    inspected(coding, first, Finding.REFUSED, 9_000)
-    coding.given(second, Entry.INSPECT)
-    assert coding.keeper.ledger_status()[0]["quotas"][-1]["left"] == 20_000 - 8_000 - 1_000
-    coding.restart()
-    with pytest.raises(StateConflict):
-        coding.given(first, Entry.INSPECT, attempt=2)
-    *before, inspect = house.records(first)
-    sealed = (StageOutput(policies.SEALED, house.digest("sealed"), 100),)
-    inspect = replace(inspect, outputs=sealed, report={"verdict": house.verdict(first).plain()})
-    with pytest.raises(StateConflict):
-        coding.keeper.release(first, house.chain((*before, inspect)))
-    assert coding.keeper.ledger_status()[0]["quotas"][-1]["left"] == 20_000 - 8_000 - 1_000
 
 
 # --- one keeper -----------------------------------------------------------------------------------------------
