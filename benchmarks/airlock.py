@@ -7,6 +7,8 @@ canonical release, through everything that both boxes do but starting, decryptin
 belief, writing values, reading these with the same distrust, every rule on every cell, rounding, the record. The
 peer is pandas reading the same bytes and rounding every number, and nobody judges anything.
 `airlock.inspect_cpu_s_100k_cells` is the same in processor time, which a busy machine disturbs less.
+
+`airlock.ledger_ms_100k`: the disclosure ledger weighs a cell (`benchmarks/ledger.py`, which has more about it).
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from airlock.outputs.ground import Ground  # noqa: E402
 from airlock.outputs.judging import judge_outputs  # noqa: E402
 from airlock.outputs.reading import read_outputs  # noqa: E402
 from airlock.rules import Stamp  # noqa: E402
+from benchmarks import ledger  # noqa: E402
 from benchmarks.report import Metric, main  # noqa: E402
 from plans.artifacts import Artifact, Form  # noqa: E402
 from plans.decision import Obligations, Tier  # noqa: E402
@@ -53,6 +56,7 @@ def measure() -> Iterator[Metric]:
     )
     cpu = [_processor(lambda: inspected(content)) for _ in range(ROUNDS)]
     yield Metric("airlock.inspect_cpu_s_100k_cells", statistics.median(cpu), "s")
+    yield ledger.cell()
 
 
 def _processor(work: Callable[[], None]) -> float:

@@ -49,6 +49,12 @@ def metrics() -> Iterator[Metric]:
         yield Metric("ledger.start_s_100k", start_s(Path(folder), rng), "s")
 
 
+def cell() -> Metric:
+    """Return what one cell costs."""
+    rng = np.random.default_rng(1)
+    return cell_ms(filled(rng), rng)
+
+
 def cell_ms(lineage: Lineage, rng: np.random.Generator) -> Metric:
     """Return the cost of one cell, beside that of all distances."""
     offered = prints(rng, np.full(40, PERSONS))
