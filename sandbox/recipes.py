@@ -5,8 +5,8 @@ lock        the packages, with versions and hashes
 house       our own packages and modules, by path without `.py`
 base        the name of another recipe beside this one: its image is kept byte for byte, and this one only adds to it
 extensions  parts of the interpreter's library that boxes have only if they are named here (`layout`)
-overlay     a folder copied over the house's modules: what only this image has (`python`: the module that members import;
-            images for tests: probes where programs are)
+overlay     a folder copied over the house's modules: what only this image has (`python`: the module that members
+            import; images for tests: probes where programs are)
 """
 
 from __future__ import annotations
