@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from inside import query, relations
+from inside.evidence import Wish
 from keeper import keeper as keepers
 from keeper.keeper import Keeper
 from plans.constraints import ANY, Constraint, Effect, Mask, MaskKind, Reveal, Use
@@ -175,7 +176,7 @@ def test_90_one_person_more_is_not_the_cell_too_many(tmp_path: Path) -> None:
 def test_90_control_with_small_groups_counted_it_would_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(query, "_large", lambda cells, least: None)
+    monkeypatch.setattr(query, "Wish", lambda _least, *rest: Wish(0, *rest))
     assert outcome(tmp_path / "without", SMALL) == "[['east', '10']]"
     assert outcome(tmp_path / "with", ONE_MORE) == "result.too-large"
 
