@@ -107,7 +107,7 @@ def test_a_chain_of_margins_is_followed() -> None:
     """Each margin has two withheld cells or one large one, and still the small cell could be computed."""
     table: dict[Key, int] = {(1, 1): 3, (1, 2): 12, (1, 3): 50, (2, 1): 14, (2, 2): 40, (2, 3): 60, (3, 1): 70,
                              (3, 2): 80, (3, 3): 90}  # fmt: skip
-    chain = {(1, 1), (1, 2), (2, 1)}
+    chain: set[Key] = {(1, 1), (1, 2), (2, 1)}
     assert solved(table, chain)[1, 1] == 3
     assert (1, 1) not in solved(table, protected(table))
 
