@@ -62,13 +62,21 @@ def applies(checks: Checks) -> bool:
 
 def dominated(shares: Shares, checks: Checks) -> bool:
     """Return whether a total tells too much about its largest persons; one in which all add nothing does not."""
-    if shares.total <= 0:
-        return False
+    return held_by_few(shares, checks) or tells_largest(shares, checks)
+
+
+def held_by_few(shares: Shares, checks: Checks) -> bool:
+    """Return whether the n largest persons hold at least k percent of a total: the (n, k) rule."""
     largest = (Decimal(0), shares.first, _EXACT.add(shares.first, shares.second))[checks.dominance_largest]
-    if checks.dominance_largest and largest * 100 >= shares.total * checks.dominance_percent:
-        return True
-    others = shares.total - shares.first - shares.second
-    return bool(checks.p_percent) and others * 100 < shares.first * checks.p_percent
+    asked = checks.dominance_largest > 0 and shares.total > 0
+    return asked and _EXACT.multiply(largest, 100) >= _EXACT.multiply(shares.total, checks.dominance_percent)
+
+
+def tells_largest(shares: Shares, checks: Checks) -> bool:
+    """Return whether the second largest person can estimate the largest too well: the p percent rule."""
+    others = _EXACT.subtract(_EXACT.subtract(shares.total, shares.first), shares.second)
+    asked = checks.p_percent > 0
+    return asked and _EXACT.multiply(others, 100) < _EXACT.multiply(shares.first, checks.p_percent)
 
 
 def withheld(shares: Shares, checks: Checks) -> bool:

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
+from airlock.dominance import Shares, held_by_few, tells_largest
 from airlock.outputs import identifiers, wording
 from airlock.outputs.ground import Book, Ground
 from airlock.outputs.margins import block_totals, drop_told, partition, recompute, total_rows
@@ -38,7 +39,7 @@ _FRACTION = re.compile(r"[0-9]+\.[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class ShownTable:
     """A table as it may leave: columns by name and type, and rows of shown cells."""
 
     columns: tuple[tuple[str, str], ...]
@@ -47,15 +48,15 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Which output this is: its name, its column of persons, what a component says, and the rows that are kept back."""
+    """Which output this is: its name, its column of persons, a component's evidence, the rows that the ledger keeps back."""
 
     name: str
     persons: str
     evidence: Evidence | None = None
-    kept_back: tuple[int, ...] = ()
+    withheld: tuple[int, ...] = ()
 
 
-def judge_table(grid: Grid, subject: Subject, ground: Ground, book: Book) -> Table | None:
+def judge_table(grid: Grid, subject: Subject, ground: Ground, book: Book) -> ShownTable | None:
     """Return a table as it may leave, or nothing where it does not; the book says by which rules.
 
     Raises:
@@ -65,7 +66,7 @@ def judge_table(grid: Grid, subject: Subject, ground: Ground, book: Book) -> Tab
         raise Unfit(OutputRule.TOO_LARGE)
     _look_for_identifiers(grid, subject, book)
     sheet = lay_out(grid, subject.persons, subject.evidence)
-    if any(not 0 <= row < grid.height for row in subject.kept_back):
+    if any(not 0 <= row < grid.height for row in subject.withheld):
         raise Unfit(OutputRule.LEDGER)
     if ground.members_code:
         _look_for_rows(sheet, subject, book)
@@ -87,7 +88,7 @@ def judge_table(grid: Grid, subject: Subject, ground: Ground, book: Book) -> Tab
 
 def _withhold(sheet: Sheet, subject: Subject, ground: Ground, book: Book) -> None:
     name, zeros = subject.name, ground.obligations.checks.zeros
-    book.withheld(OutputRule.LEDGER, name, sheet.drop(subject.kept_back))
+    book.withheld(OutputRule.LEDGER, name, sheet.drop(subject.withheld))
     small = [row for row in sheet.alive if sheet.persons[row] < ground.minimum]
     parts = partition(sheet)
     single = _single_category(sheet)
@@ -123,10 +124,6 @@ def _counted_by_members(
 def _bounded(sheet: Sheet, figure: Figure) -> bool:
     """Return whether a column can count persons of its rows."""
     return figure.counts and all(0 <= figure.present(row) <= sheet.persons[row] for row in sheet.alive)
-
-
-def _is_copy(sheet: Sheet, figure: Figure) -> bool:
-    return all(figure.present(row) == sheet.persons[row] for row in sheet.alive)
 
 
 def _small(sheet: Sheet, figure: Figure, ground: Ground) -> list[int]:
@@ -168,7 +165,7 @@ def _zeros(sheet: Sheet, figure: Figure) -> list[int]:
 
 def _everybody(sheet: Sheet, figure: Figure, parts: list[Figure]) -> list[int]:
     """Return the rows in which a count says that all persons are in one category; in a partition, all of its cells."""
-    if not _bounded(sheet, figure) or _is_copy(sheet, figure):
+    if not _bounded(sheet, figure) or sheet.repeats_persons(figure):
         return []
     counted = parts if any(part is figure for part in parts) else [figure]
     return [row for row in sheet.alive if any(part.present(row) == sheet.persons[row] for part in counted)]
@@ -199,14 +196,12 @@ def _ruled_by_one(sheet: Sheet, figure: Figure, where: str, judged: tuple[Ground
     totals, first, second = (figure.record.get(part, []) for part in ("totals", "first", "second"))
     if not totals or figure.kind not in ("total", "mean"):
         return
-    dominated, estimated = [], []
+    shares = {}
     for row in sheet.alive:
         total, one, two = (Decimal(part[row] or 0) for part in (totals, first, second))
-        largest = (Decimal(0), one, one + two)[checks.dominance_largest]
-        if checks.dominance_largest and total > 0 and 100 * largest >= checks.dominance_percent * total:
-            dominated.append(row)
-        if checks.p_percent and 100 * (total - one - two) < checks.p_percent * one:
-            estimated.append(row)
+        shares[row] = Shares(total, total, one, two)
+    dominated = [row for row, each in shares.items() if held_by_few(each, checks)]
+    estimated = [row for row, each in shares.items() if tells_largest(each, checks)]
     book.withheld(
         OutputRule.DOMINANCE,
         where,
@@ -346,12 +341,12 @@ def _below(figure: Figure, least: int) -> bool:
 # --- what leaves --------------------------------------------------------------------------------------------
 
 
-def _released(sheet: Sheet, ground: Ground) -> Table:
+def _released(sheet: Sheet, ground: Ground) -> ShownTable:
     """Return columns in the program's order and rows in that of their keys: an order of its own would tell
     something."""
     columns = [sheet.shown(column, ground) for column in sheet.grid.columns]
     order = sorted(range(len(sheet.alive)), key=lambda place: _rank(sheet, sheet.alive[place]))
-    return Table(
+    return ShownTable(
         tuple((column.name, column.type) for column in sheet.grid.columns),
         tuple(tuple(column[place] for column in columns) for place in order),
     )

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from airlock.models.checking import Fitted, check_shape, check_tensors
-from airlock.outputs.cells import Subject, Table, judge_table
+from airlock.outputs.cells import ShownTable, Subject, judge_table
 from airlock.outputs.figures import require_drawn
 from airlock.outputs.ground import Book, Ground
 from airlock.outputs.judging_texts import judge_metrics, judge_model, judge_report
@@ -48,11 +48,11 @@ def judge_outputs(
     declared: tuple[Artifact, ...],
     ground: Ground,
     stamp: Stamp,
-    kept_back: Sequence[tuple[int, ...]] = (),
+    withheld: Sequence[tuple[int, ...]] = (),
 ) -> Judged:
     """Return the judgement about a job's outputs.
 
-    `kept_back` are the rows that the owner's ledger keeps back, for every table and model in the order of the
+    `withheld` are the rows that the owner's ledger keeps back, for every table and model in the order of the
     declaration; a model is one row.
 
     Raises:
@@ -62,7 +62,7 @@ def judge_outputs(
     for rule, subject in handed.refused:
         book.note(rule, subject or ALL, Effect.REFUSED)
     if not handed.refused:
-        subjects = _subjects(handed, declared, kept_back)
+        subjects = _subjects(handed, declared, withheld)
         for value in handed.values:
             content = _judged(value, subjects[value.name], ground, book)
             if content is not None:
@@ -79,12 +79,12 @@ def judge_outputs(
 
 
 def _subjects(
-    handed: Handed, declared: tuple[Artifact, ...], kept_back: Sequence[tuple[int, ...]]
+    handed: Handed, declared: tuple[Artifact, ...], withheld: Sequence[tuple[int, ...]]
 ) -> dict[str, Subject]:
     counted = [each.name for each in declared if each.form in (Form.TABLE, Form.MODEL)]
-    if len(kept_back) > len(counted):
+    if len(withheld) > len(counted):
         raise Malformed("the ledger keeps rows back of outputs that are not there", "withheld")
-    gone = dict(zip(counted, kept_back, strict=False))
+    gone = dict(zip(counted, withheld, strict=False))
     return {
         each.name: Subject(each.name, each.persons, handed.evidence.get(each.name), gone.get(each.name, ()))
         for each in declared
@@ -120,7 +120,7 @@ def _by_form(value: Value, subject: Subject, ground: Ground, book: Book) -> byte
 
 
 def _model(content: bytes | Mapping[str, object], subject: Subject, ground: Ground, book: Book) -> bytes:
-    if subject.kept_back:
+    if subject.withheld:
         book.note(OutputRule.LEDGER, subject.name, Effect.REFUSED, 1)
     book.note(OutputRule.MODEL, subject.name, Effect.HELD)
     checked = Fitted(subject.name, ground.tables)
@@ -136,7 +136,7 @@ def _model(content: bytes | Mapping[str, object], subject: Subject, ground: Grou
     return content
 
 
-def table_bytes(table: Table) -> bytes:
+def table_bytes(table: ShownTable) -> bytes:
     """Return a table as it leaves (docs/outputs.md)."""
     return canonical.encode(
         {

@@ -14,7 +14,7 @@ from airlock.outputs.models import DIGITS, dumped, reread
 from airlock.outputs.rules import OutputRule
 from airlock.outputs.sheet import Shown
 from airlock.outputs.values import Unfit, require_name
-from airlock.rules import count, digits
+from airlock.rules import count, digits, plain
 from plans.inspection import Effect
 
 _WHOLE_TEXT = re.compile(r"-?[0-9]{1,16}")
@@ -96,8 +96,7 @@ def _rounded(name: str, text: str, persons: int | None, base: int) -> str:
         if _is_count(name, text):
             return str(count(int(value), base))
     kept = DIGITS if persons is None else min(DIGITS, digits(persons, base))
-    shown = format(Context(prec=kept, rounding=ROUND_HALF_EVEN).plus(value), "f")
-    return (shown.rstrip("0").rstrip(".") if "." in shown else shown) or "0"
+    return plain(Context(prec=kept, rounding=ROUND_HALF_EVEN).plus(value))
 
 
 def _persons(numbers: Mapping[str, Decimal]) -> int | None:

@@ -86,7 +86,7 @@ def recompute(sheet: Sheet, totals: Tree, ground: Ground, book: Book) -> None:
 
 def partition(sheet: Sheet) -> list[Figure]:
     """Return the count columns that add up to the persons of every row, if there are such."""
-    counts = [figure for figure in sheet.figures if figure.whole and not _is_copy(sheet, figure)]
+    counts = [figure for figure in sheet.figures if figure.whole and not sheet.repeats_persons(figure)]
     if len(counts) < 2 or not sheet.alive:
         return []
     added = {row: sum(figure.present(row) for figure in counts) for row in sheet.alive}
@@ -98,10 +98,6 @@ def partition(sheet: Sheet) -> list[Figure]:
         ):
             return parts
     return []
-
-
-def _is_copy(sheet: Sheet, figure: Figure) -> bool:
-    return all(figure.present(row) == sheet.persons[row] for row in sheet.alive)
 
 
 def _parts(sheet: Sheet, row: int, marks: frozenset[int], marked: dict[int, frozenset[int]]) -> list[int]:
@@ -149,7 +145,7 @@ def _sums_of_columns(sheet: Sheet) -> Iterator[tuple[Figure | None, list[Figure]
     if parts:
         yield None, parts
         for figure in sheet.figures:
-            if figure.whole and _is_copy(sheet, figure):
+            if figure.whole and sheet.repeats_persons(figure):
                 yield figure, parts
         return
     counts = [figure for figure in sheet.figures if figure.whole]

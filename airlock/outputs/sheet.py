@@ -15,7 +15,7 @@ from airlock.outputs import wording
 from airlock.outputs.ground import Ground
 from airlock.outputs.rules import OutputRule
 from airlock.outputs.values import Evidence, Grid, GridColumn, Unfit, is_integral
-from airlock.rules import count, measure
+from airlock.rules import count, measure, plain
 
 Shown = str | bool | None
 """A released cell: its text, none where there is no value, false where it is withheld."""
@@ -66,6 +66,10 @@ class Sheet:
         gone = set(rows) & set(self.alive)
         self.alive = [row for row in self.alive if row not in gone]
         return len(gone)
+
+    def repeats_persons(self, figure: Figure) -> bool:
+        """Return whether a figure says in every row that is left how many persons it rests on, once more."""
+        return all(figure.present(row) == self.persons[row] for row in self.alive)
 
     def rounded_persons(self, row: int, ground: Ground) -> int:
         """Return how many persons a row is said to have."""
@@ -166,9 +170,4 @@ def _figure(column: GridColumn, evidence: Evidence | None) -> Figure:
 
 
 def _text(value: Decimal | None) -> str | None:
-    if value is None:
-        return None
-    text = format(value, "f")
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return "0" if text in ("-0", "") else text
+    return None if value is None else plain(value)

@@ -8,6 +8,7 @@ reads a file.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -19,10 +20,11 @@ from google.protobuf.message import DecodeError
 from onnx import AttributeProto, TensorProto, checker, helper, numpy_helper
 from safetensors.numpy import save
 
+from airlock.outputs import identifiers
 from airlock.outputs.rules import OutputRule
 from airlock.outputs.values import Unfit
 
-MOST_TENSORS, MOST_NUMBERS, MOST_NODES, MOST_TEXTS = 2_000, 16_000_000, 5_000, 1_000
+MOST_TENSORS, MOST_NUMBERS, MOST_NODES, MOST_TEXTS = 2_000, 16_000_000, 5_000, 200
 LARGEST_MODEL = 64 * 2**20
 LONGEST_LABEL = 64
 
@@ -46,9 +48,19 @@ _LISTED = """
     TreeEnsembleClassifier TreeEnsembleRegressor Unsqueeze Where ZipMap
 """
 OPERATORS = frozenset(_LISTED.split())
+_FLOATING = frozenset({TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16})
 _DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
-_SMALL = 64
-"""Whole numbers of a tensor at the most: shapes and positions."""
+_SMALL, MOST_WHOLE = 64, 4_096
+"""Whole numbers of a tensor or a list at the most, and of a whole model: shapes and positions. Trees have more, in
+lists that their operators name; there positions and numbers of features are all that an operator takes."""
+
+_TREES = frozenset({"TreeEnsembleClassifier", "TreeEnsembleRegressor"})
+_OF_TREES = re.compile(
+    r"nodes_(treeids|nodeids|featureids|truenodeids|falsenodeids|missing_value_tracks_true)"
+    r"|(class|target)_(treeids|nodeids|ids)"
+)
+_MODES = frozenset(f"BRANCH_{mode}" for mode in ("LEQ", "LT", "GTE", "GT", "EQ", "NEQ")) | {"LEAF"}
+"""Lists of an ensemble of trees, and what its nodes can be (ONNX operators of the domain ai.onnx.ml)."""
 
 
 def coarse(values: Any) -> Any:
@@ -150,6 +162,8 @@ def _built(model: Any) -> Any:
         raise Unfit(OutputRule.TOO_LARGE)
     if any(entry.domain not in _DOMAINS for entry in model.opset_import):
         raise Unfit(OutputRule.STRUCTURE)
+    if _whole_numbers(graph) > MOST_WHOLE:
+        raise Unfit(OutputRule.STRUCTURE)
     built = helper.make_graph(
         [_node(node) for node in graph.node],
         "model",
@@ -168,11 +182,27 @@ def _node(node: Any) -> Any:
     built = helper.make_node(
         node.op_type, ports[: len(node.input)], ports[len(node.input) :], domain=node.domain
     )
-    built.attribute.extend(_attribute(attribute) for attribute in node.attribute)
+    built.attribute.extend(_attribute(attribute, node.op_type) for attribute in node.attribute)
     return built
 
 
-def _attribute(attribute: Any) -> Any:
+def _whole_numbers(graph: Any) -> int:
+    """Return how many whole numbers a graph holds outside its trees: many small lists hold rows as one large does."""
+    attributes = [(node.op_type, attribute) for node in graph.node for attribute in node.attribute]
+    tensors = [*graph.initializer, *(attribute.t for _, attribute in attributes if attribute.HasField("t"))]
+    listed = sum(1 + len(each.ints) for kind, each in attributes if not _is_of_trees(each, kind))
+    return listed + sum(_size(tensor) for tensor in tensors if tensor.data_type not in _FLOATING)
+
+
+def _size(tensor: Any) -> int:
+    return math.prod(tensor.dims)
+
+
+def _is_of_trees(attribute: Any, operator: str) -> bool:
+    return operator in _TREES and bool(_OF_TREES.fullmatch(attribute.name))
+
+
+def _attribute(attribute: Any, operator: str) -> Any:
     kinds = AttributeProto.AttributeType
     name, kind = _name(attribute.name), attribute.type
     if kind == kinds.Value("FLOAT"):
@@ -184,23 +214,37 @@ def _attribute(attribute: Any) -> Any:
     if kind == kinds.Value("INT"):
         return helper.make_attribute(name, attribute.i)
     if kind == kinds.Value("INTS"):
+        if len(attribute.ints) > _SMALL and not _is_of_trees(attribute, operator):
+            raise Unfit(OutputRule.STRUCTURE)
         return helper.make_attribute(name, list(attribute.ints), attr_type=kind)
     if kind == kinds.Value("STRING"):
         return helper.make_attribute(name, _labels([attribute.s])[0])
     if kind == kinds.Value("STRINGS"):
-        return helper.make_attribute(name, _labels(attribute.strings), attr_type=kind)
+        modes = operator in _TREES and name == "nodes_modes"
+        texts = _modes(attribute.strings) if modes else _labels(attribute.strings)
+        return helper.make_attribute(name, texts, attr_type=kind)
     if kind == kinds.Value("TENSOR"):
         return helper.make_attribute(name, _tensor(attribute.t, ""))
     raise Unfit(OutputRule.STRUCTURE)  # graphs, references, sparse tensors
 
 
 def _labels(found: Iterable[bytes]) -> list[str]:
+    """Return the names of classes, and the words of operators; raises `Unfit` for more than that."""
     labels = [each.decode("utf-8") for each in found]
-    if len(labels) > MOST_TEXTS and len(set(labels)) > _SMALL:
+    if len(labels) > MOST_TEXTS or any(
+        len(each) > LONGEST_LABEL or not each.isprintable() for each in labels
+    ):
         raise Unfit(OutputRule.STRUCTURE)
-    if any(len(label) > LONGEST_LABEL or not label.isprintable() for label in labels):
-        raise Unfit(OutputRule.STRUCTURE)
+    if any(map(identifiers.holds_identifier, labels)) or identifiers.are_names(labels):
+        raise Unfit(OutputRule.IDENTIFIERS)
     return labels
+
+
+def _modes(found: Iterable[bytes]) -> list[str]:
+    modes = [each.decode("utf-8") for each in found]
+    if not _MODES.issuperset(modes):
+        raise Unfit(OutputRule.STRUCTURE)
+    return modes
 
 
 def _tensor(tensor: Any, name: str) -> Any:
@@ -228,9 +272,9 @@ def _port(port: Any) -> Any:
 
 def _mapping_port(port: Any) -> Any:
     """Return the one other kind of output: the probabilities that ZipMap names by class."""
-    if not port.type.HasField("sequence_type"):
+    mapping = port.type.sequence_type.elem_type.map_type
+    if not mapping.value_type.HasField("tensor_type"):
         raise Unfit(OutputRule.STRUCTURE)
-    built = onnx.ValueInfoProto(name=_name(port.name))
-    built.type.sequence_type.CopyFrom(port.type.sequence_type)
-    built.type.sequence_type.DiscardUnknownFields()
-    return built
+    value = helper.make_tensor_type_proto(mapping.value_type.tensor_type.elem_type, ())
+    named = helper.make_map_type_proto(mapping.key_type, value)
+    return helper.make_value_info(_name(port.name), helper.make_sequence_type_proto(named))

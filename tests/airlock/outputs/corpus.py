@@ -76,12 +76,12 @@ def through(
     declared: tuple[Artifact, ...],
     owner: Obligations | None = None,
     component: bool = False,
-    kept_back: tuple[tuple[int, ...], ...] = (),
+    withheld: tuple[tuple[int, ...], ...] = (),
 ) -> Judged:
     """Return the judgement about files, taken through what the first box writes and the second reads."""
     handed = values.write(read_outputs(files, declared, component, SALT))
     ground = Ground(owner or obligations(), not component)
-    return judge_outputs(values.read(handed, declared), declared, ground, STAMP, kept_back)
+    return judge_outputs(values.read(handed, declared), declared, ground, STAMP, withheld)
 
 
 def judge(case: Case, owner: Obligations | None = None) -> Judged:

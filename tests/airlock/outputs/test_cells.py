@@ -227,11 +227,11 @@ def test_zeros_are_withheld_where_the_owner_says_so() -> None:
 
 def test_what_the_ledger_keeps_back_is_gone_and_not_in_totals() -> None:
     text = "region,persons\nHohhot,1230\nBaotou,840\nWuhai,510\ntotal,2580\n"
-    assert rows_of(text, kept_back=((1,),)) == [["Hohhot", "1230"], ["Wuhai", "510"], ["total", "1740"]]
+    assert rows_of(text, withheld=((1,),)) == [["Hohhot", "1230"], ["Wuhai", "510"], ["total", "1740"]]
 
 
 def test_a_row_that_is_not_there_cannot_be_kept_back() -> None:
-    assert table("region,persons\nHohhot,1230\n", kept_back=((7,),))[0].reasons == ("ledger",)
+    assert table("region,persons\nHohhot,1230\n", withheld=((7,),))[0].reasons == ("ledger",)
 
 
 def test_a_table_beyond_the_owners_size_is_refused() -> None:
