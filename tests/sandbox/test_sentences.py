@@ -24,6 +24,7 @@ def codes_of_boxes_with_data() -> set[str]:
     python = "".join((INSIDE / f"{name}.py").read_text() for name in PYTHON)
     return {
         *re.findall(r'raise BoxFailure\(\s*"([a-z.-]+)"', text),
+        *re.findall(r'^FAILED = "([a-z.-]+)"', text, re.MULTILINE),
         *re.findall(r'"(python\.[a-z]+)"', python),
     }
 
