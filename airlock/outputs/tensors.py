@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from onnx import AttributeProto, TensorProto, checker, helper, numpy_helper
 from safetensors.numpy import save
 
 from airlock.outputs import identifiers
+from airlock.outputs.models import MOST_FEATURES
 from airlock.outputs.rules import OutputRule
 from airlock.outputs.values import Unfit
 
@@ -214,7 +215,9 @@ def _attribute(attribute: Any, operator: str) -> Any:
     if kind == kinds.Value("INT"):
         return helper.make_attribute(name, attribute.i)
     if kind == kinds.Value("INTS"):
-        if len(attribute.ints) > _SMALL and not _is_of_trees(attribute, operator):
+        if _is_of_trees(attribute, operator):
+            _require_positions(attribute.ints)
+        elif len(attribute.ints) > _SMALL:
             raise Unfit(OutputRule.STRUCTURE)
         return helper.make_attribute(name, list(attribute.ints), attr_type=kind)
     if kind == kinds.Value("STRING"):
@@ -238,6 +241,13 @@ def _labels(found: Iterable[bytes]) -> list[str]:
     if any(map(identifiers.holds_identifier, labels)) or identifiers.are_names(labels):
         raise Unfit(OutputRule.IDENTIFIERS)
     return labels
+
+
+def _require_positions(found: Sequence[int]) -> None:
+    """Refuse numbers that are no positions of nodes (a tree has fewer than twice its leaves), features or classes."""
+    most = 2 * len(found) + MOST_FEATURES
+    if not all(0 <= each < most for each in found):
+        raise Unfit(OutputRule.STRUCTURE)
 
 
 def _modes(found: Iterable[bytes]) -> list[str]:
