@@ -150,8 +150,8 @@ class Ledger:
         found: list[tuple[int, ...]] = []
         before = Lineage()
         for table in tables:
-            rows = withheld_rows(table, (*lineages, before), case.differ, case.minimum)
-            before.take_in(*released_from(table, rows, case.minimum), 0)
+            rows = withheld_rows(table, (*lineages, before), case.differ, case.minimum, case.persons)
+            before.take_in(*released_from(table, rows, case.minimum), *case.persons)
             found.append(rows)
         return tuple(found)
 
@@ -177,10 +177,10 @@ class Ledger:
         if page.refused or page.repeats:
             return
         self._questions.setdefault(page.question, page)
-        for dataset in page.datasets:
-            for table, rows in zip(page.tables, page.withheld, strict=True):
-                released = released_from(table, rows, page.minimum)
-                self._lineages[dataset].take_in(*released, page.persons)
+        for table, rows in zip(page.tables, page.withheld, strict=True):
+            released = released_from(table, rows, page.minimum)
+            for dataset, persons in zip(page.datasets, page.persons, strict=True):
+                self._lineages[dataset].take_in(*released, persons)
 
     # --- quotas -----------------------------------------------------
 

@@ -38,7 +38,7 @@ class Page:
         member: who asked.
         datasets: the lineages that it counts on.
         charges: how much of each quota it takes, by subject (`keeper.ledger_quota`).
-        minimum, persons: below so many persons a figure is not shown; how many the one dataset version has, or 0.
+        minimum, persons: below so many persons a figure is not shown; how many each dataset version has.
         refused: why nothing of it leaves; empty if it does.
         repeats: whether the question was answered before, so that nothing new leaves.
         withheld: the positions of the rows of each table that are kept back.
@@ -52,7 +52,7 @@ class Page:
     datasets: tuple[str, ...]
     charges: Mapping[str, int]
     minimum: int
-    persons: int
+    persons: tuple[int, ...]
     refused: str
     repeats: bool
     withheld: tuple[tuple[int, ...], ...]
@@ -73,7 +73,7 @@ class Page:
         (length,) = _LENGTH.unpack_from(content)
         end = _LENGTH.size + length
         head: Any = canonical.decode(content[_LENGTH.size : end])
-        head["datasets"] = tuple(head["datasets"])
+        head["datasets"], head["persons"] = tuple(head["datasets"]), tuple(head["persons"])
         head["withheld"] = tuple(tuple(rows) for rows in head["withheld"])
         return cls(**head, tables=plan_sets.unpack(content[end:]))
 

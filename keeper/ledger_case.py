@@ -33,7 +33,7 @@ class Case:
         member, plan: who asks, and for which plan.
         datasets: the lineages about persons that it reads; none: there is nothing to weigh.
         differ, minimum: in how many persons released sets differ, and how many stand behind a figure, at least.
-        persons: how many the only version about persons has, 0 where there are several.
+        persons: how many the version of each of them has.
         figures: for each table, how many of its figures rest on each sensitive column.
         quotas: what may leave in a period.
     """
@@ -44,7 +44,7 @@ class Case:
     datasets: tuple[str, ...]
     differ: int
     minimum: int
-    persons: int
+    persons: tuple[int, ...]
     figures: tuple[Mapping[str, int], ...]
     quotas: tuple[Quota, ...]
 
@@ -83,7 +83,7 @@ def case_of(plan: Plan, reading: Reading, manifests: tuple[Manifest, ...]) -> Ca
         datasets=datasets,
         differ=obligations.checks.differ,
         minimum=obligations.minimum_group,
-        persons=about[0].persons if len(about) == 1 else 0,
+        persons=tuple(manifest.persons for manifest in about),
         figures=figures,
         quotas=_quotas(obligations.checks, figures, datasets if code else ()),
     )

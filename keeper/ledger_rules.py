@@ -7,13 +7,16 @@ also leave what follows from it by subtraction, so these are compared as if they
     complement   that total without one row
     rest         the whole dataset without a set, once the whole has been released (`Lineage.whole`)
 
+A set, or a total, of as many persons as a version of the dataset has is the whole of that version. It is near, too, if
+one of the rests that would follow from it is near to something earlier: what is told last completes the others.
+
 Rows near to something earlier are kept back. If a total or a complement is near, the smallest row that is shown is kept
 back too, a few times; where that does not help, the whole table is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,17 +36,19 @@ class Lineage:
     """What was released about one dataset, all versions of it, to whomever.
 
     `whole` are the sets of all persons of a version, as soon as one was released; `sets` are the released ones
-    themselves, without what follows from them, so that a whole that is learned later is compared with them too.
+    themselves, without what follows from them, so that a whole that is learned later is compared with them too;
+    `completing` are wholes that were kept back since they complete others, and always will.
     """
 
     known: Known = field(default_factory=Known)
     sets: list[Prints] = field(default_factory=list)
     whole: list[Prints] = field(default_factory=list)
+    completing: list[Prints] = field(default_factory=list)
 
-    def take_in(self, released: Sequence[Prints], derived: Sequence[Prints], persons: int) -> None:
-        """Take in released sets, and what follows from them. `persons` is how many the version has (0: not known).
+    def take_in(self, released: Sequence[Prints], derived: Sequence[Prints], *persons: int) -> None:
+        """Take in released sets, and what follows from them. `persons` are how many a version has (0: not known).
 
-        A set of that many persons is the whole version.
+        A set of that many persons is the whole version, and so is a total.
         """
         for sets in released:
             fresh = sets.take(self.known.unknown(sets))
@@ -53,22 +58,45 @@ class Lineage:
             for whole in self.whole:
                 self.known.add(fresh.taken_from(whole))
         for sets in derived:
+            self._learn_wholes(sets, persons)
             self.known.add(sets)
 
-    def _learn_wholes(self, sets: Prints, persons: int) -> None:
-        for place in np.flatnonzero(sets.persons == persons) if persons else ():
-            whole = sets.take(np.asarray([place]))
-            if not any(bool(np.array_equal(whole.signs, each.signs)) for each in self.whole):
+    def _learn_wholes(self, sets: Prints, persons: Collection[int]) -> None:
+        for whole in _of_size(sets, persons):
+            if not _among(whole, self.whole):
                 self.whole.append(whole)
                 for earlier in self.sets:
                     self.known.add(earlier.taken_from(whole))
 
-    def near(self, sets: Prints, differ: int) -> Marks:
-        """Return which sets are near to something released, as they are or as the rest of a whole."""
+    def near(self, sets: Prints, differ: int, persons: Collection[int] = ()) -> Marks:
+        """Return which sets are near to something released, as they are or as the rest of a whole; and which are a
+        whole, of so many `persons`, whose rests would be near.
+        """
         found = self.known.near(sets, differ)
         for whole in self.whole:
             found |= self.known.near(sets.taken_from(whole), differ)
+        for whole in _of_size(sets, persons):
+            if not _among(whole, self.whole) and self._completes(whole, differ):
+                found |= (sets.signs == whole.signs).all(axis=1)
         return found
+
+    def _completes(self, whole: Prints, differ: int) -> bool:
+        if _among(whole, self.completing):
+            return True
+        if not any(self.known.near(earlier.taken_from(whole), differ).any() for earlier in self.sets):
+            return False
+        self.completing.append(whole)
+        return True
+
+
+def _among(one: Prints, several: Sequence[Prints]) -> bool:
+    return any(bool(np.array_equal(one.signs, each.signs)) for each in several)
+
+
+def _of_size(sets: Prints, persons: Collection[int]) -> list[Prints]:
+    """Return the sets of as many persons as a version has."""
+    sizes = [size for size in persons if size]
+    return [sets.take(np.asarray([place])) for place in np.flatnonzero(np.isin(sets.persons, sizes))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +133,13 @@ class Offered:
         return found
 
 
-def withheld_rows(table: Sets, lineages: Sequence[Lineage], differ: int, minimum: int = 1) -> tuple[int, ...]:
+def withheld_rows(
+    table: Sets,
+    lineages: Sequence[Lineage],
+    differ: int,
+    minimum: int = 1,
+    persons: Collection[int] = (),
+) -> tuple[int, ...]:
     """Return the positions of the rows that are kept back.
 
     Args:
@@ -113,15 +147,16 @@ def withheld_rows(table: Sets, lineages: Sequence[Lineage], differ: int, minimum
         lineages: those of the datasets that it was computed from.
         differ: in how many persons released sets differ at least; below 2 nothing is asked.
         minimum: persons behind a figure that is shown.
+        persons: how many the versions have that it was computed from.
     """
     if differ < 2 or not table.rows:
         return ()
     offered = Offered.of(table, minimum)
-    back = _near_rows(offered, lineages, differ)
+    back = _near_rows(offered, lineages, differ, persons)
     back |= _near_each_other(offered, ~back, differ)
     for _ in range(MOST_ROUNDS):
         derived = joined(offered.derived(~back))
-        if not any(lineage.near(derived, differ).any() for lineage in lineages):
+        if not any(lineage.near(derived, differ, persons).any() for lineage in lineages):
             break
         shown = np.flatnonzero(~back)
         back[shown[np.argmin(offered.columns[0].persons[shown])]] = True
@@ -140,12 +175,12 @@ def released_from(
     return offered.shown(rows), offered.derived(rows)
 
 
-def _near_rows(offered: Offered, lineages: Sequence[Lineage], differ: int) -> Marks:
+def _near_rows(offered: Offered, lineages: Sequence[Lineage], differ: int, persons: Collection[int]) -> Marks:
     found = np.zeros(len(offered.columns[0]), np.bool_)
     for column, stand in zip(offered.columns, offered.stand, strict=True):
         for lineage in lineages:
             places = np.flatnonzero(stand & ~found)
-            found[places] = lineage.near(column.take(places), differ)
+            found[places] = lineage.near(column.take(places), differ, persons)
     return found
 
 

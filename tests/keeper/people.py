@@ -58,14 +58,16 @@ CASE = Case(
     datasets=(house.INCOME,),
     differ=10,
     minimum=10,
-    persons=0,
+    persons=(0,),
     figures=({"tax.income.income": 1},),
     quotas=(INCOME,),
 )
 
 
 def case(name: str, **changes: Any) -> Case:
-    """A plan, by name, that asks a question of its own."""
+    """A plan, by name, that asks a question of its own; `persons` of one version or of several."""
+    if isinstance(changes.get("persons"), int):
+        changes["persons"] = (changes["persons"],)
     own = replace(CASE, plan=plan_digest(name), question=house.digest(f"question {name}"))
     return replace(own, **changes)
 
