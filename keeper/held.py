@@ -129,7 +129,7 @@ class HeldOutputs:
         return Held(plan, note.verdict.digest, shown, note.plan.request)
 
     def forget(self, plan: str) -> None:
-        """Remove a held output: it was released, refused, or its dataset was erased."""
+        """Remove a held output: a dataset version of which it was made was erased."""
         shutil.rmtree(self._place(plan), ignore_errors=True)
 
     def _opened(self, plan: str, name: str) -> bytes:

@@ -45,7 +45,7 @@ from plans.plan import Plan, PlanKind
 from plans.reading import Reading, Shadow
 from plans.release import KEYS_INFO, Release
 from plans.request import Request, RequestKind
-from plans.statements import BoxStatement, Duty, Head, Refund, Roster, Signed, Type
+from plans.statements import BoxStatement, Duty, Erasure, Head, Refund, Roster, Signed, Type
 from plans.verdict import Finding, Verdict
 from policies import api as policies
 from sandbox import api as sandbox
@@ -108,6 +108,8 @@ class Keeper:
             require_fitting(signed.statement, self.trusted.current_manifests())
             self._journal.append("statement", now, {"signed": signed.plain()}, numbers)
             self.trusted.add(signed, now)
+            if signed.statement.type is Type.ERASURE:
+                self.reviews.erase(Erasure.read(signed.statement.body).manifest)
             if signed.statement.type is Type.ROSTER and self._journal.restored:
                 self._journal.accept_restored(numbers)
 
@@ -139,6 +141,7 @@ class Keeper:
 
     def _finish_erasure(self, manifest: Manifest) -> None:
         """Destroy what an erasure that was cut off may have left."""
+        self.reviews.erase(manifest.digest)
         for file in manifest.files:
             self.keyring.erase_data_key(file.name)
             (self.config.data / file.name).unlink(missing_ok=True)
@@ -375,8 +378,8 @@ class Keeper:
             verdict, attempt = require_chain(self.trusted, tuple(records), plan)
         if verdict.finding is Finding.REFUSED:
             raise OutputRefused("the airlock does not let this output leave", ", ".join(verdict.reasons))
-        if verdict.finding is Finding.HELD:
-            return self._release_held(plan, verdict, attempt)
+        if verdict.finding is Finding.HELD or self.reviews.held.find(plan.digest) is not None:
+            return self._release_held(plan, verdict, attempt)  # what people look at has one attempt
         request = require_request(plan, self.now())
         reading, shadows = self._reading(request)
         with self.lock:

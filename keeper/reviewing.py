@@ -31,8 +31,22 @@ class ReviewDesk:
     trusted: TrustedSet
 
     def take_in(self, note: HeldNote, files: Mapping[str, bytes]) -> HeldNote:
-        """Keep a held output, or return what is kept of it already."""
+        """Keep a held output, or return what is kept of it already.
+
+        Raises:
+            PolicyDenied: a dataset version that it was made of is erased.
+        """
+        if _made_of(note.plan) & self.trusted.erased:
+            raise PolicyDenied(
+                "a dataset version was erased of which a held output was made", "manifest", "Submit it anew."
+            )
         return self.held.keep(note, files)
+
+    def erase(self, manifest: str) -> None:
+        """Remove whatever is kept of a dataset version, released or not: an answer that only people read is data."""
+        for note in self.held.all():
+            if manifest in _made_of(note.plan):
+                self.held.forget(note.plan.digest)
 
     def require_open(self, statement: Statement) -> None:
         """Check that a review is about something that lies here, by somebody whose opinion is still open.
@@ -73,10 +87,8 @@ class ReviewDesk:
             raise StateConflict(_waiting(found, note), "review", "Reviewers of the owning domain act next.")
         if found.standing is not Standing.RELEASED:
             raise OutputRefused(_said(found), found.standing.value, _ADVICE[found.standing])
-        decision, program = plan.decision, plan.program
-        rests_on = (decision.grants if decision else ()) + tuple(
-            relation.manifest for relation in (program.relations if program else ())
-        )
+        decision = plan.decision
+        rests_on = (*(decision.grants if decision else ()), *sorted(_made_of(plan)))
         if not self.trusted.standing(rests_on, note.since):
             raise PolicyDenied(
                 "what the plan ran under was revoked while its output was reviewed", "grant", "Apply again."
@@ -160,6 +172,11 @@ _ADVICE = {
     Standing.RETURNED: "Change what the comments name, and submit it again.",
     Standing.REFUSED: "Ask the reviewers of the owning domain what could leave instead.",
 }
+
+
+def _made_of(plan: Plan) -> frozenset[str]:
+    """Return the manifests, by digest, of the dataset versions that a plan reads."""
+    return frozenset(relation.manifest for relation in (plan.program.relations if plan.program else ()))
 
 
 def _waiting(found: Docket, note: HeldNote) -> str:

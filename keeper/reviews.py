@@ -6,7 +6,7 @@
 1.  An opinion counts if it is about this plan, this verdict and the very bytes that were shown; its signer is a
     reviewer of the *current* roster, so that whoever has left counts no more; and the signer is not the author,
     neither by name nor by key.
-2.  Each reviewer has one independent opinion: the first.
+2.  Each reviewer has one independent opinion: the first. None is given once there are enough, and may be read.
 3.  As many independent opinions as the owner's rules ask for (`Checks.reviewers`) come first.
 4.  A consolidation names every independent opinion that counts. Where these agree, one reviewer consolidates; an
     output about which they differ leaves only if two reviewers sign the same consolidated answer.
@@ -125,6 +125,12 @@ def require_sensible(found: Docket, review: Review, reviewer: str) -> None:
         if any(opinion.reviewer == reviewer for opinion in found.independent):
             raise StateConflict(
                 "you have given your independent opinion", review.plan, "Consolidate once the others have."
+            )
+        if found.standing is not Standing.OPINIONS:
+            raise StateConflict(
+                "as many independent opinions as it takes are there, and may have been read",
+                review.plan,
+                "Consolidate them: `darkroom-server review give --consolidate`.",
             )
         return
     if found.standing is Standing.OPINIONS:
