@@ -12,9 +12,7 @@ import pyarrow.compute as pc
 from components.errors import NoFit
 from plans import names
 from plans.errors import Malformed
-
-SIGNS = "_signs"
-"""The column of each person's 64 signs (`plans.sets`), which the loader streams beside the others."""
+from plans.handover import OWN_SIGNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +35,13 @@ class Rows:
         Raises:
             Malformed: it is a table about no persons.
         """
-        if not {names.PERSON, SIGNS} <= set(table.column_names):
+        if not {names.PERSON, OWN_SIGNS} <= set(table.column_names):
             raise Malformed("components work on tables about persons", "task.needs")
         table = table.filter(pc.is_valid(table.column(names.PERSON)))
         tokens = table.column(names.PERSON).combine_chunks().dictionary_encode()
         who = tokens.indices.to_numpy(zero_copy_only=False).astype(np.int64)
         signs = np.zeros(len(tokens.dictionary), np.uint64)
-        signs[who] = table.column(SIGNS).to_numpy().astype(np.uint64)
+        signs[who] = table.column(OWN_SIGNS).to_numpy().astype(np.uint64)
         return cls(table, who, signs)
 
     def __len__(self) -> int:

@@ -12,8 +12,8 @@ from inside.session import BoxFailure, Session
 from inside.streams import receive
 from plans import names
 from plans.errors import EvidenceBroken
+from plans.handover import HELD_OUT
 
-HELD = "_held"
 MOST_CELLS = 64_000_000
 """Cells that are taken of all tables together; of a table that has more only the beginning is looked at."""
 
@@ -37,7 +37,7 @@ def tables(session: Session) -> tuple[Rows, ...]:
                     table = pa.Table.from_batches(batches, reader.schema)
             except (EvidenceBroken, pa.ArrowException, OSError):
                 raise BoxFailure(FAILED) from None
-        if names.PERSON in table.column_names and HELD in table.column_names:
+        if names.PERSON in table.column_names and HELD_OUT in table.column_names:
             found.append(_rows(table, whole))
     return tuple(found)
 
@@ -54,11 +54,13 @@ def _taken(reader: Any, room: int) -> tuple[list[Any], int, bool]:
 
 def _rows(table: Any, whole: bool) -> Rows:
     columns = {
-        name: _column(table.column(name)) for name in table.column_names if name not in (names.PERSON, HELD)
+        name: _column(table.column(name))
+        for name in table.column_names
+        if name not in (names.PERSON, HELD_OUT)
     }
     persons = table.column(names.PERSON).to_numpy(zero_copy_only=False).astype(np.uint64)
-    held = table.column(HELD).to_numpy(zero_copy_only=False).astype(bool)
-    return Rows(persons, held, columns, whole)
+    held_out = table.column(HELD_OUT).to_numpy(zero_copy_only=False).astype(bool)
+    return Rows(persons, held_out, columns, whole)
 
 
 def _column(values: Any) -> Column:

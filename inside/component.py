@@ -25,15 +25,11 @@ from plans.artifacts import Form
 from plans.box import Limits
 from plans.decision import Obligations
 from plans.errors import DarkroomError, Malformed
+from plans.handover import EVIDENCE, FILES, OUTPUT, SETS
 from plans.tasks import ComponentTask, task_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-OUTPUT, SETS = "output.bin", "sets.bin"
-"""What a component's stage hands over: to the box that re-encodes, and to the owner's keeper."""
-
-FILES, EVIDENCE = "files/", "evidence/"
 
 _THREADS = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "RAYON")
 _OF_LIBRARIES = (

@@ -36,6 +36,9 @@ RESERVED_MB = 384
 
 SMALLEST_ENGINE_MB = 64
 
+NO_INFINITIES = "SET ieee_floating_point_ops = false"
+"""Division by zero gives null, so that one zero neither spoils the figure of a whole group nor stops the engine."""
+
 
 def open_engine(spill: Path, limits: Limits, *, ordered: bool = False) -> Connection:
     """Return a connection that spills only to `spill`, encrypted, with all loaded that it will ever have.
@@ -65,6 +68,11 @@ def add_key(connection: Connection, name: str, key: str) -> None:
 def encryption(name: str) -> str:
     """Return the option of `read_parquet` and COPY that uses the key called `name`."""
     return f"{{footer_key: {literal(name)}}}"
+
+
+def keyed(key: str, value: str, purpose: str = "") -> str:
+    """Return the SQL of 64 bits that depend on a value (as SQL) under a key (hex); no purpose: a person's signs."""
+    return f"md5_number_lower({literal(f'{key}:{purpose}')} || {value})"
 
 
 def lock(connection: Connection, readable: Iterable[Path] = (), writable: Iterable[Path] = ()) -> None:

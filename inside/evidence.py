@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airlock.secondary import complete
-from inside.engine import Connection, identifier, literal
+from inside.engine import Connection, identifier, keyed
 from plans.reading import Cells, Role
 from plans.sets import SIGNS, Sets
 
@@ -161,7 +161,7 @@ def _shares(cells: Cells, text: str, shown: str, wish: Wish) -> str:
         f"greatest(least(coalesce(CAST({name} AS DOUBLE), 0), {_BEYOND}), -{_BEYOND}) AS {name}"
         for name in _sums(cells)
     ]
-    signs = [f"md5_number_lower({literal(wish.signs + ':')} || _person) AS _signs"] if wish.signs else []
+    signs = [f"{keyed(wish.signs, '_person')} AS _signs"] if wish.signs else []
     sets = [f"_set_{number}" for number in range(1, asked.sets + 1)] if wish.signs else []
     equal = [f"s.{name} IS NOT DISTINCT FROM c.{name}" for name in key_columns(cells)]
     items = ", ".join(["c.rowid AS _cell", *sums, *signs, *sets])

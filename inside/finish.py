@@ -15,17 +15,15 @@ from typing import Any
 import duckdb
 
 from airlock.rules import Table
-from inside.engine import Connection, identifier, literal, lock, open_engine
-from inside.protect import PROTECTED
-from inside.query import NO_INFINITIES, fetch
+from inside.engine import NO_INFINITIES, Connection, identifier, literal, lock, open_engine
+from inside.query import fetch
 from inside.session import SPILL, BoxFailure, Session
 from inside.table import MOST_CELLS, Bare, columns, read_tables
 from plans import canonical
 from plans.box import Entry, Limits
 from plans.errors import Malformed
+from plans.handover import FINISHED, PROTECTED
 from plans.reading import Output
-
-FINISHED = "finished.bin"
 
 ONE_THREAD = "SET threads = 1"
 """Protected tables are small, and what is computed from the same ones is the same, the order of its rows included."""

@@ -17,17 +17,15 @@ from airlock.outputs.ground import Ground
 from airlock.outputs.judging import Judged, judge_outputs
 from airlock.rules import Stamp
 from inside.checked_rows import tables
-from inside.reencode import ARTIFACTS
 from inside.session import Session
 from keys import sealing
 from plans import canonical
 from plans.errors import Malformed
+from plans.handover import ARTIFACTS, HELD, RECORD, SEALED, SHOWN
 from plans.plan import Plan
 from plans.release import RELEASE_INFO
 from plans.tasks import PythonTask, task_of
 from plans.verdict import Finding, Verdict
-
-SEALED, RECORD, HELD, SHOWN = "release.bin", "record.bin", "held.bin", "shown.bin"
 
 
 def run(session: Session) -> dict[str, Any]:

@@ -18,20 +18,17 @@ from typing import Any
 from airlock.private import answer
 from airlock.rules import Judgement, Stamp, Table, judge
 from inside import private
-from inside.parse import TABLE
 from inside.session import Session
 from inside.table import Bare, read_tables
 from keys import sealing
 from plans import canonical
 from plans.decision import Obligations
 from plans.errors import Malformed
+from plans.handover import FINISHED, HELD, RECORD, SEALED, SHOWN, TABLE
 from plans.inspection import Inspection
 from plans.plan import Plan, Program
 from plans.release import RELEASE_INFO
 from plans.verdict import Finding, Verdict
-
-FINISHED, SEALED = "finished.bin", "release.bin"
-RECORD, HELD, SHOWN = "record.bin", "held.bin", "shown.bin"
 
 
 def run(session: Session) -> dict[str, Any]:

@@ -7,8 +7,8 @@ larger than memory. The box at the other end has the link's key and no key of a 
 noise.
 
 Where a task leaves a model, the loader leaves some persons out (`HOLDOUT_PERCENT`), with all their rows, chosen by a
-keyed hash of the token; the reloader streams everybody, and says in the column `_held` who was left out: the inspecting
-box compares what the model knows of the ones and of the others. For a component a column `_signs` says the
+keyed hash of the token; the reloader streams everybody, and says in the column `_held_out` who was left out: the
+inspecting box compares what the model knows of the ones and of the others. For a component a column `_signs` says the
 secret signs of the row's person (`plans.sets`), of which its evidence is made; a member's own program gets none.
 
 Whatever the engine says is dropped: its messages quote values.
@@ -23,21 +23,16 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from inside.engine import Connection, add_key, identifier, literal, lock, open_engine
+from inside.engine import NO_INFINITIES, Connection, add_key, identifier, keyed, lock, open_engine
 from inside.relations import selection
 from inside.session import SPILL, BoxFailure, Session
 from inside.streams import Sender
 from plans import names
 from plans.box import Entry, Limits
-from plans.errors import HashMismatch, Malformed
+from plans.errors import Malformed
+from plans.handover import HELD_OUT, OWN_SIGNS
 from plans.plan import PlanKind, Relation
 from plans.tasks import HOLDOUT_PERCENT, leaves_model, task_of
-
-HELD, SIGNS = "_held", "_signs"
-"""Columns beside those of a relation: whether the job never saw the row's person; the person's 64 signs."""
-
-NO_INFINITIES = "SET ieee_floating_point_ops = false"
-"""As in the query box: an owner's filter or mask that divides by zero gives null."""
 
 CELLS = 2**19
 MOST_ROWS = 2**16
@@ -85,43 +80,34 @@ def view(connection: Connection, session: Session, relation: Relation) -> str:
     Raises:
         Malformed: the key of signs is missing where persons are told apart by it.
     """
-    file = _input(session, relation)
+    file = session.file_of(relation)
     pseudonyms = session.keys.pseudonyms.get(relation.name, "")
     chosen = selection(connection, relation, session.inputs[file], file, pseudonyms)
     task = task_of(session.plan.request) if session.plan.request else None
     split = task is not None and leaves_model(task) and relation.about_persons
-    held = f"{_keyed(session, 'held:')} % 100 < {HOLDOUT_PERCENT}" if split else "false"
+    held_out = f"{_keyed(session, 'held:')} % 100 < {HOLDOUT_PERCENT}" if split else "false"
     if session.stage is Entry.RELOAD:
-        return f"SELECT *, {held} AS {HELD} FROM ({chosen})"
+        return f"SELECT *, {held_out} AS {HELD_OUT} FROM ({chosen})"
     signs = ""
     if session.plan.kind is PlanKind.COMPONENT and relation.about_persons:
-        signs = f", {_keyed(session, '')} AS {SIGNS}"
-    return f"SELECT *{signs} FROM ({chosen}) WHERE NOT ({held})"
+        signs = f", {_keyed(session, '')} AS {OWN_SIGNS}"
+    return f"SELECT *{signs} FROM ({chosen}) WHERE NOT ({held_out})"
 
 
 def _opened(session: Session, relations: tuple[Relation, ...]) -> Connection:
     limits = session.plan.stage(session.stage).limits
     connection = session.warmed or open_engine(session.spill, limits)
-    for name in sorted({_input(session, relation) for relation in relations}):
+    for name in sorted({session.file_of(relation) for relation in relations}):
         add_key(connection, name, session.keys.inputs[name])
     connection.execute(NO_INFINITIES)
     return connection
-
-
-def _input(session: Session, relation: Relation) -> str:
-    """Return the name of the input that is the relation's file, by its hash; the session verified the bytes."""
-    for item in session.plan.stage(session.stage).inputs:
-        if item.sha256 == relation.file:
-            return item.name
-    raise HashMismatch("the file of a relation is not among the inputs", relation.name)
 
 
 def _keyed(session: Session, purpose: str) -> str:
     """Return the expression of 64 bits that depend on a row's person, under the owner's key of signs."""
     if len(session.keys.signs) != 64:
         raise Malformed("the key of the signs of persons is missing", "box keys")
-    prefix = literal(f"{session.keys.signs}:{purpose}")
-    return f"md5_number_lower({prefix} || {identifier(names.PERSON)})"
+    return keyed(session.keys.signs, identifier(names.PERSON), purpose)
 
 
 def _streamed(

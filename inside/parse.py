@@ -14,8 +14,7 @@ from inside import private
 from inside.session import Session
 from inside.table import read_tables, write_tables
 from plans.errors import Malformed
-
-RESULT, TABLE = "result.bin", "table.bin"
+from plans.handover import RESULT, TABLE
 
 
 def run(session: Session) -> dict[str, Any]:

@@ -12,12 +12,10 @@ import secrets
 from typing import Any
 
 from airlock.rules import protect, too_large
-from inside.parse import TABLE
 from inside.session import BoxFailure, Session
 from inside.table import Bare, read_tables, write_tables
 from plans.errors import Malformed
-
-PROTECTED = "protected.bin"
+from plans.handover import PROTECTED, TABLE
 
 
 def run(session: Session) -> dict[str, Any]:

@@ -34,17 +34,11 @@ from inside.feeding import Feeding
 from inside.session import BoxFailure, Session, padded_size
 from plans.box import MOST_OUTPUTS, BoxSpec, Entry, Limits, Outputs
 from plans.errors import Malformed
+from plans.handover import FILES, LOG, OUTPUT
 from plans.plan import PlanKind
 from plans.tasks import PythonTask, task_of
 from plans.trial import LONGEST_TEXT, Folder, Left, Trial, TrialReport
 
-OUTPUT = "output.bin"
-"""The one file that a Python stage hands over."""
-
-LOG = "log.txt"
-"""The log's name among the packed files; the program's own files lie under `files/`."""
-
-FILES = "files/"
 SEALING = 64
 """Bytes that encryption adds, generously."""
 

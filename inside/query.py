@@ -26,6 +26,7 @@ from typing import Any
 import duckdb
 
 from inside import private
+from inside.engine import NO_INFINITIES as NO_INFINITIES
 from inside.engine import Connection, add_key, lock, open_engine
 from inside.evidence import MOST_PRINTS, TooMany, Wish, gather
 from inside.relations import create_relation
@@ -34,17 +35,14 @@ from inside.table import MOST_CELLS, Form, columns
 from plans import canonical
 from plans.box import Entry, Limits
 from plans.decision import Obligations
-from plans.errors import HashMismatch, Malformed
-from plans.plan import Program, Relation
+from plans.errors import Malformed
+from plans.handover import RESULT, SETS
+from plans.plan import Program
 from plans.private import MOST_ROOM
 from plans.reading import Cells, Level
 from plans.sets import pack
 
-RESULT, SETS = "result.bin", "sets.bin"
 BATCH = 10_000
-
-NO_INFINITIES = "SET ieee_floating_point_ops = false"
-"""Division by zero gives null, so that one zero neither spoils the figure of a whole group nor stops the engine."""
 
 NO_SHARING = "SET disabled_optimizers = 'common_subexpressions'"
 """The engine would compute what two expressions share before both, and so outside the TRY in which it may fail."""
@@ -118,7 +116,7 @@ def _figures(
 def _opened(session: Session, program: Program) -> Connection:
     """Return a locked engine that has the program's relations."""
     connection = session.warmed or warm(session.plan.stage(Entry.QUERY).limits, session.spill)
-    files = {relation.name: _input(session, relation) for relation in program.relations}
+    files = {relation.name: session.file_of(relation) for relation in program.relations}
     for name in sorted(set(files.values())):
         add_key(connection, name, session.keys.inputs[name])
     connection.execute(NO_INFINITIES)
@@ -133,14 +131,6 @@ def _opened(session: Session, program: Program) -> Connection:
         connection.execute(SHARING)
     lock(connection, readable=[session.inputs[name] for name in files.values()])
     return connection
-
-
-def _input(session: Session, relation: Relation) -> str:
-    """Return the name of the input that is the relation's file, by its hash; the session verified the bytes."""
-    for item in session.plan.stage(Entry.QUERY).inputs:
-        if item.sha256 == relation.file:
-            return item.name
-    raise HashMismatch("the file of a relation is not among the inputs", relation.name)
 
 
 def fetch(connection: Connection, statement: str, most: int) -> list[list[Any]]:

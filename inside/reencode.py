@@ -15,9 +15,8 @@ from airlock.outputs.reading import read_outputs
 from inside import leavings
 from inside.session import Session
 from plans.errors import Malformed
+from plans.handover import ARTIFACTS, OUTPUT
 from plans.tasks import ComponentTask, task_of
-
-OUTPUT, ARTIFACTS = "output.bin", "artifacts.bin"
 
 
 def run(session: Session) -> dict[str, Any]:

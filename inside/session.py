@@ -30,7 +30,7 @@ from plans.handover import SMALLEST_HANDOVER as SMALLEST_HANDOVER
 from plans.handover import handover, padded, unpadded
 from plans.handover import padded_size as padded_size
 from plans.key import BoxKeys
-from plans.plan import Plan
+from plans.plan import Plan, Relation
 from plans.release import KEYS_INFO
 from plans.statements import BoxStatement, StageInput
 
@@ -80,6 +80,17 @@ class Session:
     warmed: Any = None
     """What the program made ready before it had a plan."""
     links: Mapping[str, Link] = field(default_factory=dict)
+
+    def file_of(self, relation: Relation) -> str:
+        """Return the name of the input that is a relation's file, by its hash; its bytes were verified.
+
+        Raises:
+            HashMismatch: it is not among the inputs.
+        """
+        for item in self.plan.stage(self.stage).inputs:
+            if item.sha256 == relation.file:
+                return item.name
+        raise HashMismatch("the file of a relation is not among the inputs", relation.name)
 
     def read(self, name: str) -> bytes:
         """Return in clear what the stage before wrote under this name."""

@@ -1,4 +1,4 @@
-"""How one stage hands a file to the next, or to the owner's keeper: what binds the ciphertext, and its padding.
+"""How one stage hands a file to the next, or to the owner's keeper: its name, what binds the ciphertext, its padding.
 
 The key is the owner's (`keeper.keyring`), and its cipher that of `keys`; here is what both sides must agree on.
 """
@@ -9,7 +9,32 @@ from plans import canonical
 from plans.errors import Malformed
 from plans.plan import Plan
 
+RESULT, TABLE, PROTECTED, FINISHED, SEALED = (
+    "result.bin", "table.bin", "protected.bin", "finished.bin", "release.bin",
+)  # fmt: skip
+"""What the query, parse, protect and finish boxes hand on, and what the judge box leaves for the recipient."""
+
+OUTPUT, ARTIFACTS = "output.bin", "artifacts.bin"
+"""What a job hands to the box that re-encodes, and what that box hands to the one that judges."""
+
+SETS = "sets.bin"
+"""Secret projections of the persons behind each cell, for the owner's disclosure ledger (`keeper.ledger`)."""
+
+RECORD, HELD, SHOWN = "record.bin", "held.bin", "shown.bin"
+"""What the judging box leaves for the owner alone: every rule with its numbers; the sealed bytes of an output that is
+held; and the same output as reviewers read it. Each lies under a key that only the keeper can make again.
+"""
+
+FILES, EVIDENCE, LOG = "files/", "evidence/", "log.txt"
+"""What is packed into a job's output: its outputs by name, what a component says beside its tables, and the log."""
+
+HELD_OUT, OWN_SIGNS = "_held_out", "_signs"
+"""Columns that loaders stream beside a relation's: whether the job never saw the row's person, who is there to check a
+model by; and the person's 64 signs (`plans.sets`).
+"""
+
 SMALLEST_HANDOVER = 1 << 16
+"""Bytes of the smallest padded file."""
 
 
 def handover(plan: Plan, attempt: int, name: str) -> bytes:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from policies.checking import Problem, grant_problems, problems
-from policies.columns import grade_of, grade_of_output
-from policies.constraints import short
-from policies.decide import ASKING_ROLES, Case, decide
-from policies.derive import (
+from plans.handover import (
     ARTIFACTS,
     FINISHED,
     HELD,
@@ -18,6 +14,12 @@ from policies.derive import (
     SETS,
     SHOWN,
     TABLE,
+)
+from policies.checking import Problem, grant_problems, problems
+from policies.columns import grade_of, grade_of_output
+from policies.constraints import short
+from policies.decide import ASKING_ROLES, Case, decide
+from policies.derive import (
     WRITES,
     Furnishing,
     program,

@@ -17,6 +17,19 @@ from plans.checks import Privacy, strictest
 from plans.constraints import Mask
 from plans.decision import Tier
 from plans.errors import Malformed
+from plans.handover import (
+    ARTIFACTS,
+    FINISHED,
+    HELD,
+    OUTPUT,
+    PROTECTED,
+    RECORD,
+    RESULT,
+    SEALED,
+    SETS,
+    SHOWN,
+    TABLE,
+)
 from plans.manifest import Kind, Manifest
 from plans.plan import Program, Relation, work_stages
 from plans.reading import Level, Reading
@@ -25,22 +38,6 @@ from plans.tasks import Task
 from policies.decide import Case
 from policies.private import Asked, masked_columns, privately
 from policies.view import views
-
-RESULT, TABLE, PROTECTED, FINISHED, SEALED = (
-    "result.bin", "table.bin", "protected.bin", "finished.bin", "release.bin",
-)  # fmt: skip
-"""What the query, parse, protect and finish boxes hand on, and what the judge box leaves for the recipient."""
-
-OUTPUT, ARTIFACTS = "output.bin", "artifacts.bin"
-"""What a job hands to the box that re-encodes, and what that box hands to the one that judges."""
-
-SETS = "sets.bin"
-"""Secret projections of the persons behind each cell, for the owner's disclosure ledger (`keeper.ledger`)."""
-
-RECORD, HELD, SHOWN = "record.bin", "held.bin", "shown.bin"
-"""What the judging box leaves for the owner alone: every rule with its numbers; the sealed bytes of an output that is
-held; and the same output as reviewers read it. Each lies under a key that only the keeper can make again.
-"""
 
 WRITES: Mapping[Entry, tuple[str, ...]] = MappingProxyType(
     {

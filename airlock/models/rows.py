@@ -39,7 +39,7 @@ class Rows:
     """
 
     persons: NDArray[np.uint64]
-    held: Truths
+    held_out: Truths
     columns: Mapping[str, Column]
     whole: bool = True
 
@@ -87,6 +87,6 @@ def known(rows: Rows, features: list[str], target: str) -> Known | None:
         return None
     _, first = np.unique(rows.persons, return_index=True)
     whole = first[np.isfinite(matrix[first]).all(axis=1) & np.isfinite(wanted[first, 0])]
-    held = rows.held[whole]
-    chosen = np.concatenate([whole[~held][:MOST_PERSONS], whole[held][:MOST_PERSONS]])
-    return Known(matrix[chosen], wanted[chosen, 0], ~rows.held[chosen])
+    held_out = rows.held_out[whole]
+    chosen = np.concatenate([whole[~held_out][:MOST_PERSONS], whole[held_out][:MOST_PERSONS]])
+    return Known(matrix[chosen], wanted[chosen, 0], ~rows.held_out[chosen])

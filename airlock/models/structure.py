@@ -29,7 +29,7 @@ def smallest_part(model: Mapping[str, Any], rows: Rows) -> int | None:
     matrix = rows.matrix(list(model["features"]))
     if matrix is None or not rows.whole:
         return None
-    whole = np.isfinite(matrix).all(axis=1) & ~rows.held
+    whole = np.isfinite(matrix).all(axis=1) & ~rows.held_out
     features, persons = matrix[whole], rows.persons[whole]
     if model["kind"] == "centres":
         centres = np.array([[float(value) for value in centre] for centre in model["centres"]])

@@ -48,7 +48,7 @@ class ShownTable:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Which output this is: its name, its column of persons, a component's evidence, the rows that the ledger keeps back."""
+    """Which output this is: its name, its column of persons, a component's evidence, rows that a ledger keeps back."""
 
     name: str
     persons: str

@@ -19,9 +19,7 @@ from airlock.outputs.values import Content, Evidence, Handed, Unfit, Value
 from plans import canonical
 from plans.artifacts import Artifact, Form
 from plans.errors import Malformed
-
-FILES, EVIDENCE, LOG = "files/", "evidence/", "log.txt"
-"""Where, among the packed files, a job's outputs lie, what a component says about its tables, and the log."""
+from plans.handover import EVIDENCE, FILES
 
 LARGEST_FILE = 32 * 2**20
 

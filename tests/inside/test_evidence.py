@@ -16,6 +16,7 @@ from inside.session import BoxFailure, Session
 from inside.table import SHARES
 from plans.box import Entry
 from plans.checks import Checks
+from plans.handover import RESULT, SETS
 from plans.key import BoxKeys
 from plans.reading import Reading
 from plans.sets import SIGNS, Sets, unpack
@@ -45,18 +46,18 @@ def ran(job: Job, reading: Reading, **changes: Any) -> tuple[list[dict[str, Any]
     assert decision is not None and decision.obligations is not None
     obligations = replace(decision.obligations, **changes)
     plan = replace(session.plan, decision=replace(decision, obligations=obligations))
-    outputs = {query.RESULT: RESULT_KEY, query.SETS: SET_KEY}
+    outputs = {RESULT: RESULT_KEY, SETS: SET_KEY}
     keys = BoxKeys(job.keys, outputs, "", signs=SIGN_KEY)
     assert query.run(replace(session, plan=plan, keys=keys)) == {}
     paths = {name: job.folder / "out" / name for name in outputs}
     handed = Session(plan, Entry.PARSE, 1, paths, BoxKeys(outputs, {}, ""))
     from plans import canonical
 
-    content = canonical.decode(handed.read(query.RESULT))
+    content = canonical.decode(handed.read(RESULT))
     assert isinstance(content, dict)
     (table,) = content["tables"]
     names = [column["name"] for column in table["columns"]]
-    return [dict(zip(names, row, strict=True)) for row in table["rows"]], unpack(handed.read(query.SETS))
+    return [dict(zip(names, row, strict=True)) for row in table["rows"]], unpack(handed.read(SETS))
 
 
 def signs(person: int) -> list[int]:

@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 
 from inside import finish, judge, table
-from inside.finish import FINISHED
-from inside.protect import PROTECTED
 from inside.session import BoxFailure, Session, handover, padded, unpadded
 from keys import sealing
 from plans import canonical
 from plans.box import Entry
 from plans.decision import Obligations, Tier
 from plans.errors import EvidenceBroken, Malformed, OutputRefused
+from plans.handover import FINISHED, PROTECTED
 from plans.key import BoxKeys
 from plans.plan import Plan
 from plans.reading import Cells, Output, Role

@@ -159,11 +159,11 @@ def test_a_job_that_leaves_a_model_never_sees_the_persons_that_are_held_back(job
 def test_the_box_that_checks_the_model_sees_everybody_and_who_was_held_back(job: Job) -> None:
     (table,) = loading(job, python_task(MODEL), income(job), stage=Entry.RELOAD).go()
     assert (
-        table.column_names == ["person", "age", "income", "_held"]
-        and str(table.schema.field("_held").type) == "bool"
+        table.column_names == ["person", "age", "income", "_held_out"]
+        and str(table.schema.field("_held_out").type) == "bool"
     )
     rows = table.to_pylist()
-    assert {row["person"] for row in rows if row["_held"]} == held_persons() and len(rows) == 300
+    assert {row["person"] for row in rows if row["_held_out"]} == held_persons() and len(rows) == 300
 
 
 def test_without_the_key_of_signs_nobody_is_held_back_and_so_nothing_is_loaded(job: Job) -> None:
@@ -184,7 +184,7 @@ def test_a_component_gets_the_signs_of_persons_and_a_members_program_does_not(jo
     )
     assert {row["person"]: row["_signs"] for row in table.to_pylist()} == expected
     (plain,) = loading(job, python_task(), income(job)).go()
-    assert "_signs" not in plain.column_names and "_held" not in plain.column_names
+    assert "_signs" not in plain.column_names and "_held_out" not in plain.column_names
 
 
 # ----------------------------------------------------------------------------------------------------- when it fails

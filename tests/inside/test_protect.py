@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from airlock import rules
 from inside import protect, table
-from inside.parse import TABLE
 from inside.session import BoxFailure, Session, handover, padded, unpadded
 from keys import sealing
 from plans import canonical
 from plans.box import Entry
 from plans.decision import Obligations, Tier
 from plans.errors import Malformed, OutputRefused
+from plans.handover import PROTECTED, TABLE
 from plans.key import BoxKeys
 from plans.reading import Cells, Output, Role
 from tests.inside.finished import AVERAGE, COUNT, REGION, finished
@@ -109,7 +109,7 @@ def session(folder: Path, content: bytes, obligations: Obligations = OBLIGATIONS
     path = folder / TABLE
     path.write_bytes(sealing.encrypt(bytes.fromhex(KEY), padded(content), handover(plan, 1, TABLE)))
     (folder / "out").mkdir()
-    keys = BoxKeys({TABLE: KEY}, {protect.PROTECTED: NEXT}, "")
+    keys = BoxKeys({TABLE: KEY}, {PROTECTED: NEXT}, "")
     return Session(plan, Entry.PROTECT, 1, {TABLE: path}, keys, folder / "out", folder)
 
 
@@ -127,9 +127,9 @@ EAST: list[Any] = ["east", 1_234, "52349.123", 1_000, 400]
 def test_every_table_is_protected_and_the_report_says_nothing(tmp_path: Path) -> None:
     box = session(tmp_path, parsed([EAST, [CANARY, 1, "9.0", 1, 1]], [[1_235, 1_001]]))
     assert protect.run(box) == {}
-    assert [path.name for path in box.out.iterdir()] == [protect.PROTECTED]
-    sealed = (box.out / protect.PROTECTED).read_bytes()
-    plain = unpadded(sealing.decrypt(bytes.fromhex(NEXT), sealed, handover(box.plan, 1, protect.PROTECTED)))
+    assert [path.name for path in box.out.iterdir()] == [PROTECTED]
+    sealed = (box.out / PROTECTED).read_bytes()
+    plain = unpadded(sealing.decrypt(bytes.fromhex(NEXT), sealed, handover(box.plan, 1, PROTECTED)))
     found = table.read_tables(plain, [table.Bare(BY_REGION.outputs), table.Bare(TOTAL.outputs)], salted=True)
     assert [each.rows for each in found.tables] == [(("east", 1_235, "52000.0"),), ((1_235,),)]
     for canary in (CANARY, "1234,", "52349", "1000", "persons"):

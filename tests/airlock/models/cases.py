@@ -32,21 +32,21 @@ def people(seed: int = 1, persons: int = 3_000, noise: float = 1.0, rows_each: i
     plain = 2.0 * values["years"] - 0.1 * values["age"] + 3 * values["urban"] - values["children"]
     values["income"] = (plain + noise * 8 * drawn.normal(size=persons)).round(2)
     values["poor"] = (values["income"] < np.median(values["income"])).astype(float)
-    held = np.zeros(persons, dtype=bool)
-    held[drawn.permutation(persons)[: persons // 10]] = True
+    held_out = np.zeros(persons, dtype=bool)
+    held_out[drawn.permutation(persons)[: persons // 10]] = True
     tokens = drawn.permutation(np.arange(1, persons + 1)).astype(np.uint64) * np.uint64(7_919)
     columns = {name: Column(np.repeat(each, rows_each), None) for name, each in values.items()}
     columns["town"] = Column(
         None, np.repeat(np.where(values["urban"] > 0, "west", "east"), rows_each).astype(object)
     )
-    return Rows(np.repeat(tokens, rows_each), np.repeat(held, rows_each), columns)
+    return Rows(np.repeat(tokens, rows_each), np.repeat(held_out, rows_each), columns)
 
 
 def inside(rows: Rows, target: str, features: list[str] | None = None) -> tuple[Any, Any]:
     """What the job saw: features and target of everybody who was not kept from it."""
     matrix, wanted = rows.matrix(features or FEATURES), rows.matrix([target])
     assert matrix is not None and wanted is not None
-    return matrix[~rows.held], wanted[~rows.held, 0]
+    return matrix[~rows.held_out], wanted[~rows.held_out, 0]
 
 
 def linear(rows: Rows, target: str = "poor") -> dict[str, Any]:

@@ -131,7 +131,7 @@ def test_a_model_that_nobody_can_try_is_held(what: str) -> None:
 
 def test_too_few_persons_on_one_side_are_no_evidence_that_nothing_is_remembered() -> None:
     few = people(persons=300)
-    assert int(few.held.sum()) < attacks.FEWEST
+    assert int(few.held_out.sum()) < attacks.FEWEST
     assert applied(book_of(linear(few), few), "untried").effect is Effect.HELD
 
 
