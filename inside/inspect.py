@@ -1,31 +1,24 @@
 """The box that judges a job's outputs: a fresh process, which reads what the re-encoding box wrote as untrusted bytes.
 
-It leaves `release.bin`, sealed to the recipient, only if something leaves at once; `held.bin` (the same sealed
-bytes, under a key that only the owner's keeper can make again) and `shown.bin` (what reviewers read) if people have
-to look; and always `record.bin`, every rule with its numbers, for the owner. The report holds the verdict:
-commitments and rule classes.
+What it leaves, and for whom, is the same for every kind of output (`inside.vouching`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from typing import Any
 
 from airlock.outputs import values
 from airlock.outputs.ground import Ground
-from airlock.outputs.judging import Judged, judge_outputs
+from airlock.outputs.judging import judge_outputs
 from airlock.rules import Stamp
 from inside.checked_rows import tables
 from inside.session import Session
-from keys import sealing
+from inside.vouching import Judged, vouch
 from plans import canonical
 from plans.errors import Malformed
-from plans.handover import ARTIFACTS, HELD, RECORD, SEALED, SHOWN
-from plans.plan import Plan
-from plans.release import RELEASE_INFO
+from plans.handover import ARTIFACTS
 from plans.tasks import PythonTask, task_of
-from plans.verdict import Finding, Verdict
 
 
 def run(session: Session) -> dict[str, Any]:
@@ -47,33 +40,5 @@ def run(session: Session) -> dict[str, Any]:
     ground = Ground(plan.decision.obligations, isinstance(task, PythonTask), tables(session))
     stamp = Stamp(plan.digest, secrets.token_hex(16))
     judged = judge_outputs(handed, task.artifacts, ground, stamp, session.keys.withheld)
-    sealed = _seal(judged, plan, plan.request.recipient)
-    _leave(session, judged, sealed)
-    return {"verdict": _verdict(plan, judged, data, sealed).plain()}
-
-
-def _seal(judged: Judged, plan: Plan, recipient: str) -> bytes:
-    if judged.released is None:
-        return b""
-    return sealing.seal(recipient, judged.released.canonical(), RELEASE_INFO, plan.digest.encode())
-
-
-def _leave(session: Session, judged: Judged, sealed: bytes) -> None:
-    """Write what the finding lets leave. A held output is readable by reviewers alone, and not yet by its recipient."""
-    session.write(RECORD, judged.record.canonical())
-    if judged.finding is Finding.HELD and judged.released is not None:
-        session.write(HELD, sealed)
-        session.write(SHOWN, judged.released.canonical())
-    elif sealed:
-        (session.out / SEALED).write_bytes(sealed)
-
-
-def _verdict(plan: Plan, judged: Judged, data: bytes, sealed: bytes) -> Verdict:
-    return Verdict(
-        plan=plan.digest,
-        finding=judged.finding,
-        reasons=judged.reasons,
-        judged=canonical.digest_bytes("artifacts", data),
-        content=judged.released.digest if judged.released else "",
-        sealed="sha256:" + hashlib.sha256(sealed).hexdigest() if sealed else "",
-    )
+    digest = canonical.digest_bytes("artifacts", data)
+    return vouch(session, Judged(digest, judged.reasons, judged.released, judged.record))

@@ -32,7 +32,9 @@ from tests.plans import examples
 
 CANARY = "张金丝雀"
 CANARY_NUMBER = 987_654_321
-KEYS = BoxKeys({"result.bin": "aa" * 32, "table.bin": "bb" * 32}, {"table.bin": "bb" * 32}, "")
+KEYS = BoxKeys(
+    {"result.bin": "aa" * 32, "table.bin": "bb" * 32}, {"table.bin": "bb" * 32, "record.bin": "cc" * 32}, ""
+)
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def inspectors(tmp_path: Path) -> Any:
             error = f"{problem!r} {problem}"
         out = folder / "judge" / "out"
         files = tuple(sorted(path.name for path in out.iterdir())) if out.exists() else ()
-        sealed = (out / "release.bin").read_bytes() if files else b""
+        sealed = (out / "release.bin").read_bytes() if "release.bin" in files else b""
         released = recipient.open(sealed, RELEASE_INFO, plan.digest.encode()) if sealed else b""
         return Left(report, Released.decode(released) if released else None, len(sealed), files, error)
 

@@ -15,7 +15,7 @@ from plans import canonical
 from plans.box import Entry
 from plans.decision import Obligations, Tier
 from plans.errors import EvidenceBroken, Malformed, OutputRefused
-from plans.handover import FINISHED, PROTECTED
+from plans.handover import FINISHED, PROTECTED, RECORD
 from plans.key import BoxKeys
 from plans.plan import Plan
 from plans.reading import Cells, Output, Role
@@ -196,7 +196,7 @@ def judged(folder: Path, plan: Plan, content: bytes) -> tuple[Verdict, Session]:
     path = folder / FINISHED
     path.write_bytes(sealing.encrypt(bytes.fromhex(NEXT), padded(content), handover(plan, 1, FINISHED)))
     (folder / "sealed").mkdir()
-    keys = BoxKeys({FINISHED: NEXT}, {}, "")
+    keys = BoxKeys({FINISHED: NEXT}, {RECORD: NEXT}, "")
     box = Session(plan, Entry.JUDGE, 1, {FINISHED: path}, keys, folder / "sealed", folder)
     return Verdict.read(judge.run(box)["verdict"]), box
 
@@ -228,12 +228,12 @@ def test_nothing_left_and_too_much_are_refused(tmp_path: Path) -> None:
     plan = planned(*WITH_SHARE)
     verdict, box = judged(tmp_path / "a", plan, result_of(plan))
     assert (verdict.finding, verdict.reasons) == (Finding.REFUSED, ("nothing-left",))
-    assert list(box.out.iterdir()) == []
+    assert [path.name for path in box.out.iterdir()] == [RECORD]
     small = Obligations(10, 5, 3, Tier.T1)
     plan = finished((BY_REGION, TOTAL), "SELECT 1", WITH_SHARE[1:], small)
     verdict, box = judged(tmp_path / "b", plan, result_of(plan, ["a", "1.0"], ["b", "1.0"]))
     assert (verdict.finding, verdict.reasons) == (Finding.REFUSED, ("too-many-rows",))
-    assert list(box.out.iterdir()) == []
+    assert [path.name for path in box.out.iterdir()] == [RECORD]
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from inside import judge, table
-from inside.session import Session, handover, padded
+from inside.session import Session, handover, padded, unpadded
 from keys import sealing
 from plans import canonical
 from plans.box import Entry
 from plans.decision import Decision, Outcome
 from plans.errors import EvidenceBroken, Malformed, OutputRefused
+from plans.inspection import Inspection
 from plans.key import BoxKeys
 from plans.plan import Plan
 from plans.release import RELEASE_INFO
@@ -24,7 +25,7 @@ from plans.released import Released
 from plans.verdict import Finding, Verdict
 from tests.plans import examples
 
-KEY = "aa" * 32
+KEY, FOR_OWNER = "aa" * 32, "bb" * 32
 SALT = "cd" * 16
 EAST, WEST = ["east", 1_234, "52349.123", 1_000, 400], ["west", 777, "48000.5", 700, 3]
 RARE = ["CANARY-7", 1, "987654.321", 1, 1]
@@ -51,9 +52,12 @@ def session(folder: Path, plan: Plan, judged: bytes) -> Session:
     path.write_bytes(sealing.encrypt(bytes.fromhex(KEY), padded(judged), handover(plan, 1, "table.bin")))
     out = folder / "out"
     out.mkdir()
-    return Session(
-        plan, Entry.JUDGE, 1, {"table.bin": path}, BoxKeys({"table.bin": KEY}, {}, ""), out, folder
-    )
+    keys = BoxKeys({"table.bin": KEY}, {"record.bin": FOR_OWNER}, "")
+    return Session(plan, Entry.JUDGE, 1, {"table.bin": path}, keys, out, folder)
+
+
+def left(box: Session) -> list[str]:
+    return sorted(path.name for path in box.out.iterdir())
 
 
 def test_what_is_sealed_is_what_the_verdict_vouches_for(
@@ -81,15 +85,19 @@ def test_what_is_sealed_is_what_the_verdict_vouches_for(
     assert released.rows[1][2].suppressed and released.salt != SALT
 
 
-def test_only_one_file_leaves_and_it_can_be_read_by_the_recipient_only(
+def test_what_leaves_can_be_read_by_the_recipient_only_and_the_record_by_the_owner_only(
     tmp_path: Path, recipient: sealing.OpeningKey
 ) -> None:
     box = session(tmp_path, planned(recipient), bytes_of(EAST, RARE))
     report = judge.run(box)
-    assert [path.name for path in box.out.iterdir()] == ["release.bin"]
-    sealed = (box.out / "release.bin").read_bytes()
-    for canary in ("CANARY-7", "987654", "52000", "east"):
-        assert canary.encode() not in sealed and canary not in str(report)
+    assert left(box) == ["record.bin", "release.bin"]
+    record, sealed = ((box.out / name).read_bytes() for name in left(box))
+    for canary in ("CANARY-7", "987654", "52000", "east", "small-group"):
+        assert canary.encode() not in record + sealed
+        assert canary == "small-group" or canary not in str(report)
+    assert "small-group" in str(report), "rule classes are for whoever asked; numbers are not"
+    opened = sealing.decrypt(bytes.fromhex(FOR_OWNER), record, handover(box.plan, 1, "record.bin"))
+    assert Inspection.decode(unpadded(opened)).finding is Finding.REPAIRED
     with pytest.raises(EvidenceBroken):
         sealing.OpeningKey.fresh().open(sealed, RELEASE_INFO, box.plan.digest.encode())
     with pytest.raises(EvidenceBroken):
@@ -110,14 +118,14 @@ def test_what_is_left_out_is_not_even_in_the_sealed_bytes(
 
 
 @pytest.mark.parametrize("rows", [[], [RARE], [["", 0, None, 0, 0]]])
-def test_a_refused_output_leaves_no_file_and_the_same_words(
+def test_a_refused_output_leaves_the_record_alone_and_the_same_words(
     tmp_path: Path, recipient: sealing.OpeningKey, rows: list[list[Any]]
 ) -> None:
     box = session(tmp_path, planned(recipient), bytes_of(*rows))
     verdict = Verdict.read(judge.run(box)["verdict"])
     assert (verdict.finding, verdict.reasons) == (Finding.REFUSED, ("small-group",))
     assert (verdict.content, verdict.sealed) == ("", "")
-    assert list(box.out.iterdir()) == []
+    assert left(box) == ["record.bin"]
 
 
 def test_the_same_table_twice_gives_commitments_that_nobody_can_match(
@@ -137,7 +145,7 @@ def test_a_plan_without_obligations_lets_nothing_leave(tmp_path: Path, recipient
     box = session(tmp_path, planned(recipient, decision=denied), bytes_of(EAST))
     with pytest.raises(Malformed):
         judge.run(box)
-    assert list(box.out.iterdir()) == []
+    assert left(box) == []
 
 
 @pytest.mark.parametrize(
@@ -156,7 +164,7 @@ def test_a_table_that_no_parse_box_writes_is_refused(
     box = session(tmp_path, planned(recipient), data)
     with pytest.raises((OutputRefused, Malformed)):
         judge.run(box)
-    assert list(box.out.iterdir()) == []
+    assert left(box) == []
 
 
 def test_a_table_of_another_plan_or_attempt_does_not_open(

@@ -168,9 +168,9 @@ def test_a_statement_with_too_large_an_inner_table_stops_whatever_it_keeps(tmp_p
 def test_neither_report_nor_files_of_a_stage_say_anything(tmp_path: Path) -> None:
     found = went(tmp_path, SHARES, PEOPLE + RARE)
     for stage, session in found.sessions.items():
-        (file,) = session.out.iterdir()
-        assert CANARY.encode() not in file.read_bytes(), stage
-        assert file.stat().st_size & 0xFFFF < 4096, "padded: a size tells no row"
+        for file in session.out.iterdir():
+            assert CANARY.encode() not in file.read_bytes(), stage
+            assert file.stat().st_size & 0xFFFF < 4096, "padded: a size tells no row"
 
 
 # --- rows -----------------------------------------------------------------------------------------------------

@@ -113,7 +113,7 @@ class Way:
         else:
             before = self.program.stages[self.program.stages.index(entry) - 1]
             (name,) = (item.name for item in spec.inputs)
-            writes = {} if entry is Entry.JUDGE else self._keys(WRITES[entry])
+            writes = self._keys(policies.RECORD if entry is Entry.JUDGE else WRITES[entry])
             paths, keys = {name: self.folder / before / name}, BoxKeys(self._keys(name), writes, "")
         session = Session(self.plan, entry, 1, paths, keys, out, temp, temp)
         self.sessions[entry] = session
