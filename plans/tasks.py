@@ -118,7 +118,7 @@ def task_of(request: Request) -> Task:
 
 
 def leaves_model(task: Task) -> bool:
-    """Return whether a model is among a task's outputs, so that some persons are held back from the job."""
+    """Return whether a model is among a task's outputs, so that some persons are held out of the job."""
     return any(artifact.form is Form.MODEL for artifact in task.artifacts)
 
 

@@ -130,11 +130,11 @@ def test_what_crosses_the_link_is_noise(job: Job) -> None:
     assert len(wire) % streams.RECORD == 0 and CANARY.encode() not in wire and b"person" not in wire
 
 
-# ------------------------------------------------------------------------------------- persons that are held back
+# ------------------------------------------------------------------------------------- persons that are held out
 
 
 def held_persons() -> set[int]:
-    """Who is held back, said once more in the words of the contract."""
+    """Who is held out, said once more in the words of the contract."""
     persons = [row[0] for row in PEOPLE]
     found = duckdb.execute(
         f"SELECT p FROM (SELECT unnest({persons}) AS p) WHERE md5_number_lower('{SIGNS}:held:' || p) % 100 < 10"

@@ -14,15 +14,18 @@ from audit.events import Retention
 from catalog.description import Share
 from components.api import Part, Sort
 from compute.jobs import JobState
+from keeper.reviews import Standing
 from plans.artifacts import Form
 from plans.box import BoxState, Entry
+from plans.checks import Mode
 from plans.constraints import Action, Effect, MaskKind, Reveal, Use
 from plans.decision import Outcome, Tier
 from plans.inspection import Effect as Effected
 from plans.manifest import FileRole, Grade, Kind
 from plans.plan import PlanKind
+from plans.private import Measure
 from plans.reading import Clause, Level, Role
-from plans.statements import Duty, Type
+from plans.statements import Answer, Duty, Type
 from plans.twins import Making
 from plans.verdict import Finding
 from policies.api import RemedyKind
@@ -33,7 +36,7 @@ GLOSSARY = (Path(__file__).resolve().parents[2] / "docs" / "glossary.md").read_t
 WORDS = [
     BoxState, Clause, Duty, Entry, FileRole, Finding, Grade, JobState, Kind, Outcome, PlanKind, Role, Rule, Tier, Type,
     Cause, Retention, Share, Action, Effect, Level, MaskKind, RemedyKind, Reveal, Use, Part, Sort,
-    permissions.Role, permissions.Scope, Making, OutputRule, Form, Effected,
+    permissions.Role, permissions.Scope, Making, OutputRule, Form, Effected, Answer, Standing, Measure, Mode,
 ]  # fmt: skip
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
