@@ -173,10 +173,10 @@ def _plan(ground: Ground, data: Data, counted: str) -> Plan:
     digest = _digest(data.path)
     signing, opening = "ed25519:" + "1" * 64, sealing.OpeningKey.fresh().public
     request = Request("m@nm/uni", signing, opening, "attack", "attack", counted, secrets.token_hex(16), 1)
-    outputs = (Output("x", "VARCHAR", Role.KEY, "", 0),)
+    outputs = (Output("x", "VARCHAR", Role.VALUE, "", 0),)
     relation = Relation(RELATION, digest, digest, ("large", "name"), "")
-    tables = (Cells(counted, outputs, 1),)
-    program = Program((relation,), Level.CELLS, tables, "", outputs, (), None)
+    tables = (Cells(counted, outputs, 0),)
+    program = Program((relation,), Level.ROWS, tables, "", outputs, (), None)
     decision = Decision(Outcome.ALLOW, (), 1, 1, (), (), Obligations(10, 5, 1000, ground.tier))
     spec = BoxSpec(
         Entry.QUERY, ground.image, (Input(FILE, digest),), _LIMITS, ground.tier, outputs=Outputs(1, (RESULT,))
