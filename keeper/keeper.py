@@ -28,9 +28,9 @@ from keeper.journal import Journal, hold
 from keeper.keyring import Keyring
 from keeper.launcher import OwnLauncher
 from keeper.leases import Ground, Leases
-from keeper.ledger import CLOSED, PAGE, Ledger
+from keeper.ledger import BEGUN, CLOSED, PAGE, Ledger
 from keeper.ledger_book import Book
-from keeper.ledger_case import Case, case_of, weighing_stage
+from keeper.ledger_case import Case, asking_stages, case_of
 from keeper.rederive import House, require_request, require_same
 from keeper.reviewing import ReviewDesk, files_of
 from keeper.trust import TrustedSet
@@ -155,6 +155,8 @@ class Keeper:
             self.trusted.use(tuple(entry["grants"]), entry["request"])
         elif kind == PAGE:
             self.ledger.take_in(entry["plan"], entry["page"], at)
+        elif kind == BEGUN:
+            self.ledger.take_in_begun(entry, at)
         elif kind == CLOSED:
             self.ledger.take_in_closed(entry["plan"])
         elif kind == "head":
@@ -236,7 +238,7 @@ class Keeper:
         A large table takes seconds against a large ledger. So this is outside the keeper's lock, or every box would
         miss its lease meanwhile; one plan is weighed at a time.
         """
-        if box.stage is not weighing_stage(plan) or plan.request is None:
+        if box.stage not in asking_stages(plan) or plan.request is None:
             return ()
         with self.lock:
             now = self.now()

@@ -27,8 +27,12 @@ Note = Callable[[str, dict[str, Any]], None]
 """Writes a line of the journal durably, and has it taken in (`keeper.keeper`)."""
 
 SPENT = "quota"
-PAGE, CLOSED = "ledger", "ledger-closed"
+PAGE, BEGUN, CLOSED = "ledger", "ledger-begun", "ledger-closed"
 """Kinds of lines of the journal."""
+
+FAILURE_BITS = 16
+"""What a run of members' code tells that leaves nothing, in bits: one of few codes, whether a line was that of its
+trial, and about how long it took."""
 
 REFUSAL_BITS = 1_000
 """What the refusal of an output tells at the most, in bits: its rule classes, and how long it took."""
@@ -47,6 +51,7 @@ class Ledger:
         self._questions: dict[str, Page] = {}
         self._reserved: dict[str, Page] = {}
         self._closed: set[str] = set()
+        self._begun: dict[str, int] = {}
 
     # --- asking -----------------------------------------------------
 
@@ -80,6 +85,32 @@ class Ledger:
                 "another attempt at the same plan counts other persons", "sets", "Submit the job again."
             )
         return withheld
+
+    def begin(self, case: Case, attempt: int, now: int) -> None:
+        """Charge what an attempt at running members' code tells even if it fails, before a box has a key of the data.
+
+        What is reserved or left takes the place of this charge.
+
+        Raises:
+            BudgetSpent: there is no room for it.
+            StateConflict: the plan's output has left or was refused, so there is nothing to run for.
+        """
+        over = case.plan in self._pages and case.plan not in self._reserved
+        if over or case.plan in self._closed:
+            raise StateConflict(
+                "the output of this plan has left or was refused", "ledger", "Submit the job again."
+            )
+        if case.plan in self._reserved or attempt <= self._begun.get(case.plan, 0):
+            return
+        charges = {quota.subject: FAILURE_BITS * attempt for quota in case.quotas}
+        self._require(case, charges, now)
+        self._note(BEGUN, {"plan": case.plan, "member": case.member, "attempt": attempt, "charges": charges})
+
+    def take_in_begun(self, entry: Mapping[str, Any], at: int) -> None:
+        """Believe that an attempt was charged."""
+        self._begun[entry["plan"]] = entry["attempt"]
+        for subject, amount in entry["charges"].items():
+            self._quotas.charge(subject, Charge(at, entry["plan"], entry["member"], amount))
 
     def reserve(self, case: Case, attempt: int, amount: int, now: int) -> None:
         """Reserve bits of members' code; asked again for the same plan, nothing more.

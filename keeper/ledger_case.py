@@ -95,6 +95,13 @@ def weighing_stage(plan: Plan) -> Entry | None:
     return next((entry for entry in (Entry.PROTECT, Entry.JUDGE, Entry.INSPECT) if entry in stages), None)
 
 
+def asking_stages(plan: Plan) -> tuple[Entry, ...]:
+    """Return the stages whose keys wait for the ledger: of members' code also the first, as its failure tells."""
+    weighing = weighing_stage(plan)
+    first = (plan.reads_data,) if plan.kind is PlanKind.PYTHON else ()
+    return (*first, weighing) if weighing else first
+
+
 def counting_stage(plan: Plan) -> Entry:
     """Return the stage that leaves the sets of persons."""
     return Entry.QUERY if plan.kind is PlanKind.SQL else Entry.COMPONENT

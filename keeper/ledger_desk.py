@@ -65,6 +65,9 @@ def kept_back(
     if case is None:
         return ()
     home, keyring = found
+    if box.stage is plan.reads_data:
+        ledger.begin(case, box.attempt, now)
+        return ()
     if plan.kind is PlanKind.PYTHON:
         _close_refused(ledger, home, keyring)
         obligations = plan.decision.obligations if plan.decision else None

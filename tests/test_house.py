@@ -169,7 +169,14 @@ def test_every_contract_can_be_broken(tmp_path: Path) -> None:
 
 
 # Modules beside `api` that other rooms may import: they hold plain rules or values, and say so.
-OPEN_DOORS = {"policies.reading", "airlock.rules", "airlock.outputs", "airlock.models", "airlock.private", "airlock.secondary"}
+OPEN_DOORS = {
+    "policies.reading",
+    "airlock.rules",
+    "airlock.outputs",
+    "airlock.models",
+    "airlock.private",
+    "airlock.secondary",
+}
 OPEN_PACKAGES = {"plans", "keys"}
 COMPOSITION = {"server"}
 

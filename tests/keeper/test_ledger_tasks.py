@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from keeper.ledger import FAILURE_BITS, Ledger
 from keeper.ledger_desk import BIT_BUDGET
 from keys import api as keys
 from plans.artifacts import Artifact, Form
@@ -120,7 +121,21 @@ def test_58_bits_of_members_code_are_reserved_before_they_are_judged_and_end(cod
             second, Entry.INSPECT
         )  # half of what the others have left is 500, and 400 are this member's
     coding.restart()
-    assert coding.keeper.ledger_status()[0]["quotas"][-1]["left"] == 600
+    assert coding.keeper.ledger_status()[0]["quotas"][-1]["left"] == 600 - FAILURE_BITS
+
+
+def test_90_runs_that_fail_are_charged_each_and_end(coding: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which of few ways a program fails in is an answer, and a plan can be attempted often."""
+    plan = python_plan(coding, 1)
+    for attempt in (1, 1, 2):
+        coding.given(plan, Entry.LOAD, attempt=attempt)
+    assert coding.keeper.ledger_status()[0]["quotas"][-1]["left"] == 1_000 - 2 * FAILURE_BITS
+    coding.restart()
+    assert coding.keeper.ledger_status()[0]["quotas"][-1]["left"] == 1_000 - 2 * FAILURE_BITS
+    with pytest.raises(BudgetSpent):
+        coding.given(plan, Entry.LOAD, attempt=40)
+    monkeypatch.setattr(Ledger, "begin", lambda *_: None)
+    assert coding.given(plan, Entry.LOAD, attempt=40), "the control: without a charge it goes on for ever"
 
 
 def test_58_what_was_measured_takes_the_place_of_what_was_reserved(coding: Side) -> None:
