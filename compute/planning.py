@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from compute import forecast
+from compute import forecast, kept
 from keys import api as keys
 from plans.box import BoxSpec, Entry, Limits
 from plans.decision import Decision, Outcome
@@ -102,7 +102,8 @@ def propose(database: store.Database, house: House, asked: Asked) -> Proposal:
         owner, reading, now = _seen(database, request), policies.reading_of_task(request), int(time.time())
     with database.reading() as session:
         manifests = forecast.all_manifests(session)
-    case = _with_foreign(owner, manifests).case(request, reading, now)
+        behind = kept.plans_behind(session, request)
+    case = replace(_with_foreign(owner, manifests).case(request, reading, now), models=behind)
     decision = policies.decide(case)
     if decision.outcome is Outcome.DENY:
         return Proposal(owner.domain, decision, None, policies.explain(case))

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from audit import api as audit
-from compute import events, folders, images, library
+from compute import events, folders, images, kept, library
 from compute.code import Code, approved_before, task_in
 from compute.dry_runs import dry_run
 from compute.jobs import RETRIED, JobState, JobView, view
@@ -141,6 +141,11 @@ class JobService:
     def images(self) -> tuple[dict[str, Any], ...]:
         """Return the images that tasks may name, with the modules that each has."""
         return images.described(self.house)
+
+    def models(self, member: str) -> tuple[dict[str, Any], ...]:
+        """Return the kept models that a member's tasks may name: of the projects of the member's grants."""
+        with self.database.reading() as session:
+            return kept.listed(session, member)
 
     def components(self) -> tuple[dict[str, Any], ...]:
         """Return the description of every entry of the algorithm library."""

@@ -13,8 +13,9 @@ child that shares nothing with it but the box's walls:
 
 Its tables come over sealed links, which the runner opens and the program does not know of (`inside.feeding`); neither
 has a key of the owner's files. What it left in `/tmp/out` and its log are packed into one file, padded, and sealed
-under the key of the stage for the inspecting box. A trial (`plans.trial`) has no data and no key: there the runner
-reports all that happened.
+under the key of the stage for the inspecting box. Kept models that the task names come with the keys, from the owner's
+keeper, and lie in `/tmp/models` as copies of the program's own. A trial (`plans.trial`) has no data and no key: there
+the runner reports all that happened.
 
 Failures of a program that has seen data are one of few codes. Where it failed is a fact that the launcher keeps for
 itself, to compare it with a trial (`sandbox.telling`).
@@ -22,8 +23,10 @@ itself, to compare it with a trial (`sandbox.telling`).
 
 from __future__ import annotations
 
+import base64
 import importlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,18 +53,19 @@ _MIB = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where a program finds itself: its folder, its tables, where it leaves outputs, and its home."""
+    """Where a program finds itself: its folder, its tables, where it leaves outputs, its home, and kept models."""
 
     work: Path
     data: Path
     out: Path
     home: Path
+    models: Path
 
     @classmethod
     def make(cls, temp: Path, folder: Folder) -> Places:
         """Make the places and lay the folder's files out. They are open to the user as whom the program may run."""
-        places = cls(*(temp / name for name in ("work", "data", "out", "home")))
-        for place in (places.work, places.data, places.out, places.home):
+        places = cls(*(temp / name for name in ("work", "data", "out", "home", "models")))
+        for place in (places.work, places.data, places.out, places.home, places.models):
             place.mkdir(exist_ok=True)
             place.chmod(0o777)
         for path, content in folder.content().items():
@@ -70,11 +74,18 @@ class Places:
             target.write_bytes(content)
         return places
 
+    def lay_models(self, models: Mapping[str, str]) -> None:
+        """Write kept models, in base64 by name, where the program finds them; none of the folder's stands in then."""
+        for name, content in models.items():
+            (self.models / name).write_bytes(base64.b64decode(content, validate=True))
+            (self.models / name).chmod(0o444)
+
     def program(self, folder: Folder, cpus: int) -> Program:
         """Return how the folder is started here."""
         threads = {f"{library}_NUM_THREADS": str(cpus) for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")}
         environment = {
             "DARKROOM_OUT": str(self.out),
+            "DARKROOM_MODELS": str(self.models),
             "HOME": str(self.home),
             "TMPDIR": str(self.home),
             "LANG": "C.UTF-8",
@@ -152,7 +163,10 @@ def job(session: Session, folder: Folder) -> None:
     task = task_of(session.plan.request)
     if not isinstance(task, PythonTask) or (task.main, task.arguments) != (folder.main, folder.arguments):
         raise Malformed("the folder is started in another way than its task says", "plan.material")
+    if {model.name for model in task.models} != set(session.keys.models):
+        raise Malformed("the kept models are not those that the task names", "box keys")
     places = Places.make(session.temp, folder)
+    places.lay_models(session.keys.models)
     work(session, folder, places, tuple(artifact.name for artifact in task.artifacts))
 
 

@@ -108,6 +108,14 @@ class DeskClient:
         """Return for every dataset what is left of its quotas, and how much is kept about it."""
         return list(frames.ask(self.socket, {"op": "ledger"}, timeout_s=60)["lineages"])
 
+    def models(self) -> list[dict[str, Any]]:
+        """Return the kept models: whose they are, for what, and to which tables they were fitted."""
+        return list(frames.ask(self.socket, {"op": "models"}, timeout_s=60)["models"])
+
+    def delete_model(self, plan: str) -> None:
+        """Delete what a plan has left at the keeper, its models among it, for good."""
+        frames.ask(self.socket, {"op": "model-delete", "plan": plan}, timeout_s=60)
+
     def record(self, plan: str) -> dict[str, Any]:
         """Return every rule that was applied to a plan's output, with its numbers (`plans.inspection`)."""
         return dict(frames.ask(self.socket, {"op": "record", "plan": plan}, timeout_s=60)["record"])

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from audit import api as audit
-from keeper import ledger_desk
+from keeper import ledger_desk, models
 from keeper.budgets import REFUNDED, Budgets
 from keeper.challenges import Challenges
 from keeper.config import KeeperConfig
@@ -38,6 +38,7 @@ from keeper.twin_memory import Twins
 from keys import api as keys
 from plans.box import Entry
 from plans.constraints import MaskKind
+from plans.decision import Decision
 from plans.errors import NotFound, OutputRefused, StateConflict
 from plans.key import BoxKeys, SealedKeys
 from plans.manifest import Manifest
@@ -164,6 +165,8 @@ class Keeper:
         elif kind == "release":
             self._released[entry["plan"]] = Signed.read(entry["signed"])
             self.ledger.settle(entry["plan"], entry.get("bits"))
+        elif kind == models.DELETED:
+            self.reviews.delete(entry["plan"])
         self.twins.take_in(kind, entry)
         self.budgets.take_in(kind, at, entry)
 
@@ -217,7 +220,7 @@ class Keeper:
         with self.lock:
             now = self.now()
             self._require_read_on(request, shadows, now)
-            decision, approvals = require_same(plan, reading, self.trusted, self._house, now)
+            decision, approvals = self._require_same(plan, reading, now)
             if box.stage is plan.reads_data:
                 ledger_desk.require_room(self.ledger, self._case(plan, reading), now)
                 self.trusted.require_run(request.digest)
@@ -226,9 +229,16 @@ class Keeper:
                 self.budgets.open(plan)
             if box.stage is plan.ends:
                 self.budgets.draw(plan)
-            box_keys = replace(self._keys_of(plan, box), withheld=withheld)
-        manifests = tuple(relation.manifest for relation in plan.program.relations) if plan.program else ()
+            kept = models.contents(self.reviews.held, plan, box.stage)
+            box_keys = replace(self._keys_of(plan, box), withheld=withheld, models=kept)
+            manifests = tuple(sorted(models.made_of(plan, self.reviews.held)))
         return box_keys, decision.grants + approvals + manifests
+
+    def _require_same(self, plan: Plan, reading: Reading, now: int) -> tuple[Decision, tuple[str, ...]]:
+        """Derive the plan again, over the kept models that it names as they lie here (`keeper.rederive`)."""
+        request = plan.request
+        kept = models.plans_behind(self.reviews.held, request) if request else ()
+        return require_same(plan, reading, self.trusted, self._house, now, kept)
 
     def _withheld(
         self, plan: Plan, read: tuple[Reading, tuple[Shadow, ...]], box: BoxStatement
@@ -243,7 +253,7 @@ class Keeper:
         with self.lock:
             now = self.now()
             self._require_read_on(plan.request, read[1], now)
-            require_same(plan, read[0], self.trusted, self._house, now)
+            self._require_same(plan, read[0], now)
             case = self._case(plan, read[0])
         with self.weighing:
             found = self.config.launcher_home, self.keyring
@@ -389,7 +399,7 @@ class Keeper:
                 return self._released[plan.digest]
             now = self.now()
             self._require_read_on(request, shadows, now)
-            require_same(plan, reading, self.trusted, self._house, now)
+            self._require_same(plan, reading, now)
             return self._signed_release(plan, verdict, request.recipient, attempt)
 
     def _release_held(self, plan: Plan, verdict: Verdict, attempt: int) -> Signed:
@@ -426,6 +436,16 @@ class Keeper:
             if note is None or plan not in self._released:
                 return ""
             return self.keyring.stage_key(plan, note.attempt, policies.HELD).hex()
+
+    def delete_model(self, plan: str) -> None:
+        """Delete what a plan has left here, its models among it, for good: the owner's own word, at the desk.
+
+        Raises:
+            NotFound: nothing of the plan is held.
+        """
+        with self.lock:
+            self.reviews.held.get(plan)
+            self.note(models.DELETED, {"plan": plan})
 
     def cosign(self, offered: Signed, proof: Sequence[str]) -> Signed:
         """Witness a head of the centre's log: sign it if it continues the last one that this keeper saw (85)."""

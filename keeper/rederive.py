@@ -8,7 +8,7 @@ another recipient or a box with fewer walls differs from what is derived here, a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from keeper.trust import TrustedSet
 from keys import api as keys
@@ -57,9 +57,16 @@ def require_request(plan: Plan, now: int) -> Request:
 
 
 def require_same(
-    plan: Plan, reading: Reading, trusted: TrustedSet, house: House, now: int
+    plan: Plan,
+    reading: Reading,
+    trusted: TrustedSet,
+    house: House,
+    now: int,
+    kept: tuple[policies.KeptPlan, ...] = (),
 ) -> tuple[Decision, tuple[str, ...]]:
     """Return the decision, and the approvals it rests on, if the plan is exactly what this owner derives.
+
+    `kept` are the plans behind the models that the request names, those that this owner holds.
 
     Raises:
         PolicyDenied: this owner's decision is no, or needs an approval that is not there.
@@ -68,7 +75,7 @@ def require_same(
     request = require_request(plan, now)
     if plan.domain != trusted.domain:
         raise RederivationMismatch(f"the plan is about {plan.domain}, not {trusted.domain}", "domain")
-    case = _case(request, reading, trusted, now)
+    case = replace(_case(request, reading, trusted, now), models=kept)
     decision = policies.decide(case)
     if decision.outcome is Outcome.DENY:
         rules = ", ".join(sorted({reason.rule for reason in decision.reasons}))

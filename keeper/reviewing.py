@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from keeper.held import FILES, HeldNote, HeldOutputs
+from keeper.models import made_of, made_with
 from keeper.reviews import Docket, Held, Standing, docket, require_sensible, visible_to
 from keeper.trust import TrustedSet
 from plans.errors import NotAllowed, OutputRefused, PolicyDenied, StateConflict
 from plans.plan import Plan
 from plans.statements import Duty, Review, Roster, Statement
+from plans.tasks import models_of
 from plans.verdict import Verdict
 from sandbox import api as sandbox
 
@@ -25,18 +27,29 @@ SEE = "See `darkroom-server review list`."
 
 @dataclass(frozen=True, slots=True)
 class ReviewDesk:
-    """A keeper's desk for held outputs, over what it trusts. Whoever calls holds the keeper's lock."""
+    """A keeper's desk for held outputs, over what it trusts. Whoever calls holds the keeper's lock.
+
+    `deleted` are the plans, by digest, whose held outputs the owner deleted: a launcher may still have them.
+    """
 
     held: HeldOutputs
     trusted: TrustedSet
+    deleted: set[str] = field(default_factory=set)
 
     def take_in(self, note: HeldNote, files: Mapping[str, bytes]) -> HeldNote:
         """Keep a held output, or return what is kept of it already.
 
         Raises:
-            PolicyDenied: a dataset version that it was made of is erased.
+            PolicyDenied: a dataset version that it was made of is erased, a model that it was made with is gone, or
+                the owner has deleted it.
         """
-        if _made_of(note.plan) & self.trusted.erased:
+        if note.plan.digest in self.deleted:
+            raise PolicyDenied("the owner has deleted what this plan left", "plan", "Ask the owner.")
+        if any(self.held.find(model.plan) is None for model in models_of(note.plan.request)):
+            raise PolicyDenied(
+                "a kept model is gone with which a held output was made", "model", "Submit it anew."
+            )
+        if made_of(note.plan, self.held) & self.trusted.erased:
             raise PolicyDenied(
                 "a dataset version was erased of which a held output was made", "manifest", "Submit it anew."
             )
@@ -44,9 +57,13 @@ class ReviewDesk:
 
     def erase(self, manifest: str) -> None:
         """Remove whatever is kept of a dataset version, released or not: an answer that only people read is data."""
-        for note in self.held.all():
-            if manifest in _made_of(note.plan):
-                self.held.forget(note.plan.digest)
+        for plan in made_with(self.held.all(), manifest):
+            self.held.forget(plan)
+
+    def delete(self, plan: str) -> None:
+        """Remove what a plan has left here, and let it never come back."""
+        self.deleted.add(plan)
+        self.held.forget(plan)
 
     def require_open(self, statement: Statement) -> None:
         """Check that a review is about something that lies here, by somebody whose opinion is still open.
@@ -88,7 +105,7 @@ class ReviewDesk:
         if found.standing is not Standing.RELEASED:
             raise OutputRefused(_said(found), found.standing.value, _ADVICE[found.standing])
         decision = plan.decision
-        rests_on = (*(decision.grants if decision else ()), *sorted(_made_of(plan)))
+        rests_on = (*(decision.grants if decision else ()), *sorted(made_of(plan, self.held)))
         if not self.trusted.standing(rests_on, note.since):
             raise PolicyDenied(
                 "what the plan ran under was revoked while its output was reviewed", "grant", "Apply again."
@@ -172,11 +189,6 @@ _ADVICE = {
     Standing.RETURNED: "Change what the comments name, and submit it again.",
     Standing.REFUSED: "Ask the reviewers of the owning domain what could leave instead.",
 }
-
-
-def _made_of(plan: Plan) -> frozenset[str]:
-    """Return the manifests, by digest, of the dataset versions that a plan reads."""
-    return frozenset(relation.manifest for relation in (plan.program.relations if plan.program else ()))
 
 
 def _waiting(found: Docket, note: HeldNote) -> str:

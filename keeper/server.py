@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keeper import ingest, twins
+from keeper import ingest, models, twins
 from keeper.keeper import Keeper
 from plans import frames
 from plans.errors import DarkroomError, Malformed
@@ -141,6 +141,16 @@ def _review_show(keeper: Keeper, question: Question) -> Answer:
         return keeper.reviews.show(question.text("plan"), question.text("reviewer"), keeper.now())
 
 
+def _models(keeper: Keeper, _: Question) -> Answer:
+    with keeper.lock:
+        return {"models": models.listed(keeper.reviews.held)}
+
+
+def _delete_model(keeper: Keeper, question: Question) -> Answer:
+    keeper.delete_model(question.text("plan"))
+    return {}
+
+
 def _ledger(keeper: Keeper, _: Question) -> Answer:
     return {"lineages": keeper.ledger_status()}
 
@@ -171,6 +181,8 @@ DESK: Mapping[str, Operation] = {
     "refund": _refund,
     "ledger": _ledger,
     "record": _record,
+    "models": _models,
+    "model-delete": _delete_model,
     **REVIEW,
 }
 

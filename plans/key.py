@@ -15,7 +15,9 @@ class BoxKeys(Record):
     `pseudonyms` by relation, for a query box whose program has such masks; `links` by name, for what streams between
     two boxes; `signs` for the secret projections of the disclosure ledger, for boxes that count persons.
 
-    `withheld` are no keys: for the box that protects or judges, the positions of the rows of each table that the
+    `models` are no keys but kept models, in base64, by the name by which a task's program calls them.
+
+    `withheld` are none either: for the box that protects or judges, the positions of the rows of each table that the
     owner's disclosure ledger keeps back.
 
     Sealed by the keeper to the box's own fresh key; exists in clear only in the keeper and in that box. The
@@ -31,6 +33,7 @@ class BoxKeys(Record):
     links: Mapping[str, str] = field(default_factory=dict, repr=False)
     signs: str = field(default="", repr=False)
     withheld: tuple[tuple[int, ...], ...] = ()
+    models: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,9 @@ from plans.request import Request, RequestKind
 MOST_NEEDS = 8
 """Tables that a task reads at the most: each is a link of its own between loader and job."""
 
+MOST_MODELS, LARGEST_MODELS = 4, 4 * 2**20
+"""Kept models that a task may use, and bytes of all of them together: they travel with the keys of its box."""
+
 HOLDOUT_PERCENT = 10
 """Persons whose rows a job never sees if it leaves a model: by them the model is checked (`airlock`)."""
 
@@ -49,8 +52,29 @@ class Need(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class KeptModel(Record):
+    """A model that stayed with its owner, as a task names it: how the program calls it, which output of which plan it
+    is, and that plan's salted commitment to its outputs (`plans.verdict.Verdict.content`), which pins every byte.
+    """
+
+    name: str
+    plan: str
+    artifact: str
+    content: str
+
+    def check(self) -> None:
+        names.require("file", self.name, "kept-model.name")
+        names.require("file", self.artifact, "kept-model.artifact")
+        names.require("digest", self.plan, "kept-model.plan")
+        names.require("digest", self.content, "kept-model.content")
+
+
+@dataclass(frozen=True, slots=True)
 class PythonTask(Record):
-    """A folder of Python (the digest of its `plans.trial.Folder`), on an image, over tables, with declared outputs."""
+    """A folder of Python (the digest of its `plans.trial.Folder`), on an image, over tables, with declared outputs.
+
+    `models` are kept models that it scores with; which may be used is decided (`policies.kept`).
+    """
 
     KIND: ClassVar[str] = "python-task"
 
@@ -60,6 +84,7 @@ class PythonTask(Record):
     arguments: tuple[str, ...]
     needs: tuple[Need, ...]
     artifacts: tuple[Artifact, ...]
+    models: tuple[KeptModel, ...] = ()
 
     def check(self) -> None:
         names.require("digest", self.image, "task.image")
@@ -73,6 +98,8 @@ class PythonTask(Record):
         if any(need.keys for need in self.needs):
             raise Malformed("a member's own code has no keys of groups", "task.needs", "Leave them empty.")
         require_artifacts(self.artifacts, "task.artifacts")
+        if len(self.models) > MOST_MODELS or len({model.name for model in self.models}) != len(self.models):
+            raise Malformed(f"a task uses at most {MOST_MODELS} kept models, each name once", "task.models")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +147,14 @@ def task_of(request: Request) -> Task:
 def leaves_model(task: Task) -> bool:
     """Return whether a model is among a task's outputs, so that some persons are held out of the job."""
     return any(artifact.form is Form.MODEL for artifact in task.artifacts)
+
+
+def models_of(request: Request | None) -> tuple[KeptModel, ...]:
+    """Return the kept models that a request's task uses; none for SQL and for components."""
+    if request is None or request.kind is not RequestKind.PYTHON:
+        return ()
+    task = task_of(request)
+    return task.models if isinstance(task, PythonTask) else ()
 
 
 def _require_needs(needs: tuple[Need, ...]) -> None:

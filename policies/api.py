@@ -29,6 +29,7 @@ from policies.derive import (
 )
 from policies.explain import Explanation, Line, Remedy, RemedyKind, explain
 from policies.grants import Granted, Grants
+from policies.kept import KeptPlan, models_left
 from policies.tasks import reading_of_task
 from policies.telling import access_line, constraint_line, settings_lines, tag_line
 from policies.view import View, shadows, views
@@ -53,6 +54,7 @@ __all__ = [
     "Furnishing",
     "Granted",
     "Grants",
+    "KeptPlan",
     "Line",
     "Problem",
     "Remedy",
@@ -68,6 +70,7 @@ __all__ = [
     "grade_of",
     "grade_of_output",
     "grant_problems",
+    "models_left",
     "problems",
     "program",
     "program_of",

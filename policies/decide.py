@@ -27,6 +27,9 @@ their reasons:
 * `private-bounds`   a sum or mean is not of one column with declared bounds
 * `private-cells`    the declared values of the keys have too many combinations
 * `private-spend`    the request wants to spend more than there is
+* `model-unknown`    a kept model that a task names is none of this owner's for the project (`policies.kept`)
+* `model-purpose`    it was fitted for another purpose
+* `model-data`       the task does not read all that it was fitted to, or its member sees it in another way
 * `each-plan`          (no failure) the owner approves every plan by itself
 
 All rules speak, not only the first. Nothing here depends on a row: what a refusal says may be told to anyone
@@ -51,6 +54,7 @@ from policies import access, sentences
 from policies.columns import Seat, column_reasons, identifies, minimum, relation_reasons
 from policies.constraints import Asker
 from policies.grants import Granted, Grants
+from policies.kept import KeptPlan, kept_reasons
 from policies.private import Asked, masked_columns, private_reasons
 from policies.view import fitting_grants, newest_first, standing_grants, views
 
@@ -63,7 +67,9 @@ ACTIONS = {Level.CELLS: Action.QUERY, Level.ROWS: Action.READ_ROWS, Level.WORK: 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """All that a decision depends on. `approvers` are the members who may approve for the domain."""
+    """All that a decision depends on. `approvers` are the members who may approve for the domain, `models` the plans
+    behind the kept models that a task names, as far as this side knows them.
+    """
 
     request: Request
     reading: Reading
@@ -73,6 +79,7 @@ class Case:
     approvers: tuple[str, ...]
     now: int
     roster_number: int = 0
+    models: tuple[KeptPlan, ...] = ()
 
     @property
     def index(self) -> Grants:
@@ -186,7 +193,8 @@ def columns_needed(manifest: Manifest, uses: tuple[ColumnUse, ...]) -> set[str]:
 
 def _answer(case: Case, found: tuple[Judged, ...]) -> Decision:
     numbers = case.bundle.number, case.roster_number
-    reasons = tuple(dict.fromkeys(reason for judged in found for reason in judged.reasons))
+    of_relations = (reason for judged in found for reason in judged.reasons)
+    reasons = tuple(dict.fromkeys((*of_relations, *kept_reasons(case))))
     if reasons:
         return Decision(Outcome.DENY, reasons, *numbers, (), (), None)
     policies = [judged.policy for judged in found if judged.policy is not None]

@@ -206,13 +206,16 @@ _ORDER = (
     "no-grant",
     "grant-inactive",
     "grant-columns",
+    "model-unknown",
+    "model-purpose",
+    "model-data",
 )
 """What is cured first: what takes a relation or a role away changes which other rules speak."""
 
 
 def _next(case: Case, decision: Decision) -> Remedy | None:
     reason = min(decision.reasons, key=lambda each: (_ORDER.index(each.rule), each.subject))
-    if reason.rule.startswith("private-") and reason.rule != "private-code":
+    if reason.rule.startswith(("private-", "model-")) and reason.rule != "private-code":
         return None
     if reason.rule in ("unknown-relation", "one-owner", "two-modes", "private-code"):
         others = set(case.relations) - {reason.subject}

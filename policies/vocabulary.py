@@ -202,6 +202,13 @@ RULES = _words(
     ("private-bounds", "nobody declared the bounds of a column", "字段未声明取值范围"),
     ("private-cells", "declared values have too many combinations", "声明取值的组合过多"),
     ("private-spend", "more would be spent than the budget holds", "请求超过隐私预算"),
+    ("model-unknown", "no such kept model is there for the project", "项目没有该留存模型"),
+    ("model-purpose", "a kept model was fitted for another purpose", "留存模型用于其他用途"),
+    (
+        "model-data",
+        "a kept model was fitted to more than the task reads",
+        "留存模型的训练数据超出任务所读数据",
+    ),
     ("each-plan", "the owner approves every plan by itself", "数据方逐个批准计划"),
 )
 

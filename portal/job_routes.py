@@ -60,6 +60,12 @@ def images(_: Annotated[Caller, Depends(allowed_to(Action.SUBMIT_JOB))], service
     return {"images": list(services.jobs.images())}
 
 
+@router.get("/models")
+def models(caller: Owner, services: Serving) -> dict[str, Any]:
+    """Return the kept models of the caller's projects, and what a task that uses one has to read."""
+    return {"models": list(services.jobs.models(caller.member.name))}
+
+
 @router.get("/components")
 def components(_: Submitter, services: Serving) -> dict[str, Any]:
     """Return the algorithm library: each entry's description, its parameters and what leaves."""

@@ -57,6 +57,10 @@ class Jobs(Protocol):
         """Return the images that tasks may name."""
         ...
 
+    def models(self, member: str) -> tuple[dict[str, Any], ...]:
+        """Return the kept models that a member's tasks may name."""
+        ...
+
     def components(self) -> tuple[dict[str, Any], ...]:
         """Return the descriptions of the algorithm library."""
         ...

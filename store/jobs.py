@@ -88,6 +88,13 @@ def in_states(session: Session, states: Iterable[str], limit: int = 100) -> tupl
     return _lines.rows(session, query.order_by(_table.c.created_at, _table.c.id).limit(limit))
 
 
+def held(session: Session, projects: Iterable[str], limit: int = 200) -> tuple[JobRow, ...]:
+    """Return the newest jobs of these projects whose output was held, whatever became of it; newest first."""
+    was_held = _table.c.verdict.contains('"finding":"held"', autoescape=True)
+    query = _lines.query(_table.c.project.in_(sorted(set(projects))), was_held)
+    return _lines.rows(session, query.order_by(_table.c.created_at.desc(), _table.c.id).limit(limit))
+
+
 def standing(session: Session, ids: Iterable[str]) -> dict[str, tuple[str, int]]:
     """Return for each of these jobs its state and when it last moved; those that are not there are left out."""
     query = select(_table.c.id, _table.c.state, _table.c.updated_at).where(_table.c.id.in_(sorted(set(ids))))

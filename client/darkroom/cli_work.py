@@ -28,7 +28,7 @@ def add_to(app: typer.Typer) -> None:
     """Add these commands."""
     app.command()(run)
     app.command("try")(try_out)
-    for command in (component, components, images, retry):
+    for command in (component, components, images, models, retry):
         app.command()(command)
 
 
@@ -128,6 +128,27 @@ def images(form: FormatOption = Format.TABLE) -> None:
     terminal.write(found, form, lambda: terminal.rows(("name", "for", "modules", "digest"), lines))
 
 
+def models(form: FormatOption = Format.TABLE) -> None:
+    """List kept models 留存模型 of your projects, which stay with their owner: a task may score with them."""
+    found = room().models()
+    lines = [
+        (
+            f"{each['job']}/{each['artifact']}",
+            each["member"],
+            each["project"],
+            each["purpose"],
+            _read(each["tables"]),
+        )
+        for each in found
+    ]
+    heads = ("model", "by", "project", "purpose", "a task that uses it reads")
+    terminal.write(found, form, lambda: terminal.rows(heads, lines))
+
+
+def _read(tables: dict[str, list[str]]) -> str:
+    return "; ".join(f"{name}: {', '.join(columns)}" for name, columns in sorted(tables.items()))
+
+
 def retry(number: JobId, dry_run: DryRun = False) -> None:
     """Have a job that failed or was cancelled run anew."""
     found = room().job(number)
@@ -153,6 +174,7 @@ def _tell(work: folders.Work) -> None:
     lines = [Text("starts", " ".join((work.folder.main, *work.folder.arguments)))]
     lines += [Text("files", f"{len(work.folder.files)}, {size:,} bytes, {work.folder.digest}")]
     lines += [Text(f"reads {need.relation}", ", ".join(need.columns)) for need in work.needs]
+    lines += [Text(f"scores with {name}", which) for name, which in work.models.items()]
     lines += [Text("leaves", f"{each.name} ({each.form})") for each in work.artifacts]
     terminal.facts(lines)
 

@@ -9,6 +9,9 @@
     [tables]                             # what it reads: a table and its columns, never identifiers
     "tax.income" = ["league", "income"]
 
+    [models]                             # optional: kept models, by the name for the program (docs/models.md)
+    "fit" = "JOB/fit.json"               # the job, or the digest of the plan, that left it, and the file
+
     [outputs]                            # what may leave, by file name (docs/outputs.md)
     "by_league.csv" = { form = "table", persons = "n" }
     "plot.png" = { form = "figure", data = "by_league.csv" }
@@ -22,8 +25,8 @@ from __future__ import annotations
 import base64
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +34,21 @@ from plans.artifacts import Artifact, Form
 from plans.box import Outputs
 from plans.errors import Malformed, NotFound, TooLarge
 from plans.imports import missing
-from plans.tasks import Need, PythonTask
+from plans.tasks import KeptModel, Need, PythonTask
 from plans.trial import LARGEST_FOLDER, MOST_SOURCES, Folder
 
 FILE = "darkroom.toml"
 _DOCS = "docs/jobs.md shows one."
-_KNOWN = {"entry", "arguments", "image", "project", "purpose", "tables", "outputs"}
+_KNOWN = {"entry", "arguments", "image", "project", "purpose", "tables", "models", "outputs"}
 _LEFT_OUT = ("__pycache__",)
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A folder and what its `darkroom.toml` says; `image`, `project` and `purpose` are empty where it says nothing."""
+    """A folder and what its `darkroom.toml` says; `image`, `project` and `purpose` are empty where it says nothing.
+
+    `models` says for each kept model, by the name for the program, which it is: `JOB/FILE` or `PLAN/FILE`.
+    """
 
     folder: Folder
     needs: tuple[Need, ...]
@@ -50,12 +56,14 @@ class Work:
     image: str
     project: str
     purpose: str
+    models: Mapping[str, str] = field(default_factory=dict)
 
-    def task(self, images: list[dict[str, Any]]) -> PythonTask:
-        """Return the task, on the image that was named, or the portal's first for Python.
+    def task(self, images: list[dict[str, Any]], kept: Sequence[Mapping[str, Any]] = ()) -> PythonTask:
+        """Return the task, on the image that was named, or the portal's first for Python; `kept` are the models
+        that the portal lists.
 
         Raises:
-            NotFound: the portal has no such image.
+            NotFound: the portal has no such image, or lists no such model.
             Malformed: the image lacks a module that the folder imports; it says which image has it.
         """
         image = _chosen(images, self.image)
@@ -71,6 +79,7 @@ class Work:
             arguments=self.folder.arguments,
             needs=self.needs,
             artifacts=self.artifacts,
+            models=tuple(_model(name, which, kept) for name, which in self.models.items()),
         )
 
 
@@ -99,7 +108,9 @@ def read(place: Path) -> Work:
     tables = _table(said, "tables")
     needs = tuple(Need(name, tuple(_texts(columns, f"tables.{name}"))) for name, columns in tables.items())
     words = {name: _text(said, name) for name in ("image", "project", "purpose")}
-    return Work(folder, needs, artifacts, **words)
+    models = _table(said, "models") if "models" in said else {}
+    named = {name: _text(models, name) for name in models}
+    return Work(folder, needs, artifacts, **words, models=named)
 
 
 def _said(place: Path) -> Mapping[str, Any]:
@@ -172,6 +183,18 @@ def _artifact(name: str, said: object) -> Artifact:
             f"One of {', '.join(Form)}: docs/outputs.md.",
         )
     return Artifact(name, Form(words["form"]), words["data"], words["persons"])
+
+
+def _model(name: str, which: str, kept: Sequence[Mapping[str, Any]]) -> KeptModel:
+    job, _, file = which.rpartition("/")
+    for each in kept:
+        if job in (each["job"], each["plan"]) and each["artifact"] == file:
+            return KeptModel(name, str(each["plan"]), file, str(each["content"]))
+    raise NotFound(
+        "no such kept model is listed for your projects",
+        f"models.{name}",
+        'Write the job or the plan, and the file: "JOB/fit.json"; darkroom models lists them.',
+    )
 
 
 def _chosen(images: list[dict[str, Any]], name: str) -> dict[str, Any]:

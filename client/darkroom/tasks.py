@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -47,6 +47,10 @@ class Tasks:
         """Return the images that a task may name: name, digest, stage, and the modules that a program can import."""
         return listed(self._wire.get("/api/v1/images"), "images")
 
+    def models(self) -> list[dict[str, Any]]:
+        """Return the kept models of the member's projects: which job left each, and what a task that uses it reads."""
+        return listed(self._wire.get("/api/v1/models"), "models")
+
     def components(self) -> list[dict[str, Any]]:
         """Return the algorithm library: each component's description, its parameters and what leaves."""
         return listed(self._wire.get("/api/v1/components"), "components")
@@ -59,7 +63,7 @@ class Tasks:
             DarkroomError: what the portal says.
         """
         work = folders.read(Path(folder))
-        task = work.task(self.images())
+        task = work.task(self.images(), self.models() if work.models else ())
         request = self._of_task(task, RequestKind.PYTHON, project or work.project, purpose or work.purpose)
         return self.submit(request, work.folder)
 
@@ -95,7 +99,7 @@ class Tasks:
             Unreachable: it has not ended within `timeout` seconds; trying again finds the same trial.
         """
         work = folders.read(Path(folder))
-        body = {"task": work.task(self.images()).plain(), "folder": work.folder.plain()}
+        body = {"task": replace(work, models={}).task(self.images()).plain(), "folder": work.folder.plain()}
         ends = time.monotonic() + timeout
         while time.monotonic() < ends:
             report = self._wire.post("/api/v1/trials", body, again=True)["report"]

@@ -4,10 +4,12 @@
     incomes = darkroom.table("tax.income")              # a pyarrow.Table
     for batch in darkroom.batches("tax.income"): …      # pyarrow.RecordBatch by RecordBatch, larger than memory
     incomes.to_pandas().to_csv(darkroom.out("by_region.csv"))
+    darkroom.model("fit").read_bytes()                  # a kept model that the task names (docs/models.md)
     depth = int(darkroom.parameters.get("depth", 3))    # what was passed as depth=3
 
-It is the same in a notebook, in a trial and in a job. A job's table is a stream that passes once: `table` keeps what it
-has read, and a second pass of `batches` is an error everywhere, so that a trial shows it.
+It is the same in a notebook, in a trial and in a job. Kept models are there in a job alone; elsewhere a file of that
+name in the folder `models` beside the program stands in. A job's table is a stream that passes once: `table` keeps what
+it has read, and a second pass of `batches` is an error everywhere, so that a trial shows it.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-__all__ = ["batches", "out", "parameters", "table", "tables"]
+__all__ = ["batches", "model", "out", "parameters", "table", "tables"]
 
 parameters = dict(word.split("=", 1) for word in sys.argv[1:] if "=" in word)
 """Arguments of the form name=value, as text."""
@@ -63,6 +65,20 @@ def out(name: str) -> Path:
     path = Path(os.environ["DARKROOM_OUT"], name)
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def model(name: str) -> Path:
+    """Return the path of a kept model that the task names; in a notebook and in a trial, that of what stands in for it.
+
+    Raises:
+        FileNotFoundError: there is neither.
+    """
+    for folder in (Path(os.environ.get("DARKROOM_MODELS", "models")), Path("models")):
+        if "/" not in name and (folder / name).is_file():
+            return folder / name
+    raise FileNotFoundError(
+        f"there is no model {name}: name it under [models]; for trials, leave a file models/{name} in the folder"
+    )
 
 
 _schema: dict[str, pa.Schema] = {}
