@@ -72,6 +72,7 @@ def _projects(session: store.Session, member: str) -> frozenset[str]:
     for row in rows:
         statement = Signed.decode(row.signed.encode()).statement
         taken_back = store.statements.revoked(session, row.domain, [statement.digest])
-        if statement.not_before <= now < statement.not_after and not taken_back:
+        ended = bool(statement.not_after) and statement.not_after <= now
+        if statement.not_before <= now and not ended and not taken_back:
             found.add(Grant.read(statement.body).project)
     return frozenset(found)
