@@ -9,10 +9,10 @@ as far as its form goes. Its end is read from the kernel.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
-import resource
 import select
 import signal
 import sys
@@ -61,17 +61,23 @@ class Ended:
 def close_up() -> None:
     """Make this process one that others of its user can neither look into, nor signal, nor inherit files from.
 
+    A link may have a number beyond the box's own limit of open files: it has the one that it had at a busy launcher. So
+    the kernel is asked what is open, which is before it stops answering others.
+
     Raises:
         BoxFailure: `python.unfenced` when the kernel does not do it.
     """
+    try:
+        opened = [int(number) for number in os.listdir("/proc/self/fd")]
+    except OSError:
+        raise BoxFailure(UNFENCED) from None
     if ctypes.CDLL(None, use_errno=True).prctl(_SET_DUMPABLE, 0, 0, 0, 0) != 0:
         raise BoxFailure(UNFENCED)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # for process 1 that is: not at all (pid_namespaces(7))
-    for descriptor in range(3, resource.getrlimit(resource.RLIMIT_NOFILE)[0]):
-        try:
-            os.set_inheritable(descriptor, False)
-        except OSError:
-            continue
+    for descriptor in opened:
+        with contextlib.suppress(OSError):  # the one by which the folder was read
+            if descriptor > 2:
+                os.set_inheritable(descriptor, False)
 
 
 def parting() -> str:
