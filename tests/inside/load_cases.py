@@ -99,7 +99,7 @@ class Loading:
             self.plan, self.stage, 1, files, keys, self.job.folder / "out", self.job.folder / "temp",
             self.job.folder / "temp", links=ends,
         )  # fmt: skip
-        loader = threading.Thread(target=self._run, args=(session,))
+        loader = threading.Thread(target=self._run, args=(session, tuple(far.values())))
         loader.start()
         found = []
         try:
@@ -119,14 +119,16 @@ class Loading:
         assert len(found) == len(far)
         return found
 
-    def _run(self, session: Session) -> None:
+    def _run(self, session: Session, far: tuple[socket.socket, ...]) -> None:
         try:
             assert load.run(session) == {}
         except (BoxFailure, DarkroomError, AssertionError) as problem:
             self.failed.append(problem)
-            for link in session.links.values():
-                if isinstance(link.place, int):
-                    socket.socket(fileno=link.place).close()
+            for (
+                stream
+            ) in far:  # a loader that fails may never have opened its ends, which would keep readers waiting
+                with contextlib.suppress(OSError):
+                    stream.shutdown(socket.SHUT_RDWR)
 
 
 class _Recorded:
