@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from plans.errors import DarkroomError, Malformed
-from server import cli_ledger, cli_review
+from server import cli_ledger, cli_models, cli_review
 
 app = typer.Typer(
     help="Run and operate a Darkroom (暗室).", no_args_is_help=True, pretty_exceptions_enable=False
@@ -33,6 +33,7 @@ for name, sub in (
     ("audit", audit_app),
     ("review", cli_review.app),
     ("ledger", cli_ledger.app),
+    ("models", cli_models.app),
 ):
     app.add_typer(sub, name=name)
 

@@ -145,3 +145,36 @@ def test_too_many_bytes_and_links_stay_here(write, tmp_path):
     os.symlink("/etc/passwd", place / "link.txt")
     with pytest.raises(DarkroomError, match="link"):
         folders.read(place)
+
+
+# --- kept models -----------------------------------------------------
+
+MODELS = SETTINGS.replace("[outputs]", '[models]\n"fit" = "0a1b/m.json"\n\n[outputs]')
+KEPT = [
+    {"job": "0a1b", "plan": DIGEST, "artifact": "m.json", "content": "sha256:" + "cd" * 32},
+    {"job": "0a1b", "plan": DIGEST, "artifact": "other.json", "content": "sha256:" + "cd" * 32},
+]
+
+
+@pytest.mark.parametrize("which", ["0a1b/m.json", f"{DIGEST}/m.json"])
+def test_a_kept_model_is_named_by_its_job_or_its_plan_and_pinned_by_what_is_listed(write, which):
+    (model,) = folders.read(write(MODELS.replace("0a1b/m.json", which))).task(IMAGES, KEPT).models
+    assert (model.name, model.plan, model.artifact) == ("fit", DIGEST, "m.json")
+    assert model.content == "sha256:" + "cd" * 32
+
+
+@pytest.mark.parametrize("which", ["0a1b/none.json", "9f/m.json", "m.json", ""])
+def test_a_kept_model_that_is_not_listed_is_told_with_where_to_look(write, which):
+    work = folders.read(write(MODELS.replace("0a1b/m.json", which)))
+    with pytest.raises(NotFound) as refusal:
+        work.task(IMAGES, KEPT)
+    assert "darkroom models" in refusal.value.next_step and "fit" in str(refusal.value)
+
+
+def test_models_that_are_no_texts_or_too_many_are_refused(write):
+    with pytest.raises(Malformed):
+        folders.read(write(MODELS.replace('"0a1b/m.json"', "7")))
+    many = "".join(f'"m{n}" = "0a1b/m.json"\n' for n in range(5))
+    work = folders.read(write(MODELS.replace('"fit" = "0a1b/m.json"\n', many)))
+    with pytest.raises(Malformed, match="at most 4 kept models"):
+        work.task(IMAGES, KEPT)

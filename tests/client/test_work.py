@@ -11,6 +11,8 @@ import pytest
 from compute.planning import House
 from compute.service import JobService
 from plans.box import Entry, Limits
+from plans.request import Request
+from plans.tasks import models_of
 from plans.trial import Left, Place, TrialReport
 from store import api as store
 from tests.client.conftest import Town, Typed
@@ -125,3 +127,38 @@ def test_a_failed_job_is_tried_again(study: Path, town: Town, typed: Typed) -> N
     assert f"darkroom retry {number}" in typed(MEI, "job", number).stdout
     assert typed(MEI, "retry", number).exit_code == 0
     assert town.connection(MEI).job(number).state == "submitted"
+
+
+# --- kept models -----------------------------------------------------
+
+KEPT = {
+    "job": "0a1b", "plan": DIGEST, "artifact": "fit.json", "content": "sha256:" + "cd" * 32, "member": MEI,
+    "domain": "nm/tax", "project": "housing", "purpose": "Study of rents",
+    "tables": {"tax.income": ["income", "region"]}, "state": "held",
+}  # fmt: skip
+
+
+def test_kept_models_are_listed_and_a_folder_that_names_one_signs_for_it(
+    study: Path, town: Town, typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(JobService, "models", lambda *_: (KEPT,))
+    shown = typed(MEI, "models").stdout
+    assert "0a1b/fit.json" in shown and "tax.income: income, region" in shown
+    settings = SETTINGS.replace("[outputs]", '[models]\n"fit" = "0a1b/fit.json"\n[outputs]')
+    (study / "darkroom.toml").write_text(settings)
+    assert "scores with fit" in typed(MEI, "run", str(study), "--dry-run").stdout
+    job = json.loads(typed(MEI, "run", str(study), "--no-wait", "--format", "json").stdout)
+    with town.region.database.reading() as session:
+        request = Request.decode(store.jobs.get(session, job["id"]).request.encode())
+    (model,) = models_of(request)
+    assert (model.name, model.plan, model.content) == ("fit", DIGEST, KEPT["content"])
+
+
+def test_a_trial_of_a_folder_that_names_a_model_asks_for_none(
+    study: Path, typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (study / "darkroom.toml").write_text(
+        SETTINGS.replace("[outputs]", '[models]\n"fit" = "9f/x.json"\n[outputs]')
+    )
+    monkeypatch.setattr(JobService, "attempt", lambda *_: TrialReport("", None, "", "well", ()))
+    assert typed(MEI, "try", str(study)).exit_code == 0
