@@ -22,6 +22,7 @@ class Rule(StrEnum):
     MASKED = "masked"
     DOMINANCE = "dominance"
     LEDGER = "ledger"
+    ENTERPRISES = "enterprises"
     BY_PEOPLE = "by-people"
 
     @property

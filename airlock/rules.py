@@ -12,6 +12,10 @@ notes and the reasons of a verdict say which rules were applied, never which one
 nothing remains is refused whether nobody or one person was in it. Otherwise any question about one person
 could be asked as "is anybody left out?" (ATTACKS 24, 90).
 
+**Enterprises.** Where the owner asks for a number of enterprises behind every figure, the engine counted these beside
+the persons (`_enterprises_0` …), and rows and figures with too few of them stay back in the same way. Where nobody
+could count, people look at the answer (`plans.reading.Cells.enterprises`).
+
 **Rounding.** Counts go to the nearest multiple of the base, halves to the even multiple. Any other figure keeps as
 many significant digits as the number of persons it rests on keeps after rounding to the base, at least one and at
 most `MOST_DIGITS`, halves to even: base 10 and 4,321 persons give three. So one average person's share is below the
@@ -43,10 +47,15 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass, field, replace
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import Decimal
 
 from airlock.classes import Rule as Rule
 from airlock.dominance import TOTALS, Shares, applies, withheld_cells
+from airlock.rounding import MOST_DIGITS as MOST_DIGITS
+from airlock.rounding import count as count
+from airlock.rounding import digits as digits
+from airlock.rounding import measure as measure
+from airlock.rounding import plain as plain
 from plans.canonical import LARGEST_NUMBER
 from plans.checks import Checks
 from plans.decision import Obligations
@@ -57,15 +66,9 @@ from plans.reading import Cells, Level, Order, Output, Role
 from plans.released import SUPPRESSED, Cell, Note, Released, ReleasedColumn
 from plans.verdict import Finding
 
-MOST_DIGITS = 6
-"""Significant digits of a figure at the most; a double has 15 to 17, of which the last depend on the order of
-addition.
-"""
-
 SHARES = 4
 """Numbers that stand beside a cell for each total (`airlock.dominance.Shares`)."""
 
-_ONE = Decimal(1)
 _SIGNED = ("sum", "avg")
 """Functions whose figures grow with what persons add, and can cancel out."""
 
@@ -193,42 +196,18 @@ def _leaving(rows: list[Shown], program: Program, obligations: Obligations, stam
         salt=stamp.salt,
     )
     reasons = tuple(note.rule for note in notes)
-    if _asks_people(obligations.checks, program.level):
+    if _uncounted(program, obligations.checks):
+        return Judgement(Finding.HELD, (*reasons, Rule.ENTERPRISES.value, Rule.BY_PEOPLE.value), released)
+    if not obligations.checks.automatic:
         return Judgement(Finding.HELD, (*reasons, Rule.BY_PEOPLE.value), released)
-    repaired = any(rule in (Rule.SMALL_GROUP, Rule.ROUNDING) for rule in reasons)
+    repaired = any(rule in (Rule.SMALL_GROUP, Rule.ENTERPRISES, Rule.ROUNDING) for rule in reasons)
     return Judgement(Finding.REPAIRED if repaired else Finding.PASS, reasons, released)
 
 
-def _asks_people(checks: Checks, level: Level) -> bool:
-    """Return whether people look first: as the policy says, or since it asks for enterprises, which nobody counted."""
-    return not checks.automatic or (checks.enterprises > 0 and level is Level.CELLS)
-
-
-def count(value: int, base: int) -> int:
-    """Return a count rounded to the nearest multiple of the base, a half to the even multiple."""
-    multiple, rest = divmod(value, base)
-    up = 2 * rest > base or (2 * rest == base and multiple % 2 == 1)
-    return (multiple + up) * base
-
-
-def digits(persons: int, base: int) -> int:
-    """Return how many significant digits a figure keeps that rests on so many persons."""
-    lost = len(str(base - 1)) if base > 1 else 0
-    return min(MOST_DIGITS, max(1, len(str(persons)) - lost))
-
-
-def measure(value: Decimal, persons: int, base: int, cancelled: Decimal = _ONE) -> Decimal:
-    """Return a sum, mean or deviation with the digits that its persons support.
-
-    They are counted from `cancelled` times the value, which is the sum without signs, where what persons add cancels
-    out: else a constant taken from each value would show digits that rounding hides.
-    """
-    kept = digits(persons, base)
-    lost = (value * cancelled).adjusted() - value.adjusted() if value and cancelled > 1 else 0
-    if lost < kept:
-        return Context(prec=kept - lost, rounding=ROUND_HALF_EVEN).plus(value)
-    unit = Decimal(1).scaleb(value.adjusted() + lost - kept + 1)
-    return Context(prec=400, rounding=ROUND_HALF_EVEN).quantize(value, unit)
+def _uncounted(program: Program, checks: Checks) -> bool:
+    """Return whether the policy asks for enterprises behind figures of a table for which nobody counted them."""
+    asked = checks.enterprises > 0 and program.level is Level.CELLS
+    return asked and not all(cells.enterprises for cells in program.tables)
 
 
 def is_count(output: Output) -> bool:
@@ -244,12 +223,11 @@ def _kept(
 ) -> tuple[list[Shown], tuple[Applied, ...]]:
     """Return the rows that stay, as they may be shown, and which rules were applied to how many of them."""
     back = frozenset(withheld)
-    large = [row for row in table.rows if _persons(row, cells, 0) >= obligations.minimum_group]
-    rows = [
-        row
-        for place, row in enumerate(table.rows)
-        if place not in back and _persons(row, cells, 0) >= obligations.minimum_group
+    many = [
+        place for place, row in enumerate(table.rows) if _persons(row, cells, 0) >= obligations.minimum_group
     ]
+    large = [place for place in many if _enough_enterprises(table.rows[place], cells, 0, obligations)]
+    rows = [table.rows[place] for place in large if place not in back]
     hidden, applied = _dominated(rows, cells, obligations.checks)
     shown = [
         _released_row(row, cells, obligations, {output for output, found in hidden.items() if place in found})
@@ -257,9 +235,10 @@ def _kept(
     ]
     counted = [
         Applied(
-            Rule.SMALL_GROUP, "rows", _effect(len(table.rows) - len(large)), len(table.rows) - len(large),
+            Rule.SMALL_GROUP, "rows", _effect(len(table.rows) - len(many)), len(table.rows) - len(many),
             {"minimum_group": obligations.minimum_group},
         ),
+        *_counted_enterprises(len(many) - len(large), cells, obligations),
         Applied(Rule.LEDGER, "rows", _effect(len(large) - len(rows)), len(large) - len(rows), {}),
         Applied(Rule.ROUNDING, "figures", Effect.REPAIRED, len(rows), {"base": obligations.rounding}),
         *_too_few(rows, cells, obligations),
@@ -268,12 +247,22 @@ def _kept(
 
 
 def _too_few(rows: list[Row], cells: Cells, obligations: Obligations) -> Iterator[Applied]:
-    """Yield how many figures rest on too few persons, for every output in which some do."""
-    least = obligations.minimum_group
+    """Yield how many figures rest on too few persons or enterprises, for every output in which some do."""
+    least, asked = obligations.minimum_group, obligations.checks.enterprises
     for output in cells.outputs:
+        alone = sum(not _enough_enterprises(row, cells, output.persons, obligations) for row in rows)
+        if output.role is Role.FIGURE and alone:
+            yield Applied(Rule.ENTERPRISES, output.name, Effect.WITHHELD, alone, {"enterprises": asked})
         few = sum(_persons(row, cells, output.persons) < least for row in rows)
         if output.role is Role.FIGURE and few:
             yield Applied(Rule.SMALL_GROUP, output.name, Effect.WITHHELD, few, {"minimum_group": least})
+
+
+def _counted_enterprises(withheld: int, cells: Cells, obligations: Obligations) -> Iterator[Applied]:
+    """Yield how many rows stay back for their enterprises, where these are counted."""
+    asked = obligations.checks.enterprises
+    if cells.enterprises and asked:
+        yield Applied(Rule.ENTERPRISES, "rows", _effect(withheld), withheld, {"enterprises": asked})
 
 
 def _dominated(
@@ -306,7 +295,7 @@ def _dominated(
 
 
 def _shares(row: Row, cells: Cells, number: int) -> Shares:
-    start = len(cells.outputs) + cells.hidden + SHARES * number
+    start = len(cells.outputs) + cells.hidden + cells.enterprises + SHARES * number
     return Shares(*(_number(value) for value in row[start : start + SHARES]))
 
 
@@ -339,25 +328,18 @@ def shown_key(value: Value, output: Output) -> Cell:
 def _figure(row: Row, position: int, cells: Cells, obligations: Obligations) -> Cell:
     value, output = row[position], cells.outputs[position]
     persons = _persons(row, cells, output.persons)
-    if persons < obligations.minimum_group or value == "nan":
+    few = persons < obligations.minimum_group
+    if few or value == "nan" or not _enough_enterprises(row, cells, output.persons, obligations):
         return SUPPRESSED
     if value is None:
         return Cell(None, False)
     number = _number(value)
     if is_count(output):
         return Cell(str(count(int(number), obligations.rounding)), False)
-    cancelled = _ONE
+    cancelled = Decimal(1)
     if output.function in _SIGNED and position in cells.totals:
         cancelled = _shares(row, cells, cells.totals.index(position)).cancelled
     return Cell(plain(measure(number, persons, obligations.rounding, cancelled)), False)
-
-
-def plain(number: Decimal) -> str:
-    """Return a number in plain notation, without trailing zeros after the point, and zero without a sign."""
-    text = format(number, "f")
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text
 
 
 def _number(value: Value) -> Decimal:
@@ -383,17 +365,28 @@ def _typed(shown: str | None, kind: str) -> Value:
 
 
 def _persons(row: Row, cells: Cells, hidden: int) -> int:
-    persons = row[len(cells.outputs) + hidden]
-    if isinstance(persons, bool) or not isinstance(persons, int) or persons < 0:
-        raise Malformed("a number of persons is a whole number, 0 or more", "table")
-    return persons
+    return _counted(row[len(cells.outputs) + hidden])
+
+
+def _enough_enterprises(row: Row, cells: Cells, hidden: int, obligations: Obligations) -> bool:
+    """Return whether a figure rests on as many enterprises as are asked for; where none are counted, people look."""
+    if not cells.enterprises:
+        return True
+    found = _counted(row[len(cells.outputs) + cells.hidden + hidden])
+    return found >= obligations.checks.enterprises
+
+
+def _counted(number: Value) -> int:
+    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+        raise Malformed("a number of persons or enterprises is a whole number, 0 or more", "table")
+    return number
 
 
 # --- the whole table ----------------------------------------------------------------------------------------
 
 
 def _require_fitting(table: Table, cells: Cells) -> None:
-    width = len(cells.outputs) + cells.hidden + SHARES * len(cells.totals)
+    width = len(cells.outputs) + cells.hidden + cells.enterprises + SHARES * len(cells.totals)
     if any(len(row) != width for row in table.rows):
         raise Malformed("a row has another number of values than the program says", "table")
 
@@ -422,6 +415,13 @@ def _notes(program: Program, obligations: Obligations) -> tuple[Note, ...]:
             f"A group of fewer than {least} does not appear; a figure that rests on fewer is suppressed."
         )
         notes.append(Note(Rule.SMALL_GROUP.value, sentence))
+    asked = obligations.checks.enterprises
+    if asked and any(cells.enterprises for cells in program.tables):
+        least = f"{asked:,} enterprises"
+        sentence = (
+            f"A group of fewer than {least} does not appear; a figure that rests on fewer is suppressed."
+        )
+        notes.append(Note(Rule.ENTERPRISES.value, sentence))
     if any(not is_count(output) for output in figures) or (figures and obligations.rounding > 1):
         sentence = (
             f"Counts are rounded to multiples of {obligations.rounding:,}; other figures have as many"

@@ -6,6 +6,7 @@ over rows. The engine's binder (`inside.bound`) then reads both. A reading is gi
 * both readers found the same columns in the same clauses, and the same functions;
 * the binder finds each counted statement to compute the outputs of its table, as the same expressions over the
   same rows;
+* where enterprises are counted, they are those of every relation that the shadows say (`inside.contributed`);
 * the statement of what each person adds computes from the same rows, and from the same arguments
   (`inside.contributed`);
 * the binder finds no column in the member's whole statement that the tables do not use;
@@ -19,11 +20,12 @@ owner's own checker box, which is what the keeper compares.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from inside.bound import Bound, Connection, bind, empty_engine, planned, scanned, shadow_engine
-from inside.contributed import require_contributions
+from inside.contributed import require_contributions, require_enterprises
 from inside.rows import check_rows, finish_outputs
 from inside.session import Session
 from plans import canonical, names
@@ -79,10 +81,13 @@ def check(
         counted = [bind(connection, table.counted) for table in reading.tables]
         _require_covered(forms, statement, connection)
         _require_agreement(reading, asked)
+        firms = {name: known[name].enterprise for name in reading.relations}
         tables = tuple(
-            _checked(table, *both) for table, *both in zip(reading.tables, asked, counted, strict=True)
+            _checked(table, plain, bound, firms)
+            for table, plain, bound in zip(reading.tables, asked, counted, strict=True)
         )
         for table, bound in zip(tables, counted, strict=True):
+            require_enterprises(table, bound, firms)
             require_contributions(connection, table, bound)
     finally:
         connection.close()
@@ -125,18 +130,19 @@ def _require_agreement(reading: Reading, asked: list[Bound]) -> None:
             raise _disagreement(what)
 
 
-def _checked(table: Cells, asked: Bound, counted: Bound) -> Cells:
-    """Return a table with its types; the counted statement yields what was asked, from the same rows, then
-    numbers of persons and nothing else.
+def _checked(table: Cells, asked: Bound, counted: Bound, firms: Mapping[str, str | None]) -> Cells:
+    """Return a table with its types; the counted statement yields what was asked, from the same rows, then numbers of
+    persons and of enterprises (`firms` are the columns that name them, by relation), and nothing else.
     """
     shown = len(table.outputs)
-    if len(asked.outputs) < shown or len(counted.outputs) != shown + table.hidden:
+    if len(asked.outputs) < shown or len(counted.outputs) != shown + table.hidden + table.enterprises:
         raise _disagreement("outputs")
     if asked.outputs[:shown] != counted.outputs[:shown] or asked.types[:shown] != counted.types[:shown]:
         raise _disagreement("outputs")
     if asked.rows != counted.rows:
         raise _disagreement("rows")
-    if set(counted.types[shown:]) != {PERSONS_TYPE} or _columns(asked) != _columns(counted):
+    beside = {(name, column) for name, column in firms.items()} if table.enterprises else set()
+    if set(counted.types[shown:]) != {PERSONS_TYPE} or _columns(asked) - beside != _columns(counted) - beside:
         raise _disagreement("persons")
     return replace(table, outputs=_typed(table.outputs, asked.types))
 

@@ -7,14 +7,15 @@ the counted statement. Here the engine's binder says what it does, and it is ref
 * it yields those keys, that token, and for every figure a count and a sum of the very argument of the figure;
 * its sets are the parts of the cell whose persons the counted statement counts, all of them.
 
-So no total leaves whose largest persons were not looked at.
+Where enterprises are counted, each column of theirs has its statement of totals besides. So no total leaves whose
+largest persons were not looked at.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from inside.bound import Bound, Connection, bind
 from plans import names
@@ -37,24 +38,77 @@ def require_contributions(connection: Connection, table: Cells, counted: Bound) 
     people = {_statement(connection, text, table, counted) for text in (asked.statement, *asked.further)}
     if len(people) != 1 + len(asked.further):
         raise _disagreement("contributions")
+    firms = {_of_enterprises(connection, text, table, counted) for text in asked.enterprises}
+    if firms != (_enterprises(table, counted) if asked.totals else set()):
+        raise _disagreement("enterprises")
+
+
+def require_enterprises(table: Cells, counted: Bound, columns: Mapping[str, str | None]) -> None:
+    """Check that every number of enterprises counts those of all relations in FROM whose `columns` say what names them.
+
+    Raises:
+        SqlUnsupported: it does not. Where none are counted, nothing leaves by itself, and nothing is checked.
+    """
+    if not table.enterprises:
+        return
+    wanted = {
+        f"{relation}#{place}.{columns[relation]}"
+        for place, relation in enumerate(counted.rows[0])
+        if columns.get(relation) is not None
+    }
+    numbers = counted.outputs[len(table.outputs) + table.hidden :]
+    told = [[part for part in _counted_parts(text) if name in part] for text in numbers for name in wanted]
+    if _enterprises(table, counted) != wanted or not all(told):
+        raise _disagreement("enterprises")
+
+
+def _enterprises(table: Cells, counted: Bound) -> set[str]:
+    """Return the columns whose distinct values in the whole cell are counted as enterprises."""
+    first = counted.outputs[len(table.outputs) + table.hidden :][: min(1, table.enterprises)]
+    return {part for text in first for part in _counted_parts(text)}
+
+
+def _of_enterprises(connection: Connection, text: str, table: Cells, counted: Bound) -> str:
+    """Check one statement of what enterprises add to totals, and return the column by which it groups."""
+    asked, found = table.contributions, bind(connection, text)
+    assert asked is not None
+    keys = _keys(table, counted)
+    if len(found.outputs) != len(keys) + 1 + len(asked.totals) or list(found.outputs[: len(keys)]) != keys:
+        raise _disagreement("enterprises")
+    firm = found.outputs[len(keys)]
+    _require_rows(found, counted, firm)
+    _require_totals(asked, table, counted, list(found.outputs[len(keys) + 1 :]))
+    return firm
+
+
+def _keys(table: Cells, counted: Bound) -> list[str]:
+    return [counted.outputs[place] for place, output in enumerate(table.outputs) if output.role is Role.KEY]
+
+
+def _require_rows(found: Bound, counted: Bound, token: str) -> None:
+    """A statement of contributions has the rows of the counted one, grouped by the keys and one token."""
+    *below, groups = counted.rows
+    if found.rows != (*below, tuple(sorted({*groups, token}))):
+        raise _disagreement("rows")
 
 
 def _statement(connection: Connection, text: str, table: Cells, counted: Bound) -> str:
     """Check one statement, and return the person token by which it groups."""
     asked, found = table.contributions, bind(connection, text)
     assert asked is not None
-    keys = [counted.outputs[place] for place, output in enumerate(table.outputs) if output.role is Role.KEY]
+    keys = _keys(table, counted)
     width = len(keys) + 1 + len(asked.figures) + len(asked.totals) + asked.sets
     if len(found.outputs) != width or list(found.outputs[: len(keys)]) != keys:
         raise _disagreement("contributions")
     person, rest = found.outputs[len(keys)], list(found.outputs[len(keys) + 1 :])
-    *below, groups = counted.rows
-    if not person.endswith(f".{names.PERSON}") or found.rows != (*below, tuple(sorted({*groups, person}))):
+    if not person.endswith(f".{names.PERSON}"):
         raise _disagreement("rows")
+    _require_rows(found, counted, person)
     rows, sums = rest[: len(asked.figures)], rest[len(asked.figures) : len(asked.figures) + len(asked.totals)]
     _require_figures(asked, table, counted, rows)
     _require_totals(asked, table, counted, sums)
-    _require_sets(counted.outputs[len(table.outputs) :], person, rest[len(rows) + len(sums) :])
+    hidden = counted.outputs[len(table.outputs) : len(table.outputs) + table.hidden]
+    _require_sets(hidden, person, rest[len(rows) + len(sums) :])
     return person
 
 

@@ -9,7 +9,8 @@ For every table the counted statement is kept as a table in the engine, and the 
   (`plans.sets`), which the owner's disclosure ledger compares.
 
 Where a row is about several persons, each of them has contributions of its own: the numbers are then the least total
-and the largest shares among them, and each has its sets.
+and the largest shares among them, and each has its sets. Where enterprises are counted, they are among those whose
+shares are looked at, and have no sets: the ledger's unit is the person.
 
 Signs are summed two at a time: bits j and j + 32 of a person's hash stand in the two halves of one number, of which
 2^32 can be added before the lower half runs over.
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airlock.secondary import complete
@@ -49,7 +50,8 @@ class TooMany(Exception):
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What is wanted of a table: cells of at least so many persons, at most so many rows, the key of the signs
-    (empty: no sets), how many sums of signs there is room for, and whether margins are looked at.
+    (empty: no sets), how many sums of signs there is room for, whether margins are looked at, and of how many
+    enterprises a cell is at least where they are counted.
     """
 
     least: int
@@ -57,6 +59,12 @@ class Wish:
     signs: str
     room: int = MOST_PRINTS
     margins: bool = False
+    enterprises: int = 0
+
+    def large(self, cells: Cells, prefix: str = "") -> str:
+        """Return the condition, as SQL, for a cell of enough persons and enterprises."""
+        persons = f"{prefix}_persons_0 >= {self.least}"
+        return f"{persons} AND {prefix}_enterprises_0 >= {self.enterprises}" if cells.enterprises else persons
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +88,22 @@ def gather(connection: Connection, cells: Cells, wish: Wish) -> Gathered:
         duckdb.Error: the engine stopped; its text may hold values.
     """
     assert cells.contributions is not None
-    texts = (cells.contributions.statement, *cells.contributions.further)
+    asked = cells.contributions
+    texts = (asked.statement, *asked.further, *asked.enterprises)
+    people = 1 + len(asked.further)
     connection.execute(f"CREATE OR REPLACE TEMP TABLE _counted AS {cells.counted}")
-    shown = f"c._persons_0 >= {wish.least}"
-    if wish.margins and cells.contributions.crossed and (besides := _besides(connection, cells, wish)):
+    shown = wish.large(cells, "c.")
+    if wish.margins and asked.crossed and (besides := _besides(connection, cells, wish)):
         connection.execute(
             "CREATE OR REPLACE TEMP TABLE _besides AS SELECT unnest(?::BIGINT[]) AS cell", [besides]
         )
         shown = f"{shown} AND c.rowid NOT IN (SELECT cell FROM _besides)"
     for number, text in enumerate(texts):
+        wanted = wish if number < people else replace(wish, signs="")
         connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE _shares_{number} AS {_shares(cells, text, shown, wish)}"
+            f"CREATE OR REPLACE TEMP TABLE _shares_{number} AS {_shares(cells, text, shown, wanted)}"
         )
-    rows = _rows(connection.execute(_asked(cells, len(texts), shown, wish)), cells, len(texts), wish)
+    rows = _rows(connection.execute(_asked(cells, shown, wish)), cells, wish)
     for number in range(len(texts)):
         connection.execute(f"DROP TABLE _shares_{number}")
     connection.execute("DROP TABLE _counted")
@@ -103,14 +114,16 @@ def _besides(connection: Connection, cells: Cells, wish: Wish) -> list[int]:
     """Return the large cells that stay as well, since the margins of the table would give back the small ones.
 
     Withheld cells of a margin together hold nobody, or as many persons as a group that is shown. Persons who stand in
-    several cells are counted once for each only where there are none: else, the largest cell is all that is sure.
+    several cells are counted once for each only where there are none: else, the largest cell is all that is sure. So it
+    is for enterprises always.
     """
-    small = f"_persons_0 < {wish.least}"
-    (few,) = connection.execute(f"SELECT count(*) FROM _counted WHERE {small}").fetchone() or (0,)
+    large = wish.large(cells)
+    (few,) = connection.execute(f"SELECT count(*) FROM _counted WHERE NOT ({large})").fetchone() or (0,)
     if not few:
         return []
-    names = ", ".join(key_columns(cells))
-    listed = connection.execute(f"SELECT rowid, _persons_0, {names} FROM _counted ORDER BY rowid").fetchall()
+    firms = "_enterprises_0" if cells.enterprises else str(wish.enterprises)
+    items = ", ".join(["rowid", "_persons_0", firms, f"NOT ({large})", *key_columns(cells)])
+    listed = connection.execute(f"SELECT {items} FROM _counted ORDER BY rowid").fetchall()
     if len(listed) > MOST_CROSSED:
         raise TooMany
     persons = [row[1] for row in listed]
@@ -118,10 +131,11 @@ def _besides(connection: Connection, cells: Cells, wish: Wish) -> list[int]:
 
     def safe(places: Collection[int]) -> bool:
         found = [persons[place] for place in places]
-        return not any(found) or together(found) >= wish.least
+        enterprises = max((listed[place][2] for place in places), default=0)
+        return not any(found) or (together(found) >= wish.least and enterprises >= wish.enterprises)
 
-    withheld = {place for place, count in enumerate(persons) if count < wish.least}
-    found = complete([row[2:] for row in listed], withheld, safe, persons.__getitem__)
+    withheld = {place for place, row in enumerate(listed) if row[3]}
+    found = complete([row[4:] for row in listed], withheld, safe, persons.__getitem__)
     return [listed[place][0] for place in sorted(found - withheld)]
 
 
@@ -171,18 +185,27 @@ def _shares(cells: Cells, text: str, shown: str, wish: Wish) -> str:
     )
 
 
-def _asked(cells: Cells, people: int, shown: str, wish: Wish) -> str:
+def _asked(cells: Cells, shown: str, wish: Wish) -> str:
     """Return the statement that puts the evidence beside the cells."""
+    blocks = range(sum(_blocks(cells)))
     joins = "".join(
         f" LEFT JOIN ({_evidence(cells, number, wish)}) AS e{number} ON c.rowid = e{number}._cell"
-        for number in range(people)
+        for number in blocks
     )
     names = [identifier(output.name) for output in cells.outputs]
     names += [f"_persons_{number}" for number in range(cells.hidden)]
-    items = [*(f"c.{name}" for name in names), *(f"e{number}.* EXCLUDE (_cell)" for number in range(people))]
+    names += [f"_enterprises_{number}" for number in range(cells.enterprises)]
+    items = [*(f"c.{name}" for name in names), *(f"e{number}.* EXCLUDE (_cell)" for number in blocks)]
     if not cells.totals and not wish.signs:
         return f"SELECT {', '.join(items[: len(names)])} FROM _counted AS c WHERE {shown}"
     return f"SELECT {', '.join(items)} FROM _counted AS c{joins} WHERE {shown}"
+
+
+def _blocks(cells: Cells) -> tuple[int, int]:
+    """Return how many persons a row is about, and of how many enterprises shares are looked at."""
+    asked = cells.contributions
+    assert asked is not None
+    return 1 + len(asked.further), len(asked.enterprises)
 
 
 def _evidence(cells: Cells, number: int, wish: Wish) -> str:
@@ -191,7 +214,7 @@ def _evidence(cells: Cells, number: int, wish: Wish) -> str:
     for column, name in enumerate(_sums(cells)):
         size = f"abs({name})"
         items.append(f"sum({size}) AS t{column}, abs(sum({name})) AS s{column}, max({size}, 2) AS m{column}")
-    kept = _kept_sets(cells, wish)
+    kept = _kept_sets(cells, wish) if number < _blocks(cells)[0] else range(0)
     for each in kept:
         items.append(f"count(*) FILTER ({_where(each)}) AS n{each}")
         items += [
@@ -215,18 +238,21 @@ def _inside(each: int) -> str:
     return f"_set_{each} > 0" if each else "true"
 
 
-def _rows(cursor: Any, cells: Cells, people: int, wish: Wish) -> Gathered:
-    width, totals = len(cells.outputs) + cells.hidden, len(cells.totals)
+def _rows(cursor: Any, cells: Cells, wish: Wish) -> Gathered:
+    width, totals = len(cells.outputs) + cells.hidden + cells.enterprises, len(cells.totals)
+    people, firms = _blocks(cells)
     sets = len(_kept_sets(cells, wish))
-    block = _NUMBERS * totals + sets * (1 + _LANES)
+    block, end = _NUMBERS * totals + sets * (1 + _LANES), _NUMBERS * totals
     rows: list[tuple[Any, ...]] = []
     persons, prints = array("Q"), array("i")
     while batch := cursor.fetchmany(BATCH):
         for row in batch:
             blocks = [row[width + number * block : width + (number + 1) * block] for number in range(people)]
-            rows.append((*row[:width], *_shared(blocks, totals)))
+            beside = row[width + people * block :]
+            shares = [*blocks, *(beside[number * end : (number + 1) * end] for number in range(firms))]
+            rows.append((*row[:width], *_shared(shares, totals)))
             for each in blocks:
-                _add_sets(each[_NUMBERS * totals :], persons, prints)
+                _add_sets(each[end:], persons, prints)
         if len(rows) > wish.most or len(prints) > wish.room:
             raise TooMany
     return Gathered(rows, Sets(len(rows), sets * people, persons, prints))

@@ -102,7 +102,9 @@ def _figures(
     room, prints = MOST_CELLS, MOST_PRINTS
     for cells in program.tables:
         width = len(columns(cells))
-        wish = Wish(obligations.minimum_group, room // width, signs, prints, obligations.checks.margins)
+        checks = obligations.checks
+        least = obligations.minimum_group
+        wish = Wish(least, room // width, signs, prints, checks.margins, checks.enterprises)
         found = gather(connection, cells, wish)
         written.append(_listed(cells, [[_value(value) for value in row] for row in found.rows]))
         sets.append(found.sets)

@@ -2,10 +2,10 @@
 
 They are canonical JSON (`plans.canonical`): `{"tables": [{"columns": [{"name", "type"}, …], "rows": [[…], …]}, …],
 "salt": hex}`; what comes from a query box has no salt. The tables are the program's, in their order, each with its
-outputs by name and type, then `_persons_0 …` of the type `BIGINT`, then for each total `_total_0`, `_net_0`,
-`_first_0`, `_second_0` … of the type `DOUBLE`: what the persons add to it together, without signs and with them,
-the largest of them and the second largest. Protected tables have neither, and what a finish made is one table of
-the answer's outputs. Values by type:
+outputs by name and type, then `_persons_0 …` and, where they are counted, `_enterprises_0 …` of the type `BIGINT`,
+then for each total `_total_0`, `_net_0`, `_first_0`, `_second_0` … of the type `DOUBLE`: what the persons add to it
+together, without signs and with them, the largest of them and the second largest. Protected tables have none of these,
+and what a finish made is one table of the answer's outputs. Values by type:
 
 * whole numbers: a number up to 53 bits, text of decimal digits beyond; numbers of persons are always numbers;
 * DECIMAL: text in plain notation; DOUBLE, FLOAT: text as Python writes it, `nan`, `inf`, `-inf`;
@@ -60,14 +60,16 @@ _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069
 
 
 class Form(Protocol):
-    """What a table looks like: its outputs, how many numbers of persons stand beside them, and of which outputs the
-    totals are whose largest shares stand there too (`Cells` is one).
+    """What a table looks like: its outputs, how many numbers of persons and of enterprises stand beside them, and of
+    which outputs the totals are whose largest shares stand there too (`Cells` is one).
     """
 
     @property
     def outputs(self) -> tuple[Output, ...]: ...
     @property
     def hidden(self) -> int: ...
+    @property
+    def enterprises(self) -> int: ...
     @property
     def totals(self) -> tuple[int, ...]: ...
 
@@ -78,6 +80,7 @@ class Bare:
 
     outputs: tuple[Output, ...]
     hidden: int = 0
+    enterprises: int = 0
     totals: tuple[int, ...] = ()
 
 
@@ -126,6 +129,7 @@ def write_tables(tables: Sequence[Table], forms: Sequence[Form], salt: str) -> b
 def columns(form: Form) -> list[dict[str, str]]:
     """Return the columns that a table of a form has."""
     hidden = [{"name": f"_persons_{k}", "type": PERSONS_TYPE} for k in range(form.hidden)]
+    hidden += [{"name": f"_enterprises_{k}", "type": PERSONS_TYPE} for k in range(form.enterprises)]
     shares = [
         {"name": f"_{name}_{k}", "type": SHARE_TYPE} for k in range(len(form.totals)) for name in SHARES
     ]
@@ -148,7 +152,7 @@ def _require_room(found: list[Any]) -> None:
 def _table(found: dict[str, Any], form: Form) -> Table:
     if found["columns"] != columns(form):
         raise OutputRefused("the result's columns are not those of the plan", "output")
-    readers = [reader(output.type) for output in form.outputs] + [_persons] * form.hidden
+    readers = [reader(output.type) for output in form.outputs] + [_persons] * (form.hidden + form.enterprises)
     readers += [_share] * len(SHARES) * len(form.totals)
     return Table(tuple(_row(row, readers, n) for n, row in enumerate(found["rows"], 1)))
 

@@ -15,7 +15,7 @@ from enum import StrEnum
 _TOKEN = re.compile(
     r'"(?:[^"]|"")*"|\'(?:[^\']|\'\')*\'|[A-Za-z_][A-Za-z_0-9]*|[0-9][0-9.eE]*|<=|>=|<>|[^\s]'
 )
-_PERSONS = re.compile(r'"_persons_[0-9]+"')
+_PERSONS = re.compile(r'"_(persons|enterprises)_[0-9]+"')
 
 
 class Form(StrEnum):

@@ -75,12 +75,17 @@ class ShadowColumn(Record):
 
 @dataclass(frozen=True, slots=True)
 class Shadow(Record):
-    """An empty relation; the first column of one about persons is the token (`plans.names.PERSON`)."""
+    """An empty relation; the first column of one about persons is the token (`plans.names.PERSON`).
+
+    `enterprise` is the column whose distinct values are counted behind every figure, where the owner asks for a number
+    of them (none: does not); an empty one is no column, and then nobody can count.
+    """
 
     KIND: ClassVar[str] = "shadow"
 
     relation: str
     columns: tuple[ShadowColumn, ...]
+    enterprise: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +150,9 @@ class Contributions(Record):
     `further` are statements of the same form about other persons, where one row is about several. `crossed` says that
     the cells are a whole cross-table: all rows, by two or more columns as they stand. Its margins are what anybody
     would ask next, and no condition of the asker decides who is in a small cell of it.
+
+    `enterprises` are statements in which an enterprise stands in the place of the person, one for each column that
+    names some where the table has totals: they yield the keys, `_person` and the sums, and nothing else.
     """
 
     KIND: ClassVar[str] = "contributions"
@@ -155,6 +163,7 @@ class Contributions(Record):
     sets: int = 0
     further: tuple[str, ...] = ()
     crossed: bool = False
+    enterprises: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +174,9 @@ class Cells(Record):
     columns `_persons_0 …`, each a number of persons of the cell. The airlock judges by them and drops them.
     At the level `rows` nothing is counted: `hidden` is 0 and the statement is the member's own. `contributions`
     are there for every table of figures. `alone` says that every row is about one person and no other.
+
+    `enterprises` is how many columns `_enterprises_0 …` follow: the numbers of distinct enterprises beside the numbers
+    of persons, one for each, or 0 where nobody asks or not all of them can be counted.
     """
 
     KIND: ClassVar[str] = "cells"
@@ -174,6 +186,7 @@ class Cells(Record):
     hidden: int
     contributions: Contributions | None = None
     alone: bool = False
+    enterprises: int = 0
 
     @property
     def totals(self) -> tuple[int, ...]:
@@ -183,6 +196,10 @@ class Cells(Record):
     def check(self) -> None:
         if not self.outputs or self.hidden < 0:
             raise Malformed("a table of cells has an output", "cells")
+        if self.enterprises not in (0, self.hidden):
+            raise Malformed(
+                "a number of enterprises stands beside each number of persons, or none does", "cells"
+            )
         if any(not 0 <= place < len(self.outputs) for place in self.totals):
             raise Malformed("a total is of an output that is not there", "contributions")
         if any(output.persons >= max(self.hidden, 1) for output in self.outputs):

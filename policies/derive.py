@@ -37,7 +37,7 @@ from plans.statements import Bundle
 from plans.tasks import Task
 from policies.decide import Case
 from policies.private import Asked, masked_columns, privately
-from policies.view import views
+from policies.view import enterprise_column, views
 
 WRITES: Mapping[Entry, tuple[str, ...]] = MappingProxyType(
     {
@@ -126,6 +126,8 @@ def _relation(
         raise Malformed("a relation without a manifest and a policy cannot be run", name)
     identifiers = {column.name for column in manifest.columns if column.kind is Kind.IDENTIFIER}
     used = {use.column for use in reading.uses if use.relation == name} - {names.PERSON} - identifiers
+    if any(table.enterprises for table in reading.tables):
+        used |= {enterprise_column(manifest, policy) or names.PERSON} - {names.PERSON}
     return Relation(
         name,
         manifest.digest,

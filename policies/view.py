@@ -72,7 +72,20 @@ def view(manifest: Manifest, policy: DatasetPolicy | None, bundle: Bundle, asker
         else:
             columns.append(ShadowColumn(column.name, column.type, column.nulls > 0 or filtered, shown))
     ordered = tuple(sorted(laid, key=lambda mask: mask.column))
-    return View(Shadow(manifest.relation, tuple(columns)), ordered)
+    return View(Shadow(manifest.relation, tuple(columns), enterprise_column(manifest, policy)), ordered)
+
+
+def enterprise_column(manifest: Manifest, policy: DatasetPolicy | None) -> str | None:
+    """Return the column that names enterprises, if the owner asks for a number of them behind every figure.
+
+    It is empty if nobody can count them: the policy names no column, or one that does not stand beside the others,
+    since it is not there or was cut off as an identifier. The person token is one, where the persons are enterprises.
+    """
+    if policy is None or policy.checks.enterprises == 0:
+        return None
+    known = {column.name for column in manifest.columns if column.kind is not Kind.IDENTIFIER}
+    known |= {names.PERSON} if manifest.about_persons else set()
+    return policy.enterprise if policy.enterprise in known else ""
 
 
 def _rules(

@@ -15,6 +15,10 @@ Counts have no total, since a person adds no more to one than rows; nor have the
 quantile), whose figure is one record's value or lies beside it: no share of it belongs to anybody, and a column's
 owner decides whether they may be shown at all (`policies.constraints`).
 
+Where the enterprises behind a figure are counted (`policies.reading.persons`), there is one such statement for each
+column that names some, with the enterprise in the place of the person and the totals alone: of several persons or rows
+of one enterprise none may be large, and all together may be.
+
 Where one row is about several persons, a patient and a doctor, there is one such statement for each of them: whoever
 dominates a figure does so as one or as the other.
 """
@@ -47,8 +51,11 @@ class Asked:
     names: tuple[str, ...]
 
 
-def contributions(asked: Asked) -> Contributions:
-    """Return the statement, once for each person that a row is about; every key of the table is one of its outputs."""
+def contributions(asked: Asked, enterprises: tuple[Column, ...] = ()) -> Contributions:
+    """Return the statement, once for each person that a row is about; every key of the table is one of its outputs.
+
+    `enterprises` are the columns that name some, where they are counted.
+    """
     people = distinct_people(asked.scope)
     outputs = tuple(map(attempt_figures, asked.outputs))
     measures = [(place, name, argument) for place, name, argument in _totals(outputs)]
@@ -62,6 +69,9 @@ def contributions(asked: Asked) -> Contributions:
         crossed=asked.where is None
         and len(asked.keys) > 1
         and all(isinstance(key, Column) for key in asked.keys),
+        enterprises=tuple(
+            _statement(asked, outputs, measures, each, True) for each in enterprises if measures
+        ),
     )
 
 
@@ -85,6 +95,7 @@ def _statement(
     outputs: tuple[Expression, ...],
     measures: list[tuple[int, str, Expression]],
     person: Column,
+    totals_alone: bool = False,
 ) -> str:
     keys = [
         f"{write(output)} AS {quoted(name)}"
@@ -98,7 +109,8 @@ def _statement(
     ]
     sums = [f"sum({write(argument)}) AS {quoted(name)}" for _, name, argument in measures]
     sets = [f"count({text}) AS {quoted(f'_set_{n}')}" for n, text in enumerate(_parts(outputs, person), 1)]
-    items = [*keys, f"{write(person)} AS {quoted(PERSON)}", *rows, *sums, *sets]
+    counts = ([], []) if totals_alone else (rows, sets)
+    items = [*keys, f"{write(person)} AS {quoted(PERSON)}", *counts[0], *sums, *counts[1]]
     text = f"SELECT {', '.join(items)} FROM {write_from(source.joined for source in asked.scope.sources)}"
     if asked.where is not None:
         text += f" WHERE {write(attempt_condition(asked.where))}"

@@ -27,6 +27,9 @@ A part is written as the expression that yields the person for the part's rows a
 that three-valued logic is the engine's own: the second branch of a CASE is `CASE WHEN first THEN NULL WHEN
 second THEN person ELSE NULL END`.
 
+Where an owner asks for a number of *enterprises* behind every figure, the distinct values of the column that names them
+are counted in the same parts; where several relations name some, the figure rests on the least of these numbers.
+
 Not covered, and said so in `docs/sql.md`: how much one person contributes (dominance), and what several
 figures or several statements tell together (differences, power sums). Those are the airlock's and its
 ledger's.
@@ -54,6 +57,7 @@ from policies.reading.tree import (
     Column,
     Constant,
     Expression,
+    Joined,
     Operation,
     Sort,
     aggregates,
@@ -74,14 +78,20 @@ def _whole(inner: Expression) -> Expression:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The hidden columns of a statement as SQL, and for each output the position of the one that it rests on."""
+    """The hidden columns of a statement as SQL, and for each output the position of the one that it rests on.
+
+    `enterprises` are the numbers of distinct enterprises beside those of persons, or nothing.
+    """
 
     hidden: tuple[str, ...]
     positions: tuple[int, ...]
+    enterprises: tuple[str, ...] = ()
 
 
-def count_persons(outputs: tuple[Expression, ...], scope: Scope) -> Counts:
-    """Return what must be counted beside the outputs of a statement.
+def count_persons(
+    outputs: tuple[Expression, ...], scope: Scope, enterprises: tuple[Column, ...] = ()
+) -> Counts:
+    """Return what must be counted beside the outputs of a statement; `enterprises` are the columns that name them.
 
     Raises:
         SqlUnsupported: no relation is about persons, or the statement tells too many sets of persons apart.
@@ -94,17 +104,34 @@ def count_persons(outputs: tuple[Expression, ...], scope: Scope) -> Counts:
             "Join a relation that has a person column.",
         )
     cell = _counts([_whole], people)
-    hidden = [_least(cell)]
+    hidden, beside = [_least(cell)], [_counts([_whole], enterprises)]
     positions = []
     for output in outputs:
-        counts = _counts(parts_of(output), people)
+        parts = parts_of(output)
+        counts = _counts(parts, people)
         text = _least([count for count in counts if count not in cell] or cell)
         if text not in hidden:
             hidden.append(text)
+            beside.append(_counts(parts, enterprises))
         positions.append(hidden.index(text))
-        if sum(text.count("count(DISTINCT") for text in hidden) > MOST_COUNTS:
+        if sum(text.count("count(DISTINCT") for text in hidden) + sum(map(len, beside)) > MOST_COUNTS:
             raise _too_many()
-    return Counts(tuple(hidden), tuple(positions))
+    return Counts(tuple(hidden), tuple(positions), tuple(map(_least, beside)) if enterprises else ())
+
+
+def enterprise_columns(scope: Scope, read: tuple[Joined, ...]) -> tuple[Column, ...]:
+    """Return the columns whose distinct values are counted: one for each relation whose owner asks for it.
+
+    Nothing if one of them cannot be counted: its column is not there, or it is read in a subquery that chooses persons,
+    whose rows are not those of the figures. Then people look at the answer.
+    """
+    asking = {shadow.relation for shadow in scope.shadows if shadow.enterprise is not None}
+    joined = {source.alias for source in scope.sources}
+    if any(each.relation in asking and each.alias not in joined for each in read):
+        return ()
+    wanted = [source for source in scope.sources if source.shadow.relation in asking]
+    found = [source.column(source.shadow.enterprise or "") for source in wanted]
+    return tuple(column for column in found if column) if None not in found else ()
 
 
 def distinct_people(scope: Scope) -> tuple[Column, ...]:

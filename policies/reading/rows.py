@@ -147,7 +147,7 @@ def _name(wanted: str, number: int, taken: list[str]) -> str:
     """Return a harmless name that is not taken: the member's, with `_` for other signs, else one with its position."""
     name = re.sub(r"[^a-z0-9_]+", "_", wanted).strip("_")
     name = f"_{name}" if name[:1].isdigit() else name
-    if not NAME.fullmatch(name) or name.startswith("_persons_"):
+    if not NAME.fullmatch(name) or name.startswith(("_persons_", "_enterprises_")):
         name = f"column_{number}"
     given, extra = name, number
     while given in taken or len(given) > LONGEST_NAME:

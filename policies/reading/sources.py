@@ -17,7 +17,9 @@ from policies.reading.tree import Column, Joined
 NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 """What an alias or the name of an output may look like: nothing that could carry a message (ATTACKS 23)."""
 
-RESERVED = re.compile(r"_(cell|first|person|persons|print|rows|second|set|signs|sum|total)(_[0-9_]*)?$")
+RESERVED = re.compile(
+    r"_(cell|enterprises|first|person|persons|print|rows|second|set|signs|sum|total)(_[0-9_]*)?$"
+)
 """Names of columns that stand beside the member's outputs, in the boxes only."""
 
 

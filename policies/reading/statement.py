@@ -62,7 +62,9 @@ def read_plain(root: exp.Expression, shadows: tuple[Shadow, ...], keys_suffice: 
     refuse_extra(root, {"expressions", "from_", "joins", "where", "group", "order", "limit"})
     select = _read_select(root, shadows, keys_suffice)
     read = cohorts.require_few(select.scope, select.expressions)
-    counts = persons.count_persons(tuple(map(attempts.attempt_figures, select.outputs)), select.scope)
+    enterprises = persons.enterprise_columns(select.scope, read)
+    figures = tuple(map(attempts.attempt_figures, select.outputs))
+    counts = persons.count_persons(figures, select.scope, enterprises)
     filters = () if select.where is None else (select.where,)
     counted = cohorts.require_affordable(_counted(select, counts))
     attempts.require_few((counted,))
@@ -72,9 +74,11 @@ def read_plain(root: exp.Expression, shadows: tuple[Shadow, ...], keys_suffice: 
             _outputs(select, counts),
             len(counts.hidden),
             contributions.contributions(
-                contributions.Asked(select.scope, select.where, select.keys, select.outputs, select.names)
+                contributions.Asked(select.scope, select.where, select.keys, select.outputs, select.names),
+                enterprises,
             ),
             alone=len(persons.distinct_people(select.scope)) == 1,
+            enterprises=len(counts.enterprises),
         ),
         relations=tuple(sorted({source.relation for source in read})),
         uses=uses(select.scope, filters, select.keys, select.outputs),
@@ -301,6 +305,7 @@ def _counted(select: Select, counts: persons.Counts) -> str:
         for output, name in zip(select.outputs, select.names, strict=True)
     ]
     items += [f"{text} AS {quoted(f'_persons_{k}')}" for k, text in enumerate(counts.hidden)]
+    items += [f"{text} AS {quoted(f'_enterprises_{k}')}" for k, text in enumerate(counts.enterprises)]
     text = f"SELECT {', '.join(items)} FROM {write_from(source.joined for source in select.scope.sources)}"
     if select.where is not None:
         text += f" WHERE {write(attempts.attempt_condition(select.where))}"
