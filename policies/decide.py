@@ -23,6 +23,7 @@ their reasons:
 * `private-code`     a dataset of the mode private is read by SQL only
 * `private-rows`     of datasets in the mode private no row leaves (`policies.private` has this and what follows)
 * `private-shape`    an answer is no single table, or a row of it is about several persons
+* `private-enterprises`  an owner asks for a number of enterprises, which noise does not give
 * `private-figure`   a figure is neither a count of rows or persons, nor a sum or mean
 * `private-bounds`   a sum or mean is not of one column with declared bounds
 * `private-cells`    the declared values of the keys have too many combinations

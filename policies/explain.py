@@ -189,6 +189,7 @@ _ORDER = (
     "private-code",
     "private-rows",
     "private-shape",
+    "private-enterprises",
     "private-figure",
     "private-bounds",
     "private-cells",

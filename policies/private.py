@@ -10,6 +10,7 @@ of the L2 sensitivity over twice the variance, added up over the parts). What ca
 * `private-figure`   a figure is neither count, count(distinct person), sum nor avg
 * `private-bounds`   a sum or mean is not of one column as it stands, with bounds that its owner declared
 * `private-cells`    the public values of the keys have more combinations than may leave
+* `private-enterprises`  an owner asks for enterprises behind every figure: noise hides one person, not one enterprise
 * `private-spend`    the request wants to spend more than half of the budget of a period, which nobody may
 
 None of these depends on a row.
@@ -25,7 +26,7 @@ from decimal import ROUND_CEILING, Context, Decimal, InvalidOperation
 from fractions import Fraction
 
 from plans import names
-from plans.checks import Privacy
+from plans.checks import Checks, Privacy
 from plans.constraints import Mask
 from plans.decision import Obligations, Reason
 from plans.manifest import Column, Manifest
@@ -85,7 +86,8 @@ def private_reasons(asked: Asked, obligations: Obligations) -> tuple[Reason, ...
     shape = tuple(_shape_reasons(asked.reading, subject))
     if shape:
         return shape
-    reasons = [*_figure_reasons(asked), *_spend_reasons(asked, privacy, subject)]
+    reasons = [*_enterprise_reasons(obligations.checks, subject), *_figure_reasons(asked)]
+    reasons += _spend_reasons(asked, privacy, subject)
     listed = _lists(asked, asked.reading.tables[0])
     width = len(asked.reading.tables[0].outputs)
     if math.prod(map(len, listed)) * width > min(obligations.largest_result, MOST_ROOM):
@@ -167,6 +169,18 @@ def _figure_reasons(asked: Asked) -> Iterator[Reason]:
                 f" {output.name} is something else.",
                 "Ask for these, and compute with them on your own side.",
             )
+
+
+def _enterprise_reasons(checks: Checks, subject: str) -> Iterator[Reason]:
+    """A number of enterprises is no promise of this mode: groups appear by their noisy persons, whosever they are."""
+    if checks.enterprises:
+        yield Reason(
+            "private-enterprises",
+            subject,
+            f"An owner asks for {checks.enterprises:,} enterprises behind every figure. In the mode private the noise"
+            " hides one person, and not all persons of one enterprise.",
+            "Ask the owner to tokenise by enterprise, so that these are the persons, or to use the mode rules.",
+        )
 
 
 def _spend_reasons(asked: Asked, privacy: Privacy, subject: str) -> Iterator[Reason]:

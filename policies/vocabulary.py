@@ -198,6 +198,11 @@ RULES = _words(
         "no single table about single persons can be noised",
         "加噪结果须为单表且每行只涉及一人",
     ),
+    (
+        "private-enterprises",
+        "an owner asks for enterprises, which noise does not hide",
+        "所有者要求企业数下限，加噪只保护个人",
+    ),
     ("private-figure", "a figure has no noisy form", "该统计量没有加噪形式"),
     ("private-bounds", "nobody declared the bounds of a column", "字段未声明取值范围"),
     ("private-cells", "declared values have too many combinations", "声明取值的组合过多"),

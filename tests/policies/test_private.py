@@ -151,6 +151,12 @@ def test_so_is_a_price_that_nobody_may_spend_alone() -> None:
     assert rules(asked(COUNT, spend_micro=PRIVACY.rho_micro // 2 + 1)) == ["private-spend"]
 
 
+def test_so_is_what_an_owner_wants_behind_several_enterprises() -> None:
+    """The noise hides one person: forty persons of one enterprise tell about it all the same."""
+    assert rules(asked(COUNT), checks=replace(OBLIGATIONS.checks, enterprises=2)) == ["private-enterprises"]
+    assert rules(asked(COUNT), checks=replace(OBLIGATIONS.checks, enterprises=0)) == []
+
+
 def test_all_reasons_speak() -> None:
     question = asked(figure("sum", "tax"), figure("max", "age"), spend_micro=10**7)
     assert rules(question) == ["private-bounds", "private-figure", "private-spend"]
