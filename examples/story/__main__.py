@@ -10,8 +10,9 @@ import tempfile
 import threading
 from pathlib import Path
 
-from examples.story.chapters import CHAPTERS, Story
+from examples.story.chapters import CHAPTERS
 from examples.story.region import found
+from examples.story.state import Story
 from examples.story.telling import Teller
 from plans.errors import DarkroomError
 from server.running import address, started

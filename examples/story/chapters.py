@@ -4,49 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from darkroom import signing
-from darkroom.job import Job
 from darkroom.result import Result
 from examples.region import generate, published
 from examples.story import region as scene
-from examples.story.people import Person
-from examples.story.region import Region
-from examples.story.telling import Teller
+from examples.story import tasks
+from examples.story.state import PROJECT, PURPOSE, Story
 from plans.box import Entry
 from plans.errors import DarkroomError
-from plans.plan import Plan
 from plans.statements import Duty
 from sandbox import api as sandbox
 from server import verifying
 
-PROJECT, PURPOSE = "income-study", "Incomes by sector, for the yearbook"
 BY_SECTOR = (
     "select sector, count(*) as people, avg(income) as mean_income,\n"
     "       avg(case when banner = '白云鄂博' then income end) as mean_in_bayan_obo\n"
     "from tax.income where year = 2025 group by sector order by mean_income desc"
 )
-
-
-@dataclass(slots=True)
-class Story:
-    """What has been built up so far."""
-
-    teller: Teller
-    region: Region
-    folder: Path
-    scale: float
-    people: dict[str, Person] = field(default_factory=dict)
-    grant: str = ""
-    plan: Plan | None = None
-
-    @property
-    def researcher(self) -> Person:
-        """Wang, who asks."""
-        return self.people["researcher"]
 
 
 def people_arrive(story: Story) -> None:
@@ -116,7 +92,7 @@ def a_job_runs(story: Story) -> None:
     wang.trust_keeper("nm/tax", _keeper_key(story, "nm/tax"))
     story.teller.say(BY_SECTOR)
     started = time.monotonic()
-    job = _ask(story, BY_SECTOR)
+    job = story.ask(BY_SECTOR)
     result = job.result()
     story.plan = wang.plan(job.id)
     story.teller.say(
@@ -125,7 +101,7 @@ def a_job_runs(story: Story) -> None:
     _show(story, result)
     statement = "select female, count(*) as people, avg(wage) as wage from tax.wage group by female"
     story.teller.say(f"\nThe same on published microdata:\n{statement}")
-    _show(story, _ask(story, statement).result())
+    _show(story, story.ask(statement).result())
 
 
 def three_refusals(story: Story) -> None:
@@ -139,7 +115,7 @@ def three_refusals(story: Story) -> None:
         ),
     ):
         story.teller.say(f"{what}:\n    {statement}")
-        job = _ask(story, statement)
+        job = story.ask(statement)
         try:
             result = job.result()
         except DarkroomError as refusal:
@@ -173,7 +149,7 @@ def li_revokes(story: Story) -> None:
     approver.hand_in(statement)
     story.teller.say("The approver revokes the grant. Wang asks the same again:")
     try:
-        _ask(story, BY_SECTOR).result()
+        story.ask(BY_SECTOR).result()
     except DarkroomError as refusal:
         story.teller.say(f"  ✗ {refusal}")
     else:
@@ -193,14 +169,15 @@ CHAPTERS = (
     ("Wang applies, Li grants", wang_asks_and_li_grants),
     ("A statement runs on data that Wang never sees", a_job_runs),
     ("Three refusals, and what would help", three_refusals),
+    ("Wang tries code on made-up data", tasks.code_is_tried),
+    ("The same code runs on data, and its table is checked", tasks.code_runs),
+    ("People look at what a machine cannot judge", tasks.people_look),
+    ("The library of algorithms", tasks.the_library),
+    ("Two harmless questions, and seven persons between them", tasks.the_near_question),
     ("A lying centre", the_centre_lies),
     ("A revocation", li_revokes),
     ("The log is verified", the_log_is_verified),
 )
-
-
-def _ask(story: Story, statement: str) -> Job:
-    return story.researcher.connection.sql(statement, project=PROJECT, purpose=PURPOSE)
 
 
 def _keeper_key(story: Story, domain: str) -> str:

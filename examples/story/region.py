@@ -24,6 +24,8 @@ OWNERS = {
     "nm/health": Titles("Health Commission", "卫生健康委"),
 }
 STATISTICIAN = "wang@nm/stat"
+REVIEWERS = ("sun", "zhou")
+"""Of the Tax Service: they look at what a machine cannot judge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +48,23 @@ def found(home: Path) -> Region:
 
 
 def arrivals(region: Region, folder: Path) -> dict[str, Person]:
-    """Let everybody arrive: a researcher at the statistics office, an approver and a steward for every owner."""
+    """Let everybody arrive: a researcher at the statistics office, an approver and a steward for every owner, and two
+    reviewers of the Tax Service.
+    """
     people = {"researcher": arrive(region.site, region.url, folder, STATISTICIAN, ("researcher",))}
     for domain in OWNERS:
         leaf = domain.rpartition("/")[2]
         approver = arrive(region.site, region.url, folder, f"li@{domain}", ("approver",))
         steward = arrive(region.site, region.url, folder, f"zhao@{domain}", ("steward",))
         people |= {f"{leaf} approver": approver, f"{leaf} steward": steward}
-        entries = (
+        entries = [
             RosterEntry(approver.name, Duty.APPROVER, approver.keys.signing.public),
             RosterEntry(steward.name, Duty.STEWARD, steward.keys.signing.public),
-        )
+        ]
+        for name in REVIEWERS if domain == "nm/tax" else ():
+            reviewer = arrive(region.site, region.url, folder, f"{name}@{domain}", ("reviewer",))
+            people[f"{leaf} {name}"] = reviewer
+            entries.append(RosterEntry(reviewer.name, Duty.REVIEWER, reviewer.keys.signing.public))
         enrol(region.site.owner(domain), entries)
     return people
 
