@@ -38,8 +38,8 @@ class Rule(StrEnum):
 
 _REFUSALS = {
     Rule.SMALL_GROUP: (
-        "No group holds enough persons to be shown.",
-        "Group by fewer or coarser columns, or filter less.",
+        "No group can be shown: too few persons are in it, or between it and an earlier answer.",
+        "Group by fewer or coarser columns, or filter less, or ask for what was answered before.",
     ),
     Rule.ROUNDING: ("Figures leave rounded only.", "Ask for figures that make sense when rounded."),
     Rule.TOO_MANY_CELLS: (
