@@ -158,7 +158,7 @@ class Ledger:
 
     def cells(self, dataset: str) -> int:
         """Return how many vectors are kept about a lineage: released sets and what follows from them."""
-        return len(self._lineages[dataset].known)
+        return len(self._lineages[dataset])
 
     def page(self, plan: str) -> Page | None:
         """Return what was weighed for a plan, or none."""

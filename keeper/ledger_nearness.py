@@ -19,7 +19,8 @@ squared length of the difference, and all of the above holds.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import Enum, auto
 from typing import Any
 
 import numpy as np
@@ -36,46 +37,73 @@ _LARGEST = 2**30
 """Sums above this are not kept: no lineage has so many persons, and what counts each of them often is no set."""
 
 
+class Of(Enum):
+    """What the entries of vectors are: persons, persons with their numbers of rows, or both where each has one row."""
+
+    PERSONS = auto()
+    WEIGHTED = auto()
+    BOTH = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Prints:
     """Vectors with their fingerprints: `persons` (n), the sums of their entries, and `signs` (n x 64)."""
 
     persons: Ints
     signs: Ints
+    of: Of = Of.BOTH
 
     def __len__(self) -> int:
         return len(self.persons)
 
     def take(self, places: npt.NDArray[Any]) -> Prints:
         """Return some of them."""
-        return Prints(self.persons[places], self.signs[places])
+        return replace(self, persons=self.persons[places], signs=self.signs[places])
 
     def total(self) -> Prints:
         """Return their sum, one vector."""
-        return Prints(self.persons.sum(keepdims=True), self.signs.sum(axis=0, keepdims=True))
+        return replace(
+            self, persons=self.persons.sum(keepdims=True), signs=self.signs.sum(axis=0, keepdims=True)
+        )
 
     def taken_from(self, whole: Prints) -> Prints:
         """Return, for each, the one vector `whole` without it."""
-        return Prints(whole.persons - self.persons, whole.signs - self.signs)
+        return replace(self, persons=whole.persons - self.persons, signs=whole.signs - self.signs)
 
 
 NOTHING = Prints(np.zeros(0, np.int64), np.zeros((0, SIGNS), np.int64))
 
 
 def joined(parts: list[Prints]) -> Prints:
-    """Return vectors one after the other."""
+    """Return vectors of one kind one after the other."""
     if not parts:
         return NOTHING
-    return Prints(
-        np.concatenate([part.persons for part in parts]), np.concatenate([part.signs for part in parts])
+    return replace(
+        parts[0],
+        persons=np.concatenate([part.persons for part in parts]),
+        signs=np.concatenate([part.signs for part in parts]),
     )
 
 
+def close(one: Prints, other: Prints, differ: int) -> npt.NDArray[np.bool_]:
+    """Return for each vector of `one` whether it is near to the one at the same place of `other`."""
+    apart = one.signs - other.signs
+    sizes = np.abs(one.persons - other.persons)
+    squares = (apart**2).sum(axis=1) + (sizes > 0)
+    bounded = (np.abs(apart).max(axis=1, initial=0) < differ) & (sizes < differ)
+    return np.asarray(bounded & (squares > 0) & (squares < 2 * differ * SIGNS))
+
+
 def columns_of(table: Sets) -> list[Prints]:
-    """Return the sets of a table, first those behind the rows, then those behind each figure; row by row in each."""
+    """Return the sets of a table, first those behind the rows, then those behind each figure; row by row in each.
+
+    The weighted ones are last.
+    """
     persons = np.asarray(table.persons, dtype=np.int64).reshape(table.rows, table.per_row)
     signs = np.asarray(table.prints, dtype=np.int64).reshape(table.rows, table.per_row, SIGNS)
-    return [Prints(persons[:, place], signs[:, place]) for place in range(table.per_row)]
+    plain = table.per_row - table.weighted
+    kinds = [Of.PERSONS if table.weighted else Of.BOTH] * plain + [Of.WEIGHTED] * table.weighted
+    return [Prints(persons[:, place], signs[:, place], kind) for place, kind in enumerate(kinds)]
 
 
 class Known:

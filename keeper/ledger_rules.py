@@ -10,6 +10,9 @@ also leave what follows from it by subtraction, so these are compared as if they
 A set, or a total, of as many persons as a version of the dataset has is the whole of that version. It is near, too, if
 one of the rests that would follow from it is near to something earlier: what is told last completes the others.
 
+Where persons have several rows, sets are compared with their numbers of rows as well (`plans.sets`). Of the wholes
+there are persons alone.
+
 Rows near to something earlier are kept back. If a total or a complement is near, the smallest row that is shown is kept
 back too, a few times; where that does not help, the whole table is.
 """
@@ -18,11 +21,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
 
-from keeper.ledger_nearness import Known, Prints, columns_of, joined
+from keeper.ledger_nearness import Known, Of, Prints, close, columns_of
 from plans.sets import Sets
 
 MOST_ROUNDS = 8
@@ -37,13 +41,19 @@ class Lineage:
 
     `whole` are the sets of all persons of a version, as soon as one was released; `sets` are the released ones
     themselves, without what follows from them, so that a whole that is learned later is compared with them too;
-    `completing` are wholes that were kept back since they complete others, and always will.
+    `completing` are wholes that were kept back since they complete others, and always will. `known` are vectors whose
+    persons have one row each; `persons` and `weighted` those of tables in which some have several.
     """
 
     known: Known = field(default_factory=Known)
+    persons: Known = field(default_factory=Known)
+    weighted: Known = field(default_factory=Known)
     sets: list[Prints] = field(default_factory=list)
     whole: list[Prints] = field(default_factory=list)
     completing: list[Prints] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.known) + len(self.persons) + len(self.weighted)
 
     def take_in(self, released: Sequence[Prints], derived: Sequence[Prints], *persons: int) -> None:
         """Take in released sets, and what follows from them. `persons` are how many a version has (0: not known).
@@ -51,39 +61,52 @@ class Lineage:
         A set of that many persons is the whole version, and so is a total.
         """
         for sets in released:
-            fresh = sets.take(self.known.unknown(sets))
+            fresh = sets.take(self._own(sets).unknown(sets))
             self._learn_wholes(fresh, persons)
-            self.sets.append(fresh)
-            self.known.add(fresh)
-            for whole in self.whole:
-                self.known.add(fresh.taken_from(whole))
+            self._own(fresh).add(fresh)
+            if fresh.of is not Of.WEIGHTED:
+                self.sets.append(fresh)
+                for whole in self.whole:
+                    self._own(fresh).add(fresh.taken_from(whole))
         for sets in derived:
             self._learn_wholes(sets, persons)
-            self.known.add(sets)
+            self._own(sets).add(sets)
+
+    def _own(self, sets: Prints) -> Known:
+        return {Of.BOTH: self.known, Of.PERSONS: self.persons, Of.WEIGHTED: self.weighted}[sets.of]
 
     def _learn_wholes(self, sets: Prints, persons: Collection[int]) -> None:
         for whole in _of_size(sets, persons):
             if not _among(whole, self.whole):
                 self.whole.append(whole)
                 for earlier in self.sets:
-                    self.known.add(earlier.taken_from(whole))
+                    self._own(earlier).add(earlier.taken_from(whole))
 
     def near(self, sets: Prints, differ: int, persons: Collection[int] = ()) -> Marks:
         """Return which sets are near to something released, as they are or as the rest of a whole; and which are a
         whole, of so many `persons`, whose rests would be near.
         """
-        found = self.known.near(sets, differ)
-        for whole in self.whole:
-            found |= self.known.near(sets.taken_from(whole), differ)
+        found = self._near(sets, differ)
+        for whole in self.whole if sets.of is not Of.WEIGHTED else ():
+            found |= self._near(sets.taken_from(whole), differ)
         for whole in _of_size(sets, persons):
             if not _among(whole, self.whole) and self._completes(whole, differ):
                 found |= (sets.signs == whole.signs).all(axis=1)
         return found
 
+    def _near(self, sets: Prints, differ: int) -> Marks:
+        """Return which vectors are near to a known one of the same kind."""
+        own = (self.persons, self.weighted) if sets.of is Of.BOTH else (self._own(sets),)
+        found = self.known.near(sets, differ)
+        for known in own:
+            if len(known):
+                found |= known.near(sets, differ)
+        return found
+
     def _completes(self, whole: Prints, differ: int) -> bool:
         if _among(whole, self.completing):
             return True
-        if not any(self.known.near(earlier.taken_from(whole), differ).any() for earlier in self.sets):
+        if not any(self._near(earlier.taken_from(whole), differ).any() for earlier in self.sets):
             return False
         self.completing.append(whole)
         return True
@@ -95,7 +118,7 @@ def _among(one: Prints, several: Sequence[Prints]) -> bool:
 
 def _of_size(sets: Prints, persons: Collection[int]) -> list[Prints]:
     """Return the sets of as many persons as a version has."""
-    sizes = [size for size in persons if size]
+    sizes = [size for size in persons if size and sets.of is not Of.WEIGHTED]
     return [sets.take(np.asarray([place])) for place in np.flatnonzero(np.isin(sets.persons, sizes))]
 
 
@@ -103,17 +126,21 @@ def _of_size(sets: Prints, persons: Collection[int]) -> list[Prints]:
 class Offered:
     """A table that could leave: its columns of sets, and of each which ones would be shown.
 
-    A set of fewer persons than the minimum group is not: the airlock suppresses the figure that rests on it.
+    A set of fewer persons than the minimum group is not: the airlock suppresses the figure that rests on it. `chosen`
+    are the positions of the columns of parts that something computed inside a figure chooses.
     """
 
     columns: tuple[Prints, ...]
     stand: tuple[Marks, ...]
+    chosen: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, table: Sets, minimum: int) -> Offered:
         """Read a table."""
         columns = tuple(columns_of(table))
-        return cls(columns, tuple(column.persons >= minimum for column in columns))
+        ends = {table.per_row - table.weighted, table.per_row}
+        chosen = sorted(place for end in ends for place in range(end - table.chosen, end))
+        return cls(columns, tuple(column.persons >= minimum for column in columns), tuple(chosen))
 
     def shown(self, rows: Marks) -> list[Prints]:
         """Return the sets that leave with these rows, column by column."""
@@ -152,11 +179,11 @@ def withheld_rows(
     if differ < 2 or not table.rows:
         return ()
     offered = Offered.of(table, minimum)
-    back = _near_rows(offered, lineages, differ, persons)
+    back = _near_rows(offered, lineages, differ, persons) | _near_within(offered, differ)
     back |= _near_each_other(offered, ~back, differ)
     for _ in range(MOST_ROUNDS):
-        derived = joined(offered.derived(~back))
-        if not any(lineage.near(derived, differ, persons).any() for lineage in lineages):
+        derived = offered.derived(~back)
+        if not any(lineage.near(each, differ, persons).any() for lineage in lineages for each in derived):
             break
         shown = np.flatnonzero(~back)
         back[shown[np.argmin(offered.columns[0].persons[shown])]] = True
@@ -184,20 +211,29 @@ def _near_rows(offered: Offered, lineages: Sequence[Lineage], differ: int, perso
     return found
 
 
-def _near_each_other(offered: Offered, shown: Marks, differ: int) -> Marks:
-    """Return the rows that are near to another row of the table, the smaller of two.
+def _near_within(offered: Offered, differ: int) -> Marks:
+    """Return the rows in which two figures choose parts of the cell that are near to each other.
 
-    The sets of one row are not compared with each other: the statement's readers count what a figure tells apart
-    within its cell (docs/sql.md), and the persons without a value are no cell of their own.
+    Persons without a value, or with a value of zero, are no condition that anybody chose, so plain columns are not
+    looked at: what a single figure tells apart is counted by the statement's readers (docs/sql.md).
     """
-    everything, found = Known(), np.zeros(len(shown), np.bool_)
-    for column in offered.shown(shown):
-        everything.add(column)
+    found = np.zeros(len(offered.columns[0]), np.bool_)
+    for one, other in combinations(offered.chosen, 2):
+        first, second = offered.columns[one], offered.columns[other]
+        if first.of is second.of:
+            found |= offered.stand[one] & offered.stand[other] & close(first, second, differ)
+    return found
+
+
+def _near_each_other(offered: Offered, shown: Marks, differ: int) -> Marks:
+    """Return the rows that are near to another row of the table, the smaller of two."""
+    everything, found = Lineage(), np.zeros(len(shown), np.bool_)
+    everything.take_in(offered.shown(shown), ())
     doubtful = np.zeros(len(shown), np.bool_)
     for column, stand in zip(offered.columns, offered.stand, strict=True):
         places = np.flatnonzero(stand & shown)
         doubtful[places] |= everything.near(column.take(places), differ)
-    own = Known()
+    own = Lineage()
     order = np.flatnonzero(doubtful)
     for place in order[np.argsort(-offered.columns[0].persons[order], kind="stable")]:
         only = np.zeros(len(shown), np.bool_)
@@ -206,6 +242,5 @@ def _near_each_other(offered: Offered, shown: Marks, differ: int) -> Marks:
         if any(own.near(each, differ).any() for each in sets):
             found[place] = True
         else:
-            for each in sets:
-                own.add(each)
+            own.take_in(sets, ())
     return found

@@ -6,10 +6,10 @@ a and b the squared distance of their fingerprints, divided by 64, estimates in 
 for equal sets, exactly 1 where they differ in one person, and its standard deviation is below d * sqrt(2 / 64)
 where they differ in d (Alon, Matias and Szegedy 1999, section 2.2). Without the key a fingerprint tells nothing.
 
-    4 bytes   DKS1
+    4 bytes   DKS2
     4 bytes   number of tables, big-endian as all that follows
-    per table 4 bytes rows, 4 bytes sets per row; rows * sets numbers of persons of 8 bytes;
-              rows * sets * 64 sums of 4 bytes, signed
+    per table 4 bytes each: rows, sets per row, how many of these are weighted, how many are of chosen parts;
+              rows * sets numbers of persons of 8 bytes; rows * sets * 64 sums of 4 bytes, signed
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from plans.errors import Malformed
 
 SIGNS = 64
-_MAGIC = b"DKS1"
-_PAIR = struct.Struct(">II")
+_MAGIC = b"DKS2"
+_HEAD = struct.Struct(">IIII")
 _COUNT = struct.Struct(">I")
 
 
@@ -33,15 +33,24 @@ class Sets:
     """The sets of one table: for each of its rows `per_row` sets, each with its number of persons and its fingerprint.
 
     `persons` has rows * per_row numbers, `prints` 64 times as many sums, both row by row. The first set of a row are
-    the persons of its cell; the others are those behind single figures, in the order of the hidden columns.
+    the persons of its cell; the others are the parts of it that single figures tell apart, in the end those
+    `chosen` by something computed inside a figure, as the branches of a CASE.
+
+    Where persons have several rows, as many sets follow in the same order that are `weighted`: in them a person with
+    another number of rows is another one. So they tell answers apart that rest on the same persons and on other rows
+    of theirs. Where each has one row, both are the same, and there are none.
     """
 
     rows: int
     per_row: int
     persons: Sequence[int]
     prints: Sequence[int]
+    weighted: int = 0
+    chosen: int = 0
 
     def __post_init__(self) -> None:
+        if self.weighted not in (0, self.per_row - self.weighted) or self.chosen > self.per_row:
+            raise Malformed("each set of persons has its weighted one, or none has", "sets")
         count = self.rows * self.per_row
         if (len(self.persons), len(self.prints)) != (count, count * SIGNS) or min(
             self.rows, self.per_row
@@ -54,7 +63,7 @@ def pack(tables: Sequence[Sets]) -> bytes:
     parts = [_MAGIC, _COUNT.pack(len(tables))]
     for table in tables:
         parts += [
-            _PAIR.pack(table.rows, table.per_row),
+            _HEAD.pack(table.rows, table.per_row, table.weighted, table.chosen),
             _bytes("Q", table.persons),
             _bytes("i", table.prints),
         ]
@@ -71,15 +80,15 @@ def unpack(content: bytes) -> tuple[Sets, ...]:
         raise Malformed("these are no sets", "sets")
     tables, start = [], 8
     for _ in range(_COUNT.unpack_from(content, 4)[0]):
-        if len(content) < start + _PAIR.size:
+        if len(content) < start + _HEAD.size:
             raise Malformed("the sets end too early", "sets")
-        rows, per_row = _PAIR.unpack_from(content, start)
-        count, start = rows * per_row, start + _PAIR.size
+        rows, per_row, *kinds = _HEAD.unpack_from(content, start)
+        count, start = rows * per_row, start + _HEAD.size
         middle, end = start + 8 * count, start + (8 + 4 * SIGNS) * count
         if len(content) < end:
             raise Malformed("the sets end too early", "sets")
         tables.append(
-            Sets(rows, per_row, _array("Q", content[start:middle]), _array("i", content[middle:end]))
+            Sets(rows, per_row, _array("Q", content[start:middle]), _array("i", content[middle:end]), *kinds)
         )
         start = end
     if start != len(content):
