@@ -5,6 +5,7 @@ the counted statement. Here the engine's binder says what it does, and it is ref
 
 * it reads the same rows, grouped by the keys of the table and by one person token that the counted statement counts;
 * it yields those keys, that token, and for every figure a count and a sum of the very argument of the figure;
+* what stands behind these sums for the same figure are sums as well: more that is looked at, never less;
 * its sets are the parts of the cell whose persons the counted statement counts, all of them.
 
 Where enterprises are counted, each column of theirs has its statement of totals besides. So no total leaves whose
@@ -14,7 +15,6 @@ largest persons were not looked at.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from inside.bound import Bound, Connection, bind
@@ -22,7 +22,6 @@ from plans import names
 from plans.errors import SqlUnsupported
 from plans.reading import Cells, Contributions, Role
 
-_TOTAL = re.compile(r"(?:sum|avg|stddev)\((?P<argument>.*)\)", re.DOTALL)
 _QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
 
 
@@ -122,18 +121,16 @@ def _require_figures(asked: Contributions, table: Cells, counted: Bound, rows: l
 
 
 def _require_totals(asked: Contributions, table: Cells, counted: Bound, sums: list[str]) -> None:
-    """Every total has its column, and every column is the sum of an argument of its output."""
-    for place, found in zip(asked.totals, sums, strict=True):
-        whole = _TOTAL.fullmatch(counted.outputs[place]) if place in asked.figures else None
-        inner = re.fullmatch(r"sum\((.*)\)", found, re.DOTALL)
-        if inner is None or (whole and not _same(found, "sum", whole["argument"])):
+    """Every argument of a sum, mean or deviation has its column first, and what follows are sums, too: of summands."""
+    found: dict[int, list[str]] = {}
+    for place, text in zip(asked.totals, sums, strict=True):
+        if re.fullmatch(r"sum\(.*\)", text, re.DOTALL) is None:
             raise _disagreement("contributions")
-        if whole is None and _stripped(inner[1]) not in counted.outputs[place]:
-            raise _disagreement("contributions")
-    has = Counter(asked.totals)
+        found.setdefault(place, []).append(_stripped(text[4:-1]))
     for place, output in enumerate(table.outputs):
         wanted = _totals_in(counted.outputs[place]) if output.role is Role.FIGURE else set()
-        if len(wanted) > has[place]:
+        own = found.get(place, [])
+        if set(own[: len(wanted)]) != wanted or (own and not wanted):
             raise _disagreement("contributions")
 
 

@@ -163,7 +163,8 @@ def _sums(cells: Cells) -> list[str]:
     found, seen = [], dict.fromkeys(asked.totals, 0)
     for place in asked.totals:
         seen[place] += 1
-        found.append(f"_sum_{place}" if place in asked.figures else f"_sum_{place}_{seen[place]}")
+        alone = place in asked.figures and seen[place] == 1
+        found.append(f"_sum_{place}" if alone else f"_sum_{place}_{seen[place]}")
     return found
 
 

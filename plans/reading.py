@@ -144,8 +144,9 @@ class Contributions(Record):
     `_person`, and for every output whose position is in `figures` the column `_rows_N` (how many of the person's rows
     the figure rests on; N is the position of the output). Then for every *total* a column `_sum_N`, the sum of its
     argument over these rows; `totals` are the positions of their outputs, in the order of the columns. An output that
-    is computed from several aggregates has several, `_sum_N_1` …. Then `sets` columns `_set_1` …: how many of the
-    person's rows are in each part of the cell that a figure tells apart.
+    is computed from several aggregates has several, `_sum_N_1` …, and so has one that adds up several summands: the
+    whole first, then `_sum_N_2` …. Then `sets` columns `_set_1` …: how many of the person's rows are in each part of
+    the cell that a figure tells apart.
 
     `further` are statements of the same form about other persons, where one row is about several. `crossed` says that
     the cells are a whole cross-table: all rows, by two or more columns as they stand. Its margins are what anybody

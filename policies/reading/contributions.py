@@ -7,7 +7,9 @@ person, and yields for each group
 * `_rows_N` for every figure that is one aggregate, N its position among the outputs: how many rows of the person have
   a value there;
 * `_sum_N` for every *total*: a sum, a mean and a deviation are computed from the sum of their argument, and here
-  stands the person's part of it. A figure that is computed from several aggregates has `_sum_N_1`, `_sum_N_2` …;
+  stands the person's part of it. Where an argument adds several things up, a known one of which would hide who
+  dominates the others, each of its summands has a total too (`policies.reading.summands`): `_sum_N_2`, `_sum_N_3` …
+  A figure that is computed from several aggregates has `_sum_N_1`, `_sum_N_2` … for these, and then for summands;
 * `_set_1`, `_set_2` …: how many rows of the person are in each part of the cell that a figure tells apart
   (`policies.reading.persons`), the cell itself left out.
 
@@ -32,6 +34,7 @@ from plans.reading import Contributions
 from policies.reading.attempts import attempt, attempt_condition, attempt_figures
 from policies.reading.persons import distinct_people, parts_of
 from policies.reading.sources import Scope
+from policies.reading.summands import require_few, summands
 from policies.reading.tree import Aggregate, Column, Expression, aggregates
 from policies.reading.writer import quoted, write, write_from
 
@@ -76,11 +79,15 @@ def contributions(asked: Asked, enterprises: tuple[Column, ...] = ()) -> Contrib
 
 
 def _totals(outputs: tuple[Expression, ...]) -> Iterator[tuple[int, str, Expression]]:
-    """Yield the position, the column and the argument of every total."""
+    """Yield the position, the column and the argument of every total: of an output's own first, then its summands."""
+    beside = 0
     for place, output in enumerate(outputs):
         found = [each.argument for each in aggregates(output) if each.function in TOTALS and each.argument]
-        for number, argument in enumerate(dict.fromkeys(found), 1):
-            alone = isinstance(output, Aggregate)
+        wholes = tuple(dict.fromkeys(found))
+        further = tuple(dict.fromkeys(each for whole in wholes for each in summands(whole)))
+        require_few(beside := beside + len(further))
+        for number, argument in enumerate((*wholes, *further), 1):
+            alone = isinstance(output, Aggregate) and number == 1
             yield place, f"_sum_{place}" if alone else f"_sum_{place}_{number}", argument
 
 
