@@ -214,8 +214,8 @@ def _merged(found: Iterable[Summand]) -> tuple[Summand, ...]:
     known: dict[tuple[tuple[str, ...], tuple[str, ...]], Summand] = {}
     for each in found:
         key = tuple(sorted(map(write, each.factors))), tuple(sorted(map(write, each.divisors)))
-        weight = known[key].weight if key in known else Fraction(0)
-        known[key] = replace(each, weight=weight + each.weight)
+        same = known.get(key)
+        known[key] = each if same is None else replace(same, weight=same.weight + each.weight)
         if len(known) > MOST_TERMS:
             raise SqlUnsupported(
                 f"the argument of an aggregate is multiplied out to more than {MOST_TERMS} terms",
