@@ -96,7 +96,7 @@ def _statement(connection: Connection, text: str, table: Cells, counted: Bound) 
     asked, found = table.contributions, bind(connection, text)
     assert asked is not None
     keys = _keys(table, counted)
-    width = len(keys) + 1 + len(asked.figures) + len(asked.totals) + asked.sets
+    width = len(keys) + 1 + len(asked.figures) + len(asked.totals) + 1 + asked.sets
     if len(found.outputs) != width or list(found.outputs[: len(keys)]) != keys:
         raise _disagreement("contributions")
     person, rest = found.outputs[len(keys)], list(found.outputs[len(keys) + 1 :])
@@ -135,8 +135,8 @@ def _require_totals(asked: Contributions, table: Cells, counted: Bound, sums: li
 
 
 def _require_sets(hidden: Iterable[str], person: str, sets: list[str]) -> None:
-    """The sets are the parts of the cell whose persons of this token are counted."""
-    wanted = {part for text in hidden for part in _counted_parts(text) if person in part} - {person}
+    """The sets are the cell, and the parts of it whose persons of this token are counted."""
+    wanted = {part for text in hidden for part in _counted_parts(text) if person in part} | {person}
     if {f"count({part})" for part in wanted} != set(sets):
         raise _disagreement("persons")
 

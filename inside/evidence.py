@@ -12,6 +12,9 @@ Where a row is about several persons, each of them has contributions of its own:
 and the largest shares among them, and each has its sets. Where enterprises are counted, they are among those whose
 shares are looked at, and have no sets: the ledger's unit is the person.
 
+Where a person has several rows in a cell, there are *weighted* sets besides: in them a person with another number of
+rows has other signs, so that answers about the same persons and other rows of theirs are told apart.
+
 Signs are summed two at a time: bits j and j + 32 of a person's hash stand in the two halves of one number, of which
 2^32 can be added before the lower half runs over.
 """
@@ -51,7 +54,7 @@ class TooMany(Exception):
 class Wish:
     """What is wanted of a table: cells of at least so many persons, at most so many rows, the key of the signs
     (empty: no sets), how many sums of signs there is room for, whether margins are looked at, and of how many
-    enterprises a cell is at least where they are counted.
+    enterprises a cell is at least where they are counted. Whether sets are weighted as well is found on the way.
     """
 
     least: int
@@ -60,6 +63,7 @@ class Wish:
     room: int = MOST_PRINTS
     margins: bool = False
     enterprises: int = 0
+    weighted: bool = False
 
     def large(self, cells: Cells, prefix: str = "") -> str:
         """Return the condition, as SQL, for a cell of enough persons and enterprises."""
@@ -103,11 +107,19 @@ def gather(connection: Connection, cells: Cells, wish: Wish) -> Gathered:
         connection.execute(
             f"CREATE OR REPLACE TEMP TABLE _shares_{number} AS {_shares(cells, text, shown, wanted)}"
         )
+    if wish.signs:
+        wish = replace(wish, weighted=any(_several(connection, cells, number) for number in range(people)))
     rows = _rows(connection.execute(_asked(cells, shown, wish)), cells, wish)
     for number in range(len(texts)):
         connection.execute(f"DROP TABLE _shares_{number}")
     connection.execute("DROP TABLE _counted")
     return rows
+
+
+def _several(connection: Connection, cells: Cells, number: int) -> bool:
+    """Return whether any person has more than one row in a cell that is shown; a part of it has no more."""
+    found = connection.execute(f"SELECT max(_set_0) > 1 FROM _shares_{number}").fetchone()
+    return bool(found and found[0])
 
 
 def _besides(connection: Connection, cells: Cells, wish: Wish) -> list[int]:
@@ -177,7 +189,7 @@ def _shares(cells: Cells, text: str, shown: str, wish: Wish) -> str:
         for name in _sums(cells)
     ]
     signs = [f"{keyed(wish.signs, '_person')} AS _signs"] if wish.signs else []
-    sets = [f"_set_{number}" for number in range(1, asked.sets + 1)] if wish.signs else []
+    sets = [f"_set_{number}" for number in range(1 + asked.sets)] if wish.signs else []
     equal = [f"s.{name} IS NOT DISTINCT FROM c.{name}" for name in key_columns(cells)]
     items = ", ".join(["c.rowid AS _cell", *sums, *signs, *sets])
     return (
@@ -218,12 +230,26 @@ def _evidence(cells: Cells, number: int, wish: Wish) -> str:
     kept = _kept_sets(cells, wish) if number < _blocks(cells)[0] else range(0)
     for each in kept:
         items.append(f"count(*) FILTER ({_where(each)}) AS n{each}")
-        items += [
-            f"sum(CAST((h{each} >> {bit}) & 4294967297 AS BIGINT)) AS h{each}_{bit}" for bit in range(_LANES)
-        ]
+        items += _lanes(f"h{each}")
     hashes = [f"CASE WHEN {_inside(each)} THEN _signs ELSE 0 END AS h{each}" for each in kept]
+    for each in kept if wish.weighted else ():
+        hashes.append(f"CASE WHEN {_inside(each)} THEN {_weighted_signs(each, wish)} ELSE 0 END AS w{each}")
+        items += _lanes(f"w{each}")
     inner = f"SELECT {', '.join(['*', *hashes])} FROM _shares_{number}"
     return f"SELECT {', '.join(items)} FROM ({inner}) GROUP BY _cell"
+
+
+def _lanes(hashed: str) -> list[str]:
+    """Return the columns that sum the bits of a hash over persons."""
+    return [
+        f"sum(CAST(({hashed} >> {bit}) & 4294967297 AS BIGINT)) AS {hashed}_{bit}" for bit in range(_LANES)
+    ]
+
+
+def _weighted_signs(each: int, wish: Wish) -> str:
+    """Return the signs of a person with so many rows; those of the person for one."""
+    several = keyed(wish.signs, f"_signs || ':' || _set_{each}", "rows:")
+    return f"CASE WHEN _set_{each} > 1 THEN {several} ELSE _signs END"
 
 
 def _kept_sets(cells: Cells, wish: Wish) -> range:
@@ -236,14 +262,14 @@ def _where(each: int) -> str:
 
 
 def _inside(each: int) -> str:
-    return f"_set_{each} > 0" if each else "true"
+    return f"_set_{each} > 0"
 
 
 def _rows(cursor: Any, cells: Cells, wish: Wish) -> Gathered:
     width, totals = len(cells.outputs) + cells.hidden + cells.enterprises, len(cells.totals)
     people, firms = _blocks(cells)
-    sets = len(_kept_sets(cells, wish))
-    block, end = _NUMBERS * totals + sets * (1 + _LANES), _NUMBERS * totals
+    sets, end = len(_kept_sets(cells, wish)), _NUMBERS * totals
+    block = end + sets * (1 + _LANES + _LANES * wish.weighted)
     rows: list[tuple[Any, ...]] = []
     persons, prints = array("Q"), array("i")
     while batch := cursor.fetchmany(BATCH):
@@ -252,11 +278,13 @@ def _rows(cursor: Any, cells: Cells, wish: Wish) -> Gathered:
             beside = row[width + people * block :]
             shares = [*blocks, *(beside[number * end : (number + 1) * end] for number in range(firms))]
             rows.append((*row[:width], *_shared(shares, totals)))
-            for each in blocks:
-                _add_sets(each[end:], persons, prints)
+            _add_sets([each[end:] for each in blocks], sets, persons, prints)
         if len(rows) > wish.most or len(prints) > wish.room:
             raise TooMany
-    return Gathered(rows, Sets(len(rows), sets * people, persons, prints))
+    assert cells.contributions is not None
+    weighted, chosen = people * sets * wish.weighted, people * cells.contributions.chosen * bool(sets)
+    kept = Sets(len(rows), people * sets + weighted, persons, prints, weighted, chosen)
+    return Gathered(rows, kept)
 
 
 def _shared(blocks: list[tuple[Any, ...]], totals: int) -> Iterator[float]:
@@ -271,11 +299,18 @@ def _shared(blocks: list[tuple[Any, ...]], totals: int) -> Iterator[float]:
             yield max((float(top[rank]) if top and len(top) > rank else 0.0) for _, _, top in found)
 
 
-def _add_sets(numbers: Sequence[Any], persons: array[int], prints: array[int]) -> None:
-    """Add the sets of one row: their numbers of persons, and the sums of signs, of which bit 1 is plus."""
-    for start in range(0, len(numbers), 1 + _LANES):
-        count = numbers[start] or 0
-        lanes = [int(value or 0) for value in numbers[start + 1 : start + 1 + _LANES]]
-        persons.append(count)
-        prints.extend(2 * (lane & _LOW) - count for lane in lanes)
-        prints.extend(2 * (lane >> 32) - count for lane in lanes)
+def _add_sets(blocks: Sequence[Sequence[Any]], sets: int, persons: array[int], prints: array[int]) -> None:
+    """Add the sets of one row, set by set for each sort of persons: their numbers, and the sums of signs, of which bit
+    1 is plus. The weighted ones follow, with the same numbers.
+    """
+    wide = sets * (1 + _LANES)
+    ends = range(wide, len(blocks[0]), _LANES) if blocks else range(0)
+    starts = [*((start, start + 1) for start in range(0, wide, 1 + _LANES))]
+    starts += [(number * (1 + _LANES), start) for number, start in enumerate(ends)]
+    for number, start in starts:
+        for block in blocks:
+            count = block[number] or 0
+            lanes = [int(value or 0) for value in block[start : start + _LANES]]
+            persons.append(count)
+            prints.extend(2 * (lane & _LOW) - count for lane in lanes)
+            prints.extend(2 * (lane >> 32) - count for lane in lanes)

@@ -146,7 +146,8 @@ class Contributions(Record):
     argument over these rows; `totals` are the positions of their outputs, in the order of the columns. An output that
     is computed from several aggregates has several, `_sum_N_1` …, and so has one that adds up several summands: the
     whole first, then `_sum_N_2` …. Then `sets` columns `_set_1` …: how many of the person's rows are in each part of
-    the cell that a figure tells apart.
+    the cell that a figure tells apart; the last `chosen` of these are the parts of
+    figures whose argument is computed, as by a CASE. Before them stands `_set_0`, all of the person's rows.
 
     `further` are statements of the same form about other persons, where one row is about several. `crossed` says that
     the cells are a whole cross-table: all rows, by two or more columns as they stand. Its margins are what anybody
@@ -165,6 +166,7 @@ class Contributions(Record):
     further: tuple[str, ...] = ()
     crossed: bool = False
     enterprises: tuple[str, ...] = ()
+    chosen: int = 0
 
 
 @dataclass(frozen=True, slots=True)

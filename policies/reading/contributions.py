@@ -10,8 +10,9 @@ person, and yields for each group
   stands the person's part of it. Where an argument adds several things up, a known one of which would hide who
   dominates the others, each of its summands has a total too (`policies.reading.summands`): `_sum_N_2`, `_sum_N_3` …
   A figure that is computed from several aggregates has `_sum_N_1`, `_sum_N_2` … for these, and then for summands;
-* `_set_1`, `_set_2` …: how many rows of the person are in each part of the cell that a figure tells apart
-  (`policies.reading.persons`), the cell itself left out.
+* `_set_0`: how many rows the person has in the cell;
+* `_set_1`, `_set_2` …: how many of these are in each part of the cell that a figure tells apart
+  (`policies.reading.persons`), last the parts of figures whose argument is computed.
 
 Counts have no total, since a person adds no more to one than rows; nor have the order statistics (`min`, `median`, a
 quantile), whose figure is one record's value or lies beside it: no share of it belongs to anybody, and a column's
@@ -27,7 +28,7 @@ dominates a figure does so as one or as the other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from plans.reading import Contributions
@@ -35,7 +36,7 @@ from policies.reading.attempts import attempt, attempt_condition, attempt_figure
 from policies.reading.persons import distinct_people, parts_of
 from policies.reading.sources import Scope
 from policies.reading.summands import require_few, summands
-from policies.reading.tree import Aggregate, Column, Expression, aggregates
+from policies.reading.tree import Aggregate, Column, Constant, Expression, aggregates
 from policies.reading.writer import quoted, write, write_from
 
 PERSON = "_person"
@@ -68,6 +69,7 @@ def contributions(asked: Asked, enterprises: tuple[Column, ...] = ()) -> Contrib
         figures=tuple(place for place, output in enumerate(outputs) if isinstance(output, Aggregate)),
         totals=tuple(place for place, _, _ in measures),
         sets=len(_parts(outputs, people[0])),
+        chosen=len(_written([each for each in outputs if not _plain(each)], people[0])),
         further=tuple(texts[1:]),
         crossed=asked.where is None
         and len(asked.keys) > 1
@@ -92,9 +94,23 @@ def _totals(outputs: tuple[Expression, ...]) -> Iterator[tuple[int, str, Express
 
 
 def _parts(outputs: tuple[Expression, ...], person: Column) -> list[str]:
-    """Return every part of a cell that a figure tells apart, written with the person in its rows; each once."""
+    """Return every part of a cell that a figure tells apart, written with the person in its rows; each once.
+
+    Those of figures whose argument is computed come last.
+    """
+    chosen = _written([each for each in outputs if not _plain(each)], person)
+    return [*(text for text in _written(outputs, person) if text not in chosen), *chosen]
+
+
+def _written(outputs: Sequence[Expression], person: Column) -> list[str]:
     written = [write(attempt(part(person))) for output in outputs for part in parts_of(output)]
     return [text for text in dict.fromkeys(written) if text != write(person)]
+
+
+def _plain(output: Expression) -> bool:
+    """Return whether all that an output aggregates are rows, constants and columns as they stand."""
+    arguments = (each.argument for each in aggregates(output))
+    return all(each is None or isinstance(each, Column | Constant) for each in arguments)
 
 
 def _statement(
@@ -115,7 +131,10 @@ def _statement(
         if isinstance(output, Aggregate)
     ]
     sums = [f"sum({write(argument)}) AS {quoted(name)}" for _, name, argument in measures]
-    sets = [f"count({text}) AS {quoted(f'_set_{n}')}" for n, text in enumerate(_parts(outputs, person), 1)]
+    sets = [
+        f"count({text}) AS {quoted(f'_set_{n}')}"
+        for n, text in enumerate((write(person), *_parts(outputs, person)))
+    ]
     counts = ([], []) if totals_alone else (rows, sets)
     items = [*keys, f"{write(person)} AS {quoted(PERSON)}", *counts[0], *sums, *counts[1]]
     text = f"SELECT {', '.join(items)} FROM {write_from(source.joined for source in asked.scope.sources)}"

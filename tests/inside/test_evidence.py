@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+from collections import Counter
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -62,9 +63,21 @@ def ran(job: Job, reading: Reading, **changes: Any) -> tuple[list[dict[str, Any]
 
 def signs(person: int) -> list[int]:
     """The signs of a person, by the standard library."""
-    digest = hashlib.md5(f"{SIGN_KEY}:{person}".encode(), usedforsecurity=False).digest()
-    bits = int.from_bytes(digest[8:], "little")
+    return _hashed(f"{SIGN_KEY}:{person}")
+
+
+def own(person: int) -> int:
+    """The hash of a person, whose bits are their signs."""
+    return _bits(f"{SIGN_KEY}:{person}")
+
+
+def _hashed(text: str) -> list[int]:
+    bits = _bits(text)
     return [1 if bits >> bit & 1 else -1 for bit in range(SIGNS)]
+
+
+def _bits(text: str) -> int:
+    return int.from_bytes(hashlib.md5(text.encode(), usedforsecurity=False).digest()[8:], "little")
 
 
 def fingerprint(persons: set[int]) -> list[int]:
@@ -97,24 +110,38 @@ def test_totals_stand_with_what_their_largest_persons_add(job: Job) -> None:
 
 
 def test_every_set_of_persons_has_its_number_and_fingerprint(job: Job) -> None:
-    """The cell, then each part that a figure tells apart."""
+    """The cell, then each part that a figure tells apart; then all of them anew, by persons and numbers of rows."""
     rows, (sets,) = ran(
         job,
         read(
             "select region, count(*) as n, sum(case when age = 20 then paid end) as s from tax.income group by 1"
         ),
     )
-    assert (sets.rows, sets.per_row) == (3, 3)
+    assert (sets.rows, sets.per_row, sets.weighted, sets.chosen) == (3, 6, 3, 2)
     for number, row in enumerate(rows):
         cell = [person for person in PEOPLE if person[1] == row["region"]]
-        young = {person[0] for person in cell if person[2] == 20}
-        others = {person[0] for person in cell if person[2] != 20}
+        young = [person for person in cell if person[2] == 20]
+        others = [person for person in cell if person[2] != 20]
         found = [
             (sets.persons[place], list(sets.prints[SIGNS * place : SIGNS * (place + 1)]))
             for place in range(number * sets.per_row, (number + 1) * sets.per_row)
         ]
-        expected = [{person[0] for person in cell}, young, others]
-        assert [each for each in expected if (len(each), fingerprint(each)) not in found] == []
+        for place, part in enumerate((cell, young, others)):
+            counted = Counter(person[0] for person in part)
+            assert found[place] == (len(counted), fingerprint(set(counted)))
+            assert found[place + 3] == (len(counted), weighted(counted))
+
+
+def weighted(counted: dict[int, int]) -> list[int]:
+    """The fingerprint of persons with their numbers of rows: who has several has signs of their own for so many."""
+    found = [signs(person) if rows == 1 else _hashed(f"{SIGN_KEY}:rows:{own(person)}:{rows}")
+             for person, rows in counted.items()]  # fmt: skip
+    return [sum(column) for column in zip(*found, strict=True)] if found else [0] * SIGNS
+
+
+def test_where_each_person_has_one_row_no_set_is_weighted(job: Job) -> None:
+    _, (sets,) = ran(job, read("select region, count(*) as n, sum(cost) as s from med.visit group by region"))
+    assert (sets.per_row, sets.weighted, sets.chosen) == (1, 0, 0)
 
 
 def test_who_stands_twice_in_a_row_is_looked_at_as_both(job: Job) -> None:
@@ -125,9 +152,8 @@ def test_who_stands_twice_in_a_row_is_looked_at_as_both(job: Job) -> None:
     ((cells),) = reading.tables
     assert cells.contributions is not None and len(cells.contributions.further) == 1
     rows, (sets,) = ran(job, reading)
-    assert sets.per_row % 2 == 0 and rows[0]["_persons_0"] == min(
-        sets.persons[0], sets.persons[sets.per_row // 2]
-    )
+    assert (sets.per_row, sets.weighted) == (4, 2)
+    assert rows[0]["_persons_0"] == min(sets.persons[:2]) == 20 < max(sets.persons[:2])
 
 
 def test_a_table_over_no_keys_has_evidence(job: Job) -> None:
