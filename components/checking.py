@@ -52,9 +52,9 @@ def needs(component: Component, values: Mapping[str, Any], relations: Sequence[s
     """
     if len(relations) != len(component.tables):
         raise Malformed(
-            f"the component {component.name} reads {len(component.tables)} tables",
+            f"the component {component.name} reads {len(component.tables)} tables, and {len(relations)} are named",
             "task.needs",
-            f"Name, in this order: {', '.join(component.tables)}.",
+            f"Name {len(component.tables)}, in this order: {', '.join(component.tables)} (--table, each).",
         )
     found = []
     for table, relation in enumerate(relations):

@@ -36,7 +36,9 @@ def _parsed(path: str, content: bytes) -> ast.AST:
         return ast.parse(content)
     except SyntaxError as problem:
         raise Malformed(
-            "the file is no Python of this interpreter's version", f"{path}:{problem.lineno or 1}"
+            "the file is no Python of this interpreter's version",
+            f"{path}:{problem.lineno or 1}",
+            f"Correct that line; python -m py_compile {path} shows what is wrong with it.",
         ) from None
     except (ValueError, RecursionError, MemoryError):
         raise Malformed("the file cannot be read as Python", path) from None

@@ -62,7 +62,7 @@ def column_reasons(seat: Seat, reading: Reading, uses: tuple[ColumnUse, ...]) ->
             continue
         found = seat.may(use.column)
         if found is None:
-            yield _identifier(subject)
+            yield _identifier(subject) if seat.manifest.column(use.column) else _no_column(seat, subject)
         else:
             yield from _of_column(seat, found, use, reading)
 
@@ -248,6 +248,16 @@ def _identifier(subject: str) -> Reason:
         subject,
         f"{subject} identifies people directly; no statement may use it.",
         f"Join on {names.PERSON} instead, and leave this column out.",
+    )
+
+
+def _no_column(seat: Seat, subject: str) -> Reason:
+    """A task names its columns itself. What nobody described is treated as an identifier is."""
+    return Reason(
+        "identifier",
+        subject,
+        f"There is no column {subject}.",
+        f"`darkroom describe {seat.manifest.dataset}` lists the columns.",
     )
 
 

@@ -117,7 +117,11 @@ def _said(place: Path) -> Mapping[str, Any]:
     try:
         said = tomllib.loads((place / FILE).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        what = f"there is no {FILE} in the folder" if place.is_dir() else "there is no such folder"
+        if not place.is_dir():
+            raise NotFound(
+                "there is no such folder", str(place), f"Name a folder with {FILE} in it."
+            ) from None
+        what = f"there is no {FILE} in the folder"
         raise NotFound(what, str(place), f"It says what is read, started and left: {_DOCS}") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
         told = str(problem) if isinstance(problem, tomllib.TOMLDecodeError) else type(problem).__name__

@@ -84,9 +84,10 @@ def test_what_is_wrong_in_the_settings_is_said_with_what_to_do(write, change, ki
 
 
 def test_a_folder_without_settings_or_that_is_not_there_says_so(tmp_path):
-    for place in (tmp_path, tmp_path / "absent"):
-        with pytest.raises(NotFound, match="there is no"):
+    for place, says in ((tmp_path, "no darkroom.toml"), (tmp_path / "absent", "no such folder")):
+        with pytest.raises(NotFound, match=says) as refusal:
             folders.read(place)
+        assert "darkroom.toml" in str(refusal.value)
 
 
 def test_a_missing_module_is_named_with_its_line_and_the_image_that_has_it(write):

@@ -167,6 +167,13 @@ def test_the_same_reason_is_given_once() -> None:
     assert rules(decision) == ["identifier"]
 
 
+def test_a_column_that_is_not_there_is_not_called_an_identifier() -> None:
+    said = {
+        name: decide(uses(use(name, Clause.MODEL))).reasons[0].sentence for name in ("id_number", "incme")
+    }
+    assert "identifies people" in said["id_number"] and "There is no column" in said["incme"]
+
+
 def test_a_use_of_a_relation_that_the_reading_does_not_list_is_judged_as_well() -> None:
     hidden = use("id_number", Clause.GROUP, relation="tax.property")
     assert "identifier" in rules(decide(uses(*house.READING.uses, hidden)))
