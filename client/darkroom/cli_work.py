@@ -60,7 +60,8 @@ def try_out(folder: FolderPath, form: FormatOption = Format.TABLE) -> None:
         lines += [Text("at", place)] if place else []
         lines += [Text("left", f"{each.name}, {each.size:,} bytes") for each in report.left]
         terminal.facts(lines)
-        for text in filter(None, (report.log, report.text)):
+        said = report.text if report.text.strip() not in report.log else ""  # an exception is in the log, too
+        for text in filter(None, (report.log, said)):
             terminal.lines(text)
 
     terminal.write(report.plain(), form, draw)
@@ -190,9 +191,8 @@ def _values(described: dict[str, Any], given: list[str]) -> dict[str, Any]:
     for text in given:
         name, equals, value = text.partition("=")
         if not equals or name not in sorts:
-            raise Malformed(
-                "a parameter is written NAME=VALUE", text[:60], f"Its parameters are {', '.join(sorts)}."
-            )
+            what = "there is no such parameter" if equals else "a parameter is written NAME=VALUE"
+            raise Malformed(what, text[:60], f"Its parameters are {', '.join(sorts)}.")
         values[name] = _value(sorts[name], value, name)
     return values
 

@@ -77,7 +77,7 @@ def test_a_trial_shows_everything_and_what_a_terminal_acts_on_does_nothing(
     study: Path, typed: Typed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report = TrialReport(
-        "python.failed", Place("main.py", 3, "ValueError"), "ValueError: 7", "hello", (Left("t.csv", 9),)
+        "python.failed", Place("main.py", 3, "ValueError"), "ValueError: 7", "hello\nValueError: 7\n", (Left("t.csv", 9),)
     )
     answers = [None, report]
     monkeypatch.setattr(JobService, "attempt", lambda *_: answers.pop(0))
@@ -85,6 +85,7 @@ def test_a_trial_shows_everything_and_what_a_terminal_acts_on_does_nothing(
     assert shown.exit_code == 3
     for part in ("python.failed", "main.py:3", "ValueError: 7", "hello", "t.csv, 9 bytes"):
         assert part in shown.stdout
+    assert shown.stdout.count("ValueError: 7") == 1, "an exception that the program printed is shown twice"
 
 
 def test_a_component_is_asked_for_by_its_parameters(study: Path, town: Town, typed: Typed) -> None:
