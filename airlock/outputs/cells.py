@@ -237,6 +237,8 @@ def _look_for_rows(sheet: Sheet, subject: Subject, book: Book) -> None:
     named = sum(identifiers.are_names([value for value in column.values if value]) for column in texts)
     rows = _looks_like_rows(sheet) or named
     book.note(OutputRule.ROW_LEVEL, subject.name, Effect.HELD if rows else Effect.PASSED, sheet.grid.height)
+    single = sum(wording.says_single(column.name) for column in sheet.keys)
+    book.note(OutputRule.EXTREMES, subject.name, Effect.HELD if single else Effect.PASSED, single)
     long = sum(map(_is_long, texts))
     book.note(OutputRule.FREE_TEXT, subject.name, Effect.HELD if long else Effect.PASSED, long)
 

@@ -17,6 +17,9 @@ from airlock.outputs.rules import OutputRule
 from airlock.outputs.values import Evidence, Grid, GridColumn, Unfit, is_integral
 from airlock.rules import count, measure, plain
 
+CLOSE = 2
+"""Numbers of groups are fewer than so many times as many as there are groups."""
+
 Shown = str | bool | None
 """A released cell: its text, none where there is no value, false where it is withheld."""
 
@@ -111,9 +114,7 @@ def lay_out(grid: Grid, persons_name: str, evidence: Evidence | None) -> Sheet:
     if evidence is not None:
         persons = _said(persons, evidence, columns)
     rest = [column for column in grid.columns if column.name != persons_name]
-    named = (
-        evidence.keys if evidence is not None else tuple(column.name for column in _keys(rest, grid.height))
-    )
+    named = evidence.keys if evidence is not None else tuple(column.name for column in _keys(rest, persons))
     keys = tuple(column for column in rest if column.name in named)
     if not _different(keys, grid.height):
         raise Unfit(OutputRule.NO_KEYS)
@@ -138,16 +139,46 @@ def _said(persons: list[int], evidence: Evidence, columns: Mapping[str, GridColu
     return list(map(min, persons, evidence.persons))
 
 
-def _keys(rest: list[GridColumn], height: int) -> list[GridColumn]:
-    """Return the keys: what is no number, whole numbers whose name says so, and as many others as are needed."""
+def _keys(rest: list[GridColumn], persons: list[int]) -> list[GridColumn]:
+    """Return the keys: what is no number, whole numbers whose name says only that, and as many others as are needed.
+
+    Keys leave as they are. So a whole number that could be a count, or an amount, is one only where rows are not told
+    apart without it, and those that name groups come first.
+    """
+    whole = [column for column in rest if column.type == "BIGINT"]
+    named = [column for column in whole if wording.names_groups(column.name)]
     keys = [column for column in rest if column.type not in ("BIGINT", "DOUBLE")]
-    keys += [column for column in rest if column.type == "BIGINT" and wording.says_key(column.name)]
-    for column in rest:
-        if _different(tuple(keys), height):
+    keys += [column for column in named if _is_label(column, persons)]
+    others = [column for column in whole if _can_be_key(column, persons)]
+    for column in (*named, *others):
+        if _different(tuple(keys), len(persons)):
             break
-        if column.type == "BIGINT" and column not in keys:
+        if column not in keys:
             keys.append(column)
     return keys
+
+
+def _is_label(column: GridColumn, persons: list[int]) -> bool:
+    amount = wording.says_amount(column.name) or _can_count(column, persons)
+    return wording.says_label(column.name) or not amount
+
+
+def _can_be_key(column: GridColumn, persons: list[int]) -> bool:
+    """Return whether a column whose name says nothing can be numbers of groups: they count from 0 or 1 with few gaps,
+    or are larger than counts of persons.
+    """
+    if wording.says_measure(column.name) or wording.says_single(column.name):
+        return False
+    values = {int(value) for value in column.values if value is not None}
+    numbering = min(values, default=0) in (0, 1) and max(values, default=0) < CLOSE * len(values)
+    return not _can_count(column, persons) or (numbering and not wording.says_key(column.name))
+
+
+def _can_count(column: GridColumn, persons: list[int]) -> bool:
+    """Return whether a column could count persons of its rows."""
+    return all(
+        value is None or 0 <= int(value) <= most for value, most in zip(column.values, persons, strict=True)
+    )
 
 
 def _different(keys: tuple[GridColumn, ...], height: int) -> bool:

@@ -44,6 +44,16 @@ TOTALS = _words(
 EXTREMES = _words(
     "min max minimum maximum smallest largest lowest highest range 最小 最大 最小值 最大值 最高 最低 极差"
 )
+_ENDS = _words("first last latest earliest newest oldest 最早 最晚 最近 最后 首次 末次")
+_MADE = _words(
+    "sum total mean avg average median std sd var variance n count counts number persons "
+    "平均 均值 中位数 标准差 方差 总额 合计 人数"
+)
+"""Words for what is made of many values; no group is named by it."""
+
+_AMOUNTS = _words("age ages hour day 年龄 日")
+"""Words for keys under which a figure may stand as well: a group's age may be that of one person."""
+
 MEASURES = _words(
     "mean avg average median rate ratio share percent pct proportion std sd var variance stdev coef coefficient "
     "estimate beta se stderr p pvalue z t score auc index quantile percentile q sum amount value log odds hazard gini "
@@ -77,7 +87,7 @@ def words(name: str) -> frozenset[str]:
     if not name.isascii():
         known = (
             *_FALLING,
-            *(w for group in (TOTALS, EXTREMES, MEASURES, PROPORTIONS, _NAMES) for w in group),
+            *(w for group in (TOTALS, EXTREMES, MEASURES, PROPORTIONS, _NAMES, _ENDS, _MADE) for w in group),
         )
         found |= {word for word in known if not word.isascii() and word in name}
     return frozenset(found)
@@ -87,6 +97,30 @@ def says_key(name: str) -> bool:
     """Return whether whole numbers under this name name groups."""
     found = words(name)
     return bool(found & KEYS) or any(each in found for each in _FALLING)
+
+
+def names_groups(name: str) -> bool:
+    """Return whether whole numbers under this name tell groups apart: `age`, `age_group`. What is counted for one group
+    (`age_0_17`), or made of its values (`max_age`, `total_age`), is a figure.
+    """
+    made = bool(words(name) & (_MADE | _ENDS)) or says_extreme(name)
+    return says_key(name) and not made and not any(each.isdigit() for each in name)
+
+
+def says_label(name: str) -> bool:
+    """Return whether a name is only that of a key which is no amount, such as `year` and `code`."""
+    found = words(name)
+    return bool(found) and found <= (KEYS | frozenset(_FALLING)) - _AMOUNTS
+
+
+def says_amount(name: str) -> bool:
+    """Return whether a name that can be a key's can be that of an amount as well."""
+    return bool(words(name) & _AMOUNTS)
+
+
+def says_single(name: str) -> bool:
+    """Return whether a value under this name is that of one person: the largest, the last."""
+    return says_extreme(name) or bool(words(name) & _ENDS)
 
 
 def says_total(text: str) -> bool:
