@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -74,6 +75,40 @@ def test_a_table_of_small_groups_is_refused_alike_whether_nobody_or_somebody_is_
     rows: tuple[rules.Row, ...],
 ) -> None:
     assert judged(*rows) == Judgement(Finding.REFUSED, ("small-group",), None)
+
+
+@pytest.mark.parametrize(
+    ("enterprises", "of_figure", "row"),
+    [
+        (3, 3, ["east", "35", "300"]),
+        (3, 2, ["east", "35", "…"]),
+        (3, 0, ["east", "35", "…"]),
+        (2, 2, None),
+        (2, 3, None),
+        (0, 0, None),
+    ],
+)
+def test_what_rests_on_too_few_enterprises_does_not_leave(
+    enterprises: int, of_figure: int, row: list[str] | None
+) -> None:
+    """However many persons it has; the record says how many, and people are not asked."""
+    counted = program(REGION, COUNT, MEAN)
+    counted = replace(counted, tables=(replace(counted.tables[0], enterprises=2),))
+    three = replace(RULES, checks=replace(RULES.checks, enterprises=3))
+    rows = (("east", 33, "312.5", 50, 50, enterprises, of_figure), ("west", 40, "200.0", 100, 100, 5, 5))
+    found = judged(*rows, of=counted, by=three)
+    assert shown(found) == ([row] if row else []) + [["west", "40", "200"]]
+    assert found.finding is Finding.REPAIRED and "enterprises" in found.reasons
+    withheld = sum(each.cells for each in found.applied if each.rule == Rule.ENTERPRISES)
+    assert withheld == (1 if row is None or of_figure < 3 else 0)
+
+
+@pytest.mark.parametrize("number", [-1, True, "3", None])
+def test_a_number_of_enterprises_that_is_none_lets_nothing_leave(number: Any) -> None:
+    counted = program(REGION, COUNT, MEAN)
+    counted = replace(counted, tables=(replace(counted.tables[0], enterprises=2),))
+    with pytest.raises(Malformed):
+        judged(("west", 40, "200.0", 100, 100, number, 5), of=counted)
 
 
 def test_rows_of_one_person_do_not_make_a_group() -> None:

@@ -185,7 +185,7 @@ def test_what_the_ledger_keeps_back_does_not_leave_and_nobody_is_told_which(tmp_
 
 @pytest.mark.parametrize("checks", [Checks(automatic=False), Checks(enterprises=3)])
 def test_what_people_must_look_at_is_left_to_the_owner_alone(tmp_path: Path, checks: Checks) -> None:
-    """Not automatic, or a rule that no machine here looks at: enterprises are not counted for statements."""
+    """Not automatic, or a rule that nobody could look at: this reading was made without what names enterprises."""
     held = way(tmp_path, BY_REGION, replace(RULES, checks=checks))
     left, _ = judged(held)
     out = held.folder / Entry.JUDGE
