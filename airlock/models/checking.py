@@ -18,7 +18,12 @@ from typing import Any
 
 from airlock.models.attacks import attack
 from airlock.models.rows import Known, Numbers, Rows, known
-from airlock.models.structure import MOST_ROWS_INSIDE, rows_inside, smallest_part
+from airlock.models.structure import (
+    MOST_ROWS_INSIDE,
+    most_behind_the_smallest_leaf,
+    rows_inside,
+    smallest_part,
+)
 from airlock.outputs.ground import Book, Ground
 from airlock.outputs.rules import OutputRule
 from plans.inspection import Effect
@@ -41,7 +46,7 @@ def check_shape(model: Shape, subject: Fitted, ground: Ground, book: Book) -> No
     found = _known(model, subject)
     gained = attack(model, found) if found is not None and model["kind"] in _TRIED else None
     if found is None or gained is None:
-        book.note(OutputRule.UNTRIED, subject.name, Effect.HELD, 1)
+        book.note(OutputRule.UNTRIED, subject.name, Effect.HELD, 1, why=_why(model, found))
         return
     most = ground.obligations.checks.model_advantage
     members, others = found.sizes
@@ -61,6 +66,36 @@ def check_shape(model: Shape, subject: Fitted, ground: Ground, book: Book) -> No
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A model of another format: its tensors by name, and for each of its trees the number of leaves."""
+
+    tensors: Mapping[str, Numbers]
+    leaves: tuple[int, ...] = ()
+
+
+def check_foreign(model: Foreign, subject: Fitted, ground: Ground, book: Book) -> None:
+    """Check a model of which nobody here knows how its inputs follow from the columns of the tables.
+
+    It cannot be computed, so no attack is run, and people decide (`untried`); what can be said without computing is
+    looked for first: rows among its numbers, and trees with more leaves than the minimum group leaves room for.
+    """
+    check_tensors(model.tensors, subject, book)
+    if not model.leaves:
+        return
+    most = most_behind_the_smallest_leaf(model.leaves, subject.tables)
+    few = most is not None and most < ground.minimum
+    numbers = {"smallest_leaf_at_most": most} if most is not None else {}
+    book.note(
+        OutputRule.STRUCTURE,
+        subject.name,
+        Effect.REFUSED if few else Effect.PASSED,
+        int(few),
+        most_leaves=max(model.leaves),
+        **numbers,
+    )
+
+
 def check_tensors(tensors: Mapping[str, Numbers], subject: Fitted, book: Book) -> None:
     """Check the numbers of a model of which nobody here knows what it computes."""
     inside = sum(rows_inside(tensors, rows) for rows in subject.tables)
@@ -73,7 +108,20 @@ def check_tensors(tensors: Mapping[str, Numbers], subject: Fitted, book: Book) -
         rows_inside=inside,
         numbers=sum(sizes),
     )
-    book.note(OutputRule.UNTRIED, subject.name, Effect.HELD, 1)
+    book.note(
+        OutputRule.UNTRIED, subject.name, Effect.HELD, 1, why="it is of a format that is not computed here"
+    )
+
+
+def _why(model: Shape, found: Known | None) -> str:
+    """Return for the owner's record why no attack was run on a model of a known shape."""
+    if model["kind"] not in _TRIED:
+        return "no attack is known here on models of this kind"
+    if not model.get("target"):
+        return "it names no target"
+    if found is None:
+        return "it was fitted to columns that are not in the tables"
+    return "too few persons on one side"
 
 
 def _check_parts(model: Shape, subject: Fitted, ground: Ground, book: Book) -> None:

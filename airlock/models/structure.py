@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,18 @@ def smallest_part(model: Mapping[str, Any], rows: Rows) -> int | None:
     if model["kind"] == "trees":
         return min((_fewest(leaves(tree, features), persons) for tree in model["trees"]), default=0)
     return len(np.unique(persons))
+
+
+def most_behind_the_smallest_leaf(leaves: Sequence[int], tables: Sequence[Rows]) -> int | None:
+    """Return how many persons the smallest leaf of all trees has at the most, when nobody knows which feature is which
+    column; none where that cannot be said.
+
+    Every row of the fit falls into one leaf of a tree, and every leaf has one: so of many leaves the smallest has no
+    more persons than there are rows for each. The rows are those of the largest table that the job saw, at the most.
+    """
+    if not leaves or not tables or not all(rows.whole for rows in tables):
+        return None
+    return max(int((~rows.held_out).sum()) for rows in tables) // max(leaves)
 
 
 def _fewest(parts: Any, persons: Any) -> int:

@@ -12,13 +12,13 @@ import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from airlock.models.checking import Fitted, check_shape, check_tensors
+from airlock.models.checking import Fitted, Foreign, check_foreign, check_shape
 from airlock.outputs.cells import ShownTable, Subject, judge_table
 from airlock.outputs.figures import require_drawn
 from airlock.outputs.ground import Book, Ground
 from airlock.outputs.judging_texts import judge_metrics, judge_model, judge_report
 from airlock.outputs.rules import OutputRule
-from airlock.outputs.tensors import numbers_of, read_onnx, read_safetensors
+from airlock.outputs.tensors import leaves_of, numbers_of, read_onnx, read_safetensors
 from airlock.outputs.texts import read_report
 from airlock.outputs.values import Grid, Handed, Unfit, Value
 from airlock.rules import Stamp
@@ -132,7 +132,8 @@ def _model(content: bytes | Mapping[str, object], subject: Subject, ground: Grou
     read = read_onnx if is_onnx else read_safetensors
     if read(content) != content:
         raise Unfit(OutputRule.UNREADABLE)
-    check_tensors(numbers_of(content, is_onnx), checked, book)
+    foreign = Foreign(numbers_of(content, is_onnx), leaves_of(content) if is_onnx else ())
+    check_foreign(foreign, checked, ground, book)
     return content
 
 

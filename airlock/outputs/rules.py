@@ -164,7 +164,8 @@ _WORDS: dict[OutputRule, tuple[str, str]] = {
         "Fit fewer parameters or larger leaves, regularise, stop earlier, or fit to more persons.",
     ),
     OutputRule.UNTRIED: (
-        "No attack could be run on a model, so people decide.",
+        "No attack could be run on a model: how it is computed from columns is not known here, or too few persons were "
+        "kept out. People decide.",
         "Save it as JSON of docs/outputs.md, with features that are columns of the tables, and its target.",
     ),
     OutputRule.UNROUNDED_TEXT: (

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -133,6 +134,22 @@ def numbers_of(content: bytes, is_onnx: bool) -> dict[str, Any]:
             if attribute.HasField("t"):
                 found[f"{place}/{attribute.name}"] = numpy_helper.to_array(attribute.t)
     return {name: values for name, values in found.items() if values.dtype.kind == "f"}
+
+
+def leaves_of(content: bytes) -> tuple[int, ...]:
+    """Return how many leaves each tree has in a model that `read_onnx` built; nothing where it has no tree."""
+    counted: Counter[tuple[int, int]] = Counter()
+    for place, node in enumerate(onnx.load_model_from_string(content).graph.node):
+        if node.op_type not in _TREES:
+            continue
+        listed = {attribute.name: attribute for attribute in node.attribute}
+        if not {"nodes_treeids", "nodes_modes"} <= set(listed):
+            raise Unfit(OutputRule.UNREADABLE)
+        trees, modes = listed["nodes_treeids"].ints, listed["nodes_modes"].strings
+        if len(trees) != len(modes):
+            raise Unfit(OutputRule.UNREADABLE)
+        counted.update((place, tree) for tree, mode in zip(trees, modes, strict=True) if mode == b"LEAF")
+    return tuple(counted.values())
 
 
 # --- ONNX ---------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from airlock.outputs.tensors import read_onnx
+from airlock.outputs.tensors import leaves_of, read_onnx
 from plans.artifacts import Artifact, Form
 from plans.verdict import Finding
 from tests.attacks.test_typed_outputs import CANARY, one, refused
@@ -152,3 +152,8 @@ def test_54_what_a_type_says_beside_its_form_stays_behind() -> None:
     content = named_by_class(CANARY)
     assert CANARY.encode() in content
     assert CANARY.encode() not in read_onnx(content)
+
+
+def test_the_leaves_of_every_tree_are_counted_from_the_model_as_it_would_leave() -> None:
+    assert leaves_of(read_onnx(trees([0, 1, 2]))) == (1, 1, 1)
+    assert leaves_of(read_onnx(named_by_class())) == ()

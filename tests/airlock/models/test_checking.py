@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from airlock.models import attacks
-from airlock.models.checking import Fitted, check_shape, check_tensors
+from airlock.models.checking import Fitted, Foreign, check_foreign, check_shape, check_tensors
 from airlock.models.evaluating import leaves, losses, scores
 from airlock.models.rows import MOST_PERSONS, Column, Rows, known
-from airlock.models.structure import rows_inside, smallest_part
+from airlock.models.structure import most_behind_the_smallest_leaf, rows_inside, smallest_part
 from airlock.outputs.ground import Book, Ground
 from airlock.outputs.models import read_model
 from plans.inspection import Effect
@@ -163,6 +163,36 @@ def test_weights_that_are_no_rows_are_not_taken_for_rows() -> None:
     assert applied(book, "structure").effect is Effect.PASSED
     assert book.finding is Finding.HELD, "nobody knows what it computes, so people look"
     assert rows_inside({"a": np.array(3.0)}, PEOPLE) == 0
+
+
+def grown(rows: Rows, least: int) -> int:
+    """How many leaves a tree has whose leaves have so many of the job's rows at least."""
+    return sum(each < 0 for each in tree(rows, least=least)["trees"][0]["feature"])
+
+
+@pytest.mark.parametrize(("least", "effect"), [(1, Effect.REFUSED), (40, Effect.PASSED)])
+def test_a_foreign_tree_of_more_leaves_than_the_minimum_leaves_room_for_is_refused(
+    least: int, effect: Effect
+) -> None:
+    """Nobody knows its features, and still 2,700 persons in 1,000 leaves of ten are too few."""
+    noisy = people(noise=2.0)
+    book = Book()
+    model = Foreign({"0/nodes_values": np.array([0.5])}, (3, grown(noisy, least)))
+    check_foreign(model, Fitted("m.onnx", (noisy,)), GROUND, book)
+    told = [each for each in book.applied if "most_leaves" in each.numbers]
+    assert [each.effect for each in told] == [effect]
+    untried = applied(book, "untried")
+    assert untried.effect is Effect.HELD, "and no attack was run"
+    assert "format" in str(untried.numbers["why"]), "which the record says, with the reason"
+
+
+def test_of_persons_with_many_rows_and_of_tables_that_are_not_all_there_no_more_is_said_than_follows() -> (
+    None
+):
+    rows = people(persons=300, rows_each=4)
+    assert most_behind_the_smallest_leaf((27,), (rows,)) == 40, "each of 270 persons may be in four leaves"
+    assert most_behind_the_smallest_leaf((27,), (dataclasses.replace(rows, whole=False),)) is None
+    assert most_behind_the_smallest_leaf((), (rows,)) is most_behind_the_smallest_leaf((3,), ()) is None
 
 
 def test_centres_that_are_single_persons_are_refused() -> None:
