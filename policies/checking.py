@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from plans import masks, names
+from plans.checks import Mode
 from plans.constraints import ANY, Constraint, Effect, Reveal, Share, Use
 from plans.manifest import Column, Kind, Manifest
 from plans.statements import Bundle, DatasetPolicy
@@ -43,7 +44,7 @@ def problems(bundle: Bundle, manifests: Iterable[Manifest]) -> tuple[Problem, ..
         if manifest is None:
             found.append(_no_dataset(policy.dataset, current))
         else:
-            found += _of_columns(policy, manifest)
+            found += [*_of_columns(policy, manifest), *_of_enterprises(policy, manifest)]
     return tuple(sorted(set(found)))
 
 
@@ -137,6 +138,25 @@ def _of_columns(policy: DatasetPolicy, manifest: Manifest) -> Iterator[Problem]:
         yield from _of_rule(policy.dataset, rule, columns.get(rule.column))
     for name in named:
         yield from _of_masks(policy.dataset, name, policy.about(name))
+
+
+def _of_enterprises(policy: DatasetPolicy, manifest: Manifest) -> Iterator[Problem]:
+    """Yield why the enterprises that the policy speaks of can never be counted."""
+    name, column = policy.enterprise, manifest.column(policy.enterprise)
+    if name == names.PERSON and manifest.about_persons:
+        return
+    if name and column is None:
+        yield _no_column(policy.dataset, name, manifest)
+    elif column is not None and column.kind is Kind.IDENTIFIER:
+        what = (
+            "enterprises are counted by a column that was cut off as an identifier, so nobody can count them"
+        )
+        yield Problem(
+            policy.dataset, name, what, "Name a column that stays, or `person` if they are the persons."
+        )
+    if policy.mode is Mode.PRIVATE and policy.checks.enterprises:
+        what = "the mode private cannot promise a number of enterprises, so every answer would be refused"
+        yield Problem(policy.dataset, name, what, "Ask for none, or use the mode rules.")
 
 
 def _of_person(policy: DatasetPolicy) -> Iterator[Problem]:

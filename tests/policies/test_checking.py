@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from plans.checks import Checks, Mode, Privacy
 from plans.constraints import Mask, MaskKind, Reveal, Share, Tag, Tagged, Use
 from plans.manifest import Grade
 from plans.statements import Bundle
@@ -30,6 +31,12 @@ def test_a_good_bundle_has_no_problem() -> None:
     assert problems(bundle(), MANIFESTS) == ()
 
 
+@pytest.mark.parametrize("enterprise", ["region", "person", ""])
+def test_enterprises_by_a_column_that_stays_or_by_the_persons_themselves_are_well(enterprise: str) -> None:
+    """With none named people look at every answer, which an owner may want."""
+    assert problems(of(enterprise=enterprise, checks=Checks(enterprises=3)), MANIFESTS) == ()
+
+
 TWO_MASKS = (
     shown("region", Reveal.MASKED, mask=Mask("region", MaskKind.LAST, "2")),
     shown("region", Reveal.MASKED, mask=Mask("region", MaskKind.PLACE, "2")),
@@ -50,6 +57,10 @@ WRONG = {
     "a class below an unknown one": (replace(bundle(), tags=TAGS[1:]), "class money is not described"),
     "classes that look alike": (
         replace(bundle(), tags=(TAGS[0], replace(TAGS[0], name="m0ney"))), "the class looks like m0ney"),
+    "enterprises by a column that is not there": (of(enterprise="employer"), "has no such column"),
+    "enterprises by an identifier": (of(enterprise="id_number"), "nobody can count them"),
+    "enterprises in the mode private": (
+        of(mode=Mode.PRIVATE, privacy=Privacy(1_000, 30), checks=Checks(enterprises=3)), "cannot promise"),
     "two masks": (of(*TWO_MASKS), "mask it in different ways"),
     "two masks of which one is for a member": (
         of(TWO_MASKS[0], replace(TWO_MASKS[1], parties=("lin@nm/uni",))), "mask it in different ways"),
