@@ -22,6 +22,7 @@ from plans.verdict import Finding
 from tests.inside.enterprise_cases import SHADOWS, judged, program, rules, went
 from tests.inside.sql_cases import INCOME, VISIT, Job, create, read
 from tests.inside.whole_way import Way
+from tests.plans.examples import NO_DOMINANCE
 
 BORN = datetime.date(1980, 2, 29)
 REGIONS = ("东", "西", "北", "南")
@@ -194,6 +195,30 @@ def test_one_enterprise_dominates_with_all_its_persons(tmp_path: Path, figure: s
     found = went(tmp_path / "with", rows, statement, rules(ENTERPRISES, Checks()), SHADOWS[1:])
     assert {row[0] for row in found.rows if row[1] is None} == {"东", "西"}, "and the next one for the margin"
     assert "dominance" in found.notes
+
+
+@pytest.mark.parametrize("margins", [False, True])
+def test_margins_do_not_give_back_the_cell_of_one_enterprise(tmp_path: Path, margins: bool) -> None:
+    """Where the owner asks for it; the control without shows eight of nine cells, and a margin tells the last."""
+    rows = [
+        (40 * place + n, region, f"k{column}", "2024-01-01 08:00:00", "E" if place == 0 else f"E{n % 5}")
+        for place, (region, column) in enumerate((r, c) for r in REGIONS[:3] for c in range(3))
+        for n in range(20 + place)
+    ]
+    visits = [(person, kind, 1.0, day, firm) for person, _, kind, day, firm in rows]
+    income = [(person, region, 1, 1.0, Decimal(1), BORN, True) for person, region, *_ in rows]
+    shadows = (INCOME, SHADOWS[1])
+    statement = (
+        "select i.region, v.region as k, count(*) as n from tax.income i join med.visit v using (person)"
+        " group by i.region, v.region"
+    )
+    asked = rules(ENTERPRISES, replace(NO_DOMINANCE, margins=margins))
+    found = went(tmp_path, {"tax.income": income, "med.visit": visits}, statement, asked, shadows)
+    told = {(row[0], row[1]) for row in found.rows}
+    assert (REGIONS[0], "k0") not in told
+    missing = [(r, f"k{c}") for r in REGIONS[:3] for c in range(3) if (r, f"k{c}") not in told]
+    beside = [sum(key[line] == (REGIONS[0], "k0")[line] for key in missing) for line in (0, 1)]
+    assert min(beside) > 1 if margins else beside == [1, 1]
 
 
 MANGLED = [
