@@ -288,7 +288,8 @@ def _asked(request: Request) -> list[Text]:
     leaves = [Text("may leave", f"{each.name} ({each.form})") for each in task.artifacts]
     if isinstance(task, PythonTask):
         started = " ".join((task.main, *task.arguments))
-        return [Text("runs the folder", task.folder), Text("starts", started), *leaves]
+        used = [Text("scores with", f"{each.name}: {each.artifact} of {each.plan}") for each in task.models]
+        return [Text("runs the folder", task.folder), Text("starts", started), *used, *leaves]
     given = ", ".join(f"{name}={value}" for name, value in task.parameters.items())
     return [Text("runs the component", f"{task.component} with {given}"), *leaves]
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from darkroom import signing
 from keeper import ingest, models
 from keeper.held import HeldNote
 from keys import api as keys
@@ -166,6 +167,12 @@ def test_whoever_carries_the_keys_sees_no_byte_of_the_model(office: Office, mode
     assert inside in house.opening("box").open(sealed, KEYS_INFO, body.canonical()), "the control"
     on_disk = b"".join(path.read_bytes() for path in office.side.settings.home.rglob("*") if path.is_file())
     assert inside not in on_disk and MODEL not in on_disk
+
+
+def test_whoever_approves_a_plan_reads_which_models_it_scores_with(office: Office, model: KeptModel) -> None:
+    plan = office.scoring(model)
+    lines = signing.shown(signing.approval_statement(plan, house.key("approver").public), plan)
+    assert [line.value for line in lines if line.label == "scores with"] == [f"fit: m.json of {model.plan}"]
 
 
 # --- whose it is ------------------------------------------------------------------------------------------------
