@@ -390,7 +390,7 @@ class Keeper:
             verdict, attempt = require_chain(self.trusted, tuple(records), plan)
         if verdict.finding is Finding.REFUSED:
             raise OutputRefused("the airlock does not let this output leave", ", ".join(verdict.reasons))
-        if verdict.finding is Finding.HELD or self.reviews.held.find(plan.digest) is not None:
+        if verdict.finding is Finding.HELD or self.reviews.looks_at(plan.digest):
             return self._release_held(plan, verdict, attempt)  # what people look at has one attempt
         request = require_request(plan, self.now())
         reading, shadows = self._reading(request)
@@ -400,6 +400,8 @@ class Keeper:
             now = self.now()
             self._require_read_on(request, shadows, now)
             self._require_same(plan, reading, now)
+            if self.reviews.looks_at(plan.digest):  # since it was read
+                return self._release_held(plan, verdict, attempt)
             return self._signed_release(plan, verdict, request.recipient, attempt)
 
     def _release_held(self, plan: Plan, verdict: Verdict, attempt: int) -> Signed:
@@ -412,6 +414,7 @@ class Keeper:
         with self.lock:
             if plan.request is None:
                 raise OutputRefused("a plan without a recipient lets nothing leave", "plan")
+            self.reviews.require_kept(plan)
             if self.reviews.held.find(plan.digest) is None:
                 files = files_of(self.config.launcher_home, name)
                 self.reviews.take_in(HeldNote(plan, verdict, attempt, self.now()), files)

@@ -43,8 +43,7 @@ class ReviewDesk:
             PolicyDenied: a dataset version that it was made of is erased, a model that it was made with is gone, or
                 the owner has deleted it.
         """
-        if note.plan.digest in self.deleted:
-            raise PolicyDenied("the owner has deleted what this plan left", "plan", "Ask the owner.")
+        self.require_kept(note.plan)
         if any(self.held.find(model.plan) is None for model in models_of(note.plan.request)):
             raise PolicyDenied(
                 "a kept model is gone with which a held output was made", "model", "Submit it anew."
@@ -54,6 +53,15 @@ class ReviewDesk:
                 "a dataset version was erased of which a held output was made", "manifest", "Submit it anew."
             )
         return self.held.keep(note, files)
+
+    def looks_at(self, plan: str) -> bool:
+        """Return whether people have had something of a plan to look at: then nothing of it leaves without them."""
+        return plan in self.deleted or self.held.find(plan) is not None
+
+    def require_kept(self, plan: Plan) -> None:
+        """Refuse a plan whose held output the owner has deleted: no attempt at it comes back."""
+        if plan.digest in self.deleted:
+            raise PolicyDenied("the owner has deleted what this plan left", "plan", "Ask the owner.")
 
     def erase(self, manifest: str) -> None:
         """Remove whatever is kept of a dataset version, released or not: an answer that only people read is data."""

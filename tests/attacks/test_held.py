@@ -89,6 +89,17 @@ def test_a_plan_that_people_look_at_does_not_leave_by_another_attempt(desk: Desk
         desk.keeper.release(desk.plan, passing(desk))
 
 
+def test_a_plan_whose_held_output_was_deleted_does_not_leave_by_another_attempt(desk: Desk) -> None:
+    take_in(desk)
+    desk.agree(Answer.REFUSE)
+    desk.keeper.delete_model(desk.plan.digest)
+    with pytest.raises(PolicyDenied):
+        desk.keeper.release(desk.plan, passing(desk))
+    desk.keeper = house.start(desk.settings, desk.clock)
+    with pytest.raises(PolicyDenied):
+        desk.keeper.release(desk.plan, passing(desk))
+
+
 def test_the_control_of_which_nothing_is_held_leaves(desk: Desk) -> None:
     assert desk.keeper.release(desk.plan, passing(desk))
     assert desk.verdict.finding is Finding.HELD
