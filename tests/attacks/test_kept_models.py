@@ -258,6 +258,16 @@ def test_bytes_that_were_changed_where_they_lie_are_not_given(office: Office, mo
     assert office.given(honest), "the control"
 
 
+def test_the_keeper_gives_no_other_bytes_than_the_member_signed_for_whatever_was_decided(
+    office: Office, model: KeptModel
+) -> None:
+    held = office.side.keeper.reviews.held
+    assert models.contents(held, office.scoring(model), Entry.PYTHON), "the control"
+    pinned_to_others = office.scoring(replace(model, content=house.digest("other bytes")))
+    with pytest.raises(EvidenceBroken, match="not what was judged"):
+        models.contents(held, pinned_to_others, Entry.PYTHON)
+
+
 def test_models_that_do_not_fit_beside_the_keys_are_refused_with_what_to_do(office: Office) -> None:
     large = office.keep(office.plan(FITS), b"x" * (LARGEST_MODELS + 1))
     with pytest.raises(TooLarge, match="MiB"):
