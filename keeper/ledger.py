@@ -34,6 +34,9 @@ FAILURE_BITS = 16
 """What a run of members' code tells that leaves nothing, in bits: one of few codes, whether a line was that of its
 trial, and about how long it took."""
 
+FAILURE_CELLS = 1
+"""What a statement or component tells that fails: whether it had too many large groups, say."""
+
 REFUSAL_BITS = 1_000
 """What the refusal of an output tells at the most, in bits: its rule classes, and how long it took."""
 
@@ -87,22 +90,25 @@ class Ledger:
         return withheld
 
     def begin(self, case: Case, attempt: int, now: int) -> None:
-        """Charge what an attempt at running members' code tells even if it fails, before a box has a key of the data.
+        """Charge what an attempt tells even if it fails, before a box has a key of the data.
 
-        What is reserved or left takes the place of this charge.
+        What is reserved or left takes the place of this charge. A statement that was answered before tells nothing new.
 
         Raises:
             BudgetSpent: there is no room for it.
             StateConflict: the plan's output has left or was refused, so there is nothing to run for.
         """
+        code = any(quota.subject.startswith(f"{BITS}/") for quota in case.quotas)
         over = case.plan in self._pages and case.plan not in self._reserved
+        if not code and (over or case.question in self._questions):
+            return
         if over or case.plan in self._closed:
             raise StateConflict(
                 "the output of this plan has left or was refused", "ledger", "Submit the job again."
             )
         if case.plan in self._reserved or attempt <= self._begun.get(case.plan, 0):
             return
-        charges = {quota.subject: FAILURE_BITS * attempt for quota in case.quotas}
+        charges = {quota.subject: _failing(quota) * attempt for quota in case.quotas}
         self._require(case, charges, now)
         self._note(BEGUN, {"plan": case.plan, "member": case.member, "attempt": attempt, "charges": charges})
 
@@ -217,7 +223,7 @@ class Ledger:
 
     def _lacking(self, case: Case, charges: Mapping[str, int], now: int) -> Room | None:
         for quota in case.quotas:
-            room = self._quotas.room(quota, case.member, now)
+            room = self._quotas.room(quota, case.member, now, case.plan)
             if charges.get(quota.subject, 0) > room.own:
                 return room
         return None
@@ -277,8 +283,12 @@ def _charges(case: Case, tables: Sequence[Sets]) -> dict[str, int]:
     for place, table in enumerate(tables):
         figures = case.figures[min(place, len(case.figures) - 1)] if case.figures else {}
         for column, count in figures.items():
-            charges[f"cells/{column}"] += table.rows * count
+            charges[f"cells/{column}"] += max(table.rows, 1) * count  # that there is no row is an answer, too
     return {subject: amount for subject, amount in charges.items() if amount}
+
+
+def _failing(quota: Quota) -> int:
+    return FAILURE_BITS if quota.subject.startswith(f"{BITS}/") else FAILURE_CELLS
 
 
 def _as_before(page: Page, tables: Sequence[Sets]) -> Withheld | None:

@@ -96,10 +96,9 @@ def weighing_stage(plan: Plan) -> Entry | None:
 
 
 def asking_stages(plan: Plan) -> tuple[Entry, ...]:
-    """Return the stages whose keys wait for the ledger: of members' code also the first, as its failure tells."""
+    """Return the stages whose keys wait for the ledger: also the first, as a failure tells something."""
     weighing = weighing_stage(plan)
-    first = (plan.reads_data,) if plan.kind is PlanKind.PYTHON else ()
-    return (*first, weighing) if weighing else first
+    return (plan.reads_data, weighing) if weighing else (plan.reads_data,)
 
 
 def counting_stage(plan: Plan) -> Entry:

@@ -61,10 +61,11 @@ class Quotas:
         if charge is not None and amount < charge.amount:
             self._charges[subject][plan] = Charge(charge.at, plan, charge.member, amount)
 
-    def room(self, quota: Quota, member: str, now: int) -> Room:
-        """Return what is left of a quota."""
+    def room(self, quota: Quota, member: str, now: int, plan: str = "") -> Room:
+        """Return what is left of a quota, without what one plan took, whose next charge takes the place of that."""
         begin = now - quota.days * DAY_S
-        counting = [each for each in self._charges[quota.subject].values() if each.at > begin]
+        charges = self._charges[quota.subject].values()
+        counting = [each for each in charges if each.at > begin and each.plan != plan]
         others = _sum(each for each in counting if each.member != member)
         own = _sum(each for each in counting if each.member == member)
         left = max(0, quota.amount - others - own)

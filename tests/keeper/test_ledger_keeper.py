@@ -166,6 +166,29 @@ def test_a_spent_quota_refuses_the_first_box_and_the_grant_is_not_used(tmp_path:
     assert side.keeper.ledger_status()[0]["quotas"][0]["left"] == 4
 
 
+def test_90_a_statement_that_fails_or_has_no_large_group_is_charged_too(side: Side) -> None:
+    """Whether a group has ten persons is an answer, whatever it is told by: a failure, an empty table or a cell."""
+
+    def spent() -> int:
+        return 20_000 - int(side.keeper.ledger_status()[0]["quotas"][0]["left"])
+
+    failing = side.plan("too many large groups")
+    side.given(failing, Entry.QUERY)
+    assert spent() == 1
+    side.given(failing, Entry.QUERY)
+    assert spent() == 1, "the keys of one attempt, asked for again"
+    side.given(failing, Entry.QUERY, attempt=2)
+    assert spent() == 2
+    side.restart()
+    assert spent() == 2
+    assert side.answer(side.plan("nobody"), PEOPLE.cells()) == ((),)
+    assert spent() == 3
+    side.answer(side.plan("two cells"), PEOPLE.cells(some(0, 40), some(40, 90)))
+    assert spent() == 5, "what an answer costs takes the place of what its failure would have"
+    side.answer(side.plan("two cells", 1), PEOPLE.cells(some(0, 40), some(40, 90)))
+    assert spent() == 5, "a question that was answered"
+
+
 def test_the_desk_says_what_is_left_and_what_a_judging_box_found(side: Side) -> None:
     plan = side.plan("everybody")
     side.answer(plan, PEOPLE.cells(some(0, 40), some(40, 90)))
@@ -195,8 +218,10 @@ def test_the_desk_says_what_is_left_and_what_a_judging_box_found(side: Side) -> 
 
 
 def test_33_threads_that_race_for_the_last_cells_at_a_keeper_overspend_nothing(tmp_path: Path) -> None:
-    """A quota of eight cells, of which one member has four; six plans of two cells ask at the same moment."""
-    side = Side.make(house.config(tmp_path), Checks(exact_cells=8))
+    """A quota of 20 cells, of which one member has ten; six plans of two cells ask at the same moment, and each was
+    charged one before.
+    """
+    side = Side.make(house.config(tmp_path), Checks(exact_cells=20))
     plans = [side.plan(f"race {number}") for number in range(6)]
     for plan in plans:
         side.given(plan, Entry.QUERY)
@@ -215,9 +240,9 @@ def test_33_threads_that_race_for_the_last_cells_at_a_keeper_overspend_nothing(t
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(given) == 2
+    assert len(given) == 4
     side.restart()
-    assert side.keeper.ledger_status()[0]["quotas"][0]["left"] == 4
+    assert side.keeper.ledger_status()[0]["quotas"][0]["left"] == 10
 
 
 def test_82_a_restored_keeper_gives_nothing_until_its_owner_signs_a_new_epoch(
