@@ -63,6 +63,11 @@ _SETTINGS = _words(
     "depth iter iterations epochs folds bins trees estimators clusters components features leaves leaf seed lags "
     "version"
 )
+_OF_PERSONS = _words(
+    "persons person people patients households members age ages income amount 人数 年龄 收入 金额"
+)
+"""Words with which a metric is about persons, whatever stands beside them."""
+
 PROPORTIONS = _words("rate share ratio proportion percent pct percentage 比例 占比 比率 率")
 _DEGREES = frozenset({"df_resid", "dof", "residual_df", "df_residual", "resid_df", "degrees_of_freedom", "dof_resid",
                       "degrees", "residual_degrees", "residual_dof", "残差自由度", "自由度"})  # fmt: skip
@@ -87,7 +92,11 @@ def words(name: str) -> frozenset[str]:
     if not name.isascii():
         known = (
             *_FALLING,
-            *(w for group in (TOTALS, EXTREMES, MEASURES, PROPORTIONS, _NAMES, _ENDS, _MADE) for w in group),
+            *(
+                w
+                for group in (TOTALS, EXTREMES, MEASURES, PROPORTIONS, _NAMES, _ENDS, _MADE, _OF_PERSONS)
+                for w in group
+            ),
         )
         found |= {word for word in known if not word.isascii() and word in name}
     return frozenset(found)
@@ -140,7 +149,8 @@ def says_extreme(name: str) -> bool:
 
 def says_setting(name: str) -> bool:
     """Return whether a metric is a setting of the program, and says nothing about the data."""
-    return bool(words(name) & _SETTINGS)
+    found = words(name)
+    return bool(found & _SETTINGS) and not found & _OF_PERSONS
 
 
 def says_proportion(name: str) -> bool:

@@ -6,6 +6,7 @@ The control is that other whole numbers, which do name groups, still leave as th
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,14 @@ def test_a_table_without_such_a_name_passes_by_itself(tmp_path: Path) -> None:
     left = left_of(tmp_path, "region,persons,visits\nHohhot,500,11117\nBaotou,900,20117\n")
     assert left.verdict is not None
     assert left.verdict.finding is Finding.REPAIRED
+
+
+def test_53_a_count_of_persons_is_no_setting_for_the_words_beside_it(tmp_path: Path) -> None:
+    artifact = Artifact("m.json", Form.METRICS)
+    said = b'{"persons_in_leaf": 3, "cluster_persons": 1237, "min_age_in_clusters": 17, "max_depth": 7, "auc": 0.8}'
+    left = inspected(tmp_path, {"files/m.json": said}, cases.python_task(artifact))
+    metrics = json.loads(left.content("m.json"))
+    assert metrics["persons_in_leaf"] is False
+    assert metrics["cluster_persons"] == "1235"
+    assert metrics["min_age_in_clusters"] is False
+    assert metrics["max_depth"] == "7", "the control: a setting stays as it is"

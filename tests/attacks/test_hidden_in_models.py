@@ -148,6 +148,18 @@ def test_57_control_an_honest_model_of_the_same_parts_is_held_for_people(
     assert left.verdict.finding is Finding.HELD
 
 
+def test_57_tensors_of_a_negative_size_do_not_pay_for_others(tmp_path: Path) -> None:
+    tensors = [
+        numpy_helper.from_array(np.array(INCOMES[:60], "i8") + place, f"c{place}") for place in range(100)
+    ]
+    assert refused(one(tmp_path / "plain", MODEL, model(SAME, initial=tensors)), "structure"), "the control"
+    for tensor in tensors:
+        tensor.dims[:] = [-1]
+    left = one(tmp_path / "negative", MODEL, model(SAME, initial=tensors))
+    assert left.verdict is not None
+    assert left.verdict.finding is Finding.REFUSED
+
+
 def test_54_what_a_type_says_beside_its_form_stays_behind() -> None:
     content = named_by_class(CANARY)
     assert CANARY.encode() in content
