@@ -22,8 +22,9 @@ no larger share of it than of one of its parts. Those that are taken from each o
 person's income is left. So besides the summands there are the differences of two of them, and of more the whole without
 its constants.
 
-Every summand stands in the rows in which the argument has a value, is computed in DOUBLE, where nothing fails, and what
-is no number or beyond 1e100 there counts as 1e100: a total with it in it is dominated.
+Every summand stands in the rows in which the argument has a value, and is computed in DOUBLE, in which nothing
+overflows but to infinity. That, what is no number, and what fails all the same count as 1e100 (`inside.evidence`): a total with
+it in it is dominated.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from fractions import Fraction
 from itertools import product
 
 from plans.errors import SqlUnsupported
+from policies.reading.attempts import attempt
 from policies.reading.persons import may_be_null
 from policies.reading.tree import (
     NULL,
@@ -325,8 +327,8 @@ def _together(found: tuple[Summand, ...]) -> Expression:
 
 
 def _closed(value: Expression) -> Expression:
-    """Return a value that is 1e100 where it is no number or larger, as `inside.evidence` has it for totals."""
-    return _or(Attempt(value, bounded=True), _BEYOND)
+    """Return a value that is 1e100 where it fails; `inside.evidence` takes infinity and no number for as much."""
+    return _or(attempt(value), _BEYOND)
 
 
 def _given(argument: Expression, value: Expression) -> Expression:

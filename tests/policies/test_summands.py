@@ -219,12 +219,13 @@ def test_what_is_looked_at_has_no_value_only_where_the_argument_has_none(
             assert all(len(set(row)) == 1 for row in data.execute(f"SELECT {nulls} FROM s.r AS r").fetchall())
 
 
-def test_a_summand_that_is_no_number_or_beyond_all_bounds_dominates() -> None:
-    """It is computed where nothing fails, so no overflow takes the largest person out of what is looked at."""
+def test_a_summand_that_overflows_is_infinite_and_has_a_value() -> None:
+    """So no overflow takes the largest person out of what is looked at; the evidence takes infinity for 1e100."""
     connection = duckdb.connect(":memory:")
-    connection.execute("CREATE TABLE r AS SELECT unnest([1e200, 'nan'::DOUBLE, 5]) AS x, 1 AS n")
-    (looked,) = summands(whole("x + 5"))
-    assert connection.execute(f"SELECT {write(looked)} FROM r").fetchall() == [(1e100,), (1e100,), (5.0,)]
+    connection.execute("CREATE TABLE r AS SELECT unnest([1e200, 'inf'::DOUBLE, 5]) AS x, 1e200 AS y, 1 AS n")
+    looked = summands(whole("x * y + 5"))[0]
+    sums = connection.execute(f"SELECT x, sum({write(looked)}) FROM r GROUP BY x ORDER BY x").fetchall()
+    assert [found for _, found in sums] == [pytest.approx(5e200), float("inf"), float("inf")]
 
 
 def test_weights_are_exact_and_a_constant_has_no_column() -> None:
