@@ -23,8 +23,8 @@ person's income is left. So besides the summands there are the differences of tw
 its constants.
 
 Every summand stands in the rows in which the argument has a value, and is computed in DOUBLE, in which nothing
-overflows but to infinity. That, what is no number, and what fails all the same count as 1e100 (`inside.evidence`): a total with
-it in it is dominated.
+overflows but to infinity. That, what is no number, and what fails all the same count as 1e100 (`inside.evidence`): a
+total with it in it is dominated.
 """
 
 from __future__ import annotations
