@@ -13,7 +13,10 @@ from fastapi.responses import Response
 from plans import names
 from plans.errors import NotFound
 from plans.manifest import Manifest
+from plans.request import Request as Asked
+from plans.request import RequestKind
 from plans.statements import Bundle, DatasetPolicy, Signed
+from plans.tasks import ComponentTask, PythonTask, task_of
 from policies import api as policies
 from portal import evidence
 from portal.access import allowed_to, services_of
@@ -43,7 +46,8 @@ def job(request: Request, number: str, caller: Asker, services: Serving) -> Resp
     found = services.jobs.job(caller.member.name, number).plain()
     reasons = (found["decision"] or {}).get("reasons", [])
     passed = [(state, int(at)) for at, state in map(str.split, found["timeline"])]
-    return page(request, "job.html", caller.who, job=found, reasons=reasons, passed=passed)
+    task = _task(services, number)
+    return page(request, "job.html", caller.who, job=found, reasons=reasons, passed=passed, task=task)
 
 
 @router.get("/approvals")
@@ -82,8 +86,16 @@ def rules_of(request: Request, dataset: str, caller: Reader, services: Serving) 
         if row is None:
             raise NotFound(f"there is no dataset {dataset}", "dataset", "See /rules.")
         bundle = next(iter(evidence.bundles(session, row.domain)), None)
+        twin = evidence.twin(session, row)
     manifest = Manifest.read(dict(Signed.decode(row.signed.encode()).statement.body))
-    return page(request, "rules_of.html", caller.who, dataset=row, rules=_rules(bundle, manifest))
+    return page(request, "rules_of.html", caller.who, dataset=row, rules=_rules(bundle, manifest), twin=twin)
+
+
+def _task(services: Services, number: str) -> PythonTask | ComponentTask | None:
+    """Return what a job of the caller's was asked to do, as they signed it; none for a statement."""
+    with services.database.reading() as session:
+        asked = Asked.decode(store.jobs.get(session, number).request.encode())
+    return None if asked.kind is RequestKind.SQL else task_of(asked)
 
 
 def _rules(bundle: Bundle | None, manifest: Manifest) -> dict[str, Any] | None:
