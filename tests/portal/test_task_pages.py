@@ -50,6 +50,7 @@ def test_a_held_task_says_what_it_reads_and_leaves_and_who_looks_at_it(
     text = signed_in(MEI).get(f"/jobs/{held(region, signed_in)}").text
     for part in (
         "describe",
+        "by = region, columns = income",
         "tax.income",
         "income, region",
         "summary.csv",
