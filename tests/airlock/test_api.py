@@ -128,7 +128,7 @@ def test_a_release_of_another_keeper_is_refused(world: World) -> None:
 def test_a_refused_output_has_no_release_even_if_somebody_signs_one(world: World) -> None:
     verdict = Verdict(examples.PLAN.digest, Finding.REFUSED, ("small-group",), world.verdict.judged, "", "")
     release = world.release(verdict=verdict.digest)
-    with pytest.raises(OutputRefused, match="enough persons"):
+    with pytest.raises(OutputRefused, match="too few persons"):
         airlock.check_release(world.signed(release), verdict, world.sealed, world.expected)
 
 

@@ -391,8 +391,9 @@ def test_the_environment_of_a_program_is_its_own(stand: Stand) -> None:
     finally:
         del os.environ["DARKROOM_CANARY"]
     assert CANARY not in found and set(json.loads(found)) == {
-        "DARKROOM_TABLES", "DARKROOM_OUT", "HOME", "TMPDIR", "LANG", "MALLOC_ARENA_MAX", "OMP_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "PYTHONPATH", "LOKY_MAX_CPU_COUNT",
+        "DARKROOM_TABLES", "DARKROOM_OUT", "DARKROOM_MODELS", "HOME", "TMPDIR", "LANG", "MALLOC_ARENA_MAX",
+        "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "PYTHONPATH",
+        "LOKY_MAX_CPU_COUNT",
     }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from plans.request import RequestKind
 from policies import api as policies
 from policies.private import Asked, price, private_reasons, privately
 from tests.keeper import house, private
+from tests.plans import examples
 from tests.policies.cases import GOOD, PROPERTY_GRANT, granted
 
 PRIVACY = Privacy(rho_micro=1_000_000, period_days=30, most_groups=4, most_rows=2)
@@ -321,9 +322,10 @@ def test_no_program_reads_a_private_dataset(kind: RequestKind) -> None:
     work = replace(
         house.READING, level=Level.WORK, uses=(), functions=(), tables=(), outputs=(), order=(), limit=None
     )
+    task = examples.PYTHON_TASK if kind is RequestKind.PYTHON else examples.COMPONENT_TASK
     case = replace(
         PRIVATE,
-        request=replace(GOOD.request, kind=kind),
+        request=replace(GOOD.request, kind=kind, statement=task.canonical().decode()),
         reading=work,
         bundle=replace(GOOD.bundle, policies=(policy, house.PROPERTY_POLICY)),
     )
