@@ -6,6 +6,7 @@ the counted statement. Here the engine's binder says what it does, and it is ref
 * it reads the same rows, grouped by the keys of the table and by one person token that the counted statement counts;
 * it yields those keys, that token, and for every figure a count and a sum of the very argument of the figure;
 * what stands behind these sums for the same figure are sums as well: more that is looked at, never less;
+* every deviation has its squares there;
 * its sets are the parts of the cell whose persons the counted statement counts, all of them.
 
 Where enterprises are counted, each column of theirs has its statement of totals besides. So no total leaves whose
@@ -132,6 +133,19 @@ def _require_totals(asked: Contributions, table: Cells, counted: Bound, sums: li
         own = found.get(place, [])
         if set(own[: len(wanted)]) != wanted or (own and not wanted):
             raise _disagreement("contributions")
+    _require_squares(asked, [_deviations_in(text) for text in counted.outputs[: len(table.outputs)]])
+
+
+def _require_squares(asked: Contributions, deviations: list[set[str]]) -> None:
+    """Every deviation has squares, between their sum and their rows, behind the totals of its arguments."""
+    squared = dict.fromkeys(asked.totals, 0)
+    for number in asked.squares:
+        near = asked.totals[max(number - 1, 0) : number + 2]
+        if len(near) != 3 or len(set(near)) != 1 or asked.totals.index(near[0]) == number - 1:
+            raise _disagreement("squares")
+        squared[near[0]] += 1
+    if any(squared.get(place, 0) < len(found) for place, found in enumerate(deviations)):
+        raise _disagreement("squares")
 
 
 def _require_sets(hidden: Iterable[str], person: str, sets: list[str]) -> None:
@@ -158,6 +172,13 @@ def _totals_in(text: str) -> set[str]:
     for match in re.finditer(r"(?<![a-z0-9_.])(?:sum|avg|stddev)\(", masked):
         found.add(_stripped(text[match.end() : _closing(masked, match.end())]))
     return found
+
+
+def _deviations_in(text: str) -> set[str]:
+    """Return the arguments of deviations in the text of an output."""
+    masked = _masked(text)
+    found = re.finditer(r"(?<![a-z0-9_.])stddev\(", masked)
+    return {text[each.end() : _closing(masked, each.end())] for each in found}
 
 
 def _masked(text: str) -> str:

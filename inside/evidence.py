@@ -4,7 +4,8 @@ For every table the counted statement is kept as a table in the engine, and the 
 (`plans.reading.Contributions`) is run once, for the cells of large groups only. From its rows come
 
 * for every total, the sum of what the persons add to it, without signs and with them, and the largest and the second
-  largest of these: the numbers of `airlock.dominance`. What a person adds is the sum over all their rows;
+  largest of these: the numbers of `airlock.dominance`. What a person adds is the sum over all their rows. To a
+  deviation they also add their squared distances from the mean of the cell;
 * for the persons of the cell, and of each part of it that a figure tells apart, the sum of their signs
   (`plans.sets`), which the owner's disclosure ledger compares.
 
@@ -42,8 +43,11 @@ _LANES = SIGNS // 2
 _NUMBERS = 3
 """Values that the engine finds for a total: the sum without signs, that with them, and the two largest."""
 _LOW = 2**32 - 1
-_BEYOND = "1e100"
-"""What is no finite number counts as this much: a total with it in it is dominated."""
+_BEYOND, _ROOT = "1e100", "1e49"
+"""What is no finite number counts as this much: a total with it in it is dominated. A sum whose square is nearly so."""
+
+_LOST = "1e-10"
+"""What share of the squares is left, at the least, where a sum of squared distances from the mean is still exact."""
 
 
 class TooMany(Exception):
@@ -192,10 +196,39 @@ def _shares(cells: Cells, text: str, shown: str, wish: Wish) -> str:
     sets = [f"_set_{number}" for number in range(1 + asked.sets)] if wish.signs else []
     equal = [f"s.{name} IS NOT DISTINCT FROM c.{name}" for name in key_columns(cells)]
     items = ", ".join(["c.rowid AS _cell", *sums, *signs, *sets])
-    return (
+    found = (
         f"SELECT {items} FROM ({text}) AS s JOIN _counted AS c ON {' AND '.join([*equal, shown])}"
         " WHERE s._person IS NOT NULL"
     )
+    return _spread(found, cells) if asked.squares else found
+
+
+def _spread(text: str, cells: Cells) -> str:
+    """Return the statement with squared distances from the mean of the cell in the place of squares and of their rows.
+
+    A person with n rows, the sum s and the sum of squares q lies q - 2ms + nm² from the mean m, all rows together.
+    Where less is left of the squares than doubles can carry, nobody knows whose it is: one person counts for all.
+    """
+    assert cells.contributions is not None
+    names = _sums(cells)
+    means, distances, kept = [], [], []
+    for place in cells.contributions.squares:
+        total, squares, rows = names[place - 1 : place + 2]
+        means.append(f"sum({total}) OVER w / nullif(sum({rows}) OVER w, 0) AS _mean_{place}")
+        exact = f"{squares} - 2 * _mean_{place} * {total} + {rows} * _mean_{place} * _mean_{place}"
+        beyond = f"{squares} >= {_BEYOND} OR abs({total}) >= {_ROOT}"
+        distances.append(
+            f"CASE WHEN {beyond} THEN {_BEYOND} ELSE greatest(coalesce({exact}, 0), 0) END AS _far_{place}"
+        )
+        lost = f"sum(_far_{place}) OVER w <= {_LOST} * sum({squares}) OVER w AND sum({squares}) OVER w > 0"
+        alone = f"CASE WHEN row_number() OVER w = 1 THEN {_BEYOND} ELSE 0 END"
+        far = f"CASE WHEN {lost} THEN {alone} ELSE _far_{place} END"
+        kept += [f"{far} AS {squares}", f"{far} AS {rows}"]
+    places = ", ".join(f"_mean_{n}, _far_{n}" for n in cells.contributions.squares)
+    window = "WINDOW w AS (PARTITION BY _cell)"
+    first = f"SELECT *, {', '.join(means)} FROM ({text}) {window}"
+    second = f"SELECT *, {', '.join(distances)} FROM ({first})"
+    return f"SELECT * EXCLUDE ({places}) REPLACE ({', '.join(kept)}) FROM ({second}) {window}"
 
 
 def _asked(cells: Cells, shown: str, wish: Wish) -> str:

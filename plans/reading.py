@@ -149,6 +149,10 @@ class Contributions(Record):
     the cell that a figure tells apart; the last `chosen` of these are the parts of
     figures whose argument is computed, as by a CASE. Before them stands `_set_0`, all of the person's rows.
 
+    `squares` are numbers of columns among those of `totals`, one for each thing of which a deviation is made: the
+    column before it is the sum of that thing, it is the sum of its squares, and the one after it the rows with a value.
+    From the three comes how far each person's values lie from the mean of the cell (`inside.evidence`).
+
     `further` are statements of the same form about other persons, where one row is about several. `crossed` says that
     the cells are a whole cross-table: all rows, by two or more columns as they stand. Its margins are what anybody
     would ask next, and no condition of the asker decides who is in a small cell of it.
@@ -167,6 +171,7 @@ class Contributions(Record):
     crossed: bool = False
     enterprises: tuple[str, ...] = ()
     chosen: int = 0
+    squares: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

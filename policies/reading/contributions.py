@@ -9,7 +9,8 @@ person, and yields for each group
 * `_sum_N` for every *total*: a sum, a mean and a deviation are computed from the sum of their argument, and here
   stands the person's part of it. Where an argument adds several things up, a known one of which would hide who
   dominates the others, each of its summands has a total too (`policies.reading.summands`): `_sum_N_2`, `_sum_N_3` …
-  A figure that is computed from several aggregates has `_sum_N_1`, `_sum_N_2` … for these, and then for summands;
+  A figure that is computed from several aggregates has `_sum_N_1`, `_sum_N_2` … for these, and then for summands. A
+  deviation has three totals more for each thing that is looked at: of itself, of its squares, and of its rows;
 * `_set_0`: how many rows the person has in the cell;
 * `_set_1`, `_set_2` …: how many of these are in each part of the cell that a figure tells apart
   (`policies.reading.persons`), last the parts of figures whose argument is computed.
@@ -35,7 +36,7 @@ from plans.reading import Contributions
 from policies.reading.attempts import attempt, attempt_condition, attempt_figures
 from policies.reading.persons import distinct_people, parts_of
 from policies.reading.sources import Scope
-from policies.reading.summands import require_few, summands
+from policies.reading.summands import require_few, spreads, summands
 from policies.reading.tree import Aggregate, Column, Constant, Expression, aggregates
 from policies.reading.writer import quoted, write, write_from
 
@@ -62,12 +63,12 @@ def contributions(asked: Asked, enterprises: tuple[Column, ...] = ()) -> Contrib
     """
     people = distinct_people(asked.scope)
     outputs = tuple(map(attempt_figures, asked.outputs))
-    measures = [(place, name, argument) for place, name, argument in _totals(outputs)]
+    measures = tuple(_totals(outputs))
     texts = [_statement(asked, outputs, measures, person) for person in people]
     return Contributions(
         statement=texts[0],
         figures=tuple(place for place, output in enumerate(outputs) if isinstance(output, Aggregate)),
-        totals=tuple(place for place, _, _ in measures),
+        totals=tuple(each.place for each in measures),
         sets=len(_parts(outputs, people[0])),
         chosen=len(_written([each for each in outputs if not _plain(each)], people[0])),
         further=tuple(texts[1:]),
@@ -77,20 +78,35 @@ def contributions(asked: Asked, enterprises: tuple[Column, ...] = ()) -> Contrib
         enterprises=tuple(
             _statement(asked, outputs, measures, each, True) for each in enterprises if measures
         ),
+        squares=tuple(number for number, each in enumerate(measures) if each.square),
     )
 
 
-def _totals(outputs: tuple[Expression, ...]) -> Iterator[tuple[int, str, Expression]]:
-    """Yield the position, the column and the argument of every total: of an output's own first, then its summands."""
+@dataclass(frozen=True, slots=True)
+class _Measure:
+    """A total: the position of its output, the name of its column, its argument; whether it is one of squares."""
+
+    place: int
+    name: str
+    argument: Expression
+    square: bool = False
+
+
+def _totals(outputs: tuple[Expression, ...]) -> Iterator[_Measure]:
+    """Yield every total: of an output's own arguments first, then what is looked at beside them."""
     beside = 0
     for place, output in enumerate(outputs):
-        found = [each.argument for each in aggregates(output) if each.function in TOTALS and each.argument]
-        wholes = tuple(dict.fromkeys(found))
+        found = [each for each in aggregates(output) if each.function in TOTALS]
+        wholes = tuple(dict.fromkeys(each.argument for each in found if each.argument))
         further = tuple(dict.fromkeys(each for whole in wholes for each in summands(whole)))
-        require_few(beside := beside + len(further))
-        for number, argument in enumerate((*wholes, *further), 1):
+        deviations = dict.fromkeys(each.argument for each in found if each.function == "stddev")
+        spread = [each for whole in deviations if whole for each in spreads(whole)]
+        require_few(beside := beside + len(further) + len(spread))
+        listed = [(each, False) for each in (*wholes, *further)]
+        listed += [(each, number == 1) for three in spread for number, each in enumerate(three)]
+        for number, (argument, square) in enumerate(listed, 1):
             alone = isinstance(output, Aggregate) and number == 1
-            yield place, f"_sum_{place}" if alone else f"_sum_{place}_{number}", argument
+            yield _Measure(place, f"_sum_{place}" if alone else f"_sum_{place}_{number}", argument, square)
 
 
 def _parts(outputs: tuple[Expression, ...], person: Column) -> list[str]:
@@ -116,7 +132,7 @@ def _plain(output: Expression) -> bool:
 def _statement(
     asked: Asked,
     outputs: tuple[Expression, ...],
-    measures: list[tuple[int, str, Expression]],
+    measures: Sequence[_Measure],
     person: Column,
     totals_alone: bool = False,
 ) -> str:
@@ -130,7 +146,7 @@ def _statement(
         for place, output in enumerate(outputs)
         if isinstance(output, Aggregate)
     ]
-    sums = [f"sum({write(argument)}) AS {quoted(name)}" for _, name, argument in measures]
+    sums = [f"sum({write(each.argument)}) AS {quoted(each.name)}" for each in measures]
     sets = [
         f"count({text}) AS {quoted(f'_set_{n}')}"
         for n, text in enumerate((write(person), *_parts(outputs, person)))

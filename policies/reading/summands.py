@@ -22,6 +22,10 @@ no larger share of it than of one of its parts. Those that are taken from each o
 person's income is left. So besides the summands there are the differences of two of them, and of more the whole without
 its constants.
 
+A deviation is made of squares: a person with a third of the sum may make nearly all of it. So for one there are, of the
+argument without its constants and of all that is looked at, the squares besides, and the rows (`spreads`); from these
+comes what each person adds to the sum of squared distances from the mean (`inside.evidence`).
+
 Every summand stands in the rows in which the argument has a value, and is computed in DOUBLE, in which nothing
 overflows but to infinity. That, what is no number, and what fails all the same count as 1e100 (`inside.evidence`): a
 total with it in it is dominated.
@@ -88,6 +92,11 @@ class Summand:
         return not any(value_columns(each) for each in (*self.factors, *self.divisors))
 
     @property
+    def still(self) -> bool:
+        """Whether every row adds the same, whatever its values: a number."""
+        return not self.factors and not self.divisors
+
+    @property
     def measure(self) -> Expression:
         """What a row adds, without the weight, in DOUBLE; null where the row is not among those of its condition."""
         found: Expression | None = None
@@ -104,19 +113,49 @@ def summands(argument: Expression) -> tuple[Expression, ...]:
     Raises:
         SqlUnsupported: it is multiplied out to too many terms.
     """
-    found = cut(argument.operand if isinstance(argument, Attempt) else argument)
-    measured = [each for each in found if not each.constant]
-    masked = len(measured) < len(found)
-    if len(measured) + masked < 2:
+    found = _found(argument)
+    if sum(not each.constant for each in found) + any(each.constant for each in found) < 2:
         return ()
+    return tuple(_given(argument, _closed(_together(each))) for each in _looked(found))
+
+
+def spreads(argument: Expression) -> tuple[tuple[Expression, Expression, Expression], ...]:
+    """Return what is looked at for a deviation besides: the argument without its constants, which move no deviation,
+    and all that is looked at beside it; each as itself, its square, and a one in the rows in which it has a value.
+
+    Raises:
+        SqlUnsupported: it is multiplied out to too many terms.
+    """
+    found = _found(argument)
+    moving = tuple(each for each in found if not each.still)
+    looked = dict.fromkeys([moving, *_looked(found)])
+    wholes = [_together(each) for each in looked if each]
+    rows = Case((Branch(Operation("is null", (argument,)), NULL),), ONE)
+    return tuple(
+        (
+            _given(argument, _closed(each)),
+            _given(argument, _closed(Operation("*", (each, each)))),
+            rows if isinstance(argument, Attempt) or may_be_null(argument) else ONE,
+        )
+        for each in wholes
+    )
+
+
+def _found(argument: Expression) -> tuple[Summand, ...]:
+    return cut(argument.operand if isinstance(argument, Attempt) else argument)
+
+
+def _looked(found: tuple[Summand, ...]) -> list[tuple[Summand, ...]]:
+    """Return which summands are looked at, each by itself or several together."""
+    measured = tuple(each for each in found if not each.constant)
     looked: list[tuple[Summand, ...]] = [(each,) for each in measured]
     if len(measured) > 2:
         looked += [
             (more, less) for more in measured if more.weight > 0 for less in measured if less.weight < 0
         ]
-    if masked and len(measured) > 1:
-        looked.append(tuple(measured))
-    return tuple(_given(argument, _closed(_together(each))) for each in looked)
+    if len(measured) < len(found) and len(measured) > 1:
+        looked.append(measured)
+    return looked
 
 
 def cut(value: Expression) -> tuple[Summand, ...]:

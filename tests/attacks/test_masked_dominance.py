@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from inside import contributed
 from policies.reading import contributions
 from tests.attacks.test_dominance import GIANT, OFF, RULES, enterprises, went
 
@@ -33,6 +34,12 @@ MASKED = [
 ]
 
 
+def without_spreads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither reader looks at the squares of deviations."""
+    monkeypatch.setattr(contributions, "spreads", lambda _: ())
+    monkeypatch.setattr(contributed, "_require_squares", lambda *_: None)
+
+
 def people(giant: float = GIANT) -> list[tuple[Any, ...]]:
     """Three regions with a giant in one, and in each twenty more who live elsewhere, and of whom no income is known."""
     rows = enterprises(giant)
@@ -50,6 +57,7 @@ def test_29_control_without_its_summands_the_masked_total_tells_the_giant(
     tmp_path: Path, figure: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contributions, "summands", lambda _: ())
+    without_spreads(monkeypatch)
     found = went(tmp_path, f"select region, {figure} as f from tax.income group by region", RULES, people())
     assert {row[0]: row[1] for row in found.rows}["东"] is not None
 
@@ -113,3 +121,35 @@ def test_ordinary_arithmetic_over_prices_is_not_withheld(tmp_path: Path) -> None
     )
     found = went(tmp_path, statement, RULES, enterprises(giant=1_003.0))
     assert len(found.rows) == 3 and all(value is not None for row in found.rows for value in row)
+
+
+APART = 16_000.0
+"""A third of the income of their region, and nine tenths of its squares."""
+
+DEVIATIONS = [
+    "stddev(income)",
+    "stddev(income + 100000)",
+    "100 * stddev(income) / avg(income)",
+    "stddev(income * 2)",
+]
+
+
+@pytest.mark.parametrize("figure", DEVIATIONS)
+def test_29_a_deviation_that_one_person_makes_does_not_leave(tmp_path: Path, figure: str) -> None:
+    statement = f"select region, {figure} as f, sum(income) as s from tax.income group by region"
+    found = {row[0]: row[1:] for row in went(tmp_path, statement, RULES, enterprises(APART)).rows}
+    assert found["东"][0] is None
+    assert found["东"][1] is not None, "nobody dominates the sum"
+
+
+def test_29_control_without_the_squares_the_deviation_tells_how_far_one_person_lies_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_spreads(monkeypatch)
+    rows = enterprises(APART)
+    statement = "select region, stddev(income) as f, avg(income) as m from tax.income group by region"
+    found = {row[0]: row[1:] for row in went(tmp_path, statement, RULES, rows).rows}
+    deviation, mean = (float(value or 0) for value in found["东"])
+    persons = sum(row[1] == "东" for row in rows)
+    told = mean + deviation * (persons - 1) / persons**0.5
+    assert abs(told - APART) < APART / 7

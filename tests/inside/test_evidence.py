@@ -109,6 +109,39 @@ def test_totals_stand_with_what_their_largest_persons_add(job: Job) -> None:
             assert found == pytest.approx(shares(added(mine, place)))
 
 
+@pytest.mark.parametrize("figure", ["stddev(income)", "stddev(income + 5000000)", "stddev(age * 2 - 7)"])
+def test_a_deviation_stands_with_how_far_persons_lie_from_the_mean(job: Job, figure: str) -> None:
+    place = 2 if "age" in figure else 3
+    rows, _ = ran(job, read(f"select region, {figure} as f from tax.income group by region"))
+    for row in rows:
+        mine = [each for each in PEOPLE if each[1] == row["region"] and each[place] is not None]
+        mean = sum(each[place] for each in mine) / len(mine)
+        far: dict[int, float] = {}
+        for each in mine:
+            far[each[0]] = far.get(each[0], 0.0) + (each[place] - mean) ** 2
+        totals = sum(name.startswith(f"_{SHARES[0]}_") for name in row)
+        found = [[float(row[f"_{name}_{number}"]) for name in SHARES] for number in range(totals)]
+        assert found[-1] == found[-2] == pytest.approx(shares(far), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("figure", "known"),
+    [
+        ("stddev(case when urban then income + 1e12 else income + 1e12 end)", False),
+        ("stddev(case when urban then income + 1e12 else income end)", True),
+    ],
+)
+def test_what_doubles_do_not_carry_of_a_deviation_counts_as_one_persons(
+    job: Job, figure: str, known: bool
+) -> None:
+    """A constant in branches is no constant to the reader; where it leaves nothing of the squares, nobody is sure."""
+    rows, _ = ran(job, read(f"select region, {figure} as f from tax.income group by region"))
+    for row in rows:
+        totals = sum(name.startswith(f"_{SHARES[0]}_") for name in row)
+        largest = [float(row[f"_{SHARES[2]}_{number}"]) for number in range(totals)]
+        assert (1e100 in largest) is not known
+
+
 def test_every_set_of_persons_has_its_number_and_fingerprint(job: Job) -> None:
     """The cell, then each part that a figure tells apart; then all of them anew, by persons and numbers of rows."""
     rows, (sets,) = ran(
