@@ -167,19 +167,24 @@ def withheld_rows(
     minimum: int = 1,
     persons: Collection[int] = (),
 ) -> tuple[int, ...]:
-    """Return the positions of the rows that are kept back.
+    """Return the positions of the rows that are kept back; those of too few persons always.
+
+    The query box leaves no row of fewer persons than the minimum group; here nobody relies on that.
 
     Args:
         table: the sets of one table.
         lineages: those of the datasets that it was computed from.
-        differ: in how many persons released sets differ at least; below 2 nothing is asked.
+        differ: in how many persons released sets differ at least; below 2 nothing is compared.
         minimum: persons behind a figure that is shown.
         persons: how many the versions have that it was computed from.
     """
-    if differ < 2 or not table.rows:
+    if not table.rows:
         return ()
     offered = Offered.of(table, minimum)
-    back = _near_rows(offered, lineages, differ, persons) | _near_within(offered, differ)
+    few = offered.columns[0].persons < minimum
+    if differ < 2:
+        return tuple(int(place) for place in np.flatnonzero(few))
+    back = few | _near_rows(offered, lineages, differ, persons) | _near_within(offered, differ)
     back |= _near_each_other(offered, ~back, differ)
     for _ in range(MOST_ROUNDS):
         derived = offered.derived(~back)

@@ -152,6 +152,14 @@ def test_figures_that_rest_on_too_few_do_not_leave_and_so_are_not_compared() -> 
     assert [len(column) for column in released] == [2, 0]
 
 
+@pytest.mark.parametrize("differ", [0, K])
+def test_24_a_row_of_too_few_persons_is_kept_back_whoever_sent_it(differ: int) -> None:
+    """No query box leaves such a row; a keeper that gets one all the same keeps it back. Control: no minimum."""
+    table = PEOPLE.cells(some(1, 100), some(200, 200 + K - 2))
+    assert withheld_rows(table, [Lineage()], differ, K) == (1,)
+    assert withheld_rows(table, [Lineage()], differ, 1) == ()
+
+
 def test_what_is_kept_back_is_no_earlier_answer() -> None:
     released = released_from(PEOPLE.cells(some(0, 100), some(100, 300)), (0,))
     found = Lineage()
