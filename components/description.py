@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 
 from plans import names
 from plans.artifacts import Artifact, require_artifacts
+from plans.asking import Asking
 from plans.errors import Malformed
 from plans.record import Record
 
@@ -94,6 +95,7 @@ class Component(Record):
         rules: the disclosure rules that hold for what leaves, by their names in the airlock.
         disclosure: the same in words.
         example: parameters with which `examples/components` runs it.
+        asking: how its question is asked as one statement, of datasets in the mode private; none if it cannot be.
     """
 
     KIND: ClassVar[str] = "component"
@@ -110,6 +112,7 @@ class Component(Record):
     disclosure: str
     disclosure_zh: str
     example: Mapping[str, Any]
+    asking: Asking | None = None
 
     def check(self) -> None:
         names.require("project", self.name, "component.name")
@@ -121,6 +124,16 @@ class Component(Record):
         if any(offer.when and offer.when not in called for offer in self.outputs):
             raise Malformed("an output hangs on one of the parameters", self.name)
         require_artifacts(tuple(offer.artifact for offer in self.outputs), self.name)
+        self._check_asking()
+
+    def _check_asking(self) -> None:
+        if self.asking is None:
+            return
+        parts = {parameter.name: parameter.part for parameter in self.parameters}
+        shown = all(parts.get(name) is Part.KEY for name in self.asking.keys)
+        summed = all(parts.get(name) is Part.FIGURE for name in self.asking.figures)
+        if len(self.tables) != 1 or not (shown and summed):
+            raise Malformed("a statement shows the keys of one table, and figures of it", self.name)
 
 
 def number(text: str, where: str) -> Decimal:

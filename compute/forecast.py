@@ -94,6 +94,12 @@ def owner(session: store.Session, domain: store.DomainRow, member: str | None = 
     return Owner(domain, roster, bundle, manifests, _grants(session, name, member).signed_by(approvers))
 
 
+def bundle(session: store.Session, domain: str) -> Bundle | None:
+    """Return the policies of a domain, those with the highest number; none if it has published none."""
+    found = _bodies(session, domain, Type.BUNDLE, Bundle)
+    return max(found, key=lambda each: each.number, default=None)
+
+
 def _grants(session: store.Session, domain: str, member: str | None) -> policies.Grants:
     found = store.statements.digests(session, domain, Type.GRANT.value, member)
     revoked = store.statements.revoked(session, domain, found)

@@ -6,11 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components import api as components
+from compute import forecast
 from compute.planning import House
+from plans import names
+from plans.asking import Asking
 from plans.box import Entry
+from plans.checks import Mode
 from plans.errors import NotFound
 from plans.request import Request, RequestKind
 from plans.tasks import ComponentTask, task_of
+from store import api as store
 
 
 def described() -> tuple[dict[str, Any], ...]:
@@ -53,3 +58,22 @@ def require_fitting(request: Request) -> None:
         asked = task_of(request)
         if isinstance(asked, ComponentTask):
             components.require_task(asked)
+
+
+def asking(session: store.Session, name: str, relations: Sequence[str]) -> Asking | None:
+    """Return how a component is asked of these relations as a statement: if one of them is in the mode private, and
+    the component's question can be asked so. It tells members early; the owner's decision is another matter.
+
+    Raises:
+        NotFound: there is no such component.
+    """
+    asked = components.find(name).asking
+    if asked is None:
+        return None
+    for manifest in forecast.all_manifests(session):
+        if manifest.relation in relations and manifest.about_persons:
+            bundle = forecast.bundle(session, names.domain_of(manifest.dataset))
+            policy = bundle.policy(manifest.dataset) if bundle else None
+            if policy is not None and policy.mode is Mode.PRIVATE:
+                return asked
+    return None

@@ -19,6 +19,7 @@ from compute.planning import Asked, House
 from compute.trials import tryout
 from keeper.api import OLDEST_PLAN_S
 from keys import api as keys
+from plans.asking import Asking
 from plans.errors import (
     BoxFailed,
     HashMismatch,
@@ -158,6 +159,16 @@ class JobService:
             NotFound, Malformed: as `library.task`.
         """
         return library.task(self.house, name, parameters, relations)
+
+    def asking(self, name: str, relations: Sequence[str]) -> Asking | None:
+        """Return how a component is asked as a statement instead, of relations whose figures leave with noise; none
+        where it runs, or where it cannot be asked so.
+
+        Raises:
+            NotFound: as `library.asking`.
+        """
+        with self.database.reading() as session:
+            return library.asking(session, name, relations)
 
     def attempt(self, task: PythonTask, folder: Folder, patience_s: float) -> TrialReport | None:
         """Return what comes of a folder on made-up tables, or none while it still runs; asking again finds it.

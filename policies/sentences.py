@@ -123,13 +123,17 @@ def two_modes(policies: list[DatasetPolicy]) -> Reason:
     )
 
 
+ASKED_BY_STATEMENT = ("cross-tabulate", "describe")
+"""Components whose question can be asked as a statement (`plans.asking`), for people; a test compares the library."""
+
+
 def private_code(dataset: str) -> Reason:
     """The outputs of programs cannot be made private, and those of components are not."""
     return Reason(
         "private-code",
         names.relation_of(dataset),
         f"{dataset} is in the mode private: what leaves is noised, which nobody does to the outputs of programs.",
-        "Ask by SQL: docs/private.md.",
+        f"Ask by SQL (docs/private.md); `darkroom component` asks so for {' and '.join(ASKED_BY_STATEMENT)}.",
     )
 
 

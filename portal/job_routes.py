@@ -74,8 +74,12 @@ def components(_: Submitter, services: Serving) -> dict[str, Any]:
 
 @router.post("/components/{name}")
 def component(name: str, body: bodies.Component, _: Submitter, services: Serving) -> dict[str, Any]:
-    """Return the task that a component with these parameters is, to be signed; nothing runs."""
-    return {"task": services.jobs.component(name, body.parameters, body.relations).plain()}
+    """Return the task that a component with these parameters is, to be signed; nothing runs. `asking` says how it is
+    asked as a statement instead, where figures leave with noise only; null where it is not.
+    """
+    task = services.jobs.component(name, body.parameters, body.relations)
+    asking = services.jobs.asking(name, body.relations)
+    return {"task": task.plain(), "asking": asking.plain() if asking else None}
 
 
 @router.post("/trials")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from audit import api as audit
+from plans.asking import Asking
 from plans.plan import Plan
 from plans.request import Request
 from plans.statements import Signed
@@ -67,6 +68,10 @@ class Jobs(Protocol):
 
     def component(self, name: str, parameters: Mapping[str, Any], relations: Sequence[str]) -> ComponentTask:
         """Return the task that a component with these parameters is."""
+        ...
+
+    def asking(self, name: str, relations: Sequence[str]) -> Asking | None:
+        """Return how a component is asked of these relations as a statement instead; none where it runs."""
         ...
 
     def attempt(self, task: PythonTask, folder: Folder, patience_s: float) -> TrialReport | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from components import api as components
 from components.api import Component, Offer, Parameter, Part
+from plans.asking import statement
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "components.md"
 
@@ -31,6 +32,11 @@ small groups do not appear, dominated figures are withheld, figures are rounded,
 
 A component that cannot do what was asked on these data ends with `component.failed`: too few persons, too few degrees
 of freedom, a fit that does not exist. Which of them it was is not told, since it would be an answer about the data.
+
+Of a dataset in the mode `private` ([private.md](private.md)) nothing leaves but noised figures, and nobody noises what
+code leaves. A component whose question is one statement of keys, counts, totals and means says so below: then the
+client asks that statement in its place, shows it before it signs, and its price, budget and error bars are those of any
+statement (`darkroom component … --dry-run`). All other components are refused there (`private-code`).
 
 `python -m examples.components` shows what each leaves of made-up tables. How one is added stands in
 `components/description.py`: it is one file, and this page, lists and tests find it by themselves.
@@ -65,9 +71,29 @@ def _section(component: Component) -> str:
             *map(_output, component.outputs),
             f"\n**What may leave.** {component.disclosure} Rules: {rules}.\n",
             f"\n{component.disclosure_zh}\n",
+            _asked(component),
             f"\n    {component.name} {json.dumps(dict(component.example), ensure_ascii=False)}\n",
         )
     )
+
+
+def _asked(component: Component) -> str:
+    asking = component.asking
+    if asking is None:
+        return ""
+    values = components.checked(component, component.example)
+    text = "\n**Where figures leave with noise** (差分隐私模式) it is asked as a statement"
+    text += f"{_without(asking.left_out)}:\n"
+    zh = f"在差分隐私模式下改以 SQL 语句提出{_without_zh(asking.left_out_zh)}。"
+    return f"{text}\n    {statement(asking, values, 'tax.income')}\n\n{zh}\n"
+
+
+def _without(left_out: str) -> str:
+    return f", without {left_out}" if left_out else ""
+
+
+def _without_zh(left_out: str) -> str:
+    return f"，不含{left_out}" if left_out else ""
 
 
 def _parameter(parameter: Parameter) -> str:

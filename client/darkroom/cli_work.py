@@ -10,7 +10,7 @@ import typer
 from darkroom import folder as folders
 from darkroom import terminal
 from darkroom.cli_access import DryRun, FormatOption, room
-from darkroom.cli_jobs import JobId, KeeperKey, Out, follow, show_result
+from darkroom.cli_jobs import JobId, KeeperKey, Out, follow, price, show_result
 from darkroom.job import Job
 from darkroom.signing import Text
 from darkroom.terminal import Format
@@ -91,6 +91,12 @@ def component(  # noqa: PLR0913 - each is an option that a person may type
     if name not in described:
         raise Malformed("the library has no such component", name, f"There are {', '.join(described)}.")
     values = _values(described[name], parameters or [])
+    statement = connection.asked_as(name, values, table or [])
+    if statement:
+        terminal.say(f"Figures of {', '.join(table or [])} leave with noise, so this is asked: {statement}")
+    if dry_run and statement:
+        price(statement, project=project, purpose=purpose, spend_micro=0, form=form)
+        return
     if dry_run:
         terminal.say(f"Would sign and submit {name} on {', '.join(table or [])} for {project}: {values}")
         return

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from darkroom import folder as folders
 from darkroom.wire import Wire, listed, segment
+from plans.asking import Asking, statement
 from plans.errors import HashMismatch, Malformed, Unreachable
 from plans.plan import Plan
 from plans.record import Record
@@ -77,20 +78,45 @@ class Tasks:
         purpose: str,
     ) -> Job:
         """Submit a component of the algorithm library with these parameters on these tables; numbers with a point are
-        text ("0.05").
+        text ("0.05"). Where figures leave with noise only, it is asked as a statement, if it can be: see `asked_as`.
 
         Raises:
             HashMismatch: the portal made another task of it.
             DarkroomError: what the portal says; of a wrong parameter, what it may be.
         """
+        task, text = self._component(name, parameters, tables)
+        if text:
+            return self.submit(self.request(text, project=project, purpose=purpose, kind=RequestKind.SQL))
+        return self.submit(self._of_task(task, RequestKind.COMPONENT, project, purpose))
+
+    def asked_as(self, name: str, parameters: Mapping[str, Any], tables: Sequence[str]) -> str:
+        """Return the statement that stands for a component where figures leave with noise only (docs/private.md);
+        empty if it runs as it is, or cannot be asked so. With `sql` it can be asked at another price.
+
+        Raises:
+            HashMismatch, DarkroomError: as `component`.
+        """
+        return self._component(name, parameters, tables)[1]
+
+    def _component(
+        self, name: str, parameters: Mapping[str, Any], tables: Sequence[str]
+    ) -> tuple[ComponentTask, str]:
+        """Return a component's task, checked against what was asked for, and the statement that it is asked as.
+
+        The portal says which parameters name keys and figures; the statement is made here, of the member's own words.
+        """
         body = {"parameters": dict(parameters), "relations": list(tables)}
-        task = ComponentTask.read(self._wire.post(f"/api/v1/components/{segment(name)}", body)["task"])
+        answer = self._wire.post(f"/api/v1/components/{segment(name)}", body)
+        task = ComponentTask.read(answer["task"])
         told = {key: task.parameters.get(key) for key in parameters}
         if (task.component, told) != (name, dict(parameters)) or [n.relation for n in task.needs] != list(
             tables
         ):
             raise HashMismatch("the portal made another task than was asked for", name)
-        return self.submit(self._of_task(task, RequestKind.COMPONENT, project, purpose))
+        told_asking = answer.get("asking")
+        if told_asking is None:
+            return task, ""
+        return task, statement(Asking.read(told_asking), parameters, tables[0])
 
     def attempt(self, folder: Path | str, timeout: float = 3_600) -> TrialReport:
         """Try a folder on made-up tables, beside the data and without any of them; return all that happened.

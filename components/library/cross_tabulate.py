@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.description import Component, Offer, Parameter, Part, Sort
 from plans.artifacts import Artifact, Form
+from plans.asking import Asking
 
 if TYPE_CHECKING:
     from components.evidence import Evidence
@@ -45,6 +46,7 @@ COMPONENT = Component(
     disclosure_zh="人数不足的单元格不出现，无论有多少行。不输出合计行列，因此无法反推；合计须另行请求，"
     "由披露账本比对。",
     example={"row": "banner", "column": "sex", "figure": "income"},
+    asking=Asking(keys=("row", "column"), figures=("figure",), cells=True),
 )  # fmt: skip
 
 

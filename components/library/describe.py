@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.description import Component, Offer, Parameter, Part, Sort
 from plans.artifacts import Artifact, Form
+from plans.asking import Asking
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,6 +45,10 @@ COMPONENT = Component(
     disclosure_zh="每行须有足够多的人。分位数取其附近一组人的数值的均值；不输出最小值和最大值。均值、"
     "标准差和分位数都附带单人最大贡献，用于支配性检查。",
     example={"columns": ["income"], "by": "banner"},
+    asking=Asking(
+        keys=("by",), figures=("columns",), cells=False,
+        left_out="persons, deviations and quartiles", left_out_zh="人数、标准差和四分位数",
+    ),
 )  # fmt: skip
 
 QUARTILES = {"p25": 0.25, "p50": 0.5, "p75": 0.75}

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from compute.planning import House
 from compute.service import JobService
+from keys import api as keys
 from plans.box import Entry, Limits
-from plans.request import Request
+from plans.checks import Mode, Privacy
+from plans.errors import Malformed
+from plans.request import Request, RequestKind
+from plans.statements import Bundle, Duty, Type
 from plans.tasks import models_of
 from plans.trial import Left, Place, TrialReport
 from store import api as store
 from tests.client.conftest import Town, Typed
+from tests.keeper import house
+from tests.portal import region as regions
 
 MEI = "mei@nm/centre"
 DIGEST = "sha256:" + "ab" * 32
@@ -77,7 +85,11 @@ def test_a_trial_shows_everything_and_what_a_terminal_acts_on_does_nothing(
     study: Path, typed: Typed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report = TrialReport(
-        "python.failed", Place("main.py", 3, "ValueError"), "ValueError: 7", "hello\nValueError: 7\n", (Left("t.csv", 9),)
+        "python.failed",
+        Place("main.py", 3, "ValueError"),
+        "ValueError: 7",
+        "hello\nValueError: 7\n",
+        (Left("t.csv", 9),),
     )
     answers = [None, report]
     monkeypatch.setattr(JobService, "attempt", lambda *_: answers.pop(0))
@@ -103,7 +115,7 @@ def test_a_portal_that_makes_another_task_gets_no_signature(
 ) -> None:
     honest = JobService.component
 
-    def lying(self, name, parameters, relations):
+    def lying(self: JobService, name: str, parameters: Any, relations: Any) -> Any:
         task = honest(self, name, parameters, relations)
         return dataclasses.replace(task, parameters=dict(task.parameters) | {"columns": ["birth_year"]})
 
@@ -163,3 +175,83 @@ def test_a_trial_of_a_folder_that_names_a_model_asks_for_none(
     )
     monkeypatch.setattr(JobService, "attempt", lambda *_: TrialReport("", None, "", "well", ()))
     assert typed(MEI, "try", str(study)).exit_code == 0
+
+
+# --- components of datasets whose figures leave with noise -----------------------------------------------------
+
+ABOUT = ("--project", "housing", "--purpose", "Study of rents", "--table", "tax.income")
+ASKED = (
+    'SELECT "region", count("income") AS income_rows, sum("income") AS income_total, avg("income") AS income_mean'
+    ' FROM tax.income WHERE "region" IS NOT NULL GROUP BY "region" ORDER BY "region"'
+)
+
+
+def put_in_force(town: Town, mode: Mode) -> None:
+    """Have the owner publish its policies, with the lineage of incomes in this mode."""
+    privacy = Privacy(rho_micro=1_000_000, period_days=30) if mode is Mode.PRIVATE else None
+    policy = replace(house.INCOME_POLICY, dataset=regions.DATASET, mode=mode, privacy=privacy)
+    body = Bundle(regions.OWNER, 1, (policy,))
+    signed = keys.sign(keys.Draft(Type.BUNDLE, regions.OWNER, Duty.STEWARD, body), keys.SigningKey.fresh())
+    said = signed.statement
+    row = store.StatementRow(
+        said.digest, said.type.value, said.domain, said.signer, "", signed.canonical().decode(), 1
+    )
+    with town.region.database.session() as session:
+        store.statements.add(session, row)
+
+
+def requests(town: Town) -> list[Request]:
+    with town.region.database.reading() as session:
+        return [Request.decode(row.request.encode()) for row in store.jobs.of_member(session, MEI)]
+
+
+def test_a_component_of_private_data_is_asked_as_a_statement_that_the_member_reads(
+    study: Path, town: Town, typed: Typed
+) -> None:
+    put_in_force(town, Mode.PRIVATE)
+    parts = ("describe", "columns=income", "by=region")
+    shown = typed(MEI, "component", *parts, *ABOUT, "--no-wait", "--format", "json")
+    assert json.loads(shown.stdout)["kind"] == "sql" and ASKED in shown.stderr
+    (request,) = requests(town)
+    assert request.kind is RequestKind.SQL and request.statement == ASKED
+    assert town.connection(MEI).asked_as("describe", {"columns": ["income"]}, ["tax.income"])
+
+
+def test_a_component_that_is_no_statement_stays_one_and_is_decided_on(
+    study: Path, town: Town, typed: Typed
+) -> None:
+    put_in_force(town, Mode.PRIVATE)
+    typed(MEI, "component", "k-means", "features=income", *ABOUT, "--no-wait")
+    assert [request.kind for request in requests(town)] == [RequestKind.COMPONENT]
+
+
+def test_the_same_component_of_data_in_the_mode_rules_runs(study: Path, town: Town, typed: Typed) -> None:
+    """The control: the mode decides, not the component."""
+    put_in_force(town, Mode.RULES)
+    typed(MEI, "component", "describe", "columns=income", *ABOUT, "--no-wait")
+    assert [request.kind for request in requests(town)] == [RequestKind.COMPONENT]
+    assert town.connection(MEI).asked_as("describe", {"columns": ["income"]}, ["tax.income"]) == ""
+
+
+LIES = [("birth_year",), ('income") FROM tax.income; --',), ("project",)]
+
+
+@pytest.mark.parametrize("named", LIES)
+def test_a_portal_cannot_have_a_column_signed_for_that_the_member_did_not_name(
+    study: Path, town: Town, monkeypatch: pytest.MonkeyPatch, named: tuple[str, ...]
+) -> None:
+    class Lie:
+        def plain(self) -> dict[str, object]:
+            told: dict[str, object] = dict.fromkeys(("left_out", "left_out_zh"), "")
+            return told | {"keys": list(named), "figures": ["columns"], "cells": False}
+
+    monkeypatch.setattr(JobService, "asking", lambda *_: Lie())
+    connection = town.connection(MEI)
+    try:
+        told = connection.asked_as("describe", {"columns": ["income"]}, ["tax.income"])
+    except Malformed:
+        return
+    assert told == (
+        'SELECT count("income") AS income_rows, sum("income") AS income_total, avg("income") AS income_mean'
+        " FROM tax.income"
+    )
