@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-from airlock.dominance import Shares, held_by_few, tells_largest
+from airlock.dominance import Shares, applies, held_by_few, tells_largest
 from airlock.outputs import identifiers, wording
 from airlock.outputs.ground import Book, Ground
 from airlock.outputs.margins import block_totals, drop_told, partition, recompute, total_rows
@@ -190,22 +190,28 @@ def _single_category(sheet: Sheet) -> list[int]:
 
 
 def _ruled_by_one(sheet: Sheet, figure: Figure, where: str, judged: tuple[Ground, Book]) -> None:
-    """Apply the (n, k) rule and the p% rule to a figure whose contributions a component states."""
+    """Apply the (n, k) rule and the p% rule to a figure whose contributions a component states.
+
+    A total or mean of which it does not state them may be one person's, and is withheld.
+    """
     ground, book = judged
     checks = ground.obligations.checks
-    totals, first, second = (figure.record.get(part, []) for part in ("totals", "first", "second"))
-    if not totals or figure.kind not in ("total", "mean"):
+    if figure.kind not in ("total", "mean") or not applies(checks):
         return
-    shares = {}
+    parts = [figure.record.get(part) or [None] * sheet.grid.height for part in ("totals", "first", "second")]
+    shares, unsaid = {}, []
     for row in sheet.alive:
-        total, one, two = (Decimal(part[row] or 0) for part in (totals, first, second))
-        shares[row] = Shares(total, total, one, two)
+        said = [Decimal(part[row]) for part in parts if part[row] is not None]
+        if len(said) == len(parts):
+            shares[row] = Shares(said[0], *said)
+        else:
+            unsaid.append(row)
     dominated = [row for row, each in shares.items() if held_by_few(each, checks)]
     estimated = [row for row, each in shares.items() if tells_largest(each, checks)]
     book.withheld(
         OutputRule.DOMINANCE,
         where,
-        figure.withhold(dominated),
+        figure.withhold([*dominated, *unsaid]),
         largest=checks.dominance_largest,
         percent=checks.dominance_percent,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -173,6 +174,29 @@ def test_nk_and_p_ratio_strike_where_acros_definitions_do(values: list[int], rul
         f"year,grants,persons\n2010,{total},{len(values)}\n", said, Obligations(10, 5, 5_000, Tier.T1, off)
     )
     assert shown["rows"][0][1] is not False, "the control: with the rules off the figure is shown"
+
+
+@pytest.mark.parametrize("kind", ["total", "mean", "other"])
+@pytest.mark.parametrize("left_out", [("totals", "first", "second"), ("second",)])
+def test_29_a_component_that_does_not_say_who_makes_up_a_total_shows_none(
+    kind: str, left_out: tuple[str, ...]
+) -> None:
+    """Control: what is no total needs no shares, and with the rules off they are not asked for."""
+    figure = {"kind": kind, "totals": ["900", "900"], "first": ["9", "9"], "second": ["9", "9"]}
+    figure |= {part: [] for part in left_out}
+    said = {"keys": ["year"], "persons": [100, 100], "figures": {"grants": figure}}
+    text = "year,grants,persons\n2010,900,100\n2011,900,100\n"
+    _, left = component(text, said)
+    assert [row[1] is False for row in left["rows"]] == [kind != "other"] * 2
+    off = replace(obligations(), checks=Checks(dominance_largest=0, p_percent=0))
+    assert all(row[1] is not False for row in component(text, said, off)[1]["rows"])
+
+
+def test_29_one_row_without_its_shares_is_withheld_alone() -> None:
+    figure = {"kind": "total", "totals": ["900", None], "first": ["9", "9"], "second": ["9", "9"]}
+    said = {"keys": ["year"], "persons": [100, 100], "figures": {"grants": figure}}
+    _, left = component("year,grants,persons\n2010,900,100\n2011,900,100\n", said)
+    assert [row[1] is False for row in left["rows"]] == [False, True]
 
 
 def test_acros_published_regression_passes_and_a_saturated_one_does_not() -> None:
