@@ -107,6 +107,7 @@ def feeder(folder: Path, number: int) -> None:
     began()
     start = time.perf_counter()
     feeding = Feeding.of_links(session)
+    said("first", time.perf_counter() - start)
     (end,) = feeding.ends.values()
     os.set_inheritable(end, True)
     child = os.spawnv(
@@ -114,7 +115,6 @@ def feeder(folder: Path, number: int) -> None:
     )
     feeding.begin()
     os.waitpid(child, 0)
-    said("whole", time.perf_counter() - start)
 
 
 def job(_: Path, number: int) -> None:
