@@ -84,7 +84,8 @@ _WORDS: dict[OutputRule, tuple[str, str]] = {
     ),
     OutputRule.NO_KEYS: (
         "The rows of a table are not told apart by a key.",
-        "Leave a column that names each row: a group, a category, a term. Numbers with a fraction are no keys.",
+        "Leave a column that names each row: a group, a category, a term. Numbers with a fraction are no keys, and"
+        " whole ones by themselves only under a name such as year, code or group.",
     ),
     OutputRule.TOO_LARGE: (
         "An output is larger than may leave at once.",

@@ -149,7 +149,7 @@ def _keys(rest: list[GridColumn], persons: list[int]) -> list[GridColumn]:
     named = [column for column in whole if wording.names_groups(column.name)]
     keys = [column for column in rest if column.type not in ("BIGINT", "DOUBLE")]
     keys += [column for column in named if _is_label(column, persons)]
-    others = [column for column in whole if _can_be_key(column, persons)]
+    others = [column for column in whole if _can_be_key(column, persons, beside_others=bool(keys))]
     for column in (*named, *others):
         if _different(tuple(keys), len(persons)):
             break
@@ -163,15 +163,17 @@ def _is_label(column: GridColumn, persons: list[int]) -> bool:
     return wording.says_label(column.name) or not amount
 
 
-def _can_be_key(column: GridColumn, persons: list[int]) -> bool:
-    """Return whether a column whose name says nothing can be numbers of groups: they count from 0 or 1 with few gaps,
-    or are larger than counts of persons.
+def _can_be_key(column: GridColumn, persons: list[int], beside_others: bool) -> bool:
+    """Return whether a column whose name says nothing can be numbers of groups: they are larger than counts of persons,
+    or count from 0 or 1 with few gaps beside other keys. By themselves such could be the counts of tiny groups.
     """
     if wording.says_measure(column.name) or wording.says_single(column.name):
         return False
     values = {int(value) for value in column.values if value is not None}
     numbering = min(values, default=0) in (0, 1) and max(values, default=0) < CLOSE * len(values)
-    return not _can_count(column, persons) or (numbering and not wording.says_key(column.name))
+    return not _can_count(column, persons) or (
+        beside_others and numbering and not wording.says_key(column.name)
+    )
 
 
 def _can_count(column: GridColumn, persons: list[int]) -> bool:

@@ -30,9 +30,22 @@ LEFT_BY_MISTAKE = {
     "one person's age": "region,persons,age\nHohhot,500,117\nBaotou,900,101\n",
     "totals whose key was forgotten": "persons,income_total\n500,1234117\n900,7654117\n",
     "counts whose key was forgotten": "persons,poor,rich\n517,6,511\n900,387,513\n",
+    "tiny counts whose key was forgotten": "persons,poor\n517,0\n900,1\n811,2\n",
     "the last day of anybody": "region,persons,last_visit\nHohhot,500,2023-11-17\nBaotou,900,2023-11-18\n",
 }
-EXACT = (b'"117"', b'"101"', b'"2117"', b'"6"', b'"511"', b'"387"', b'"23117"', b'"1234117"', b"2023-11-17")
+EXACT = (
+    b'"1"',
+    b'"2"',
+    b'"117"',
+    b'"101"',
+    b'"2117"',
+    b'"6"',
+    b'"511"',
+    b'"387"',
+    b'"23117"',
+    b'"1234117"',
+    b"2023-11-17",
+)
 
 
 def left_of(folder: Path, text: str) -> Left:
@@ -59,7 +72,8 @@ def test_53_no_figure_leaves_exact_because_of_its_name_or_place(tmp_path: Path, 
         ("region,income_band,persons\nHohhot,1,500\nHohhot,2,600\n", ["region", "income_band"]),
         ("region,age_group,persons\nHohhot,1,500\nHohhot,2,600\n", ["region", "age_group"]),
         ("year,age_0_17,age_18_up,persons\n2022,6,511,517\n2023,387,513,900\n", ["year"]),
-        ("household,persons,poor\n1,500,30\n2,600,40\n3,700,50\n", ["household"]),
+        ("household_code,persons,poor\n1,500,30\n2,600,40\n3,700,50\n", ["household_code"]),
+        ("region,household,persons\na,1,500\na,2,600\nb,1,700\n", ["region", "household"]),
     ],
 )
 def test_whole_numbers_that_name_groups_are_still_keys(text: str, keys: list[str]) -> None:
@@ -67,9 +81,10 @@ def test_whole_numbers_that_name_groups_are_still_keys(text: str, keys: list[str
     assert [key.name for key in lay_out(read_table("t.csv", text.encode()), "persons", None).keys] == keys
 
 
-def test_rows_that_only_counts_tell_apart_have_no_key() -> None:
+@pytest.mark.parametrize("rows", ["517,6\n900,387\n", "517,0\n900,1\n811,2\n"])
+def test_rows_that_only_counts_tell_apart_have_no_key(rows: str) -> None:
     with pytest.raises(Unfit, match="no-keys"):
-        lay_out(read_table("t.csv", b"persons,poor\n517,6\n900,387\n"), "persons", None)
+        lay_out(read_table("t.csv", f"persons,poor\n{rows}".encode()), "persons", None)
 
 
 def test_a_table_without_such_a_name_passes_by_itself(tmp_path: Path) -> None:

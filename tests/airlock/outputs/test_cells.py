@@ -99,7 +99,7 @@ def test_evidence_about_another_table_lets_nothing_leave(said: dict[str, Any]) -
             "region,code,n,persons\na,150103,33,501\nb,150104,37,502\n",
             [["a", "150103", "35", "500"], ["b", "150104", "35", "500"]],
         ),
-        ("x,y,persons\n1,1,501\n1,2,502\n", [["1", "1", "500"], ["1", "2", "500"]]),
+        ("x,y,persons\na,1,501\na,2,502\n", [["a", "1", "500"], ["a", "2", "500"]]),
         ("sex,n,persons\nm,333,501\nf,317,502\n", [["f", "315", "500"], ["m", "335", "500"]]),
         ("人数,persons\n333,501\n", None),
     ],
