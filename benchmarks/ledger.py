@@ -91,7 +91,7 @@ def start_s(folder: Path, rng: np.random.Generator) -> float:
     for number in range(100):
         name = f"sha256:{number:064x}"
         table = sets(prints(rng, rng.integers(100, 10_000, CELLS // 100)))
-        page = Page(name, 1, name, "m", ("nm/tax/income",), {}, DIFFER, 0, "", False, ((),), (table,))
+        page = Page(name, 1, name, "m", ("nm/tax/income",), {}, DIFFER, (PERSONS,), "", False, ((),), (table,))
         lines.append((name, book.write(page)))
     begun, started = time.perf_counter(), Ledger(book, lambda kind, line: None)
     for line in lines:
