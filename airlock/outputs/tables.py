@@ -20,6 +20,7 @@ import pyarrow as pa
 from pyarrow import ipc
 from pyarrow import parquet as pq
 
+from airlock.outputs import messages
 from airlock.outputs.rules import OutputRule
 from airlock.outputs.values import (
     LONGEST_TEXT,
@@ -141,39 +142,51 @@ def _arrow(name: str, content: bytes) -> Grid:
 
 
 def _opened(name: str, content: bytes) -> Any:
-    """Return an Arrow table; how large it is, is looked at before its values are read."""
-    source = pa.BufferReader(content)
+    """Return an Arrow table; how large it becomes is looked at before its values are read."""
     if name.endswith(".parquet"):
-        file = pq.ParquetFile(source, arrow_extensions_enabled=False)
-        _require_size(file.metadata.num_rows, file.metadata.num_columns)
-        _require_bytes(
-            file.metadata.row_group(place).total_byte_size for place in range(file.metadata.num_row_groups)
-        )
-        return file.read(use_threads=False)
-    if content[:6] == b"ARROW1":
-        reader = ipc.open_file(source)
-        batches = (reader.get_batch(place) for place in range(reader.num_record_batches))
-    else:
-        reader = ipc.open_stream(source)
-        batches = iter(reader)
+        return _parquet(content)
+    # What follows the magic of a file is a stream; its footer could lead to other messages than those looked at.
+    source = pa.py_buffer(content[8:] if content[:6] == b"ARROW1" else content)
+    _require_bytes(messages.unpacked_sizes(pa.BufferReader(source)))
     found, height = [], 0
-    for batch in batches:
-        height += batch.num_rows
-        _require_size(height, batch.num_columns)
-        found.append(batch)
-    return pa.Table.from_batches(found, reader.schema)
+    with ipc.open_stream(source) as reader:
+        for batch in reader:
+            height += batch.num_rows
+            _require_size(height, batch.num_columns)
+            found.append(batch)
+        return pa.Table.from_batches(found, reader.schema)
+
+
+def _parquet(content: bytes) -> Any:
+    """Return the table of a Parquet file, texts as dictionaries: a million times one text is one text and numbers."""
+    file = pq.ParquetFile(pa.BufferReader(content), arrow_extensions_enabled=False)
+    groups = [file.metadata.row_group(place) for place in range(file.metadata.num_row_groups)]
+    rows = max(file.metadata.num_rows, sum(group.num_rows for group in groups))
+    _require_size(rows, file.metadata.num_columns)
+    _require_bytes(group.total_byte_size for group in groups)
+    leaves = [file.schema.column(place) for place in range(file.metadata.num_columns)]
+    if any(leaf.max_repetition_level for leaf in leaves):  # lists: one row of them holds any number of values
+        raise Unfit(OutputRule.UNREADABLE)
+    texts = [field.name for field in file.schema_arrow if pa.types.is_string(field.type)]
+    source = pa.BufferReader(content)
+    return pq.ParquetFile(source, read_dictionary=texts, arrow_extensions_enabled=False).read(
+        use_threads=False
+    )
 
 
 def _require_bytes(sizes: Iterable[int]) -> None:
-    if sum(sizes) > 64 * MOST_CELLS:
-        raise Unfit(OutputRule.TOO_LARGE)
+    total = 0
+    for size in sizes:
+        total += size
+        if size < 0 or total > 64 * MOST_CELLS:
+            raise Unfit(OutputRule.TOO_LARGE)
 
 
 def _plain(column: Any) -> tuple[str, tuple[str | None, ...]]:
     """Return the type and the values of an Arrow column of a plain type."""
     kind = column.type
     if pa.types.is_dictionary(kind):
-        column, kind = column.cast(kind.value_type), kind.value_type
+        return _decoded(column)
     if pa.types.is_integer(kind):
         return "BIGINT", _each(column, whole)
     if pa.types.is_floating(kind):
@@ -192,6 +205,18 @@ def _plain(column: Any) -> tuple[str, tuple[str | None, ...]]:
     if pa.types.is_null(kind):
         return "VARCHAR", tuple(None for _ in range(len(column)))
     raise Unfit(OutputRule.UNREADABLE)
+
+
+def _decoded(column: Any) -> tuple[str, tuple[str | None, ...]]:
+    """Return a column of positions in a dictionary; each value is read once, however often it occurs."""
+    kind, _ = _plain(pa.chunked_array([], type=column.type.value_type))
+    found: list[str | None] = []
+    for chunk in column.chunks:
+        used = chunk.indices.unique().drop_null()
+        _, values = _plain(pa.chunked_array([chunk.dictionary.take(used)]))
+        known = dict(zip(used.to_pylist(), values, strict=True))
+        found.extend(map(known.get, chunk.indices.to_pylist()))
+    return kind, tuple(found)
 
 
 def _each(column: Any, form: Any) -> tuple[str | None, ...]:
