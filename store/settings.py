@@ -26,6 +26,7 @@ OTHER_VARIABLES = {
     "DARKROOM_DATA": "where a member's program finds its tables outside a job (docs/python.md)",
     "DARKROOM_TABLES": "over which descriptors a member's program gets its tables (in a box, docs/python.md)",
     "DARKROOM_OUT": "where a member's program leaves its outputs (in a box, docs/python.md)",
+    "DARKROOM_MODELS": "where a member's program finds the models that it names (in a box, docs/python.md)",
     "DARKROOM_UNSAFE_PLAIN_HTTP": "lets the client speak plain HTTP beyond loopback (client)",
 }
 """Variables that are no settings of the platform. `DARKROOM_TEST_…` is for tests."""
