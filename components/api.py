@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
@@ -26,13 +26,27 @@ __all__ = [
     "checked", "describe_all", "find", "needs", "perform", "require_covered", "require_task",
 ]  # fmt: skip
 
+Complete = Callable[
+    [
+        Sequence[tuple[Any, ...]],
+        Collection[int],
+        Callable[[Collection[int]], bool],
+        Callable[[int], float],
+    ],
+    Collection[int],
+]
+"""Of the keys of cells, those withheld, whether some could be released as one, and the size of each: all withheld."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a component must know of the obligations: persons in a group, and residual degrees of freedom, at least."""
+    """What a component must know of the obligations: persons in a group, and residual degrees of freedom, at least; and
+    where margins may not give small cells back, what works out which others stay back (`airlock.secondary.complete`).
+    """
 
     minimum_group: int
     degrees: int
+    margins: Complete | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +103,9 @@ def perform(name: str, tables: Sequence[pa.Table], values: Mapping[str, Any], ru
         Malformed: a column has a type with which the component can do nothing.
     """
     rows = importlib.import_module("components.rows")
-    evidence = importlib.import_module("components.evidence").Evidence(rules.minimum_group, rules.degrees)
+    evidence = importlib.import_module("components.evidence").Evidence(
+        rules.minimum_group, rules.degrees, rules.margins
+    )
     files = _modules()[name].run([rows.Rows.of(table) for table in tables], values, evidence)
     return Work(files, dict(evidence.records), dict(evidence.sets))
 

@@ -5,7 +5,10 @@ has, and of every figure the total of what persons contribute to it in absolute 
 of single persons (the dominance and p% rules need no more). For the owner's disclosure ledger it leaves each cell's
 fingerprint (`plans.sets`). Rows of one person are one person, everywhere.
 
-Cells of fewer persons than the minimum do not leave this box: nothing is said about how many there were.
+Cells of fewer persons than the minimum do not leave this box: nothing is said about how many there were. Neither do
+cells of rows that have no value in a key, but they are cells of the margins. Where margins may not give small cells
+back, further ones stay here too, if every person stands in one cell: else nobody knows what margins tell, and the
+evidence does not say that they were looked at.
 """
 
 from __future__ import annotations
@@ -13,10 +16,10 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +28,9 @@ from components.rows import Rows
 from plans import canonical
 from plans.errors import Malformed
 from plans.sets import SIGNS, Sets
+
+if TYPE_CHECKING:
+    from components.api import Complete
 
 PERSONS = "persons"
 """The column of every table that says on how many persons a row rests."""
@@ -45,6 +51,8 @@ class Cells:
     Members:
         persons: how many persons each has.
         prints: the fingerprint of each, cells by 64.
+        parts: for each cell a number; only figures of cells with the same number add up to a margin.
+        once: whether every person stands in one cell.
     """
 
     persons: np.ndarray
@@ -52,6 +60,8 @@ class Cells:
     _pairs: np.ndarray
     _pair_cells: np.ndarray
     _items: np.ndarray
+    parts: np.ndarray
+    once: bool = False
 
     @classmethod
     def of(cls, rows: Rows, cells: np.ndarray, count: int, items: np.ndarray | None = None) -> Cells:
@@ -70,7 +80,8 @@ class Cells:
         for bit in range(SIGNS if len(there) else 0):
             plus = ((signs >> np.uint64(bit)) & np.uint64(1)).astype(np.int64)
             prints[there, bit] = 2 * np.add.reduceat(plus, starts) - persons[there]
-        return cls(persons, prints, place, pair_cells, items)
+        once = len(pairs) == len(np.unique(pair_persons))
+        return cls(persons, prints, place, pair_cells, items, np.zeros(count, np.int64), once)
 
     @classmethod
     def whole(cls, rows: Rows) -> Cells:
@@ -113,6 +124,7 @@ class Cells:
             self._pairs,
             self._pair_cells,
             self._items,
+            np.arange(count),
         )
 
 
@@ -125,6 +137,7 @@ def joined(parts: Sequence[Cells]) -> Cells:
         none,
         none,
         none,
+        np.repeat(np.arange(len(parts)), [len(part.persons) for part in parts]),
     )
 
 
@@ -137,7 +150,7 @@ class Figure:
     largest: np.ndarray | None = None
 
 
-def keys(*columns: tuple[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+def keys(*columns: tuple[str, Sequence[str | None]]) -> dict[str, Sequence[str | None]]:
     """Return columns of keys by their names.
 
     Raises:
@@ -157,22 +170,25 @@ def _require_different(names: Sequence[str]) -> None:
 class Evidence:
     """Collects what stands beside the tables that a component writes."""
 
-    def __init__(self, minimum_group: int, degrees: int) -> None:
-        self.minimum_group, self.degrees = minimum_group, degrees
+    def __init__(self, minimum_group: int, degrees: int, margins: Complete | None = None) -> None:
+        self.minimum_group, self.degrees, self.margins = minimum_group, degrees, margins
         self.records: dict[str, bytes] = {}
         self.sets: dict[str, Sets] = {}
 
     def table(
-        self, name: str, keys: Mapping[str, Sequence[str]], cells: Cells, figures: Mapping[str, Figure]
+        self, name: str, keys: Mapping[str, Sequence[str | None]], cells: Cells, figures: Mapping[str, Figure]
     ) -> bytes:
         """Return a table as CSV: keys, figures, persons, a row for each cell of enough persons; and note the evidence.
+
+        A cell one of whose keys is None has no row.
 
         Raises:
             NoFit: no cell has enough.
             Malformed: two columns have the same name.
         """
         _require_different([*keys, *figures, PERSONS])
-        kept = [int(cell) for cell in np.flatnonzero(cells.persons >= self.minimum_group)]
+        looked = self.margins is not None and cells.once and len(keys) > 1
+        kept = self._kept(keys, cells, looked)
         if not kept:
             raise NoFit
         persons = [int(cells.persons[cell]) for cell in kept]
@@ -186,11 +202,33 @@ class Evidence:
             {
                 "keys": list(keys),
                 "persons": persons,
+                "margins": looked,
+                "parts": [int(part) for part in cells.parts[kept]],
                 "figures": {called: _record(figure, kept) for called, figure in figures.items()},
             }
         )
         self.sets[name] = Sets(len(kept), 1, persons, [int(each) for each in cells.prints[kept].ravel()])
         return text.getvalue().encode()
+
+    def _kept(self, keys: Mapping[str, Sequence[str | None]], cells: Cells, looked: bool) -> list[int]:
+        """Return the cells that have a row.
+
+        A key of one value is left out: margins without it are the cells, and a table of those has rules of its own.
+        """
+        small = {int(cell) for cell in np.flatnonzero(cells.persons < self.minimum_group)}
+        gone = small
+        if self.margins is not None and looked:
+            told = [values for values in keys.values() if len(set(values)) > 1]
+            places = [tuple(values[cell] for values in told) for cell in range(len(cells.persons))]
+            sizes = [int(count) for count in cells.persons]
+
+            def safe(some: Collection[int]) -> bool:
+                together = sum(sizes[cell] for cell in some)
+                return not together or together >= self.minimum_group
+
+            gone = small | set(self.margins(places, small, safe, sizes.__getitem__))
+        unnamed = {cell for values in keys.values() for cell, value in enumerate(values) if value is None}
+        return [cell for cell in range(len(cells.persons)) if cell not in gone and cell not in unnamed]
 
     def model(self, name: str, cells: Cells) -> None:
         """Note on whom a model rests: the one cell of its training set."""

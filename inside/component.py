@@ -65,7 +65,7 @@ def run(session: Session) -> dict[str, Any]:
         try:
             values = components.require_task(task)
             tables = [_received(session, link.name) for link in session.plan.stage(session.stage).links]
-            rules = components.Rules(obligations.minimum_group, obligations.checks.degrees)
+            rules = _rules(obligations)
             work = components.perform(task.component, tables, values, rules)
         except MemoryError:
             raise BoxFailure("component.memory") from None
@@ -83,6 +83,12 @@ def _asked(session: Session) -> tuple[ComponentTask, Obligations]:
     if not isinstance(task, ComponentTask) or plan.decision is None or plan.decision.obligations is None:
         raise Malformed("a component needs a task and obligations", "plan")
     return task, plan.decision.obligations
+
+
+def _rules(obligations: Obligations) -> components.Rules:
+    """Return what the component must know; only the image of components carries what knows of margins."""
+    margins = importlib.import_module("airlock.secondary").complete if obligations.checks.margins else None
+    return components.Rules(obligations.minimum_group, obligations.checks.degrees, margins)
 
 
 def _received(session: Session, link: str) -> pa.Table:

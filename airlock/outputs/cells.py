@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from airlock.dominance import Shares, applies, held_by_few, tells_largest
+from airlock.dominance import Shares, applies, held_by_few, tells_largest, withheld_cells
 from airlock.outputs import identifiers, wording
 from airlock.outputs.ground import Book, Ground
 from airlock.outputs.margins import block_totals, drop_told, partition, recompute, total_rows
@@ -25,6 +25,7 @@ from airlock.outputs.rules import OutputRule
 from airlock.outputs.sheet import Figure, Sheet, Shown, lay_out
 from airlock.outputs.values import Evidence, Grid, GridColumn, Unfit
 from airlock.rules import MOST_DIGITS
+from plans.checks import Checks
 from plans.inspection import Effect
 
 FEWEST_ROWS = 20
@@ -75,9 +76,8 @@ def judge_table(grid: Grid, subject: Subject, ground: Ground, book: Book) -> Sho
     _withhold(sheet, subject, ground, book)
     recompute(sheet, totals, ground, book)
     if ground.obligations.checks.margins and len(sheet.keys) > 1:
-        book.note(
-            OutputRule.MARGINS, subject.name, Effect.HELD
-        )  # complements are made in SQL only (`airlock.secondary`)
+        looked = subject.evidence is not None and subject.evidence.margins
+        book.note(OutputRule.MARGINS, subject.name, Effect.PASSED if looked else Effect.HELD)
     drop_told(sheet, {row: parts for row, parts in blocks.items() if row not in totals}, book)
     if not sheet.alive:
         book.note(OutputRule.SMALL_GROUP, subject.name, Effect.REFUSED, 0, minimum=ground.minimum)
@@ -101,7 +101,7 @@ def _withhold(sheet: Sheet, subject: Subject, ground: Ground, book: Book) -> Non
         if subject.evidence is None:
             _counted_by_members(sheet, figure, where, (parts, ground, book))
         else:
-            _ruled_by_one(sheet, figure, where, (ground, book))
+            _ruled_by_one(sheet, figure, where, (subject.evidence.parts, ground, book))
 
 
 def _counted_by_members(
@@ -189,12 +189,15 @@ def _single_category(sheet: Sheet) -> list[int]:
     return [rows[0] for rows in groups.values() if len(rows) == 1]
 
 
-def _ruled_by_one(sheet: Sheet, figure: Figure, where: str, judged: tuple[Ground, Book]) -> None:
+def _ruled_by_one(
+    sheet: Sheet, figure: Figure, where: str, judged: tuple[Sequence[int], Ground, Book]
+) -> None:
     """Apply the (n, k) rule and the p% rule to a figure whose contributions a component states.
 
-    A total or mean of which it does not state them may be one person's, and is withheld.
+    A total or mean of which it does not state them may be one person's, and is withheld. Further cells go with the
+    dominated ones, since margins that are asked for by themselves would give these back.
     """
-    ground, book = judged
+    apart, ground, book = judged
     checks = ground.obligations.checks
     if figure.kind not in ("total", "mean") or not applies(checks):
         return
@@ -216,6 +219,25 @@ def _ruled_by_one(sheet: Sheet, figure: Figure, where: str, judged: tuple[Ground
         percent=checks.dominance_percent,
     )
     book.withheld(OutputRule.P_PERCENT, where, figure.withhold(estimated), percent=checks.p_percent)
+    if besides := _besides(sheet, shares, apart, checks):
+        book.withheld(OutputRule.MARGINS, where, figure.withhold(besides))
+
+
+def _besides(sheet: Sheet, shares: dict[int, Shares], apart: Sequence[int], checks: Checks) -> list[int]:
+    """Return the rows whose figure is withheld for the sake of others: margins of one part of the table tell.
+
+    A key of one value is left out: margins without it are the cells, and a table of those has rules of its own.
+    """
+    groups: dict[int, list[int]] = defaultdict(list)
+    for row in shares:
+        groups[apart[row] if apart else 0].append(row)
+    found = []
+    for rows in groups.values():
+        told = [key.values for key in sheet.keys if len({key.values[row] for row in rows}) > 1]
+        keys = [tuple(values[row] for values in told) for row in rows]
+        _, besides = withheld_cells(keys, [shares[row] for row in rows], checks)
+        found += [rows[place] for place in sorted(besides)]
+    return found
 
 
 # --- what looks like persons --------------------------------------------------------------------------------

@@ -69,11 +69,16 @@ class Grid:
 class Evidence:
     """What a component says about its table: the keys, the persons of each row, and for figures the two largest
     contributions of single persons to the absolute total of the cell (decimals as text).
+
+    `margins` says that cells stay back so that margins do not give small ones back; of each row `parts` has a number,
+    and only rows of the same one add up to margins.
     """
 
     keys: tuple[str, ...]
     persons: tuple[int, ...]
     figures: Mapping[str, Mapping[str, Any]]
+    margins: bool = False
+    parts: tuple[int, ...] = ()
 
 
 Content = Grid | Mapping[str, Any] | str | bytes
@@ -150,7 +155,13 @@ def write(handed: Handed) -> bytes:
                 for each in handed.values
             ],
             "evidence": {
-                name: {"keys": list(each.keys), "persons": list(each.persons), "figures": dict(each.figures)}
+                name: {
+                    "keys": list(each.keys),
+                    "persons": list(each.persons),
+                    "figures": dict(each.figures),
+                    "margins": each.margins,
+                    "parts": list(each.parts or [0] * len(each.persons)),
+                }
                 for name, each in handed.evidence.items()
             },
             "refused": [{"rule": rule.value, "subject": subject} for rule, subject in handed.refused],
@@ -264,13 +275,16 @@ _FORMS: dict[str, Callable[[Any], bool]] = {
 }
 
 
+_SAID = {"keys", "persons", "figures", "margins", "parts"}
+
+
 def _evidence(found: Any) -> dict[str, Evidence]:
     return {name: read_evidence(each) for name, each in found.items()}
 
 
 def read_evidence(found: Any) -> Evidence:
     """Return what a component says about a table; raises `ValueError`, `TypeError` or `KeyError` for another form."""
-    if set(found) != {"keys", "persons", "figures"}:
+    if not {"keys", "persons", "figures"} <= set(found) <= _SAID:
         raise ValueError("evidence")
     persons = tuple(found["persons"])
     if not all(type(count) is int and count >= 0 for count in persons):
@@ -284,4 +298,11 @@ def read_evidence(found: Any) -> Evidence:
                 raise ValueError("contributions")
             if not all(value is None or math.isfinite(float(value)) for value in listed):
                 raise ValueError("contributions")
-    return Evidence(tuple(str(key) for key in found["keys"]), persons, found["figures"])
+    margins, parts = found.get("margins", False), tuple(found.get("parts", [0] * len(persons)))
+    if (
+        type(margins) is not bool
+        or len(parts) != len(persons)
+        or not all(type(part) is int for part in parts)
+    ):
+        raise ValueError("margins")
+    return Evidence(tuple(str(key) for key in found["keys"]), persons, found["figures"], margins, parts)

@@ -10,6 +10,8 @@ from plans.artifacts import Artifact, Form
 from plans.asking import Asking
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from components.evidence import Evidence
     from components.rows import Rows
 
@@ -51,16 +53,16 @@ COMPONENT = Component(
 
 
 def run(tables: Sequence[Rows], values: Mapping[str, Any], evidence: Evidence) -> dict[str, bytes]:
-    """Return the cells."""
+    """Return the cells; rows without a value in a key are in cells that have no row, but count for margins."""
     import numpy as np
 
     from components import evidence as made
-    from components.rows import complete, levels
+    from components.rows import complete
 
     by = tuple(filter(None, (values["row"], values["column"])))
     figure = (values["figure"],) if values["figure"] else ()
-    rows = complete(tables[0], figure, by)
-    places, found = zip(*(levels(rows, column) for column in by), strict=True)
+    rows = complete(tables[0], figure)
+    places, found = zip(*(_levels(rows, column) for column in by), strict=True)
     width = len(found[-1]) if len(by) > 1 else 1
     place = places[0] * width + (places[1] if len(by) > 1 else 0)
     there, place = np.unique(place, return_inverse=True)
@@ -76,3 +78,13 @@ def run(tables: Sequence[Rows], values: Mapping[str, Any], evidence: Evidence) -
         figures[f"{column}_total"] = made.Figure(made.TOTAL, total, largest)
         figures[f"{column}_mean"] = made.Figure(made.MEAN, total / np.maximum(cells.items, 1), largest)
     return {"cells.csv": evidence.table("cells.csv", keys, cells, figures)}
+
+
+def _levels(rows: Rows, column: str) -> tuple[np.ndarray, list[str | None]]:
+    """Return for each row the place of its key in the list of all keys, of which None is the last."""
+    import numpy as np
+
+    from components.rows import levels
+
+    place, found = levels(rows, column)
+    return np.where(place < 0, len(found), place), [*found, None]

@@ -48,11 +48,16 @@ def margins(keys: Iterable[Key]) -> dict[tuple[tuple[int, ...], Key], set[Key]]:
     return found
 
 
-def solved(table: dict[Key, int], withheld: set[Key]) -> dict[Key, int]:
-    """What an attacker finds: Gaussian elimination over the rationals, on all margins less the shown cells."""
+def solved(table: dict[Key, int], withheld: set[Key], least: int = 0) -> dict[Key, int]:
+    """What an attacker finds: Gaussian elimination over the rationals, on all margins less the shown cells.
+
+    Margins of fewer than `least` do not leave either.
+    """
     unknown = sorted(withheld)
     rows = []
     for cells in margins(table).values():
+        if sum(table[key] for key in cells) < least:
+            continue
         hidden = [Fraction(key in cells) for key in unknown]
         rows.append([*hidden, Fraction(sum(table[key] for key in cells & withheld))])
     done: list[tuple[int, list[Fraction]]] = []
