@@ -124,7 +124,7 @@ class Known:
     def add(self, more: Prints) -> None:
         """Take vectors in; those that are known already change nothing."""
         fresh = more.take(self.unknown(more))
-        self._seen.update(_names(fresh))
+        self._seen.update(names_of(fresh))
         fits = (np.abs(fresh.signs).max(axis=1, initial=0) < _LARGEST) & (fresh.persons < _LARGEST)
         fresh = fresh.take(fits)
         if self._waiting + len(fresh) > len(self._newest.persons):
@@ -138,7 +138,7 @@ class Known:
     def unknown(self, offered: Prints) -> npt.NDArray[np.bool_]:
         """Return for each vector whether it is new, and the first of its kind here."""
         found, seen = np.zeros(len(offered), np.bool_), set[bytes]()
-        for place, name in enumerate(_names(offered)):
+        for place, name in enumerate(names_of(offered)):
             found[place] = name not in self._seen and name not in seen
             seen.add(name)
         return found
@@ -203,8 +203,8 @@ class _Columns:
         return bool(np.any((squares > 0) & (squares < 2 * differ * SIGNS)))
 
 
-def _names(vectors: Prints) -> list[bytes]:
-    """Return for each vector 16 bytes that stand for it."""
+def names_of(vectors: Prints) -> list[bytes]:
+    """Return for each vector 16 bytes that stand for it, of whatever kind it is."""
     rows = np.ascontiguousarray(np.column_stack([vectors.persons, vectors.signs]))
     return [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in rows]
 

@@ -13,20 +13,22 @@ one of the rests that would follow from it is near to something earlier: what is
 Where persons have several rows, sets are compared with their numbers of rows as well (`plans.sets`). Of the wholes
 there are persons alone.
 
-Rows near to something earlier are kept back. If a total or a complement is near, the smallest row that is shown is kept
-back too, a few times; where that does not help, the whole table is.
+Rows near to something earlier are kept back, and so is a row that is two earlier ones together but for a few persons,
+or completes two of them (`keeper.ledger_pairs`). If a total or a complement is near, the smallest row that is shown is
+kept back too, a few times; where that does not help, the whole table is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
 
-from keeper.ledger_nearness import Known, Of, Prints, close, columns_of
+from keeper.ledger_nearness import Ints, Known, Of, Prints, close, columns_of
+from keeper.ledger_pairs import Newest, Pairs
 from plans.sets import Sets
 
 MOST_ROUNDS = 8
@@ -41,7 +43,8 @@ class Lineage:
 
     `whole` are the sets of all persons of a version, as soon as one was released; `sets` are the released ones
     themselves, without what follows from them, so that a whole that is learned later is compared with them too;
-    `completing` are wholes that were kept back since they complete others, and always will. `known` are vectors whose
+    `completing` are wholes that were kept back since they complete others, and always will. `newest` are those whose
+    pairs are looked at, and `newest_weighted` the same with numbers of rows. `known` are vectors whose
     persons have one row each; `persons` and `weighted` those of tables in which some have several.
     """
 
@@ -51,6 +54,8 @@ class Lineage:
     sets: list[Prints] = field(default_factory=list)
     whole: list[Prints] = field(default_factory=list)
     completing: list[Prints] = field(default_factory=list)
+    newest: Newest = field(default_factory=Newest)
+    newest_weighted: Newest = field(default_factory=Newest)
 
     def __len__(self) -> int:
         return len(self.known) + len(self.persons) + len(self.weighted)
@@ -61,6 +66,10 @@ class Lineage:
         A set of that many persons is the whole version, and so is a total.
         """
         for sets in released:
+            if sets.of is not Of.WEIGHTED:
+                self.newest.add(sets)
+            if sets.of is not Of.PERSONS:
+                self.newest_weighted.add(sets)
             fresh = sets.take(self._own(sets).unknown(sets))
             self._learn_wholes(fresh, persons)
             self._own(fresh).add(fresh)
@@ -186,6 +195,7 @@ def withheld_rows(
         return tuple(int(place) for place in np.flatnonzero(few))
     back = few | _near_rows(offered, lineages, differ, persons) | _near_within(offered, differ)
     back |= _near_each_other(offered, ~back, differ)
+    back |= _near_pairs(offered, ~back, lineages, differ)
     for _ in range(MOST_ROUNDS):
         derived = offered.derived(~back)
         if not any(lineage.near(each, differ, persons).any() for lineage in lineages for each in derived):
@@ -249,3 +259,40 @@ def _near_each_other(offered: Offered, shown: Marks, differ: int) -> Marks:
         else:
             own.take_in(sets, ())
     return found
+
+
+def _near_pairs(offered: Offered, shown: Marks, lineages: Sequence[Lineage], differ: int) -> Marks:
+    """Return the rows that are two others together but for a few, or complete two; of a table's own, the smaller ones.
+
+    Persons have the same signs in all datasets of an owner, so pairs across the lineages of a join count as well.
+    """
+    wholes = [whole for lineage in lineages for whole in lineage.whole]
+    persons = Pairs([lineage.newest for lineage in lineages], wholes)
+    weighted = Pairs([lineage.newest_weighted for lineage in lineages])
+    found = np.zeros(len(shown), np.bool_)
+    order = np.flatnonzero(shown)
+    for place in order[np.argsort(-offered.columns[0].persons[order], kind="stable")]:
+        own = list(_of_row(offered, int(place), persons, weighted))
+        if any(pairs.near(*vector, differ) for pairs, vector in own):
+            found[place] = True
+            continue
+        for pairs, vector in own:
+            pairs.add(*vector)
+    return found
+
+
+def _of_row(
+    offered: Offered, place: int, persons: Pairs, weighted: Pairs
+) -> Iterator[tuple[Pairs, tuple[int, Ints]]]:
+    """Yield the distinct sets of a row, each with the pairs that it is compared with."""
+    seen = set[tuple[Of, int, bytes]]()
+    for column, stand in zip(offered.columns, offered.stand, strict=True):
+        vector = int(column.persons[place]), column.signs[place]
+        name = (column.of, vector[0], vector[1].tobytes())
+        if not stand[place] or name in seen:
+            continue
+        seen.add(name)
+        if column.of is not Of.WEIGHTED:
+            yield persons, vector
+        if column.of is not Of.PERSONS:
+            yield weighted, vector

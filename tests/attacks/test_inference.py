@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from keeper.ledger_pairs import Pairs
 from keeper.ledger_quota import Quota
 from plans.errors import BudgetSpent
 from tests.keeper.people import CASE, Owner, People, case
@@ -139,6 +140,41 @@ def test_25_a_tracker_by_the_sum_of_a_table(region: Region, bare: Region) -> Non
 
     assert attack(bare) == bare.incomes[TARGET]
     assert attack(region) is None
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (2, 1, 0)])
+def test_25_a_tracker_by_two_answers_and_their_union(
+    region: Region, order: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Three statements of three members, each pair of which differs in hundreds: a, b, and both without the target."""
+    first, second = frozenset(range(100)), frozenset(range(100, 250))
+    groups = (first, second, (first | second) - {TARGET})
+
+    def attack(at: Region) -> int | None:
+        told = {place: at.ask(groups[place], member=f"m{place}@nm/uni") for place in order}
+        return difference([*told[0], *told[1]], told[2])
+
+    assert attack(region) is None
+    monkeypatch.setattr(Pairs, "near", lambda *_: False)
+    weak = Region(Owner(tmp_path / "weak"))
+    assert attack(weak) == weak.incomes[TARGET], "the control: the ledger without its rule about pairs"
+
+
+def test_25_a_tracker_by_two_cells_of_one_table(
+    region: Region, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By age, in tens of groups; then two of the ages in one figure, without the target."""
+    ages = [frozenset(range(start, start + 40)) for start in range(0, 400, 40)]
+
+    def attack(at: Region) -> int | None:
+        table = at.ask(*ages)
+        return difference(table[:2], at.ask((ages[0] | ages[1]) - {TARGET}))
+
+    assert attack(region) is None
+    assert region.ask(ages[0] | ages[1]) != [None], "their union itself is no secret"
+    monkeypatch.setattr(Pairs, "near", lambda *_: False)
+    weak = Region(Owner(tmp_path / "weak"))
+    assert attack(weak) == weak.incomes[TARGET]
 
 
 def test_26_the_same_question_of_twenty_members_gives_one_answer_and_costs_one(region: Region) -> None:

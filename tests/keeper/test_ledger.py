@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keeper.ledger_nearness import Known, Prints, columns_of, joined
+from keeper.ledger_pairs import NEWEST, Newest, Pairs
 from keeper.ledger_rules import MOST_ROUNDS, Lineage, released_from, withheld_rows
 from plans.errors import BudgetSpent, HashMismatch
 from plans.sets import Sets
@@ -89,14 +90,19 @@ def test_sets_that_differ_in_fewer_than_k_persons_are_kept_back(persons: int) ->
         assert withheld(PEOPLE.cells(other), earlier) == (0,)
 
 
-def test_25_a_complement_in_the_whole_dataset_counts_as_soon_as_the_whole_has_left() -> None:
+def test_25_a_complement_in_the_whole_dataset_counts_as_soon_as_the_whole_has_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Padding query: everybody, then all women, then all men and one woman more: their sum tells on her."""
     women, rest = some(0, 450), some(450, 1_000) | {449}
     parts = (PEOPLE.cells(women), PEOPLE.cells(ALL))
     for first, second in (parts, parts[::-1]):
         assert withheld(PEOPLE.cells(rest), first, second, persons=1_000) == (0,)
     assert withheld(PEOPLE.cells(rest), parts[0], persons=1_000) == (), "nobody knows the whole"
-    assert withheld(PEOPLE.cells(rest), *parts, persons=0) == (), "control: without complements it leaves"
+    assert withheld(PEOPLE.cells(rest), *parts, persons=0) == (0,), "as two answers and their sum"
+    monkeypatch.setattr(Pairs, "near", lambda *_: False)
+    assert withheld(PEOPLE.cells(rest), *parts, persons=1_000) == (0,), "as the rest of a whole"
+    assert withheld(PEOPLE.cells(rest), *parts, persons=0) == (), "control: without both it leaves"
 
 
 def test_25_the_union_of_a_tables_cells_is_compared_like_a_cell() -> None:
@@ -207,6 +213,66 @@ def test_whatever_was_asked_no_two_answers_nor_their_sums_tell_on_fewer_than_k(a
         for new in answer | whole:
             assert all(len(new ^ old) == 0 or len(new ^ old) >= 5 for old in left)
         left += sorted(answer, key=sorted)
+
+
+# --- pairs ----------------------------------------------------------------------------------------------------
+
+
+def test_25_two_answers_and_their_union_but_for_one_are_not_told_whichever_comes_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one, other = some(0, 100), some(100, 300)
+    both = (one | other) - {7}
+    orders = ((one, other, both), (one, both, other), (both, other, one))
+    for first, second, last in orders:
+        assert withheld(PEOPLE.cells(last), PEOPLE.cells(first), PEOPLE.cells(second)) == (0,)
+    assert withheld(PEOPLE.cells(one | other), PEOPLE.cells(one), PEOPLE.cells(other)) == (), (
+        "a total of its parts"
+    )
+    several = PEOPLE.cells(one, other, some(300, 500), some(500, 800))
+    assert withheld(PEOPLE.cells(both), several) == (0,), "two cells of one table of four"
+    assert withheld(several, PEOPLE.cells(both)) == (0,), "the smaller one of the two"
+    monkeypatch.setattr(Pairs, "near", lambda *_: False)
+    for first, second, last in orders:
+        assert withheld(PEOPLE.cells(last), PEOPLE.cells(first), PEOPLE.cells(second)) == (), "the control"
+    assert withheld(PEOPLE.cells(both), several) == ()
+
+
+def pairs_of(*groups: frozenset[int]) -> Pairs:
+    newest = Newest()
+    for column in columns_of(PEOPLE.cells(*groups)):
+        newest.add(column)
+    return Pairs([newest])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(10, 400), st.integers(10, 400), st.integers(0, 60), st.integers(0, 60))
+def test_pairs_are_near_where_their_sum_differs_in_few_persons_and_not_where_it_does_in_many(
+    first: int, second: int, without: int, more: int
+) -> None:
+    """The oracle knows how many persons the union lacks and has more: 1 to 5 are near, 0 or 40 and more are not."""
+    one, other = some(0, first), some(first, first + second)
+    union = frozenset(range(min(without, first - 1), first + second + more))
+    apart = len(union ^ (one | other))
+    (column,) = columns_of(PEOPLE.cells(union))
+    near = pairs_of(one, other).near(int(column.persons[0]), column.signs[0], K)
+    assert near or not 1 <= apart <= K // 2
+    assert not near or 1 <= apart < 4 * K
+
+
+def test_pairs_of_the_newest_sets_are_looked_at_and_an_older_one_is_no_longer() -> None:
+    """Where the promise ends: after so many newer sets; and one that is released again is new again."""
+    newest, (first,) = Newest(), columns_of(PEOPLE.cells(some(0, 100)))
+    rng = np.random.default_rng(2)
+    for again in (False, True):
+        newest.add(first)
+        signs = rng.integers(-90, 90, size=(NEWEST - 1, 64))
+        newest.add(Prints(np.full(NEWEST - 1, 500), signs))
+        if again:
+            newest.add(first)
+        newest.add(Prints(np.full(1, 500), signs[:1] + 2))
+        assert len(newest) == NEWEST
+        assert (100 in [size for size, _ in newest.named().values()]) is again
 
 
 # --- pages ----------------------------------------------------------------------------------------------------
