@@ -341,7 +341,14 @@ def _is_temporal(value: Expression) -> bool:
 
 
 def _double(value: Expression) -> Expression:
-    return value if isinstance(value, Column) and value.type == "DOUBLE" else Cast(value, "DOUBLE")
+    """Return a number in DOUBLE; of a CASE its values, since a cast around a subquery could not be attempted."""
+    if isinstance(value, Case):
+        branches = (Branch(branch.condition, _double(branch.value)) for branch in value.branches)
+        return Case(tuple(branches), _double(value.otherwise))
+    if value in (NULL, ONE):
+        return value
+    is_double = isinstance(value, Column | Cast) and value.type == "DOUBLE"
+    return value if is_double else Cast(value, "DOUBLE")
 
 
 def _or(value: Expression, instead: Constant) -> Expression:

@@ -291,10 +291,11 @@ def test_59_a_mask_that_ends_while_the_keeper_decides_is_one_view_or_the_other(t
 def test_59_control_with_two_looks_at_the_clock_it_would_be_both(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """It decides twice, first about what is counted and then about the keys, so both of its second looks are late."""
     honest: Callable[..., Any] = keepers.require_same
 
-    def late(*asked: Any) -> Any:
-        return honest(*asked[:-1], asked[-1] + 1)
+    def late(plan: Plan, reading: Any, trusted: Any, where: Any, now: int, *kept: Any) -> Any:
+        return honest(plan, reading, trusted, where, now + 3, *kept)
 
     monkeypatch.setattr(keepers, "require_same", late)
     assert mixed(tmp_path)

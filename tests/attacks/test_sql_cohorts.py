@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inside import query
@@ -108,6 +108,7 @@ CHOSEN = {
 }
 
 
+@settings(max_examples=25)
 @given(st.sampled_from(sorted(CHOSEN)), st.sampled_from(sorted(CHOSEN)), PEOPLE, VISITS)
 def test_the_persons_of_every_part_are_counted(
     where: str, when: str, people: list[tuple[Any, ...]], visits: list[tuple[Any, ...]]
