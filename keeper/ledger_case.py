@@ -8,7 +8,7 @@ there are, and which are withheld, is an answer too.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from keeper.ledger_quota import Quota
@@ -85,7 +85,7 @@ def case_of(plan: Plan, reading: Reading, manifests: tuple[Manifest, ...]) -> Ca
         minimum=obligations.minimum_group,
         persons=tuple(manifest.persons for manifest in about),
         figures=figures,
-        quotas=_quotas(obligations.checks, figures, datasets if code else ()),
+        quotas=_quotas(obligations.checks, figures, read, datasets if code else ()),
     )
 
 
@@ -127,10 +127,19 @@ def _figures(program: Program, reading: Reading, sensitive: set[str]) -> tuple[M
 
 
 def _quotas(
-    checks: Checks, figures: tuple[Mapping[str, int], ...], datasets: tuple[str, ...]
+    checks: Checks,
+    figures: tuple[Mapping[str, int], ...],
+    read: Sequence[Manifest],
+    datasets: tuple[str, ...],
 ) -> tuple[Quota, ...]:
-    columns = sorted({column for table in figures for column in table})
-    cells = [Quota(f"{CELLS}/{column}", checks.exact_cells, checks.period_days) for column in columns]
+    """Return the quotas that a plan draws on; those of columns by how many persons the version has that it reads."""
+    columns = {column for table in figures for column in table}
+    cells = [
+        Quota(f"{CELLS}/{m.relation}.{c.name}", checks.cells_of(m.persons), checks.period_days)
+        for m in sorted(read, key=lambda manifest: manifest.relation)
+        for c in sorted(m.columns, key=lambda column: column.name)
+        if f"{m.relation}.{c.name}" in columns
+    ]
     bits = [Quota(f"{BITS}/{dataset}", checks.code_bits_period, checks.period_days) for dataset in datasets]
     return (*cells, *bits)
 

@@ -156,16 +156,15 @@ def status(ledger: Ledger, trusted: TrustedSet, now: int) -> list[dict[str, Any]
             continue
         checks = policy.checks
         columns = [c.name for c in manifest.columns if c.kind is Kind.SENSITIVE]
-        quotas = [
-            Quota(f"{CELLS}/{manifest.relation}.{c}", checks.exact_cells, checks.period_days) for c in columns
-        ]
+        cells = checks.cells_of(manifest.persons)
+        quotas = [Quota(f"{CELLS}/{manifest.relation}.{c}", cells, checks.period_days) for c in columns]
         quotas.append(Quota(f"{BITS}/{manifest.dataset}", checks.code_bits_period, checks.period_days))
         found.append(
             {
                 "dataset": manifest.dataset,
                 "vectors": ledger.cells(manifest.dataset),
                 "persons": manifest.persons,
-                "cells": checks.exact_cells,
+                "cells": cells,
                 "quotas": [_told(ledger, quota, now) for quota in quotas],
             }
         )

@@ -16,6 +16,9 @@ from typing import ClassVar
 from plans.errors import Malformed
 from plans.record import Record
 
+PERSONS_FOR_A_CELL = 10
+"""Of so many persons at least one exact cell of a column leaves within a period (docs/ledger.md)."""
+
 
 class Mode(StrEnum):
     """How a lineage protects its persons: by rules (and no epsilon is claimed), or by differential privacy."""
@@ -42,7 +45,10 @@ class Checks(Record):
         enterprises: distinct enterprises behind every figure, where the dataset declares them; 0: none asked.
         differ: in how many persons a released cell differs from every other one at least, or in none (the
             disclosure ledger); 0: the dataset's minimum group.
-        exact_cells, period_days: how many distinct exact cells of one sensitive column may leave within the period.
+        exact_cells, period_days: how many distinct exact cells of one sensitive column may leave within the period, and
+            no more than one for ten persons of the dataset.
+        unsafe_exact_cells: whether `exact_cells` holds however few persons there are, though so many answers about so
+            few tell on nearly everybody.
         code_bits, code_bits_period: how many bits of what a member's own code wrote may leave at once, and within
             the period.
         model_advantage: by how many percent an attack on a model may do better than guessing.
@@ -63,6 +69,7 @@ class Checks(Record):
     enterprises: int = 0
     differ: int = 0
     exact_cells: int = 20_000
+    unsafe_exact_cells: bool = False
     period_days: int = 30
     code_bits: int = 8_000_000
     code_bits_period: int = 80_000_000
@@ -82,6 +89,16 @@ class Checks(Record):
         if self.period_days < 1 or not 1 <= self.reviewers <= 5:
             raise Malformed("a period has a day at least, and 1 to 5 people review", "checks")
 
+    def cells_of(self, persons: int) -> int:
+        """Return how many exact cells of a column may leave within the period, of a dataset about so many persons.
+
+        One for ten persons at the most: with many more, linear reconstruction (Dinur and Nissim 2003) has nearly
+        everybody's value. Of data of which nobody is the person (0), `exact_cells`.
+        """
+        if self.unsafe_exact_cells or not persons:
+            return self.exact_cells
+        return min(self.exact_cells, max(1, persons // PERSONS_FOR_A_CELL))
+
     def strictest(self, other: Checks) -> Checks:
         """Return the numbers that satisfy both."""
         return Checks(
@@ -95,6 +112,7 @@ class Checks(Record):
             enterprises=max(self.enterprises, other.enterprises),
             differ=max(self.differ, other.differ),
             exact_cells=min(self.exact_cells, other.exact_cells),
+            unsafe_exact_cells=self.unsafe_exact_cells and other.unsafe_exact_cells,
             period_days=max(self.period_days, other.period_days),
             code_bits=min(self.code_bits, other.code_bits),
             code_bits_period=min(self.code_bits_period, other.code_bits_period),

@@ -74,7 +74,7 @@ def status_lines(lineages: list[dict[str, Any]]) -> Iterator[str]:
     for lineage in lineages:
         yield f"{lineage['dataset']}  {lineage['vectors']:,} sets remembered"
         if lineage["cells"] > lineage["persons"] // 10:
-            yield f"  ! exact_cells above {lineage['persons'] // 10:,}, a tenth of its persons, bounds little"
+            yield f"  ! unsafe_exact_cells: more than {lineage['persons'] // 10:,}, one for ten persons, bounds little"
         for quota in lineage["quotas"]:
             more = f", more from {_day(quota['renews'])}" if quota["renews"] else ""
             yield (

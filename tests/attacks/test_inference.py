@@ -16,6 +16,7 @@ import pytest
 
 from keeper.ledger_pairs import Pairs
 from keeper.ledger_quota import Quota
+from plans.checks import Checks
 from plans.errors import BudgetSpent
 from tests.keeper.people import CASE, Owner, People, case
 
@@ -304,13 +305,13 @@ def reconstruct(at: Region, bits: np.ndarray, asks: int, seed: int) -> float:
 
 
 def test_34_linear_reconstruction_ends_at_the_quota_with_no_more_than_the_base_rate(tmp_path: Path) -> None:
-    """200 persons, 3 in 10 of whom have a bit; guessing "no" for all is right for 70 %. A quota of persons / 10."""
+    """200 persons, 3 in 10 of whom have a bit; guessing "no" for all is right for 70 %. The default quota."""
     bits = np.zeros(200, bool)
     bits[np.random.default_rng(9).permutation(200)[:60]] = True
     free = Region(Owner(tmp_path / "off"), persons=200, on=False)
     assert reconstruct(free, bits, 260, seed=1) > 0.97, "the control: nearly everybody's bit"
     found = []
     for seed in range(3):
-        guarded = Region(Owner(tmp_path / f"on{seed}"), persons=200, cells=20)
+        guarded = Region(Owner(tmp_path / f"on{seed}"), persons=200, cells=Checks().cells_of(200))
         found.append(reconstruct(guarded, bits, 260, seed))
     assert np.mean(found) <= 0.70 + 0.02

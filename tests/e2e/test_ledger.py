@@ -24,6 +24,7 @@ rounding = 1
 ["{dataset}".checks]
 differ = {differ}
 exact_cells = 60
+unsafe_exact_cells = true
 
 ["{dataset}".columns]
 league = ["group", "filter", "compare"]

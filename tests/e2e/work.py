@@ -26,6 +26,9 @@ purposes = ["any"]
 ["nm/tax/panel".columns]
 league = ["group", "model"]
 income = ["model", "sum", "avg"]
+
+["nm/tax/panel".checks]
+unsafe_exact_cells = true
 """
 SETTINGS = """
 entry = "main.py"

@@ -166,6 +166,24 @@ def test_a_spent_quota_refuses_the_first_box_and_the_grant_is_not_used(tmp_path:
     assert side.keeper.ledger_status()[0]["quotas"][0]["left"] == 4
 
 
+@pytest.mark.parametrize(("checks", "amount"), [(Checks(), 9), (Checks(unsafe_exact_cells=True), 20_000)])
+def test_34_the_default_is_one_cell_for_ten_persons_and_more_is_said_as_unsafe(
+    tmp_path: Path, checks: Checks, amount: int
+) -> None:
+    """90 persons: nine cells in a period, of which one member has half; the desk says the same number."""
+    side = Side.make(house.config(tmp_path), checks)
+    side.answer(side.plan("four cells"), PEOPLE.cells(*(some(at, at + 20) for at in range(0, 80, 20))))
+    quota = side.keeper.ledger_status()[0]["quotas"][0]
+    assert (quota["amount"], quota["left"]) == (amount, amount - 4)
+    if amount > 9:
+        assert side.answer(side.plan("two more"), PEOPLE.cells(some(0, 40), some(40, 90))) == ((),), (
+            "the control"
+        )
+        return
+    with pytest.raises(BudgetSpent):
+        side.answer(side.plan("two more"), PEOPLE.cells(some(0, 40), some(40, 90)))
+
+
 def test_90_a_statement_that_fails_or_has_no_large_group_is_charged_too(side: Side) -> None:
     """Whether a group has ten persons is an answer, whatever it is told by: a failure, an empty table or a cell."""
 
@@ -221,7 +239,7 @@ def test_33_threads_that_race_for_the_last_cells_at_a_keeper_overspend_nothing(t
     """A quota of 20 cells, of which one member has ten; six plans of two cells ask at the same moment, and each was
     charged one before.
     """
-    side = Side.make(house.config(tmp_path), Checks(exact_cells=20))
+    side = Side.make(house.config(tmp_path), Checks(exact_cells=20, unsafe_exact_cells=True))
     plans = [side.plan(f"race {number}") for number in range(6)]
     for plan in plans:
         side.given(plan, Entry.QUERY)

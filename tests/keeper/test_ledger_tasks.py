@@ -102,7 +102,7 @@ def inspected(side: Side, plan: Plan, finding: Finding, bits: int) -> None:
 
 @pytest.fixture
 def coding(tmp_path: Path) -> Side:
-    checks = Checks(code_bits=400, code_bits_period=1_000)
+    checks = Checks(code_bits=400, code_bits_period=1_000, unsafe_exact_cells=True)
     side = Side.make(house.config(tmp_path, work_images=TASK_IMAGES))
     side.keeper.believe(house.bundle(2, (replace(TRAINING, checks=checks),)))
     return side

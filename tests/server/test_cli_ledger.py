@@ -18,7 +18,7 @@ def test_a_quota_is_told_with_the_day_from_which_there_is_more() -> None:
 
 def test_a_quota_that_is_too_large_for_its_lineage_is_pointed_out() -> None:
     text = "\n".join(status_lines([LINEAGE | {"persons": 1_990}]))
-    assert "! exact_cells above 199, a tenth of its persons, bounds little" in text
+    assert "! unsafe_exact_cells: more than 199, one for ten persons, bounds little" in text
 
 
 def test_every_rule_is_told_with_its_numbers() -> None:
