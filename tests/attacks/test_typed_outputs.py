@@ -7,12 +7,16 @@ control of each is the same content where the protection is not: as it came, or 
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
 import os
 import pickle
+import socket
+import stat
 import tarfile
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,25 +58,67 @@ def refused(left: Left, rule: str) -> bool:
 # --- 50, 51: what lies in the folder ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["symlink", "hardlink", "fifo", "socket-name", "loop"])
-def test_50_links_pipes_and_loops_are_refused_without_following(tmp_path: Path, kind: str) -> None:
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes devices")
+DEVICE = os.makedev(1, 3)
+
+
+def lay_symlink(place: Path, secret: Path) -> None:
+    place.symlink_to(secret)
+
+
+def lay_loop(place: Path, secret: Path) -> None:
+    place.symlink_to(place.parent)
+
+
+def lay_socket(place: Path, secret: Path) -> None:
+    with contextlib.chdir(place.parent), socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(place.name)
+
+
+def lay_device(place: Path, secret: Path) -> None:
+    os.mknod(place, stat.S_IFCHR | 0o600, DEVICE)
+
+
+def lay_name(place: Path, secret: Path) -> None:
+    place.with_name("t\n.csv").write_text("x")
+
+
+LAID: dict[str, Callable[[Path, Path], None]] = {
+    "symlink": lay_symlink,
+    "hardlink": lambda place, secret: os.link(secret, place),
+    "fifo": lambda place, secret: os.mkfifo(place),
+    "socket": lay_socket,
+    "device": lay_device,
+    "loop": lay_loop,
+    "name": lay_name,
+}
+KINDS = [pytest.param(kind, marks=AS_ROOT) if kind == "device" else kind for kind in LAID]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_50_what_is_no_plain_file_is_refused_without_opening_it(tmp_path: Path, kind: str) -> None:
     out, secret = tmp_path / "out", tmp_path / "secret"
     out.mkdir()
     secret.write_text(CANARY)
-    if kind == "symlink":
-        (out / "t.csv").symlink_to(secret)
-    elif kind == "hardlink":
-        os.link(secret, out / "t.csv")
-    elif kind == "fifo":
-        os.mkfifo(out / "t.csv")
-    elif kind == "loop":
-        (out / "loop").symlink_to(out)
-    else:
-        (out / "t\n.csv").write_text("x")
+    LAID[kind](out / "t.csv", secret)
+    (laid,) = out.iterdir()
     with pytest.raises(BoxFailure) as told:
         leavings.gather(str(out), Outputs(8), 2**20)
     assert CANARY not in str(told.value.facts)
-    assert (tmp_path / "secret").read_text() == CANARY, "the control: who follows the link reads it"
+    assert secret.read_text() == CANARY and os.path.lexists(laid), "nothing was followed or removed"
+    laid.unlink()
+    laid.with_name("t.csv").write_bytes(CSV)
+    assert leavings.gather(str(out), Outputs(8), 2**20) == {"t.csv": CSV}, (
+        "the control: a plain file is taken"
+    )
+
+
+@pytest.mark.parametrize("kind", ["symlink", "hardlink"])
+def test_50_control_whoever_opens_a_link_reads_what_it_leads_to(tmp_path: Path, kind: str) -> None:
+    secret, place = tmp_path / "secret", tmp_path / "t.csv"
+    secret.write_text(CANARY)
+    LAID[kind](place, secret)
+    assert place.read_text() == CANARY
 
 
 @pytest.mark.parametrize(
