@@ -3,12 +3,13 @@
 In the mode `private` nobody noises what code leaves, also the platform's own; a statement of keys, counts, totals and
 means is noised by the boxes that judge it (docs/private.md). A component whose question is such a statement says so
 with an `Asking`, and the member signs that statement instead of a task. It is made on the member's side, so that it
-names no column that the member did not name, whatever a portal says about the component.
+names no column that the member did not name, whatever a portal says about the component; and it is signed only once the
+member has said that this text is what it asks, since a portal could still have a figure used as a key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -39,16 +40,29 @@ class Asking(Record):
             names.require("column", name, "asking")
         if not (self.figures or self.cells):
             raise Malformed("a statement yields figures", "asking")
+        if set(self.keys) & set(self.figures):
+            raise Malformed("a parameter names keys or figures, not both", "asking")
 
 
-def statement(asking: Asking, values: Mapping[str, Any], relation: str) -> str:
-    """Return the statement for these parameters on this relation, one that is about persons.
+def statement(asking: Asking, values: Mapping[str, Any], relations: Sequence[str]) -> str:
+    """Return the statement for these parameters on the one relation of the component, which is about persons.
 
     Raises:
-        Malformed: a parameter names something that is no column, or the relation is none.
+        Malformed: a parameter names something that is no column, or no figure is asked for; or there is not one
+            relation, or it is none.
     """
-    names.require("relation", relation, "statement")
+    if len(relations) != 1:
+        raise Malformed(
+            "a component that is asked as a statement reads one table", "tables", "Name exactly one table."
+        )
+    relation = names.require("relation", relations[0], "statement")
     keys, figures = _columns(asking.keys, values), _columns(asking.figures, values)
+    if not (figures or asking.cells):
+        raise Malformed(
+            "a statement yields figures, and no column of figures is named",
+            "parameters",
+            f"Name one by a parameter: {', '.join(asking.figures)}.",
+        )
     outputs = [_quoted(key) for key in keys]
     if asking.cells:
         outputs += [f"count(distinct {names.PERSON}) AS persons", "count(*) AS rows"]
@@ -64,13 +78,20 @@ def statement(asking: Asking, values: Mapping[str, Any], relation: str) -> str:
 
 
 def _columns(parameters: tuple[str, ...], values: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the columns that these parameters name, each once; an empty one names none."""
+    """Return the columns that these parameters name, each once; an empty one names none.
+
+    Raises:
+        Malformed: one names something else.
+    """
     found: dict[str, None] = {}
     for parameter in parameters:
-        value = values.get(parameter) or ()
-        for column in (value,) if isinstance(value, str) else value:
-            names.require("column", column, f"parameter {parameter}")
-            found[column] = None
+        where, value = f"parameter {parameter}", values.get(parameter)
+        if value is None or value == "":
+            continue
+        listed = (value,) if isinstance(value, str) else value
+        if not (isinstance(listed, list | tuple) and all(isinstance(each, str) for each in listed)):
+            raise Malformed("this is a column, or a list of columns", where, "Give names of columns as text.")
+        found |= dict.fromkeys(names.require("column", each, where) for each in listed)
     return tuple(found)
 
 

@@ -35,8 +35,9 @@ of freedom, a fit that does not exist. Which of them it was is not told, since i
 
 Of a dataset in the mode `private` ([private.md](private.md)) nothing leaves but noised figures, and nobody noises what
 code leaves. A component whose question is one statement of keys, counts, totals and means says so below: then the
-client asks that statement in its place, shows it before it signs, and its price, budget and error bars are those of any
-statement (`darkroom component … --dry-run`). All other components are refused there (`private-code`).
+client asks that statement in its place. It shows it, and signs it only once you have said that it is what you ask: by a
+yes at the terminal, or by giving it (`--statement FILE`; in Python `statement=…`). Price, budget and error bars are
+those of any statement (`darkroom component … --dry-run`). All other components are refused there (`private-code`).
 
 `python -m examples.components` shows what each leaves of made-up tables. How one is added stands in
 `components/description.py`: it is one file, and this page, lists and tests find it by themselves.
@@ -85,7 +86,7 @@ def _asked(component: Component) -> str:
     text = "\n**Where figures leave with noise** (差分隐私模式) it is asked as a statement"
     text += f"{_without(asking.left_out)}:\n"
     zh = f"在差分隐私模式下改以 SQL 语句提出{_without_zh(asking.left_out_zh)}。"
-    return f"{text}\n    {statement(asking, values, 'tax.income')}\n\n{zh}\n"
+    return f"{text}\n    {statement(asking, values, ['tax.income'])}\n\n{zh}\n"
 
 
 def _without(left_out: str) -> str:

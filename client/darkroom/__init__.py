@@ -104,7 +104,15 @@ def components() -> list[dict[str, object]]:
 
 
 def component(
-    name: str, parameters: Mapping[str, object], tables: Sequence[str], *, project: str, purpose: str
+    name: str,
+    parameters: Mapping[str, object],
+    tables: Sequence[str],
+    *,
+    project: str,
+    purpose: str,
+    statement: str = "",
 ) -> Job:
     """`Connection.component` of the profile."""
-    return _default().component(name, parameters, tables, project=project, purpose=purpose)
+    return _default().component(
+        name, parameters, tables, project=project, purpose=purpose, statement=statement
+    )

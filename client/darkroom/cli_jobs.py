@@ -48,7 +48,7 @@ def sql(  # noqa: PLR0913 - each is an option that a person may type
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Run a statement on the real data and show its checked result."""
-    text = _statement(statement, file)
+    text = statement_text(statement, file)
     if dry_run:
         terminal.say(f"Would sign and submit {len(text)} characters of SQL for {project}: {purpose}")
         return
@@ -171,7 +171,7 @@ def explain(number: JobId, form: FormatOption = Format.TABLE) -> None:
     terminal.write({"id": found.id} | told, form, draw)
 
 
-def _statement(given: str, file: Path | None) -> str:
+def statement_text(given: str, file: Path | None) -> str:
     """Return the SQL text: typed, from a file, or from standard input.
 
     Raises:

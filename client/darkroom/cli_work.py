@@ -10,7 +10,7 @@ import typer
 from darkroom import folder as folders
 from darkroom import terminal
 from darkroom.cli_access import DryRun, FormatOption, room
-from darkroom.cli_jobs import JobId, KeeperKey, Out, follow, price, show_result
+from darkroom.cli_jobs import JobId, KeeperKey, Out, follow, price, show_result, statement_text
 from darkroom.job import Job
 from darkroom.signing import Text
 from darkroom.terminal import Format
@@ -79,6 +79,12 @@ def component(  # noqa: PLR0913 - each is an option that a person may type
     ] = None,
     project: Annotated[str, typer.Option(help="The project whose grants are used.")] = ...,  # type: ignore[assignment]
     purpose: Annotated[str, typer.Option(help="Why, as in the grant.")] = ...,  # type: ignore[assignment]
+    statement: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file with the statement that it is asked as; else that is shown and you are asked."
+        ),
+    ] = None,
     wait: Wait = True,
     out: Out = None,
     keeper_key: KeeperKey = "",
@@ -91,17 +97,34 @@ def component(  # noqa: PLR0913 - each is an option that a person may type
     if name not in described:
         raise Malformed("the library has no such component", name, f"There are {', '.join(described)}.")
     values = _values(described[name], parameters or [])
-    statement = connection.asked_as(name, values, table or [])
-    if statement:
-        terminal.say(f"Figures of {', '.join(table or [])} leave with noise, so this is asked: {statement}")
-    if dry_run and statement:
-        price(statement, project=project, purpose=purpose, spend_micro=0, form=form)
+    text = connection.asked_as(name, values, table or [])
+    if text:
+        terminal.say(f"Figures of {', '.join(table or [])} leave with noise, so this is asked: {text}")
+    if dry_run and text:
+        price(text, project=project, purpose=purpose, spend_micro=0, form=form)
         return
     if dry_run:
         terminal.say(f"Would sign and submit {name} on {', '.join(table or [])} for {project}: {values}")
         return
-    submitted = connection.component(name, values, table or [], project=project, purpose=purpose)
+    meant = _meant(text, statement)
+    submitted = connection.component(
+        name, values, table or [], project=project, purpose=purpose, statement=meant
+    )
     _go_on(submitted, wait, (keeper_key, out, form))
+
+
+def _meant(text: str, file: Path | None) -> str:
+    """Return the statement that the member means: of the file, or the one shown, after an explicit yes; none of none.
+
+    Raises:
+        Malformed: nobody said yes.
+    """
+    if file is not None:
+        return statement_text("", file).strip()
+    if text:
+        instead = "Give the statement that you mean to ask, in a file: --statement FILE."
+        terminal.confirm("Is this the statement that you mean to sign?", yes=False, instead=instead)
+    return text
 
 
 def components(

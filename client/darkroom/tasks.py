@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from darkroom import folder as folders
 from darkroom.wire import Wire, listed, segment
-from plans.asking import Asking, statement
+from plans.asking import Asking
+from plans.asking import statement as as_statement
 from plans.errors import HashMismatch, Malformed, Unreachable
 from plans.plan import Plan
 from plans.record import Record
@@ -76,22 +77,28 @@ class Tasks:
         *,
         project: str,
         purpose: str,
+        statement: str = "",
     ) -> Job:
         """Submit a component of the algorithm library with these parameters on these tables; numbers with a point are
         text ("0.05"). Where figures leave with noise only, it is asked as a statement, if it can be: see `asked_as`.
+        That is signed only if it is, letter by letter, the `statement` that the member gives.
 
         Raises:
             HashMismatch: the portal made another task of it.
+            Malformed: it is asked as a statement, which the member has not given; the error says which.
             DarkroomError: what the portal says; of a wrong parameter, what it may be.
         """
         task, text = self._component(name, parameters, tables)
+        if statement != text:
+            raise _other_statement(name, text)
         if text:
             return self.submit(self.request(text, project=project, purpose=purpose, kind=RequestKind.SQL))
         return self.submit(self._of_task(task, RequestKind.COMPONENT, project, purpose))
 
     def asked_as(self, name: str, parameters: Mapping[str, Any], tables: Sequence[str]) -> str:
         """Return the statement that stands for a component where figures leave with noise only (docs/private.md);
-        empty if it runs as it is, or cannot be asked so. With `sql` it can be asked at another price.
+        empty if it runs as it is, or cannot be asked so. The portal says which parameters name keys and figures: read
+        the statement before it is given to `component`. With `sql` it can be asked at another price.
 
         Raises:
             HashMismatch, DarkroomError: as `component`.
@@ -104,6 +111,7 @@ class Tasks:
         """Return a component's task, checked against what was asked for, and the statement that it is asked as.
 
         The portal says which parameters name keys and figures; the statement is made here, of the member's own words.
+        What the portal adds to them (defaults) names no column of it.
         """
         body = {"parameters": dict(parameters), "relations": list(tables)}
         answer = self._wire.post(f"/api/v1/components/{segment(name)}", body)
@@ -116,7 +124,7 @@ class Tasks:
         told_asking = answer.get("asking")
         if told_asking is None:
             return task, ""
-        return task, statement(Asking.read(told_asking), parameters, tables[0])
+        return task, as_statement(Asking.read(told_asking), parameters, tables)
 
     def attempt(self, folder: Path | str, timeout: float = 3_600) -> TrialReport:
         """Try a folder on made-up tables, beside the data and without any of them; return all that happened.
@@ -158,3 +166,18 @@ class Tasks:
         if not isinstance(task, PythonTask) or task.folder != found.folder.digest:
             raise HashMismatch("the portal shows another folder than the plan names", f"job {number}")
         return found
+
+
+def _other_statement(name: str, text: str) -> Malformed:
+    """Return the refusal to sign a statement that the member has not given."""
+    if not text:
+        return Malformed(
+            "this component runs as it is here, and stands for no statement",
+            f"component {name}",
+            "Leave the statement out, or ask it by sql.",
+        )
+    return Malformed(
+        f"figures leave with noise here, so this statement would be signed in place of the component: {text}",
+        f"component {name}",
+        f"If that is what you ask, pass statement={text!r}.",
+    )

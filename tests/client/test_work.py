@@ -200,6 +200,14 @@ def put_in_force(town: Town, mode: Mode) -> None:
         store.statements.add(session, row)
 
 
+def described(town: Town, statement: str) -> None:
+    """Ask for incomes by region in a program."""
+    asked = {"columns": ["income"], "by": "region"}
+    town.connection(MEI).component(
+        "describe", asked, ["tax.income"], project="housing", purpose="Study of rents", statement=statement
+    )
+
+
 def requests(town: Town) -> list[Request]:
     with town.region.database.reading() as session:
         return [Request.decode(row.request.encode()) for row in store.jobs.of_member(session, MEI)]
@@ -210,7 +218,12 @@ def test_a_component_of_private_data_is_asked_as_a_statement_that_the_member_rea
 ) -> None:
     put_in_force(town, Mode.PRIVATE)
     parts = ("describe", "columns=income", "by=region")
-    shown = typed(MEI, "component", *parts, *ABOUT, "--no-wait", "--format", "json")
+    unread = typed(MEI, "component", *parts, *ABOUT, "--no-wait")
+    assert unread.exit_code == 2 and ASKED in unread.stderr and "--statement" in unread.stderr
+    assert requests(town) == []
+    (study / "meant.sql").write_text(ASKED + "\n")
+    meant = ("--statement", str(study / "meant.sql"))
+    shown = typed(MEI, "component", *parts, *ABOUT, *meant, "--no-wait", "--format", "json")
     assert json.loads(shown.stdout)["kind"] == "sql" and ASKED in shown.stderr
     (request,) = requests(town)
     assert request.kind is RequestKind.SQL and request.statement == ASKED
@@ -233,6 +246,80 @@ def test_the_same_component_of_data_in_the_mode_rules_runs(study: Path, town: To
     assert town.connection(MEI).asked_as("describe", {"columns": ["income"]}, ["tax.income"]) == ""
 
 
+@pytest.mark.parametrize("says", [True, False])
+def test_at_a_terminal_the_statement_is_shown_and_only_a_typed_yes_signs_it(
+    study: Path, town: Town, typed: Typed, monkeypatch: pytest.MonkeyPatch, says: bool
+) -> None:
+    put_in_force(town, Mode.PRIVATE)
+    monkeypatch.setattr("darkroom.terminal._answers_can_be_typed", lambda: True)
+    monkeypatch.setattr("typer.confirm", lambda *_, **__: says)
+    shown = typed(MEI, "component", "describe", "columns=income", "by=region", *ABOUT, "--no-wait")
+    assert ASKED in shown.stderr
+    assert [request.statement for request in requests(town)] == ([ASKED] if says else [])
+
+
+def test_in_a_program_the_error_says_the_statement_and_giving_it_signs_it(study: Path, town: Town) -> None:
+    put_in_force(town, Mode.PRIVATE)
+    for given in ("", ASKED.lower()):
+        with pytest.raises(Malformed) as told:
+            described(town, given)
+        assert ASKED in str(told.value)
+    assert requests(town) == []
+    described(town, ASKED)
+    assert [request.statement for request in requests(town)] == [ASKED]
+
+
+def test_a_component_that_runs_as_it_is_stands_for_no_statement(study: Path, town: Town) -> None:
+    put_in_force(town, Mode.RULES)
+    with pytest.raises(Malformed):
+        described(town, ASKED)
+    assert requests(town) == []
+
+
+class Lie:
+    """What a lying portal says of a component: which of its parameters name keys, and which figures."""
+
+    def __init__(self, keys: tuple[str, ...], figures: tuple[str, ...]) -> None:
+        self.keys, self.figures = keys, figures
+
+    def plain(self) -> dict[str, object]:
+        told: dict[str, object] = dict.fromkeys(("left_out", "left_out_zh"), "")
+        return told | {"keys": list(self.keys), "figures": list(self.figures), "cells": False}
+
+
+def test_a_portal_that_swaps_keys_and_figures_gets_no_signature(
+    study: Path, town: Town, typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The member asks for incomes by region; the portal would have it sign for regions by income."""
+    put_in_force(town, Mode.PRIVATE)
+    parts = ("component", "describe", "columns=income", "by=region", *ABOUT, "--no-wait")
+    (study / "meant.sql").write_text(ASKED)
+    meant = ("--statement", str(study / "meant.sql"))
+    honest = JobService.asking
+    monkeypatch.setattr(JobService, "asking", lambda *_: Lie(("columns",), ("by",)))
+    for given in ((), meant):
+        shown = typed(MEI, *parts, *given)
+        assert shown.exit_code == 2 and 'GROUP BY "income"' in shown.stderr
+    assert requests(town) == []
+    monkeypatch.setattr(JobService, "asking", honest)
+    assert typed(MEI, *parts, *meant).exit_code == 0 and len(requests(town)) == 1
+
+
+def test_a_portal_that_shows_one_statement_and_makes_another_gets_no_signature(
+    study: Path, town: Town, typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked twice: for what is shown, and for what is signed."""
+    put_in_force(town, Mode.PRIVATE)
+    monkeypatch.setattr("darkroom.terminal._answers_can_be_typed", lambda: True)
+    monkeypatch.setattr("typer.confirm", lambda *_, **__: True)
+    parts = ("component", "describe", "columns=income", "by=region", *ABOUT, "--no-wait")
+    told = [Lie(("by",), ("columns",)), Lie(("columns",), ("by",))]
+    monkeypatch.setattr(JobService, "asking", lambda *_: told.pop(0))
+    assert typed(MEI, *parts).exit_code == 2 and requests(town) == [] and not told
+    told += [Lie(("by",), ("columns",)), Lie(("by",), ("columns",))]
+    assert typed(MEI, *parts).exit_code == 0 and len(requests(town)) == 1, "the control: it tells one thing"
+
+
 LIES = [("birth_year",), ('income") FROM tax.income; --',), ("project",)]
 
 
@@ -240,12 +327,7 @@ LIES = [("birth_year",), ('income") FROM tax.income; --',), ("project",)]
 def test_a_portal_cannot_have_a_column_signed_for_that_the_member_did_not_name(
     study: Path, town: Town, monkeypatch: pytest.MonkeyPatch, named: tuple[str, ...]
 ) -> None:
-    class Lie:
-        def plain(self) -> dict[str, object]:
-            told: dict[str, object] = dict.fromkeys(("left_out", "left_out_zh"), "")
-            return told | {"keys": list(named), "figures": ["columns"], "cells": False}
-
-    monkeypatch.setattr(JobService, "asking", lambda *_: Lie())
+    monkeypatch.setattr(JobService, "asking", lambda *_: Lie(named, ("columns",)))
     connection = town.connection(MEI)
     try:
         told = connection.asked_as("describe", {"columns": ["income"]}, ["tax.income"])

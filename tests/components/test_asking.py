@@ -53,7 +53,7 @@ ROWS = st.lists(
 def asked_as(name: str, parameters: dict[str, Any]) -> str:
     found = components.find(name)
     assert found.asking is not None
-    return statement(found.asking, components.checked(found, parameters), "tax.income")
+    return statement(found.asking, components.checked(found, parameters), ["tax.income"])
 
 
 def bounded(text: str, drawn: list[Any]) -> dict[tuple[Any, ...], dict[tuple[Measure, str], Decimal]]:
@@ -151,7 +151,7 @@ def test_the_refusal_of_the_others_names_exactly_those_that_can_be_asked() -> No
 def test_the_library_says_which_are_asked_so_and_what_is_left_out(component: Component) -> None:
     page, asking = components_reference.page(), component.asking
     assert asking is not None and Component.read(component.plain()) == component
-    assert statement(asking, components.checked(component, component.example), "tax.income") in page
+    assert statement(asking, components.checked(component, component.example), ["tax.income"]) in page
     assert asking.left_out in page and bool(asking.left_out) == bool(asking.left_out_zh)
 
 
@@ -164,16 +164,16 @@ def test_no_text_of_a_parameter_becomes_sql(column: str) -> None:
     values = {"row": "region", "figure": column}
     if column:
         with pytest.raises(Malformed):
-            statement(asking, values, "tax.income")
+            statement(asking, values, ["tax.income"])
     else:
-        assert "sum(" not in statement(asking, values, "tax.income")
+        assert "sum(" not in statement(asking, values, ["tax.income"])
     with pytest.raises(Malformed):
-        statement(asking, {"row": "region"}, f"tax.income {column}")
+        statement(asking, {"row": "region"}, [f"tax.income {column}"])
 
 
 def test_a_column_that_is_a_word_of_sql_stays_a_column() -> None:
     """The reader looks for the column, and does not find it; it does not read the word."""
-    text = statement(Asking(("row",), (), cells=True), {"row": "order"}, "tax.income")
+    text = statement(Asking(("row",), (), cells=True), {"row": "order"}, ["tax.income"])
     with pytest.raises((Malformed, SqlUnsupported)):
         asked(text)
 
@@ -184,3 +184,28 @@ def test_a_description_cannot_show_a_column_that_is_no_key() -> None:
         replace(honest, asking=Asking(("figure",), (), cells=True))
     with pytest.raises(Malformed):
         replace(honest, asking=Asking(("row",), ("column",), cells=True))
+
+
+@pytest.mark.parametrize("value", [5, True, 0, False, 1.5, {"region": 1}, ["region", 5], [["region"]]])
+@pytest.mark.parametrize("parameter", ["row", "figure"])
+def test_what_is_no_text_names_no_column(parameter: str, value: Any) -> None:
+    with pytest.raises(Malformed):
+        statement(Asking(("row",), ("figure",), cells=True), {parameter: value}, ["tax.income"])
+
+
+@pytest.mark.parametrize("named", [{}, {"columns": []}, {"columns": ""}, {"columns": None}, {"by": "region"}])
+def test_a_statement_without_figures_is_refused_and_says_which_parameter_is_missing(named: Any) -> None:
+    with pytest.raises(Malformed) as told:
+        statement(Asking(("by",), ("columns",), cells=False), named, ["tax.income"])
+    assert "columns" in told.value.next_step
+
+
+@pytest.mark.parametrize("relations", [[], ["tax.income", "med.visit"], [""]])
+def test_a_statement_is_of_exactly_one_table(relations: list[str]) -> None:
+    with pytest.raises(Malformed):
+        statement(Asking(("row",), (), cells=True), {"row": "region"}, relations)
+
+
+def test_a_parameter_names_keys_or_figures() -> None:
+    with pytest.raises(Malformed):
+        Asking(("row",), ("row",), cells=False)
