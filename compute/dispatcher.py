@@ -373,17 +373,15 @@ class Dispatcher:
             self._move(now, end, problem=events.canonical_text(problem.problem()))
 
     def _move(self, row: store.JobRow, state: JobState, **changes: str | int) -> store.JobRow:
-        """Move a job: first the event, durably, then the state that others see.
+        """Move a job: the event is durable before others see the state, which they do when the transaction ends.
 
         Raises:
             Overtaken: somebody else moved it first, so this step's view of it is old.
         """
         with self._database.session() as session:
-            current = store.jobs.get(session, row.id)
-            if current.state != row.state:
+            if not store.jobs.move(session, row.id, row.state, state.value, at=None, **changes):
                 raise Overtaken(row.id)
             self._log.append(events.moved(row, state, changes=changes))
-            store.jobs.move(session, row.id, row.state, state.value, at=None, **changes)
             return store.jobs.get(session, row.id)
 
 

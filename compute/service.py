@@ -101,7 +101,7 @@ class JobService:
         """Cancel a job, unless it has ended; the dispatcher ends its boxes. What was charged for it stays charged.
 
         Raises:
-            StateConflict: it has ended.
+            StateConflict: it has ended, or moved in this moment.
         """
         with self.database.session() as session:
             row = _own(session, member, job_id)
@@ -111,15 +111,15 @@ class JobService:
                     job_id,
                     "Nothing runs any more; nobody has to fetch its result.",
                 )
-            self.log.append(events.moved(row, JobState.CANCELLED, actor=member))
-            store.jobs.move(session, row.id, row.state, JobState.CANCELLED.value)
+            self._move(session, row, JobState.CANCELLED)
         return self.job(member, job_id)
 
     def retry(self, member: str, job_id: str) -> JobView:
         """Have a job that failed or was cancelled planned and run anew.
 
         Raises:
-            StateConflict: it has not ended, or with an answer that another try would not change.
+            StateConflict: it has not ended, or with an answer that another try would not change; or it moved in this
+                moment.
             Outdated: its request is too old for any keeper.
         """
         with self.database.session() as session:
@@ -135,9 +135,25 @@ class JobService:
                     "the request is older than a day, so no keeper would answer it", job_id, "Submit it anew."
                 )
             self._require_room(session, member)
-            self.log.append(events.moved(row, JobState.SUBMITTED, actor=member))
-            store.jobs.move(session, row.id, row.state, JobState.SUBMITTED.value, **_FORGOTTEN)
+            self._move(session, row, JobState.SUBMITTED, _FORGOTTEN)
         return self.job(member, job_id)
+
+    def _move(
+        self,
+        session: store.Session,
+        row: store.JobRow,
+        state: JobState,
+        changes: Mapping[str, str | int] = MappingProxyType({}),
+    ) -> None:
+        """Move a member's job, unless it moved since it was looked at; then nothing is logged and nothing changes.
+
+        The event is durable before anybody sees the move, which others do when the transaction ends.
+        """
+        if not store.jobs.move(session, row.id, row.state, state.value, **changes):
+            raise StateConflict(
+                "the job has moved on in this moment", row.id, "Look at it again, then decide: darkroom job"
+            )
+        self.log.append(events.moved(row, state, actor=row.member))
 
     def images(self) -> tuple[dict[str, Any], ...]:
         """Return the images that tasks may name, with the modules that each has."""

@@ -16,6 +16,7 @@ import pytest
 from audit import api as audit
 from compute import dispatcher as dispatching
 from compute import folders
+from compute import service as serving
 from compute.delivering import Shelf
 from compute.dispatcher import Dispatcher, Settings
 from compute.jobs import JobState
@@ -27,6 +28,7 @@ from plans.artifacts import Artifact, Form
 from plans.box import Entry, Limits
 from plans.errors import (
     DarkroomError,
+    DiskFull,
     EvidenceBroken,
     HashMismatch,
     Malformed,
@@ -205,6 +207,63 @@ def test_a_job_is_cancelled_wherever_it_stands(office: Office, state: JobState) 
     assert office.jobs.cancel(MEI, job).state is JobState.CANCELLED
     with pytest.raises(StateConflict):
         office.jobs.cancel(MEI, job)
+
+
+MOVES = [
+    (JobState.RUNNING, JobState.RELEASED, JobState.CANCELLED, "cancel"),
+    (JobState.FAILED, JobState.SUBMITTED, JobState.SUBMITTED, "retry"),
+    (JobState.RUNNING, JobState.CANCELLED, JobState.INSPECTING, "dispatcher"),
+]
+"""Where a job stands, where another moved it meanwhile, where it was to go, and by whom."""
+
+
+def moved_by(office: Office, row: store.JobRow, state: JobState, who: str) -> None:
+    """Have somebody move a job."""
+    if who == "dispatcher":
+        office.dispatcher._move(row, state)
+    else:
+        getattr(office.jobs, who)(MEI, row.id)
+
+
+def actions(office: Office) -> list[str]:
+    return [each.action for each in office.jobs.log.events(0, 1_000)]
+
+
+@pytest.mark.parametrize(("stood", "moved", "wanted", "who"), MOVES)
+def test_93_a_job_that_another_moved_in_this_moment_is_not_moved_and_nothing_is_said_to_have_happened(
+    office: Office, monkeypatch, stood: JobState, moved: JobState, wanted: JobState, who: str
+) -> None:
+    """Another process moves the job after it was looked at. Control: where nobody does, it moves and is logged."""
+    job = office.submit(office.request(python_task()))
+    seen = office.move(job, stood)
+    office.move(job, moved)
+    before = actions(office)
+    with monkeypatch.context() as patch:
+        patch.setattr(serving, "_own", lambda *_: seen)
+        with pytest.raises((StateConflict, dispatching.Overtaken)):
+            moved_by(office, seen, wanted, who)
+    assert office.row(job).state == moved and actions(office) == before
+    moved_by(office, office.move(job, stood), wanted, who)
+    assert office.row(job).state == wanted and actions(office)[-1] == f"job.{wanted.value}"
+
+
+@pytest.mark.parametrize(("stood", "moved", "wanted", "who"), MOVES)
+def test_64_a_job_is_not_seen_to_move_before_its_event_is_durable(
+    office: Office, monkeypatch, stood: JobState, moved: JobState, wanted: JobState, who: str
+) -> None:
+    """While the event is written everybody else sees the job where it was, and if it cannot be, the job stays."""
+    job = office.submit(office.request(python_task()))
+    seen, states = office.move(job, stood), []
+
+    def full(draft: audit.Draft) -> audit.Receipt:
+        states.append(office.row(job).state)
+        raise DiskFull("there is no space left", "audit log")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(audit.Log, "append", lambda _, draft: full(draft))
+        with pytest.raises(DiskFull):
+            moved_by(office, seen, wanted, who)
+    assert states == [stood] and office.row(job).state == stood
 
 
 class Batches:
