@@ -43,6 +43,9 @@ DIGITS = 12
 
 SMALLEST = 1e-15
 
+MOST_CROSSED = 250_000
+"""Cells of a cross-table, small ones too, of which margins are looked at."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cells:
@@ -187,7 +190,8 @@ class Evidence:
             Malformed: two columns have the same name.
         """
         _require_different([*keys, *figures, PERSONS])
-        looked = self.margins is not None and cells.once and len(keys) > 1
+        crossed = len(keys) > 1 and len(cells.persons) <= MOST_CROSSED
+        looked = self.margins is not None and cells.once and crossed
         kept = self._kept(keys, cells, looked)
         if not kept:
             raise NoFit

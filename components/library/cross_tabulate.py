@@ -44,9 +44,10 @@ COMPONENT = Component(
     ),
     rules=("small-group", "dominance", "rounding"),
     disclosure="A cell of fewer persons than a group does not appear, however many rows they have. There are no margins"
-    " from which it could be computed; ask for a margin by itself, and the ledger compares it with what has left.",
+    " from which it could be computed; ask for a margin by itself, and the ledger compares it with what has left. Where"
+    " the owner asks that margins do not tell, further cells stay back; people look if a person stands in several.",
     disclosure_zh="人数不足的单元格不出现，无论有多少行。不输出合计行列，因此无法反推；合计须另行请求，"
-    "由披露账本比对。",
+    "由披露账本比对。所有者要求边际合计不得泄露时，会另外保留部分单元格；如有人员属于多个单元格，则由人工审查。",
     example={"row": "banner", "column": "sex", "figure": "income"},
     asking=Asking(keys=("row", "column"), figures=("figure",), cells=True),
 )  # fmt: skip

@@ -165,6 +165,36 @@ def test_the_sets_are_those_of_the_persons_of_each_row(job: Job, tmp_path: Path)
     assert list(found.prints[:64]) == expected
 
 
+def test_a_cross_table_leaves_by_itself_where_its_margins_were_looked_at(job: Job, tmp_path: Path) -> None:
+    """The owner's `margins` goes with the plan into the box."""
+    way = Way(job, task("cross-tabulate", row="urban", column="born"), tmp_path)
+    way.plan = with_margins(way.plan)
+    way.work()
+    assert json.loads(way.handed()["evidence/cells.csv.json"])["margins"] is True
+    report, _ = way.judged()
+    assert report["verdict"]["finding"] == "repaired"
+
+
+def test_a_region_of_one_person_keeps_a_table_back_whose_margins_must_not_tell(
+    job: Job, tmp_path: Path
+) -> None:
+    """A margin that is one small cell gives it back whatever else stays, so all of it stays; control: nobody asks."""
+    way = Way(job, task("cross-tabulate", row="region", column="urban"), tmp_path)
+    way.work()
+    asked = Way(job, way.task, tmp_path / "asked")
+    asked.folder.mkdir()
+    asked.plan = with_margins(asked.plan)
+    with pytest.raises(BoxFailure, match=r"component\.failed"):
+        asked.work()
+
+
+def with_margins(plan: Plan) -> Plan:
+    assert plan.decision is not None and plan.decision.obligations is not None
+    obligations = plan.decision.obligations
+    asked = replace(obligations, checks=replace(obligations.checks, margins=True))
+    return replace(plan, decision=replace(plan.decision, obligations=asked))
+
+
 def test_what_the_ledger_keeps_back_does_not_leave(job: Job, tmp_path: Path) -> None:
     way = Way(job, task("cross-tabulate", row="region"), tmp_path)
     way.work()
