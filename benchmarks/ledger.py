@@ -2,8 +2,12 @@
 
 airlock.ledger_ms_100k   one new cell, as it is and as the rest of the whole dataset, against 100,000 earlier cells,
                          each with its complement in its table's total and in the whole dataset: 300,000 vectors, of
-                         the same number of persons as the new one and its rest, so that sizes tell none apart; median
+                         the same number of persons as the new one and its rest, so that sizes tell none apart; and
+                         against the pairs of the newest 1,024; median
                          peer: the same distances without sifting, all 300,000 x 64 of them in numpy
+ledger.pairs_ms          one new cell against the pairs of 1,024 cells, half of which count twice as many persons, so
+                         that sizes sift as few pairs as can be; median
+                         peer: none
 ledger.table_ms_1k       a table of 1,000 cells of that number of persons, its total and complements, against the
                          same; median
                          peer: none
@@ -32,6 +36,7 @@ from keeper.keyring import Keyring  # noqa: E402
 from keeper.ledger import Ledger  # noqa: E402
 from keeper.ledger_book import Book, Page  # noqa: E402
 from keeper.ledger_nearness import Prints  # noqa: E402
+from keeper.ledger_pairs import NEWEST, Newest, Pairs  # noqa: E402
 from keeper.ledger_rules import Lineage, withheld_rows  # noqa: E402
 from plans.sets import SIGNS, Sets  # noqa: E402
 
@@ -44,6 +49,7 @@ def metrics() -> Iterator[Metric]:
     rng = np.random.default_rng(1)
     lineage = filled(rng)
     yield cell_ms(lineage, rng)
+    yield Metric("ledger.pairs_ms", 1_000 * pairs_s(rng), "ms", at_most=20)
     yield Metric("ledger.table_ms_1k", 1_000 * table_s(lineage, rng), "ms")
     with tempfile.TemporaryDirectory() as folder:
         yield Metric("ledger.start_s_100k", start_s(Path(folder), rng), "s")
@@ -58,10 +64,13 @@ def cell() -> Metric:
 def cell_ms(lineage: Lineage, rng: np.random.Generator) -> Metric:
     """Return the cost of one cell, beside that of all distances."""
     offered = prints(rng, np.full(40, PERSONS))
-    each = [
-        median_s(lambda place=place: lineage.near(offered.take(np.asarray([place])), DIFFER))
-        for place in range(40)
-    ]
+    pairs = Pairs([lineage.newest], lineage.whole)
+
+    def weighed(place: int) -> None:
+        lineage.near(offered.take(np.asarray([place])), DIFFER)
+        pairs.near(PERSONS, offered.signs[place], DIFFER)
+
+    each = [median_s(lambda place=place: weighed(place)) for place in range(40)]
     signs = rng.standard_normal((len(lineage.known), SIGNS)).astype(np.float32)
 
     def plain() -> None:
@@ -79,6 +88,17 @@ def cell_ms(lineage: Lineage, rng: np.random.Generator) -> Metric:
     )
 
 
+def pairs_s(rng: np.random.Generator) -> float:
+    """Return the seconds for one cell and the pairs that sizes sift least."""
+    newest = Newest()
+    newest.add(prints(rng, np.repeat([PERSONS, 2 * PERSONS], NEWEST // 2)))
+    pairs, offered = Pairs([newest]), prints(rng, np.full(40, PERSONS))
+    each = [
+        median_s(lambda place=place: pairs.near(PERSONS, offered.signs[place], DIFFER)) for place in range(40)
+    ]
+    return statistics.median(each)
+
+
 def table_s(lineage: Lineage, rng: np.random.Generator) -> float:
     """Return the seconds for a table of 1,000 cells."""
     table = sets(prints(rng, np.full(1_000, PERSONS)))
@@ -91,7 +111,9 @@ def start_s(folder: Path, rng: np.random.Generator) -> float:
     for number in range(100):
         name = f"sha256:{number:064x}"
         table = sets(prints(rng, rng.integers(100, 10_000, CELLS // 100)))
-        page = Page(name, 1, name, "m", ("nm/tax/income",), {}, DIFFER, (PERSONS,), "", False, ((),), (table,))
+        page = Page(
+            name, 1, name, "m", ("nm/tax/income",), {}, DIFFER, (PERSONS,), "", False, ((),), (table,)
+        )
         lines.append((name, book.write(page)))
     begun, started = time.perf_counter(), Ledger(book, lambda kind, line: None)
     for line in lines:
