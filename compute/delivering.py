@@ -53,6 +53,9 @@ class Shelf:
             secret = bytes.fromhex(key)
         except ValueError:
             raise Malformed("the key of a held output is hexadecimal", "keeper") from None
+        if self._kept(plan, release):  # by somebody who was killed before it was noted
+            self._held(plan.digest).unlink(missing_ok=True)
+            return
         aad = handover(plan, attempt, policies.HELD)
         self._keep(plan, release, unpadded(keys.decrypt(secret, self._held(plan.digest).read_bytes(), aad)))
         self._held(plan.digest).unlink(missing_ok=True)
@@ -69,12 +72,22 @@ class Shelf:
     def _held(self, digest: str) -> Path:
         return self.results / (digest.removeprefix("sha256:") + ".held")
 
+    def _kept(self, plan: Plan, release: Signed) -> bool:
+        """Return whether what was released lies here already."""
+        target = self.results / result_name(plan.digest)
+        return (
+            target.is_file() and _digest(target.read_bytes()) == Release.read(release.statement.body).sealed
+        )
+
     def _keep(self, plan: Plan, release: Signed, content: bytes) -> None:
         target = self.results / result_name(plan.digest)
-        sealed = Release.read(release.statement.body).sealed
-        if "sha256:" + hashlib.sha256(content).hexdigest() != sealed:
+        if _digest(content) != Release.read(release.statement.body).sealed:
             raise HashMismatch("there are other bytes than those that were released", target.name)
         _write(target, content)
+
+
+def _digest(content: bytes) -> str:
+    return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
 def _write(target: Path, content: bytes) -> None:
