@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,7 @@ def cell_ms(lineage: Lineage, rng: np.random.Generator) -> Metric:
         lineage.near(offered.take(np.asarray([place])), DIFFER)
         pairs.near(PERSONS, offered.signs[place], DIFFER)
 
-    each = [median_s(lambda place=place: weighed(place)) for place in range(40)]
+    each = [median_s(partial(weighed, place)) for place in range(40)]
     signs = rng.standard_normal((len(lineage.known), SIGNS)).astype(np.float32)
 
     def plain() -> None:
@@ -93,9 +94,7 @@ def pairs_s(rng: np.random.Generator) -> float:
     newest = Newest()
     newest.add(prints(rng, np.repeat([PERSONS, 2 * PERSONS], NEWEST // 2)))
     pairs, offered = Pairs([newest]), prints(rng, np.full(40, PERSONS))
-    each = [
-        median_s(lambda place=place: pairs.near(PERSONS, offered.signs[place], DIFFER)) for place in range(40)
-    ]
+    each = [median_s(partial(pairs.near, PERSONS, own, DIFFER)) for own in offered.signs]
     return statistics.median(each)
 
 
