@@ -78,7 +78,8 @@ def check_foreign(model: Foreign, subject: Fitted, ground: Ground, book: Book) -
     """Check a model of which nobody here knows how its inputs follow from the columns of the tables.
 
     It cannot be computed, so no attack is run, and people decide (`untried`); what can be said without computing is
-    looked for first: rows among its numbers, and trees with more leaves than the minimum group leaves room for.
+    looked for first: rows among its numbers, and trees with more leaves than the minimum group leaves room for. A job
+    that read several tables may have joined them into more rows than any of them has: then people look at the leaves.
     """
     check_tensors(model.tensors, subject, book)
     if not model.leaves:
@@ -86,12 +87,14 @@ def check_foreign(model: Foreign, subject: Fitted, ground: Ground, book: Book) -
     most = most_behind_the_smallest_leaf(model.leaves, subject.tables)
     few = most is not None and most < ground.minimum
     numbers = {"smallest_leaf_at_most": most} if most is not None else {}
+    sure = Effect.REFUSED if len(subject.tables) == 1 else Effect.HELD
     book.note(
         OutputRule.STRUCTURE,
         subject.name,
-        Effect.REFUSED if few else Effect.PASSED,
+        sure if few else Effect.PASSED,
         int(few),
         most_leaves=max(model.leaves),
+        tables=len(subject.tables),
         **numbers,
     )
 

@@ -44,7 +44,8 @@ def most_behind_the_smallest_leaf(leaves: Sequence[int], tables: Sequence[Rows])
     column; none where that cannot be said.
 
     Every row of the fit falls into one leaf of a tree, and every leaf has one: so of many leaves the smallest has no
-    more persons than there are rows for each. The rows are those of the largest table that the job saw, at the most.
+    more persons than there are rows for each. The rows are those of the largest table that the job saw; a join of
+    several may have more.
     """
     if not leaves or not tables or not all(rows.whole for rows in tables):
         return None

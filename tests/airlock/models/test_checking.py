@@ -186,6 +186,23 @@ def test_a_foreign_tree_of_more_leaves_than_the_minimum_leaves_room_for_is_refus
     assert "format" in str(untried.numbers["why"]), "which the record says, with the reason"
 
 
+def test_a_tree_that_was_grown_on_a_join_is_not_refused_for_rows_that_no_single_table_has() -> None:
+    """Ten visits of each person, joined to the person: honest leaves of ten persons, more of them than persons / ten.
+
+    Control: the same tree of a job that read the persons alone is refused.
+    """
+    persons, places = people(persons=300), people(persons=20)
+    model = Foreign({"0/nodes_values": np.array([0.5])}, (200,))
+    effects = []
+    for tables in ((persons,), (persons, places)):
+        book = Book()
+        check_foreign(model, Fitted("m.onnx", tables), GROUND, book)
+        (told,) = (each for each in book.applied if "most_leaves" in each.numbers)
+        assert told.numbers["smallest_leaf_at_most"] == 1 and told.numbers["tables"] == len(tables)
+        effects.append(told.effect)
+    assert effects == [Effect.REFUSED, Effect.HELD]
+
+
 def test_of_persons_with_many_rows_and_of_tables_that_are_not_all_there_no_more_is_said_than_follows() -> (
     None
 ):
