@@ -10,6 +10,7 @@ from sqlglot import exp
 
 from policies.reading import grammar, refusal
 from policies.reading.sources import refuse_extra
+from policies.reading.times import is_time
 from policies.reading.translate import Rule, Setting, is_constant, plain, step, unlisted, value
 from policies.reading.tree import (
     Aggregate,
@@ -115,6 +116,12 @@ def _aggregate(name: str) -> Rule:
         if not columns(argument) or grammar.is_text(argument):
             raise refusal.unsupported(
                 node, f"{name} takes a number computed from columns", "To count rows, write count(*)."
+            )
+        if name in grammar.TOTALS and is_time(argument):
+            raise refusal.unsupported(
+                node,
+                f"{name} is of numbers, and this is a date, a time, or a span of time",
+                f"Count from a day that you name: {name}(date_diff('day', date '2000-01-01', d)).",
             )
         if name in ("min", "max") and _may_fall(argument):
             raise refusal.unsupported(

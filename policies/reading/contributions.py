@@ -34,6 +34,7 @@ from dataclasses import dataclass
 
 from plans.reading import Contributions
 from policies.reading.attempts import attempt, attempt_condition, attempt_figures
+from policies.reading.grammar import TOTALS
 from policies.reading.persons import distinct_people, parts_of
 from policies.reading.sources import Scope
 from policies.reading.summands import require_few, spreads, summands
@@ -41,8 +42,6 @@ from policies.reading.tree import Aggregate, Column, Constant, Expression, aggre
 from policies.reading.writer import quoted, write, write_from
 
 PERSON = "_person"
-TOTALS = ("sum", "avg", "stddev")
-"""Aggregates that are computed from the sum of their argument, in which one person may outweigh the others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,10 @@ hundred, it would tell that there is one. Whether a column may be used so at all
 the function's name (`policies.constraints`).
 """
 
-NUMERIC_AGGREGATES = ("sum", "avg", "stddev", *REVEALING_AGGREGATES)
+TOTALS = ("sum", "avg", "stddev")
+"""Aggregates that are computed from the sum of their argument, in which one person may outweigh the others."""
+
+NUMERIC_AGGREGATES = (*TOTALS, *REVEALING_AGGREGATES)
 
 ADDITIVE_AGGREGATES = ("count", "sum")
 """Aggregates of which a margin can be computed from the figures of its cells."""
