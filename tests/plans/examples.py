@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from plans.artifacts import Artifact, Form, ReleasedArtifact, ReleasedSet
+from plans.asking import Asking
 from plans.box import BoxSpec, Entry, Input, Limits
 from plans.checks import Checks, Privacy
 from plans.constraints import (
@@ -282,6 +283,7 @@ NOUNS: tuple[Record, ...] = (
     ARTIFACT,
     PYTHON_TASK,
     COMPONENT_TASK,
+    Asking(("by",), ("columns",), cells=True),
     CHECKS,
     PRIVACY,
     CONTRIBUTIONS,
