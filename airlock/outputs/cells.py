@@ -36,6 +36,11 @@ PERFECT = Decimal("0.9999")
 """A coefficient of determination from which on a fit is called perfect."""
 
 MOST_CATEGORIES = 12
+_MARKED = re.compile(
+    r"[0-9]+|[<≤>] ?=? ?[0-9]+|\*+|\.+|-+|\[?(?:redacted|suppressed|masked|c|s|x)\]?|抑制", re.IGNORECASE
+)
+"""A number, or what people write in its place (`<5`, `[REDACTED]`)."""
+
 _FRACTION = re.compile(r"[0-9]+\.[0-9]+")
 
 
@@ -267,7 +272,7 @@ def _look_for_rows(sheet: Sheet, subject: Subject, book: Book) -> None:
     book.note(OutputRule.ROW_LEVEL, subject.name, Effect.HELD if rows else Effect.PASSED, sheet.grid.height)
     single = sum(wording.says_single(column.name) for column in sheet.keys)
     book.note(OutputRule.EXTREMES, subject.name, Effect.HELD if single else Effect.PASSED, single)
-    long = sum(map(_is_long, texts))
+    long = sum(_is_long(column) or _is_half_redacted(column) for column in texts)
     book.note(OutputRule.FREE_TEXT, subject.name, Effect.HELD if long else Effect.PASSED, long)
 
 
@@ -312,6 +317,18 @@ def _is_long(column: GridColumn) -> bool:
     packed = any(len(part) > 40 for value in present for part in value.split())
     exact = sum(1 for value in present if holds_exact(value))
     return packed or max(long, exact) > LONG_SHARE * len(present)
+
+
+def _is_half_redacted(column: GridColumn) -> bool:
+    """Return whether a column is one of counts that somebody redacted by hand: the others in it would leave exact, as
+    a key does.
+    """
+    present = [value.strip() for value in column.values if value and value.strip()]
+    numbers = [value for value in present if value.isdigit()]
+    named = wording.says_key(column.name)
+    return (
+        bool(numbers) and len(numbers) < len(present) and not named and all(map(_MARKED.fullmatch, present))
+    )
 
 
 def holds_exact(text: str) -> bool:

@@ -30,6 +30,12 @@ _COUNTED = re.compile(
 )
 _SPELLED = re.compile(r"[一二三四五六七八九十百千万两零〇]{3,}")
 _PARTS = re.compile(r"[\s,，、;；:：。|（）()\"'“”]+")
+_QUOTED = re.compile(
+    r"\"[^\"\n]{40,}\"|“[^”\n]{40,}”|“(?=[^”\n]*[\u4e00-\u9fff])[^”\n]{12,}”|[「『][^」』\n]{12,}[」』]|^\s*>\s*\S.{20,}",
+    re.MULTILINE,
+)
+"""What somebody said, word for word: it is one person's, and no number in it says so."""
+
 MOST_PLAIN = 100
 """Metrics from which on they could be rows; people look at more."""
 
@@ -148,7 +154,8 @@ def judge_report(text: str, name: str, ground: Ground, book: Book) -> str:
     named = sum(map(identifiers.is_name, words)) >= 3
     book.note(OutputRule.ROW_LEVEL, name, Effect.HELD if rows or named else Effect.PASSED)
     packed = any(len(word) > LONGEST_WORD and word.isascii() for word in words)
-    book.note(OutputRule.FREE_TEXT, name, Effect.HELD if packed else Effect.PASSED)
+    quoted = ground.members_code and bool(_QUOTED.search(text))
+    book.note(OutputRule.FREE_TEXT, name, Effect.HELD if packed or quoted else Effect.PASSED)
     return text
 
 

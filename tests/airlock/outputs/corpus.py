@@ -40,6 +40,7 @@ class Case:
     component: bool = False
     sorted: bool = False
     withheld: int = 0
+    missed: bool = False
     never: list[str] = field(default_factory=list)
 
     @property

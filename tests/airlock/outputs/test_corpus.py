@@ -6,8 +6,9 @@ import json
 
 import pytest
 
+from plans.artifacts import Artifact, Form
 from plans.verdict import Finding
-from tests.airlock.outputs.corpus import Case, cases, contents, judge
+from tests.airlock.outputs.corpus import Case, cases, contents, judge, through
 
 CASES = cases()
 GOOD = [case for case in CASES if case.folder == "good"]
@@ -41,7 +42,7 @@ def test_an_output_is_judged_as_the_index_says(case: Case) -> None:
     assert judged.finding.value == case.expect, (judged.reasons, judged.record.applied)
     struck = {each.rule for each in judged.record.applied if each.effect != "passed"}
     assert not case.rule or case.rule in struck
-    assert case.folder == "good" or caught(case)
+    assert case.folder == "good" or caught(case) is not case.missed
 
 
 def test_nearly_all_faulty_outputs_are_caught_and_hardly_a_good_one_is_stopped() -> None:
@@ -54,3 +55,18 @@ def test_nearly_all_faulty_outputs_are_caught_and_hardly_a_good_one_is_stopped()
     ]
     assert len(found) >= 0.95 * len(FAULTY)
     assert len(stopped) < 0.05 * len(GOOD)
+
+
+@pytest.mark.parametrize(
+    ("text", "held"),
+    [
+        ("他说：“我是巴彦村唯一的老师，丈夫三月去世了。”", True),
+        ("> I am the only teacher left in Bayan village.", True),
+        ("收入随“年龄”上升。", False),
+        ('We call this "low income".', False),
+    ],
+)
+def test_what_somebody_said_is_looked_at_in_reports_of_members_code_alone(text: str, held: bool) -> None:
+    said = {"files/r.txt": text.encode()}, (Artifact("r.txt", Form.REPORT),)
+    assert (through(*said).finding is Finding.HELD) is held
+    assert through(*said, component=True).finding is Finding.PASS, "the control"
