@@ -7,7 +7,7 @@ which holds no data; the text that comes with it is the trial's. What is left is
 trial asked beforehand: did it fail there? That is one bit, and is counted as such. With a choice of trials it would
 be as many questions as there are trials.
 
-Times and amounts are told as one of few words.
+Times are told as one of few words.
 """
 
 from __future__ import annotations
@@ -61,14 +61,6 @@ SECONDS = (
     (3600, "under 1 h"),
 )
 LONGEST = "1 h or more"
-MEBIBYTES = (
-    (64, "under 64 MB"),
-    (256, "under 256 MB"),
-    (1024, "under 1 GB"),
-    (4096, "under 4 GB"),
-    (16384, "under 16 GB"),
-)
-LARGEST = "16 GB or more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +126,6 @@ def place_in(facts: Mapping[str, str | int], folder: Folder) -> Place | None:
 def bucket(seconds: float) -> str:
     """Return a duration as one of six words."""
     return next((word for limit, word in SECONDS if seconds < limit), LONGEST)
-
-
-def bucket_memory(mebibytes: float) -> str:
-    """Return an amount of memory or disk as one of six words."""
-    return next((word for limit, word in MEBIBYTES if mebibytes < limit), LARGEST)
 
 
 def _same(failed: Failed, tried: Tried) -> bool:

@@ -1,4 +1,4 @@
-"""The generated parts of `docs/`: `python -m server.reference docs` writes them, a test checks them."""
+"""The generated parts of `docs/`: `python -m server.reference docs` writes them, tests check them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def main() -> int:
     (folder / "commands-darkroom-server.md").write_text(commands(), encoding="utf-8")
     (folder / "commands-darkroom.md").write_text(reference.text(), encoding="utf-8")
     for tool in _TOOLS:
-        subprocess.run([sys.executable, str(ROOT / "tools" / f"{tool}.py")], cwd=ROOT, check=True)
+        words = [sys.executable, str(ROOT / "tools" / f"{tool}.py"), str(folder.resolve())]
+        subprocess.run(words, cwd=ROOT, check=True)
     return 0
 
 

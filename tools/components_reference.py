@@ -6,6 +6,7 @@ A test compares the page with the library, so that no component is there without
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 from components import api as components
@@ -117,4 +118,5 @@ def _output(offer: Offer) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else PAGE.parent
+    (folder / PAGE.name).write_text(page(), encoding="utf-8")

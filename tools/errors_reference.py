@@ -5,6 +5,7 @@ A test compares the page with the code, so that a new code without documentation
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from plans.errors import DarkroomError, by_code
@@ -55,5 +56,5 @@ def _row(kind: type[DarkroomError]) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(page(), encoding="utf-8")
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else PAGE.parent
+    (folder / PAGE.name).write_text(page(), encoding="utf-8")

@@ -5,6 +5,7 @@ A test compares the page with the table, so that no function is allowed without 
 
 from __future__ import annotations
 
+import sys
 from itertools import groupby
 from pathlib import Path
 
@@ -77,4 +78,5 @@ def _cell(text: str) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else PAGE.parent
+    (folder / PAGE.name).write_text(page(), encoding="utf-8")

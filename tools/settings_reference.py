@@ -19,15 +19,16 @@ def main() -> int:
     parser.add_argument(
         "--check", action="store_true", help="write nothing; fail when the file is not current"
     )
+    parser.add_argument("folder", nargs="?", type=Path, default=FILE.parent)
     arguments = parser.parse_args()
+    file = arguments.folder / FILE.name
     text = settings_reference()
     if arguments.check:
-        if FILE.exists() and FILE.read_text(encoding="utf-8") == text:
+        if file.exists() and file.read_text(encoding="utf-8") == text:
             return 0
         print("docs/settings.md is not current: run python tools/settings_reference.py", file=sys.stderr)
         return 1
-    FILE.parent.mkdir(exist_ok=True)
-    FILE.write_text(text, encoding="utf-8")
+    file.write_text(text, encoding="utf-8")
     return 0
 
 

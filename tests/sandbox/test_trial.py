@@ -14,7 +14,7 @@ from plans.errors import Malformed, TooLarge
 from plans.plan import PlanKind
 from plans.trial import LARGEST_FOLDER, Folder, Place, TrialReport, trial_of, twin_of
 from sandbox import telling
-from sandbox.telling import Failed, Told, Tried, bucket, bucket_memory, place_in, told
+from sandbox.telling import Failed, Told, Tried, bucket, place_in, told
 from tests.plans import examples
 
 CANARY = "canary-5200"
@@ -144,20 +144,12 @@ def test_of_a_place_nothing_but_file_and_line_is_kept() -> None:
 def test_a_longer_time_is_never_a_shorter_word_and_there_are_six(one: float, other: float) -> None:
     words = [*(word for _, word in telling.SECONDS), telling.LONGEST]
     assert len(words) == 6 and (words.index(bucket(one)) <= words.index(bucket(other)) or one > other)
-    words = [*(word for _, word in telling.MEBIBYTES), telling.LARGEST]
-    assert len(words) == 6
-    assert words.index(bucket_memory(one)) <= words.index(bucket_memory(other)) or one > other
 
 
 def test_the_words_begin_and_end_where_they_say() -> None:
     assert [bucket(each) for each in (0, 0.999, 1, 59.9, 60, 3599, 3600)] == [
         "under 1 s", "under 1 s", "under 10 s", "under 1 min", "under 10 min", "under 1 h", "1 h or more",
     ]  # fmt: skip
-    assert [bucket_memory(each) for each in (63, 64, 16384)] == [
-        "under 64 MB",
-        "under 256 MB",
-        "16 GB or more",
-    ]
 
 
 # -------------------------------------------------------------------------------------- folders and plans
