@@ -217,11 +217,13 @@ def test_a_table_larger_than_the_engines_memory_passes_and_is_not_kept(tmp_path:
 
 
 def test_a_table_streams_as_it_is_read(tmp_path: Path) -> None:
-    """The short form: the first rows are there before the last are read."""
-    stream_large(tmp_path, rows=200_000)
+    """The short form: the loader stands still with most of its rows, until whoever reads wants more of them."""
+    with_first = stream_large(tmp_path, rows=200_000)
+    assert with_first, "the loader had sent everything before the first rows were taken"
 
 
-def stream_large(folder: Path, rows: int) -> None:
+def stream_large(folder: Path, rows: int) -> bool:
+    """Return whether the loader still had rows to send a while after the first were taken, and nothing more was."""
     from inside import engine
     from tests.inside.sql_cases import LIMITS
 
@@ -248,15 +250,19 @@ def stream_large(folder: Path, rows: int) -> None:
     before = peak_mb()
     loader = threading.Thread(target=load.run, args=(session,))
     loader.start()
-    count, total = 0, 0.0
+    count, total, waits = 0, 0.0, False
     with theirs, streams.receive(theirs, link_key("rows-0"), "rows-0") as reader:
         for batch in pa.ipc.open_stream(reader):
+            if not count:
+                loader.join(1)
+                waits = loader.is_alive()
             count += batch.num_rows
             total += batch.nbytes
     loader.join()
     grown = peak_mb() - before
     assert count == rows and not list((folder / "spill").iterdir())
     assert grown < 350, f"{total / 2**20:.0f} MiB passed, and memory grew by {grown:.0f}"
+    return waits
 
 
 def peak_mb() -> int:
