@@ -23,6 +23,7 @@ from airlock.outputs.ground import Book, Ground
 from airlock.outputs.margins import block_totals, drop_told, partition, recompute, total_rows
 from airlock.outputs.rules import OutputRule
 from airlock.outputs.sheet import Figure, Sheet, Shown, lay_out
+from airlock.outputs.singles import left_out, single_steps, small_levels
 from airlock.outputs.values import Evidence, Grid, GridColumn, Unfit
 from airlock.rules import MOST_DIGITS
 from plans.checks import Checks
@@ -76,6 +77,7 @@ def judge_table(grid: Grid, subject: Subject, ground: Ground, book: Book) -> Sho
         raise Unfit(OutputRule.LEDGER)
     if ground.members_code:
         _look_for_rows(sheet, subject, book)
+        _look_for_single_steps(sheet, subject, ground, book)
     _look_at_fits(sheet, subject, ground, book)
     totals, blocks = total_rows(sheet), block_totals(sheet)
     _withhold(sheet, subject, ground, book)
@@ -95,6 +97,7 @@ def _withhold(sheet: Sheet, subject: Subject, ground: Ground, book: Book) -> Non
     name, zeros = subject.name, ground.obligations.checks.zeros
     book.withheld(OutputRule.LEDGER, name, sheet.drop(subject.withheld))
     small = [row for row in sheet.alive if sheet.persons[row] < ground.minimum]
+    small += small_levels(sheet, ground.minimum) if subject.evidence is None else []
     parts = partition(sheet)
     single = _single_category(sheet)
     book.withheld(OutputRule.SMALL_GROUP, name, sheet.drop(small), minimum=ground.minimum)
@@ -274,6 +277,13 @@ def _look_for_rows(sheet: Sheet, subject: Subject, book: Book) -> None:
     book.note(OutputRule.EXTREMES, subject.name, Effect.HELD if single else Effect.PASSED, single)
     long = sum(_is_long(column) or _is_half_redacted(column) for column in texts)
     book.note(OutputRule.FREE_TEXT, subject.name, Effect.HELD if long else Effect.PASSED, long)
+
+
+def _look_for_single_steps(sheet: Sheet, subject: Subject, ground: Ground, book: Book) -> None:
+    """Have people look at rows that differ by single persons."""
+    few = single_steps(sheet, ground.minimum) + left_out(sheet, ground.minimum)
+    effect = Effect.HELD if few else Effect.PASSED
+    book.note(OutputRule.SMALL_GROUP, subject.name, effect, few, minimum=ground.minimum)
 
 
 def _identifies(column: GridColumn) -> bool:

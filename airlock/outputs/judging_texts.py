@@ -56,7 +56,8 @@ def judge_metrics(found: Mapping[str, Any], name: str, ground: Ground, book: Boo
     if any(map(holds_exact, numbers)):
         raise Unfit(OutputRule.COLUMN_NAMES)
     many = ground.members_code and len(numbers) > MOST_PLAIN
-    book.note(OutputRule.ROW_LEVEL, name, Effect.HELD if many else Effect.PASSED, len(numbers))
+    single = ground.members_code and any(map(wording.numbers_person, numbers))
+    book.note(OutputRule.ROW_LEVEL, name, Effect.HELD if many or single else Effect.PASSED, len(numbers))
     persons = _persons(numbers)
     _look_at_fit(numbers, persons, name, (ground, book))
     hits = sum(map(identifiers.holds_identifier, numbers)) + identifiers.numbers_identify(

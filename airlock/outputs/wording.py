@@ -42,7 +42,7 @@ TOTALS = _words(
     "total totals all sum overall subtotal everything everyone margin both 合计 总计 全部 小计 总数 全区 共计"
 )
 EXTREMES = _words(
-    "min max minimum maximum smallest largest lowest highest range 最小 最大 最小值 最大值 最高 最低 极差"
+    "min max minimum maximum smallest largest lowest highest range worst 最小 最大 最小值 最大值 最高 最低 极差"
 )
 _ENDS = _words("first last latest earliest newest oldest 最早 最晚 最近 最后 首次 末次")
 _MADE = _words(
@@ -83,6 +83,19 @@ _NAMES = _words(
     "姓名 名字 xingming fullname surname 身份证 身份证号 手机号 电话 银行卡 地址 住址 phone mobile idcard email address"
 )
 _ROWS = _words("rowid uuid guid")
+_SURVIVAL = _words("survival surv survived 生存")
+_LEFT_OUT = (
+    _words("left out"), _words("leave out"), _words("leaving out"), _words("jackknife"), _words("loo"), _words("留一")
+)  # fmt: skip
+_LEVELS = frozenset({"n", "n_level", "level_n", "nobs", "n_obs", "frequency", "freq", "频数"})
+_NUMBERED = re.compile(
+    r"(?:^|[\W_]|(?<=[a-z]))(?:person|patient|individual|subject|respondent|participant|farmer|worker|pupil|student"
+    r"|household)[\W_]*[0-9]+(?![^\W_])"
+    r"|第[0-9]+(?:人|户|位)",
+    re.IGNORECASE,
+)
+"""One person by a number; `persons_2024` are many."""
+
 PERCENTILES = re.compile(r"(?:p|q|pct|percentile)_?(?:0|00|100|0\.0|1\.0)\b", re.IGNORECASE)
 
 
@@ -94,7 +107,18 @@ def words(name: str) -> frozenset[str]:
             *_FALLING,
             *(
                 w
-                for group in (TOTALS, EXTREMES, MEASURES, PROPORTIONS, _NAMES, _ENDS, _MADE, _OF_PERSONS)
+                for group in (
+                    TOTALS,
+                    EXTREMES,
+                    MEASURES,
+                    PROPORTIONS,
+                    _NAMES,
+                    _ENDS,
+                    _MADE,
+                    _OF_PERSONS,
+                    _SURVIVAL,
+                    *_LEFT_OUT,
+                )
                 for w in group
             ),
         )
@@ -173,6 +197,22 @@ def says_person(name: str) -> bool:
     return bool(words(name) & (_NAMES | _ROWS))
 
 
+def says_survival(name: str) -> bool:
+    """Return whether a figure is the share of persons to whom nothing has happened yet."""
+    return bool(words(name) & _SURVIVAL)
+
+
+def says_left_out(name: str) -> bool:
+    """Return whether a key names who was left out of a row."""
+    found = words(name)
+    return any(each <= found for each in _LEFT_OUT)
+
+
+def numbers_person(name: str) -> bool:
+    """Return whether a name is that of one person by a number, such as `score_person_17`."""
+    return bool(_NUMBERED.search(name))
+
+
 def _spelled(names: frozenset[str]) -> Callable[[str], bool]:
     return lambda name: re.sub(r"[\W_]+", "_", name.strip().lower()) in names
 
@@ -182,3 +222,4 @@ says_fit = _spelled(_FITS)
 says_residual = _spelled(_RESIDUALS)
 says_size = _spelled(_SIZES)
 says_parameters = _spelled(_PARAMETERS)
+says_level = _spelled(_LEVELS)

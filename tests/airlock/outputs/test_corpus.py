@@ -70,3 +70,25 @@ def test_what_somebody_said_is_looked_at_in_reports_of_members_code_alone(text: 
     said = {"files/r.txt": text.encode()}, (Artifact("r.txt", Form.REPORT),)
     assert (through(*said).finding is Finding.HELD) is held
     assert through(*said, component=True).finding is Finding.PASS, "the control"
+
+
+@pytest.mark.parametrize(
+    ("rows", "held"),
+    [
+        ("left_out,mean_income,persons\nnobody,412,1200\nfarmer,404,1199\n", True),
+        ("left_out,mean_income,persons\nnobody,412,1200\nHohhot,404,900\n", False),
+        ("arm,day,survival,persons\na,3,0.99,100\na,5,0.98,100\na,9,0.97,100\n", True),
+        ("arm,day,survival,persons\na,3,0.9,1000\na,5,0.8,1000\na,9,0.7,1000\n", False),
+        ("year,survival_rate,persons\n2001,0.90,1000\n2002,0.899,1000\n2003,0.91,1000\n", False),
+    ],
+)
+def test_rows_that_differ_by_single_persons_are_looked_at(rows: str, held: bool) -> None:
+    files = {"files/t.csv": rows.encode()}
+    judged = through(files, (Artifact("t.csv", Form.TABLE, persons="persons"),))
+    assert (judged.finding is Finding.HELD) is held
+
+
+@pytest.mark.parametrize(("name", "held"), [("score_person_17", True), ("persons_2024", False)])
+def test_a_metric_of_a_numbered_person_is_looked_at(name: str, held: bool) -> None:
+    files = {"files/m.json": json.dumps({"auc": 0.8, name: 0.7}).encode()}
+    assert (through(files, (Artifact("m.json", Form.METRICS),)).finding is Finding.HELD) is held
