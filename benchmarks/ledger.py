@@ -65,14 +65,14 @@ def cell() -> Metric:
 def cell_ms(lineage: Lineage, rng: np.random.Generator) -> Metric:
     """Return the cost of one cell, beside that of all distances."""
     offered = prints(rng, np.full(40, PERSONS))
-    pairs = Pairs([lineage.newest], lineage.whole)
+    pairs = Pairs([lineage.people.newest], lineage.people.whole)
 
     def weighed(place: int) -> None:
         lineage.near(offered.take(np.asarray([place])), DIFFER)
         pairs.near(PERSONS, offered.signs[place], DIFFER)
 
     each = [median_s(partial(weighed, place)) for place in range(40)]
-    signs = rng.standard_normal((len(lineage.known), SIGNS)).astype(np.float32)
+    signs = rng.standard_normal((len(lineage.people.known), SIGNS)).astype(np.float32)
 
     def plain() -> None:
         for vector in (offered.signs[0], WHOLE - offered.signs[0]):

@@ -9,8 +9,8 @@ the counted statement. Here the engine's binder says what it does, and it is ref
 * every deviation has its squares there;
 * its sets are the parts of the cell whose persons the counted statement counts, all of them.
 
-Where enterprises are counted, each column of theirs has its statement of totals besides. So no total leaves whose
-largest persons were not looked at.
+Where enterprises are counted, each column of theirs has its statement of totals and sets besides. So no total leaves
+whose largest persons were not looked at.
 """
 
 from __future__ import annotations
@@ -38,8 +38,12 @@ def require_contributions(connection: Connection, table: Cells, counted: Bound) 
     people = {_statement(connection, text, table, counted) for text in (asked.statement, *asked.further)}
     if len(people) != 1 + len(asked.further):
         raise _disagreement("contributions")
-    firms = {_of_enterprises(connection, text, table, counted) for text in asked.enterprises}
-    if firms != (_enterprises(table, counted) if asked.totals else set()):
+    firms = dict(_of_enterprises(connection, text, table, counted) for text in asked.enterprises)
+    if firms.keys() != _enterprises(table, counted) or len(firms) != len(asked.enterprises):
+        raise _disagreement("enterprises")
+    numbers = counted.outputs[len(table.outputs) + table.hidden :]
+    wanted = {f"count({part})" for text in numbers for part in _counted_parts(text)}
+    if set().union(*firms.values()) != wanted | {f"count({firm})" for firm in firms}:
         raise _disagreement("enterprises")
 
 
@@ -68,17 +72,23 @@ def _enterprises(table: Cells, counted: Bound) -> set[str]:
     return {part for text in first for part in _counted_parts(text)}
 
 
-def _of_enterprises(connection: Connection, text: str, table: Cells, counted: Bound) -> str:
-    """Check one statement of what enterprises add to totals, and return the column by which it groups."""
+def _of_enterprises(
+    connection: Connection, text: str, table: Cells, counted: Bound
+) -> tuple[str, frozenset[str]]:
+    """Check one statement of what enterprises add to totals; return the column by which it groups, and its sets."""
     asked, found = table.contributions, bind(connection, text)
     assert asked is not None
     keys = _keys(table, counted)
-    if len(found.outputs) != len(keys) + 1 + len(asked.totals) or list(found.outputs[: len(keys)]) != keys:
+    width = len(keys) + 1 + len(asked.totals) + 1 + asked.sets
+    if len(found.outputs) != width or list(found.outputs[: len(keys)]) != keys:
         raise _disagreement("enterprises")
-    firm = found.outputs[len(keys)]
+    firm, rest = found.outputs[len(keys)], list(found.outputs[len(keys) + 1 :])
     _require_rows(found, counted, firm)
-    _require_totals(asked, table, counted, list(found.outputs[len(keys) + 1 :]))
-    return firm
+    _require_totals(asked, table, counted, rest[: len(asked.totals)])
+    sets = rest[len(asked.totals) :]
+    if sets[0] != f"count({firm})" or len(set(sets)) != len(sets):
+        raise _disagreement("enterprises")
+    return firm, frozenset(sets)
 
 
 def _keys(table: Cells, counted: Bound) -> list[str]:

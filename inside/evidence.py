@@ -11,7 +11,7 @@ For every table the counted statement is kept as a table in the engine, and the 
 
 Where a row is about several persons, each of them has contributions of its own: the numbers are then the least total
 and the largest shares among them, and each has its sets. Where enterprises are counted, they are among those whose
-shares are looked at, and have no sets: the ledger's unit is the person.
+shares are looked at, and have sets of their own, which say how many rows are of which enterprise (`plans.sets`).
 
 Where a person has several rows in a cell, there are *weighted* sets besides: in them a person with another number of
 rows has other signs, so that answers about the same persons and other rows of theirs are told apart.
@@ -37,6 +37,9 @@ MOST_PRINTS = 16_000_000
 
 MOST_CROSSED = 250_000
 """Cells of a cross-table, small ones too; more are no table that anybody reads."""
+
+ENTERPRISE = "enterprise:"
+"""Stands before the name of an enterprise that is hashed, so that a person of the same name has another hash."""
 
 BATCH = 10_000
 _LANES = SIGNS // 2
@@ -107,10 +110,8 @@ def gather(connection: Connection, cells: Cells, wish: Wish) -> Gathered:
         )
         shown = f"{shown} AND c.rowid NOT IN (SELECT cell FROM _besides)"
     for number, text in enumerate(texts):
-        wanted = wish if number < people else replace(wish, signs="")
-        connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE _shares_{number} AS {_shares(cells, text, shown, wanted)}"
-        )
+        shares = _shares(cells, text, shown, wish, "" if number < people else ENTERPRISE)
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE _shares_{number} AS {shares}")
     if wish.signs:
         wish = replace(wish, weighted=any(_several(connection, cells, number) for number in range(people)))
     rows = _rows(connection.execute(_asked(cells, shown, wish)), cells, wish)
@@ -184,15 +185,18 @@ def _sums(cells: Cells) -> list[str]:
     return found
 
 
-def _shares(cells: Cells, text: str, shown: str, wish: Wish) -> str:
-    """Return the statement of what each person adds to each cell that is shown, by the number of the cell's row."""
+def _shares(cells: Cells, text: str, shown: str, wish: Wish, purpose: str) -> str:
+    """Return the statement of what each person adds to each cell that is shown, by the number of the cell's row.
+
+    Signs for a `purpose` are those of enterprises; without one, of persons.
+    """
     asked = cells.contributions
     assert asked is not None
     sums = [
         f"greatest(least(coalesce(CAST({name} AS DOUBLE), 0), {_BEYOND}), -{_BEYOND}) AS {name}"
         for name in _sums(cells)
     ]
-    signs = [f"{keyed(wish.signs, '_person')} AS _signs"] if wish.signs else []
+    signs = [f"{keyed(wish.signs, '_person', purpose)} AS _signs"] if wish.signs else []
     sets = [f"_set_{number}" for number in range(1 + asked.sets)] if wish.signs else []
     equal = [f"s.{name} IS NOT DISTINCT FROM c.{name}" for name in key_columns(cells)]
     items = ", ".join(["c.rowid AS _cell", *sums, *signs, *sets])
@@ -260,7 +264,9 @@ def _evidence(cells: Cells, number: int, wish: Wish) -> str:
     for column, name in enumerate(_sums(cells)):
         size = f"abs({name})"
         items.append(f"sum({size}) AS t{column}, abs(sum({name})) AS s{column}, max({size}, 2) AS m{column}")
-    kept = _kept_sets(cells, wish) if number < _blocks(cells)[0] else range(0)
+    kept = _kept_sets(cells, wish)
+    if number >= _blocks(cells)[0]:
+        return _evidence_of_enterprises(items, kept, number)
     for each in kept:
         items.append(f"count(*) FILTER ({_where(each)}) AS n{each}")
         items += _lanes(f"h{each}")
@@ -269,6 +275,20 @@ def _evidence(cells: Cells, number: int, wish: Wish) -> str:
         hashes.append(f"CASE WHEN {_inside(each)} THEN {_weighted_signs(each, wish)} ELSE 0 END AS w{each}")
         items += _lanes(f"w{each}")
     inner = f"SELECT {', '.join(['*', *hashes])} FROM _shares_{number}"
+    return f"SELECT {', '.join(items)} FROM ({inner}) GROUP BY _cell"
+
+
+def _evidence_of_enterprises(items: list[str], kept: range, number: int) -> str:
+    """Return the same for enterprises: for each set their number and its buckets (`plans.sets`)."""
+    own = "CAST(((_signs >> 6) & 4294967295) | 1 AS BIGINT)"
+    rows = [f"{own} * _set_{each} AS w{each}" for each in kept]
+    for each in kept:
+        items.append(f"count(*) FILTER ({_where(each)}) AS n{each}")
+        items += [
+            f"sum(w{each}) FILTER (WHERE _signs & 63 = {bucket}) AS b{each}_{bucket}"
+            for bucket in range(SIGNS)
+        ]
+    inner = f"SELECT {', '.join(['*', *rows])} FROM _shares_{number}"
     return f"SELECT {', '.join(items)} FROM ({inner}) GROUP BY _cell"
 
 
@@ -309,14 +329,17 @@ def _rows(cursor: Any, cells: Cells, wish: Wish) -> Gathered:
         for row in batch:
             blocks = [row[width + number * block : width + (number + 1) * block] for number in range(people)]
             beside = row[width + people * block :]
-            shares = [*blocks, *(beside[number * end : (number + 1) * end] for number in range(firms))]
-            rows.append((*row[:width], *_shared(shares, totals)))
+            wide = end + sets * (1 + SIGNS)
+            others = [beside[number * wide : (number + 1) * wide] for number in range(firms)]
+            rows.append((*row[:width], *_shared([*blocks, *others], totals)))
             _add_sets([each[end:] for each in blocks], sets, persons, prints)
+            _add_enterprises([each[end:] for each in others], sets, persons, prints)
         if len(rows) > wish.most or len(prints) > wish.room:
             raise TooMany
     assert cells.contributions is not None
     weighted, chosen = people * sets * wish.weighted, people * cells.contributions.chosen * bool(sets)
-    kept = Sets(len(rows), people * sets + weighted, persons, prints, weighted, chosen)
+    per_row = people * sets + weighted + firms * sets
+    kept = Sets(len(rows), per_row, persons, prints, weighted, chosen, firms * sets)
     return Gathered(rows, kept)
 
 
@@ -347,3 +370,14 @@ def _add_sets(blocks: Sequence[Sequence[Any]], sets: int, persons: array[int], p
             persons.append(count)
             prints.extend(2 * (lane & _LOW) - count for lane in lanes)
             prints.extend(2 * (lane >> 32) - count for lane in lanes)
+
+
+def _add_enterprises(
+    blocks: Sequence[Sequence[Any]], sets: int, persons: array[int], prints: array[int]
+) -> None:
+    """Add the sets of enterprises of one row, set by set for each column that names some; buckets wrap around."""
+    for start in range(0, sets * (1 + SIGNS), 1 + SIGNS):
+        for block in blocks:
+            persons.append(block[start] or 0)
+            buckets = (int(value or 0) & _LOW for value in block[start + 1 : start + 1 + SIGNS])
+            prints.extend(bucket - (bucket >> 31 << 32) for bucket in buckets)

@@ -187,8 +187,9 @@ class Ledger:
         found: list[tuple[int, ...]] = []
         before = Lineage()
         for table in tables:
-            rows = withheld_rows(table, (*lineages, before), case.differ, case.minimum, case.persons)
-            before.take_in(*released_from(table, rows, case.minimum), *case.persons)
+            known, asked = (*lineages, before), case.enterprises
+            rows = withheld_rows(table, known, case.differ, case.minimum, case.persons, asked)
+            before.take_in(*released_from(table, rows, case.minimum, asked), *case.persons)
             found.append(rows)
         return tuple(found)
 
@@ -215,7 +216,7 @@ class Ledger:
             return
         self._questions.setdefault(page.question, page)
         for table, rows in zip(page.tables, page.withheld, strict=True):
-            released = released_from(table, rows, page.minimum)
+            released = released_from(table, rows, page.minimum, page.enterprises)
             for dataset, persons in zip(page.datasets, page.persons, strict=True):
                 self._lineages[dataset].take_in(*released, persons)
 
@@ -274,6 +275,7 @@ def _page(
         repeats=False,
         withheld=withheld,
         tables=tuple(tables),
+        enterprises=case.enterprises,
     )
 
 

@@ -43,6 +43,7 @@ class Page:
         repeats: whether the question was answered before, so that nothing new leaves.
         withheld: the positions of the rows of each table that are kept back.
         tables: the sets.
+        enterprises: below so many a figure is not shown.
     """
 
     plan: str
@@ -57,6 +58,7 @@ class Page:
     repeats: bool
     withheld: tuple[tuple[int, ...], ...]
     tables: tuple[Sets, ...]
+    enterprises: int = 0
 
     def encode(self) -> bytes:
         """Return it as bytes."""

@@ -36,6 +36,7 @@ class Case:
         persons: how many the version of each of them has.
         figures: for each table, how many of its figures rest on each sensitive column.
         quotas: what may leave in a period.
+        enterprises: how many stand behind a figure, and in how many released sets differ, at least.
     """
 
     plan: str
@@ -47,6 +48,7 @@ class Case:
     persons: tuple[int, ...]
     figures: tuple[Mapping[str, int], ...]
     quotas: tuple[Quota, ...]
+    enterprises: int = 0
 
 
 def concerns(plan: Plan) -> bool:
@@ -78,7 +80,7 @@ def case_of(plan: Plan, reading: Reading, manifests: tuple[Manifest, ...]) -> Ca
     datasets = tuple(manifest.dataset for manifest in about)
     return Case(
         plan=plan.digest,
-        question=_question(plan, obligations.minimum_group, obligations.checks.differ),
+        question=_question(plan, obligations.minimum_group, obligations.checks),
         member=request.member,
         datasets=datasets,
         differ=obligations.checks.differ,
@@ -86,6 +88,7 @@ def case_of(plan: Plan, reading: Reading, manifests: tuple[Manifest, ...]) -> Ca
         persons=tuple(manifest.persons for manifest in about),
         figures=figures,
         quotas=_quotas(obligations.checks, figures, read, datasets if code else ()),
+        enterprises=obligations.checks.enterprises,
     )
 
 
@@ -144,9 +147,11 @@ def _quotas(
     return (*cells, *bits)
 
 
-def _question(plan: Plan, minimum: int, differ: int) -> str:
+def _question(plan: Plan, minimum: int, checks: Checks) -> str:
     """Return the digest of what runs; two members who ask the same have the same, whatever the plan's other parts."""
     assert plan.program is not None and plan.request is not None
     task = "" if plan.kind is PlanKind.SQL else plan.request.statement
-    numbers: dict[str, canonical.Plain] = {"minimum": minimum, "differ": differ}
+    numbers: dict[str, canonical.Plain] = {"minimum": minimum, "differ": checks.differ}
+    if checks.enterprises:
+        numbers["enterprises"] = checks.enterprises
     return canonical.digest("question", {"program": plan.program.plain(), "task": task, **numbers})

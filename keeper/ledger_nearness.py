@@ -38,11 +38,14 @@ _LARGEST = 2**30
 
 
 class Of(Enum):
-    """What the entries of vectors are: persons, persons with their numbers of rows, or both where each has one row."""
+    """What the entries of vectors are: persons, persons with their numbers of rows, both where each has one row, or the
+    rows of enterprises.
+    """
 
     PERSONS = auto()
     WEIGHTED = auto()
     BOTH = auto()
+    ENTERPRISES = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +65,17 @@ class Prints:
 
     def total(self) -> Prints:
         """Return their sum, one vector."""
-        return replace(
-            self, persons=self.persons.sum(keepdims=True), signs=self.signs.sum(axis=0, keepdims=True)
-        )
+        return self._with(self.persons.sum(keepdims=True), self.signs.sum(axis=0, keepdims=True))
 
     def taken_from(self, whole: Prints) -> Prints:
         """Return, for each, the one vector `whole` without it."""
-        return replace(self, persons=whole.persons - self.persons, signs=whole.signs - self.signs)
+        return self._with(whole.persons - self.persons, whole.signs - self.signs)
+
+    def _with(self, persons: Ints, signs: Ints) -> Prints:
+        """Return other vectors of the kind; buckets wrap around."""
+        if self.of is Of.ENTERPRISES:
+            signs = (signs + 2**31) % 2**32 - 2**31
+        return replace(self, persons=persons, signs=signs)
 
 
 NOTHING = Prints(np.zeros(0, np.int64), np.zeros((0, SIGNS), np.int64))
@@ -88,6 +95,9 @@ def joined(parts: list[Prints]) -> Prints:
 def close(one: Prints, other: Prints, differ: int) -> npt.NDArray[np.bool_]:
     """Return for each vector of `one` whether it is near to the one at the same place of `other`."""
     apart = one.signs - other.signs
+    if one.of is Of.ENTERPRISES:
+        changed = (apart != 0).sum(axis=1)
+        return np.asarray((changed > 0) & (changed < differ))
     sizes = np.abs(one.persons - other.persons)
     squares = (apart**2).sum(axis=1) + (sizes > 0)
     bounded = (np.abs(apart).max(axis=1, initial=0) < differ) & (sizes < differ)
@@ -97,13 +107,29 @@ def close(one: Prints, other: Prints, differ: int) -> npt.NDArray[np.bool_]:
 def columns_of(table: Sets) -> list[Prints]:
     """Return the sets of a table, first those behind the rows, then those behind each figure; row by row in each.
 
-    The weighted ones are last.
+    The weighted ones follow, and those of enterprises are last. With these stands how many persons are behind the same
+    figure, or behind the row where that cannot be told; so the whole of a version is known by its persons.
     """
     persons = np.asarray(table.persons, dtype=np.int64).reshape(table.rows, table.per_row)
     signs = np.asarray(table.prints, dtype=np.int64).reshape(table.rows, table.per_row, SIGNS)
-    plain = table.per_row - table.weighted
-    kinds = [Of.PERSONS if table.weighted else Of.BOTH] * plain + [Of.WEIGHTED] * table.weighted
-    return [Prints(persons[:, place], signs[:, place], kind) for place, kind in enumerate(kinds)]
+    first = table.per_row - table.enterprises
+    kinds = [Of.PERSONS if table.weighted else Of.BOTH] * plain_of(table) + [Of.WEIGHTED] * table.weighted
+    found = [Prints(persons[:, place], signs[:, place], kind) for place, kind in enumerate(kinds)]
+    beside = [behind(table, place) for place in range(table.enterprises)]
+    return found + [
+        Prints(persons[:, place], signs[:, first + number], Of.ENTERPRISES)
+        for number, place in enumerate(beside)
+    ]
+
+
+def plain_of(table: Sets) -> int:
+    """Return how many sets of a row are of persons, each once."""
+    return table.per_row - table.weighted - table.enterprises
+
+
+def behind(table: Sets, number: int) -> int:
+    """Return the position of the persons beside one of the sets of enterprises."""
+    return number if table.enterprises == plain_of(table) else 0
 
 
 class Known:
@@ -125,8 +151,7 @@ class Known:
         """Take vectors in; those that are known already change nothing."""
         fresh = more.take(self.unknown(more))
         self._seen.update(names_of(fresh))
-        fits = (np.abs(fresh.signs).max(axis=1, initial=0) < _LARGEST) & (fresh.persons < _LARGEST)
-        fresh = fresh.take(fits)
+        fresh = fresh.take(self._fits(fresh))
         if self._waiting + len(fresh) > len(self._newest.persons):
             self._sort_in(fresh)
             return
@@ -154,6 +179,10 @@ class Known:
                 found[place] = window.near(size, own, differ) or newest.near(size, own, differ)
         return found
 
+    def _fits(self, fresh: Prints) -> npt.NDArray[np.bool_]:
+        sums = np.abs(fresh.signs).max(axis=1, initial=0)
+        return np.asarray((sums < _LARGEST) & (fresh.persons < _LARGEST))
+
     def _sort_in(self, fresh: Prints) -> None:
         before = self._newest.until(self._waiting)
         persons = np.concatenate([self._sorted.persons, before.persons, fresh.persons.astype(np.int32)])
@@ -164,6 +193,22 @@ class Known:
             signs[sign] = np.concatenate(parts)[order]
         self._sorted, self._waiting = _Columns(persons[order], signs), 0
         self._newest = _Columns.empty(max(_NEWEST, len(persons) // 8))
+
+
+class KnownEnterprises(Known):
+    """The same for vectors of enterprises: near are two that differ in some buckets, and in fewer than `differ`.
+
+    As many enterprises at least differ as buckets do, so no two are missed that differ in fewer enterprises. Such that
+    differ in more may be called near where several fall into one bucket: that costs an answer.
+    """
+
+    def near(self, offered: Prints, differ: int) -> npt.NDArray[np.bool_]:
+        """Return for each vector whether it differs from a known one, and perhaps in too few enterprises."""
+        parts = (self._sorted, self._newest.until(self._waiting))
+        return np.asarray([any(each.alike(own, differ) for each in parts) for own in offered.signs], np.bool_)
+
+    def _fits(self, fresh: Prints) -> npt.NDArray[np.bool_]:
+        return np.ones(len(fresh), np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +246,18 @@ class _Columns:
         close = np.abs(apart).max(axis=0, initial=0) < differ
         squares = (apart[:, close] ** 2).sum(axis=0) + (self.persons[left[close]] != size)
         return bool(np.any((squares > 0) & (squares < 2 * differ * SIGNS)))
+
+    def alike(self, own: Ints, differ: int) -> bool:
+        """Return whether one of them has other sums than a vector, and fewer than `differ` others."""
+        left, wanted = np.arange(len(self.persons)), own.astype(np.int32)
+        others = np.zeros(len(left), np.int32)
+        for sign in range(SIGNS):
+            others += (
+                self.signs[sign] if len(left) == len(self.persons) else self.signs[sign, left]
+            ) != wanted[sign]
+            if sign % _SCREENS == _SCREENS - 1:
+                left, others = left[others < differ], others[others < differ]
+        return bool(np.any(others > 0))
 
 
 def names_of(vectors: Prints) -> list[bytes]:

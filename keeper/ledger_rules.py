@@ -5,13 +5,16 @@ also leave what follows from it by subtraction, so these are compared as if they
 
     total        the rows that are shown, added up, for the persons of the cells and for those behind each figure
     complement   that total without one row
-    rest         the whole dataset without a set, once the whole has been released (`Lineage.whole`)
+    rest         the whole dataset without a set, once the whole has been released (`Family.whole`)
 
 A set, or a total, of as many persons as a version of the dataset has is the whole of that version. It is near, too, if
 one of the rests that would follow from it is near to something earlier: what is told last completes the others.
 
 Where persons have several rows, sets are compared with their numbers of rows as well (`plans.sets`). Of the wholes
 there are persons alone.
+
+Where the owner asks for enterprises, all of this holds for them as well, in a family of its own: the rows of each are
+compared, and two sets differ in those of no enterprise, or of as many as are asked for.
 
 Rows near to something earlier are kept back, and so is a row that is two earlier ones together but for a few persons,
 or completes two of them (`keeper.ledger_pairs`). If a total or a complement is near, the smallest row that is shown is
@@ -27,9 +30,22 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from keeper.ledger_nearness import Ints, Known, Of, Prints, close, columns_of
+from keeper.ledger_nearness import (
+    Ints,
+    Known,
+    KnownEnterprises,
+    Of,
+    Prints,
+    behind,
+    close,
+    columns_of,
+    plain_of,
+)
 from keeper.ledger_pairs import Newest, Pairs
 from plans.sets import Sets
+
+MOST_ENTERPRISES = 32
+"""In how many enterprises released sets differ at the most: 64 buckets tell no larger numbers apart."""
 
 MOST_ROUNDS = 8
 """How often a further row is kept back for the sake of a total before the whole table is."""
@@ -38,8 +54,8 @@ Marks = npt.NDArray[np.bool_]
 
 
 @dataclass(slots=True)
-class Lineage:
-    """What was released about one dataset, all versions of it, to whomever.
+class Family:
+    """Vectors of one lineage that are compared with each other.
 
     `whole` are the sets of all persons of a version, as soon as one was released; `sets` are the released ones
     themselves, without what follows from them, so that a whole that is learned later is compared with them too;
@@ -82,7 +98,7 @@ class Lineage:
             self._own(sets).add(sets)
 
     def _own(self, sets: Prints) -> Known:
-        return {Of.BOTH: self.known, Of.PERSONS: self.persons, Of.WEIGHTED: self.weighted}[sets.of]
+        return {Of.PERSONS: self.persons, Of.WEIGHTED: self.weighted}.get(sets.of, self.known)
 
     def _learn_wholes(self, sets: Prints, persons: Collection[int]) -> None:
         for whole in _of_size(sets, persons):
@@ -105,9 +121,9 @@ class Lineage:
 
     def _near(self, sets: Prints, differ: int) -> Marks:
         """Return which vectors are near to a known one of the same kind."""
-        own = (self.persons, self.weighted) if sets.of is Of.BOTH else (self._own(sets),)
+        own = {Of.PERSONS: (self.persons,), Of.WEIGHTED: (self.weighted,), Of.ENTERPRISES: ()}
         found = self.known.near(sets, differ)
-        for known in own:
+        for known in own.get(sets.of, (self.persons, self.weighted)):
             if len(known):
                 found |= known.near(sets, differ)
         return found
@@ -119,6 +135,44 @@ class Lineage:
             return False
         self.completing.append(whole)
         return True
+
+
+@dataclass(slots=True)
+class Lineage:
+    """What was released about one dataset, all versions of it, to whomever: of persons, and of enterprises."""
+
+    people: Family = field(default_factory=Family)
+    enterprises: Family = field(default_factory=lambda: Family(KnownEnterprises()))
+
+    def __len__(self) -> int:
+        return len(self.people) + len(self.enterprises)
+
+    def take_in(self, released: Sequence[Prints], derived: Sequence[Prints], *persons: int) -> None:
+        """Take in released sets and what follows from them, as their family does."""
+        for family, ours in ((self.people, False), (self.enterprises, True)):
+            left, follows = (
+                [sets for sets in each if (sets.of is Of.ENTERPRISES) is ours] for each in (released, derived)
+            )
+            family.take_in(left, follows, *persons)
+
+    def near(self, sets: Prints, differ: int, persons: Collection[int] = ()) -> Marks:
+        """Return which sets are near to something released in their family; none, where nobody asks for a distance."""
+        if differ < 2:
+            return np.zeros(len(sets), np.bool_)
+        family = self.enterprises if sets.of is Of.ENTERPRISES else self.people
+        return family.near(sets, differ, persons)
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """In how many persons, and in how many enterprises, released sets differ at least; 1 or less: nobody asks."""
+
+    persons: int
+    enterprises: int = 0
+
+    def of(self, sets: Prints) -> int:
+        """Return the number that counts for such sets."""
+        return min(self.enterprises, MOST_ENTERPRISES) if sets.of is Of.ENTERPRISES else self.persons
 
 
 def _among(one: Prints, several: Sequence[Prints]) -> bool:
@@ -144,12 +198,23 @@ class Offered:
     chosen: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, table: Sets, minimum: int) -> Offered:
-        """Read a table."""
-        columns = tuple(columns_of(table))
-        ends = {table.per_row - table.weighted, table.per_row}
-        chosen = sorted(place for end in ends for place in range(end - table.chosen, end))
-        return cls(columns, tuple(column.persons >= minimum for column in columns), tuple(chosen))
+    def of(cls, table: Sets, minimum: int, enterprises: int = 0) -> Offered:
+        """Read a table. A figure of fewer than so many `enterprises` is not shown, either."""
+        columns, plain = tuple(columns_of(table)), plain_of(table)
+        stand = [column.persons >= minimum for column in columns]
+        first = table.per_row - table.enterprises
+        numbers = np.asarray(table.persons, np.int64).reshape(table.rows, table.per_row)
+        for number in range(table.enterprises):
+            enough, place = numbers[:, first + number] >= enterprises, behind(table, number)
+            stand[first + number] &= enough
+            if place == number:
+                stand[place] &= enough
+            if place == number and table.weighted:
+                stand[plain + place] &= enough
+        of_enterprises = table.chosen * table.enterprises // max(plain, 1)
+        ends = {plain: table.chosen, first: table.chosen, table.per_row: of_enterprises or table.chosen}
+        chosen = sorted({place for end, count in ends.items() for place in range(end - count, end)})
+        return cls(columns, tuple(stand), tuple(chosen))
 
     def shown(self, rows: Marks) -> list[Prints]:
         """Return the sets that leave with these rows, column by column."""
@@ -175,6 +240,7 @@ def withheld_rows(
     differ: int,
     minimum: int = 1,
     persons: Collection[int] = (),
+    enterprises: int = 0,
 ) -> tuple[int, ...]:
     """Return the positions of the rows that are kept back; those of too few persons always.
 
@@ -186,19 +252,22 @@ def withheld_rows(
         differ: in how many persons released sets differ at least; below 2 nothing is compared.
         minimum: persons behind a figure that is shown.
         persons: how many the versions have that it was computed from.
+        enterprises: how many stand behind a figure that is shown, and in how many released sets differ; 0: nobody asks.
     """
     if not table.rows:
         return ()
-    offered = Offered.of(table, minimum)
+    offered, apart = Offered.of(table, minimum, enterprises), Apart(differ, enterprises)
     few = offered.columns[0].persons < minimum
-    if differ < 2:
+    if max(differ, enterprises) < 2:
         return tuple(int(place) for place in np.flatnonzero(few))
-    back = few | _near_rows(offered, lineages, differ, persons) | _near_within(offered, differ)
-    back |= _near_each_other(offered, ~back, differ)
+    back = few | _near_rows(offered, lineages, apart, persons) | _near_within(offered, apart)
+    back |= _near_each_other(offered, ~back, apart)
     back |= _near_pairs(offered, ~back, lineages, differ)
     for _ in range(MOST_ROUNDS):
         derived = offered.derived(~back)
-        if not any(lineage.near(each, differ, persons).any() for lineage in lineages for each in derived):
+        if not any(
+            lineage.near(each, apart.of(each), persons).any() for lineage in lineages for each in derived
+        ):
             break
         shown = np.flatnonzero(~back)
         back[shown[np.argmin(offered.columns[0].persons[shown])]] = True
@@ -208,25 +277,27 @@ def withheld_rows(
 
 
 def released_from(
-    table: Sets, withheld: Sequence[int], minimum: int = 1
+    table: Sets, withheld: Sequence[int], minimum: int = 1, enterprises: int = 0
 ) -> tuple[list[Prints], list[Prints]]:
     """Return what leaves with a table without these rows: the sets themselves, and what follows from them."""
     rows = np.ones(table.rows, np.bool_)
     rows[list(withheld)] = False
-    offered = Offered.of(table, minimum)
+    offered = Offered.of(table, minimum, enterprises)
     return offered.shown(rows), offered.derived(rows)
 
 
-def _near_rows(offered: Offered, lineages: Sequence[Lineage], differ: int, persons: Collection[int]) -> Marks:
+def _near_rows(
+    offered: Offered, lineages: Sequence[Lineage], apart: Apart, persons: Collection[int]
+) -> Marks:
     found = np.zeros(len(offered.columns[0]), np.bool_)
     for column, stand in zip(offered.columns, offered.stand, strict=True):
         for lineage in lineages:
             places = np.flatnonzero(stand & ~found)
-            found[places] = lineage.near(column.take(places), differ, persons)
+            found[places] = lineage.near(column.take(places), apart.of(column), persons)
     return found
 
 
-def _near_within(offered: Offered, differ: int) -> Marks:
+def _near_within(offered: Offered, apart: Apart) -> Marks:
     """Return the rows in which two figures choose parts of the cell that are near to each other.
 
     Persons without a value, or with a value of zero, are no condition that anybody chose, so plain columns are not
@@ -236,25 +307,25 @@ def _near_within(offered: Offered, differ: int) -> Marks:
     for one, other in combinations(offered.chosen, 2):
         first, second = offered.columns[one], offered.columns[other]
         if first.of is second.of:
-            found |= offered.stand[one] & offered.stand[other] & close(first, second, differ)
+            found |= offered.stand[one] & offered.stand[other] & close(first, second, apart.of(first))
     return found
 
 
-def _near_each_other(offered: Offered, shown: Marks, differ: int) -> Marks:
+def _near_each_other(offered: Offered, shown: Marks, apart: Apart) -> Marks:
     """Return the rows that are near to another row of the table, the smaller of two."""
     everything, found = Lineage(), np.zeros(len(shown), np.bool_)
     everything.take_in(offered.shown(shown), ())
     doubtful = np.zeros(len(shown), np.bool_)
     for column, stand in zip(offered.columns, offered.stand, strict=True):
         places = np.flatnonzero(stand & shown)
-        doubtful[places] |= everything.near(column.take(places), differ)
+        doubtful[places] |= everything.near(column.take(places), apart.of(column))
     own = Lineage()
     order = np.flatnonzero(doubtful)
     for place in order[np.argsort(-offered.columns[0].persons[order], kind="stable")]:
         only = np.zeros(len(shown), np.bool_)
         only[place] = True
         sets = offered.shown(only)
-        if any(own.near(each, differ).any() for each in sets):
+        if any(own.near(each, apart.of(each)).any() for each in sets):
             found[place] = True
         else:
             own.take_in(sets, ())
@@ -266,9 +337,11 @@ def _near_pairs(offered: Offered, shown: Marks, lineages: Sequence[Lineage], dif
 
     Persons have the same signs in all datasets of an owner, so pairs across the lineages of a join count as well.
     """
-    wholes = [whole for lineage in lineages for whole in lineage.whole]
-    persons = Pairs([lineage.newest for lineage in lineages], wholes)
-    weighted = Pairs([lineage.newest_weighted for lineage in lineages])
+    if differ < 2:
+        return np.zeros(len(shown), np.bool_)
+    wholes = [whole for lineage in lineages for whole in lineage.people.whole]
+    persons = Pairs([lineage.people.newest for lineage in lineages], wholes)
+    weighted = Pairs([lineage.people.newest_weighted for lineage in lineages])
     found = np.zeros(len(shown), np.bool_)
     order = np.flatnonzero(shown)
     for place in order[np.argsort(-offered.columns[0].persons[order], kind="stable")]:
@@ -289,7 +362,7 @@ def _of_row(
     for column, stand in zip(offered.columns, offered.stand, strict=True):
         vector = int(column.persons[place]), column.signs[place]
         name = (column.of, vector[0], vector[1].tobytes())
-        if not stand[place] or name in seen:
+        if not stand[place] or name in seen or column.of is Of.ENTERPRISES:
             continue
         seen.add(name)
         if column.of is not Of.WEIGHTED:

@@ -158,7 +158,7 @@ class Contributions(Record):
     would ask next, and no condition of the asker decides who is in a small cell of it.
 
     `enterprises` are statements in which an enterprise stands in the place of the person, one for each column that
-    names some where the table has totals: they yield the keys, `_person` and the sums, and nothing else.
+    names some: they yield the keys, `_person`, the sums, and `_set_0` … as above, and nothing else.
     """
 
     KIND: ClassVar[str] = "contributions"

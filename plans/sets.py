@@ -6,9 +6,10 @@ a and b the squared distance of their fingerprints, divided by 64, estimates in 
 for equal sets, exactly 1 where they differ in one person, and its standard deviation is below d * sqrt(2 / 64)
 where they differ in d (Alon, Matias and Szegedy 1999, section 2.2). Without the key a fingerprint tells nothing.
 
-    4 bytes   DKS2
+    4 bytes   DKS3
     4 bytes   number of tables, big-endian as all that follows
-    per table 4 bytes each: rows, sets per row, how many of these are weighted, how many are of chosen parts;
+    per table 4 bytes each: rows, sets per row, how many of these are weighted, how many are of chosen parts, how many
+              are of enterprises;
               rows * sets numbers of persons of 8 bytes; rows * sets * 64 sums of 4 bytes, signed
 """
 
@@ -23,8 +24,8 @@ from dataclasses import dataclass
 from plans.errors import Malformed
 
 SIGNS = 64
-_MAGIC = b"DKS2"
-_HEAD = struct.Struct(">IIII")
+_MAGIC = b"DKS3"
+_HEAD = struct.Struct(">IIIII")
 _COUNT = struct.Struct(">I")
 
 
@@ -39,6 +40,11 @@ class Sets:
     Where persons have several rows, as many sets follow in the same order that are `weighted`: in them a person with
     another number of rows is another one. So they tell answers apart that rest on the same persons and on other rows
     of theirs. Where each has one row, both are the same, and there are none.
+
+    Where the owner asks for enterprises, the last sets, in the same order, are of `enterprises`: how many there are,
+    and 64 *buckets*. A keyed hash puts each enterprise into one bucket, to which it adds its rows times an odd number
+    of its own, modulo 2^32. Two sets whose rows differ in d enterprises differ in at most d buckets, and in one for
+    d = 1; buckets of a total or a difference are the totals and differences of buckets.
     """
 
     rows: int
@@ -47,9 +53,11 @@ class Sets:
     prints: Sequence[int]
     weighted: int = 0
     chosen: int = 0
+    enterprises: int = 0
 
     def __post_init__(self) -> None:
-        if self.weighted not in (0, self.per_row - self.weighted) or self.chosen > self.per_row:
+        plain = self.per_row - self.enterprises - self.weighted
+        if self.weighted not in (0, plain) or not 0 <= self.chosen <= max(plain, 0):
             raise Malformed("each set of persons has its weighted one, or none has", "sets")
         count = self.rows * self.per_row
         if (len(self.persons), len(self.prints)) != (count, count * SIGNS) or min(
@@ -63,7 +71,7 @@ def pack(tables: Sequence[Sets]) -> bytes:
     parts = [_MAGIC, _COUNT.pack(len(tables))]
     for table in tables:
         parts += [
-            _HEAD.pack(table.rows, table.per_row, table.weighted, table.chosen),
+            _HEAD.pack(table.rows, table.per_row, table.weighted, table.chosen, table.enterprises),
             _bytes("Q", table.persons),
             _bytes("i", table.prints),
         ]

@@ -20,8 +20,8 @@ quantile), whose figure is one record's value or lies beside it: no share of it 
 owner decides whether they may be shown at all (`policies.constraints`).
 
 Where the enterprises behind a figure are counted (`policies.reading.persons`), there is one such statement for each
-column that names some, with the enterprise in the place of the person and the totals alone: of several persons or rows
-of one enterprise none may be large, and all together may be.
+column that names some, with the enterprise in the place of the person, the totals and the sets: of several persons or
+rows of one enterprise none may be large, and all together may be.
 
 Where one row is about several persons, a patient and a doctor, there is one such statement for each of them: whoever
 dominates a figure does so as one or as the other.
@@ -74,9 +74,7 @@ def contributions(asked: Asked, enterprises: tuple[Column, ...] = ()) -> Contrib
         crossed=asked.where is None
         and len(asked.keys) > 1
         and all(isinstance(key, Column) for key in asked.keys),
-        enterprises=tuple(
-            _statement(asked, outputs, measures, each, True) for each in enterprises if measures
-        ),
+        enterprises=tuple(_statement(asked, outputs, measures, each, True) for each in enterprises),
         squares=tuple(number for number, each in enumerate(measures) if each.square),
     )
 
@@ -133,7 +131,7 @@ def _statement(
     outputs: tuple[Expression, ...],
     measures: Sequence[_Measure],
     person: Column,
-    totals_alone: bool = False,
+    enterprise: bool = False,
 ) -> str:
     keys = [
         f"{write(output)} AS {quoted(name)}"
@@ -150,8 +148,7 @@ def _statement(
         f"count({text}) AS {quoted(f'_set_{n}')}"
         for n, text in enumerate((write(person), *_parts(outputs, person)))
     ]
-    counts = ([], []) if totals_alone else (rows, sets)
-    items = [*keys, f"{write(person)} AS {quoted(PERSON)}", *counts[0], *sums, *counts[1]]
+    items = [*keys, f"{write(person)} AS {quoted(PERSON)}", *([] if enterprise else rows), *sums, *sets]
     text = f"SELECT {', '.join(items)} FROM {write_from(source.joined for source in asked.scope.sources)}"
     if asked.where is not None:
         text += f" WHERE {write(attempt_condition(asked.where))}"
