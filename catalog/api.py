@@ -17,6 +17,7 @@ from catalog.description import (
 from catalog.domains import ancestors, below, children, parent
 from catalog.problems import ingest_problem
 from catalog.reading import read_file, read_folder, read_text
+from catalog.twins import released_twin
 
 __all__ = [
     "NOBODY",
@@ -38,6 +39,7 @@ __all__ = [
     "read_file",
     "read_folder",
     "read_text",
+    "released_twin",
     "uscc_check_character",
     "uscc_is_right",
 ]

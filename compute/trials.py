@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from catalog import api as catalog
 from compute.planning import House
-from compute.twins import released
 from plans.box import Entry
 from plans.decision import Tier
 from plans.errors import EvidenceBroken, Malformed, NotFound
@@ -68,7 +68,7 @@ def tryout(
                 "Code runs beside the data of one owner; joint computation is asked for otherwise.",
             )
         domain = store.domains.get(session, rows[0].domain)
-        made = [released(session, row) for row in rows]
+        made = [catalog.released_twin(session, row) for row in rows]
     tables = tuple(_twin(row, need, twin) for row, need, twin in zip(rows, task.needs, made, strict=True))
     trial = trial_of(folder, tables)
     bench = sandbox.Bench(domain.name, image, house.limits[Entry.PYTHON], tier)

@@ -92,7 +92,8 @@ class Ledger:
     def begin(self, case: Case, attempt: int, now: int) -> None:
         """Charge what an attempt tells even if it fails, before a box has a key of the data.
 
-        What is reserved or left takes the place of this charge. A statement that was answered before tells nothing new.
+        What is reserved or left takes the place of what its own attempt was charged; what failed before it stays
+        charged. A statement that was answered before tells nothing new.
 
         Raises:
             BudgetSpent: there is no room for it.
@@ -106,9 +107,14 @@ class Ledger:
             raise StateConflict(
                 "the output of this plan has left or was refused", "ledger", "Submit the job again."
             )
-        if case.plan in self._reserved or attempt <= self._begun.get(case.plan, 0):
+        if attempt <= self._begun.get(case.plan, 0):
             return
-        charges = {quota.subject: _failing(quota) * attempt for quota in case.quotas}
+        reserved = self._reserved.get(case.plan)
+        first = reserved.charges if reserved else {}
+        charges = {
+            quota.subject: first.get(quota.subject, 0) + _failing(quota) * (attempt - (reserved is not None))
+            for quota in case.quotas
+        }
         self._require(case, charges, now)
         self._note(BEGUN, {"plan": case.plan, "member": case.member, "attempt": attempt, "charges": charges})
 
@@ -128,7 +134,8 @@ class Ledger:
         if case.plan in self._closed:
             raise StateConflict("the output of this plan was refused", "ledger", "Submit the job again.")
         if case.plan not in self._pages:
-            charges = {quota.subject: amount for quota in case.quotas}
+            failed = FAILURE_BITS * self._failed(case.plan)
+            charges = {quota.subject: amount + failed for quota in case.quotas}
             self._require(case, charges, now)
             self._write(_page(case, attempt, (), charges))
 
@@ -138,7 +145,11 @@ class Ledger:
         if page is not None and bits is not None:
             for subject in page.charges:
                 if subject.startswith(f"{BITS}/"):
-                    self._quotas.settle(subject, plan, bits)
+                    self._quotas.settle(subject, plan, bits + FAILURE_BITS * self._failed(plan))
+
+    def _failed(self, plan: str) -> int:
+        """Return how many attempts at a plan have begun before the last, and so left nothing."""
+        return max(0, self._begun.get(plan, 1) - 1)
 
     def reserved(self) -> tuple[Page, ...]:
         """Return the pages of members' code of which nobody has said yet how many bits left."""

@@ -22,6 +22,7 @@ from plans.decision import Reason
 from plans.plan import Plan, Relation
 from plans.request import RequestKind
 from plans.tasks import KeptModel, models_of, task_of
+from policies import sentences
 from policies.view import views
 
 if TYPE_CHECKING:
@@ -69,12 +70,12 @@ def _reason(
         or kept.content != model.content
         or model.artifact not in models_left(kept.plan)
     ):
-        return _unknown(model)
+        return sentences.model_unknown(model)
     if request.purpose != case.request.purpose:
-        return _purpose(model)
+        return sentences.model_purpose(model)
     for relation in kept.plan.program.relations if kept.plan.program else ():
         if not _seen_alike(case, relation, masks.get(relation.name, ())):
-            return _data(model, relation)
+            return sentences.model_data(model, relation)
     return None
 
 
@@ -89,32 +90,4 @@ def _seen_alike(case: Case, relation: Relation, masks: tuple[Mask, ...]) -> bool
         and set(relation.columns) <= read
         and policy.row_filter == relation.row_filter
         and same
-    )
-
-
-def _unknown(model: KeptModel) -> Reason:
-    return Reason(
-        "model-unknown",
-        model.name,
-        f"No model {model.artifact} of that plan is kept for this project by the owner of the data.",
-        "List those that are: darkroom models.",
-    )
-
-
-def _purpose(model: KeptModel) -> Reason:
-    return Reason(
-        "model-purpose",
-        model.name,
-        f"The model {model.artifact} was fitted for another purpose than this task names.",
-        "Use it for the purpose that it was fitted for, or fit one anew.",
-    )
-
-
-def _data(model: KeptModel, relation: Relation) -> Reason:
-    return Reason(
-        "model-data",
-        model.name,
-        f"The model {model.artifact} was fitted to {', '.join(relation.columns)} of {relation.name}; the task does not "
-        "read all of them, or they are filtered or masked in another way for you now.",
-        "Name these columns among the tables of the task; if that does not help, fit the model anew.",
     )

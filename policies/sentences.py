@@ -1,4 +1,4 @@
-"""What a decision says: one function for each reason about a dataset or a grant (those about columns: `columns`).
+"""What a decision says: a function for each reason about a dataset, grant or kept model (about columns: `columns`).
 
 A reason tells what, whose, and what would help. It never holds a value of the data.
 """
@@ -11,8 +11,10 @@ from plans import names
 from plans.checks import Mode
 from plans.decision import Reason
 from plans.manifest import Manifest
+from plans.plan import Relation
 from plans.request import Request
 from plans.statements import DatasetPolicy
+from plans.tasks import KeptModel
 from policies.access import Question
 
 
@@ -145,4 +147,35 @@ def each_plan(policies: list[DatasetPolicy]) -> Reason:
         which,
         f"The owner of {which} approves every plan by itself, or reads the code of members first.",
         "Wait for an approver, who signs this plan's digest.",
+    )
+
+
+def model_unknown(model: KeptModel) -> Reason:
+    """No such model is kept, or another project's."""
+    return Reason(
+        "model-unknown",
+        model.name,
+        f"No model {model.artifact} of that plan is kept for this project by the owner of the data.",
+        "List those that are: darkroom models.",
+    )
+
+
+def model_purpose(model: KeptModel) -> Reason:
+    """It was fitted for another purpose."""
+    return Reason(
+        "model-purpose",
+        model.name,
+        f"The model {model.artifact} was fitted for another purpose than this task names.",
+        "Use it for the purpose that it was fitted for, or fit one anew.",
+    )
+
+
+def model_data(model: KeptModel, relation: Relation) -> Reason:
+    """The task does not see what the model was fitted to as the model saw it."""
+    return Reason(
+        "model-data",
+        model.name,
+        f"The model {model.artifact} was fitted to {', '.join(relation.columns)} of {relation.name}; the task does not "
+        "read all of them, or they are filtered or masked in another way for you now.",
+        "Name these columns among the tables of the task; if that does not help, fit the model anew.",
     )

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from keys import api as keys
-from plans.errors import DarkroomError
 from plans.impact import ImpactReport, impact
 from plans.manifest import Manifest
 from plans.plan import Plan
-from plans.statements import Bundle, Duty, Signed, Type
-from plans.twins import Twin
+from plans.statements import Bundle, Signed, Type
 from portal.permissions import Action, may
 from portal.sessions import Caller
 from store import api as store
@@ -36,21 +33,6 @@ def bundles(session: store.Session, domain: str) -> tuple[Bundle, ...]:
     rows = store.statements.of_type(session, domain, Type.BUNDLE.value)
     found = (Bundle.read(dict(Signed.decode(row.signed.encode()).statement.body)) for row in rows)
     return tuple(sorted(found, key=lambda bundle: -bundle.number))
-
-
-def twin(session: store.Session, version: store.ManifestRow) -> Twin | None:
-    """Return the newest twin of a dataset version that its owner's keeper signed, or none."""
-    keeper = store.domains.get(session, version.domain).keeper_key
-    for row in reversed(store.statements.about(session, version.digest, Type.TWIN.value)):
-        try:
-            statement = keys.verify(Signed.decode(row.signed.encode()))
-            found = Twin.read(statement.body)
-        except DarkroomError:
-            continue
-        by_keeper = (statement.signer, statement.duty, statement.type) == (keeper, Duty.KEEPER, Type.TWIN)
-        if by_keeper and found.manifest == version.digest:
-            return found
-    return None
 
 
 def report(session: store.Session, plan: Plan) -> ImpactReport:

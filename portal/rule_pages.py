@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
+from catalog import api as catalog
 from plans import names
 from plans.errors import NotFound
 from plans.manifest import Manifest
@@ -86,7 +87,7 @@ def rules_of(request: Request, dataset: str, caller: Reader, services: Serving) 
         if row is None:
             raise NotFound(f"there is no dataset {dataset}", "dataset", "See /rules.")
         bundle = next(iter(evidence.bundles(session, row.domain)), None)
-        twin = evidence.twin(session, row)
+        twin = catalog.released_twin(session, row)
     manifest = Manifest.read(dict(Signed.decode(row.signed.encode()).statement.body))
     return page(request, "rules_of.html", caller.who, dataset=row, rules=_rules(bundle, manifest), twin=twin)
 

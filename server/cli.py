@@ -18,6 +18,7 @@ import typer
 
 from plans.errors import DarkroomError, Malformed
 from server import cli_ledger, cli_models, cli_review
+from server.options import DEFAULT_HOME, AsJson, Home
 
 app = typer.Typer(
     help="Run and operate a Darkroom (暗室).", no_args_is_help=True, pretty_exceptions_enable=False
@@ -37,10 +38,7 @@ for name, sub in (
 ):
     app.add_typer(sub, name=name)
 
-Home = Annotated[Path, typer.Option(help="Folder of the installation.", envvar="DARKROOM_SERVER_HOME")]
 DomainName = Annotated[str, typer.Argument(help="The owning domain, such as nm/tax.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-DEFAULT_HOME = Path("darkroom-home")
 
 
 @app.command()

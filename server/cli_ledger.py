@@ -6,19 +6,14 @@ import datetime
 import json
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from plans.inspection import Inspection
+from server.options import DEFAULT_HOME, AsJson, Domain, Home
 
 app = typer.Typer(help="The disclosure ledger: quotas, and what each rule found.", no_args_is_help=True)
-
-Home = Annotated[Path, typer.Option(help="Folder of the installation.", envvar="DARKROOM_SERVER_HOME")]
-Domain = Annotated[str, typer.Option(help="The owning domain.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-DEFAULT_HOME = Path("darkroom-home")
 
 
 @app.command("status")

@@ -6,17 +6,13 @@ import datetime
 import json
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-app = typer.Typer(help="Kept models: list them, and delete one for good.", no_args_is_help=True)
+from server.options import DEFAULT_HOME, AsJson, Domain, Home
 
-Home = Annotated[Path, typer.Option(help="Folder of the installation.", envvar="DARKROOM_SERVER_HOME")]
-Domain = Annotated[str, typer.Option(help="The owning domain.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-DEFAULT_HOME = Path("darkroom-home")
+app = typer.Typer(help="Kept models: list them, and delete one for good.", no_args_is_help=True)
 
 
 @app.command("list")

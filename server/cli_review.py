@@ -10,14 +10,11 @@ from typing import Annotated
 import typer
 
 from plans.statements import Answer
+from server.options import DEFAULT_HOME, AsJson, Domain, Home
 
 app = typer.Typer(help="Held outputs: read them, and say what may leave.", no_args_is_help=True)
 
-Home = Annotated[Path, typer.Option(help="Folder of the installation.", envvar="DARKROOM_SERVER_HOME")]
-Domain = Annotated[str, typer.Option(help="The owning domain.")]
 PlanDigest = Annotated[str, typer.Argument(metavar="PLAN", help="The plan's digest, as the list says it.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-DEFAULT_HOME = Path("darkroom-home")
 
 
 @app.command("list")

@@ -30,7 +30,7 @@ def unpacked_sizes(source: Any) -> Iterator[int]:
     for message in ipc.MessageReader.open_stream(source):
         try:
             yield _unpacked(memoryview(message.metadata), memoryview(message.body or b""))
-        except struct.error:
+        except (struct.error, IndexError):  # an offset leads out of the message
             raise ValueError("message") from None
 
 

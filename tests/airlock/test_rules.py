@@ -485,18 +485,3 @@ def test_rows_that_the_ledger_keeps_back_are_left_out_and_no_note_says_so() -> N
     assert [row[0] for row in shown(less)] == ["west"] and len(shown(whole)) == 2
     assert less.reasons == whole.reasons and "ledger" in whole.reasons
     assert judge(table, of, RULES, STAMP, (0, 1)) == Judgement(Finding.REFUSED, ("small-group",), None)
-
-
-@pytest.mark.parametrize(
-    ("value", "cancelled", "text"),
-    [
-        ("1.2345", "1", "1.2"),
-        ("1.2345", "10", "1"),
-        ("1.2345", "100", "0"),
-        ("7.5", "15", "10"),
-        ("0", "9", "0"),
-    ],
-)
-def test_digits_are_counted_from_the_sum_without_signs(value: str, cancelled: str, text: str) -> None:
-    found = rules.measure(Decimal(value), 100, 5, Decimal(cancelled))
-    assert rules.plain(found) == text

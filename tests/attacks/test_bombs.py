@@ -23,6 +23,7 @@ from onnx import TensorProto, helper
 from pyarrow import ipc
 from pyarrow import parquet as pq
 
+from airlock.outputs import messages
 from airlock.outputs.rules import OutputRule
 from plans.artifacts import Form
 
@@ -191,3 +192,20 @@ def test_52_control_whoever_reads_it_as_it_is_runs_out_of_memory(
 ) -> None:
     words = [sys.executable, "-c", LIBRARY, str(laid[name][1]), str(CONTROL_MB)]
     assert subprocess.run(words, cwd=ROOT, timeout=60).returncode == 7
+
+
+def test_a_message_that_is_damaged_anywhere_has_one_kind_of_refusal() -> None:
+    """Offsets of a message are the attacker's: wherever they lead, nothing else than `ValueError` and Arrow's own."""
+    table = pa.table({"a": ["x" * 50] * 20, "b": list(range(20))})
+    good = written(table, ipc.new_stream, compression="zstd")
+    assert sum(messages.unpacked_sizes(pa.BufferReader(good))) > 1_000, "the control"
+    refused, rng = 0, np.random.default_rng(5)
+    for _ in range(3_000):
+        bad = bytearray(good)
+        place = int(rng.integers(0, len(bad)))
+        bad[place] = int(rng.integers(0, 256))
+        try:
+            list(messages.unpacked_sizes(pa.BufferReader(bytes(bad))))
+        except (ValueError, pa.ArrowException, OSError):
+            refused += 1
+    assert refused > 100

@@ -138,6 +138,19 @@ def test_90_runs_that_fail_are_charged_each_and_end(coding: Side, monkeypatch: p
     assert coding.given(plan, Entry.LOAD, attempt=40), "the control: without a charge it goes on for ever"
 
 
+def test_90_what_failed_before_an_output_left_stays_charged(coding: Side) -> None:
+    """Else a centre would have a plan fail a hundred times, each time in a way that tells something, and pay once."""
+    plan = python_plan(coding, 1)
+    for attempt in (1, 2, 3):
+        coding.given(plan, Entry.LOAD, attempt=attempt)
+    coding.given(plan, Entry.INSPECT, attempt=3)
+    assert coding.keeper.ledger_status()[0]["quotas"][-1]["left"] == 600 - 2 * FAILURE_BITS
+    coding.given(plan, Entry.LOAD, attempt=4)
+    assert coding.keeper.ledger_status()[0]["quotas"][-1]["left"] <= 600 - 3 * FAILURE_BITS
+    coding.keeper.ledger.settle(plan.digest, 120)
+    assert coding.keeper.ledger_status()[0]["quotas"][-1]["left"] == 880 - 3 * FAILURE_BITS
+
+
 def test_58_what_was_measured_takes_the_place_of_what_was_reserved(coding: Side) -> None:
     plan = python_plan(coding, 1)
     coding.given(plan, Entry.LOAD)

@@ -1,4 +1,4 @@
-"""The twins that the centre knows of: statements of keepers, each verified where it is used."""
+"""The twins that the centre knows of: statements of keepers, each verified where it is used. One place for it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from plans.twins import Twin
 from store import api as store
 
 
-def released(session: store.Session, version: store.ManifestRow) -> Twin | None:
+def released_twin(session: store.Session, version: store.ManifestRow) -> Twin | None:
     """Return the newest twin that the owner's keeper released for a dataset version, or none.
 
     The table of statements is a letter box: whoever writes to it could lay a twin there on which programs fail as it
