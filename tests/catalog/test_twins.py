@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from catalog.api import released_twin as released
 from compute.trials import _twin
-from compute.twins import released
 from keys import api as keys
 from plans.errors import Malformed
 from plans.statements import Duty, Signed, Type
