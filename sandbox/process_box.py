@@ -246,11 +246,15 @@ class ProcessBox:
         self._end(ended, status)
 
     def _limit_behind(self, status: int) -> Cause:
-        """Return which limit of the kernel's ended the box, or none: somebody on this node killed it."""
+        """Return which limit of the kernel's ended the box, or none: somebody on this node killed it.
+
+        Where memory runs out the kernel kills a process of the box, which need not be the first: gVisor's own ends with
+        a status of its own then, and may do so before the watch looks.
+        """
+        if status and self._fittings.group.ran_out():
+            return Cause.MEMORY
         if status != 128 + signal.SIGKILL:
             return _BY_STATUS.get(status, Cause.NONE)
-        if self._fittings.group.ran_out():
-            return Cause.MEMORY
         limits, spent = self.spec.limits, time.monotonic() - self._began
         if spent * (limits.cpus + 1) >= limits.cpu_s:  # so much processor time it can have had
             return Cause.CPU

@@ -17,6 +17,7 @@ from plans.artifacts import Artifact, Form
 from plans.box import Entry
 from plans.checks import Checks
 from plans.errors import EvidenceBroken, Malformed, OutputRefused
+from plans.inspection import Effect
 from plans.key import BoxKeys
 from plans.verdict import Finding
 from tests.inside import output_cases as cases
@@ -54,8 +55,10 @@ def test_the_verdict_and_the_notes_say_nothing_about_the_data(tmp_path: Path) ->
 def test_the_record_holds_every_rule_with_its_numbers_and_only_the_owner_reads_it(tmp_path: Path) -> None:
     left = inspected(tmp_path, FILES, cases.python_task(TABLE))
     assert left.record is not None and left.record.preset == "region"
-    small = next(each for each in left.record.applied if each.rule == "small-group")
-    assert (small.cells, small.numbers["minimum"]) == (1, 10)
+    small = [each for each in left.record.applied if each.rule == "small-group"]
+    assert [(each.effect, each.cells, each.numbers["minimum"]) for each in small if each.cells] == [
+        (Effect.WITHHELD, 1, 10)
+    ]
     bits = next(each for each in left.record.applied if each.rule == "bit-budget")
     assert bits.numbers["bits"] == 8 * len(left.content("t.csv"))
     assert b"small-group" not in left.files["record.bin"]
