@@ -206,6 +206,13 @@ class TokenCollision(IngestRefused):
     advice = "Tell the platform's maintainers: it happens once in millions of ingests."
 
 
+class RangeTooWide(Malformed):
+    """Numbers may become larger than the ring of a joint computation can hold without wrapping around."""
+
+    code = "joint.range"
+    advice = "Declare narrower ranges of the columns, or fewer digits after the point."
+
+
 # --- refused by a rule -----------------------------------------------------
 
 
@@ -305,6 +312,13 @@ class ClusterLost(Unreachable):
     code = "cluster.lost"
 
 
+class PeerLost(Unreachable):
+    """A party of a joint computation stopped answering, or closed its link, before its part was done."""
+
+    code = "joint.peer-lost"
+    advice = "Nothing was released; start the stage again once the party is there."
+
+
 class Defect(DarkroomError):
     """Something in Darkroom itself went wrong, in a way that nobody foresaw. What was asked for fails closed."""
 
@@ -367,6 +381,20 @@ class RederivationMismatch(EvidenceBroken):
     """The keeper derived another decision or another query than the plan claims."""
 
     code = "evidence.rederivation"
+
+
+class LinkBroken(EvidenceBroken):
+    """A party of a joint computation sent a message of another kind, size or place than the plan makes it."""
+
+    code = "joint.link-broken"
+    advice = "Nothing was released; ask the party which version and plan its side runs, and start a new attempt."
+
+
+class SharesDisagree(EvidenceBroken):
+    """Two servers of a joint computation say different things of the share that both hold."""
+
+    code = "joint.shares-disagree"
+    advice = "Nothing was opened; one of the two servers is damaged or lies, so do not repeat before it is known."
 
 
 class LogBroken(EvidenceBroken):
