@@ -20,7 +20,8 @@ class Entry(StrEnum):
     """The programs that boxes run; each is a module of `inside`.
 
     `python` runs a member's own folder, `component` an entry of the algorithm library; `load` streams rows to
-    either, and `reload` once more to the box that checks what was fitted to them.
+    either, and `reload` once more to the box that checks what was fitted to them. In a joint computation `extract`
+    reads an owner's rows, and `party` speaks the protocol with the boxes of other parties.
     """
 
     CHECK = "check"
@@ -37,6 +38,8 @@ class Entry(StrEnum):
     RELOAD = "reload"
     INSPECT = "inspect"
     TWIN = "twin"
+    EXTRACT = "extract"
+    PARTY = "party"
 
 
 @dataclass(frozen=True, slots=True)

@@ -387,14 +387,18 @@ class LinkBroken(EvidenceBroken):
     """A party of a joint computation sent a message of another kind, size or place than the plan makes it."""
 
     code = "joint.link-broken"
-    advice = "Nothing was released; ask the party which version and plan its side runs, and start a new attempt."
+    advice = (
+        "Nothing was released; ask the party which version and plan its side runs, and start a new attempt."
+    )
 
 
 class SharesDisagree(EvidenceBroken):
     """Two servers of a joint computation say different things of the share that both hold."""
 
     code = "joint.shares-disagree"
-    advice = "Nothing was opened; one of the two servers is damaged or lies, so do not repeat before it is known."
+    advice = (
+        "Nothing was opened; one of the two servers is damaged or lies, so do not repeat before it is known."
+    )
 
 
 class LogBroken(EvidenceBroken):

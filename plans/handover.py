@@ -25,6 +25,9 @@ RECORD, HELD, SHOWN = "record.bin", "held.bin", "shown.bin"
 held; and the same output as reviewers read it. Each lies under a key that only the keeper can make again.
 """
 
+OPENED = "opened.bin"
+"""What the box of a server leaves for whoever opens a joint computation: its shares, sealed (`plans.joint.Opened`)."""
+
 FILES, EVIDENCE, LOG = "files/", "evidence/", "log.txt"
 """What is packed into a job's output: its outputs by name, what a component says beside its tables, and the log."""
 

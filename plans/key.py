@@ -20,6 +20,9 @@ class BoxKeys(Record):
     `withheld` are none either: for the box that protects or judges, the positions of the rows of each table that the
     owner's disclosure ledger keeps back.
 
+    `peers` are no secrets: for the box of a party to a joint computation, the public key of the box at the other end of
+    each link, vouched for by the launcher of its side (`keeper.joint`).
+
     Sealed by the keeper to the box's own fresh key; exists in clear only in the keeper and in that box. The
     values never show in `repr`.
     """
@@ -34,6 +37,7 @@ class BoxKeys(Record):
     signs: str = field(default="", repr=False)
     withheld: tuple[tuple[int, ...], ...] = ()
     models: Mapping[str, str] = field(default_factory=dict, repr=False)
+    peers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ class PlanKind(StrEnum):
     INGEST = "ingest"
     CHECK = "check"
     TRIAL = "trial"
+    JOINT = "joint"
 
     @property
     def keyless(self) -> bool:
@@ -120,7 +121,8 @@ class Plan(Record):
     * `python` and `component`: the same, with a program of the level `work`; a `python` plan's `material` is the
       folder that the task names by hash (`plans.trial.Folder`);
     * `ingest`, `check`, `trial` and `twin`: `material`, the canonical description of what is ingested, read, tried
-      (`plans.trial`) or imitated (`plans.twins`), and one stage.
+      (`plans.trial`) or imitated (`plans.twins`), and one stage;
+    * `joint`: the joint plan (`plans.joint`) as `material`, and the boxes of one party to it, `domain`.
 
     `domain` owns the data (for `check` and `trial`: runs the box). `request_signature` is hex, Ed25519
     over the request.
@@ -155,6 +157,8 @@ class Plan(Record):
         if self.request is not None and self.request.kind.value != self.kind.value:
             raise Malformed(f"a {self.kind} plan answers a request of another kind", "plan.request")
         expected = self._expected_stages()
+        if self.kind is PlanKind.JOINT and entries == (Entry.PARTY,):
+            expected = entries  # a party that owns nothing has nothing to extract
         if entries != expected:
             raise Malformed(f"this plan has the stages {', '.join(expected)}", "plan.stages")
         if self.program is not None and (self.program.level is Level.WORK) != (self.kind is not PlanKind.SQL):
@@ -208,4 +212,5 @@ _STAGES: dict[PlanKind, tuple[Entry, ...]] = {
     PlanKind.CHECK: (Entry.CHECK,),
     PlanKind.TRIAL: (Entry.PYTHON,),
     PlanKind.TWIN: (Entry.TWIN,),
+    PlanKind.JOINT: (Entry.EXTRACT, Entry.PARTY),
 }

@@ -15,11 +15,14 @@ LONGEST_STATEMENT = 100_000
 
 
 class RequestKind(StrEnum):
-    """What is asked for: a SQL statement, a member's own Python, or an entry of the algorithm library."""
+    """What is asked for: a SQL statement, a member's own Python, an entry of the algorithm library, or a statement over
+    several owners' data (`plans.joint`).
+    """
 
     SQL = "sql"
     PYTHON = "python"
     COMPONENT = "component"
+    JOINT = "joint"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from plans.checks import Checks, Mode, Privacy
 from plans.constraints import Access, Constraint, Share, Tag, Tagged
 from plans.decision import Tier
 from plans.errors import Malformed
+from plans.joint_rules import JointRules
 from plans.record import Record
 
 
@@ -44,6 +45,8 @@ class Type(StrEnum):
     REVIEW = "review"
     REFUND = "refund"
     TWIN = "twin"
+    PARTY = "party"
+    RECEIPT = "receipt"
 
 
 class Duty(StrEnum):
@@ -144,6 +147,7 @@ class DatasetPolicy(Record):
     `checks` are the numbers of the disclosure rules; `mode` and `privacy` say how the lineage protects its persons.
     `enterprise` names the column whose distinct values are counted beside persons, empty for none. `twin_rho_micro`
     is what a twin from noisy marginals may cost once, in millionths of rho; with 0 it is made of the schema alone.
+    `joint` are the terms of joint computations; without them there are none.
     """
 
     dataset: str
@@ -163,6 +167,7 @@ class DatasetPolicy(Record):
     privacy: Privacy | None = None
     enterprise: str = ""
     twin_rho_micro: int = 0
+    joint: JointRules | None = None
 
     def check(self) -> None:
         names.require("dataset", self.dataset, "policy.dataset")

@@ -21,6 +21,7 @@ from plans.handover import (
     ARTIFACTS,
     FINISHED,
     HELD,
+    OPENED,
     OUTPUT,
     PROTECTED,
     RECORD,
@@ -52,6 +53,8 @@ WRITES: Mapping[Entry, tuple[str, ...]] = MappingProxyType(
         Entry.REENCODE: (ARTIFACTS,),
         Entry.RELOAD: (),
         Entry.INSPECT: (SEALED, RECORD, HELD, SHOWN),
+        Entry.EXTRACT: (),
+        Entry.PARTY: (OPENED,),
     }
 )
 """What each box may leave, by its stage; what the next one reads of it is the first."""

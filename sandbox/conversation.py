@@ -45,6 +45,8 @@ LARGEST_REPORT = {
     Entry.REENCODE: 2,
     Entry.RELOAD: 2,
     Entry.INSPECT: 2**14,
+    Entry.EXTRACT: 2,
+    Entry.PARTY: 2**12,
 }
 """Bytes of a report. Of boxes that see data only those that judge have something to report: what was taken over
 elsewhere has no say. What an ingest or a twin reports is for the owner.

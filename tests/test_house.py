@@ -126,6 +126,7 @@ VIOLATIONS = {
     "client-small": ("darkroom/planted.py", "import policies\n"),
     "client-outside": ("portal/planted.py", "import darkroom\n"),
     "components-alone": ("components/planted.py", "import keys\n"),
+    "protocols-alone": ("mpc/protocols/planted.py", "import keeper\n"),
     "components-few": ("cluster/planted.py", "import components\n"),
     "home-of-ray": ("compute/planted.py", "import ray\n"),
     "doors-alone": ("policies/reading/planted.py", "import policies.planted\n"),

@@ -57,6 +57,7 @@ from plans.tasks import ComponentTask, Need, PythonTask
 from plans.trial import Folder, Left, Place, Trial, TrialReport, twin_of
 from plans.twins import ColumnDistance, Dependence, Imitation, Twin, TwinReport, declared_recipe
 from plans.verdict import Finding, Verdict
+from tests.plans.joint_examples import joint_nouns
 
 SIGNING = "ed25519:" + "1" * 64
 OPENING = "x25519:" + "2" * 64
@@ -290,5 +291,6 @@ NOUNS: tuple[Record, ...] = (
     ReleasedSet(PLAN.digest, (ReleasedArtifact("fit.json", Form.METRICS, "e30="),), RELEASED.notes, NONCE),
     Refund(PLAN.digest, 1_000),
     Review(PLAN.digest, VERDICT.digest, digest("6"), ReviewAnswer.RELEASE, "Counts of hundreds, rounded."),
+    *joint_nouns(DECISION, REQUEST),
 )  # fmt: skip
 """Every noun that is signed, hashed or sent by itself."""

@@ -1,0 +1,53 @@
+"""What an owner allows of its dataset in joint computations; without such rules nobody may compute with it jointly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from plans.errors import Malformed
+from plans.record import Record
+
+
+class Matching(StrEnum):
+    """How rows of one person at several owners find each other.
+
+    `helper`: a helper compares pseudonyms under a key that only the owners have. `diffie-hellman`: pseudonyms under
+    exponents of all owners, on a prime-order group; nobody who is no server learns which rows matched.
+    """
+
+    HELPER = "helper"
+    DIFFIE_HELLMAN = "diffie-hellman"
+
+
+class Opening(StrEnum):
+    """Who sees figures first: nobody but the recipient, small and dominated cells being blotted out on shares; or the
+    airlock of a named owner.
+    """
+
+    OBLIVIOUS = "oblivious"
+    INSPECTED = "inspected"
+
+
+@dataclass(frozen=True, slots=True)
+class JointRules(Record):
+    """The owner's terms, part of a dataset's policy.
+
+    `matchings` and `openings` are those that it accepts; none of them is a no. `separate` demands that servers and
+    helper have different administrations, so that two of them are not one. `sizes` says that servers and helper may
+    learn how many rows of it passed a filter or matched; without, they are padded to public bounds. `exact` says that
+    figures may leave unrounded: on shares nothing is rounded, so the opening `oblivious` needs it. Of one lineage
+    together with the same others at most `cells` cells are opened within `period_days`.
+    """
+
+    matchings: tuple[Matching, ...]
+    openings: tuple[Opening, ...]
+    cells: int
+    period_days: int
+    separate: bool = True
+    sizes: bool = False
+    exact: bool = False
+
+    def check(self) -> None:
+        if self.cells < 1 or self.period_days < 1:
+            raise Malformed("a quota of joint cells, and its period in days, are at least 1", "policy.joint")
