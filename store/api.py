@@ -11,11 +11,12 @@ with database.reading() as session:            # never waits for writers, refuse
 
 from __future__ import annotations
 
-from store import applications, domains, folders, jobs, manifests, members, sessions, statements
+from store import applications, domains, folders, jobs, joint, manifests, members, sessions, statements
 from store.applications import ApplicationRow
 from store.database import Database, Session, open_database
 from store.domains import DomainRow
 from store.jobs import JobRow
+from store.joint import JointRow
 from store.loading import load_settings
 from store.manifests import ManifestRow
 from store.members import MemberRow
@@ -30,6 +31,7 @@ __all__ = [
     "Database",
     "DomainRow",
     "JobRow",
+    "JointRow",
     "Limits",
     "ManifestRow",
     "MemberRow",
@@ -41,6 +43,7 @@ __all__ = [
     "domains",
     "folders",
     "jobs",
+    "joint",
     "load_settings",
     "manifests",
     "members",

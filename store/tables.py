@@ -185,4 +185,26 @@ jobs = Table(
     Index(None, "plan_digest"),
 )
 
+joint = Table(
+    "joint",
+    metadata,
+    _key("id"),
+    _text("member"),
+    _text("project"),
+    _text("state"),
+    _text("request"),
+    _text("request_signature"),
+    _list("parties"),
+    _text("digest"),
+    _text("plan"),
+    _text("problem"),
+    _number("attempt"),
+    _text("timeline"),
+    _text("results"),
+    _number("created_at"),
+    _number("updated_at"),
+    Index(None, "member"),
+    Index(None, "state", "created_at"),
+)
+
 folders = Table("folders", metadata, _key("digest"), _text("content"), _number("created_at"))
