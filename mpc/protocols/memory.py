@@ -7,7 +7,9 @@ payload, `send` that does not wait, and an end of waiting.
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from mpc.protocols.channel import Conversation, Header, Payload, Traffic
 from plans.errors import LinkBroken, PeerLost
@@ -71,3 +73,30 @@ def network(parties: Iterable[str], patience: float = 60.0) -> dict[str, MemoryC
         (here, there): queue.SimpleQueue() for here in names for there in names if here != there
     }
     return {name: MemoryChannel(name, wires, patience) for name in names}
+
+
+T = TypeVar("T")
+
+
+def together(
+    programs: Mapping[str, Callable[[MemoryChannel], T]], patience: float = 60.0
+) -> tuple[dict[str, T], dict[str, MemoryChannel]]:
+    """Run each party's program in a thread of its own; return what each gave, and the ends of the links.
+
+    A party that fails closes its links, so that all others end too. The first error that is not a lost peer is
+    raised, or else the first that is: that one names the cause.
+    """
+    ends = network(programs, patience)
+
+    def play(party: str) -> T:
+        try:
+            return programs[party](ends[party])
+        finally:
+            ends[party].close()
+
+    with ThreadPoolExecutor(max_workers=len(programs)) as pool:
+        playing = {party: pool.submit(play, party) for party in programs}
+    errors = [error for done in playing.values() if (error := done.exception()) is not None]
+    for error in sorted(errors, key=lambda error: isinstance(error, PeerLost)):
+        raise error
+    return {party: done.result() for party, done in playing.items()}, ends

@@ -55,6 +55,11 @@ class Shared:
         whole = (*shape, *self.ring.words)
         return Shared(self.ring, self.own.reshape(whole), self.next.reshape(whole))
 
+    def moved_last(self) -> Shared:
+        """Return the same elements with the first axis of the data as the last, where `total` adds."""
+        last = len(self.shape) - 1
+        return Shared(self.ring, np.moveaxis(self.own, 0, last), np.moveaxis(self.next, 0, last))
+
 
 @dataclass(slots=True)
 class Server:
