@@ -88,7 +88,7 @@ class LauncherClient:
         )
 
     def status(self) -> dict[str, Any]:
-        """Return domain, node, public key, whether it has a user of its own, tiers, and the boxes that live."""
+        """Return domain, node, public key, whether it has a user of its own, tiers, images, and the boxes that live."""
         return frames.ask(self._path, {"op": "status"}, ASK_S)
 
     def _result(self, answer: dict[str, Any] | None) -> StageResult:

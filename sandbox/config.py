@@ -34,6 +34,9 @@ class LauncherConfig:
     user. `warm_kinds` is of how many kinds of boxes one waits already (`sandbox.pool`). `ceilings` are the
     highest limits of a box by its program; a program that is not in there runs nowhere. `images` are those
     that the owner trusts: what others ask for runs in one of them, or in one that has a name on this node.
+
+    `agent_socket` is where this side's agent takes the links of joint plans to other parties; none for a side that
+    takes part in no joint computation.
     """
 
     domain: str
@@ -52,6 +55,7 @@ class LauncherConfig:
     askers: tuple[int, ...]
     ceilings: Mapping[Entry, Limits]
     images: tuple[str, ...]
+    agent_socket: Path | None = None
 
     @classmethod
     def load(cls, path: Path) -> LauncherConfig:
@@ -66,6 +70,8 @@ class LauncherConfig:
         except (OSError, ValueError):
             raise SettingsWrong("the launcher's settings cannot be read as JSON", str(path)) from None
         known = [field.name for field in fields(cls)]
+        if isinstance(content, dict):
+            content = {"agent_socket": None, **content}  # settings that are older than joint computations
         if not isinstance(content, dict) or sorted(content) != sorted(known):
             raise SettingsWrong(
                 f"the launcher's settings have exactly the members {', '.join(known)}", str(path)
@@ -162,6 +168,7 @@ def _ceilings(value: Any) -> dict[Entry, Limits]:
 _READERS: Mapping[str, Callable[[Any], Any]] = {
     "domain": _text,
     "node": _text,
+    "agent_socket": _maybe(_path),
     "owner_socket": _maybe(_path),
     "keeper_socket": _maybe(_path),
     "user": _maybe(_number),

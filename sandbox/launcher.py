@@ -53,6 +53,7 @@ from sandbox.config import LauncherConfig
 from sandbox.contract import Boxes, Cause
 from sandbox.identities import Identities
 from sandbox.lease import Keeper, LeaseTimes
+from sandbox.links import Exchange
 from sandbox.pool import WarmBoxes, keep_kinds, read_kinds
 from sandbox.shelf import Shelf, StageName
 from sandbox.stage import KILLED, StageRun, Workshop
@@ -228,8 +229,12 @@ class Launcher:
                 raise Malformed(f"a launcher does not know {str(other)[:40]!r}", "launcher")
 
     def _require_admissible(self, plan: Plan, door: Door) -> None:
+        admission.require_admissible(plan, door, self._rules, self._images())
+
+    def _images(self) -> set[str]:
+        """Return the images that boxes may have, those built since the last time among them."""
         self._known |= {image.digest for image in images.named(self._shop.config.images_folder)}
-        admission.require_admissible(plan, door, self._rules, self._known)
+        return self._known
 
     async def _run(self, door: Door, name: StageName, writer: asyncio.StreamWriter) -> None:
         """Run a stage, or attach to it, or give its kept answer."""
@@ -312,6 +317,7 @@ class Launcher:
             "key": self._shop.key.public,
             "own_user": own_user.is_own(),
             "tiers": tiers,
+            "images": sorted(self._images()),
             "boxes": boxes,
         }
 
@@ -340,7 +346,8 @@ def workshop(
             functools.partial(keep_kinds, config.home / "warm.json"),
         )
         boxes.want(read_kinds(config.home / "warm.json"))
-    return Workshop(config, key, boxes, shelf, keeper, times or LeaseTimes())
+    times = times or LeaseTimes()
+    return Workshop(config, key, boxes, shelf, keeper, times, Exchange(config.agent_socket))
 
 
 def begin(settings: Path, times: LeaseTimes | None = None) -> None:

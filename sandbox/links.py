@@ -5,7 +5,9 @@ A link is named in the plan by both its ends: stage `query` says `rows → stage
 other; it copies bytes both ways and reads none of them. When the one ends, the other sees the end of the stream, also
 if it comes only afterwards; an end whose peer never comes waits until its box reaches a limit.
 
-Links to other parties (`party:…`) come with joint computations; until then a plan that has one is refused.
+A link to another party (`party:nm/tax`) is joined to this side's own agent (`mpc.agent`), who carries it there: the
+launcher connects to the agent's socket, says in one frame (`header`) whose link it is, and copies both ways as ever.
+There are such links in joint plans only, and only where the launcher's settings name an agent.
 """
 
 from __future__ import annotations
@@ -15,10 +17,13 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from plans import frames
 from plans.box import BoxSpec, Entry, Link
 from plans.errors import TierMissing
-from plans.plan import Plan
+from plans.plan import Plan, PlanKind
 from sandbox.contract import Ends
 from sandbox.shelf import StageName
 
@@ -26,6 +31,9 @@ BLOCK = 2**18
 
 MOST_GONE = 1024
 """How many ends that left before their peers came are remembered."""
+
+AGENT_S = 10.0
+"""Seconds that the own agent may take to accept a link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,26 +46,51 @@ class _Name:
     between: frozenset[Entry]
 
 
-def require_joinable(plan: Plan, spec: BoxSpec) -> None:
-    """Check that every link of a stage leads to a stage of its plan that has the same link back.
+def require_joinable(plan: Plan, spec: BoxSpec, agent: bool) -> None:
+    """Check that every link of a stage leads to a stage of its plan that has the same link back, or to a party of a
+    joint plan, where this launcher has an agent to carry it.
 
     Raises:
-        TierMissing: one leads to another party, which this launcher cannot reach yet, or to nobody.
+        TierMissing: one leads to a party that this launcher cannot reach, or to nobody.
     """
     for link in spec.links:
         kind, _, whom = link.peer.partition(":")
+        if kind == "party":
+            _require_party(plan, whom, agent)
+            continue
         back = Link(link.name, f"stage:{spec.entry}")
-        if kind != "stage" or whom == spec.entry:
-            raise TierMissing("links to other parties are not joined by this version", "box.links")
-        peers = [stage for stage in plan.stages if stage.entry == whom]
+        peers = [stage for stage in plan.stages if stage.entry == whom and whom != spec.entry]
         if not any(back in stage.links for stage in peers):
             raise TierMissing("a link of the plan leads to a stage that has no link back", "box.links")
 
 
-class Exchange:
-    """Joins ends as they come; one per launcher."""
+def _require_party(plan: Plan, whom: str, agent: bool) -> None:
+    if plan.kind is not PlanKind.JOINT or whom == plan.domain:
+        raise TierMissing("only boxes of a joint plan have links to other parties", "box.links")
+    if not agent:
+        raise TierMissing(
+            "this launcher has no agent that carries links to other parties",
+            "box.links",
+            "Name the agent's socket in the launcher's settings (agent_socket).",
+        )
 
-    def __init__(self) -> None:
+
+def header(name: StageName, link: Link) -> dict[str, Any]:
+    """Return the frame by which the launcher tells its agent whose link a connection is."""
+    return {
+        "plan": name.plan,
+        "stage": name.stage.value,
+        "attempt": name.attempt,
+        "link": link.name,
+        "peer": link.peer.partition(":")[2],
+    }
+
+
+class Exchange:
+    """Joins ends as they come; one per launcher. `agent` is the socket of this side's agent, none for no agent."""
+
+    def __init__(self, agent: Path | None = None) -> None:
+        self.agent = agent
         self._waiting: dict[_Name, socket.socket] = {}
         self._gone: dict[_Name, None] = {}
         self._joined: set[asyncio.Task[None]] = set()
@@ -67,9 +100,13 @@ class Exchange:
         """Offer a box's ends to those of its peers while the body runs; what it wrote still arrives afterwards."""
         mine = {}
         for link in spec.links:
-            peer = Entry(link.peer.partition(":")[2])
-            both = frozenset((name.stage, peer))
-            mine[_Name(name.plan, name.attempt, link.name, both)] = ends[link.name].ours.dup()
+            kind, _, whom = link.peer.partition(":")
+            end = ends[link.name].ours.dup()
+            if kind == "party":
+                self._keep(_to_agent(end, self.agent, header(name, link)))
+                continue
+            both = frozenset((name.stage, Entry(whom)))
+            mine[_Name(name.plan, name.attempt, link.name, both)] = end
         for each, end in mine.items():
             self._offer(each, end)
         well = False
@@ -97,9 +134,28 @@ class Exchange:
         if peer is None:
             self._waiting[name] = end
             return
-        task = asyncio.create_task(_join(end, peer))
+        self._keep(_join(end, peer))
+
+    def _keep(self, work: Any) -> None:
+        task = asyncio.create_task(work)
         self._joined.add(task)
         task.add_done_callback(self._joined.discard)
+
+
+async def _to_agent(end: socket.socket, agent: Path | None, head: dict[str, Any]) -> None:
+    """Join a box's end to the agent; one that is not there is, for the box, a peer that has left."""
+    end.setblocking(False)
+    with end, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as carrier:
+        carrier.setblocking(False)
+        try:
+            async with asyncio.timeout(AGENT_S):
+                await asyncio.get_running_loop().sock_connect(carrier, str(agent))
+                await asyncio.get_running_loop().sock_sendall(carrier, frames.pack(head))
+        except (OSError, TimeoutError):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            return
+        await _join(end, carrier)
 
 
 async def _join(one: socket.socket, other: socket.socket) -> None:

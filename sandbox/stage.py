@@ -141,7 +141,7 @@ class StageRun:
         """Find the plan and every input of the stage."""
         plan = self._shop.shelf.plan(self.name.plan)
         spec = plan.stage(self.name.stage)
-        require_joinable(plan, spec)
+        require_joinable(plan, spec, self._shop.exchange.agent is not None)
         handed = self._shop.shelf.handed_over(plan, spec, self.name.attempt)
         files: dict[str, Path] = {}
         inputs = []
