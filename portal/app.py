@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from portal import catalog_routes, job_routes, member_routes, pages, problems, rule_pages, sharing_routes
+from portal import (
+    catalog_routes,
+    job_routes,
+    joint_routes,
+    member_routes,
+    pages,
+    problems,
+    rule_pages,
+    sharing_routes,
+)
 from portal.guards import Guards
 from portal.services import Counter, Services
 
@@ -23,7 +32,15 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.counter = Counter.of(services)
     problems.install(app)
-    for module in (member_routes, catalog_routes, sharing_routes, job_routes, pages, rule_pages):
+    for module in (
+        member_routes,
+        catalog_routes,
+        sharing_routes,
+        job_routes,
+        joint_routes,
+        pages,
+        rule_pages,
+    ):
         app.include_router(module.router)
 
     @app.get("/health")

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from audit import api as audit
 from plans.asking import Asking
+from plans.joint import JointPlan
 from plans.plan import Plan
 from plans.request import Request
 from plans.statements import Signed
@@ -113,6 +114,38 @@ class Jobs(Protocol):
         ...
 
 
+class Joint(Protocol):
+    """The joint computations of `compute`. One that is not there and one of others are the same `NotFound`."""
+
+    def submit(self, request: Request, signature: str) -> JobView:
+        """Take a signed request; the same one again is the same computation."""
+        ...
+
+    def computations(self, member: str) -> tuple[JobView, ...]:
+        """Return a member's own computations, newest first."""
+        ...
+
+    def to_approve(self, approver: str) -> tuple[JobView, ...]:
+        """Return what waits for an approval of this member's domain, the member's own left out."""
+        ...
+
+    def computation(self, member: str, number: str) -> JobView:
+        """Return one of a member's own computations, or one in which the approver's domain takes part."""
+        ...
+
+    def plan(self, member: str, number: str) -> JointPlan:
+        """Return the joint plan, to its member and to the parties' approvers."""
+        ...
+
+    def cancel(self, member: str, number: str) -> JobView:
+        """Cancel one of a member's own computations."""
+        ...
+
+    def results(self, member: str, number: str) -> dict[str, Any]:
+        """Return each server's sealed shares and the receipts of all parties, of a member's own computation."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """The rooms that the portal calls, its site and limits, and the clock (Unix seconds)."""
@@ -120,6 +153,7 @@ class Services:
     database: store.Database
     log: audit.Log
     jobs: Jobs
+    joint: Joint
     keepers: sharing.Keepers
     site: Site
     limits: Limits = field(default_factory=Limits)

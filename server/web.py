@@ -9,6 +9,7 @@ from pathlib import Path
 
 import uvicorn
 
+from compute.joint import JointService
 from compute.service import JobService
 from keeper.api import KeeperClient
 from plans.errors import DarkroomError
@@ -43,6 +44,7 @@ def services(site: Site, settings: store.Settings) -> portal.Services:
         jobs=JobService(
             database, log, site.results, settings.limits.jobs_per_member, work_house(box_limits(settings))
         ),
+        joint=JointService(database, log, settings.limits.jobs_per_member),
         keepers=KeeperDirectory(database),
         site=portal_site(settings),
         limits=portal_limits(settings),

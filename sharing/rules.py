@@ -39,7 +39,7 @@ from plans.manifest import Kind, Manifest
 from plans.request import Request
 from plans.statements import Approval, Duty, Grant, Revocation, Statement, Type
 from policies.api import ASKING_ROLES
-from store.api import ApplicationRow, JobRow, MemberRow, StatementRow
+from store.api import ApplicationRow, JobRow, JointRow, MemberRow, StatementRow
 
 LONGEST_GRANT_S = 366 * 86_400
 MOST_USES = 10_000
@@ -281,6 +281,24 @@ def require_approval(statement: Statement, job: JobRow, approver: MemberRow) -> 
         raise NotAllowed("nobody approves their own plan", job.id, "Ask another approver.")
     if not job.plan_digest or Approval.read(dict(statement.body)).plan != job.plan_digest:
         raise Refused("the approval names another plan than the job has", "approval.plan")
+
+
+def require_joint_approval(statement: Statement, joint: JointRow, approver: MemberRow) -> None:
+    """Check an approval of a joint plan, by one of its parties; each party needs one of its own.
+
+    Raises:
+        NotAllowed: the signer is no approver of a party, or is the requester.
+        SignatureWrong: not signed with the approver's enrolled key, or not as an approval by an approver.
+        Refused: it names another plan.
+    """
+    if APPROVER not in approver.roles or approver.domain not in joint.parties:
+        raise NotAllowed("only approvers of the parties approve a joint plan", ", ".join(joint.parties))
+    require_signer(statement, Type.APPROVAL, approver)
+    request = Request.decode(joint.request.encode())
+    if approver.name == joint.member or statement.signer == request.signer:
+        raise NotAllowed("nobody approves their own plan", joint.id, "Ask another approver.")
+    if not joint.digest or Approval.read(dict(statement.body)).plan != joint.digest:
+        raise Refused("the approval names another plan than the computation has", "approval.plan")
 
 
 def require_revocation(statement: Statement, revoked: StatementRow, member: MemberRow) -> None:

@@ -109,6 +109,10 @@ def _check_approval(office: Office, member: MemberRow, statement: Statement) -> 
     plan = Approval.read(dict(statement.body)).plan
     with office.database.reading() as session:
         job = store.jobs.by_plan(session, plan)
+        joint = store.joint.by_digest(session, plan) if job is None else None
+    if joint is not None:
+        rules.require_joint_approval(statement, joint, member)
+        return Checked(statement, plan, joint.id, "")
     if job is None:
         raise NotFound("there is no job with this plan", "approval.plan")
     rules.require_approval(statement, job, member)

@@ -70,6 +70,14 @@ def in_states(session: Session, states: Iterable[str], limit: int = 100) -> tupl
     return _lines.rows(session, query.order_by(_table.c.created_at, _table.c.id).limit(limit))
 
 
+def by_digest(session: Session, digest: str) -> JointRow | None:
+    """Return the newest computation with this joint plan, or none."""
+    if not digest:
+        return None
+    query = _lines.query(_table.c.digest == digest)
+    return _lines.first(session, query.order_by(_table.c.created_at.desc(), _table.c.id))
+
+
 def move(
     session: Session, id: str, expected_state: str, new_state: str, **changes: str | int | tuple[str, ...]
 ) -> bool:

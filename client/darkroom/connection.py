@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 from darkroom import signing
 from darkroom.files import Files
 from darkroom.job import Job, job_id_of
+from darkroom.joint import Joint
 from darkroom.profile import Home, home
 from darkroom.result import Evidence, Result, open_release
 from darkroom.tasks import Tasks
@@ -54,7 +55,7 @@ def from_environment() -> str:
     return passphrase
 
 
-class Connection(Tasks):
+class Connection(Tasks, Joint):
     """A signed-in member at a portal. Make one with `connect`."""
 
     def __init__(self, wire: Wire, member: str, folder: Home, passphrase: Passphrase) -> None:

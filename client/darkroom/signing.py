@@ -93,6 +93,12 @@ def approval_statement(plan: Plan, signer: str) -> Statement:
     return _statement(Type.APPROVAL, plan.domain, signer, Approval(plan.digest), not_after=ends)
 
 
+def joint_approval_statement(digest: str, domain: str, signer: str) -> Statement:
+    """Return a party's approval of exactly this joint plan, not yet signed."""
+    ends = int(time.time()) + APPROVAL_LASTS_S
+    return _statement(Type.APPROVAL, domain, signer, Approval(digest), not_after=ends)
+
+
 def revocation_statement(domain: str, revoked: str, signer: str, duty: Duty) -> Statement:
     """Return the end of a grant or approval, named by its statement's digest, by an approver or steward, not
     yet signed.

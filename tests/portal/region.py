@@ -18,6 +18,7 @@ from typing import Any
 from argon2 import PasswordHasher
 
 from audit import api as audit
+from compute.joint import JointService
 from compute.service import JobService, result_name
 from keeper.trust import TrustedSet
 from keys import api as keys
@@ -108,7 +109,9 @@ def build(
     results = folder / "results"
     results.mkdir(exist_ok=True)
     jobs = JobService(database, log, results)
-    services = portal.Services(database, log, jobs, owners, portal.Site(origin), clock=clock)
+    services = portal.Services(
+        database, log, jobs, JointService(database, log), owners, portal.Site(origin), clock=clock
+    )
     return Region(folder, database, log, owners, rings, keeper, services)
 
 

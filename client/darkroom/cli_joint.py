@@ -1,0 +1,140 @@
+"""Commands about joint computations: ask several owners at once, read what would be seen by whom, approve, open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from darkroom import joint as asking
+from darkroom import terminal
+from darkroom.cli_access import DryRun, FormatOption, Yes, room
+from darkroom.cli_jobs import statement_text
+from darkroom.signing import Text
+from darkroom.terminal import Format
+from plans.joint import JointPlan, JointTask
+from plans.joint_rules import Matching, Opening
+
+Number = Annotated[str, typer.Argument(metavar="ID", help="A joint computation's id.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands, below `joint`."""
+    group = typer.Typer(
+        cls=terminal.SpeakingGroup,
+        help="Joint computations: several agencies, one answer, nothing else learned.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    for command in (ask, show, approve, cancel):
+        group.command()(command)
+    group.command("list")(list_all)
+    app.add_typer(group, name="joint")
+
+
+def ask(  # noqa: PLR0913 - each is an option that a person may type
+    statement: Annotated[str, typer.Argument(help="SQL over relations of several owners, or - with --file.")],
+    project: Annotated[str, typer.Option(help="The project whose grants are used.")],
+    purpose: Annotated[str, typer.Option(help="Why, as in the grants.")],
+    servers: Annotated[str, typer.Option(help="Three domains that compute, with commas between.")],
+    helper: Annotated[
+        str, typer.Option(help="The domain that matches pseudonyms; none: Diffie-Hellman.")
+    ] = "",
+    inspector: Annotated[
+        str, typer.Option(help="The owner whose airlock opens first; none: nobody but you.")
+    ] = "",
+    file: Annotated[Path | None, typer.Option(help="A file with the statement.")] = None,
+    dry_run: DryRun = False,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Ask several owners one statement; its plan then waits until every party has approved it."""
+    task = JointTask(
+        statement=statement_text(statement, file),
+        matching=Matching.HELPER if helper else Matching.DIFFIE_HELLMAN,
+        opening=Opening.INSPECTED if inspector else Opening.OBLIVIOUS,
+        servers=asking.require_domains(servers),
+        helper=helper,
+        inspector=inspector,
+    )
+    if dry_run:
+        terminal.say("Would sign and submit this:")
+        terminal.lines(task.canonical().decode())
+        return
+    made = room().ask_jointly(task, project=project, purpose=purpose)
+    terminal.write(made, form, lambda: typer.echo(made["id"]))
+    terminal.say(f"Taken. What would be seen by whom: darkroom joint show {made['id']}")
+
+
+def list_all(form: FormatOption = Format.TABLE) -> None:
+    """List your joint computations; for approvers also those that wait for them."""
+    connection = room()
+    roles = connection.me()["roles"]
+    asks = {"researcher", "operator"} & set(roles)
+    own = connection.joints() if asks else []
+    waiting = connection.joints_to_approve() if "approver" in roles else []
+
+    def draw() -> None:
+        heads = ("id", "state", "waits_for", "project", "statement")
+        for found in (own, waiting):
+            if found:
+                terminal.rows(heads, [[each[head] for head in heads] for each in found])
+
+    terminal.write({"own": own, "to_approve": waiting}, form, draw)
+    if form is Format.TABLE:
+        terminal.say(f"{len(own)} of your own, {len(waiting)} that wait for your approval.")
+
+
+def show(number: Number, form: FormatOption = Format.TABLE) -> None:
+    """Show a joint computation: its state, its plan, and who would see what at which step."""
+    connection = room()
+    found = connection.joint(number)
+    plan = connection.joint_plan(number) if found["plan_digest"] else None
+
+    def draw() -> None:
+        terminal.facts([Text(name, _told(found[name])) for name in ("id", "state", "waits_for", "approved")])
+        if found["problem"]:
+            terminal.facts([Text("problem", str(found["problem"]["title"]))])
+        if plan is not None:
+            _draw_plan(plan, to_person=False)
+
+    terminal.write({"computation": found, "plan": plan.plain() if plan else None}, form, draw)
+
+
+def approve(
+    number: Number, yes: Yes = False, dry_run: DryRun = False, form: FormatOption = Format.TABLE
+) -> None:
+    """Show who would see what at which step, and approve exactly this plan for your domain with your signature."""
+    connection = room()
+    plan = connection.joint_plan(number)
+    statement = asking.approval_of(plan, str(connection.me()["domain"]), connection.signer())
+    terminal.say("What this joint plan does, found here from its own bytes:")
+    _draw_plan(plan, to_person=True)
+    terminal.say(f"Your signature will say: {statement.domain} approves the plan {plan.digest}")
+    if dry_run:
+        terminal.say("Nothing was signed.")
+        return
+    terminal.confirm("Sign this?", yes=yes)
+    connection.hand_in(statement)
+    result = {"digest": statement.digest, "type": str(statement.type)}
+    terminal.write(result, form, lambda: typer.echo(statement.digest))
+    terminal.say(f"Signed and handed in. To end it: darkroom revoke {statement.digest}")
+
+
+def cancel(number: Number, dry_run: DryRun = False) -> None:
+    """Cancel a joint computation; every party ends its boxes, and nothing of it is released."""
+    if dry_run:
+        terminal.say(f"Would cancel the joint computation {number}.")
+        return
+    room().cancel_joint(number)
+    terminal.say("Cancelled.")
+
+
+def _draw_plan(plan: JointPlan, *, to_person: bool) -> None:
+    terminal.facts(asking.plan_lines(plan), to_person=to_person)
+    heads = ("step", "party", "part", "form", "at most", "what is seen")
+    terminal.rows(heads, asking.sight_lines(plan))
+
+
+def _told(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -1,0 +1,179 @@
+"""What a connection can ask about joint computations: ask for one, read its plan, approve it, open its answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from darkroom import signing
+from darkroom.signing import Text
+from darkroom.wire import Wire, listed, segment
+from plans.errors import HashMismatch, Malformed, StateConflict, Unreachable, from_problem
+from plans.joint import JointPlan, JointTask
+from plans.request import Request, RequestKind
+from plans.statements import Statement
+
+if TYPE_CHECKING:
+    from keys import api as keys
+
+JOINT_POLL_S = 0.5
+"""Pause between two looks at a computation that others are working on."""
+
+
+class Joint:
+    """The part of a connection that is about joint computations."""
+
+    _wire: Wire
+
+    if TYPE_CHECKING:
+
+        def request(self, statement: str, *, project: str, purpose: str, kind: RequestKind) -> Request: ...
+        def keys(self) -> keys.MemberKeys: ...
+
+    def ask_jointly(self, task: JointTask, *, project: str, purpose: str) -> dict[str, Any]:
+        """Sign and submit a joint computation; its parties' approvers see it once its plan is made.
+
+        Raises:
+            DarkroomError: what the portal says.
+        """
+        text = task.canonical().decode()
+        request = self.request(text, project=project, purpose=purpose, kind=RequestKind.JOINT)
+        signature = signing.signed_request(request, self.keys().signing)
+        body = {"request": request.plain(), "signature": signature}
+        found: dict[str, Any] = self._wire.post("/api/v1/joint", body, again=True)
+        return found
+
+    def joints(self) -> list[dict[str, Any]]:
+        """Return the member's own joint computations, newest first."""
+        return listed(self._wire.get("/api/v1/joint"), "joint")
+
+    def joints_to_approve(self) -> list[dict[str, Any]]:
+        """Return the joint computations that wait for an approval of this approver's domain."""
+        return listed(self._wire.get("/api/v1/joint-approvals"), "joint")
+
+    def joint(self, number: str) -> dict[str, Any]:
+        """Return one joint computation: its state, its parties, and which of them have approved it."""
+        return self._wire.get(f"/api/v1/joint/{segment(number)}")
+
+    def joint_plan(self, number: str) -> JointPlan:
+        """Return a joint plan, its digest computed here.
+
+        Raises:
+            HashMismatch: the portal names another digest.
+        """
+        answer = self._wire.get(f"/api/v1/joint/{segment(number)}/plan")
+        plan = JointPlan.read(answer["plan"])
+        if plan.digest != answer["digest"]:
+            raise HashMismatch("the joint plan is not the one that the portal names", str(answer["digest"]))
+        return plan
+
+    def cancel_joint(self, number: str) -> dict[str, Any]:
+        """Cancel a joint computation; all parties end their boxes."""
+        return self._wire.post(f"/api/v1/joint/{segment(number)}/cancel", again=True)
+
+    def joint_results(self, number: str) -> dict[str, Any]:
+        """Return each server's sealed shares and the receipts of all parties."""
+        return self._wire.get(f"/api/v1/joint/{segment(number)}/results")
+
+    def wait_jointly(
+        self, number: str, patience_s: float, heard: Callable[[dict[str, Any]], None] = lambda _: None
+    ) -> dict[str, Any]:
+        """Wait until a computation has ended, and return it; `heard` is told of every new state.
+
+        Raises:
+            Unreachable: it has not ended in time.
+            DarkroomError: it ended without an answer; the sentence says why.
+        """
+        until, state = time.monotonic() + patience_s, ""
+        while time.monotonic() < until:
+            found = self.joint(number)
+            if found["state"] != state:
+                state = found["state"]
+                heard(found)
+            if state in _ENDED:
+                return _ended(found)
+            time.sleep(JOINT_POLL_S)
+        raise Unreachable(
+            "the joint computation has not ended in time", number, f"Look later: darkroom joint show {number}"
+        )
+
+
+def approval_of(plan: JointPlan, domain: str, signer: str) -> Statement:
+    """Return the approval of exactly this joint plan by one of its parties, not yet signed."""
+    plan.party(domain)
+    return signing.joint_approval_statement(plan.digest, domain, signer)
+
+
+def plan_lines(plan: JointPlan) -> list[Text]:
+    """Return the lines that say what a joint plan does, and under which model."""
+    scheme, request = plan.scheme, plan.request
+    return [
+        Text("asked by", f"{request.member}, whose requests are signed by {request.signer}"),
+        Text("result sealed to", request.recipient),
+        Text("project", request.project),
+        Text("purpose", request.purpose),
+        Text("statement", plan.task.statement),
+        *(
+            Text(party.domain, f"{_parts(plan, party.domain)}; administered by {party.administration}")
+            for party in plan.parties
+        ),
+        *(
+            Text(f"{portion.domain} computes", f"{portion.stand_in} (sends {portion.bound:,} rows)")
+            for portion in plan.reading.portions
+        ),
+        Text("matching", plan.task.matching.value),
+        Text("opening", plan.task.opening.value),
+        Text("ring", f"{scheme.ring_bits} bits, {scheme.matched:,} rows after matching"),
+        Text("smallest group", f"{scheme.minimum_group} persons"),
+        Text("dominance", f"the two largest persons are at most {scheme.dominance} % of a total"),
+        Text("adversary", plan.trust.adversary),
+        Text("randomness", plan.trust.randomness),
+        *(Text("if they collude", sentence) for sentence in plan.trust.collusions),
+    ]
+
+
+def sight_lines(plan: JointPlan) -> list[list[object]]:
+    """Return the visibility table as rows: step, party, part, form, at most how many, what."""
+    return [
+        [
+            sight.step.value,
+            sight.party,
+            sight.part.value,
+            sight.form.value,
+            f"{sight.bound:,}" if sight.bound else "",
+            sight.what,
+        ]
+        for sight in plan.sights
+    ]
+
+
+def _parts(plan: JointPlan, domain: str) -> str:
+    found = ["owner"] if plan.owns(domain) is not None else []
+    found += [f"server {plan.serves(domain)}"] if plan.serves(domain) is not None else []
+    found += ["helper"] if plan.task.helper == domain else []
+    found += ["inspector"] if plan.task.inspector == domain else []
+    return ", ".join(found)
+
+
+_ENDED = ("released", "refused", "failed", "cancelled")
+
+
+def _ended(found: dict[str, Any]) -> dict[str, Any]:
+    if found["state"] == "released":
+        return found
+    if found["problem"]:
+        raise from_problem(found["problem"])
+    raise StateConflict(f"the joint computation is {found['state']}", str(found["id"]))
+
+
+def require_domains(text: str) -> tuple[str, ...]:
+    """Return domains that a person wrote with commas between.
+
+    Raises:
+        Malformed: there are none.
+    """
+    found = tuple(each.strip() for each in text.split(",") if each.strip())
+    if not found:
+        raise Malformed("name domains with commas between", text)
+    return found
