@@ -1,0 +1,78 @@
+"""What a figure of a joint computation is made of, and what is tested before it is opened: one table for compilers,
+boxes, and whoever reads the answer.
+
+The sums of a figure stand in this order (`SUMS`):
+
+* `count`: a number of rows (`rows`, `present`, or a product of flags);
+* `sum`: the total;
+* `avg`: the total, the number of rows with a value;
+* `var_samp`, `var_pop`, `stddev_samp`, `stddev_pop`: the total of squares, the total, the number;
+* `corr`: the number, the totals of x and of y, of their squares, and of x times y.
+
+Operands of variances and correlations may be shifted by a constant, which changes neither.
+"""
+
+from __future__ import annotations
+
+from plans.joint import JointFigure, JointReading, Measure, Sum
+
+SUMS = {
+    "count": 1,
+    "sum": 1,
+    "avg": 2,
+    "var_samp": 3,
+    "var_pop": 3,
+    "stddev_samp": 3,
+    "stddev_pop": 3,
+    "corr": 6,
+}
+"""Functions of figures, and how many sums each is made of."""
+
+
+def decimals_of(reading: JointReading, total: Sum) -> int:
+    """Return by which power of ten a sum is scaled: that of its operand, twice it for squares, both for a product."""
+    if total.measure in (Measure.ROWS, Measure.PRESENT):
+        return 0
+    each = [reading.portions[portion].operands[place].decimals for portion, place in total.operands]
+    return 2 * each[0] if total.measure is Measure.SQUARE else sum(each)
+
+
+def cap_of(reading: JointReading, total: Sum) -> int:
+    """Return the largest absolute value that one row adds to a sum."""
+    if total.measure in (Measure.ROWS, Measure.PRESENT):
+        return 1
+    cap = 1
+    for portion, place in total.operands:
+        cap *= reading.portions[portion].operands[place].cap
+    return cap * cap if total.measure is Measure.SQUARE else cap
+
+
+def tested(reading: JointReading, figure: JointFigure) -> tuple[tuple[int, int], ...]:
+    """Return what the test of dominance looks at before a figure is opened: (place of a sum, cap of one row) in pairs.
+
+    Every total, total of squares and product of the figure is tested by the total of its absolute values: by itself
+    where no row can be negative, else by the sum of the measure `magnitude` over the same operand. A cell passes with
+    magnitude · dominance ≥ 200 · cap, for every pair.
+    """
+    pairs = []
+    for place in figure.sums:
+        total = reading.sums[place]
+        if total.measure in (Measure.TOTAL, Measure.SQUARE, Measure.PRODUCT):
+            pairs.append((_magnitude(reading, place), cap_of(reading, total)))
+    return tuple(dict.fromkeys(pairs))
+
+
+def _magnitude(reading: JointReading, place: int) -> int:
+    total = reading.sums[place]
+    if total.measure is not Measure.TOTAL:
+        return place  # squares are not negative, and of products no factor is
+    portion, operand = total.operands[0]
+    if reading.portions[portion].operands[operand].low >= 0:
+        return place
+    return reading.sums.index(Sum(Measure.MAGNITUDE, total.operands))
+
+
+def largest_number(reading: JointReading, matched: int) -> int:
+    """Return the largest absolute value of any number on shares: sums over `matched` rows, and the test of dominance."""
+    caps = [cap_of(reading, total) for total in reading.sums]
+    return max(100 * matched + 200, 200) * max(caps, default=1)
