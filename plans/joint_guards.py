@@ -73,6 +73,6 @@ def _magnitude(reading: JointReading, place: int) -> int:
 
 
 def largest_number(reading: JointReading, matched: int) -> int:
-    """Return the largest absolute value of any number on shares: sums over `matched` rows, and the test of dominance."""
+    """Return the largest absolute value on shares: of sums over `matched` rows, and of the test of dominance."""
     caps = [cap_of(reading, total) for total in reading.sums]
     return max(100 * matched + 200, 200) * max(caps, default=1)

@@ -57,5 +57,5 @@ def public_bound(rows: int) -> int:
     """Return how many rows an owner sends: as many as the version has, rounded up to two significant digits, and 100 at
     least. So neither a filter nor a few rows more or less show in what is sent.
     """
-    step = max(_FINEST, 10 ** max(0, len(str(rows)) - 2))
+    step: int = max(_FINEST, 10 ** max(0, len(str(rows)) - 2))
     return max(1, -(-rows // step)) * step
