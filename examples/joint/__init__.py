@@ -1,0 +1,1 @@
+"""Stories of joint computation: several agencies, one answer, nothing else learned."""
