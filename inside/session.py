@@ -80,6 +80,8 @@ class Session:
     warmed: Any = None
     """What the program made ready before it had a plan."""
     links: Mapping[str, Link] = field(default_factory=dict)
+    secret: sealing.OpeningKey | None = None
+    """The key that this box made; a party's box agrees with the boxes of others by it."""
 
     def file_of(self, relation: Relation) -> str:
         """Return the name of the input that is a relation's file, by its hash; its bytes were verified.
@@ -130,7 +132,7 @@ def begin(incoming: BinaryIO, outgoing: BinaryIO, folder: Path = IN) -> Session:
             _expect(frames.read(incoming), "keys"), secret, (plan, stage, start["attempt"], found)
         )
     links = {name: Link(place) for name, place in start["links"].items()}
-    return Session(plan, stage, start["attempt"], paths, keys, links=links)
+    return Session(plan, stage, start["attempt"], paths, keys, links=links, secret=secret)
 
 
 def _verified(plan: Plan, stage: Entry, found: tuple[StageInput, ...], folder: Path) -> dict[str, Path]:

@@ -60,6 +60,26 @@ class OpeningKey:
         except (InvalidTag, ValueError):
             raise EvidenceBroken("this was not sealed to this key for this use, or was changed") from None
 
+    def agree(self, peer: str, context: bytes) -> bytes:
+        """Return 256 bits that only the holders of this key and of the opening key `peer` can compute.
+
+        HKDF-SHA256 of X25519 (RFC 7748 section 6.1) over `context` and both public halves in one order, so that
+        both sides find the same, and another for every context.
+
+        Raises:
+            Malformed: `peer` is not an opening key.
+            SignatureWrong: it is a point of small order, with which everybody could compute the result.
+        """
+        names.require("opening key", peer, "peer")
+        try:
+            shared = self._private.exchange(
+                X25519PublicKey.from_public_bytes(bytes.fromhex(peer.removeprefix(_PREFIX)))
+            )
+        except ValueError:
+            raise SignatureWrong("this opening key cannot be used", "peer") from None
+        both = "".join(sorted((self.public, peer))).encode()
+        return HKDF(hashes.SHA256(), 32, None, b"darkroom/v1/agree/" + both + b"/" + context).derive(shared)
+
     def __repr__(self) -> str:
         return f"OpeningKey({self.public})"
 

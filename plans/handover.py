@@ -28,6 +28,9 @@ held; and the same output as reviewers read it. Each lies under a key that only 
 OPENED = "opened.bin"
 """What the box of a server leaves for whoever opens a joint computation: its shares, sealed (`plans.joint.Opened`)."""
 
+OWN_ROWS = "rows-0"
+"""The link over which an owner's rows go from its extracting box to the box that speaks with other parties."""
+
 FILES, EVIDENCE, LOG = "files/", "evidence/", "log.txt"
 """What is packed into a job's output: its outputs by name, what a component says beside its tables, and the log."""
 

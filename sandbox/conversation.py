@@ -107,6 +107,30 @@ GAVE_UP = {
         "the engine stopped while it computed with the protected figures",
         "Look for a cast, division or overflow in the outer part of the statement; a suppressed figure is null there.",
     ),
+    "extract.failed": (
+        "the engine stopped while it computed a party's own part; its reason could tell of a row, so nobody hears it",
+        "Look for a cast, division or overflow in the statement, and try it on made-up rows of the same columns.",
+    ),
+    "extract.keys": (
+        "a party's rows miss identifiers, repeat them, or have some that cannot be matched",
+        "Its owner leaves these rows out with a condition, or ingests a table with one row for each person.",
+    ),
+    "extract.rows": (
+        "a party has more rows than the public bound of the plan",
+        "Ask for a new plan: the table has grown since the bound was declared.",
+    ),
+    "extract.range": (
+        "a party's data break the range, the decimals or the completeness that their owner declared",
+        "Its owner ingests the table with a range that holds; nothing was computed.",
+    ),
+    "extract.codes": (
+        "a party's data have a group that is not on the public list of codes, or a row without one",
+        "Its owner ingests the table with the complete list, or the statement leaves these rows out.",
+    ),
+    "party.rows": (
+        "the party's own rows did not come to their end, so nothing was sent to anybody",
+        "Start a new attempt; if it happens again, the owner's administrator sees why the other box ended.",
+    ),
     "engine.missing": (
         "the box's image lacks a part of its engine",
         "Tell the administrator, who sets the platform up again: make up.",

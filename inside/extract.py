@@ -1,0 +1,231 @@
+"""The extracting box: an owner's own part of a joint computation, and the identifiers by which its rows find others.
+
+It is the only box, apart from ingest, that opens identifiers, and it has no link but one: to the box of the same party
+that speaks with others (`inside.party`). There go the rows that the owner's filter and the statement's condition let
+through: the key, the operands as whole numbers, the place of the row among the public groups.
+
+Whatever the statement says of this owner alone is computed here, by the engine, after the relation is there as the
+asker may see it, filtered and masked (`inside.relations`), and after the engine is locked. Before a row leaves:
+
+- there are no more than the public bound (`extract.rows`);
+- each has a key (`extract.keys`; that keys are different, the other box sees, before it speaks to anybody);
+- each operand is whole at its declared scale and in its declared range, and is there where none may miss
+  (`extract.range`);
+- each group is on the public list (`extract.codes`).
+
+Else the computation does not begin. The code is for the owner; others learn that this party was not ready. Whatever the
+engine says is dropped (`extract.failed`), since its messages quote values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from inside import portions
+from inside.engine import (
+    NO_INFINITIES,
+    Connection,
+    add_key,
+    encryption,
+    identifier,
+    literal,
+    lock,
+    open_engine,
+)
+from inside.ingest_tokens import canonical
+from inside.relations import create_relation
+from inside.session import SPILL, BoxFailure, Session
+from inside.streams import Sender
+from plans import names
+from plans.box import Limits
+from plans.errors import HashMismatch, Malformed
+from plans.handover import OWN_ROWS
+from plans.joint import Operand, Portion, PortionDecision, joint_of
+
+BATCH_ROWS = 2**17
+
+_PERSON, _KEY, _GROUP = "_token", "_key", "_group"
+"""Columns of our own; the person token keeps another name than any column of a relation may have."""
+
+
+def warm(limits: Limits) -> Connection:
+    """Open the engine before there is a plan."""
+    return open_engine(SPILL, limits)
+
+
+def run(session: Session) -> dict[str, Any]:
+    """Compute, check and stream this owner's rows; the report says nothing.
+
+    Raises:
+        BoxFailure: `extract.keys`, `extract.rows`, `extract.range`, `extract.codes`, or `extract.failed` for whatever
+            the engine says.
+        HashMismatch: a file that the joint plan names is not among the inputs.
+        Malformed: the plan gives this domain no portion.
+    """
+    joint = joint_of(session.plan.material)
+    place = joint.owns(session.plan.domain)
+    if place is None:
+        raise Malformed("this domain brings no rows to the computation", "joint-plan")
+    portion, part = joint.reading.portions[place], joint.decisions[place]
+    try:
+        connection = _opened(session, portion, part)
+        rows = _checked(connection, portion)
+        _stream(session, connection, portion, rows)
+    except (duckdb.Error, pa.ArrowException, MemoryError, OverflowError):
+        raise BoxFailure("extract.failed") from None
+    return {}
+
+
+def _opened(session: Session, portion: Portion, part: PortionDecision) -> Connection:
+    """Return a locked engine with the relation, its keys, and the table of rows that go out."""
+    limits = session.plan.stage(session.stage).limits
+    connection = session.warmed or open_engine(session.spill, limits)
+    attributes, identifiers = session.file_of(part.relation), _identifiers(session, part)
+    for name in (attributes, identifiers):
+        add_key(connection, name, session.keys.inputs[name])
+    connection.execute(NO_INFINITIES)
+    pseudonyms = session.keys.pseudonyms.get(part.relation.name, "")
+    create_relation(connection, part.relation, session.inputs[attributes], attributes, pseudonyms)
+    connection.execute(_keys(portion, str(session.inputs[identifiers]), identifiers))
+    for number, group in enumerate(portion.groups):
+        connection.execute(f"CREATE TEMP TABLE _codes{number} (code VARCHAR, place INTEGER)")
+        listed = ", ".join(f"({literal(code)}, {place})" for place, code in enumerate(group.codes))
+        connection.execute(f"INSERT INTO _codes{number} VALUES {listed}")
+    lock(connection, readable=[session.inputs[name] for name in (attributes, identifiers)])
+    connection.execute(f"CREATE TEMP TABLE _rows AS {statement(portion, part.relation.name)}")
+    return connection
+
+
+def _identifiers(session: Session, part: PortionDecision) -> str:
+    for item in session.plan.stage(session.stage).inputs:
+        if item.sha256 == part.identifiers:
+            return item.name
+    raise HashMismatch("the file of identifiers is not among the inputs", part.relation.name)
+
+
+def _keys(portion: Portion, path: str, key: str) -> str:
+    """Return the view of tokens and keys; keys that tokens take for one are one (`inside.ingest_tokens`)."""
+    text = canonical(f"CAST({identifier(portion.key)} AS VARCHAR)")
+    source = f"read_parquet({literal(path)}, encryption_config = {encryption(key)})"
+    token = identifier(names.PERSON)
+    return (
+        f"CREATE TEMP VIEW _keys AS SELECT {token} AS {_PERSON}, nullif({text}, '') AS {_KEY} FROM {source}"
+    )
+
+
+def statement(portion: Portion, relation: str) -> str:
+    """Return the SELECT of the rows that go out: key, operands `v0` …, whether each broke its type, and the group.
+
+    The condition and the expressions are the statement's, over the relation alone, in a SELECT of their own: nothing of
+    ours is in their scope.
+    """
+    schema, _, table = relation.partition(".")
+    asked = [f"{identifier(names.PERSON)} AS {_PERSON}"]
+    asked += [f"({operand.expression}) AS e{place}" for place, operand in enumerate(portion.operands)]
+    asked += [
+        f"CAST({identifier(group.column)} AS VARCHAR) AS g{place}"
+        for place, group in enumerate(portion.groups)
+    ]
+    where = f" WHERE ({portion.where})" if portion.where else ""
+    own = f"SELECT {', '.join(asked)} FROM {identifier(schema)}.{identifier(table)}{where}"
+    listed = [_KEY]
+    for place, operand in enumerate(portion.operands):
+        listed += [f"{_whole(operand, place)} AS v{place}", f"{_broken(operand, place)} AS b{place}"]
+    joins = [f" LEFT JOIN _codes{n} AS c{n} ON g{n} = c{n}.code" for n in range(len(portion.groups))]
+    return (
+        f"SELECT {', '.join([*listed, f'{_place(portion)} AS {_GROUP}'])} FROM ({own}) AS own"
+        f" LEFT JOIN _keys USING ({_PERSON}){''.join(joins)}"
+    )
+
+
+def _exact(operand: Operand, place: int) -> str:
+    width = 18 if operand.cap < 10**18 else 38
+    return f"TRY_CAST(e{place} AS DECIMAL({width}, {operand.decimals}))"
+
+
+def _whole(operand: Operand, place: int) -> str:
+    """Return the operand times 10^decimals as a whole number, or null where it does not fit."""
+    return f"TRY(CAST({_exact(operand, place)} * {10**operand.decimals} AS BIGINT))"
+
+
+def _broken(operand: Operand, place: int) -> str:
+    """Return whether there is a value, and it is not whole at this scale, or beyond every range."""
+    kept = f"CAST({_exact(operand, place)} AS VARCHAR)"
+    lost = f"TRY({_exact(operand, place)} = e{place})"
+    return f"(e{place} IS NOT NULL AND ({kept} IS NULL OR NOT coalesce({lost}, false)))"
+
+
+def _place(portion: Portion) -> str:
+    """Return the place of a row among the owner's groups, the last key turning fastest; null if one is not listed."""
+    found = "0"
+    for number, group in enumerate(portion.groups):
+        found = f"({found} * {len(group.codes)} + c{number}.place)"
+    return found
+
+
+def _checked(connection: Connection, portion: Portion) -> int:
+    """Return how many rows there are, once all are as the plan says."""
+    wanted = ["count(*)", f"count({_KEY})", f"count({_GROUP})"]
+    for place in range(len(portion.operands)):
+        wanted += [f"count(v{place})", f"min(v{place})", f"max(v{place})", f"count(*) FILTER (b{place})"]
+    found = connection.execute(f"SELECT {', '.join(wanted)} FROM _rows").fetchone() or ()
+    rows, keyed, grouped = found[:3]
+    if rows > portion.bound:
+        raise BoxFailure("extract.rows", rows=rows, bound=portion.bound)
+    if keyed < rows:
+        raise BoxFailure("extract.keys", missing=rows - keyed)
+    if grouped < rows:
+        raise BoxFailure("extract.codes", rows=rows - grouped)
+    for place, operand in enumerate(portion.operands):
+        present, least, most, broken = found[3 + 4 * place : 7 + 4 * place]
+        missing = not operand.nullable and present < rows
+        outside = present and (least < operand.low or most > operand.high)
+        if broken or missing or outside:
+            raise BoxFailure("extract.range", operand=place)
+    return int(rows)
+
+
+def _stream(session: Session, connection: Connection, portion: Portion, rows: int) -> None:
+    """Send the rows to this party's other box, and wait until it has them."""
+    count = len(portion.operands)
+    listed = [_KEY, *(f"coalesce(v{n}, 0)::BIGINT" for n in range(count))]
+    listed += [f"(v{n} IS NOT NULL)::UTINYINT" for n in range(count)]
+    reader = connection.execute(
+        f"SELECT {', '.join([*listed, f'{_GROUP}::USMALLINT'])} FROM _rows"
+    ).to_arrow_reader(BATCH_ROWS)
+    try:
+        with session.links[OWN_ROWS].open() as stream:
+            sender = Sender(stream, session.keys.links[OWN_ROWS], OWN_ROWS)
+            portions.write_head(sender, rows, count)
+            for batch in reader:
+                for part in _parts(batch):
+                    sender.write(part)
+            sender.write(portions.BATCH.pack(0, 0))
+            sender.finish()
+    except OSError:
+        return  # the other box is gone, and says why by itself
+
+
+def _parts(batch: Any) -> Iterable[Any]:
+    """Yield a batch as `inside.portions` has it, without a copy of the columns."""
+    if not len(batch):
+        return
+    keys, *columns = batch.columns
+    start, end = keys.offset, keys.offset + len(keys)
+    offsets = memoryview(keys.buffers()[1]).cast("i")[start : end + 1]
+    first, last = offsets[0], offsets[-1]
+    yield portions.BATCH.pack(len(keys), last - first)
+    yield offsets if first == 0 else _moved(offsets, first)
+    yield memoryview(keys.buffers()[2])[first:last]
+    for column in columns:
+        size = column.type.bit_width // 8
+        yield memoryview(column.buffers()[1])[column.offset * size : (column.offset + len(column)) * size]
+
+
+def _moved(offsets: memoryview, first: int) -> memoryview:
+    found = pa.array([offset - first for offset in offsets], type=pa.int32())
+    return memoryview(found.buffers()[1])[: 4 * len(found)]

@@ -1,0 +1,175 @@
+"""Joint plans over small encrypted relations: files as an ingest leaves them, and the plan of each party's boxes."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from inside import engine
+from inside.session import Session
+from plans.box import BoxSpec, Entry, Input, Link, Outputs
+from plans.decision import Tier
+from plans.handover import OPENED, OWN_ROWS
+from plans.joint import JointPlan, JointReading, JointTask, Operand, Portion, PortionDecision, Scheme
+from plans.joint_rules import Matching, Opening
+from plans.key import BoxKeys
+from plans.plan import Plan, PlanKind, Relation
+from plans.request import statement_digest
+from tests.inside.sql_cases import LIMITS
+from tests.plans import examples, joint_examples
+
+SQL = (
+    "select h.region, avg(t.income) as mean from health.visits h join tax.income t using (person) group by 1"
+)
+OWNERS = ("nm/health", "nm/tax", "nm/school")
+SERVERS = ("nm/civil", "nm/health", "nm/tax")
+HELPER = "nm/office"
+
+
+@dataclass(frozen=True)
+class Table:
+    """An owner's relation: attributes with their types, and rows whose first value is the identifier."""
+
+    relation: str
+    columns: dict[str, str]
+    rows: Sequence[tuple[Any, ...]]
+    row_filter: str = ""
+    key: str = "id_number"
+
+
+@dataclass
+class Files:
+    """A relation's two encrypted files, with the token of each identifier as an ingest would make it."""
+
+    folder: Path
+    table: Table
+    keys: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "temp").mkdir(exist_ok=True)
+        listed = ", ".join(f"{name} {kind}" for name, kind in self.table.columns.items())
+        with engine.open_engine(self.folder / "temp", LIMITS) as connection:
+            connection.execute(f"CREATE TABLE t (id VARCHAR, {listed})")
+            marks = ", ".join("?" for _ in range(len(self.table.columns) + 1))
+            if self.table.rows:
+                connection.executemany(f"INSERT INTO t VALUES ({marks})", self.table.rows)
+            token = "md5_number_lower('key' || id)"
+            self._write(connection, "attributes", f"SELECT {token} AS person, * EXCLUDE (id) FROM t")
+            ids = f"SELECT DISTINCT {token} AS person, id AS {self.table.key} FROM t"
+            self._write(connection, "identifiers", ids)
+
+    def _write(self, connection: engine.Connection, role: str, select: str) -> None:
+        name = f"{self.table.relation}.{role}"
+        self.keys[name] = secrets.token_hex(32)
+        engine.add_key(connection, role, self.keys[name])
+        connection.execute(
+            f"COPY ({select}) TO {engine.literal(str(self.folder / name))}"
+            f" (FORMAT parquet, ENCRYPTION_CONFIG {engine.encryption(role)})"
+        )
+
+    def digest(self, role: str) -> str:
+        content = (self.folder / f"{self.table.relation}.{role}").read_bytes()
+        return "sha256:" + hashlib.sha256(content).hexdigest()
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        return {name: self.folder / name for name in self.keys}
+
+    @property
+    def part(self) -> Relation:
+        columns = tuple(sorted(self.table.columns))
+        return Relation(
+            self.table.relation,
+            examples.digest("1"),
+            self.digest("attributes"),
+            columns,
+            self.table.row_filter,
+        )
+
+
+def joint_plan(
+    reading: JointReading,
+    files: Sequence[Files] = (),
+    scheme: Scheme | None = None,
+    matching: Matching = Matching.HELPER,
+    servers: tuple[str, ...] = SERVERS,
+) -> JointPlan:
+    """A joint plan with this reading; with `files` it names them, one for each portion."""
+    helper = HELPER if matching is Matching.HELPER else ""
+    task = JointTask(SQL, matching, Opening.OBLIVIOUS, servers, helper=helper)
+    example = joint_examples.joint_plan(examples.PLAN.decision, examples.REQUEST)  # type: ignore[arg-type]
+    owners = [portion.domain for portion in reading.portions]
+    domains = sorted({*owners, *servers, *filter(None, (helper,))})
+    parts = [
+        PortionDecision(
+            portion.domain,
+            example.decisions[0].decision,
+            files[place].part if files else example.decisions[0].relation,
+            files[place].digest("identifiers") if files else examples.digest("5"),
+        )
+        for place, portion in enumerate(reading.portions)
+    ]
+    bound = min(portion.bound for portion in reading.portions)
+    return replace(
+        example,
+        request=replace(example.request, statement=task.canonical().decode()),
+        task=task,
+        parties=tuple(joint_examples.party(domain, place) for place, domain in enumerate(domains)),
+        reading=reading,
+        decisions=tuple(parts),
+        scheme=scheme or Scheme(ring_bits=64, matched=bound, minimum_group=10, dominance=90),
+    )
+
+
+def reading(portions: Sequence[Portion], sums: Any, figures: Any) -> JointReading:
+    """A reading whose outputs are all keys and all figures, in their order."""
+    named = [group.name for portion in portions for group in portion.groups]
+    outputs = (*named, *(figure.name for figure in figures))
+    return JointReading(statement_digest(SQL), tuple(portions), tuple(sums), tuple(figures), outputs)
+
+
+def operand(expression: str, low: int, high: int, decimals: int = 0, nullable: bool = False) -> Operand:
+    return Operand(expression, low, high, decimals, nullable)
+
+
+def party_plan(joint: JointPlan, domain: str, files: Files | None = None, tier: Tier = Tier.T1) -> Plan:
+    """The plan of one party's boxes."""
+    stages = []
+    links = [
+        Link(f"peer-{place}", f"party:{party.domain}")
+        for place, party in enumerate(joint.parties)
+        if party.domain != domain
+    ]
+    if joint.owns(domain) is not None:
+        paths = files.paths if files else {}
+        inputs = tuple(
+            Input(name, "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest())
+            for name, path in paths.items()
+        )
+        rows = (Link(OWN_ROWS, "stage:party"),)
+        stages.append(
+            BoxSpec(Entry.EXTRACT, joint.extract_image, inputs, LIMITS, tier, outputs=Outputs(0), links=rows)
+        )
+        links.insert(0, Link(OWN_ROWS, "stage:extract"))
+    outputs = Outputs(0) if joint.serves(domain) is None else Outputs(1, (OPENED,))
+    stages.append(
+        BoxSpec(Entry.PARTY, joint.party_image, (), LIMITS, tier, outputs=outputs, links=tuple(links))
+    )
+    material = joint.canonical().decode()
+    return Plan(
+        PlanKind.JOINT, domain, None, "", None, None, material, tuple(stages), joint.nonce, joint.made_at
+    )
+
+
+def extract_session(joint: JointPlan, domain: str, files: Files, links: Any, key: str) -> Session:
+    """The session of an extracting box whose one link has this key."""
+    keys = BoxKeys(files.keys, {}, "", {files.table.relation: "5a" * 32}, {OWN_ROWS: key})
+    return Session(
+        party_plan(joint, domain, files), Entry.EXTRACT, 1, files.paths, keys, files.folder / "out",
+        files.folder / "temp", files.folder / "temp", links=links,
+    )  # fmt: skip

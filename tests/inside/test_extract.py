@@ -1,0 +1,163 @@
+"""The extracting box sends exactly the rows, keys and numbers of its own part, and begins with nothing wrong."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inside import extract, streams
+from inside.party_rows import read_rows
+from inside.session import BoxFailure, Link
+from mpc.protocols.identifiers import pack_texts
+from mpc.protocols.joint_rows import OwnRows
+from plans.errors import KeyRepeated
+from plans.handover import OWN_ROWS
+from plans.joint import Grouping, JointFigure, Measure, Portion, Sum
+from tests.inside.joint_cases import Files, Table, extract_session, joint_plan, operand, reading
+
+KEY = "7c" * 32
+COLUMNS = {"region": "VARCHAR", "income": "DECIMAL(12,2)", "age": "INTEGER", "icd": "VARCHAR"}
+ROWS = [
+    (f"15010219800101{n:04d}", "east" if n % 3 else "west", None if n % 5 == 0 else Decimal(n * 100 + 1) / 100,
+     20 + n % 50, "E11.9" if n % 2 else "I10")
+    for n in range(1, 401)
+]  # fmt: skip
+REGION = Grouping("region", "region", ("east", "west", "north"))
+AGED = Grouping("old", "aged", ("false", "true"))
+INCOME = operand('"income"', 0, 100_000, 2, nullable=True)
+
+
+def run(folder: Path, rows: Any = ROWS, columns: dict[str, str] | None = None, **changes: Any) -> OwnRows:
+    table = Table("tax.income", columns or COLUMNS, rows, changes.pop("row_filter", ""))
+    files = Files(folder / "files", table)
+    made: dict[str, Any] = {"where": "", "groups": (REGION,), "operands": (INCOME,), "bound": 500} | changes
+    mine = Portion("nm/tax", "tax.income", "id_number", stand_in="SELECT 1", **made)
+    other = Portion("nm/health", "health.visits", "id_number", "", (), (), "SELECT 1", 500)
+    figures = (JointFigure("n", "count", (0,), 0),)
+    joint = joint_plan(reading((mine, other), (Sum(Measure.ROWS, ()),), figures), (files, files))
+    ours, theirs = socket.socketpair()
+    session = extract_session(joint, "nm/tax", files, {OWN_ROWS: Link(ours.detach())}, KEY)
+    failures: list[Exception] = []
+
+    def work() -> None:
+        try:
+            assert extract.run(session) == {}
+        except Exception as problem:  # noqa: BLE001  handed to the test
+            failures.append(problem)
+            with session.links[OWN_ROWS].open():
+                pass
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        with theirs, streams.receive(theirs, KEY, OWN_ROWS) as source:
+            found = read_rows(source, mine)
+    except Exception:
+        worker.join()
+        if failures:
+            raise failures[0] from None
+        raise
+    worker.join()
+    return found
+
+
+def as_rows(found: OwnRows) -> set[tuple[Any, ...]]:
+    return {
+        (
+            bytes(found.keys[n]),
+            *found.values[:, n].tolist(),
+            *found.present[:, n].tolist(),
+            int(found.groups[n]),
+        )
+        for n in range(len(found.keys))
+    }
+
+
+def expected(rows: Any) -> set[tuple[Any, ...]]:
+    blocks = pack_texts([row[0] for row in rows]).blocks
+    places = {"east": 0, "west": 1, "north": 2}
+    return {
+        (bytes(block), int((row[2] or 0) * 100), int(row[2] is not None), places[row[1]])
+        for block, row in zip(blocks, rows, strict=True)
+    }
+
+
+def test_keys_operands_presence_and_groups_are_those_of_the_rows(tmp_path: Path) -> None:
+    assert as_rows(run(tmp_path)) == expected(ROWS)
+
+
+def test_the_statements_condition_and_the_owners_filter_both_hold(tmp_path: Path) -> None:
+    found = run(tmp_path, where="\"icd\" LIKE 'E11%'", row_filter="age < 40")
+    assert as_rows(found) == expected([row for row in ROWS if row[4] == "E11.9" and row[3] < 40])
+
+
+def test_no_rows_are_an_answer_like_any_other(tmp_path: Path) -> None:
+    assert len(run(tmp_path, where='"age" > 1000').keys) == 0
+
+
+def test_two_keys_of_groups_have_one_place_and_the_last_turns_fastest(tmp_path: Path) -> None:
+    columns = COLUMNS | {"aged": "BOOLEAN"}
+    rows = [(*row, row[3] > 40) for row in ROWS]
+    found = run(tmp_path, rows, columns, groups=(REGION, AGED))
+    places = {bytes(found.keys[n]): int(found.groups[n]) for n in range(len(found.keys))}
+    for block, row in zip(pack_texts([row[0] for row in rows]).blocks, rows, strict=True):
+        assert places[bytes(block)] == {"east": 0, "west": 2}[row[1]] + (row[3] > 40)
+
+
+@pytest.mark.parametrize(
+    ("expression", "changes"),
+    [
+        ("CASE WHEN \"icd\" LIKE 'E11%' THEN 1 ELSE 0 END", {"low": 0, "high": 1}),
+        ('"income" * 2 - "age"', {"low": -10_000, "high": 100_000, "decimals": 2, "nullable": True}),
+        ('"age" > 30', {"low": 0, "high": 1}),
+    ],
+)
+def test_expressions_are_whole_numbers_at_their_scale(
+    tmp_path: Path, expression: str, changes: dict[str, Any]
+) -> None:
+    found = run(tmp_path, operands=(operand(expression, **changes),))
+    scale = 10 ** changes.get("decimals", 0)
+    formulas = {
+        "C": lambda row: int(row[4] == "E11.9"),
+        '"income': lambda row: None if row[2] is None else row[2] * 2 - row[3],
+        '"age" >': lambda row: int(row[3] > 30),
+    }
+    formula = next(made for start, made in formulas.items() if expression.startswith(start))
+    wanted = sorted(int((formula(row) or 0) * scale) for row in ROWS)
+    assert sorted(found.values[0].tolist()) == wanted
+
+
+@pytest.mark.parametrize(
+    ("code", "changes"),
+    [
+        ("extract.rows", {"bound": 399}),
+        ("extract.codes", {"groups": (Grouping("region", "region", ("east", "north")),)}),
+        ("extract.range", {"operands": (operand('"income"', 0, 39_000, 2, nullable=True),)}),
+        ("extract.range", {"operands": (operand('"income"', 102, 100_000, 2, nullable=True),)}),
+        ("extract.range", {"operands": (operand('"income"', 0, 100_000, 1, nullable=True),)}),
+        ("extract.range", {"operands": (operand('"income"', 0, 100_000, 2),)}),
+        ("extract.range", {"operands": (operand('"age" * 1000000000000000000000', 0, 100),)}),
+        ("extract.failed", {"operands": (operand('CAST("icd" AS INTEGER)', 0, 100),)}),
+    ],
+)
+def test_what_was_not_declared_does_not_begin(tmp_path: Path, code: str, changes: dict[str, Any]) -> None:
+    with pytest.raises(BoxFailure) as caught:
+        run(tmp_path, **changes)
+    assert caught.value.code == code
+    assert "I10" not in repr(caught.value.facts)
+
+
+def test_a_person_with_two_rows_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    with pytest.raises(KeyRepeated):
+        run(tmp_path, [*ROWS, ROWS[0]])
+
+
+def test_a_row_without_an_identifier_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BoxFailure) as caught:
+        run(tmp_path, [*ROWS, ("", *ROWS[0][1:])])
+    assert caught.value.code == "extract.keys"
