@@ -172,4 +172,4 @@ def widened(me: Server, x: Shared, ring: Ring) -> Shared:
     weights = [1 << place for place in range(count - 1)] + [-(1 << (count - 1))]
     shape = (count, *(1 for _ in x.shape))
     weighed = replicated.scale(numbers, ring.encode(weights).reshape(*shape, *ring.words))
-    return replicated.total(weighed.moved_last())
+    return replicated.total(weighed.moved_last()).reshape(*x.shape)

@@ -166,13 +166,19 @@ def add_public(me: Server, x: Shared, value: Words) -> Shared:
 
 
 def total(x: Shared) -> Shared:
-    """Return the sums over the last axis."""
+    """Return the sums over the last axis, which stays with one place."""
     return Shared(x.ring, x.ring.total(x.own), x.ring.total(x.next))
 
 
 def stack(parts: list[Shared]) -> Shared:
     """Return several arrays of one shape as one, along a new first axis: one message instead of several."""
     return Shared(parts[0].ring, np.stack([p.own for p in parts]), np.stack([p.next for p in parts]))
+
+
+def joined(parts: list[Shared]) -> Shared:
+    """Return arrays as one along their first axis, e.g. columns of values `[B × m]` for `Grouped`."""
+    own, following = [part.own for part in parts], [part.next for part in parts]
+    return Shared(parts[0].ring, np.concatenate(own), np.concatenate(following))
 
 
 def rotate(x: Shared, by: NDArray[np.int64]) -> Shared:

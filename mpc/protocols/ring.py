@@ -121,7 +121,7 @@ class Ring(ABC):
 
     @abstractmethod
     def total(self, x: Words) -> Words:
-        """Return the sums over the last axis of the data."""
+        """Return the sums over the last axis of the data, which stays with one place: `[A × m]` gives `[A × 1]`."""
 
     @abstractmethod
     def cross(self, x: Words, y: Words) -> Words:
@@ -158,7 +158,7 @@ class Ring64(Ring):
 
     def total(self, x: Words) -> Words:
         """Return the sums over the last axis."""
-        return np.asarray(x.sum(axis=-1, dtype=np.uint64))
+        return np.asarray(x.sum(axis=-1, dtype=np.uint64, keepdims=True))
 
     def cross(self, x: Words, y: Words) -> Words:
         """Return all inner products of rows."""
@@ -200,9 +200,9 @@ class Ring128(Ring):
     def total(self, x: Words) -> Words:
         """Return the sums over the last axis: halves of 32 bits, whose sums cannot overflow, then the carries."""
         low, high = x[..., 0], x[..., 1]
-        small = (low & _LOW).sum(axis=-1, dtype=np.uint64)
-        large = (low >> _HALF).sum(axis=-1, dtype=np.uint64)
-        return _carried(small, large, high.sum(axis=-1, dtype=np.uint64))
+        small = (low & _LOW).sum(axis=-1, dtype=np.uint64, keepdims=True)
+        large = (low >> _HALF).sum(axis=-1, dtype=np.uint64, keepdims=True)
+        return _carried(small, large, high.sum(axis=-1, dtype=np.uint64, keepdims=True))
 
     def cross(self, x: Words, y: Words) -> Words:
         """Return all inner products of rows.
@@ -243,11 +243,12 @@ class Bits(Ring):
 
     def total(self, x: Words) -> Words:
         """Return the XOR over the last axis of the data."""
-        return np.asarray(np.bitwise_xor.reduce(x, axis=-1 - len(self.words)), dtype=np.uint64)
+        last = -1 - len(self.words)
+        return np.asarray(np.bitwise_xor.reduce(x, axis=last, keepdims=True), dtype=np.uint64)
 
     def cross(self, x: Words, y: Words) -> Words:
         """Return the XOR of the ANDs of all rows."""
-        return np.stack([self.total(self.mul(x, row[None])) for row in y], axis=1)
+        return np.concatenate([self.total(self.mul(x, row[None])) for row in y], axis=1)
 
 
 class Bits64(Bits):
