@@ -107,8 +107,9 @@ def _write_list(value: Sequence[Plain], parts: list[str], depth: int) -> None:
 def _write_object(value: Mapping[str, Plain], parts: list[str], depth: int) -> None:
     if not all(isinstance(name, str) for name in value):
         raise Malformed("an object's names must be text", "canonical bytes")
+    plain = all(name.isascii() for name in value)  # then one character is one code unit, in the same order
     parts.append("{")
-    for position, name in enumerate(sorted(value, key=_code_units)):
+    for position, name in enumerate(sorted(value, key=None if plain else _code_units)):
         if position:
             parts.append(",")
         parts.append(_text(name) + ":")

@@ -8,6 +8,7 @@ to attack, and to test.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import enum
 import types
@@ -20,8 +21,15 @@ from plans import canonical
 from plans.errors import Malformed
 
 
+class _Digested:
+    """Room for a digest that was worked out once. It is no member: no part of equality, of copies, or of bytes."""
+
+    __slots__ = ("_digest",)
+    _digest: str
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
-class Record:
+class Record(_Digested):
     """A frozen, canonical value. Subclasses set `KIND` and may define `check` to validate themselves."""
 
     KIND: ClassVar[str] = ""
@@ -68,8 +76,18 @@ class Record:
 
     @property
     def digest(self) -> str:
-        """The type-separated hash of the canonical bytes, `sha256:<64 hex>`."""
-        return canonical.digest_bytes(type(self).KIND or type(self).__name__, self.canonical())
+        """The type-separated hash of the canonical bytes, `sha256:<64 hex>`.
+
+        It is worked out once for a record of which nothing can change: a plan is asked for its digest dozens of times
+        on its way. One that holds a mapping, whose copy somebody could still change, is hashed whenever it is asked.
+        """
+        kind: Any = type(self)
+        with contextlib.suppress(AttributeError):
+            return self._digest
+        found = canonical.digest_bytes(kind.KIND or kind.__name__, self.canonical())
+        if _is_fixed(kind):
+            object.__setattr__(self, "_digest", found)
+        return found
 
 
 _known_fields: dict[Any, tuple[tuple[str, Any], ...]] = {}
@@ -81,6 +99,19 @@ def _fields(cls: Any) -> tuple[tuple[str, Any], ...]:
         hints = typing.get_type_hints(cls)
         _known_fields[cls] = tuple((field.name, hints[field.name]) for field in dataclasses.fields(cls))
     return _known_fields[cls]
+
+
+@cache
+def _is_fixed(annotation: Any) -> bool:
+    """Return whether no value of this annotation can change: texts, numbers, members of enums, tuples and records of
+    such.
+    """
+    if isinstance(annotation, type) and issubclass(annotation, Record):
+        return all(_is_fixed(member) for _, member in _fields(annotation))
+    if _origin(annotation) is tuple or len(_options(annotation)) > 1:
+        parts = (part for part in typing.get_args(annotation) if part is not Ellipsis)
+        return all(_is_fixed(part) for part in parts)
+    return isinstance(annotation, type) and issubclass(annotation, str | int | enum.Enum | types.NoneType)
 
 
 def _plain(value: object) -> Any:

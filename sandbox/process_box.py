@@ -268,15 +268,18 @@ class ProcessBox:
             self._ended.set_result(Ending(state, status, self._cause))
 
     async def _watch(self) -> None:
-        """Kill the box at the limits that no kernel limit of ours covers."""
+        """Kill the box at the limits that no kernel limit of ours covers.
+
+        The first look comes after a pause as every other: at once it would delay the first words of the conversation.
+        """
         pause = WATCH_S if self._fittings.holds_memory else CLOSE_WATCH_S
         while not self._ended.done():
-            cause = self._over_limit()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(self._ended), pause)
+            cause = Cause.NONE if self._ended.done() else self._over_limit()
             if cause is not Cause.NONE:
                 await self.kill(cause)
                 return
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(self._ended), pause)
 
     def _over_limit(self) -> Cause:
         limits = self.spec.limits
