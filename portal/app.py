@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from portal import (
     catalog_routes,
     job_routes,
+    joint_pages,
     joint_routes,
     member_routes,
     pages,
@@ -38,6 +39,7 @@ def create_app(services: Services) -> FastAPI:
         sharing_routes,
         job_routes,
         joint_routes,
+        joint_pages,
         pages,
         rule_pages,
     ):

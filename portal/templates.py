@@ -18,6 +18,8 @@ FOLDER = Path(__file__).parent / "pages"
 _LINKS = (
     (Action.SEE_OWN_JOBS, "/jobs", "Jobs", "任务"),
     (Action.READ_PLAN_TO_APPROVE, "/approvals", "Plans to approve", "待审批"),
+    (Action.SEE_OWN_JOBS, "/joint", "Joint", "联合计算"),
+    (Action.READ_PLAN_TO_APPROVE, "/joint", "Joint", "联合计算"),
     (Action.READ_CATALOG, "/rules", "Rules", "规则"),
 )
 """The pages, and the action that each needs; a link that would only lead to an error is left out."""
@@ -49,7 +51,7 @@ _templates.filters["moment"] = _moment
 
 def page(request: Request, template: str, who: Who | None, status: int = 200, **content: Any) -> HTMLResponse:
     """Return a page for a member, or for nobody; `content` is what its template shows."""
-    links = [link[1:] for link in _LINKS if who and may(who, link[0])]
+    links = list(dict.fromkeys(link[1:] for link in _LINKS if who and may(who, link[0])))
     origin = services_of(request).site.origin
     shown = _templates.get_template(template).render(who=who, links=links, origin=origin, **content)
     return HTMLResponse(shown, status)

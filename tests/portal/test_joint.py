@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 from starlette.testclient import TestClient
 
@@ -135,3 +137,27 @@ def test_what_has_ended_is_not_cancelled(region: Region, signed_in: SignedIn) ->
     with region.database.reading() as session:
         assert JobState(store.joint.get(session, number).state).ended
     assert OTHER != OWNER
+
+
+def test_the_page_shows_who_sees_what_before_anybody_signs(region: Region, signed_in: SignedIn) -> None:
+    number, plan = waiting(region, signed_in)
+    text = html.unescape(signed_in(DAN).get(f"/joint/{number}").text)
+    for part in (
+        plan.sights[0].what,
+        plan.trust.adversary,
+        plan.trust.collusions[0],
+        "nm/office",
+        "协助方",
+        plan.digest,
+    ):
+        assert part in text
+    assert f'href="/joint/{number}"' in signed_in(DAN).get("/joint").text
+    assert signed_in(MEI).get(f"/joint/{number}").status_code == 404
+
+
+def test_markup_in_a_statement_stays_text(region: Region, signed_in: SignedIn) -> None:
+    task = replace(JOINT_TASK, statement="select '<script>alert(1)</script>'")
+    plain = request_of(region, OLGA, task.canonical().decode()).plain() | {"kind": RequestKind.JOINT.value}
+    number = signed_in(OLGA).post("/api/v1/joint", json=submission(region, Request.read(plain))).json()["id"]
+    text = signed_in(OLGA).get(f"/joint/{number}").text
+    assert "<script>" not in text and "&lt;script&gt;" in text
