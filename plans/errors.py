@@ -251,6 +251,20 @@ class TierMissing(Refused):
     advice = "Run `darkroom-server doctor` to see what each node offers."
 
 
+class PreflightFailed(Refused):
+    """A party of a joint computation found that it cannot or may not take part; only its owner hears why."""
+
+    code, status = "joint.preflight-failed", 409
+    advice = "Nothing was computed; ask the party that is named, whose administrator sees the reason in its agent's log."
+
+
+class PartyStopped(Refused):
+    """A party of a joint computation ended it: an approval or a lease was revoked, or it was cancelled there."""
+
+    code, status = "joint.party-stopped", 409
+    advice = "Nothing was released; ask the party that is named, and order a new attempt if it agrees."
+
+
 class StateConflict(Refused):
     """The thing is not in a state in which this can be done."""
 
@@ -339,6 +353,13 @@ class BoxLimit(BoxFailed):
 
     code = "box.limit"
     advice = "Ask for less data, or ask the administrator for a higher limit (docs/settings.md)."
+
+
+class PartyFailed(BoxFailed):
+    """A party's box in a joint computation ended without a result; why, hears its owner."""
+
+    code = "joint.party-failed"
+    advice = "Nothing was released; start a new attempt, and if it fails again, ask the party that is named."
 
 
 class DiskFull(DarkroomError):

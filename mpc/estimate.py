@@ -1,0 +1,100 @@
+"""How much memory and time the boxes of a party need, from the public sizes of a joint plan. Pure.
+
+The sizes of a joint computation are public bounds, so what it needs is known before it starts, and is compared with
+the limits of the boxes: a box that would be killed in the middle of it is not begun. The factors were measured on two
+cores and are meant to be a little too high; they tell apart what fits from what is ten times too large.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from plans.box import Entry
+from plans.joint import JointPlan, Portion
+from plans.plan import Plan
+
+BASE_MB = 250
+"""A Python process with numpy, before it has a row."""
+
+_MIB = 2**20
+_COPIES = 4
+"""How many times a column is held at once: as it came, as a share of two components, and what is made of it."""
+
+_COLUMNS_PER_OPERAND = 4
+"""Value, presence, magnitude, square."""
+
+_PSEUDONYM_BYTES = 16
+_EXTRACT_BYTES_PER_ROW = 200
+_BASE_S = 5.0
+_SECONDS_PER_MIB = 0.05
+"""Twenty MiB of columns a second, through all steps of the protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What each box of a party needs: MiB of memory, and seconds."""
+
+    memory_mb: Mapping[Entry, int]
+    wall_s: Mapping[Entry, int]
+
+    def beyond(self, plan: Plan) -> list[str]:
+        """Return where a plan's boxes have less than they need, as sentences for the owner."""
+        found = []
+        for spec in plan.stages:
+            memory, wall = self.memory_mb.get(spec.entry, 0), self.wall_s.get(spec.entry, 0)
+            if memory > spec.limits.memory_mb:
+                found.append(
+                    f"the stage {spec.entry} needs about {memory:,} MiB of memory and may have "
+                    f"{spec.limits.memory_mb:,}"
+                )
+            if wall > spec.limits.wall_s:
+                found.append(
+                    f"the stage {spec.entry} needs about {wall:,} s and may have {spec.limits.wall_s:,}"
+                )
+        return found
+
+
+def need(joint: JointPlan, domain: str) -> Need:
+    """Return what the boxes of a party need."""
+    portions = joint.reading.portions
+    ring = joint.scheme.ring_bits // 8
+    own = joint.owns(domain)
+    party = 0
+    if own is not None:
+        party += _row(portions[own], ring) * portions[own].bound
+    if joint.task.helper == domain:
+        party += sum(_row(portion, ring) * portion.bound for portion in portions)
+    if joint.serves(domain) is not None:
+        columns = sum(_columns(portion) for portion in portions)
+        party += 2 * joint.scheme.matched * ring * (columns + _groups(joint))
+    memory = {Entry.PARTY: _megabytes(party * _COPIES)}
+    longest = max(party, max(_row(portion, ring) * portion.bound for portion in portions))
+    wall = {Entry.PARTY: _seconds(longest)}
+    if own is not None:
+        rows = portions[own].bound
+        memory[Entry.EXTRACT] = _megabytes(rows * (_EXTRACT_BYTES_PER_ROW + _row(portions[own], ring)))
+        wall[Entry.EXTRACT] = wall[Entry.PARTY]  # they run side by side, and the one waits for the other
+    return Need(memory, wall)
+
+
+def _columns(portion: Portion) -> int:
+    return _COLUMNS_PER_OPERAND * len(portion.operands) + 1
+
+
+def _row(portion: Portion, ring: int) -> int:
+    """Bytes of one row of a portion as it is sent."""
+    return _PSEUDONYM_BYTES + ring * _columns(portion) + 8 * len(portion.groups)
+
+
+def _groups(joint: JointPlan) -> int:
+    """Columns of the one-hots that a server holds at a time; large answers are computed in pieces."""
+    return min(joint.reading.cells, 64)
+
+
+def _megabytes(count: int) -> int:
+    return BASE_MB + -(-count // _MIB)
+
+
+def _seconds(count: int) -> int:
+    return round(_BASE_S + _SECONDS_PER_MIB * count / _MIB)
