@@ -23,9 +23,12 @@ rules.
 The second reader is the engine's own binder, on empty tables, in a box (`inside.bound`). The two must agree
 about every column, and the binder must find the member's statement and the counted one to compute the same
 outputs from the same rows.
+
+A statement over relations of several owners is read by `joint`: it is cut into what each owner computes by itself.
 """
 
 from policies.reading.forms import Forms, read, read_forms
+from policies.reading.joint import read_joint
 from policies.reading.predicate import read_predicate
 
-__all__ = ["Forms", "read", "read_forms", "read_predicate"]
+__all__ = ["Forms", "read", "read_forms", "read_joint", "read_predicate"]

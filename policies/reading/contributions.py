@@ -13,7 +13,8 @@ person, and yields for each group
   deviation has three totals more for each thing that is looked at: of itself, of its squares, and of its rows;
 * `_set_0`: how many rows the person has in the cell;
 * `_set_1`, `_set_2` …: how many of these are in each part of the cell that a figure tells apart
-  (`policies.reading.persons`), last the parts of figures whose argument is computed.
+  (`policies.reading.persons`), last the parts of figures whose argument is computed. Beside the statement stands of
+  each which plain columns alone tell it apart, by who lacks a value: nobody who asks has a hand in that.
 
 Counts have no total, since a person adds no more to one than rows; nor have the order statistics (`min`, `median`, a
 quantile), whose figure is one record's value or lies beside it: no share of it belongs to anybody, and a column's
@@ -34,11 +35,11 @@ from dataclasses import dataclass
 
 from plans.reading import Contributions
 from policies.reading.attempts import attempt, attempt_condition, attempt_figures
-from policies.reading.grammar import TOTALS
+from policies.reading.grammar import INTEGERS, NUMERIC_AGGREGATES, TOTALS
 from policies.reading.persons import distinct_people, parts_of
 from policies.reading.sources import Scope
 from policies.reading.summands import require_few, spreads, summands
-from policies.reading.tree import Aggregate, Column, Constant, Expression, aggregates
+from policies.reading.tree import Aggregate, Column, Constant, Expression, aggregates, columns
 from policies.reading.writer import quoted, write, write_from
 
 PERSON = "_person"
@@ -76,6 +77,7 @@ def contributions(asked: Asked, enterprises: tuple[Column, ...] = ()) -> Contrib
         and all(isinstance(key, Column) for key in asked.keys),
         enterprises=tuple(_statement(asked, outputs, measures, each, True) for each in enterprises),
         squares=tuple(number for number, each in enumerate(measures) if each.square),
+        patterns=_patterns(outputs, people[0], asked.scope),
     )
 
 
@@ -116,8 +118,43 @@ def _parts(outputs: tuple[Expression, ...], person: Column) -> list[str]:
 
 
 def _written(outputs: Sequence[Expression], person: Column) -> list[str]:
-    written = [write(attempt(part(person))) for output in outputs for part in parts_of(output)]
+    written = [text for output in outputs for text in _texts(output, person)]
     return [text for text in dict.fromkeys(written) if text != write(person)]
+
+
+def _texts(output: Expression, person: Column) -> list[str]:
+    """Return every part that an output tells apart, the whole cell too, as it is written."""
+    return [write(attempt(part(person))) for part in parts_of(output)]
+
+
+def _patterns(outputs: tuple[Expression, ...], person: Column, scope: Scope) -> tuple[tuple[str, ...], ...]:
+    """Return of the cell, and of each part in order, the plain columns that its figures rest on.
+
+    A part of a figure whose argument is computed has none, nor has one of the right side of a LEFT JOIN: who has no row
+    there is what the join's condition chooses.
+    """
+    optional = {source.alias for source in scope.sources if source.optional}
+    cell, parts = write(person), _parts(outputs, person)
+    found = {text: set[str]() for text in (cell, *parts)}
+    chosen: set[str] = set()
+    for output in outputs:
+        plain = _plain(output) and not any(column.source in optional for column in columns(output))
+        for aggregate in aggregates(output):
+            named = _named(aggregate)
+            for text in _texts(aggregate, person):
+                found[text].update(named)
+                chosen.update({text} - {cell} if not plain else ())
+    return tuple(() if text in chosen else tuple(sorted(found[text])) for text in found)
+
+
+def _named(aggregate: Aggregate) -> set[str]:
+    """Return the columns of an aggregate as patterns name them: one whose zeros count as missing has another name."""
+    counts = aggregate.function in NUMERIC_AGGREGATES
+    argument = aggregate.argument
+    return {
+        f"{each.relation}.{each.name}{' <> 0' if counts and INTEGERS.fullmatch(each.type) else ''}"
+        for each in (columns(argument) if argument is not None else ())
+    }
 
 
 def _plain(output: Expression) -> bool:

@@ -30,7 +30,7 @@ def write(expression: Expression) -> str:
     """
     match expression:
         case Column(source=source, name=name):
-            return f"{quoted(source)}.{quoted(name)}"
+            return f"{quoted(source)}.{quoted(name)}" if source else quoted(name)
         case Operation(operator="in", operands=(subject, *items)):
             return OPERATORS["in"].form.format(write(subject), ", ".join(map(write, items)))
         case Operation(operator=operator, operands=operands):

@@ -1,0 +1,55 @@
+"""Relations of three owners, and joint statements over them."""
+
+from __future__ import annotations
+
+from plans.joint_shadows import DeclaredColumn, JointShadow
+from plans.manifest import Declared
+from plans.reading import Shadow, ShadowColumn
+
+REGIONS, BANDS = ("east", "west", "north"), ("1", "2", "3")
+
+
+def joint_shadow(relation: str, domain: str, rows: int = 1_000, **columns: tuple[str, Declared | None]) -> JointShadow:
+    """A likeness of one owner's relation; a type that ends in `?` is of a column that may be null."""
+    listed = tuple(
+        ShadowColumn(name, kind.rstrip("?"), kind.endswith("?")) for name, (kind, _) in columns.items()
+    )
+    ids = (ShadowColumn("person", "UBIGINT", False), ShadowColumn("id_number", "VARCHAR", False))
+    known = tuple(DeclaredColumn(name, said) for name, (_, said) in columns.items() if said is not None)
+    return JointShadow(domain, "id_number", rows, Shadow(relation, (*ids, *listed)), known)
+
+
+def between(low: str, high: str) -> Declared:
+    """Declared bounds."""
+    return Declared(low, high)
+
+
+VISITS = joint_shadow(
+    "health.visits",
+    "nm/health",
+    region=("VARCHAR", Declared(values=REGIONS)),
+    icd=("VARCHAR?", None),
+    urgent=("BOOLEAN?", None),
+    cost=("DECIMAL(12,2)?", between("0", "5000.00")),
+    days=("INTEGER", between("0", "365")),
+    weight=("DOUBLE?", between("0", "300")),
+    shift=("INTEGER?", between("-5", "5")),
+    free=("INTEGER", None),
+)
+INCOME = joint_shadow(
+    "tax.income",
+    "nm/tax",
+    2_345,
+    band=("INTEGER?", Declared(values=BANDS)),
+    income=("DECIMAL(14,2)?", between("-10000.00", "1000000.00")),
+    tax=("BIGINT", between("0", "500000")),
+    exempt=("BOOLEAN", None),
+)
+SCHOOL = joint_shadow(
+    "edu.pupils",
+    "nm/edu",
+    level=("VARCHAR", Declared(values=("primary", "middle", "high"))),
+    grade=("DECIMAL(4,1)?", between("0", "100")),
+)
+SHADOWS = (VISITS, INCOME, SCHOOL)
+FROM = "from health.visits h join tax.income t using (person)"
