@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from mpc.protocols.pseudonyms import Table
 from mpc.protocols.ring import Ring, Words
 from plans.errors import Malformed
 from plans.joint import JointReading, Measure, Portion
@@ -87,3 +88,16 @@ def column_values(rows: OwnRows, column: Column, ring: Ring) -> Words:
     if column.measure is Measure.PRODUCT:
         return ring.mul(ring.widen(first), ring.widen(rows.values[column.operands[1]]))
     raise Malformed(f"no column has the measure {column.measure}", "joint.sums")
+
+
+def turning_codes(portion: Portion) -> tuple[int, ...]:
+    """Return the sizes of the code lists that a portion sends: one, of all its combinations, or none."""
+    return (group_count(portion),) if portion.groups else ()
+
+
+def table_of(rows: OwnRows, reading: JointReading, portion: int, ring: Ring) -> Table:
+    """Return an owner's rows as matching takes them: every column that it shares, and the places of its groups."""
+    columns = [column_values(rows, column, ring) for column in columns_of(reading, portion)]
+    numbers = np.stack(columns) if columns else ring.zeros((0, len(rows.keys)))
+    codes = rows.groups[None] if reading.portions[portion].groups else rows.groups[None][:0]
+    return Table(rows.keys, numbers, codes)

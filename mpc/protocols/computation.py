@@ -1,0 +1,120 @@
+"""A joint computation from one party's chair: what it does in each of its parts, in one order for all parties.
+
+    owner  ══ match/… ══►  helper  ══ dealt rows ══►  server 0, 1, 2  ── opened ──►  recipient
+       └──── match/seed ──► its partner (a server) ◄── match/order ──┘
+
+1. Each server sends the next one the seed of what the two have in common (`seed/servers`).
+2. An owner sends its covered rows (`helper.send_rows`, or `diffie_hellman`).
+3. The helper matches, and shares what matched (`helper.help_matching`).
+4. A server adds up the rows of each cell, tests what may be opened, and hands over its shares of that
+   (`joint_server.serve`).
+
+A domain that has several parts does them in this order, and every part sends before it waits, so that nobody waits for
+somebody who waits for it: each message that a part waits for was sent in an earlier part, or in the same one by a party
+that is not further on. What is said at each step is public but for what the messages hold; which form that has,
+`mpc.visibility` prints, and a test compares the table with the tags of all messages.
+
+Everything is pure: rows in, an `Opened` out, and a channel. Boxes run it (`inside.party`), and tests and benchmarks
+run all parties as threads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from keys.randomness import KEY, Masks, MaskStream
+from mpc.protocols import helper, replicated
+from mpc.protocols.channel import Channel
+from mpc.protocols.joint_rows import OwnRows, columns_of, table_of, turning_codes
+from mpc.protocols.joint_server import serve
+from mpc.protocols.layout import Attempt, Layout, Sent
+from mpc.protocols.replicated import SERVERS, Server
+from mpc.protocols.ring import RINGS
+from mpc.protocols.rows import from_helper, matched_rows
+from mpc.protocols.shuffling import fresh
+from plans.errors import Malformed
+from plans.joint import JointPlan, Opened
+from plans.joint_rules import Matching
+
+SERVING = "servers"
+"""The stage under which the servers' common randomness is derived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One party's share of one attempt: the plan, who it is, and its links with every other party of the plan."""
+
+    joint: JointPlan
+    domain: str
+    attempt: int
+    channel: Channel
+
+    @property
+    def numbered(self) -> Attempt:
+        """Plan and attempt, by which all masks are derived."""
+        return Attempt(self.joint.digest, self.attempt)
+
+
+def layout_of(joint: JointPlan) -> Layout:
+    """Return what is public about the matching of a plan.
+
+    Raises:
+        Malformed: the plan's parties cannot match so.
+    """
+    first, second, third = joint.task.servers
+    sent = [
+        Sent(
+            portion.domain,
+            joint.partner(place),
+            portion.bound,
+            len(columns_of(joint.reading, place)),
+            turning_codes(portion),
+        )
+        for place, portion in enumerate(joint.reading.portions)
+    ]
+    ring = RINGS[joint.scheme.ring_bits]
+    return Layout(tuple(sent), (first, second, third), joint.task.helper, joint.scheme.matched, ring)
+
+
+def take_part(work: Work, rows: OwnRows | None = None, coins: MaskStream | None = None) -> Opened | None:
+    """Do all that a domain does in a joint computation; a server returns what it hands to whoever opens.
+
+    Args:
+        work: the party's share.
+        rows: an owner's, checked against its portion; nobody else has any.
+        coins: randomness of this party alone; fresh if there are none.
+
+    Raises:
+        Malformed: the plan asks for what these protocols cannot do, or an owner has no rows.
+        KeyRepeated, TooLarge: an owner's rows are not what the plan says.
+        LinkBroken, PeerLost: see `Channel`.
+    """
+    joint, domain = work.joint, work.domain
+    if joint.task.matching is not Matching.HELPER or joint.scheme.noise_micro:
+        raise Malformed("this plan asks for a protocol that is not here", "joint-plan.task")
+    layout, coins = layout_of(joint), coins or fresh()
+    place, owned = joint.serves(domain), joint.owns(domain)
+    server = _server(work, layout, place, coins) if place is not None else None
+    if owned is not None:
+        if rows is None:
+            raise Malformed("an owner has no rows", domain)
+        table = table_of(rows, joint.reading, owned, layout.ring)
+        helper.send_rows(work.channel, layout, domain, table, work.numbered, coins)
+    if domain == joint.task.helper:
+        helper.help_matching(work.channel, layout, domain, work.numbered, coins)
+    if server is None:
+        return None
+    source = from_helper(server, layout, work.numbered)
+    first, second = serve(server, joint, matched_rows(server, layout, work.numbered, source))
+    return Opened(joint.digest, work.attempt, server.place, first, second)
+
+
+def _server(work: Work, layout: Layout, place: int, coins: MaskStream) -> Server:
+    """Return a server that has what it needs in common with the others."""
+    own = coins.draw(KEY).tobytes()
+    following, preceding = (layout.servers[(place + step) % SERVERS] for step in (1, -1))
+    work.channel.send(following, "seed/servers", own)
+    other = work.channel.receive(preceding, "seed/servers", KEY)
+    digest, attempt = work.joint.digest, work.attempt
+    seeds = Masks(own, digest, attempt, SERVING), Masks(other, digest, attempt, SERVING)
+    return replicated.server(place, layout.servers, work.channel, seeds)

@@ -1,0 +1,158 @@
+"""What the three servers do with matched rows: sums of each cell, tests, and what is handed over to be opened.
+
+- *Sums.* A sum over the rows of a cell is an inner product with the cell's one-hot: one element for each cell and sum,
+  however many rows there are (`replicated.Grouped`). `rows` needs no message at all: it adds up the one-hots. A product
+  of two owners' operands costs one element for each row.
+- *Tests* (`plans.joint_guards`): a figure's bit is 1 in a cell where at least the minimum group of persons stands
+  behind it, and every total passes the test of dominance on public caps: magnitude · dominance ≥ 200 · cap, that is,
+  a public number is reached. So every test is [sum ≥ public number], all of them one comparison of many elements.
+  Nobody learns a bit before it is opened.
+- *What is handed over*: for every figure the bits, and each of its sums times the bit. A sum that may not be opened is
+  opened as 0, with a bit 0 that says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from mpc.protocols import boolean, replicated
+from mpc.protocols.joint_rows import Column, columns_of
+from mpc.protocols.replicated import Grouped, Server, Shared
+from mpc.protocols.ring import RINGS, Ring
+from mpc.protocols.rows import Matched
+from plans.joint import JointPlan, JointReading, Measure, Sum
+from plans.joint_guards import tested
+
+Handed = tuple[tuple[str, ...], tuple[str, ...]]
+
+
+def serve(me: Server, joint: JointPlan, pieces: Iterable[Matched]) -> Handed:
+    """Return this server's two shares of everything that is opened, in hex, in the order of `Opened`.
+
+    Args:
+        me: the server.
+        joint: the plan.
+        pieces: the rows that matched, piece by piece (`rows.matched_rows`).
+
+    Raises:
+        LinkBroken, PeerLost: see `Channel`.
+    """
+    sums = add_up(me, joint.reading, RINGS[joint.scheme.ring_bits], pieces)
+    found = guarded(me, joint, sums)
+    return _hex(found.ring, found.own), _hex(found.ring, found.next)
+
+
+def add_up(me: Server, reading: JointReading, ring: Ring, pieces: Iterable[Matched]) -> Shared:
+    """Return all sums of a reading, `[sums × cells]`."""
+    places = _places(reading)
+    products = [total for total in reading.sums if _crosses(total)]
+    width = len(places) + len(products)
+    counted = Shared(ring, ring.zeros((reading.cells, 1)), ring.zeros((reading.cells, 1)))
+    grouped = Grouped(ring, reading.cells, width)
+    for piece in pieces:
+        counted = replicated.add(counted, replicated.total(piece.cells))
+        if width:
+            grouped.add(piece.cells, _columns(me, piece, products, places))
+    added = grouped.finish(me) if width else None
+    parts = []
+    for total in reading.sums:
+        if total.measure is Measure.ROWS:
+            parts.append(counted[:, 0])
+        elif added is not None:
+            parts.append(added[:, _row_of(total, places, products)])
+
+    return replicated.stack(parts)
+
+
+def _columns(
+    me: Server, piece: Matched, products: list[Sum], places: dict[tuple[int, Column], int]
+) -> Shared:
+    """Return the columns that are added up, `[columns × m]`: those that owners share, and products of two owners."""
+    ring = piece.cells.ring
+    own = np.concatenate([numbers.own for numbers in piece.numbers])
+    following = np.concatenate([numbers.next for numbers in piece.numbers])
+    shared = Shared(ring, own, following)
+    if not products:
+        return shared
+    left, right = ([_total_of(total.operands[side], places) for total in products] for side in (0, 1))
+    multiplied = replicated.multiply(me, _rows(shared, left), _rows(shared, right))
+    return Shared(ring, np.concatenate([own, multiplied.own]), np.concatenate([following, multiplied.next]))
+
+
+def _total_of(operand: tuple[int, int], places: dict[tuple[int, Column], int]) -> int:
+    return places[operand[0], Column(Measure.TOTAL, (operand[1],))]
+
+
+def _places(reading: JointReading) -> dict[tuple[int, Column], int]:
+    """Return the row of each portion's columns among all that owners share."""
+    listed = [
+        (portion, column)
+        for portion in range(len(reading.portions))
+        for column in columns_of(reading, portion)
+    ]
+    return {key: place for place, key in enumerate(listed)}
+
+
+def _crosses(total: Sum) -> bool:
+    return total.measure is Measure.PRODUCT and total.operands[0][0] != total.operands[1][0]
+
+
+def _row_of(total: Sum, places: dict[tuple[int, Column], int], products: list[Sum]) -> int:
+    """Return which column a sum adds up."""
+    if _crosses(total):
+        return len(places) + products.index(total)
+    column = Column(total.measure, tuple(operand for _, operand in total.operands))
+    return places[total.operands[0][0], column]
+
+
+# ---------------------------------------------------------------------------------------- guard and opening
+
+
+def thresholds(joint: JointPlan, figure: int) -> tuple[tuple[int, int], ...]:
+    """Return the tests of a figure: (place of a sum, what it must reach) in pairs, the persons first."""
+    reading, scheme = joint.reading, joint.scheme
+    found = [(reading.figures[figure].persons, scheme.minimum_group)]
+    found += [
+        (place, -(-200 * cap // scheme.dominance)) for place, cap in tested(reading, reading.figures[figure])
+    ]
+    return tuple(dict.fromkeys(found))
+
+
+def guarded(me: Server, joint: JointPlan, sums: Shared) -> Shared:
+    """Return what is opened, in the order of `Opened`: each figure's bits, and its sums where the bit is 1.
+
+    Args:
+        sums: `[sums × cells]`.
+    """
+    ring, figures = sums.ring, joint.reading.figures
+    tests = [thresholds(joint, figure) for figure in range(len(figures))]
+    distinct = list(dict.fromkeys(test for each in tests for test in each))
+    least = ring.encode([number for _, number in distinct])
+    picked = _rows(sums, [place for place, _ in distinct])
+    passed = boolean.at_least(me, picked, least.reshape(len(distinct), 1, *ring.words))
+    most = max(len(each) for each in tests)  # a test twice changes nothing: so all figures go in one step
+    layers = [
+        _rows(passed, [distinct.index(each[layer] if layer < len(each) else each[0]) for each in tests])
+        for layer in range(most)
+    ]
+    # an AND shares whole words: of their components only the lowest bits make the bit
+    bits = boolean.to_numbers(me, ring, boolean.bit(boolean.every(me, layers), 0))
+    owners = [place for place, figure in enumerate(figures) for _ in figure.sums]
+    wanted = [total for figure in figures for total in figure.sums]
+    kept = replicated.multiply(me, _rows(bits, owners), _rows(sums, wanted))
+    parts, taken = [], 0
+    for place, figure in enumerate(figures):
+        parts += [bits[place], *(kept[taken + number] for number in range(len(figure.sums)))]
+        taken += len(figure.sums)
+    return replicated.stack(parts).reshape(len(parts) * joint.reading.cells)
+
+
+def _rows(x: Shared, rows: list[int]) -> Shared:
+    return Shared(x.ring, x.own[rows], x.next[rows])
+
+
+def _hex(ring: Ring, words: np.ndarray[tuple[int, ...], np.dtype[np.uint64]]) -> tuple[str, ...]:
+    raw = bytes(ring.raw(words)).hex()
+    return tuple(raw[at : at + 2 * ring.size] for at in range(0, len(raw), 2 * ring.size))
