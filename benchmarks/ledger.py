@@ -37,8 +37,8 @@ from keeper.keyring import Keyring  # noqa: E402
 from keeper.ledger import Ledger  # noqa: E402
 from keeper.ledger_book import Book, Page  # noqa: E402
 from keeper.ledger_nearness import Prints  # noqa: E402
-from keeper.ledger_pairs import NEWEST, Newest, Pairs  # noqa: E402
-from keeper.ledger_rules import Lineage, withheld_rows  # noqa: E402
+from keeper.ledger_pairs import NEWEST, Newest, Pairs, sets_of  # noqa: E402
+from keeper.ledger_rules import Apart, Lineage, withheld_rows  # noqa: E402
 from plans.sets import SIGNS, Sets  # noqa: E402
 
 CELLS, PERSONS, DIFFER = 100_000, 1_000, 10
@@ -65,11 +65,11 @@ def cell() -> Metric:
 def cell_ms(lineage: Lineage, rng: np.random.Generator) -> Metric:
     """Return the cost of one cell, beside that of all distances."""
     offered = prints(rng, np.full(40, PERSONS))
-    pairs = Pairs([lineage.people.newest], lineage.people.whole)
+    pairs, single = Pairs([lineage.people.newest], lineage.people.whole), sets_of(offered)
 
     def weighed(place: int) -> None:
         lineage.near(offered.take(np.asarray([place])), DIFFER)
-        pairs.near(PERSONS, offered.signs[place], DIFFER)
+        pairs.near(single[place], DIFFER)
 
     each = [median_s(partial(weighed, place)) for place in range(40)]
     signs = rng.standard_normal((len(lineage.people.known), SIGNS)).astype(np.float32)
@@ -94,14 +94,14 @@ def pairs_s(rng: np.random.Generator) -> float:
     newest = Newest()
     newest.add(prints(rng, np.repeat([PERSONS, 2 * PERSONS], NEWEST // 2)))
     pairs, offered = Pairs([newest]), prints(rng, np.full(40, PERSONS))
-    each = [median_s(partial(pairs.near, PERSONS, own, DIFFER)) for own in offered.signs]
+    each = [median_s(partial(pairs.near, one, DIFFER)) for one in sets_of(offered)]
     return statistics.median(each)
 
 
 def table_s(lineage: Lineage, rng: np.random.Generator) -> float:
     """Return the seconds for a table of 1,000 cells."""
     table = sets(prints(rng, np.full(1_000, PERSONS)))
-    return median_s(lambda: withheld_rows(table, [lineage], DIFFER, DIFFER), 3)
+    return median_s(lambda: withheld_rows(table, [lineage], Apart(DIFFER), DIFFER), 3)
 
 
 def start_s(folder: Path, rng: np.random.Generator) -> float:

@@ -95,8 +95,14 @@ def require_task(task: ComponentTask) -> dict[str, Any]:
     return values
 
 
-def perform(name: str, tables: Sequence[pa.Table], values: Mapping[str, Any], rules: Rules) -> Work:
-    """Run a component in this process, on Arrow tables with the columns `person` and `_signs`.
+def perform(
+    name: str,
+    tables: Sequence[pa.Table],
+    values: Mapping[str, Any],
+    rules: Rules,
+    relations: Sequence[str] = (),
+) -> Work:
+    """Run a component in this process, on Arrow tables with the columns `person` and `_signs`, of these relations.
 
     Raises:
         NoFit: the data do not carry what was asked for; nothing is said about why.
@@ -106,7 +112,9 @@ def perform(name: str, tables: Sequence[pa.Table], values: Mapping[str, Any], ru
     evidence = importlib.import_module("components.evidence").Evidence(
         rules.minimum_group, rules.degrees, rules.margins
     )
-    files = _modules()[name].run([rows.Rows.of(table) for table in tables], values, evidence)
+    named = relations or [""] * len(tables)
+    read = [rows.Rows.of(table, relation) for table, relation in zip(tables, named, strict=True)]
+    files = _modules()[name].run(read, values, evidence)
     return Work(files, dict(evidence.records), dict(evidence.sets))
 
 

@@ -27,7 +27,7 @@ from components.errors import NoFit
 from components.rows import Rows
 from plans import canonical
 from plans.errors import Malformed
-from plans.sets import SIGNS, Sets
+from plans.sets import SIGNS, Pattern, Sets
 
 if TYPE_CHECKING:
     from components.api import Complete
@@ -42,6 +42,9 @@ DIGITS = 12
 """Significant digits that a table is written with; the airlock leaves fewer."""
 
 SMALLEST = 1e-15
+
+MOST_SUMS = 4_000_000
+"""Sums of signs of a table with patterns; of a larger one no patterns are left."""
 
 MOST_CROSSED = 250_000
 """Cells of a cross-table, small ones too, of which margins are looked at."""
@@ -145,6 +148,49 @@ def joined(parts: Sequence[Cells]) -> Cells:
 
 
 @dataclass(frozen=True, slots=True)
+class Lacking:
+    """Cells whose persons are those of larger cells who have a value in a column (`plans.sets.Sets.patterns`).
+
+    Members:
+        cells: for each cell the one with those who have none.
+        columns: of each column the patterns of its relation and name; none, where the cells are told apart by no value.
+        of: for each cell the number of its column.
+    """
+
+    cells: Cells
+    columns: tuple[Pattern, ...] = ()
+    of: np.ndarray | None = None
+
+    def sets(self, cells: Cells, kept: list[int]) -> Sets | None:
+        """Return the sets of the cells that are kept: the larger one, and of each column that of the cell, or nobody.
+
+        None, if a column has no pattern, or there would be too many.
+        """
+        wide = 1 + len(self.columns)
+        if not all(self.columns) or len(kept) * wide * SIGNS > MOST_SUMS:
+            return None
+        persons = np.zeros((len(kept), wide), np.int64)
+        prints = np.zeros((len(kept), wide, SIGNS), np.int64)
+        persons[:, 0], prints[:, 0] = self.cells.persons[kept], self.cells.prints[kept]
+        if self.of is not None:
+            rows, places = np.arange(len(kept)), 1 + self.of[kept]
+            persons[rows, places], prints[rows, places] = cells.persons[kept], cells.prints[kept]
+        return Sets(
+            len(kept), wide, persons.ravel().tolist(), prints.ravel().tolist(), patterns=((), *self.columns)
+        )
+
+
+def pattern(rows: Rows, column: str) -> Pattern:
+    """Return how patterns name a column, with zeros counted as values or as none; nothing, where nobody says whose it is.
+
+    Statements name a column of whole numbers in two ways (`policies.reading.contributions`), and here a figure may be
+    compared with either.
+    """
+    name = f"{rows.relation}.{column}"
+    return (name, f"{name} <> 0") if rows.relation else ()
+
+
+@dataclass(frozen=True, slots=True)
 class Figure:
     """A column of figures: a value for each cell (None or NaN: none), and `Cells.largest` where persons weigh in."""
 
@@ -179,11 +225,17 @@ class Evidence:
         self.sets: dict[str, Sets] = {}
 
     def table(
-        self, name: str, keys: Mapping[str, Sequence[str | None]], cells: Cells, figures: Mapping[str, Figure]
+        self,
+        name: str,
+        keys: Mapping[str, Sequence[str | None]],
+        cells: Cells,
+        figures: Mapping[str, Figure],
+        lacking: Lacking | None = None,
     ) -> bytes:
         """Return a table as CSV: keys, figures, persons, a row for each cell of enough persons; and note the evidence.
 
-        A cell one of whose keys is None has no row.
+        A cell one of whose keys is None has no row. `lacking` says of which larger cells they are a part, if they are
+        told apart from these by missing values alone.
 
         Raises:
             NoFit: no cell has enough.
@@ -211,7 +263,9 @@ class Evidence:
                 "figures": {called: _record(figure, kept) for called, figure in figures.items()},
             }
         )
-        self.sets[name] = Sets(len(kept), 1, persons, [int(each) for each in cells.prints[kept].ravel()])
+        told = lacking.sets(cells, kept) if lacking else None
+        bare = Sets(len(kept), 1, persons, [int(each) for each in cells.prints[kept].ravel()])
+        self.sets[name] = told or bare
         return text.getvalue().encode()
 
     def _kept(self, keys: Mapping[str, Sequence[str | None]], cells: Cells, looked: bool) -> list[int]:

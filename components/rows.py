@@ -22,14 +22,16 @@ class Rows:
     Members:
         who: for each row the number of its person, from 0; a row without a person is not there.
         signs: for each person 64 bits.
+        relation: whose rows they are; empty where nobody says.
     """
 
     table: pa.Table
     who: np.ndarray
     signs: np.ndarray
+    relation: str = ""
 
     @classmethod
-    def of(cls, table: pa.Table) -> Rows:
+    def of(cls, table: pa.Table, relation: str = "") -> Rows:
         """Return the rows of an Arrow table with the columns `person` and `_signs`.
 
         Raises:
@@ -42,7 +44,7 @@ class Rows:
         who = tokens.indices.to_numpy(zero_copy_only=False).astype(np.int64)
         signs = np.zeros(len(tokens.dictionary), np.uint64)
         signs[who] = table.column(OWN_SIGNS).to_numpy().astype(np.uint64)
-        return cls(table, who, signs)
+        return cls(table, who, signs, relation)
 
     def __len__(self) -> int:
         return len(self.who)
@@ -56,7 +58,7 @@ class Rows:
         """Return some of the rows, by a mask, and their persons."""
         table, who = self.table.filter(pa.array(chosen)), self.who[chosen]
         left, renumbered = np.unique(who, return_inverse=True)
-        return Rows(table, renumbered, self.signs[left])
+        return Rows(table, renumbered, self.signs[left], self.relation)
 
     def numbers(self, column: str) -> np.ndarray:
         """Return a column as floating-point numbers; what is missing or not finite is NaN, truths are 0 and 1.

@@ -66,7 +66,8 @@ def run(session: Session) -> dict[str, Any]:
             values = components.require_task(task)
             tables = [_received(session, link.name) for link in session.plan.stage(session.stage).links]
             rules = _rules(obligations)
-            work = components.perform(task.component, tables, values, rules)
+            relations = [need.relation for need in task.needs]
+            work = components.perform(task.component, tables, values, rules, relations)
         except MemoryError:
             raise BoxFailure("component.memory") from None
         except DarkroomError:

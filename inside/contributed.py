@@ -7,7 +7,8 @@ the counted statement. Here the engine's binder says what it does, and it is ref
 * it yields those keys, that token, and for every figure a count and a sum of the very argument of the figure;
 * what stands behind these sums for the same figure are sums as well: more that is looked at, never less;
 * every deviation has its squares there;
-* its sets are the parts of the cell whose persons the counted statement counts, all of them.
+* its sets are the parts of the cell whose persons the counted statement counts, all of them; and those that are said
+  to be told apart by who lacks a value are: by one column as it stands, and not of the right side of a LEFT JOIN.
 
 Where enterprises are counted, each column of theirs has its statement of totals and sets besides. So no total leaves
 whose largest persons were not looked at.
@@ -23,6 +24,10 @@ from plans import names
 from plans.errors import SqlUnsupported
 from plans.reading import Cells, Contributions, Role
 
+_PATTERN = re.compile(
+    r"count\(CASE WHEN \((?:NOT \((?P<given>[^ ()]+) IS NULL\)|(?P<counted>[^ ()]+) <> [^ ]*\(?0:\w+(?: AS \w+\))?)\)"
+    r" THEN [^ ()]+ ELSE CAST\(NULL AS \w+\) END\)"
+)
 _QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
 
 
@@ -118,7 +123,9 @@ def _statement(connection: Connection, text: str, table: Cells, counted: Bound) 
     _require_figures(asked, table, counted, rows)
     _require_totals(asked, table, counted, sums)
     hidden = counted.outputs[len(table.outputs) : len(table.outputs) + table.hidden]
-    _require_sets(hidden, person, rest[len(rows) + len(sums) :])
+    sets = rest[len(rows) + len(sums) :]
+    _require_sets(hidden, person, sets)
+    _require_patterns(asked, sets, {f"{source}." for source in _optional(counted)})
     return person
 
 
@@ -163,6 +170,26 @@ def _require_sets(hidden: Iterable[str], person: str, sets: list[str]) -> None:
     wanted = {part for text in hidden for part in _counted_parts(text) if person in part} | {person}
     if {f"count({part})" for part in wanted} != set(sets):
         raise _disagreement("persons")
+
+
+def _optional(counted: Bound) -> Iterable[str]:
+    """Return the sources that are the right side of a LEFT JOIN, as their columns are called."""
+    relations, links = counted.rows[0], counted.rows[1]
+    for place, (relation, link) in enumerate(zip(relations[1:], links, strict=True), 1):
+        if link.startswith("LEFT "):
+            yield f"{relation}#{place}"
+
+
+def _require_patterns(asked: Contributions, sets: list[str], optional: Iterable[str]) -> None:
+    """The sets that have a pattern are the persons with a value, or with one other than 0, in its one column."""
+    if len(asked.patterns) != len(sets):
+        raise _disagreement("patterns")
+    for text, pattern in zip(sets[1:], asked.patterns[1:], strict=True):
+        found = _PATTERN.fullmatch(text)
+        name = "" if found is None else found["given"] or found["counted"]
+        plain = re.sub(r"#\d+(?=\.[^.]*$)", "", name) + (" <> 0" if found and found["counted"] else "")
+        if pattern and (pattern != (plain,) or name.startswith(tuple(optional))):
+            raise _disagreement("patterns")
 
 
 def _counted_parts(text: str) -> list[str]:

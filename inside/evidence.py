@@ -336,10 +336,12 @@ def _rows(cursor: Any, cells: Cells, wish: Wish) -> Gathered:
             _add_enterprises([each[end:] for each in others], sets, persons, prints)
         if len(rows) > wish.most or len(prints) > wish.room:
             raise TooMany
-    assert cells.contributions is not None
-    weighted, chosen = people * sets * wish.weighted, people * cells.contributions.chosen * bool(sets)
+    asked = cells.contributions
+    assert asked is not None
+    weighted, chosen = people * sets * wish.weighted, people * asked.chosen * bool(sets)
     per_row = people * sets + weighted + firms * sets
-    kept = Sets(len(rows), per_row, persons, prints, weighted, chosen, firms * sets)
+    patterns = asked.patterns if sets else ()
+    kept = Sets(len(rows), per_row, persons, prints, weighted, chosen, firms * sets, patterns)
     return Gathered(rows, kept)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from keeper.ledger_book import Book, Page
 from keeper.ledger_case import BITS, Case
 from keeper.ledger_quota import Charge, Quota, Quotas, Room
-from keeper.ledger_rules import Lineage, released_from, withheld_rows
+from keeper.ledger_rules import Apart, Lineage, released_from, withheld_rows
 from plans.errors import BudgetSpent, HashMismatch, PolicyDenied, StateConflict
 from plans.sets import SIGNS, Sets
 
@@ -196,11 +196,10 @@ class Ledger:
     def _weighed(self, case: Case, tables: Sequence[Sets], lineages: Sequence[Lineage]) -> Withheld:
         """Weigh table after table; those of one answer leave together, so each is weighed against those before."""
         found: list[tuple[int, ...]] = []
-        before = Lineage()
+        before, apart = Lineage(), Apart(case.differ, case.enterprises, case.missing)
         for table in tables:
-            known, asked = (*lineages, before), case.enterprises
-            rows = withheld_rows(table, known, case.differ, case.minimum, case.persons, asked)
-            before.take_in(*released_from(table, rows, case.minimum, asked), *case.persons)
+            rows = withheld_rows(table, (*lineages, before), apart, case.minimum, case.persons)
+            before.take_in(*released_from(table, rows, case.minimum, apart.enterprises), *case.persons)
             found.append(rows)
         return tuple(found)
 

@@ -37,6 +37,7 @@ class Case:
         figures: for each table, how many of its figures rest on each sensitive column.
         quotas: what may leave in a period.
         enterprises: how many stand behind a figure, and in how many released sets differ, at least.
+        missing: whether released sets differ so, too, where only missing values tell them apart.
     """
 
     plan: str
@@ -49,6 +50,7 @@ class Case:
     figures: tuple[Mapping[str, int], ...]
     quotas: tuple[Quota, ...]
     enterprises: int = 0
+    missing: bool = False
 
 
 def concerns(plan: Plan) -> bool:
@@ -89,6 +91,7 @@ def case_of(plan: Plan, reading: Reading, manifests: tuple[Manifest, ...]) -> Ca
         figures=figures,
         quotas=_quotas(obligations.checks, figures, read, datasets if code else ()),
         enterprises=obligations.checks.enterprises,
+        missing=obligations.checks.missing,
     )
 
 
@@ -154,4 +157,6 @@ def _question(plan: Plan, minimum: int, checks: Checks) -> str:
     numbers: dict[str, canonical.Plain] = {"minimum": minimum, "differ": checks.differ}
     if checks.enterprises:
         numbers["enterprises"] = checks.enterprises
+    if checks.missing:
+        numbers["missing"] = True
     return canonical.digest("question", {"program": plan.program.plain(), "task": task, **numbers})

@@ -13,6 +13,11 @@ one of the rests that would follow from it is near to something earlier: what is
 Where persons have several rows, sets are compared with their numbers of rows as well (`plans.sets`). Of the wholes
 there are persons alone.
 
+What missing values alone tell apart from its cell is not near to that cell, nor to what other missing values tell apart
+from it (`keeper.ledger_nearness`), unless the owner asks for it: in a total, a complement or a rest as well, where the
+cells make the same total, complement or rest. With a whole are known those of its persons who have a value in a column,
+and what follows from these for the parts of cells that have one in the same.
+
 Where the owner asks for enterprises, all of this holds for them as well, in a family of its own: the rows of each are
 compared, and two sets differ in those of no enterprise, or of as many as are asked for.
 
@@ -23,7 +28,7 @@ kept back too, a few times; where that does not help, the whole table is.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -31,7 +36,6 @@ import numpy as np
 import numpy.typing as npt
 
 from keeper.ledger_nearness import (
-    Ints,
     Known,
     KnownEnterprises,
     Of,
@@ -39,9 +43,10 @@ from keeper.ledger_nearness import (
     behind,
     close,
     columns_of,
+    names_of,
     plain_of,
 )
-from keeper.ledger_pairs import Newest, Pairs
+from keeper.ledger_pairs import Newest, Pairs, Set, sets_of
 from plans.sets import Sets
 
 MOST_ENTERPRISES = 32
@@ -57,7 +62,8 @@ Marks = npt.NDArray[np.bool_]
 class Family:
     """Vectors of one lineage that are compared with each other.
 
-    `whole` are the sets of all persons of a version, as soon as one was released; `sets` are the released ones
+    `whole` are the sets of all persons of a version, as soon as one was released, and of all with a value in a column;
+    `sets` are the released ones
     themselves, without what follows from them, so that a whole that is learned later is compared with them too;
     `completing` are wholes that were kept back since they complete others, and always will. `newest` are those whose
     pairs are looked at, and `newest_weighted` the same with numbers of rows. `known` are vectors whose
@@ -92,7 +98,7 @@ class Family:
             if fresh.of is not Of.WEIGHTED:
                 self.sets.append(fresh)
                 for whole in self.whole:
-                    self._own(fresh).add(fresh.taken_from(whole))
+                    self._own(fresh).add(_rest(fresh, whole))
         for sets in derived:
             self._learn_wholes(sets, persons)
             self._own(sets).add(sets)
@@ -101,11 +107,14 @@ class Family:
         return {Of.PERSONS: self.persons, Of.WEIGHTED: self.weighted}.get(sets.of, self.known)
 
     def _learn_wholes(self, sets: Prints, persons: Collection[int]) -> None:
-        for whole in _of_size(sets, persons):
-            if not _among(whole, self.whole):
-                self.whole.append(whole)
-                for earlier in self.sets:
-                    self._own(earlier).add(earlier.taken_from(whole))
+        for found in _of_size(sets, persons):
+            before = next((each for each in self.whole if _same(each, found)), None)
+            if before is not None and _tells_no_more(found, before):
+                continue
+            whole = found if before is None else found.told(_together(found, before))
+            self.whole = [each for each in self.whole if each is not before] + [whole]
+            for earlier in self.sets:
+                self._own(earlier).add(_rest(earlier, whole))
 
     def near(self, sets: Prints, differ: int, persons: Collection[int] = ()) -> Marks:
         """Return which sets are near to something released, as they are or as the rest of a whole; and which are a
@@ -113,9 +122,10 @@ class Family:
         """
         found = self._near(sets, differ)
         for whole in self.whole if sets.of is not Of.WEIGHTED else ():
-            found |= self._near(sets.taken_from(whole), differ)
+            if len(rest := _rest(sets, whole)):
+                found |= self._near(rest, differ)
         for whole in _of_size(sets, persons):
-            if not _among(whole, self.whole) and self._completes(whole, differ):
+            if self._completes(whole, differ):
                 found |= (sets.signs == whole.signs).all(axis=1)
         return found
 
@@ -129,9 +139,12 @@ class Family:
         return found
 
     def _completes(self, whole: Prints, differ: int) -> bool:
-        if _among(whole, self.completing):
+        """Return whether rests would be near that do not follow yet from what is known of this whole."""
+        if any(_same(each, whole) and _tells_no_more(whole, each) for each in self.whole):
+            return False
+        if any(_same(each, whole) and _tells_no_more(each, whole) for each in self.completing):
             return True
-        if not any(self._near(earlier.taken_from(whole), differ).any() for earlier in self.sets):
+        if not any(self._near(_rest(earlier, whole), differ).any() for earlier in self.sets):
             return False
         self.completing.append(whole)
         return True
@@ -165,24 +178,54 @@ class Lineage:
 
 @dataclass(frozen=True, slots=True)
 class Apart:
-    """In how many persons, and in how many enterprises, released sets differ at least; 1 or less: nobody asks."""
+    """In how many persons, and in how many enterprises, released sets differ at least; 1 or less: nobody asks.
+
+    So many `enterprises` also stand behind a figure that is shown. `missing`: whether sets differ in as many persons
+    where only missing values tell them apart.
+    """
 
     persons: int
     enterprises: int = 0
+    missing: bool = False
 
     def of(self, sets: Prints) -> int:
         """Return the number that counts for such sets."""
         return min(self.enterprises, MOST_ENTERPRISES) if sets.of is Of.ENTERPRISES else self.persons
 
 
-def _among(one: Prints, several: Sequence[Prints]) -> bool:
-    return any(bool(np.array_equal(one.signs, each.signs)) for each in several)
+def _same(one: Prints, other: Prints) -> bool:
+    """Return whether both are one and the same vector, of one and the same cell."""
+    cells = np.array_equal(one.of_cells().signs, other.of_cells().signs)
+    return cells and bool(np.array_equal(one.signs, other.signs))
+
+
+def _together(one: Prints, other: Prints) -> frozenset[str] | None:
+    """Return the columns of both; none where something else tells one of them apart."""
+    return None if one.columns is None or other.columns is None else one.columns | other.columns
+
+
+def _tells_no_more(one: Prints, than: Prints) -> bool:
+    """Return whether no column has figures about a vector that has none about the same one `than` it."""
+    return than.columns is None or (one.columns is not None and one.columns <= than.columns)
 
 
 def _of_size(sets: Prints, persons: Collection[int]) -> list[Prints]:
-    """Return the sets of as many persons as a version has."""
+    """Return the sets of as many persons as a version has, and the parts of such cells, one by one."""
     sizes = [size for size in persons if size and sets.of is not Of.WEIGHTED]
-    return [sets.take(np.asarray([place])) for place in np.flatnonzero(np.isin(sets.persons, sizes))]
+    places = np.flatnonzero(np.isin(sets.of_cells().persons, sizes))
+    return [sets.take(np.asarray([place])) for place in places]
+
+
+def _rest(sets: Prints, whole: Prints) -> Prints:
+    """Return what a whole has without each of these sets, with the columns that have figures about it.
+
+    From the persons of a whole with a value in a column, only sets with figures of the same column are taken; of others
+    nothing follows, and nothing is returned.
+    """
+    told = None if sets.columns is None or whole.columns is None else sets.columns & whole.columns
+    if whole.cells is not None and not told:
+        return sets.take(np.zeros(0, np.intp))
+    return sets.taken_from(whole).told(told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +233,8 @@ class Offered:
     """A table that could leave: its columns of sets, and of each which ones would be shown.
 
     A set of fewer persons than the minimum group is not: the airlock suppresses the figure that rests on it. `chosen`
-    are the positions of the columns of parts that something computed inside a figure chooses.
+    are the positions of the columns of which no two are near to each other in a row: parts that something computed
+    inside a figure chooses; or all, where the owner asks for a distance although only missing values tell them apart.
     """
 
     columns: tuple[Prints, ...]
@@ -198,8 +242,8 @@ class Offered:
     chosen: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, table: Sets, minimum: int, enterprises: int = 0) -> Offered:
-        """Read a table. A figure of fewer than so many `enterprises` is not shown, either."""
+    def of(cls, table: Sets, minimum: int, enterprises: int = 0, missing: bool = False) -> Offered:
+        """Read a table. A figure of fewer than so many `enterprises` is not shown, either. `missing` as in `Apart`."""
         columns, plain = tuple(columns_of(table)), plain_of(table)
         stand = [column.persons >= minimum for column in columns]
         first = table.per_row - table.enterprises
@@ -214,6 +258,8 @@ class Offered:
         of_enterprises = table.chosen * table.enterprises // max(plain, 1)
         ends = {plain: table.chosen, first: table.chosen, table.per_row: of_enterprises or table.chosen}
         chosen = sorted({place for end, count in ends.items() for place in range(end - count, end)})
+        if missing:
+            columns, chosen = tuple(column.told(None) for column in columns), list(range(len(columns)))
         return cls(columns, tuple(stand), tuple(chosen))
 
     def shown(self, rows: Marks) -> list[Prints]:
@@ -237,10 +283,9 @@ class Offered:
 def withheld_rows(
     table: Sets,
     lineages: Sequence[Lineage],
-    differ: int,
+    apart: Apart,
     minimum: int = 1,
     persons: Collection[int] = (),
-    enterprises: int = 0,
 ) -> tuple[int, ...]:
     """Return the positions of the rows that are kept back; those of too few persons always.
 
@@ -249,20 +294,19 @@ def withheld_rows(
     Args:
         table: the sets of one table.
         lineages: those of the datasets that it was computed from.
-        differ: in how many persons released sets differ at least; below 2 nothing is compared.
+        apart: in how many persons, and enterprises, released sets differ at least; below 2 nothing is compared.
         minimum: persons behind a figure that is shown.
         persons: how many the versions have that it was computed from.
-        enterprises: how many stand behind a figure that is shown, and in how many released sets differ; 0: nobody asks.
     """
     if not table.rows:
         return ()
-    offered, apart = Offered.of(table, minimum, enterprises), Apart(differ, enterprises)
+    offered = Offered.of(table, minimum, apart.enterprises, apart.missing)
     few = offered.columns[0].persons < minimum
-    if max(differ, enterprises) < 2:
+    if max(apart.persons, apart.enterprises) < 2:
         return tuple(int(place) for place in np.flatnonzero(few))
     back = few | _near_rows(offered, lineages, apart, persons) | _near_within(offered, apart)
     back |= _near_each_other(offered, ~back, apart)
-    back |= _near_pairs(offered, ~back, lineages, differ)
+    back |= _near_pairs(offered, ~back, lineages, apart.persons)
     for _ in range(MOST_ROUNDS):
         derived = offered.derived(~back)
         if not any(
@@ -345,27 +389,25 @@ def _near_pairs(offered: Offered, shown: Marks, lineages: Sequence[Lineage], dif
     found = np.zeros(len(shown), np.bool_)
     order = np.flatnonzero(shown)
     for place in order[np.argsort(-offered.columns[0].persons[order], kind="stable")]:
-        own = list(_of_row(offered, int(place), persons, weighted))
-        if any(pairs.near(*vector, differ) for pairs, vector in own):
+        own = _of_row(offered, int(place))
+        if any(persons.near(each, differ) for each in own[0]) or any(
+            weighted.near(each, differ) for each in own[1]
+        ):
             found[place] = True
             continue
-        for pairs, vector in own:
-            pairs.add(*vector)
+        for pairs, sets in zip((persons, weighted), own, strict=True):
+            for each in sets:
+                pairs.add(each)
     return found
 
 
-def _of_row(
-    offered: Offered, place: int, persons: Pairs, weighted: Pairs
-) -> Iterator[tuple[Pairs, tuple[int, Ints]]]:
-    """Yield the distinct sets of a row, each with the pairs that it is compared with."""
-    seen = set[tuple[Of, int, bytes]]()
+def _of_row(offered: Offered, place: int) -> tuple[list[Set], list[Set]]:
+    """Return the distinct sets of a row: of persons, and of persons with their numbers of rows."""
+    found: tuple[dict[bytes, Set], dict[bytes, Set]] = ({}, {})
     for column, stand in zip(offered.columns, offered.stand, strict=True):
-        vector = int(column.persons[place]), column.signs[place]
-        name = (column.of, vector[0], vector[1].tobytes())
-        if not stand[place] or name in seen or column.of is Of.ENTERPRISES:
-            continue
-        seen.add(name)
-        if column.of is not Of.WEIGHTED:
-            yield persons, vector
-        if column.of is not Of.PERSONS:
-            yield weighted, vector
+        one = column.take(np.asarray([place]))
+        (name,), (own,) = names_of(one), sets_of(one)
+        for kind, sets in zip((Of.WEIGHTED, Of.PERSONS), found, strict=True):
+            if stand[place] and column.of not in (kind, Of.ENTERPRISES):
+                sets[name] = sets[name].with_cells(own.cells) if name in sets else own
+    return list(found[0].values()), list(found[1].values())

@@ -45,6 +45,9 @@ class Checks(Record):
         enterprises: distinct enterprises behind every figure, where the dataset declares them; 0: none asked.
         differ: in how many persons a released cell differs from every other one at least, or in none (the
             disclosure ledger); 0: the dataset's minimum group.
+        missing: whether that holds, too, where persons differ in nothing but that some have no value in a column as it
+            stands (docs/ledger.md). Without it, numbers of persons without a value can be told, of 1 to 9 too, and no
+            value; with it, groups in which few lack one are kept back.
         exact_cells, period_days: how many distinct exact cells of one sensitive column may leave within the period, and
             no more than one for ten persons of the dataset.
         unsafe_exact_cells: whether `exact_cells` holds however few persons there are, though so many answers about so
@@ -68,6 +71,7 @@ class Checks(Record):
     margins: bool = False
     enterprises: int = 0
     differ: int = 0
+    missing: bool = False
     exact_cells: int = 20_000
     unsafe_exact_cells: bool = False
     period_days: int = 30
@@ -111,6 +115,7 @@ class Checks(Record):
             margins=self.margins or other.margins,
             enterprises=max(self.enterprises, other.enterprises),
             differ=max(self.differ, other.differ),
+            missing=self.missing or other.missing,
             exact_cells=min(self.exact_cells, other.exact_cells),
             unsafe_exact_cells=self.unsafe_exact_cells and other.unsafe_exact_cells,
             period_days=max(self.period_days, other.period_days),

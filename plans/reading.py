@@ -147,7 +147,8 @@ class Contributions(Record):
     is computed from several aggregates has several, `_sum_N_1` …, and so has one that adds up several summands: the
     whole first, then `_sum_N_2` …. Then `sets` columns `_set_1` …: how many of the person's rows are in each part of
     the cell that a figure tells apart; the last `chosen` of these are the parts of
-    figures whose argument is computed, as by a CASE. Before them stands `_set_0`, all of the person's rows.
+    figures whose argument is computed, as by a CASE. Before them stands `_set_0`, all of the person's rows. `patterns`
+    say of the cell and of each part which plain columns its figures rest on (`plans.sets.Sets`).
 
     `squares` are numbers of columns among those of `totals`, one for each thing of which a deviation is made: the
     column before it is the sum of that thing, it is the sum of its squares, and the one after it the rows with a value.
@@ -172,6 +173,7 @@ class Contributions(Record):
     enterprises: tuple[str, ...] = ()
     chosen: int = 0
     squares: tuple[int, ...] = ()
+    patterns: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ a and b the squared distance of their fingerprints, divided by 64, estimates in 
 for equal sets, exactly 1 where they differ in one person, and its standard deviation is below d * sqrt(2 / 64)
 where they differ in d (Alon, Matias and Szegedy 1999, section 2.2). Without the key a fingerprint tells nothing.
 
-    4 bytes   DKS3
+    4 bytes   DKS4
     4 bytes   number of tables, big-endian as all that follows
     per table 4 bytes each: rows, sets per row, how many of these are weighted, how many are of chosen parts, how many
-              are of enterprises;
-              rows * sets numbers of persons of 8 bytes; rows * sets * 64 sums of 4 bytes, signed
+              are of enterprises, the length of the patterns;
+              the patterns as canonical JSON; rows * sets numbers of persons of 8 bytes; rows * sets * 64 sums of 4
+              bytes, signed
 """
 
 from __future__ import annotations
@@ -20,13 +21,18 @@ import sys
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from plans import canonical
 from plans.errors import Malformed
 
 SIGNS = 64
-_MAGIC = b"DKS3"
-_HEAD = struct.Struct(">IIIII")
+_MAGIC = b"DKS4"
+_HEAD = struct.Struct(">IIIIII")
 _COUNT = struct.Struct(">I")
+
+Pattern = tuple[str, ...]
+"""The plain columns on which the figures about a set rest; the persons of its cell who are not in it lack a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,12 @@ class Sets:
     and 64 *buckets*. A keyed hash puts each enterprise into one bucket, to which it adds its rows times an odd number
     of its own, modulo 2^32. Two sets whose rows differ in d enterprises differ in at most d buckets, and in one for
     d = 1; buckets of a total or a difference are the totals and differences of buckets.
+
+    `patterns` say of the cell, and of each part of it in order, which plain columns its figures rest on: for the cell,
+    those of which everybody has a value; for a part, those that its persons have a value of and the others of the cell
+    lack. A part that anything else tells apart has none. Where there are no patterns at all, nobody knows. Each stands
+    for as many sets as a row has sorts of persons, which follow one another; and for the weighted ones and those of
+    enterprises in the same way.
     """
 
     rows: int
@@ -54,6 +66,7 @@ class Sets:
     weighted: int = 0
     chosen: int = 0
     enterprises: int = 0
+    patterns: tuple[Pattern, ...] = ()
 
     def __post_init__(self) -> None:
         plain = self.per_row - self.enterprises - self.weighted
@@ -64,14 +77,19 @@ class Sets:
             self.rows, self.per_row
         ) < 0:
             raise Malformed("a table has another number of sets than it says", "sets")
+        if self.patterns and (plain % len(self.patterns) or self.enterprises % len(self.patterns)):
+            raise Malformed("a table has patterns for other sets than its own", "sets")
 
 
 def pack(tables: Sequence[Sets]) -> bytes:
     """Return sets as bytes."""
     parts = [_MAGIC, _COUNT.pack(len(tables))]
     for table in tables:
+        patterns = canonical.encode([list(pattern) for pattern in table.patterns])
+        kinds = (table.weighted, table.chosen, table.enterprises)
         parts += [
-            _HEAD.pack(table.rows, table.per_row, table.weighted, table.chosen, table.enterprises),
+            _HEAD.pack(table.rows, table.per_row, *kinds, len(patterns)),
+            patterns,
             _bytes("Q", table.persons),
             _bytes("i", table.prints),
         ]
@@ -90,18 +108,27 @@ def unpack(content: bytes) -> tuple[Sets, ...]:
     for _ in range(_COUNT.unpack_from(content, 4)[0]):
         if len(content) < start + _HEAD.size:
             raise Malformed("the sets end too early", "sets")
-        rows, per_row, *kinds = _HEAD.unpack_from(content, start)
-        count, start = rows * per_row, start + _HEAD.size
+        rows, per_row, weighted, chosen, enterprises, length = _HEAD.unpack_from(content, start)
+        count, start = rows * per_row, start + _HEAD.size + length
+        patterns = _patterns(content[start - length : start])
         middle, end = start + 8 * count, start + (8 + 4 * SIGNS) * count
         if len(content) < end:
             raise Malformed("the sets end too early", "sets")
-        tables.append(
-            Sets(rows, per_row, _array("Q", content[start:middle]), _array("i", content[middle:end]), *kinds)
-        )
+        persons, prints = _array("Q", content[start:middle]), _array("i", content[middle:end])
+        tables.append(Sets(rows, per_row, persons, prints, weighted, chosen, enterprises, patterns))
         start = end
     if start != len(content):
         raise Malformed("something follows the sets", "sets")
     return tuple(tables)
+
+
+def _patterns(content: bytes) -> tuple[Pattern, ...]:
+    found: Any = canonical.decode(content)
+    if not isinstance(found, list) or not all(
+        isinstance(each, list) and all(isinstance(word, str) for word in each) for each in found
+    ):
+        raise Malformed("the patterns of a table are lists of columns", "sets")
+    return tuple(tuple(each) for each in found)
 
 
 def _bytes(code: str, numbers: Sequence[int]) -> bytes:

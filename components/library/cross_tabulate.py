@@ -58,27 +58,36 @@ def run(tables: Sequence[Rows], values: Mapping[str, Any], evidence: Evidence) -
     import numpy as np
 
     from components import evidence as made
-    from components.rows import complete
+    from components.errors import NoFit
 
     by = tuple(filter(None, (values["row"], values["column"])))
     figure = (values["figure"],) if values["figure"] else ()
-    rows = complete(tables[0], figure)
+    (rows,) = tables
+    chosen = np.ones(len(rows), bool)
+    for column in figure:
+        chosen = ~np.isnan(rows.numbers(column))
+    if not chosen.any():
+        raise NoFit
     places, found = zip(*(_levels(rows, column) for column in by), strict=True)
     width = len(found[-1]) if len(by) > 1 else 1
     place = places[0] * width + (places[1] if len(by) > 1 else 0)
-    there, place = np.unique(place, return_inverse=True)
+    there = np.unique(place[chosen])
+    place = np.where(np.isin(place, there), np.searchsorted(there, place), -1)
     columns = [(by[0], [found[0][cell // width] for cell in there])]
     if len(by) > 1:
         columns.append((by[1], [found[1][cell % width] for cell in there]))
     keys = made.keys(*columns)
-    cells = made.Cells.of(rows, place, len(there))
+    cells = made.Cells.of(rows, np.where(chosen, place, -1), len(there))
     figures = {"rows": made.Figure(made.COUNT, cells.items, cells.largest(np.ones(len(rows))))}
     for column in figure:
         numbers = rows.numbers(column)
         total, largest = cells.sums(numbers), cells.largest(numbers)
         figures[f"{column}_total"] = made.Figure(made.TOTAL, total, largest)
         figures[f"{column}_mean"] = made.Figure(made.MEAN, total / np.maximum(cells.items, 1), largest)
-    return {"cells.csv": evidence.table("cells.csv", keys, cells, figures)}
+    named = tuple(made.pattern(rows, column) for column in figure)
+    larger = made.Cells.of(rows, place, len(there)) if figure else cells
+    lacking = made.Lacking(larger, named, np.zeros(len(there), np.int64) if figure else None)
+    return {"cells.csv": evidence.table("cells.csv", keys, cells, figures, lacking)}
 
 
 def _levels(rows: Rows, column: str) -> tuple[np.ndarray, list[str | None]]:

@@ -62,11 +62,12 @@ def run(tables: Sequence[Rows], values: Mapping[str, Any], evidence: Evidence) -
     from components.rows import levels
 
     (rows,) = tables
-    cells, keys, groups = [], [], []
+    cells, larger, keys, groups = [], [], [], []
     figures: dict[str, list[Figure]] = {}
     for column in values["columns"]:
         numbers = rows.numbers(column)
         place, found = levels(rows, values["by"]) if values["by"] else (np.zeros(len(rows), np.int64), [""])
+        larger.append(made.Cells.of(rows, place, len(found)))
         place = np.where(np.isnan(numbers), -1, place)
         cell = made.Cells.of(rows, place, len(found))
         cells.append(cell)
@@ -84,7 +85,10 @@ def run(tables: Sequence[Rows], values: Mapping[str, Any], evidence: Evidence) -
     }
     by = ((values["by"], groups),) if values["by"] else ()
     shown = made.keys(("column", keys), *by)
-    return {"summary.csv": evidence.table("summary.csv", shown, made.joined(cells), whole)}
+    together = made.joined(cells)
+    named = tuple(made.pattern(rows, column) for column in values["columns"])
+    lacking = made.Lacking(made.joined(larger), named, together.parts)
+    return {"summary.csv": evidence.table("summary.csv", shown, together, whole, lacking)}
 
 
 def _figures(rows: Rows, numbers: np.ndarray, where: tuple[Any, np.ndarray], least: int) -> dict[str, Figure]:

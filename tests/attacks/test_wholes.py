@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from keeper.ledger_rules import Lineage, released_from, withheld_rows
+from keeper.ledger_rules import Apart, Lineage, released_from, withheld_rows
 from tests.attacks.test_inference import TARGET, K, Region, difference
 from tests.keeper.people import Owner, People, case
 
@@ -96,4 +96,4 @@ def test_a_whole_leaves_where_no_earlier_answers_complete_each_other() -> None:
     people, lineage = People(400), Lineage()
     for group in (GROUP, frozenset(range(150, 300)), frozenset(range(50))):
         lineage.take_in(*released_from(people.cells(group), ()), 400)
-    assert withheld_rows(people.cells(people.everybody), [lineage], K, 1, (400,)) == ()
+    assert withheld_rows(people.cells(people.everybody), [lineage], Apart(K), 1, (400,)) == ()

@@ -19,7 +19,7 @@ from keys import api as keys
 from plans import sets as plan_sets
 from plans.handover import handover, padded
 from plans.plan import Plan
-from plans.sets import SIGNS, Sets
+from plans.sets import SIGNS, Pattern, Sets
 from policies import api as policies
 from sandbox import api as sandbox
 from tests.keeper import house
@@ -34,11 +34,12 @@ class People:
         self.everybody = frozenset(range(count))
         self.signs = np.random.default_rng(seed).choice(np.array([-1, 1]), size=(count, SIGNS))
 
-    def table(self, *rows: Sequence[Persons]) -> Sets:
-        """Return a table whose rows have these sets, the persons of the cell first."""
+    def table(self, *rows: Sequence[Persons], patterns: tuple[Pattern, ...] = ()) -> Sets:
+        """Return a table whose rows have these sets, the persons of the cell first, with these patterns."""
         sets = [sorted(each) for row in rows for each in row]
         prints = [int(total) for each in sets for total in self.signs[each].sum(axis=0)]
-        return Sets(len(rows), len(rows[0]) if rows else 1, [len(each) for each in sets], prints)
+        wide = len(rows[0]) if rows else 1
+        return Sets(len(rows), wide, [len(each) for each in sets], prints, patterns=patterns)
 
     def cells(self, *cells: Persons) -> Sets:
         """Return a table with one set per row."""

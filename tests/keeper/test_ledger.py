@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keeper.ledger_nearness import Known, Prints, columns_of, joined
-from keeper.ledger_pairs import NEWEST, Newest, Pairs
-from keeper.ledger_rules import MOST_ROUNDS, Lineage, released_from, withheld_rows
+from keeper.ledger_pairs import NEWEST, Newest, Pairs, sets_of
+from keeper.ledger_rules import MOST_ROUNDS, Apart, Lineage, released_from, withheld_rows
 from plans.errors import BudgetSpent, HashMismatch
 from plans.sets import Sets
 from tests.keeper.people import Owner, People, case
@@ -38,7 +38,7 @@ def lineage(*tables: Sets, persons: int = 0) -> Lineage:
 
 
 def withheld(table: Sets, *earlier: Sets, differ: int = K, minimum: int = 1, persons: int = 0) -> Any:
-    return withheld_rows(table, [lineage(*earlier, persons=persons)], differ, minimum)
+    return withheld_rows(table, [lineage(*earlier, persons=persons)], Apart(differ), minimum)
 
 
 # --- nearness -------------------------------------------------------------------------------------------------
@@ -162,23 +162,23 @@ def test_figures_that_rest_on_too_few_do_not_leave_and_so_are_not_compared() -> 
 def test_24_a_row_of_too_few_persons_is_kept_back_whoever_sent_it(differ: int) -> None:
     """No query box leaves such a row; a keeper that gets one all the same keeps it back. Control: no minimum."""
     table = PEOPLE.cells(some(1, 100), some(200, 200 + K - 2))
-    assert withheld_rows(table, [Lineage()], differ, K) == (1,)
-    assert withheld_rows(table, [Lineage()], differ, 1) == ()
+    assert withheld_rows(table, [Lineage()], Apart(differ), K) == (1,)
+    assert withheld_rows(table, [Lineage()], Apart(differ), 1) == ()
 
 
 def test_what_is_kept_back_is_no_earlier_answer() -> None:
     released = released_from(PEOPLE.cells(some(0, 100), some(100, 300)), (0,))
     found = Lineage()
     found.take_in(*released, 0)
-    assert withheld_rows(PEOPLE.cells(some(1, 100)), [found], K) == ()
-    assert withheld_rows(PEOPLE.cells(some(101, 300)), [found], K) == (0,)
+    assert withheld_rows(PEOPLE.cells(some(1, 100)), [found], Apart(K)) == ()
+    assert withheld_rows(PEOPLE.cells(some(101, 300)), [found], Apart(K)) == (0,)
 
 
 def test_a_table_of_two_lineages_is_weighed_against_both() -> None:
     income, health = lineage(PEOPLE.cells(some(0, 500))), lineage(PEOPLE.cells(some(500, 900)))
     for offered in (some(0, 499), some(500, 899)):
-        assert withheld_rows(PEOPLE.cells(offered), [income, health], K) == (0,)
-        assert withheld_rows(PEOPLE.cells(offered), [Lineage()], K) == ()
+        assert withheld_rows(PEOPLE.cells(offered), [income, health], Apart(K)) == (0,)
+        assert withheld_rows(PEOPLE.cells(offered), [Lineage()], Apart(K)) == ()
 
 
 def test_empty_tables_are_weighed_without_ado() -> None:
@@ -204,7 +204,7 @@ def test_whatever_was_asked_no_two_answers_nor_their_sums_tell_on_fewer_than_k(a
     found, left = Lineage(), []
     for groups in asked:
         table = SMALL.cells(*groups)
-        back = withheld_rows(table, [found], 5)
+        back = withheld_rows(table, [found], Apart(5))
         found.take_in(*released_from(table, back), 60)
         shown = [group for place, group in enumerate(groups) if place not in back]
         total = frozenset().union(*shown)
@@ -255,7 +255,7 @@ def test_pairs_are_near_where_their_sum_differs_in_few_persons_and_not_where_it_
     union = frozenset(range(min(without, first - 1), first + second + more))
     apart = len(union ^ (one | other))
     (column,) = columns_of(PEOPLE.cells(union))
-    near = pairs_of(one, other).near(int(column.persons[0]), column.signs[0], K)
+    near = pairs_of(one, other).near(sets_of(column)[0], K)
     assert near or not 1 <= apart <= K // 2
     assert not near or 1 <= apart < 4 * K
 
@@ -272,7 +272,7 @@ def test_pairs_of_the_newest_sets_are_looked_at_and_an_older_one_is_no_longer() 
             newest.add(first)
         newest.add(Prints(np.full(1, 500), signs[:1] + 2))
         assert len(newest) == NEWEST
-        assert (100 in [size for size, _ in newest.named().values()]) is again
+        assert (100 in [one.size for one in newest.named().values()]) is again
 
 
 # --- pages ----------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keeper.ledger_nearness import KnownEnterprises, Of, Prints, close
-from keeper.ledger_rules import withheld_rows
+from keeper.ledger_rules import Apart, withheld_rows
 from plans import sets as plan_sets
 from plans.errors import Malformed
 from plans.sets import SIGNS, Sets
@@ -91,8 +91,8 @@ def test_a_total_that_lacks_an_enterprise_takes_its_smallest_row_along() -> None
         (range(650, 950), [0] * 13 + [50] * 6 + [0]),
     ])  # fmt: skip
     known = [lineage(everything, persons=1_000)]
-    assert withheld_rows(parts, known, 10, 10, (1_000,), 0) == (), "the control: persons are enough"
-    assert len(withheld_rows(parts, known, 10, 10, (1_000,), 3)) > 0
+    assert withheld_rows(parts, known, Apart(10), 10, (1_000,)) == (), "the control: persons are enough"
+    assert len(withheld_rows(parts, known, Apart(10, 3), 10, (1_000,))) > 0
 
 
 def test_a_figure_of_too_few_enterprises_is_no_set_that_left() -> None:
@@ -100,7 +100,7 @@ def test_a_figure_of_too_few_enterprises_is_no_set_that_left() -> None:
     people, firms = People(1_000), Firms(20)
     few = _table(people, firms, [(range(100), [50, 50] + [0] * 18)])
     assert len(lineage(few)) == 1 + 1, "nobody asks here"
-    assert withheld_rows(few, [lineage(few)], 10, 10, (), 3) == ()
+    assert withheld_rows(few, [lineage(few)], Apart(10, 3), 10) == ()
 
 
 def test_a_page_keeps_sets_of_enterprises_and_impossible_ones_are_refused() -> None:

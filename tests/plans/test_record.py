@@ -89,6 +89,8 @@ def might_fit(value: Any, annotation: str) -> bool:
     """Whether a value has the member's outer type; what it says then is another test's matter."""
     if annotation == "Mapping[str, Any]":
         return isinstance(value, dict)
+    if annotation.startswith("tuple[tuple[str"):
+        return isinstance(value, list)
     outer = {"int": 7, "bool": True, "str": "text", "None": None}
     fitting = [example for name, example in outer.items() if name in annotation.split("[")[0]]
     return any(type(value) is type(example) for example in fitting)
