@@ -12,7 +12,7 @@ import sys
 from types import ModuleType
 from typing import Any, BinaryIO
 
-from inside.session import BoxFailure, Session, begin
+from inside.session import BoxFailure, Session, begin, rehearse
 from plans import frames
 from plans.box import Entry, Limits
 from plans.errors import DarkroomError, Malformed
@@ -29,6 +29,7 @@ def main() -> int:
     program = importlib.import_module(f"inside.{entry.value}")
     try:
         warmed = _warmed(program, limits)
+        rehearse()
         frames.write(outgoing, {"ready": {}})
         session = _session(incoming, outgoing, limits)
         report = program.run(dataclasses.replace(session, warmed=warmed))

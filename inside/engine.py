@@ -23,6 +23,8 @@ from pathlib import Path
 
 import duckdb
 
+from inside.quoting import identifier as identifier
+from inside.quoting import literal as literal
 from inside.session import BoxFailure
 from plans.box import Limits
 
@@ -84,20 +86,6 @@ def lock(connection: Connection, readable: Iterable[Path] = (), writable: Iterab
     connection.execute(f"SET allowed_paths = [{paths}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
-
-
-def literal(text: str) -> str:
-    """Return `text` as a SQL string (ISO/IEC 9075-2, 5.3), for the statements that take no parameters."""
-    if "\0" in text:
-        raise ValueError("a SQL string holds no zero character")
-    return "'" + text.replace("'", "''") + "'"
-
-
-def identifier(name: str) -> str:
-    """Return `name` as a delimited identifier (ISO/IEC 9075-2, 5.2)."""
-    if "\0" in name:
-        raise ValueError("an identifier holds no zero character")
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _settings(spill: Path, limits: Limits, ordered: bool) -> dict[str, str | bool | int]:

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from airlock.private import keys_of
-from inside.engine import identifier, literal
+from inside.quoting import identifier, literal
 from inside.table import Bare, Form
 from plans.errors import Malformed
 from plans.plan import Program

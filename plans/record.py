@@ -101,6 +101,19 @@ def _fields(cls: Any) -> tuple[tuple[str, Any], ...]:
     return _known_fields[cls]
 
 
+def prepare(annotation: Any) -> None:
+    """Work out beforehand what records of a kind, and those in them, are made of: the first one that is read waits for
+    it otherwise.
+    """
+    for part in (annotation, *typing.get_args(annotation)):
+        if isinstance(part, type) and issubclass(part, Record) and part not in _known_fields:
+            _passed(part)
+            for _, member in _fields(part):
+                prepare(member)
+        elif part is not annotation:
+            prepare(part)
+
+
 @cache
 def _is_fixed(annotation: Any) -> bool:
     """Return whether no value of this annotation can change: texts, numbers, members of enums, tuples and records of
