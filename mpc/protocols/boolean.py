@@ -125,6 +125,8 @@ def negated(me: Server, x: Shared) -> Shared:
 def every(me: Server, bits: list[Shared]) -> Shared:
     """Return, for each element, the AND of several bits: a tree of as many rounds as the list has doublings.
 
+    An AND masks whole words; the result is cut to its lowest bits, of which alone `to_numbers` makes a number.
+
     Raises:
         Defect: the list is empty.
     """
@@ -134,7 +136,7 @@ def every(me: Server, bits: list[Shared]) -> Shared:
         half = len(bits) // 2
         joined = multiply(me, stack(bits[:half]), stack(bits[half : 2 * half]))
         bits = [joined[place] for place in range(half)] + bits[2 * half :]
-    return bits[0]
+    return bit(bits[0], 0)
 
 
 # --------------------------------------------------------------------------------- bits to numbers

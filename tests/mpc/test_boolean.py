@@ -50,7 +50,7 @@ def test_comparing_with_public_thresholds_agrees_with_whole_numbers(ring: Ring, 
         reached, same = at_least(me, x, thresholds), equals(me, x, thresholds)
         let_through = select(me, reached, x)
         both = every(me, [reached, same, reached])
-        return [reached, same, let_through, both, to_numbers(me, ring, same)]
+        return [reached, same, let_through, to_numbers(me, ring, both), select(me, both, x)]
 
     found = trio.run(program)
     opened = [trio.numbers([server[which] for server in found]) for which in range(5)]
@@ -60,7 +60,7 @@ def test_comparing_with_public_thresholds_agrees_with_whole_numbers(ring: Ring, 
         equal,
         [a if a >= b else 0 for a, b in rows],
         equal,
-        equal,
+        [a if a == b else 0 for a, b in rows],
     ]
 
 
