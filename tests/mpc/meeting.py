@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from keys.randomness import MaskStream
-from mpc.protocols import helper, rows
+from mpc.protocols import diffie_hellman, helper, rows
 from mpc.protocols.identifiers import pack_texts, require_keys
 from mpc.protocols.layout import Attempt, Layout, Sent, comparing_server, partner_of
 from mpc.protocols.memory import MemoryChannel, together
@@ -127,6 +127,23 @@ def meet(
         helper.help_matching(end, plan, HELPER, ATTEMPT, coins(seed, HELPER))
 
     return play(plan, own, serve, {HELPER: match})
+
+
+def meet_alone(plan: Layout, tables: Mapping[str, Rows], seed: int = 0) -> Met:
+    """Play all parties of a matching without a helper."""
+
+    def own(end: Kept, name: str) -> None:
+        mine = table(tables[name], plan.of(name), plan.ring)
+        diffie_hellman.send_rows(end, plan, name, mine, ATTEMPT, coins(seed, name))
+
+    def serve(end: Kept, place: int) -> list[rows.Matched]:
+        me = as_server(place, end, seed)
+        dealt = None
+        if SERVERS[place] == plan.matcher:
+            dealt = diffie_hellman.compare(end, plan, coins(seed, plan.matcher))
+        return list(rows.matched_rows(me, plan, ATTEMPT, diffie_hellman.FromServer(plan, dealt)))
+
+    return play(plan, own, serve, {})
 
 
 def play(
