@@ -137,6 +137,29 @@ def planned(connection: Connection, statement: str) -> Node:
     return plan
 
 
+def grouped_rows(
+    connection: Connection, statement: str, before: tuple[str, ...] = ()
+) -> tuple[tuple[str, ...], ...]:
+    """Return which rows a statement groups, and by what: the scans, the joins, the filters, the keys of groups.
+
+    What is computed from the groups is not looked at. With `before`, relations are numbered as if these had been
+    scanned before those of the statement.
+
+    Raises:
+        SqlSyntax: the binder does not accept it.
+        SqlUnsupported: the plan below its figures holds something that is not listed.
+    """
+    top = planned(connection, statement)
+    while top["type"] == "LOGICAL_PROJECTION":
+        (top,) = top["children"]
+    if top["type"] != "LOGICAL_AGGREGATE_AND_GROUP_BY":
+        raise _unknown_operator(top)
+    reader = _Reader()
+    reader.scans += before
+    rows = reader._rows(top["children"][0])
+    return (*reader._kept(), tuple(write(key, rows).text for key in top["groups"]))
+
+
 def scanned(plan: Node) -> set[tuple[str, str]]:
     """Return every column, with its relation, that a plan of whatever shape reads from a relation."""
     found: set[tuple[str, str]] = set()

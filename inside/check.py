@@ -25,12 +25,14 @@ from dataclasses import replace
 from typing import Any
 
 from inside.bound import Bound, Connection, bind, empty_engine, planned, scanned, shadow_engine
+from inside.check_joint import check_joint
 from inside.contributed import require_contributions, require_enterprises
 from inside.rows import check_rows, finish_outputs
 from inside.session import Session
 from plans import canonical, names
 from plans.box import Entry, Limits
 from plans.errors import Malformed, SqlUnsupported
+from plans.joint_shadows import JointShadow
 from plans.reading import Cells, Level, Output, Reading, Role, Shadow, ShadowColumn
 from policies.reading import Forms, read_forms
 
@@ -51,13 +53,19 @@ def warm(limits: Limits) -> Connection:
 def run(session: Session) -> dict[str, Any]:
     """Return `{"reading": …}` or, when the statement is refused, `{"refused": problem document}`.
 
+    A statement over several owners' relations is read by `inside.check_joint`.
+
     Raises:
         Malformed: the plan's material is not a statement with shadows.
     """
-    statement, shadows = _material(session.plan.material)
+    word, statement, shadows = _material(session.plan.material)
+    memory = session.plan.stage(Entry.CHECK).limits.memory_mb
+    joint = tuple(JointShadow.read(shadow) for shadow in shadows if word == "joint")
+    plain = tuple(Shadow.read(shadow) for shadow in shadows if word != "joint")
     try:
-        memory = session.plan.stage(Entry.CHECK).limits.memory_mb
-        return {"reading": check(statement, shadows, memory, session.warmed).plain()}
+        if word == "joint":
+            return {"reading": check_joint(statement, joint, memory, session.warmed).plain()}
+        return {"reading": check(statement, plain, memory, session.warmed).plain()}
     except Malformed as refused:
         return {"refused": refused.problem()}
 
@@ -96,14 +104,16 @@ def check(
     return replace(reading, outputs=finish_outputs(reading.finish, tables, memory_mb), tables=tables)
 
 
-def _material(text: str) -> tuple[str, tuple[Shadow, ...]]:
+def _material(text: str) -> tuple[str, str, list[Any]]:
+    """Return whether the statement is an ordinary one (`statement`) or `joint`, the statement, and the shadows."""
     content = canonical.decode(text.encode())
-    if not isinstance(content, dict) or set(content) != {"statement", "shadows"}:
+    if not isinstance(content, dict) or set(content) not in ({"statement", "shadows"}, {"joint", "shadows"}):
         raise Malformed("the material of a check is a statement and shadows", "plan.material")
-    statement, shadows = content["statement"], content["shadows"]
+    word = "joint" if "joint" in content else "statement"
+    statement, shadows = content[word], content["shadows"]
     if not isinstance(statement, str) or not isinstance(shadows, list):
         raise Malformed("the material of a check is a statement and shadows", "plan.material")
-    return statement, tuple(Shadow.read(shadow) for shadow in shadows)
+    return word, statement, shadows
 
 
 def _require_covered(forms: Forms, statement: str, connection: Connection) -> None:

@@ -10,7 +10,7 @@ from sandbox.config import LauncherConfig
 from sandbox.fetching import move_output, open_output
 from sandbox.images import Image, by_digest, find
 from sandbox.own_user import OwnIds
-from sandbox.reading import check_plan, read_statement
+from sandbox.reading import check_joint_plan, check_plan, read_joint_statement, read_statement
 from sandbox.recipes import images_folder
 from sandbox.shelf import StageName
 from sandbox.telling import SENTENCES, Failed, Told, Tried, bucket, told
@@ -31,6 +31,7 @@ __all__ = [
     "Tried",
     "bucket",
     "by_digest",
+    "check_joint_plan",
     "check_plan",
     "facts_of",
     "find",
@@ -39,6 +40,7 @@ __all__ = [
     "move_output",
     "not_made_here",
     "open_output",
+    "read_joint_statement",
     "read_statement",
     "told",
     "trial_plan",

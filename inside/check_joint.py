@@ -1,0 +1,141 @@
+"""The checker box on a joint statement: both readers must find the same, on empty likenesses of all owners' relations.
+
+The guard (`policies.reading.joint`) cuts the statement into portions. The engine's binder reads the member's statement,
+and each owner's part by itself. A reading is given out only if
+
+* the binder accepts the member's whole statement, and finds in it one scan of each portion's relation, joined on the
+  columns that name persons and on nothing else;
+* its filters are those of the portions together, but for rows without a key of their group, which portions leave out;
+* its groups are those of the portions;
+* it reads the columns that the stand-ins read, and no other, and portions read no more;
+* each operand has, for the binder, as many decimals as the guard says.
+
+No key and no row comes into this box.
+"""
+
+from __future__ import annotations
+
+import re
+
+from inside.bound import Connection, grouped_rows, planned, scanned, shadow_engine
+from inside.engine import identifier
+from plans.errors import SqlUnsupported
+from plans.joint import JointReading, Portion
+from plans.joint_shadows import JointShadow
+from plans.names import PERSON
+from policies.reading import read_joint
+
+_WHOLE = re.compile(r"U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)")
+_DECIMAL = re.compile(r"DECIMAL\(\d{1,2},\s?(\d{1,2})\)")
+
+
+def check_joint(
+    statement: str, shadows: tuple[JointShadow, ...], memory_mb: int, opened: Connection | None = None
+) -> JointReading:
+    """Return the joint reading on which both readers agree; `opened` is an engine without tables, if there is one.
+
+    Raises:
+        SqlSyntax, SqlUnsupported, TooLarge, Malformed: the statement is refused.
+    """
+    reading = read_joint(statement, shadows)
+    known = {each.shadow.relation: each.shadow for each in shadows}
+    used = tuple(known[portion.relation] for portion in reading.portions)
+    connection = shadow_engine(used, memory_mb, opened)
+    try:
+        _require_rows(connection, statement, reading)
+        _require_columns(connection, statement, reading)
+        for portion in reading.portions:
+            _require_scales(connection, portion)
+    finally:
+        connection.close()
+    return reading
+
+
+def own_rows(portion: Portion) -> str:
+    """Return an owner's own rows as one statement: its condition over its relation, and how many pass."""
+    return f"SELECT count(*) {_from(portion)}"
+
+
+def _from(portion: Portion) -> str:
+    schema, _, table = portion.relation.partition(".")
+    where = f" WHERE {portion.where}" if portion.where else ""
+    return f"FROM {identifier(schema)}.{identifier(table)}{where}"
+
+
+def _require_rows(connection: Connection, statement: str, reading: JointReading) -> None:
+    """The same relations, joined by persons, filtered and grouped as the portions say."""
+    relations = tuple(portion.relation for portion in reading.portions)
+    scans, joins, filters, groups = grouped_rows(connection, statement)
+    if scans != relations:
+        raise _disagreement("relations")
+    if len(joins) != len(relations) - 1 or not set(joins) <= _joins(reading):
+        raise _disagreement("joins")
+    expected: set[str] = set()
+    without_key: set[str] = set()
+    keys: list[str] = []
+    for place, portion in enumerate(reading.portions):
+        expected |= set(grouped_rows(connection, own_rows(portion), relations[:place])[2])
+        columns = [f"{portion.relation}#{place}.{group.column}" for group in portion.groups]
+        without_key |= {f"(NOT ({column} IS NULL))" for column in columns}
+        keys += columns
+    if not expected - without_key <= set(filters) <= expected:
+        raise _disagreement("conditions")
+    if sorted(groups) != sorted(keys):
+        raise _disagreement("groups")
+
+
+def _joins(reading: JointReading) -> set[str]:
+    """Return every way to write that two owners' rows are about one person."""
+    named = [
+        (f"{portion.relation}#{place}.{column}", column == PERSON)
+        for place, portion in enumerate(reading.portions)
+        for column in (PERSON, portion.key)
+    ]
+    return {
+        f"INNER {left} = {right}"
+        for left, is_token in named
+        for right, other_is_token in named
+        if is_token == other_is_token and left != right
+    }
+
+
+def _require_columns(connection: Connection, statement: str, reading: JointReading) -> None:
+    """The member's statement reads the columns that the stand-ins read, and portions read no others."""
+    found = scanned(planned(connection, statement))
+    alone: set[tuple[str, str]] = set()
+    links: set[tuple[str, str]] = set()
+    for portion in reading.portions:
+        computed = [operand.expression for operand in portion.operands]
+        computed += [identifier(group.column) for group in portion.groups]
+        read = scanned(planned(connection, portion.stand_in))
+        if not scanned(planned(connection, f"SELECT {', '.join([*computed, '1'])} {_from(portion)}")) <= read:
+            raise _disagreement("columns")
+        alone |= read
+        links |= {(portion.relation, PERSON), (portion.relation, portion.key)}
+    if found - links != alone - links:
+        raise _disagreement("columns")
+
+
+def _require_scales(connection: Connection, portion: Portion) -> None:
+    """Each operand is, for the binder, an exact number with as many decimals as the guard says."""
+    if not portion.operands:
+        return
+    listed = ", ".join(f"({operand.expression}) AS e{n}" for n, operand in enumerate(portion.operands))
+    for operand, column in zip(
+        portion.operands,
+        connection.execute(f"DESCRIBE SELECT {listed} {_from(portion)}").fetchall(),
+        strict=True,
+    ):
+        kind = str(column[1])
+        found = _DECIMAL.fullmatch(kind)
+        scale = int(found[1]) if found else 0 if _WHOLE.fullmatch(kind) else None
+        if scale != operand.decimals:
+            raise _disagreement("decimals")
+
+
+def _disagreement(what: str) -> SqlUnsupported:
+    return SqlUnsupported(
+        f"the two readers disagree about the {what} of the statement",
+        "statement",
+        "Write it more plainly, as in docs/joint-sql.md; if it is plain already, report it as a defect.",
+    )
