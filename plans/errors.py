@@ -255,7 +255,7 @@ class PreflightFailed(Refused):
     """A party of a joint computation found that it cannot or may not take part; only its owner hears why."""
 
     code, status = "joint.preflight-failed", 409
-    advice = "Nothing was computed; ask the party that is named, whose administrator sees the reason in its agent's log."
+    advice = "Nothing was computed; ask the party that is named; its administrator sees the reason there."
 
 
 class PartyStopped(Refused):
