@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 
 from darkroom import joint as asking
 from darkroom import terminal
-from darkroom.cli_access import DryRun, FormatOption, Yes, room
+from darkroom.cli_access import DryRun, FormatOption, Yes, room, settle_trust
 from darkroom.cli_jobs import statement_text
 from darkroom.signing import Text
 from darkroom.terminal import Format
@@ -27,7 +28,7 @@ def add_to(app: typer.Typer) -> None:
         no_args_is_help=True,
         rich_markup_mode=None,
     )
-    for command in (ask, show, approve, cancel):
+    for command in (ask, show, approve, result, cancel):
         group.command()(command)
     group.command("list")(list_all)
     app.add_typer(group, name="joint")
@@ -119,6 +120,38 @@ def approve(
     result = {"digest": statement.digest, "type": str(statement.type)}
     terminal.write(result, form, lambda: typer.echo(statement.digest))
     terminal.say(f"Signed and handed in. To end it: darkroom revoke {statement.digest}")
+
+
+def result(
+    number: Number,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for its end.")] = 600,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Wait for the end, check every party's receipt, open the servers' shares, and show the answer."""
+    connection = room()
+    plan = connection.joint_plan(number)
+    for party in plan.parties:
+        settle_trust(connection, party.domain)
+    connection.wait_jointly(
+        number, wait, lambda found: terminal.say(f"{found['state']}: {found['sentence']}")
+    )
+    opened = connection.open_jointly(number)
+    rows = [["(withheld)" if cell is None else _told(cell) for cell in row] for row in opened.rows]
+
+    def draw() -> None:
+        terminal.rows(opened.columns, rows)
+
+    plain = {
+        "columns": list(opened.columns),
+        "rows": [[str(cell) if isinstance(cell, Decimal) else cell for cell in row] for row in opened.rows],
+        "withheld": opened.answer.withheld,
+        "notes": list(opened.notes),
+        "sights": [sight.plain() for sight in plan.sights],
+    }
+    terminal.write(plain, form, draw)
+    for note in opened.notes:
+        terminal.say(f"note: {note}")
+    terminal.say(f"Who saw what meanwhile: darkroom joint show {number}")
 
 
 def cancel(number: Number, dry_run: DryRun = False) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from darkroom import signing
+from darkroom.joint_result import JointResult, open_joint
 from darkroom.signing import Text
 from darkroom.wire import Wire, listed, segment
 from plans.errors import HashMismatch, Malformed, StateConflict, Unreachable, from_problem
@@ -30,6 +31,7 @@ class Joint:
 
         def request(self, statement: str, *, project: str, purpose: str, kind: RequestKind) -> Request: ...
         def keys(self) -> keys.MemberKeys: ...
+        def trusted_keeper(self, domain: str) -> str | None: ...
 
     def ask_jointly(self, task: JointTask, *, project: str, purpose: str) -> dict[str, Any]:
         """Sign and submit a joint computation; its parties' approvers see it once its plan is made.
@@ -75,6 +77,15 @@ class Joint:
     def joint_results(self, number: str) -> dict[str, Any]:
         """Return each server's sealed shares and the receipts of all parties."""
         return self._wire.get(f"/api/v1/joint/{segment(number)}/results")
+
+    def open_jointly(self, number: str) -> JointResult:
+        """Fetch, check and open the answer of a computation that was released, with the keepers' keys that are trusted.
+
+        Raises:
+            DarkroomError: as `joint_result.open_joint`.
+        """
+        plan, results = self.joint_plan(number), self.joint_results(number)
+        return open_joint(plan, results, self.keys(), self.trusted_keeper)
 
     def wait_jointly(
         self, number: str, patience_s: float, heard: Callable[[dict[str, Any]], None] = lambda _: None
