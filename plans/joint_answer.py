@@ -105,7 +105,7 @@ def _signed(number: int, bits: int) -> int:
 
 
 def _require_bits(bits: list[int], sums: list[list[int]]) -> None:
-    """Raise `EvidenceBroken` unless bits are 0 or 1, and sums 0 where they are: else a server computed something else."""
+    """Raise `EvidenceBroken` unless bits are 0 or 1, and sums 0 where they are: else a server did not compute so."""
     for cell, bit in enumerate(bits):
         if bit not in (0, 1) or (bit == 0 and any(each[cell] for each in sums)):
             raise EvidenceBroken("what the servers opened is no answer to this plan", "opened")

@@ -97,8 +97,9 @@ class Layout:
         return self.servers.index(party)
 
     def pieces(self) -> Iterator[slice]:
-        """Return the rows that come out in pieces, so that a piece's one-hots take a bounded amount of memory."""
-        step = max(1, min(self.rows, _PIECE // (self.cells * self.ring.size)))
+        """Return the rows that come out in pieces, so that every message of a piece has a bounded size."""
+        width = self.cells + sum(sent.columns for sent in self.sent)
+        step = max(1, min(self.rows, _PIECE // (width * self.ring.size)))
         for start in range(0, self.rows, step):
             yield slice(start, min(start + step, self.rows))
 
