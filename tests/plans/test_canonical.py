@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import enum
 import hashlib
 import json
+import types
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,6 +22,28 @@ VALUES = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(TEXTS, inner, max_size=4)),
     max_leaves=20,
 )
+
+
+class Word(enum.StrEnum):
+    ONE = "one"
+
+
+NAMES = st.text(max_size=4) | st.text("aZ\x7f\u20ac\ue000\U0001d11e", max_size=3) | st.sampled_from([1, None])
+ODD = st.recursive(
+    VALUES
+    | st.text(max_size=4)
+    | st.integers()
+    | st.floats()
+    | st.sampled_from([Word.ONE, b"", 2**53, -(2**53)]),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.lists(inner, max_size=4).map(tuple),
+        st.dictionaries(NAMES, inner, max_size=4),
+        st.dictionaries(NAMES, inner, max_size=4).map(types.MappingProxyType),
+    ),
+    max_leaves=12,
+)
+"""Values that have a canonical form, and values that nearly have one."""
 
 # ------------------------------------------------------------------------------------- the RFC's examples
 
@@ -112,6 +137,20 @@ def test_encoding_and_decoding_are_inverse(value: Any) -> None:
     assert canonical.decode(canonical.encode(value)) == value
 
 
+@given(ODD)
+def test_what_is_written_in_one_go_is_what_is_written_step_by_step(value: Any) -> None:
+    assert told(canonical.encode, value) == told(canonical._carefully, value)
+
+
+@pytest.mark.parametrize("depth", range(28, 36))
+@pytest.mark.parametrize("inner", [[], {}, (), "a", 7, 1.5, None, ["a"], {"a": 1}, [[]]])
+def test_both_ways_of_writing_end_at_the_same_depth(depth: int, inner: Any) -> None:
+    value = inner
+    for _ in range(depth):
+        value = [value]
+    assert told(canonical.encode, value) == told(canonical._carefully, value)
+
+
 @given(VALUES, VALUES)
 def test_two_values_have_two_encodings(one: Any, other: Any) -> None:
     same = canonical.encode(one) == canonical.encode(other)
@@ -133,6 +172,14 @@ def test_whatever_is_accepted_is_exactly_what_would_be_written(data: bytes) -> N
     except Malformed:
         return
     assert canonical.encode(value) == data
+
+
+def told(write: Callable[[Any], bytes], value: Any) -> bytes | str:
+    """Return what is written, or why nothing is."""
+    try:
+        return write(value)
+    except Malformed as problem:
+        return str(problem)
 
 
 def repr_sorted(value: Any) -> str:
