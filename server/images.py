@@ -18,9 +18,11 @@ NAMES: Mapping[Entry, tuple[str, ...]] = MappingProxyType(
         Entry.COMPONENT: ("components",),
         Entry.REENCODE: ("inspect",),
         Entry.INSPECT: ("inspect",),
+        Entry.EXTRACT: ("sql",),
+        Entry.PARTY: ("crypto",),
     }
 )
-"""The images of the stages of tasks; the first of a stage is the one that plans name if nobody chooses."""
+"""The images of the stages of tasks and joint computations; the first of a stage is what plans name by default."""
 
 
 def work_images() -> Mapping[Entry, tuple[str, ...]]:

@@ -87,6 +87,14 @@ class Limits:
     twin: BoxLimits = _setting(
         BoxLimits(4096, 256, 8192, 1024, 1200, 1200, 128, 512, 2), "The box that makes look-alike data."
     )
+    extract: BoxLimits = _setting(
+        BoxLimits(4096, 64, 8192, 16, 3600, 3600, 128, 512, 2),
+        "The box that computes an owner's own part of a joint computation.",
+    )
+    party: BoxLimits = _setting(
+        BoxLimits(4096, 64, 0, 64, 7200, 7200, 128, 512, 2),
+        "The box that speaks with the boxes of other parties.",
+    )
 
     def __post_init__(self) -> None:
         for name in ("request_bytes", "attempts", "jobs_per_member"):

@@ -72,7 +72,7 @@ def test_a_variable_wins_over_the_file_and_the_rest_keeps_its_default(tmp_path: 
         ("[limits]\nattempt = 1", "limits.attempts"),
         ("[limits.query]\nmemory = 1", "limits.query.memory_mb"),
         ("[limit]\nattempts = 1", "limits.attempts"),
-        ("limits.pars = 1", "limits.parse"),
+        ("limits.prase = 1", "limits.parse"),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_nearest_known_one(tmp_path: Path, text: str, hint: str) -> None:
