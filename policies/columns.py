@@ -25,7 +25,7 @@ from policies.joined import met_another
 class Seat:
     """From where columns are judged: a dataset with its policy, and who asks. Remembers what it found.
 
-    `others` are the datasets that there are.
+    `others` are the datasets that there are. `joint` says that the columns go into a joint computation.
     """
 
     manifest: Manifest
@@ -33,6 +33,7 @@ class Seat:
     bundle: Bundle
     asker: Asker
     others: tuple[Manifest, ...] = ()
+    joint: bool = False
     known: dict[str, Effective | None] = field(default_factory=dict, compare=False, repr=False)
 
     def may(self, name: str) -> Effective | None:
@@ -90,7 +91,9 @@ def minimum(seat: Seat, reading: Reading, uses: tuple[ColumnUse, ...]) -> int:
     if reading.level is Level.ROWS:
         return 0
     found = ((seat.may(use.column), use) for use in uses if use.column != names.PERSON)
-    return max((rules.minimum(use.clause, use.function) for rules, use in found if rules), default=0)
+    return max(
+        (rules.minimum(use.clause, use.function, seat.joint) for rules, use in found if rules), default=0
+    )
 
 
 def grade_of(manifest: Manifest, policy: DatasetPolicy | None, bundle: Bundle, column: str) -> Grade:
@@ -149,8 +152,10 @@ def _of_column(seat: Seat, found: Effective, use: ColumnUse, reading: Reading) -
     subject = f"{use.relation}.{use.column}"
     if found.trouble:
         yield _contradiction(subject, found.trouble)
+    elif seat.joint and Use.SHARED in found.forbidden:
+        yield _not_shared(found, subject)
     elif reading.level is not Level.ROWS:
-        if not found.covering(use.clause, use.function, seat.policy.mode is Mode.PRIVATE):
+        if not found.covering(use.clause, use.function, seat.policy.mode is Mode.PRIVATE, seat.joint):
             yield _not_covered(found, use, subject)
     elif found.forbids(use.clause, use.function):
         yield _use_denied(found, use, subject)
@@ -276,6 +281,15 @@ def _use_denied(found: Effective, use: ColumnUse, subject: str) -> Reason:
         subject,
         f"The owner does not allow {subject} {_how(use)}; it may be used as: {offers(found)}.",
         "Use the column only as allowed, or ask the owner to change the column's rule.",
+    )
+
+
+def _not_shared(found: Effective, subject: str) -> Reason:
+    return Reason(
+        "column-use",
+        subject,
+        f"The owner does not allow {subject} in joint computations; it may be used as: {offers(found)}.",
+        "Leave the column out, or ask the owner to change the column's rule.",
     )
 
 

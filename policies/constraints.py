@@ -32,6 +32,7 @@ _REVEALED = {
     Use.AGGREGATE: Reveal.AGGREGATED,
     Use.MODEL: Reveal.AGGREGATED,
     Use.SELECT: Reveal.PLAIN,
+    Use.SHARED: Reveal.AGGREGATED,
 }
 
 
@@ -86,10 +87,13 @@ class Effective:
         plainly = any(one.covers(Use.SELECT, "", Reveal.MASKED) and one.minimum <= 1 for one in self.allowed)
         return self.shown and not plainly
 
-    def covering(self, clause: Clause, function: str = "", noised: bool = False) -> tuple[Allowed, ...]:
+    def covering(
+        self, clause: Clause, function: str = "", noised: bool = False, joint: bool = False
+    ) -> tuple[Allowed, ...]:
         """Return the ways in which figures may use the column in a clause; none means no.
 
-        Where all that leaves is `noised`, no rule has to reveal more than that.
+        Where all that leaves is `noised`, no rule has to reveal more than that. In a `joint` computation the use
+        `shared` stands for every clause, with as much reveal as the clause asks for.
         """
         if clause not in _FIGURES or self.forbids(clause, function):
             return ()
@@ -99,6 +103,8 @@ class Effective:
         if clause is Clause.COMPARE and self.mask is not None and self.mask.kind is MaskKind.PSEUDONYM:
             # Whoever may compare a pseudonym with a constant follows one person through every answer.
             words = (Use.COMPARE,)
+        elif joint:
+            words = (*words, Use.SHARED)
         return tuple(one for one in self.allowed if any(one.covers(word, function, reveal) for word in words))
 
     def forbids(self, clause: Clause, function: str = "") -> bool:
@@ -110,12 +116,12 @@ class Effective:
             clause is Clause.AGGREGATE and function in self.forbidden_functions
         )
 
-    def minimum(self, clause: Clause, function: str = "") -> int:
+    def minimum(self, clause: Clause, function: str = "", joint: bool = False) -> int:
         """Return the smallest number of persons that the rules ask for behind what a use reveals; 0 is none.
 
         Of several rules that allow the use the mildest counts, for it alone would allow it.
         """
-        return min((one.minimum for one in self.covering(clause, function)), default=0)
+        return min((one.minimum for one in self.covering(clause, function, joint=joint)), default=0)
 
 
 _FIGURES: dict[Clause, tuple[tuple[Use, ...], Reveal]] = {

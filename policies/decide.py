@@ -28,6 +28,12 @@ their reasons:
 * `private-bounds`   a sum or mean is not of one column with declared bounds
 * `private-cells`    the declared values of the keys have too many combinations
 * `private-spend`    the request wants to spend more than there is
+* `joint-grade`      data that are computed with jointly are graded important or core (`policies.joint`)
+* `joint-terms`      a joint computation is asked for, and the owner has no terms for it
+* `joint-matching`   the terms do not accept the matching
+* `joint-opening`    they do not accept the opening
+* `joint-sizes`      they do not let others learn how many rows match
+* `joint-checks`     a rule of the owner cannot be kept on shares
 * `model-unknown`    a kept model that a task names is none of this owner's for the project (`policies.kept`)
 * `model-purpose`    it was fitted for another purpose
 * `model-data`       the task does not read all that it was fitted to, or its member sees it in another way
@@ -55,6 +61,7 @@ from policies import access, sentences
 from policies.columns import Seat, column_reasons, identifies, minimum, relation_reasons
 from policies.constraints import Asker
 from policies.grants import Granted, Grants
+from policies.joint import checks_reasons, terms_reasons
 from policies.kept import KeptPlan, kept_reasons
 from policies.private import Asked, masked_columns, private_reasons
 from policies.view import fitting_grants, newest_first, standing_grants, views
@@ -130,7 +137,8 @@ def _judge(case: Case, index: Grants, relation: str) -> Judged:
         return Judged((sentences.no_policy(manifest),))
     uses = case.uses(relation)
     asker = supposed_asker(case, index, manifest.dataset)
-    seat = Seat(manifest, policy, case.bundle, asker, case.manifests)
+    joint = case.request.kind is RequestKind.JOINT
+    seat = Seat(manifest, policy, case.bundle, asker, case.manifests, joint)
     granted, why_not = _grant_for(case, index, manifest, uses)
     of_columns = (*column_reasons(seat, case.reading, uses), *relation_reasons(seat, case.reading, uses))
     reasons = (*_dataset_reasons(seat, case), *of_columns, *why_not)
@@ -157,13 +165,15 @@ def _dataset_reasons(seat: Seat, case: Case) -> Iterator[Reason]:
         yield sentences.share_none(policy.dataset)
     if asker.role not in ASKING_ROLES:
         yield sentences.role(policy.dataset, asker.role, ASKING_ROLES)
-    action = ACTIONS[case.reading.level]
+    action = Action.JOINT if case.request.kind is RequestKind.JOINT else ACTIONS[case.reading.level]
     question = access.Question(asker.member, asker.role, asker.purpose, action, policy.dataset, asker.now)
     answer = access.answer(policy, question)
     if not answer.allowed:
         yield sentences.no_access(question, answer.denied_by)
     if policy.mode is Mode.PRIVATE and case.request.kind is not RequestKind.SQL:
         yield sentences.private_code(policy.dataset)
+    used = [use.column for use in case.uses(seat.manifest.relation) if use.column != names.PERSON]
+    yield from terms_reasons(case.request, seat.manifest, policy, case.bundle, used)
 
 
 def _grant_for(
@@ -203,7 +213,8 @@ def _answer(case: Case, found: tuple[Judged, ...]) -> Decision:
         return Decision(Outcome.DENY, (sentences.two_modes(policies),), *numbers, (), (), None)
     grants = tuple(sorted({judged.granted.digest for judged in found if judged.granted is not None}))
     demanded = obligations(found)
-    if cannot := _private_reasons(case, demanded):
+    beside = checks_reasons(case.request, demanded, policies[0].dataset)
+    if cannot := (*_private_reasons(case, demanded), *beside):
         return Decision(Outcome.DENY, cannot, *numbers, (), (), None)
     if any(policy.each_plan or _reads_code(policy, case) for policy in policies):
         approvers = tuple(sorted(set(case.approvers) - {case.request.member}))

@@ -194,6 +194,12 @@ _ORDER = (
     "private-bounds",
     "private-cells",
     "private-spend",
+    "joint-grade",
+    "joint-terms",
+    "joint-matching",
+    "joint-opening",
+    "joint-sizes",
+    "joint-checks",
     "grant-role",
     "no-policy",
     "share-none",
@@ -216,7 +222,7 @@ _ORDER = (
 
 def _next(case: Case, decision: Decision) -> Remedy | None:
     reason = min(decision.reasons, key=lambda each: (_ORDER.index(each.rule), each.subject))
-    if reason.rule.startswith(("private-", "model-")) and reason.rule != "private-code":
+    if reason.rule.startswith(("private-", "model-", "joint-")) and reason.rule != "private-code":
         return None
     if reason.rule in ("unknown-relation", "one-owner", "two-modes", "private-code"):
         others = set(case.relations) - {reason.subject}

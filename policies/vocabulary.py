@@ -207,6 +207,16 @@ RULES = _words(
     ("private-bounds", "nobody declared the bounds of a column", "字段未声明取值范围"),
     ("private-cells", "declared values have too many combinations", "声明取值的组合过多"),
     ("private-spend", "more would be spent than the budget holds", "请求超过隐私预算"),
+    ("joint-grade", "data graded important or core would be shared", "重要或核心数据不参与联合计算"),
+    ("joint-terms", "the owner has no terms of joint computations", "数据方未规定联合计算条件"),
+    ("joint-matching", "the owner does not accept the matching", "数据方不接受该隐私求交方式"),
+    ("joint-opening", "the owner does not accept the opening", "数据方不接受该结果揭示方式"),
+    (
+        "joint-sizes",
+        "the owner does not let others learn how many rows match",
+        "数据方不允许他方获知匹配行数",
+    ),
+    ("joint-checks", "a rule of the owner cannot be kept on shares", "数据方的规则无法在秘密份额上执行"),
     ("model-unknown", "no such kept model is there for the project", "项目没有该留存模型"),
     ("model-purpose", "a kept model was fitted for another purpose", "留存模型用于其他用途"),
     (

@@ -25,7 +25,10 @@ from plans.joint import (
     Trust,
 )
 from plans.joint_rules import JointRules, Matching, Opening
+from plans.joint_shadows import DeclaredColumn, JointShadow
+from plans.manifest import Declared
 from plans.plan import Relation
+from plans.reading import Shadow, ShadowColumn
 from plans.record import Record
 from plans.request import Request, RequestKind, statement_digest
 
@@ -77,7 +80,21 @@ SIGHT = Sight(
     Step.MATCH, "nm/office", Part.HELPER, "identifiers under the owners' key", SeenAs.PSEUDONYM, 3_000
 )
 TRUST = Trust("semi-honest; one of three servers", ("nm/office with nm/tax: all identifiers",), "each server")
-JOINT_RULES = JointRules((Matching.HELPER,), (Opening.OBLIVIOUS,), cells=500, period_days=90, exact=True)
+JOINT_RULES = JointRules(
+    (Matching.HELPER,), (Opening.OBLIVIOUS,), cells=500, period_days=90, sizes=True, exact=True
+)
+
+
+JOINT_SHADOW = JointShadow(
+    "nm/tax",
+    "id_number",
+    2_000,
+    Shadow(
+        "tax.income",
+        (ShadowColumn("id_number", "VARCHAR", False), ShadowColumn("income", "DECIMAL(12,2)", True)),
+    ),
+    (DeclaredColumn("income", Declared("0", "1000000")),),
+)
 
 
 def joint_plan(decision: Decision, request: Request) -> JointPlan:
@@ -126,6 +143,7 @@ def joint_nouns(decision: Decision, request: Request) -> tuple[Record, ...]:
     return (
         JOINT_TASK,
         JOINT_READING,
+        JOINT_SHADOW,
         plan.parties[0],
         plan,
         Opened(plan.digest, 1, 0, ("0a" * 8,), ("0b" * 8,)),

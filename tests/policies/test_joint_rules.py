@@ -1,0 +1,123 @@
+"""An owner's terms decide about joint computations, beside every rule that holds for other statements."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from plans.checks import Checks, Mode, Privacy
+from plans.constraints import ANY, Action, Constraint, Effect, Reveal, Tag, Tagged, Use
+from plans.decision import Outcome
+from plans.joint import JointTask
+from plans.joint_rules import JointRules, Matching, Opening
+from plans.manifest import Grade
+from plans.reading import Clause
+from plans.request import RequestKind
+from policies.api import Case, decide, explain, short
+from tests.keeper import house
+from tests.policies.cases import GOOD, MANIFESTS, bundle, reading, use
+
+TASK = JointTask("select 1", Matching.HELPER, Opening.OBLIVIOUS, ("nm/a", "nm/b", "nm/c"), helper="nm/d")
+TERMS = JointRules(
+    (Matching.HELPER,), (Opening.OBLIVIOUS,), cells=100, period_days=30, sizes=True, exact=True
+)
+POLICY = replace(
+    house.INCOME_POLICY, access=(replace(house.EVERYBODY, actions=(Action.JOINT,)),), joint=TERMS
+)
+
+
+def case(task: JointTask = TASK, **changes: Any) -> Case:
+    """A joint request about the incomes, and a policy with changes."""
+    request = replace(house.REQUEST, kind=RequestKind.JOINT, statement=task.canonical().decode())
+    return replace(
+        GOOD, request=request, bundle=bundle(replace(POLICY, **changes)), reading=reading(*house.READING.uses)
+    )
+
+
+def rules(asked: Case) -> list[str]:
+    """The rules that speak against it."""
+    return [reason.rule for reason in decide(asked).reasons]
+
+
+def test_terms_and_the_action_allow_a_joint_computation() -> None:
+    decision = decide(case())
+    assert decision.outcome is Outcome.ALLOW
+    assert decision.obligations is not None and decision.obligations.minimum_group == 10
+
+
+INSPECTED = replace(TASK, opening=Opening.INSPECTED, inspector="nm/tax")
+NO = [
+    ("joint-terms", TASK, {"joint": None}),
+    ("joint-matching", TASK, {"joint": replace(TERMS, matchings=(Matching.DIFFIE_HELLMAN,))}),
+    ("joint-matching", replace(TASK, matching=Matching.DIFFIE_HELLMAN, helper=""), {}),
+    ("joint-opening", INSPECTED, {}),
+    ("joint-opening", TASK, {"joint": replace(TERMS, openings=())}),
+    ("joint-sizes", TASK, {"joint": replace(TERMS, sizes=False)}),
+    ("joint-checks", TASK, {"joint": replace(TERMS, exact=False)}),
+    ("joint-checks", TASK, {"checks": Checks(enterprises=3)}),
+    ("joint-checks", TASK, {"checks": Checks(margins=True)}),
+    ("access", TASK, {"access": house.INCOME_POLICY.access}),
+    ("private-code", TASK, {"mode": Mode.PRIVATE, "privacy": Privacy(1_000_000, 30)}),
+]
+
+
+@pytest.mark.parametrize(("rule", "task", "changes"), NO)
+def test_each_term_that_does_not_hold_is_named_and_explained(
+    rule: str, task: JointTask, changes: dict[str, Any]
+) -> None:
+    assert rule in rules(case(task, **changes))
+    assert rule in {line.rule for line in explain(case(task, **changes)).lines}
+
+
+def test_with_an_opening_that_is_inspected_figures_may_be_rounded_first() -> None:
+    terms = replace(TERMS, openings=(Opening.INSPECTED,), exact=False)
+    assert rules(case(INSPECTED, joint=terms, checks=Checks(enterprises=3))) == []
+
+
+@pytest.mark.parametrize("grade", [Grade.IMPORTANT, Grade.CORE])
+def test_what_is_graded_important_is_not_shared_under_the_semi_honest_model(grade: Grade) -> None:
+    manifests = (replace(MANIFESTS[0], grade=grade), MANIFESTS[1])
+    assert rules(replace(case(), manifests=manifests)) == ["joint-grade"]
+    tags = (Tag("secret", "", grade, tuple(Use), ("avg", "sum", "count"), Reveal.GROUPED),)
+    classed = case(tagged=(Tagged("income", ("secret",)),))
+    assert rules(replace(classed, bundle=replace(classed.bundle, tags=tags))) == ["joint-grade"]
+
+
+def test_terms_say_nothing_to_other_statements() -> None:
+    asked = replace(
+        GOOD, bundle=bundle(replace(house.INCOME_POLICY, joint=None)), reading=reading(*house.READING.uses)
+    )
+    assert rules(asked) == []
+
+
+# ------------------------------------------------------------------------------------------ the use `shared`
+
+SHARED = (short("region", ("group", "filter")), short("income", ("shared",)))
+
+
+def test_shared_allows_figures_in_joint_computations_and_nowhere_else() -> None:
+    joint = case(constraints=SHARED)
+    assert rules(joint) == []
+    plain = replace(
+        joint, request=house.REQUEST, bundle=bundle(replace(house.INCOME_POLICY, constraints=SHARED))
+    )
+    assert rules(plain) == ["column-use"]
+
+
+def test_shared_reveals_no_group_keys_unless_the_rule_says_so() -> None:
+    grouped = replace(case(constraints=SHARED), reading=reading(use("income", Clause.GROUP)))
+    assert rules(grouped) == ["column-use"]
+
+
+def test_a_prohibition_of_shared_wins_over_what_statements_may() -> None:
+    denied = Constraint("income", Effect.DENY, (ANY,), (ANY,), (ANY,), 0, (Use.SHARED,), (), Reveal.NEVER)
+    both = (*house.INCOME_POLICY.constraints, denied)
+    assert rules(case(constraints=both)) == ["column-use"]
+    plain = replace(
+        GOOD,
+        bundle=bundle(replace(house.INCOME_POLICY, constraints=both)),
+        reading=reading(*house.READING.uses),
+    )
+    assert rules(plain) == []
