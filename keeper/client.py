@@ -56,6 +56,17 @@ class KeeperClient:
         """Return the keeper's own signature on a head of the audit log."""
         return Signed.read(self._ask("cosign", head=head.plain(), proof=list(proof))["head"])
 
+    def meet(self, signed: Signed) -> None:
+        """Offer another domain's roster, or a party's description of itself; the keeper holds it or raises."""
+        self._ask("peer", statement=signed.plain())
+
+    def receipts(self, joint: str, attempt: int) -> list[Signed]:
+        """Return the receipts of all parties to a joint attempt that the keeper has."""
+        return [
+            Signed.read(item)
+            for item in self._ask("joint-receipts", joint=joint, attempt=attempt)["receipts"]
+        ]
+
     def status(self) -> dict[str, Any]:
         """Return what the keeper says of itself."""
         return self._ask("status")

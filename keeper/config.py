@@ -18,8 +18,9 @@ class KeeperConfig:
 
     `images` are the digests of the box images that this owner trusts; the first is the one that its own
     checker box uses. `work_images` are those trusted for each stage of a task; none of a stage: no tasks of
-    its kind. `highest_grade` is the highest grade that may be ingested here (the embedded shape
-    refuses important and core).
+    its kind; `extract` and `party` are those of a joint computation. `highest_grade` is the highest grade that may be
+    ingested here (the embedded shape refuses important and core). `peers` are root keys of other domains, brought out
+    of band, with which this owner computes jointly; without any it does not.
     """
 
     domain: str
@@ -36,11 +37,17 @@ class KeeperConfig:
     limits: Mapping[Entry, Limits]
     work_images: Mapping[Entry, tuple[str, ...]] = field(default_factory=dict)
     highest_grade: str = "general-4"
+    peers: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names.require("domain", self.domain, "keeper.domain")
         names.require("signing key", self.root, "keeper.root")
         names.require("signing key", self.log_key, "keeper.log_key")
+        for domain, root in self.peers.items():
+            names.require("domain", domain, "keeper.peers")
+            names.require("signing key", root, "keeper.peers")
+        if self.domain in self.peers:
+            raise SettingsWrong("the own domain is not among its peers", "keeper.peers")
         if not self.images:
             raise SettingsWrong("a keeper without a trusted image can give no key", "keeper.images")
 
@@ -71,13 +78,15 @@ def load(path: Path) -> KeeperConfig:
         ) from None
 
 
-def _plain_of(each: Limits | tuple[str, ...]) -> object:
-    return each.plain() if isinstance(each, Limits) else list(each)
+def _plain_of(each: Limits | tuple[str, ...] | str) -> object:
+    if isinstance(each, Limits):
+        return each.plain()
+    return each if isinstance(each, str) else list(each)
 
 
 def _plain(value: object) -> object:
     if isinstance(value, tuple):
         return list(value)
     if isinstance(value, Mapping):
-        return {entry.value: _plain_of(each) for entry, each in value.items()}
+        return {str(name): _plain_of(each) for name, each in value.items()}
     return str(value) if isinstance(value, Path) else value

@@ -24,6 +24,9 @@ from keeper.config import KeeperConfig
 from keeper.evidence import require_box, require_chain, require_record
 from keeper.fitting import require_fitting
 from keeper.held import HeldNote, HeldOutputs
+from keeper.joint import JointDesk, Side
+from keeper.joint_reading import deriving_of
+from keeper.joint_rules import Deriving
 from keeper.journal import Journal, hold
 from keeper.keyring import Keyring
 from keeper.launcher import OwnLauncher
@@ -31,28 +34,28 @@ from keeper.leases import Ground, Leases
 from keeper.ledger import BEGUN, CLOSED, PAGE, Ledger
 from keeper.ledger_book import Book
 from keeper.ledger_case import Case, asking_stages, case_of
+from keeper.peers import PEER, Peers
 from keeper.rederive import House, require_request, require_same
 from keeper.reviewing import ReviewDesk, files_of
+from keeper.stage_keys import stage_keys
+from keeper.telling import told_of
 from keeper.trust import TrustedSet
 from keeper.twin_memory import Twins
 from keys import api as keys
 from plans.box import Entry
-from plans.constraints import MaskKind
 from plans.decision import Decision
 from plans.errors import NotFound, OutputRefused, StateConflict
+from plans.joint import JointPlan
 from plans.key import BoxKeys, SealedKeys
 from plans.manifest import Manifest
 from plans.plan import Plan, PlanKind
 from plans.reading import Reading, Shadow
 from plans.release import KEYS_INFO, Release
 from plans.request import Request, RequestKind
-from plans.statements import BoxStatement, Duty, Erasure, Head, Refund, Roster, Signed, Type
+from plans.statements import BoxStatement, Duty, Erasure, Head, Refund, Signed, Type
 from plans.verdict import Finding, Verdict
 from policies import api as policies
 from sandbox import api as sandbox
-
-_READ_DATA = (Entry.QUERY, Entry.LOAD, Entry.RELOAD)
-"""The stages that open the owner's files, and have their keys."""
 
 _TAKEN_WHILE_LOCKED = (Type.ROSTER, Type.REVOCATION, Type.ERASURE)
 
@@ -67,7 +70,11 @@ class Keeper:
     """One domain's keeper. Its methods are safe under threads; checker boxes run outside the lock."""
 
     def __init__(
-        self, config: KeeperConfig, reader: Reader | None = None, clock: Callable[[], float] = time.time
+        self,
+        config: KeeperConfig,
+        reader: Reader | None = None,
+        clock: Callable[[], float] = time.time,
+        deriving: Deriving | None = None,
     ) -> None:
         self.config = config
         self.launcher = OwnLauncher(config.launcher_socket, self._require_record)
@@ -80,6 +87,7 @@ class Keeper:
         self.twins = Twins()
         self.budgets = Budgets(self.note)
         self.lock = threading.RLock()
+        self.peers = Peers(config.domain, {**config.peers, config.domain: config.root})
         self.ingesting = threading.Lock()
         self.weighing = threading.Lock()
         self._hold = hold(config.home / "lock")
@@ -90,6 +98,8 @@ class Keeper:
         self._released: dict[str, Signed] = {}
         self._readings: dict[str, Reading] = {}
         self._house = House(config.images, config.limits, config.work_images)
+        side = Side(config, self.trusted, self.keyring, self.peers, self.lock, self.note, self.now)
+        self.joint = JointDesk(side, deriving or deriving_of(config, self.launcher), self._own_reading)
         self._noted = 0
         self._replay()
 
@@ -107,6 +117,7 @@ class Keeper:
             if signed.statement.type not in _TAKEN_WHILE_LOCKED:
                 self._require_unlocked()
             require_fitting(signed.statement, self.trusted.current_manifests())
+            numbers |= self.peers.numbers()
             self._journal.append("statement", now, {"signed": signed.plain()}, numbers)
             self.trusted.add(signed, now)
             if signed.statement.type is Type.ERASURE:
@@ -114,12 +125,27 @@ class Keeper:
             if signed.statement.type is Type.ROSTER and self._journal.restored:
                 self._journal.accept_restored(numbers)
 
+    def meet(self, signed: Signed) -> None:
+        """Take a statement of another domain, or the own description as a party, if it is newer than what is held."""
+        with self.lock:
+            now = self.now()
+            if self.peers.require_new(signed, now):
+                entry, numbers = (
+                    {"signed": signed.plain()},
+                    self._numbers() | self.peers.numbers_after(signed),
+                )
+                self._journal.append(PEER, now, entry, numbers)
+                self._take_in(PEER, now, entry)
+
     def note(self, kind: str, entry: dict[str, Any]) -> None:
         """Write a fact down, and take it in."""
         with self.lock:
             now = self.now()
-            self._journal.append(kind, now, entry, self.trusted.numbers())
+            self._journal.append(kind, now, entry, self._numbers())
             self._take_in(kind, now, entry)
+
+    def _numbers(self) -> dict[str, int]:
+        return self.trusted.numbers() | self.peers.numbers()
 
     def now(self) -> int:
         """Return the time in Unix seconds, unless the clock was set back."""
@@ -127,7 +153,7 @@ class Keeper:
         with self.lock:
             self.trusted.tick(now)
             if now - self._noted >= CLOCK_NOTE_S:
-                self._journal.append("clock", now, {}, self.trusted.numbers())
+                self._journal.append("clock", now, {}, self._numbers())
                 self._noted = now
         return now
 
@@ -135,6 +161,7 @@ class Keeper:
         for kind, at, entry in self._journal.replay():
             self._take_in(kind, at, entry)
         self.trusted.floor = dict(self._journal.numbers)
+        self.peers.remember(self._journal.numbers)
         for versions in self.trusted.manifests.values():
             for manifest in versions:
                 if manifest.digest in self.trusted.erased:
@@ -167,6 +194,9 @@ class Keeper:
             self.ledger.settle(entry["plan"], entry.get("bits"))
         elif kind == models.DELETED:
             self.reviews.delete(entry["plan"])
+        elif kind == PEER:
+            self.peers.take_in(Signed.read(entry["signed"]))
+        self.joint.take_in(kind, entry, at)
         self.twins.take_in(kind, entry)
         self.budgets.take_in(kind, at, entry)
 
@@ -206,6 +236,8 @@ class Keeper:
             box = require_box(self.trusted, signed, plan, challenge, now)
         if plan.kind in (PlanKind.INGEST, PlanKind.TWIN):
             box_keys, rests_on = self._ingest_keys(plan, box), tuple[str, ...]()
+        elif plan.kind is PlanKind.JOINT:
+            box_keys, rests_on = self.joint.keys_of(plan, box, signed)
         else:
             box_keys, rests_on = self._stage_keys(plan, box)
         sealed = keys.seal(box.box_key, box_keys.canonical(), KEYS_INFO, box.canonical())
@@ -230,7 +262,8 @@ class Keeper:
             if box.stage is plan.ends:
                 self.budgets.draw(plan)
             kept = models.contents(self.reviews.held, plan, box.stage)
-            box_keys = replace(self._keys_of(plan, box), withheld=withheld, models=kept)
+            box_keys = stage_keys(self.keyring, plan, box, self.trusted.current_manifests())
+            box_keys = replace(box_keys, withheld=withheld, models=kept)
             manifests = tuple(sorted(models.made_of(plan, self.reviews.held)))
         return box_keys, decision.grants + approvals + manifests
 
@@ -262,35 +295,6 @@ class Keeper:
     def _case(self, plan: Plan, reading: Reading) -> Case | None:
         return case_of(plan, reading, self.trusted.current_manifests())
 
-    def _keys_of(self, plan: Plan, box: BoxStatement) -> BoxKeys:
-        """Return the keys of one stage: data keys for the query box alone, and what it and the next share.
-
-        The plan's boxes are those that the owner derives (`rederive`): a file is named by its hash, what a stage
-        hands over is not, and what the judge box leaves is sealed to the recipient by another key.
-        """
-
-        def between(name: str) -> str:
-            return self.keyring.stage_key(plan.digest, box.attempt, name).hex()
-
-        spec = plan.stage(box.stage)
-        writes = {name: between(name) for name in spec.outputs.names if name != policies.SEALED}
-        links = {link.name: between(f"link/{link.name}") for link in spec.links}
-        if box.stage not in _READ_DATA:
-            return BoxKeys({item.name: between(item.name) for item in spec.inputs}, writes, "", links=links)
-        files = {item.name: self.keyring.data_key(item.name).hex() for item in spec.inputs}
-        signs = self.keyring.signs_key().hex()
-        return BoxKeys(files, writes, "", self._pseudonym_keys(plan), links, signs)
-
-    def _pseudonym_keys(self, plan: Plan) -> dict[str, str]:
-        """Return a key for every relation that shows pseudonyms, by its name."""
-        datasets = {manifest.digest: manifest.dataset for manifest in self.trusted.current_manifests()}
-        relations = plan.program.relations if plan.program else ()
-        return {
-            relation.name: self.keyring.pseudonym_key(datasets[relation.manifest]).hex()
-            for relation in relations
-            if any(mask.kind is MaskKind.PSEUDONYM for mask in relation.masks)
-        }
-
     def _reading(self, request: Request) -> tuple[Reading, tuple[Shadow, ...]]:
         """Return what the owner's checker box finds in a statement, and the likenesses on which it was read.
 
@@ -301,7 +305,11 @@ class Keeper:
         """
         if request.kind is not RequestKind.SQL:
             return policies.reading_of_task(request), ()
-        statement, shadows = request.statement, self._shadows(request, self.now())
+        shadows = self._shadows(request, self.now())
+        return self._read(request.statement, shadows), shadows
+
+    def _read(self, statement: str, shadows: tuple[Shadow, ...]) -> Reading:
+        """Return what the owner's checker box finds in a statement on these likenesses."""
         limits = self.config.limits[Entry.CHECK]
         check = sandbox.check_plan(self.config.domain, self.config.images[0], limits, statement, shadows)
         reading = self._readings.get(check.digest)
@@ -310,7 +318,12 @@ class Keeper:
             if len(self._readings) > 1_000:
                 self._readings.clear()
             self._readings[check.digest] = reading
-        return reading, shadows
+        return reading
+
+    def _own_reading(self, joint: JointPlan, place: int) -> tuple[Reading, tuple[Shadow, ...]]:
+        """Return what the own checker box finds in the statement on which the own decision about a portion rests."""
+        shadows = self._shadows(joint.request, self.now())
+        return self._read(joint.reading.portions[place].stand_in, shadows), shadows
 
     def refund(self, plan: str) -> Signed:
         """Give back what was reserved for a plan of which no box was given a key, and sign that none was.
@@ -478,15 +491,8 @@ class Keeper:
 
     def status(self) -> dict[str, Any]:
         """Return what anyone may know of this keeper: numbers, no secrets."""
-        roster: Roster | None = self.trusted.roster
-        return {
-            "domain": self.config.domain,
+        return told_of(self.config.domain, self.trusted, self.peers) | {
             "key": self.keyring.signer.public,
-            "roster": roster.number if roster else 0,
-            "bundle": self.trusted.bundle.number if self.trusted.bundle else 0,
-            "datasets": [m.dataset for m in self.trusted.current_manifests()],
             "leases": self.leases.count(),
-            "head": self.trusted.head.statement.plain()["body"] if self.trusted.head else None,
-            "witnessed": self.trusted.head.statement.sequence if self.trusted.head else 0,
             "locked": self._journal.restored,
         }

@@ -1,6 +1,8 @@
 """The keeper's two sockets.
 
-* `socket`: launchers and the centre. Everything that matters there is signed, so the socket asks nobody who they are.
+* `socket`: launchers, the own agent in joint computations, and the centre. Everything that matters there is signed, so
+  the socket asks nobody who they are. What is not, is said of failures only (`joint-receipt`): whoever is on the
+  owner's machine can have an attempt end, and nothing be released.
 * `desk`: the owner's own people, on the owner's own machine (mode 0600): ingest, erase, and all that the other takes.
 
 One thread per connection, one question per frame. An error of the house is answered as a problem document;
@@ -18,15 +20,19 @@ from pathlib import Path
 from typing import Any
 
 from keeper import ingest, models, twins
+from keeper.joint_rules import Told
 from keeper.keeper import Keeper
 from plans import frames
 from plans.errors import DarkroomError, Malformed
+from plans.joint import Receipt
 from plans.plan import Plan
 from plans.statements import Signed
 
 Answer = dict[str, Any]
 MOST_CONNECTIONS = 64
 """How many may be open at a time; the next one waits for a place."""
+LONGEST_WAIT_S = 20.0
+"""For which the own agent may have the keeper wait for the own box (`joint-own`)."""
 IDLE_S = 30
 """Seconds after which a connection that asks nothing is ended."""
 
@@ -109,6 +115,46 @@ def _cosign(keeper: Keeper, question: Question) -> Answer:
     return {"head": keeper.cosign(Signed.read(question.value("head")), proof).plain()}
 
 
+def _peer(keeper: Keeper, question: Question) -> Answer:
+    signed = Signed.read(question.value("statement"))
+    keeper.meet(signed)
+    return {"statement": signed.statement.digest}
+
+
+def _joint_own(keeper: Keeper, question: Question) -> Answer:
+    wait_s = min(max(question.number("wait_ms"), 0) / 1000, LONGEST_WAIT_S)
+    own = keeper.joint.own(question.text("joint"), question.number("attempt"), wait_s)
+    return {"signed": own.signed.plain(), "plan": own.plan.plain()}
+
+
+def _told(item: Any) -> Told:
+    if not isinstance(item, dict):
+        raise Malformed("a peer's box is told as an object", "question")
+    return Told(Signed.read(item.get("signed")), Plan.read(item.get("plan")))
+
+
+def _joint_peers(keeper: Keeper, question: Question) -> Answer:
+    told = [_told(item) for item in question.items("peers")]
+    keeper.joint.bring(question.text("joint"), question.number("attempt"), told)
+    return {}
+
+
+def _joint_receipt(keeper: Keeper, question: Question) -> Answer:
+    records = [Signed.read(item) for item in question.items("records")]
+    receipt, plan = Receipt.read(question.value("receipt")), Plan.read(question.value("plan"))
+    return {"receipt": keeper.joint.receipt(receipt, plan, records).plain()}
+
+
+def _joint_keep(keeper: Keeper, question: Question) -> Answer:
+    keeper.joint.keep(Signed.read(question.value("receipt")))
+    return {}
+
+
+def _joint_receipts(keeper: Keeper, question: Question) -> Answer:
+    found = keeper.joint.receipts(question.text("joint"), question.number("attempt"))
+    return {"receipts": [signed.plain() for signed in found]}
+
+
 def _status(keeper: Keeper, _: Question) -> Answer:
     return keeper.status()
 
@@ -168,6 +214,12 @@ OPEN: Mapping[str, Operation] = {
     "release": _release,
     "cosign": _cosign,
     "status": _status,
+    "peer": _peer,
+    "joint-own": _joint_own,
+    "joint-peers": _joint_peers,
+    "joint-receipt": _joint_receipt,
+    "joint-keep": _joint_keep,
+    "joint-receipts": _joint_receipts,
 }
 REVIEW: Mapping[str, Operation] = {"review-list": _review_list, "review-show": _review_show}
 """What the owner's reviewers ask on the owner's own machine."""

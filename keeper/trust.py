@@ -316,7 +316,7 @@ class TrustedSet:
             granted, approval = self.grants.get(digest), approvals.get(digest)
             if granted is not None:
                 in_office = granted.approver in self._keys(Duty.APPROVER)
-                return in_office and not granted.revoked and _in_time(granted, now)
+                return in_office and not granted.revoked and in_time(granted, now)
             return self._in_force(approval, now) if approval is not None else digest in held
 
         return all(stands(digest) for digest in rests_on)
@@ -324,7 +324,7 @@ class TrustedSet:
     def _in_force(self, approval: Statement, now: int) -> bool:
         """Return whether an approval stands: within its validity, not revoked, its signer in office."""
         signed = approval.digest not in self.revoked and approval.signer in self._keys(Duty.APPROVER)
-        return signed and _in_time(approval, now)
+        return signed and in_time(approval, now)
 
     def _uses_left(self, digest: str, grant: Grant) -> int:
         return grant.uses - len(self.uses.get(digest, ()))
@@ -335,6 +335,7 @@ class TrustedSet:
         return frozenset(entry.key for entry in entries if entry.duty is duty)
 
 
-def _in_time(signed: Granted | Statement, now: int) -> bool:
+def in_time(signed: Granted | Statement, now: int) -> bool:
+    """Return whether something signed is within its validity; clocks differ by `CLOCK_SLACK_S` at its begin."""
     begun = signed.not_before <= now + CLOCK_SLACK_S
     return begun and (not signed.not_after or now < signed.not_after)

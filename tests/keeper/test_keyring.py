@@ -9,7 +9,9 @@ import pytest
 
 from keeper.config import KeeperConfig
 from keeper.keyring import Keyring
+from keeper.stage_keys import stage_keys
 from plans.errors import EvidenceBroken, Malformed, NotFound, SettingsWrong, StateConflict
+from plans.statements import BoxStatement
 from tests.keeper import house
 
 FILE, OTHER = "income-v1-attributes.parquet", "income-v1-identifiers.parquet"
@@ -165,7 +167,8 @@ def test_nothing_shows_a_secret_when_it_is_printed(settings: KeeperConfig) -> No
     keeper = house.start(settings)
     house.believe(keeper, *house.house_statements(house.grant()))
     plan = house.plan(keeper.trusted)
-    given = keeper._keys_of(plan, house.BoxStatement.read(house.box(plan, "7" * 32).statement.body))
+    box = BoxStatement.read(house.box(plan, "7" * 32).statement.body)
+    given = stage_keys(keeper.keyring, plan, box, keeper.trusted.current_manifests())
     secrets = [
         path.read_bytes()
         for path in settings.keyring.iterdir()

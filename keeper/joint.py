@@ -1,0 +1,299 @@
+"""A keeper's part in joint computations: keys for its own boxes, once it knows the boxes at the other ends.
+
+    own agent ── joint-own ──► own box statement and plan ──► the agents of the peers
+    own agent ── joint-peers ─► theirs, each verified ─► the own party box has its keys
+    own agent ── joint-receipt ─► a signed receipt ──► the peers ── joint-keep ──► kept there
+
+Who may lie: the centre, the agents and whoever reaches the socket carry all of this, and none is believed. The own
+launcher is believed about its own boxes; a peer's launcher, through the roster under the peer's root key, about the
+peer's; a peer's data and figures by nobody here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from keeper import joint_rules
+from keeper.config import KeeperConfig
+from keeper.joint_owner import OwnPart, OwnReading, own_part
+from keeper.joint_quota import CHARGED, JointQuotas
+from keeper.joint_rules import Deriving, Told
+from keeper.keyring import Keyring
+from keeper.meeting import WAIT_S, Attempt, Meeting, Own
+from keeper.peers import Peers
+from keeper.trust import TrustedSet
+from keys import api as keys
+from plans import joint as joints
+from plans.box import Entry
+from plans.constraints import MaskKind
+from plans.errors import NotFound, Outdated, PolicyDenied, StateConflict
+from plans.joint import JointPlan, Receipt
+from plans.key import BoxKeys
+from plans.plan import Plan
+from plans.reading import Reading, Shadow
+from plans.statements import BoxStatement, Duty, Signed, Type
+
+BEGUN, RECEIPT = "joint-begun", "joint-receipt"
+"""Kinds of lines of the journal: a stage of an attempt has its keys; a receipt, of this party or of a peer."""
+
+MOST_ATTEMPTS = 20
+"""Attempts at one joint plan. How an attempt fails tells something of the data, if only how long it took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What of its keeper this part uses. `note` writes a line of the journal durably and has it taken in."""
+
+    config: KeeperConfig
+    trusted: TrustedSet
+    keyring: Keyring
+    peers: Peers
+    lock: threading.RLock
+    note: Callable[[str, dict[str, Any]], None]
+    now: Callable[[], int]
+
+
+StandInReader = Callable[[JointPlan, int], tuple[Reading, tuple[Shadow, ...]]]
+"""Has the statement on which the own decision rests (of the portion at this place) read in the own checker box, and
+returns on which likenesses.
+"""
+
+
+class JointDesk:
+    """The joint computations of one keeper; safe under threads. Readers and waiting are outside the keeper's lock."""
+
+    def __init__(self, side: Side, deriving: Deriving, stand_in: StandInReader) -> None:
+        self._side, self._deriving, self._stand_in = side, deriving, stand_in
+        self.quotas = JointQuotas()
+        self.meeting = Meeting()
+        self.wait_s = WAIT_S
+        self._begun: dict[tuple[str, Entry], int] = {}
+        self._receipts: dict[Attempt, dict[str, Signed]] = {}
+
+    def take_in(self, kind: str, entry: Mapping[str, Any], at: int) -> None:
+        """Remember a line of the journal; lines of other kinds are not about joint computations."""
+        if kind == CHARGED:
+            self.quotas.take_in(entry, at)
+        elif kind == BEGUN:
+            self._begun[entry["joint"], Entry(entry["stage"])] = entry["attempt"]
+        elif kind == RECEIPT:
+            signed = Signed.read(entry["signed"])
+            body = Receipt.read(signed.statement.body)
+            self._receipts.setdefault(Attempt(body.joint, body.attempt), {})[body.party] = signed
+
+    # --- keys -----------------------------------------------------
+
+    def keys_of(self, plan: Plan, box: BoxStatement, signed: Signed) -> tuple[BoxKeys, tuple[str, ...]]:
+        """Return the keys of a box of this party, and the digests of all that they rest on.
+
+        Raises:
+            DarkroomError: any rule of `keeper.joint_rules` or `keeper.joint_owner` that does not hold.
+            BudgetSpent: there is no room for the answer.
+            StateConflict: a box of this stage and attempt has its keys already, or the plan is over.
+            PeerLost: the box of a peer did not come in time.
+        """
+        side = self._side
+        joint = joint_rules.require_joint(plan, side.now())
+        with side.lock:  # nothing is read for plans that nobody here has approved
+            self._require(plan, joint, side.now())
+        read = self._read(joint)
+        with side.lock:
+            now = side.now()
+            approvals = self._require(plan, joint, now)
+            own = own_part(joint, read, side.trusted, now) if read is not None else None
+            rests_on = (*approvals, *(own.rests_on if own else ()))
+            self._begin(joint, box, own, now)
+        if box.stage is Entry.EXTRACT and own is not None:
+            return self._extract_keys(plan, box, own), rests_on
+        found = self._party_keys(plan, joint, box, signed)
+        with side.lock:
+            if not side.trusted.standing(rests_on, side.now()):
+                raise PolicyDenied(
+                    "what the attempt rests on was revoked while it waited for its peers", "keeper"
+                )
+        return found, rests_on
+
+    def _read(self, joint: JointPlan) -> OwnReading | None:
+        """Return what the own checker box finds in the statements of a joint plan; nothing for who owns nothing."""
+        place = joint.owns(self._side.config.domain)
+        if place is None:
+            return None
+        return OwnReading(self._deriving.reading(joint), *self._stand_in(joint, place))
+
+    def _require(self, plan: Plan, joint: JointPlan, now: int) -> tuple[str, ...]:
+        """Return the own approvals of a joint plan, if this party's plan follows from it and its parties are known."""
+        side, domain = self._side, self._side.config.domain
+        joint.party(domain)
+        side.peers.require_parties(joint, now)
+        joint_rules.require_images(joint, domain, side.config.work_images)
+        joint_rules.require_boxes(plan, joint, domain, side.config.limits, self._deriving.party_plan)
+        return joint_rules.require_approved(side.trusted, joint, now)
+
+    def _begin(self, joint: JointPlan, box: BoxStatement, own: OwnPart | None, now: int) -> None:
+        """Write down that a box has its keys, and charge for the answer, before it has them."""
+        begun = self._begun.get((joint.digest, box.stage), 0)
+        if box.attempt <= begun or self._signed(Attempt(joint.digest, box.attempt)) is not None:
+            raise StateConflict(
+                "a box of this attempt has its keys already, or the attempt is over",
+                f"attempt {box.attempt}",
+                "Order the next attempt; every attempt has keys of its own.",
+            )
+        if box.attempt > MOST_ATTEMPTS:
+            raise Outdated(f"a joint plan has at most {MOST_ATTEMPTS} attempts", "attempt", "Ask anew.")
+        self._require_open(joint)
+        if box.stage is Entry.EXTRACT and own is not None:
+            self._charge(joint, own, first=begun == 0, now=now)
+        self._side.note(BEGUN, {"joint": joint.digest, "stage": box.stage.value, "attempt": box.attempt})
+
+    def _charge(self, joint: JointPlan, own: OwnPart, *, first: bool, now: int) -> None:
+        side = self._side
+        if first:
+            side.trusted.require_run(joint.request.digest)
+        line = self.quotas.charge(joint, own.place, own.dataset, own.rules, now)
+        if line is not None:
+            side.note(CHARGED, line)
+        if first:
+            side.note("use", {"grants": list(own.grants), "request": joint.request.digest})
+
+    def _require_open(self, joint: JointPlan) -> None:
+        """Refuse a joint plan with noise that ended well: another attempt would have other noise, and tell more."""
+        ended = [
+            attempt
+            for attempt in self._receipts
+            if attempt.joint == joint.digest and (signed := self._signed(attempt)) is not None
+            if not Receipt.read(signed.statement.body).code
+        ]
+        if ended and joint.scheme.noise_micro:
+            raise StateConflict(
+                "this joint plan has ended well, and its noise is drawn once", "attempt", "Ask anew."
+            )
+
+    def _extract_keys(self, plan: Plan, box: BoxStatement, own: OwnPart) -> BoxKeys:
+        """Return the keys of both files of the own relation: identifiers too, which no other box of a member has."""
+        ring = self._side.keyring
+        files = {item.name: ring.data_key(item.name).hex() for item in plan.stage(box.stage).inputs}
+        masked = any(mask.kind is MaskKind.PSEUDONYM for mask in own.relation.masks)
+        pseudonyms = {own.relation.name: ring.pseudonym_key(own.dataset).hex()} if masked else {}
+        return BoxKeys(files, {}, "", pseudonyms, self._links(plan, box))
+
+    def _party_keys(self, plan: Plan, joint: JointPlan, box: BoxStatement, signed: Signed) -> BoxKeys:
+        """Return the link key of the own rows, and the public keys of the peers' boxes, once all of them are known."""
+        attempt = Attempt(joint.digest, box.attempt)
+        self.meeting.show(attempt, Own(signed, plan))
+        others = [party.domain for party in joint.parties if party.domain != self._side.config.domain]
+        boxes = self.meeting.wait(attempt, others, self.wait_s)
+        return BoxKeys({}, {}, "", links=self._links(plan, box), peers=joint_rules.ends_of_links(plan, boxes))
+
+    def _links(self, plan: Plan, box: BoxStatement) -> dict[str, str]:
+        """Return the keys of links between own boxes. Those to other parties have keys that only the boxes know."""
+        return {
+            link.name: self._side.keyring.stage_key(plan.digest, box.attempt, f"link/{link.name}").hex()
+            for link in plan.stage(box.stage).links
+            if link.peer.startswith("stage:")
+        }
+
+    # --- what agents carry -----------------------------------------------------
+
+    def own(self, joint: str, attempt: int, wait_s: float = 0.0) -> Own:
+        """Return the own party box's statement, and its plan, for the peers.
+
+        Raises:
+            NotFound: the own box has not asked for its keys (yet).
+        """
+        found = self.meeting.own(Attempt(joint, attempt), wait_s)
+        if found is None:
+            raise NotFound(
+                "the own box of this attempt has not asked for its keys yet", "attempt", "Ask again."
+            )
+        return found
+
+    def bring(self, joint: str, attempt: int, told: Sequence[Told]) -> None:
+        """Take what the peers' sides say of their boxes.
+
+        Raises:
+            DarkroomError: one is not the box of its party in this attempt (`joint_rules.require_peer_box`).
+            PolicyDenied: nobody here has approved the joint plan.
+        """
+        side = self._side
+        for each in told:
+            plan = self._approved(each.plan, joint)
+            with side.lock:
+                domain = each.signed.statement.domain
+                box = joint_rules.require_peer_box(
+                    each, plan, attempt, side.peers, self._deriving.party_plan, side.now()
+                )
+            self.meeting.bring(Attempt(joint, attempt), domain, box)
+
+    def _approved(self, plan: Plan, joint: str) -> JointPlan:
+        """Return the joint plan behind a plan, if it is the one that is meant and stands approved here."""
+        found = joints.joint_of(plan.material)
+        if found.digest != joint:
+            raise StateConflict("a peer's box is of another joint plan", "box statement")
+        with self._side.lock:
+            joint_rules.require_approved(self._side.trusted, found, self._side.now())
+        return found
+
+    # --- receipts -----------------------------------------------------
+
+    def receipt(self, receipt: Receipt, plan: Plan, records: Sequence[Signed]) -> Signed:
+        """Sign what the own side did in an attempt; asked again, the same. An attempt has one end.
+
+        Raises:
+            DarkroomError: the launcher's records do not say so (`joint_rules.require_receipt`).
+            StateConflict: another receipt of this attempt was signed before.
+        """
+        side, attempt = self._side, Attempt(receipt.joint, receipt.attempt)
+        joint = joints.joint_of(plan.material)
+        with side.lock:
+            known = self._signed(attempt)
+            if known is not None and known.statement.body == receipt.plain():
+                return known
+            if known is not None:
+                raise StateConflict(
+                    "another end of this attempt was signed already", f"attempt {attempt.number}"
+                )
+            self._require_known(receipt)
+            if (receipt.joint, receipt.party) != (joint.digest, side.config.domain):
+                raise StateConflict("the receipt is about another joint plan or party", "receipt")
+            joint_rules.require_boxes(
+                plan, joint, side.config.domain, side.config.limits, self._deriving.party_plan
+            )
+            joint_rules.require_receipt(receipt, plan, tuple(records), side.trusted)
+            draft = keys.Draft(Type.RECEIPT, side.config.domain, Duty.KEEPER, receipt, not_before=side.now())
+            signed = keys.sign(draft, side.keyring.signer)
+            side.note(RECEIPT, {"signed": signed.plain()})
+            return signed
+
+    def keep(self, signed: Signed) -> None:
+        """Keep a peer's receipt; the first of an attempt counts.
+
+        Raises:
+            SignatureWrong: no keeper of that peer signed it.
+            StateConflict: it says something else than the one that is kept; both together show that the peer lies.
+        """
+        side = self._side
+        with side.lock:
+            receipt = joint_rules.require_peer_receipt(signed, side.peers, side.now())
+            self._require_known(receipt)
+            kept = self._receipts.get(Attempt(receipt.joint, receipt.attempt), {}).get(receipt.party)
+            if kept is None:
+                side.note(RECEIPT, {"signed": signed.plain()})
+            elif kept.statement.body != signed.statement.body:
+                raise StateConflict(f"{receipt.party} has signed two ends of one attempt", "receipt")
+
+    def receipts(self, joint: str, attempt: int) -> tuple[Signed, ...]:
+        """Return the receipts of an attempt that are kept here, the own one included, by party."""
+        with self._side.lock:
+            kept = self._receipts.get(Attempt(joint, attempt), {})
+            return tuple(kept[party] for party in sorted(kept))
+
+    def _signed(self, attempt: Attempt) -> Signed | None:
+        return self._receipts.get(attempt, {}).get(self._side.config.domain)
+
+    def _require_known(self, receipt: Receipt) -> None:
+        """Keep receipts only of what own approvers once approved: else anybody could fill the journal."""
+        if receipt.joint not in self._side.trusted.approvals or not 1 <= receipt.attempt <= MOST_ATTEMPTS:
+            raise PolicyDenied("nobody here has approved the joint plan of this receipt", "receipt")
