@@ -27,7 +27,7 @@ from components.errors import NoFit
 from components.rows import Rows
 from plans import canonical
 from plans.errors import Malformed
-from plans.sets import SIGNS, Pattern, Sets
+from plans.sets import SIGNS, Pattern, Sets, named
 
 if TYPE_CHECKING:
     from components.api import Complete
@@ -181,13 +181,12 @@ class Lacking:
 
 
 def pattern(rows: Rows, column: str) -> Pattern:
-    """Return how patterns name a column, with zeros counted as values or as none; nothing, where nobody says whose it is.
+    """Return how patterns name a column, with zeros as values or as none; nothing, where nobody says whose it is.
 
     Statements name a column of whole numbers in two ways (`policies.reading.contributions`), and here a figure may be
     compared with either.
     """
-    name = f"{rows.relation}.{column}"
-    return (name, f"{name} <> 0") if rows.relation else ()
+    return named(f"{rows.relation}.{column}") if rows.relation else ()
 
 
 @dataclass(frozen=True, slots=True)

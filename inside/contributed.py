@@ -24,9 +24,12 @@ from plans import names
 from plans.errors import SqlUnsupported
 from plans.reading import Cells, Contributions, Role
 
+_GIVEN = r"NOT \((?P<given>[^ ()]+) IS NULL\)"
+_COUNTED = r"(?P<counted>[^ ()]+) <> (?:CAST\()?0:\w+(?: AS \w+\))?"
+_ELSE = r"ELSE CAST\(NULL AS \w+\) END"
 _PATTERN = re.compile(
-    r"count\(CASE WHEN \((?:NOT \((?P<given>[^ ()]+) IS NULL\)|(?P<counted>[^ ()]+) <> [^ ]*\(?0:\w+(?: AS \w+\))?)\)"
-    r" THEN [^ ()]+ ELSE CAST\(NULL AS \w+\) END\)"
+    rf"count\(CASE WHEN \((?:{_GIVEN}|{_COUNTED})\) THEN "
+    rf"(?:[^ ()]+|CASE WHEN \(NOT \((?P=given) IS NULL\)\) THEN [^ ()]+ {_ELSE}) {_ELSE}\)"
 )
 _QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""", re.DOTALL)
 

@@ -340,8 +340,8 @@ def _rows(cursor: Any, cells: Cells, wish: Wish) -> Gathered:
     assert asked is not None
     weighted, chosen = people * sets * wish.weighted, people * asked.chosen * bool(sets)
     per_row = people * sets + weighted + firms * sets
-    patterns = asked.patterns if sets else ()
-    kept = Sets(len(rows), per_row, persons, prints, weighted, chosen, firms * sets, patterns)
+    told = (asked.patterns, asked.computed) if sets else ()
+    kept = Sets(len(rows), per_row, persons, prints, weighted, chosen, firms * sets, *told)
     return Gathered(rows, kept)
 
 

@@ -172,6 +172,14 @@ def behind(table: Sets, number: int) -> int:
     return number if table.enterprises == plain_of(table) else 0
 
 
+def places_of(table: Sets, number: int) -> list[int]:
+    """Return the positions of one set and its like of a table with patterns: of all sorts, weighted, of enterprises."""
+    starts = [(0, plain_of(table)), (plain_of(table), table.weighted)]
+    starts.append((table.per_row - table.enterprises, table.enterprises))
+    sorts = [(start, wide // len(table.patterns)) for start, wide in starts]
+    return [start + number * each + sort for start, each in sorts for sort in range(each)]
+
+
 Told = tuple[bytes, frozenset[str] | None]
 """Of a vector, the name of its cell and the columns that have figures about it; none: nothing excuses it."""
 
@@ -318,7 +326,7 @@ class _Columns:
         apart = self.signs[:, left].astype(np.int64) - own[:, None]
         close = np.abs(apart).max(axis=0, initial=0) < differ
         squares = (apart[:, close] ** 2).sum(axis=0) + (self.persons[left[close]] != size)
-        return left[close][(squares > 0) & (squares < 2 * differ * SIGNS)]
+        return np.asarray(left[close][(squares > 0) & (squares < 2 * differ * SIGNS)], np.intp)
 
     def alike(self, own: Ints, differ: int) -> npt.NDArray[np.intp]:
         """Return which of them have other sums than a vector, and fewer than `differ` others."""

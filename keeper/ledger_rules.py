@@ -28,9 +28,9 @@ kept back too, a few times; where that does not help, the whole table is.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,7 @@ from keeper.ledger_nearness import (
     close,
     columns_of,
     names_of,
+    places_of,
     plain_of,
 )
 from keeper.ledger_pairs import Newest, Pairs, Set, sets_of
@@ -229,17 +230,30 @@ def _rest(sets: Prints, whole: Prints) -> Prints:
 
 
 @dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure whose argument is computed: the positions of its `parts`, in which rows it is `shown`, and the columns
+    that it reads.
+    """
+
+    parts: tuple[int, ...]
+    shown: Marks
+    columns: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Offered:
     """A table that could leave: its columns of sets, and of each which ones would be shown.
 
     A set of fewer persons than the minimum group is not: the airlock suppresses the figure that rests on it. `chosen`
     are the positions of the columns of which no two are near to each other in a row: parts that something computed
     inside a figure chooses; or all, where the owner asks for a distance although only missing values tell them apart.
+    `computed` are the figures of which a part is not near, either, to what a column that they read has figures about.
     """
 
     columns: tuple[Prints, ...]
     stand: tuple[Marks, ...]
     chosen: tuple[int, ...] = ()
+    computed: tuple[Figure, ...] = ()
 
     @classmethod
     def of(cls, table: Sets, minimum: int, enterprises: int = 0, missing: bool = False) -> Offered:
@@ -260,7 +274,7 @@ class Offered:
         chosen = sorted({place for end, count in ends.items() for place in range(end - count, end)})
         if missing:
             columns, chosen = tuple(column.told(None) for column in columns), list(range(len(columns)))
-        return cls(columns, tuple(stand), tuple(chosen))
+        return cls(columns, tuple(stand), tuple(chosen), tuple(_figures(table, columns, stand)))
 
     def shown(self, rows: Marks) -> list[Prints]:
         """Return the sets that leave with these rows, column by column."""
@@ -278,6 +292,14 @@ class Offered:
             if len(column) > 2:
                 found.append(column.taken_from(column.total()))
         return found
+
+
+def _figures(table: Sets, columns: Sequence[Prints], stand: Sequence[Marks]) -> Iterator[Figure]:
+    for each in table.computed:
+        places = [place for number in each.sets for place in places_of(table, number)]
+        shown = np.logical_and.reduce([stand[place] for place in places])
+        parts = tuple(place for place in places if columns[place].columns is None)
+        yield Figure(parts, shown, frozenset(each.columns))
 
 
 def withheld_rows(
@@ -342,16 +364,22 @@ def _near_rows(
 
 
 def _near_within(offered: Offered, apart: Apart) -> Marks:
-    """Return the rows in which two figures choose parts of the cell that are near to each other.
+    """Return the rows in which two figures choose parts of the cell that are near to each other; or one chooses a part
+    near to those of whom another one tells values of the same column.
 
-    Persons without a value, or with a value of zero, are no condition that anybody chose, so plain columns are not
-    looked at: what a single figure tells apart is counted by the statement's readers (docs/sql.md).
+    Persons without a value, or with a value of zero, are no condition that anybody chose, so two plain columns are not
+    compared: what a single figure tells apart is counted by the statement's readers (docs/sql.md).
     """
     found = np.zeros(len(offered.columns[0]), np.bool_)
     for one, other in combinations(offered.chosen, 2):
         first, second = offered.columns[one], offered.columns[other]
         if first.of is second.of:
             found |= offered.stand[one] & offered.stand[other] & close(first, second, apart.of(first))
+    for figure in offered.computed:
+        for one, other in product(figure.parts, range(len(offered.columns))):
+            first, second = offered.columns[one], offered.columns[other]
+            if first.of is second.of and second.columns and second.columns & figure.columns:
+                found |= figure.shown & offered.stand[other] & close(first, second, apart.of(first))
     return found
 
 

@@ -19,6 +19,7 @@ from typing import ClassVar, Protocol
 from plans import names
 from plans.errors import Malformed
 from plans.record import Record
+from plans.sets import Computed
 
 
 class Clause(StrEnum):
@@ -148,7 +149,8 @@ class Contributions(Record):
     whole first, then `_sum_N_2` …. Then `sets` columns `_set_1` …: how many of the person's rows are in each part of
     the cell that a figure tells apart; the last `chosen` of these are the parts of
     figures whose argument is computed, as by a CASE. Before them stands `_set_0`, all of the person's rows. `patterns`
-    say of the cell and of each part which plain columns its figures rest on (`plans.sets.Sets`).
+    say of the cell and of each part which plain columns its figures rest on, and `computed` which figures have the
+    other parts (`plans.sets.Sets`).
 
     `squares` are numbers of columns among those of `totals`, one for each thing of which a deviation is made: the
     column before it is the sum of that thing, it is the sum of its squares, and the one after it the rows with a value.
@@ -174,6 +176,7 @@ class Contributions(Record):
     chosen: int = 0
     squares: tuple[int, ...] = ()
     patterns: tuple[tuple[str, ...], ...] = ()
+    computed: tuple[Computed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

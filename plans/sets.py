@@ -9,9 +9,9 @@ where they differ in d (Alon, Matias and Szegedy 1999, section 2.2). Without the
     4 bytes   DKS4
     4 bytes   number of tables, big-endian as all that follows
     per table 4 bytes each: rows, sets per row, how many of these are weighted, how many are of chosen parts, how many
-              are of enterprises, the length of the patterns;
-              the patterns as canonical JSON; rows * sets numbers of persons of 8 bytes; rows * sets * 64 sums of 4
-              bytes, signed
+              are of enterprises, the length of what is told of them;
+              patterns and computed figures as canonical JSON; rows * sets numbers of persons of 8 bytes; rows * sets
+              * 64 sums of 4 bytes, signed
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import Any
 
 from plans import canonical
 from plans.errors import Malformed
+from plans.record import Record
 
 SIGNS = 64
 _MAGIC = b"DKS4"
@@ -33,6 +34,22 @@ _COUNT = struct.Struct(">I")
 
 Pattern = tuple[str, ...]
 """The plain columns on which the figures about a set rest; the persons of its cell who are not in it lack a value."""
+
+
+def named(column: str) -> Pattern:
+    """Return how patterns name a column, `schema.table.column`: with zeros as values, and with zeros as none."""
+    return column, f"{column} <> 0"
+
+
+@dataclass(frozen=True, slots=True)
+class Computed(Record):
+    """A figure whose argument is computed: the numbers of its `sets`, 0 the cell, and all `columns` that it reads.
+
+    It is shown where all of its sets are large. Columns are named as in patterns, in both ways.
+    """
+
+    sets: tuple[int, ...]
+    columns: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +73,7 @@ class Sets:
     those of which everybody has a value; for a part, those that its persons have a value of and the others of the cell
     lack. A part that anything else tells apart has none. Where there are no patterns at all, nobody knows. Each stands
     for as many sets as a row has sorts of persons, which follow one another; and for the weighted ones and those of
-    enterprises in the same way.
+    enterprises in the same way. `computed` are the figures to which the other parts belong.
     """
 
     rows: int
@@ -67,6 +84,7 @@ class Sets:
     chosen: int = 0
     enterprises: int = 0
     patterns: tuple[Pattern, ...] = ()
+    computed: tuple[Computed, ...] = ()
 
     def __post_init__(self) -> None:
         plain = self.per_row - self.enterprises - self.weighted
@@ -79,17 +97,19 @@ class Sets:
             raise Malformed("a table has another number of sets than it says", "sets")
         if self.patterns and (plain % len(self.patterns) or self.enterprises % len(self.patterns)):
             raise Malformed("a table has patterns for other sets than its own", "sets")
+        if any(not 0 <= place < len(self.patterns) for each in self.computed for place in each.sets):
+            raise Malformed("a figure rests on sets that a table does not have", "sets")
 
 
 def pack(tables: Sequence[Sets]) -> bytes:
     """Return sets as bytes."""
     parts = [_MAGIC, _COUNT.pack(len(tables))]
     for table in tables:
-        patterns = canonical.encode([list(pattern) for pattern in table.patterns])
+        told = canonical.encode(_told(table))
         kinds = (table.weighted, table.chosen, table.enterprises)
         parts += [
-            _HEAD.pack(table.rows, table.per_row, *kinds, len(patterns)),
-            patterns,
+            _HEAD.pack(table.rows, table.per_row, *kinds, len(told)),
+            told,
             _bytes("Q", table.persons),
             _bytes("i", table.prints),
         ]
@@ -110,25 +130,37 @@ def unpack(content: bytes) -> tuple[Sets, ...]:
             raise Malformed("the sets end too early", "sets")
         rows, per_row, weighted, chosen, enterprises, length = _HEAD.unpack_from(content, start)
         count, start = rows * per_row, start + _HEAD.size + length
-        patterns = _patterns(content[start - length : start])
+        told = _patterns(content[start - length : start])
         middle, end = start + 8 * count, start + (8 + 4 * SIGNS) * count
         if len(content) < end:
             raise Malformed("the sets end too early", "sets")
         persons, prints = _array("Q", content[start:middle]), _array("i", content[middle:end])
-        tables.append(Sets(rows, per_row, persons, prints, weighted, chosen, enterprises, patterns))
+        tables.append(Sets(rows, per_row, persons, prints, weighted, chosen, enterprises, *told))
         start = end
     if start != len(content):
         raise Malformed("something follows the sets", "sets")
     return tuple(tables)
 
 
-def _patterns(content: bytes) -> tuple[Pattern, ...]:
-    found: Any = canonical.decode(content)
-    if not isinstance(found, list) or not all(
-        isinstance(each, list) and all(isinstance(word, str) for word in each) for each in found
+def _told(table: Sets) -> dict[str, Any]:
+    computed = [each.plain() for each in table.computed]
+    return {"patterns": [list(pattern) for pattern in table.patterns], "computed": computed}
+
+
+def _patterns(content: bytes) -> tuple[tuple[Pattern, ...], tuple[Computed, ...]]:
+    told: Any = canonical.decode(content)
+    if not isinstance(told, dict) or told.keys() != {"patterns", "computed"}:
+        raise Malformed("of a table are told its patterns and computed figures", "sets")
+    patterns, computed = told["patterns"], told["computed"]
+    if (
+        not isinstance(patterns, list)
+        or not isinstance(computed, list)
+        or not all(
+            isinstance(each, list) and all(isinstance(word, str) for word in each) for each in patterns
+        )
     ):
         raise Malformed("the patterns of a table are lists of columns", "sets")
-    return tuple(tuple(each) for each in found)
+    return tuple(tuple(each) for each in patterns), tuple(Computed.read(each) for each in computed)
 
 
 def _bytes(code: str, numbers: Sequence[int]) -> bytes:

@@ -34,6 +34,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from plans.reading import Contributions
+from plans.sets import Computed, named
 from policies.reading.attempts import attempt, attempt_condition, attempt_figures
 from policies.reading.grammar import INTEGERS, NUMERIC_AGGREGATES, TOTALS
 from policies.reading.persons import distinct_people, parts_of
@@ -77,7 +78,8 @@ def contributions(asked: Asked, enterprises: tuple[Column, ...] = ()) -> Contrib
         and all(isinstance(key, Column) for key in asked.keys),
         enterprises=tuple(_statement(asked, outputs, measures, each, True) for each in enterprises),
         squares=tuple(number for number, each in enumerate(measures) if each.square),
-        patterns=_patterns(outputs, people[0], asked.scope),
+        patterns=_patterns(asked, outputs, people[0]),
+        computed=_computed(outputs, people[0]),
     )
 
 
@@ -127,18 +129,18 @@ def _texts(output: Expression, person: Column) -> list[str]:
     return [write(attempt(part(person))) for part in parts_of(output)]
 
 
-def _patterns(outputs: tuple[Expression, ...], person: Column, scope: Scope) -> tuple[tuple[str, ...], ...]:
+def _patterns(asked: Asked, outputs: tuple[Expression, ...], person: Column) -> tuple[tuple[str, ...], ...]:
     """Return of the cell, and of each part in order, the plain columns that its figures rest on.
 
     A part of a figure whose argument is computed has none, nor has one of the right side of a LEFT JOIN: who has no row
     there is what the join's condition chooses.
     """
-    optional = {source.alias for source in scope.sources if source.optional}
+    optional = {source.alias for source in asked.scope.sources if source.optional}
     cell, parts = write(person), _parts(outputs, person)
     found = {text: set[str]() for text in (cell, *parts)}
     chosen: set[str] = set()
-    for output in outputs:
-        plain = _plain(output) and not any(column.source in optional for column in columns(output))
+    for written, output in zip(asked.outputs, outputs, strict=True):
+        plain = _plain(written) and not any(column.source in optional for column in columns(written))
         for aggregate in aggregates(output):
             named = _named(aggregate)
             for text in _texts(aggregate, person):
@@ -147,13 +149,25 @@ def _patterns(outputs: tuple[Expression, ...], person: Column, scope: Scope) -> 
     return tuple(() if text in chosen else tuple(sorted(found[text])) for text in found)
 
 
+def _computed(outputs: tuple[Expression, ...], person: Column) -> tuple[Computed, ...]:
+    """Return of each figure whose argument is computed its sets and columns."""
+    numbers = {text: number for number, text in enumerate((write(person), *_parts(outputs, person)))}
+    found = []
+    for output in outputs:
+        if aggregates(output) and not _plain(output):
+            read = {name for each in columns(output) for name in named(f"{each.relation}.{each.name}")}
+            sets = {numbers[text] for text in _texts(output, person)}
+            found.append(Computed(tuple(sorted(sets)), tuple(sorted(read))))
+    return tuple(found)
+
+
 def _named(aggregate: Aggregate) -> set[str]:
-    """Return the columns of an aggregate as patterns name them: one whose zeros count as missing has another name."""
-    counts = aggregate.function in NUMERIC_AGGREGATES
-    argument = aggregate.argument
+    """Return the columns of an aggregate as patterns name them."""
+    numeric = aggregate.function in NUMERIC_AGGREGATES
+    read = () if aggregate.argument is None else columns(aggregate.argument)
     return {
-        f"{each.relation}.{each.name}{' <> 0' if counts and INTEGERS.fullmatch(each.type) else ''}"
-        for each in (columns(argument) if argument is not None else ())
+        named(f"{each.relation}.{each.name}")[numeric and INTEGERS.fullmatch(each.type) is not None]
+        for each in read
     }
 
 

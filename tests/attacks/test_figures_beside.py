@@ -32,12 +32,13 @@ class Side:
     folder: Path
     rows: dict[str, list[tuple[Any, ...]]]
     differ: int = K
+    missing: bool = False
     asked: int = 0
     job: Job = field(init=False)
     owner: Owner = field(init=False)
 
     def __post_init__(self) -> None:
-        self.folder.mkdir()
+        self.folder.mkdir(parents=True)
         self.job = Job(self.folder, self.rows, minimum_group=K)
         self.owner = Owner(self.folder / "owner")
 
@@ -46,7 +47,9 @@ class Side:
         self.asked += 1
         reading = read(statement)
         rows, sets = self._counted(statement)
-        about = case(f"{self.asked} {statement}", differ=self.differ, minimum=K, persons=0)
+        about = case(
+            f"{self.asked} {statement}", differ=self.differ, minimum=K, persons=0, missing=self.missing
+        )
         (back,) = self.owner.weigh(about, sets)
         (cells,) = reading.tables
         names = [output.name for output in cells.outputs]

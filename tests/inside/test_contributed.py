@@ -117,6 +117,54 @@ def test_a_total_or_a_set_that_is_left_out_is_noticed(changes: dict[str, Any]) -
         checked(table, **changes)
 
 
+LEFT = "select count(v.kind) as k, sum(i.income) as s from tax.income i left join med.visit v on i.person = v.person"
+PATTERNS = {
+    "select region, sum(income) as s, avg(age) as a from tax.income group by region": (
+        (), ("tax.income.income",), ("tax.income.age <> 0",),
+    ),
+    "select sum(paid) as s, stddev(income) as d, count(distinct region) as n from tax.income": (
+        ("tax.income.paid", "tax.income.region"), ("tax.income.income",),
+    ),
+    "select sum(case when age > 30 then income end) as s, min(income) as m from tax.income": (
+        (), ("tax.income.income",), (), (),
+    ),
+    "select sum(coalesce(income, 0)) as s, count(*) as n from tax.income": ((), (), ()),
+    LEFT: ((), (), ("tax.income.income",)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("statement", PATTERNS)
+def test_only_columns_as_they_stand_are_said_to_tell_a_set_apart(statement: str) -> None:
+    """Neither what something computed chooses, nor what the condition of a LEFT JOIN does."""
+    (table,) = tables(statement)
+    assert table.contributions is not None
+    assert table.contributions.patterns == PATTERNS[statement]
+
+
+@pytest.mark.parametrize(
+    ("statement", "place", "pattern"),
+    [
+        ("select sum(case when age > 30 then income end) as s from tax.income", 1, ("tax.income.income",)),
+        ("select sum(case when age > 30 then paid else 0 end) as s from tax.income", 1, ("tax.income.age",)),
+        ("select sum(income) as s from tax.income", 1, ("tax.income.paid",)),
+        ("select sum(income) as s from tax.income", 1, ("tax.income.income <> 0",)),
+        ("select sum(income) as s from tax.income", 1, ("tax.income.income", "tax.income.paid")),
+        (LEFT, 1, ("med.visit.kind",)),
+    ],
+)
+def test_a_set_that_is_said_to_be_told_apart_by_a_column_and_is_not_is_noticed(
+    statement: str, place: int, pattern: tuple[str, ...]
+) -> None:
+    (table,) = tables(statement)
+    assert table.contributions is not None
+    told = list(table.contributions.patterns)
+    told[place] = pattern
+    for patterns in (tuple(told), (), table.contributions.patterns[:1]):
+        with pytest.raises(SqlUnsupported, match="disagree"):
+            checked(table, patterns=patterns)
+    checked(table)
+
+
 def test_a_person_of_a_row_who_is_left_out_twice_is_noticed() -> None:
     (table,) = tables(STATEMENTS[5])
     assert table.contributions is not None and len(table.contributions.further) == 1

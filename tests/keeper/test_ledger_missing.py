@@ -17,7 +17,7 @@ from keeper.ledger_pairs import Pairs
 from keeper.ledger_rules import Apart, Lineage, released_from, withheld_rows
 from plans import sets as plan_sets
 from plans.errors import Malformed
-from plans.sets import Sets
+from plans.sets import Computed, Sets
 from tests.keeper.people import People
 
 PEOPLE = People(1_000)
@@ -285,12 +285,16 @@ def test_no_two_sums_of_a_column_tell_on_few_nor_do_two_numbers_of_persons_that_
 
 def test_patterns_are_written_down_and_those_of_other_sets_are_refused() -> None:
     made = table(TOWNS, "income", "debt")
-    read = plan_sets.unpack(plan_sets.pack([made, bare(made)]))
-    assert [each.patterns for each in read] == [((), ("income",), ("debt",)), ()]
+    figure = Computed((0, 2), ("income", "income <> 0"))
+    told = replace(made, computed=(figure,))
+    read = plan_sets.unpack(plan_sets.pack([told, bare(made)]))
+    assert [(each.patterns, each.computed) for each in read] == [(made.patterns, (figure,)), ((), ())]
     assert [list(each.prints) for each in read] == [list(made.prints)] * 2
-    with pytest.raises(Malformed):
-        replace(made, patterns=made.patterns[:2])
-    content = plan_sets.pack([made])
-    for wrong in (b'[[],["income"],["debt", ]', b'{"a":1,"b":[1,2,3,4,5]}', b'[[],["income"],["deb",1]]'):
+    for wrong in ({"patterns": made.patterns[:2]}, {"computed": (Computed((3,), ()),)}):
         with pytest.raises(Malformed):
-            plan_sets.unpack(content.replace(b'[[],["income"],["debt"]]', wrong[:24].ljust(24)))
+            replace(made, **wrong)
+    content, honest = plan_sets.pack([made]), b'{"computed":[],"patterns":[[],["income"],["debt"]]}'
+    assert honest in content
+    for forged in (b'["debt"]]  ', b'["deb",1]]}', b"null,null]}", b'["debt"],2}'):
+        with pytest.raises(Malformed):
+            plan_sets.unpack(content.replace(b'["debt"]]}', forged[:10]))
