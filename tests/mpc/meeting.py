@@ -80,16 +80,17 @@ class Met:
 def layout(
     owners: Sequence[str], tables: Mapping[str, Rows], helped: bool = True, ring: Ring = RING64, **public: Any
 ) -> Layout:
-    """The layout of a meeting: bounds are the sizes of the tables unless `bounds`, `codes` or `count` say else."""
+    """The layout of a meeting; `bounds`, `codes`, `partners` and `count` say what is not as the tables make it."""
     codes = public.get("codes", {})
     bounds = {name: public.get("bounds", {}).get(name, len(tables[name])) for name in owners}
     matcher = HELPER if helped else comparing_server(tuple(owners), SERVERS)
     columns = {
         name: max((len(person.numbers) for person in tables[name].values()), default=0) for name in owners
     }
+    partners = {name: partner_of(name, SERVERS, matcher, at) for at, name in enumerate(owners)}
+    partners |= public.get("partners", {})
     sent = tuple(
-        Sent(name, partner_of(name, SERVERS, matcher, at), bounds[name], columns[name], codes.get(name, ()))
-        for at, name in enumerate(owners)
+        Sent(name, partners[name], bounds[name], columns[name], codes.get(name, ())) for name in owners
     )
     return Layout(sent, SERVERS, matcher, public.get("count", min(bounds.values())), ring)
 
