@@ -421,15 +421,35 @@ class JointPlan(Record):
         """Return which server (0, 1, 2) a domain is, or none."""
         return self.task.servers.index(domain) if domain in self.task.servers else None
 
-    def partner(self, portion: int) -> str:
-        """Return the server that expands the masks of a portion and reorders them: never the portion's own owner.
+    @property
+    def matcher(self) -> str:
+        """Return the domain that compares pseudonyms: the helper, or the first server that owns nothing in this plan.
 
-        Of the three servers it is the first after the owner (after none: the first), so that as few as possible
-        serve two owners.
+        Raises:
+            Malformed: every server is an owner, one of whom would learn which of its own rows match.
+        """
+        if self.task.helper:
+            return self.task.helper
+        found = [domain for domain in self.task.servers if self.owns(domain) is None]
+        if not found:
+            raise Malformed(
+                "matching without a helper needs a server that owns none of the rows",
+                "joint-task.servers",
+                "Name a server that has no part in the data, or a helper.",
+            )
+        return found[0]
+
+    def partner(self, portion: int) -> str:
+        """Return the server that expands the masks of a portion and reorders them: neither its owner nor the matcher.
+
+        It is the first such server after the owner; for an owner that is none, counted from the portion's place, so
+        that as few as possible serve two owners.
         """
         owner = self.reading.portions[portion].domain
         place = self.serves(owner)
-        return self.task.servers[portion % SERVERS if place is None else (place + 1) % SERVERS]
+        start = portion if place is None else place + 1
+        order = [self.task.servers[(start + turn) % SERVERS] for turn in range(SERVERS)]
+        return next(domain for domain in order if domain not in (owner, self.matcher))
 
 
 @dataclass(frozen=True, slots=True)

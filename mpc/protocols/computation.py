@@ -23,18 +23,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from keys.randomness import KEY, Masks, MaskStream
-from mpc.protocols import helper, replicated
+from mpc.protocols import diffie_hellman, helper, replicated
 from mpc.protocols.channel import Channel
 from mpc.protocols.joint_rows import OwnRows, columns_of, table_of, turning_codes
 from mpc.protocols.joint_server import serve
 from mpc.protocols.layout import Attempt, Layout, Sent
 from mpc.protocols.replicated import SERVERS, Server
 from mpc.protocols.ring import RINGS
-from mpc.protocols.rows import from_helper, matched_rows
+from mpc.protocols.rows import Source, from_helper, matched_rows
 from mpc.protocols.shuffling import fresh
 from plans.errors import Malformed
 from plans.joint import JointPlan, Opened
-from plans.joint_rules import Matching
 
 SERVING = "servers"
 """The stage under which the servers' common randomness is derived."""
@@ -73,7 +72,7 @@ def layout_of(joint: JointPlan) -> Layout:
         for place, portion in enumerate(joint.reading.portions)
     ]
     ring = RINGS[joint.scheme.ring_bits]
-    return Layout(tuple(sent), (first, second, third), joint.task.helper, joint.scheme.matched, ring)
+    return Layout(tuple(sent), (first, second, third), joint.matcher, joint.scheme.matched, ring)
 
 
 def take_part(work: Work, rows: OwnRows | None = None, coins: MaskStream | None = None) -> Opened | None:
@@ -90,8 +89,8 @@ def take_part(work: Work, rows: OwnRows | None = None, coins: MaskStream | None 
         LinkBroken, PeerLost: see `Channel`.
     """
     joint, domain = work.joint, work.domain
-    if joint.task.matching is not Matching.HELPER or joint.scheme.noise_micro:
-        raise Malformed("this plan asks for a protocol that is not here", "joint-plan.task")
+    if joint.scheme.noise_micro:
+        raise Malformed("this plan asks for noise, which these protocols do not add", "joint-plan.scheme")
     layout, coins = layout_of(joint), coins or fresh()
     place, owned = joint.serves(domain), joint.owns(domain)
     server = _server(work, layout, place, coins) if place is not None else None
@@ -99,14 +98,23 @@ def take_part(work: Work, rows: OwnRows | None = None, coins: MaskStream | None 
         if rows is None:
             raise Malformed("an owner has no rows", domain)
         table = table_of(rows, joint.reading, owned, layout.ring)
-        helper.send_rows(work.channel, layout, domain, table, work.numbered, coins)
+        matching = helper if layout.helped else diffie_hellman
+        matching.send_rows(work.channel, layout, domain, table, work.numbered, coins)
     if domain == joint.task.helper:
         helper.help_matching(work.channel, layout, domain, work.numbered, coins)
     if server is None:
         return None
-    source = from_helper(server, layout, work.numbered)
+    source = _source(work, layout, server, coins)
     first, second = serve(server, joint, matched_rows(server, layout, work.numbered, source))
     return Opened(joint.digest, work.attempt, server.place, first, second)
+
+
+def _source(work: Work, layout: Layout, server: Server, coins: MaskStream) -> Source:
+    """Return where a server's shares of what matched come from; the server that compares matches here."""
+    if layout.helped:
+        return from_helper(server, layout, work.numbered)
+    dealt = diffie_hellman.compare(work.channel, layout, coins) if work.domain == layout.matcher else None
+    return diffie_hellman.FromServer(layout, dealt)
 
 
 def _server(work: Work, layout: Layout, place: int, coins: MaskStream) -> Server:

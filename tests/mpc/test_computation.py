@@ -12,6 +12,7 @@ import pytest
 from mpc.protocols import joint_server
 from plans.errors import EvidenceBroken, SharesDisagree
 from plans.joint import Scheme
+from plans.joint_rules import Matching
 from tests.inside.joint_cases import operand
 from tests.mpc.joint_world import Owner, mismatches, oracle, plan_for, run
 
@@ -69,6 +70,19 @@ def test_three_owners_with_groups_of_two(servers: tuple[str, ...]) -> None:
         owner(TAX, rng, 600, 900, ranges=((0, 1_000, 0.1),)),
     ]
     compare(owners, servers=servers)
+
+
+@pytest.mark.parametrize(
+    "servers", [NOT_OWNERS, (TAX, HEALTH, "nm/civil")], ids=["apart", "two owners serve"]
+)
+def test_without_a_helper_it_is_the_same_answer(servers: tuple[str, ...]) -> None:
+    rng = np.random.default_rng(13)
+    owners = [
+        owner(HEALTH, rng, 100, 150, ranges=((0, 9, 0),), sizes=(2,)),
+        owner(SCHOOL, rng, 120, 150, sizes=(3,)),
+        owner(TAX, rng, 110, 150, ranges=((-20, 1_000, 0.1), (0, 1, 0))),
+    ]
+    compare(owners, minimum=5, servers=servers, matching=Matching.DIFFIE_HELLMAN)
 
 
 def test_four_owners_of_whom_a_person_must_have_rows_at_all() -> None:
