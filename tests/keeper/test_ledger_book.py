@@ -37,7 +37,7 @@ def pages(owner: Owner) -> list[Path]:
 def test_nothing_of_a_page_is_read_from_a_stolen_disk(owner: Owner) -> None:
     (page,) = pages(owner)
     content = page.read_bytes()
-    for word in (b"question", CASE.member.encode(), b"tax", b"DKS2"):
+    for word in (b"question", CASE.member.encode(), b"tax", b"DKS4"):
         assert word not in content
     assert page.stat().st_mode & 0o077 == 0
     assert all(set(line) == {"plan", "page"} for _, line in owner.lines), "nor from the journal"
