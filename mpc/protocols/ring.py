@@ -25,10 +25,8 @@ Shape = tuple[int, ...]
 
 _LOW = np.uint64(0xFFFF_FFFF)
 _HALF = np.uint64(32)
-_ONE = np.uint64(1)
-_ROWS_AT_ONCE = (
-    1 << 12
-)  # of a 128-bit inner product: the limbs of a row of 4096 numbers are 128 KB, near the core
+_ROWS_AT_ONCE = 1 << 10  # of a 128-bit inner product: the limbs of 50 groups are then 1.6 MB, near the core
+_EXACT_ROWS = 1 << 20  # so many products of two 16-bit limbs, added up, are exact as float64
 
 
 class Ring(ABC):
@@ -208,16 +206,16 @@ class Ring128(Ring):
         """Return all inner products of rows.
 
         The mixed products wrap at 64 bits and are summed as such. The products of low words are needed in full: they
-        are cut into limbs of 16 bits, whose products summed over 2^12 rows stay below 2^44 and so are exact as
+        are cut into limbs of 16 bits, whose products summed over 2^20 rows stay below 2^52 and so are exact as
         float64, at the speed of the machine's matrix product.
         """
         narrow = RING64
         shape = (x.shape[0], y.shape[0])
         high = narrow.cross(x[..., 0], y[..., 1]) + narrow.cross(x[..., 1], y[..., 0])
         found = np.stack([np.zeros(shape, dtype=np.uint64), high], axis=-1)
-        for start in range(0, x.shape[1], _ROWS_AT_ONCE):
-            rows = slice(start, start + _ROWS_AT_ONCE)
-            found = self.add(found, _limb_products(x[:, rows, 0], y[:, rows, 0]))
+        for start in range(0, x.shape[1], _EXACT_ROWS):
+            rows = slice(start, start + _EXACT_ROWS)
+            found = self.add(found, _low_products(x[:, rows], y[:, rows]))
         return found
 
 
@@ -319,21 +317,26 @@ def _carried(small: Words, large: Words, high: Words) -> Words:
 
 
 def _limbs(x: Words) -> NDArray[np.float64]:
-    """Return the 16-bit limbs of words `[A × m]` as floats `[4A × m]`, all lowest limbs first."""
-    parts = np.ascontiguousarray(x, dtype="<u8").view("<u2")
-    found = np.empty((4, *x.shape))
-    for limb in range(4):
-        found[limb] = parts[:, limb::4]
-    return found.reshape(-1, x.shape[1])
+    """Return the 16-bit limbs of the low words of elements `[A × m]` as floats `[m × 4A]`, lowest limb first.
+
+    Rows of groups often lie in memory turned by 90 degrees, as they were dealt; then nothing is moved here.
+    """
+    turned = np.ascontiguousarray(x.swapaxes(0, 1), dtype="<u8").view("<u2")
+    limbs = turned.reshape(x.shape[1], x.shape[0], 8)[..., :4]
+    return limbs.astype(np.float64).reshape(x.shape[1], 4 * x.shape[0])
 
 
-def _limb_products(x: Words, y: Words) -> Words:
-    """Return Σ x·y of rows as elements of Z_2^128, for words x `[A × m]` and y `[B × m]`, m ≤ 2^20."""
-    products = np.asarray(_limbs(x) @ _limbs(y).T, dtype=np.uint64).reshape(4, len(x), 4, len(y))
+def _low_products(x: Words, y: Words) -> Words:
+    """Return Σ of the products of low words, in Z_2^128, for elements x `[A × m]` and y `[B × m]`, m ≤ 2^20."""
+    added = np.zeros((4 * len(x), 4 * len(y)))
+    for start in range(0, x.shape[1], _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        added += _limbs(x[:, rows]).T @ _limbs(y[:, rows])
+    products = added.astype(np.uint64).reshape(len(x), 4, len(y), 4)
     found = np.zeros((len(x), len(y), 2), dtype=np.uint64)
     for place in range(7):  # limbs i and j meet at 2^(16(i+j)); at most four sums below 2^52 each
         pairs = [(i, place - i) for i in range(4) if 0 <= place - i < 4]
-        here = np.stack([products[i, :, j] for i, j in pairs]).sum(axis=0, dtype=np.uint64)
+        here = np.stack([products[:, i, :, j] for i, j in pairs]).sum(axis=0, dtype=np.uint64)
         found = RING128.add(found, _shifted(np.asarray(here), 16 * place))
     return found
 

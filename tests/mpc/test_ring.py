@@ -66,12 +66,11 @@ def test_inner_products_agree_with_whole_numbers(
 
 @BOTH
 def test_inner_products_of_many_rows_of_the_largest_words_stay_exact(ring: Ring) -> None:
-    """Longer than the pieces in which limbs are multiplied; every limb at its largest."""
-    rows = 10_000
-    x = ring.encode([-1] * rows).reshape(1, rows, *ring.words)
-    assert ring.decode(ring.cross(x, x)) == [rows]
-    large = ring.encode([wrapped(ring, (1 << 64) - 1)] * rows).reshape(1, rows, *ring.words)
-    assert ring.decode(ring.cross(large, large)) == [wrapped(ring, rows * ((1 << 64) - 1) ** 2)]
+    """Longer than the pieces whose limbs are added up as floating point; every limb at its largest."""
+    rows = (1 << 20) + 3_000
+    for number in (-1, wrapped(ring, (1 << 64) - 1)):
+        x = np.broadcast_to(ring.encode([number]), (rows, *ring.words))[None]
+        assert ring.decode(ring.cross(x, x)) == [wrapped(ring, rows * number**2)]
 
 
 @BOTH
