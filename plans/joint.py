@@ -20,6 +20,11 @@ from plans import names
 from plans.decision import Decision
 from plans.errors import Malformed
 from plans.joint_rules import Matching, Opening
+from plans.joint_sights import Part as Part
+from plans.joint_sights import SeenAs as SeenAs
+from plans.joint_sights import Sight as Sight
+from plans.joint_sights import Step as Step
+from plans.joint_sights import Trust as Trust
 from plans.plan import Relation
 from plans.record import Record
 from plans.request import Request
@@ -29,43 +34,6 @@ SERVERS = 3
 
 MOST_OWNERS, MOST_JOINT_CELLS = 8, 4096
 """Owners that join, and cells of an answer, at the most."""
-
-
-class Part(StrEnum):
-    """What a party is in a joint plan."""
-
-    OWNER = "owner"
-    SERVER = "server"
-    HELPER = "helper"
-    INSPECTOR = "inspector"
-    RECIPIENT = "recipient"
-
-
-class SeenAs(StrEnum):
-    """In which form something is seen.
-
-    A `share` or `masked` value alone is uniform; a `pseudonym` is an identifier under a key that its reader lacks.
-    """
-
-    CLEAR = "clear"
-    SHARE = "share"
-    MASKED = "masked"
-    PSEUDONYM = "pseudonym"
-    SIZE = "size"
-    TIMING = "timing"
-
-
-class Step(StrEnum):
-    """The steps of a joint computation, in their order; receipts, failures and sights name them."""
-
-    ASK = "ask"
-    CHECK = "preflight"
-    EXTRACT = "extract"
-    MATCH = "match"
-    SHARE = "share"
-    COMPUTE = "compute"
-    GUARD = "guard"
-    OPEN = "open"
 
 
 class Measure(StrEnum):
@@ -320,44 +288,24 @@ class Scheme(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class Sight(Record):
-    """One line of the visibility table: at this step, this party (in this part) sees this, in this form.
-
-    `what` is a sentence for people; `bound` is the public number of things seen (0 where it is not counted).
-    """
-
-    step: Step
-    party: str
-    part: Part
-    what: str
-    form: SeenAs
-    bound: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Trust(Record):
-    """The model under which the table holds, printed on plan and result: the adversary, which sets of parties open
-    what if they collude, and who supplies randomness. Sentences for people, made by code (`mpc.visibility`).
-    """
-
-    adversary: str
-    collusions: tuple[str, ...]
-    randomness: str
-
-
-@dataclass(frozen=True, slots=True)
 class PortionDecision(Record):
-    """An owner's decision about its own portion, and the relation that its box reads."""
+    """An owner's decision about its own portion, and the relation that its box reads.
+
+    `identifiers` is the SHA-256 of the file of identifiers, `files` the names of the files of attributes and of
+    identifiers in the owner's data folder.
+    """
 
     domain: str
     decision: Decision
     relation: Relation
     identifiers: str
-    """SHA-256 of the file of identifiers."""
+    files: tuple[str, ...] = ()
 
     def check(self) -> None:
         names.require("domain", self.domain, "part-decision.domain")
         names.require("digest", self.identifiers, "part-decision.identifiers")
+        for name in self.files:
+            names.require("file", name, "part-decision.files")
 
 
 @dataclass(frozen=True, slots=True)

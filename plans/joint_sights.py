@@ -1,0 +1,71 @@
+"""The visibility table 可见性表 of a joint plan: who sees what, at which step and in which form; who must not collude."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from plans.record import Record
+
+
+class Part(StrEnum):
+    """What a party is in a joint plan."""
+
+    OWNER = "owner"
+    SERVER = "server"
+    HELPER = "helper"
+    INSPECTOR = "inspector"
+    RECIPIENT = "recipient"
+
+
+class SeenAs(StrEnum):
+    """In which form something is seen.
+
+    A `share` or `masked` value alone is uniform; a `pseudonym` is an identifier under a key that its reader lacks.
+    """
+
+    CLEAR = "clear"
+    SHARE = "share"
+    MASKED = "masked"
+    PSEUDONYM = "pseudonym"
+    SIZE = "size"
+    TIMING = "timing"
+
+
+class Step(StrEnum):
+    """The steps of a joint computation, in their order; receipts, failures and sights name them."""
+
+    ASK = "ask"
+    CHECK = "preflight"
+    EXTRACT = "extract"
+    MATCH = "match"
+    SHARE = "share"
+    COMPUTE = "compute"
+    GUARD = "guard"
+    OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Sight(Record):
+    """One line of the visibility table: at this step, this party (in this part) sees this, in this form.
+
+    `what` is a sentence for people; `bound` is the public number of things seen (0 where it is not counted).
+    """
+
+    step: Step
+    party: str
+    part: Part
+    what: str
+    form: SeenAs
+    bound: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Trust(Record):
+    """The model under which the table holds, printed on plan and result: the adversary, which sets of parties open
+    what if they collude, and who supplies randomness. Sentences for people, made by code (`mpc.visibility`).
+    """
+
+    adversary: str
+    collusions: tuple[str, ...]
+    randomness: str
