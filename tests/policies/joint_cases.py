@@ -9,7 +9,9 @@ from plans.reading import Shadow, ShadowColumn
 REGIONS, BANDS = ("east", "west", "north"), ("1", "2", "3")
 
 
-def joint_shadow(relation: str, domain: str, rows: int = 1_000, **columns: tuple[str, Declared | None]) -> JointShadow:
+def joint_shadow(
+    relation: str, domain: str, rows: int = 1_000, **columns: tuple[str, Declared | None]
+) -> JointShadow:
     """A likeness of one owner's relation; a type that ends in `?` is of a column that may be null."""
     listed = tuple(
         ShadowColumn(name, kind.rstrip("?"), kind.endswith("?")) for name, (kind, _) in columns.items()
