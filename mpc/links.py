@@ -53,7 +53,7 @@ _HEAD = struct.Struct(">4sH")
 _LENGTH = struct.Struct(">I")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Connection:
     """A TLS connection to the holder of one certificate."""
 
@@ -61,6 +61,8 @@ class Connection:
     """The fingerprint of the peer's certificate."""
     reader: asyncio.StreamReader = field(repr=False)
     writer: asyncio.StreamWriter = field(repr=False)
+    closed: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+    """Set once this side has closed it."""
 
     async def send(self, message: dict[str, Any]) -> None:
         """Send one frame.
@@ -88,6 +90,8 @@ class Connection:
         except (OSError, TimeoutError):
             raise PeerLost("nothing came from the other side in time", "link") from None
         except DarkroomError:
+            if self.reader.at_eof():
+                raise PeerLost("the link was cut within a message", "link") from None
             raise LinkBroken("what came from the other side is no message", "link") from None
         if message is None:
             raise PeerLost("the other side closed the link", "link")
@@ -95,10 +99,12 @@ class Connection:
 
     def close(self) -> None:
         """Close after what is still to be sent."""
+        self.closed.set()
         self.writer.close()
 
     def abort(self) -> None:
         """Close at once."""
+        self.closed.set()
         self.writer.transport.abort()
 
 

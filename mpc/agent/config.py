@@ -79,7 +79,8 @@ class AgentConfig:
 
 def _value(name: str, value: Any, path: Path) -> Any:
     try:
-        return _READERS.get(name, _path)(value)
+        reader: Callable[[Any], Any] = _READERS.get(name, _path)
+        return reader(value)
     except (TypeError, ValueError, Malformed):
         raise SettingsWrong(f"the agent's setting {name} has the wrong type or is empty", str(path)) from None
 

@@ -10,7 +10,7 @@ party dies in between, and whoever comes back later takes what the others ended 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -26,6 +26,7 @@ from plans.errors import (
     PeerLost,
     PreflightFailed,
     SharesDisagree,
+    Unreachable,
     by_code,
 )
 from plans.joint import Step
@@ -99,20 +100,27 @@ def least(failures: Iterable[Failure]) -> Failure:
     return min(failures, key=lambda failure: failure.rank)
 
 
-def read(plain: object, teller: str, parties: Collection[str]) -> Failure:
-    """Return a failure that a peer tells of first hand.
+OF_ITSELF = (PreflightFailed.code, PartyStopped.code, PartyFailed.code, SharesDisagree.code)
+"""What a party can say of itself alone, once versions and clocks have been compared."""
 
-    Raises:
-        Malformed: it is none, is about nobody who takes part, or the peer says of another party what only that party
-            could say of itself.
+
+def read(plain: object, teller: str, parties: Collection[str], step: Step) -> Failure:
+    """Return a failure that a peer tells of; that it tells none is a failure too, of the peer at this `step`."""
+    try:
+        failure = Failure.read(plain)
+    except Malformed:
+        return Failure(LinkBroken.code, teller, step)
+    return failure if failure.party in parties else Failure(LinkBroken.code, teller, step)
+
+
+def is_hearsay(failure: Failure, teller: str, words: Mapping[str, Failure]) -> bool:
+    """Return whether a peer says of another party what that one does not say of itself.
+
+    `words` is what every party that is there said itself. Of one that is gone, others may tell what it said last.
     """
-    failure = Failure.read(plain)
-    if failure.party not in parties:
-        raise Malformed("the failure is of nobody who takes part", "failure.party")
-    hearsay = failure.code in (PreflightFailed.code, PartyStopped.code, PartyFailed.code, SharesDisagree.code)
-    if hearsay and failure.party != teller:
-        raise Malformed("a party says this of itself alone", "failure.party")
-    return failure
+    if failure.code not in OF_ITSELF or failure.step is Step.CHECK or failure.party == teller:
+        return False
+    return words.get(failure.party, failure) != failure
 
 
 def of_box(stage: Entry, problem: DarkroomError, own: str, parties: Collection[str]) -> Told:
@@ -125,11 +133,13 @@ def of_box(stage: Entry, problem: DarkroomError, own: str, parties: Collection[s
     if isinstance(problem, PeerLost):  # the keeper names the party whose box did not come
         lost = problem.where if problem.where in parties else own
         return Told(Failure(PeerLost.code, lost, Step.EXTRACT), detail)
+    if isinstance(problem, Unreachable):
+        return Told(Failure(PartyStopped.code, own, _step(stage)), detail)
     if not isinstance(problem, BoxFailed):
         return Told(Failure(PreflightFailed.code, own, Step.EXTRACT), detail)
     if problem.where in STOPPED:
         return Told(Failure(PartyStopped.code, own, _step(stage)), detail)
-    if stage is Entry.EXTRACT:
+    if stage is Entry.EXTRACT and problem.where != PEER_ENDED:
         return Told(Failure(PreflightFailed.code, own, Step.EXTRACT), detail)
     code = problem.where if problem.where in _FROM_BOX else PartyFailed.code
     return Told(Failure(code, own, Step.COMPUTE), detail)

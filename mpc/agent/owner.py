@@ -1,7 +1,7 @@
 """What an agent asks of its own side: the keeper and the launcher.
 
-Both are reached by their sockets and block; an attempt asks them from threads. The keeper lies above this room, so it is
-known here by what it answers (`keeper.joint`).
+Both are reached by their sockets and block; an attempt asks them from threads. The keeper lies above this room, so it
+is known here by what it answers (`keeper.joint`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ASK_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class BoxOf:
-    """What a side says of its box of the protocol: the statement that its launcher signed, and the plan of its boxes."""
+    """What a side says of its box of the protocol: the statement that its launcher signed, and its plan."""
 
     signed: Signed
     plan: Plan
@@ -48,7 +48,7 @@ class Keeper(Protocol):
     """The own keeper, for one agent."""
 
     def own(self, joint: str, attempt: int) -> BoxOf | None:
-        """Return the own box's statement once its launcher has asked for keys; none if it is not there in some seconds."""
+        """Return the own box's statement once its launcher has asked for keys; none if that takes some seconds."""
         ...
 
     def bring(self, joint: str, attempt: int, peers: Sequence[BoxOf]) -> None:
