@@ -27,7 +27,7 @@ owners of a list but one, with Z, may try identifiers against nothing: the missi
 like any two servers, have all shares.
 
 If every server is an owner, one of them would learn which of its own rows match: there is then no comparing server
-(`layout.comparing_server` refuses), and a plan needs a helper.
+(`plans.joint.JointPlan.matcher` refuses), and a plan needs a helper.
 
 **Cost:** each row is raised once by every owner: for 1M × 1M rows four million exponentiations of some 40 µs, in as
 many processes as there are processors.

@@ -114,30 +114,3 @@ class Attempt:
     def masks(self, seed: bytes) -> Masks:
         """Return the mask streams of a seed within this attempt's matching."""
         return Masks(seed, self.digest, self.number, STAGE)
-
-
-def partner_of(owner: str, servers: tuple[str, str, str], matcher: str, position: int) -> str:
-    """Return the server that shares an owner's masks: never the owner, never the matcher.
-
-    It is the first server after the owner; for an owner that is no server, one chosen by its `position` among the
-    owners, so that they do not all have the same.
-    """
-    start = servers.index(owner) + 1 if owner in servers else position
-    order = [servers[(start + turn) % SERVERS] for turn in range(SERVERS)]
-    return next(name for name in order if name not in (owner, matcher))
-
-
-def comparing_server(owners: tuple[str, ...], servers: tuple[str, str, str]) -> str:
-    """Return the server that compares doubly masked pseudonyms where there is no helper: the first that owns nothing.
-
-    Raises:
-        Malformed: every server is an owner; one of them would learn which of its own rows match.
-    """
-    for name in servers:
-        if name not in owners:
-            return name
-    raise Malformed(
-        "matching without a helper needs a server that owns none of the rows",
-        "joint-task.servers",
-        "Name a server that has no part in the data, or a helper.",
-    )

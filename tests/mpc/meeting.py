@@ -11,7 +11,7 @@ import numpy as np
 from keys.randomness import MaskStream
 from mpc.protocols import diffie_hellman, helper, rows
 from mpc.protocols.identifiers import pack_texts, require_keys
-from mpc.protocols.layout import Attempt, Layout, Sent, comparing_server, partner_of
+from mpc.protocols.layout import Attempt, Layout, Sent
 from mpc.protocols.memory import MemoryChannel, together
 from mpc.protocols.opening import hand_over, reconstruct
 from mpc.protocols.pseudonyms import Table
@@ -83,11 +83,11 @@ def layout(
     """The layout of a meeting; `bounds`, `codes`, `partners` and `count` say what is not as the tables make it."""
     codes = public.get("codes", {})
     bounds = {name: public.get("bounds", {}).get(name, len(tables[name])) for name in owners}
-    matcher = HELPER if helped else comparing_server(tuple(owners), SERVERS)
+    matcher = HELPER if helped else next(name for name in SERVERS if name not in owners)
     columns = {
         name: max((len(person.numbers) for person in tables[name].values()), default=0) for name in owners
     }
-    partners = {name: partner_of(name, SERVERS, matcher, at) for at, name in enumerate(owners)}
+    partners = {name: next(other for other in SERVERS if other not in (name, matcher)) for name in owners}
     partners |= public.get("partners", {})
     sent = tuple(
         Sent(name, partners[name], bounds[name], columns[name], codes.get(name, ())) for name in owners

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpc.protocols.layout import Layout, Sent, comparing_server, partner_of
+from mpc.protocols.layout import Layout, Sent
 from mpc.protocols.ring import RING64, RING128
 from plans.errors import KeyRepeated, Malformed, TooLarge
 from tests.mpc.meeting import Met, Person, Rows, expected, layout, meet, meet_alone
@@ -83,7 +83,9 @@ def test_only_the_fact_of_a_match_can_be_used(helped: bool) -> None:
 
 
 def test_pieces_of_rows_are_as_good_as_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mpc.protocols.layout._PIECE", 3 * 8 * 6)  # three rows of three cells and three numbers
+    monkeypatch.setattr(
+        "mpc.protocols.layout._PIECE", 3 * 8 * 6
+    )  # three rows of three cells and three numbers
     tables: dict[str, Rows] = {
         "north": {str(at): Person((at,), (at % 3,)) for at in range(10)},
         "south": {str(at): Person((at, -at)) for at in range(4, 12)},
@@ -147,14 +149,3 @@ class TestLayout:
         sent = (Sent("north", "south", 3, 1), Sent("south", "north", 5, 1))
         with pytest.raises(Malformed, match="rows come out"):
             Layout(sent, SERVERS, "clearing", 4, RING64)
-
-    def test_where_every_server_is_an_owner_a_helper_is_needed(self) -> None:
-        with pytest.raises(Malformed, match="without a helper"):
-            comparing_server(SERVERS, SERVERS)
-
-    @pytest.mark.parametrize("matcher", ["clearing", *SERVERS])
-    def test_partners_are_found_for_every_choice_of_owners(self, matcher: str) -> None:
-        for at, owner in enumerate([*SERVERS, "registry"]):
-            if owner != matcher:
-                partner = partner_of(owner, SERVERS, matcher, at)
-                assert partner in SERVERS and partner not in (owner, matcher)
