@@ -54,9 +54,11 @@ class Owner:
             place = place * size + codes
         return OwnRows(
             pack_fixed(texts).blocks,
-            np.array([np.ma.filled(column, 0) for column in self.values], dtype=np.int64).reshape(-1, count),
+            np.array([np.ma.filled(column, 0) for column in self.values], dtype=np.int64).reshape(
+                len(self.values), count
+            ),
             np.array([~np.ma.getmaskarray(column) for column in self.values], dtype=np.uint8).reshape(
-                -1, count
+                len(self.values), count
             ),
             place.astype(np.uint16),
         )

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mpc.protocols import joint_server
 from plans.errors import EvidenceBroken, SharesDisagree
@@ -111,6 +113,35 @@ def test_who_matches_may_be_nobody_one_or_all(counts: tuple[int, int], of: int) 
     ]
     compare(owners)
     compare(owners, minimum=1)
+
+
+@st.composite
+def anybody(draw: st.DrawFn) -> list[Owner]:
+    """Two to four owners with any ranges, missing values, groups, skew, and any number of persons in common."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    of = draw(st.integers(1, 60))
+    found = []
+    for domain in draw(
+        st.lists(st.sampled_from((BANK, HEALTH, SCHOOL, TAX)), min_size=2, max_size=4, unique=True)
+    ):
+        ranges = []
+        for _ in range(draw(st.integers(0, 2))):
+            low = draw(st.sampled_from((0, 0, -7, -1000, 5)))
+            ranges.append(
+                (low, low + draw(st.sampled_from((0, 1, 50, 10**6))), draw(st.sampled_from((0, 0, 0.4, 1))))
+            )
+        sizes = draw(st.lists(st.integers(1, 4), max_size=2))
+        count = draw(st.integers(0, of))
+        found.append(
+            owner(domain, rng, count, of, ranges=ranges, sizes=sizes, skew=draw(st.sampled_from((1, 4))))
+        )
+    return found
+
+
+@settings(max_examples=40, deadline=None)
+@given(anybody(), st.sampled_from((NOT_OWNERS, ("nm/civil", HEALTH, TAX))), st.integers(1, 6))
+def test_any_schema_equals_duckdb(owners: list[Owner], servers: tuple[str, ...], minimum: int) -> None:
+    compare(owners, 128, minimum, servers=servers)
 
 
 def test_ten_thousand_rows_of_two_owners_in_fifty_groups() -> None:
