@@ -99,7 +99,11 @@ def people_look(story: Story) -> None:
 
 
 def the_library(story: Story) -> None:
-    """A component runs, which has no code of a member."""
+    """A component runs, which has no code of a member, about groups of which something else was told before."""
+    question = "select region, count(*) as records, avg(income) as mean from tax.income group by region"
+    story.teller.say(question)
+    leagues = {row[0] for row in story.ask(question).result().rows}
+    story.teller.say(f"released, {len(leagues)} rows. And of the same leagues, in which some have no income:")
     story.teller.say("darkroom component describe columns=income by=region --table tax.income")
     wang, desk = story.researcher.connection, DeskClient(story.region.site.owner("nm/tax").desk)
     before = _entered(desk)
@@ -107,6 +111,7 @@ def the_library(story: Story) -> None:
     job = wang.component("describe", asked, ["tax.income"], project=PROJECT, purpose=PURPOSE)
     table = pyarrow.csv.read_csv(io.BytesIO(_files(job).read("summary.csv"))).to_pylist()
     require(SMALL not in str(table), "a group of seven persons left")
+    require({row["region"] for row in table} == leagues, "the ledger kept a league back")
     require(_entered(desk) > before, "the ledger does not know of it")
     story.teller.table(list(table[0]), [[_text(value) for value in row.values()] for row in table[:4]])
     story.teller.say(

@@ -15,7 +15,7 @@ from tests.e2e import town as towns
 
 pytestmark = [pytest.mark.box, pytest.mark.ray]
 
-WATCHED, CONTROL = "nm/tax/watched", "nm/tax/unwatched"
+WATCHED, CONTROL, STRICT = "nm/tax/watched", "nm/tax/unwatched", "nm/tax/strict"
 POLICY = """
 ["{dataset}"]
 minimum_group = 10
@@ -23,6 +23,7 @@ rounding = 1
 
 ["{dataset}".checks]
 differ = {differ}
+missing = {missing}
 exact_cells = 60
 unsafe_exact_cells = true
 
@@ -31,16 +32,18 @@ league = ["group", "filter", "compare"]
 income = ["count", "sum", "avg"]
 """
 PERSONS = 400
+LACKING = (20, 21, 30, 40)
 
 
 def incomes(path: Path, persons: range) -> Path:
-    """Two leagues of about two hundred persons, and three persons who are in none of them."""
+    """Two leagues of about two hundred persons, and three persons who are in none of them; four have no income."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["id18", "league", "income"])
         for number in persons:
             league = "阿拉善" if number < 3 else ("包头", "赤峰")[number % 2]
-            writer.writerow([f"99999919900101{number:04d}", league, 30_000 + number])
+            income = "" if number in LACKING else 30_000 + number
+            writer.writerow([f"99999919900101{number:04d}", league, income])
     return path
 
 
@@ -48,14 +51,15 @@ def incomes(path: Path, persons: range) -> Path:
 def watched(town):
     """The town with a dataset that the ledger watches, and a copy of which single persons may be told apart."""
     description = (towns.HERE / "small.toml").read_text()
-    for dataset in (WATCHED, CONTROL):
+    for dataset in (WATCHED, CONTROL, STRICT):
         source = incomes(town.folder / f"{dataset.rpartition('/')[2]}.csv", range(PERSONS))
         town.ingest(source, description.replace('"nm/tax/income"', f'"{dataset}"'))
     policy = town.folder / "watched.toml"
-    policies = [POLICY.format(dataset=WATCHED, differ=0), POLICY.format(dataset=CONTROL, differ=1)]
+    told = [(WATCHED, 0, "false"), (CONTROL, 1, "false"), (STRICT, 0, "true")]
+    policies = [POLICY.format(dataset=each, differ=differ, missing=missing) for each, differ, missing in told]
     policy.write_text(towns.POLICY + "".join(policies))
     sign_policies(town.owner, policy, town.people["zhao"].keys)
-    for dataset in (WATCHED, CONTROL):
+    for dataset in (WATCHED, CONTROL, STRICT):
         town.give_grant(dataset=dataset)
     return town
 
@@ -86,6 +90,22 @@ def test_89_the_next_version_without_one_person_does_not_tell_who_left(watched):
         watched.ingest(source, description.replace('"nm/tax/income"', f'"{dataset}"'))
     assert counts(watched, CONTROL) == [PERSONS - 1]
     assert counts(watched, WATCHED) == []
+
+
+@pytest.mark.long
+def test_24_who_has_no_value_keeps_nothing_back_unless_the_owner_says_so(watched):
+    """Three persons of one league and one of the other have no income; how many these are is all that is told."""
+
+    def asked(dataset, figures):
+        statement = f"select league, {figures} from tax.{dataset.rpartition('/')[2]} group by league"
+        try:
+            return len(watched.ask(statement).result().rows)
+        except OutputRefused:
+            return 0
+
+    told = "avg(income) as m", "count(*) as n, count(income) as known", "sum(income) as s"
+    assert [asked(WATCHED, figures) for figures in told] == [2, 2, 2]
+    assert [asked(STRICT, figures) for figures in told] == [0, 0, 0]
 
 
 def test_the_desk_says_what_was_asked_and_what_each_rule_found(watched):
