@@ -99,6 +99,7 @@ def peer_entries(domain: str) -> tuple[RosterEntry, ...]:
 
 def peer_roster(
     domain: str,
+    /,
     number: int = 1,
     entries: tuple[RosterEntry, ...] | None = None,
     signer: str = "",
@@ -109,7 +110,7 @@ def peer_roster(
     return _by_root(Type.ROSTER, domain, body, signer, **changes)
 
 
-def _by_root(kind: Type, domain: str, body: Any, signer: str, **changes: Any) -> Signed:
+def _by_root(kind: Type, domain: str, body: Any, signer: str, /, **changes: Any) -> Signed:
     draft = keys.Draft(kind, domain, Duty.ROOT, body, not_before=NOW)
     return keys.sign(replace(draft, **changes), house.key(signer or root_name(domain)))
 
