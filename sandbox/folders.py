@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import secrets
 import shutil
@@ -13,6 +14,9 @@ from pathlib import Path
 
 from plans import names
 from plans.errors import DiskFull, NotFound, SettingsWrong
+
+MOST_FILES = 64
+"""How many files a box may have left for its launcher to remove them itself, between other things that it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +84,41 @@ def discard(folder: Path) -> None:
 async def wipe(folder: Path) -> None:
     """Remove a folder that a box wrote in, however deep it made it: `rm` and `chmod` need no stack of ours.
 
-    What a box with its launcher's user has closed to that user is opened first.
+    What a box with its launcher's user has closed to that user is opened first. Nearly every box leaves few plain
+    files; these are removed here, since to start `rm` takes longer than all else of a box's end.
     """
     path = os.fspath(folder)
+    if _removed(path):
+        return
     await _quietly("/bin/rm", "-rf", "--one-file-system", "--", path)
     if os.path.lexists(folder):
         await _quietly("/bin/chmod", "-R", "u+rwX", "--", path)
         await _quietly("/bin/rm", "-rf", "--one-file-system", "--", path)
+
+
+def _removed(folder: str) -> bool:
+    """Remove a box's folders if there are few files in them and nothing deeper; return whether they are gone.
+
+    Nothing is followed: what is no folder is unlinked, and what is one below these ends the attempt.
+    """
+    try:
+        inner = _few(folder)
+        left = [path for part in inner for path in _few(part)]
+        if len(left) > MOST_FILES:
+            return False
+        for path in left:
+            os.unlink(path)
+        for path in (*inner, folder):
+            os.rmdir(path)
+    except OSError:
+        return False
+    return True
+
+
+def _few(folder: str) -> list[str]:
+    """Return what is in a folder, as far as one entry more than there may be."""
+    with os.scandir(folder) as entries:
+        return [entry.path for entry in itertools.islice(entries, MOST_FILES + 1)]
 
 
 async def _quietly(*words: str) -> None:

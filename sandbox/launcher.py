@@ -30,6 +30,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,9 @@ SWEEP_S = 3600.0
 
 PEER_S = 2.0
 """Seconds that a box has to end by itself, when one beside it ended without a result."""
+
+SETTLED_NS = 1_000_000_000
+"""How long ago a folder must have changed for its time to tell every later change: clocks of files are coarse."""
 
 _MODES = {Door.OPEN: 0o660, Door.OWNER: 0o600}
 
@@ -135,6 +139,7 @@ class Launcher:
         config = workshop.config
         self._rules = Rules(config.domain, config.ceilings)
         self._places = Places(admission.places(config.uid_count, config.warm_kinds))
+        self._listed = 0
         self._box_ids = range(config.first_uid, config.first_uid + config.uid_count)
         self._callers = dict.fromkeys(Door, 0)
         self._known = set(
@@ -232,8 +237,16 @@ class Launcher:
         admission.require_admissible(plan, door, self._rules, self._images())
 
     def _images(self) -> set[str]:
-        """Return the images that boxes may have, those built since the last time among them."""
-        self._known |= {image.digest for image in images.named(self._shop.config.images_folder)}
+        """Return the images that boxes may have, those built since the last time among them.
+
+        A name is made by putting a file into the folder, so the names are read again when the folder has changed.
+        """
+        folder = self._shop.config.images_folder
+        changed = folder.stat().st_mtime_ns if folder.is_dir() else 0
+        if changed == 0 or changed != self._listed:
+            self._known |= {image.digest for image in images.named(folder)}
+            settled = time.time_ns() - changed > SETTLED_NS
+            self._listed = changed if settled else 0
         return self._known
 
     async def _run(self, door: Door, name: StageName, writer: asyncio.StreamWriter) -> None:
