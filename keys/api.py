@@ -21,9 +21,11 @@ from keys.signing import (
     verify_bytes,
     verify_request,
 )
+from keys.tls import Identity, load_identity, make_identity
 
 __all__ = [
     "Draft",
+    "Identity",
     "MemberKeys",
     "OpeningKey",
     "SigningKey",
@@ -32,7 +34,9 @@ __all__ = [
     "encrypt",
     "fresh_key",
     "fresh_nonce",
+    "load_identity",
     "load_member_keys",
+    "make_identity",
     "save_member_keys",
     "seal",
     "sign",
