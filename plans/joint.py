@@ -20,6 +20,7 @@ from plans import names
 from plans.decision import Decision
 from plans.errors import Malformed
 from plans.joint_rules import Matching, Opening
+from plans.joint_shadows import JointShadow
 from plans.joint_sights import Part as Part
 from plans.joint_sights import SeenAs as SeenAs
 from plans.joint_sights import Sight as Sight
@@ -313,7 +314,8 @@ class JointPlan(Record):
     """A joint plan. `parties` are all that take part, in the order of their domains' names.
 
     `images` are digests of the images of the boxes `extract` and `party`, the same at all parties. `decisions` are
-    one per portion, in their order: each owner derives its own again and believes nobody's.
+    one per portion, in their order: each owner derives its own again and believes nobody's. `shadows` are what the
+    statement was read on, one for each portion: so every owner can have it read again, and compares its own one.
     """
 
     KIND: ClassVar[str] = "joint-plan"
@@ -331,6 +333,7 @@ class JointPlan(Record):
     party_image: str
     nonce: str
     made_at: int
+    shadows: tuple[JointShadow, ...] = ()
 
     def check(self) -> None:
         names.require("signature", self.request_signature, "joint-plan.request_signature")

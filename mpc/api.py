@@ -1,0 +1,27 @@
+"""What other rooms use of `mpc`."""
+
+from __future__ import annotations
+
+from mpc.compile import Making, Owner, Signed, compile_joint
+from mpc.derive import party_plan, require_own_shadow, require_same, require_terms
+from mpc.joint_shadow import identifiers_file, joint_shadow
+from mpc.scheme import obligations_of, scheme_of, tier_of
+from mpc.visibility import sights, trust
+
+__all__ = [
+    "Making",
+    "Owner",
+    "Signed",
+    "compile_joint",
+    "identifiers_file",
+    "joint_shadow",
+    "obligations_of",
+    "party_plan",
+    "require_own_shadow",
+    "require_same",
+    "require_terms",
+    "scheme_of",
+    "sights",
+    "tier_of",
+    "trust",
+]

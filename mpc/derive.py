@@ -1,0 +1,160 @@
+"""What each party derives again from a joint plan: the plan of its own boxes, and what code says of it. Pure.
+
+A party believes nothing that it can make again (ATTACKS 72, 78): the boxes, the scheme, the visibility table and the
+model of trust follow from the reading, the decisions and the task, byte for byte. What only its owner can say (the own
+reading, decision and relation) its keeper derives and compares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from mpc.scheme import scheme_of, tier_of
+from mpc.visibility import normal, sights, trust
+from plans.box import BoxSpec, Entry, Input, Limits, Link, Outputs
+from plans.decision import Tier
+from plans.errors import Malformed, PolicyDenied, RederivationMismatch
+from plans.handover import OPENED, OWN_ROWS
+from plans.joint import JointPlan, PortionDecision, joint_task_of
+from plans.joint_rules import JointRules
+from plans.joint_shadows import JointShadow
+from plans.plan import Plan, PlanKind
+
+
+def party_plan(joint: JointPlan, domain: str, limits: Mapping[Entry, Limits]) -> Plan:
+    """Return the plan of one party's boxes, under this side's limits.
+
+    An owner has the box `extract`, linked with its box `party`; everybody has `party`, linked with those of all others.
+    A server's leaves what it hands to whoever opens.
+
+    Raises:
+        Malformed: the domain takes no part, or the plan does not name an owner's files.
+        PolicyDenied: an owner's decision is no.
+    """
+    joint.party(domain)
+    tier = tier_of([each.decision for each in joint.decisions])
+    place = joint.owns(domain)
+    peers = tuple(
+        Link(f"peer-{number}", f"party:{party.domain}")
+        for number, party in enumerate(joint.parties)
+        if party.domain != domain
+    )
+    left = () if joint.serves(domain) is None else (OPENED,)
+    rows = () if place is None else (Link(OWN_ROWS, f"stage:{Entry.EXTRACT}"),)
+    party_box = BoxSpec(
+        Entry.PARTY, joint.party_image, (), limits[Entry.PARTY], tier, outputs=Outputs(len(left), left),
+        links=(*rows, *peers),
+    )  # fmt: skip
+    boxes = (
+        (party_box,) if place is None else (_extract(joint, joint.decisions[place], limits, tier), party_box)
+    )
+    return Plan(
+        kind=PlanKind.JOINT,
+        domain=domain,
+        request=None,
+        request_signature="",
+        decision=None,
+        program=None,
+        material=joint.canonical().decode(),
+        stages=boxes,
+        nonce=joint.nonce,
+        made_at=joint.made_at,
+    )
+
+
+def _extract(joint: JointPlan, own: PortionDecision, limits: Mapping[Entry, Limits], tier: Tier) -> BoxSpec:
+    if len(own.files) != 2:
+        raise Malformed(
+            "a portion names its file of attributes and its file of identifiers", "joint-plan.decisions"
+        )
+    files = zip(own.files, (own.relation.file, own.identifiers), strict=True)
+    return BoxSpec(
+        Entry.EXTRACT,
+        joint.extract_image,
+        tuple(Input(name, sha256) for name, sha256 in files),
+        limits[Entry.EXTRACT],
+        tier,
+        outputs=Outputs(0),
+        links=(Link(OWN_ROWS, f"stage:{Entry.PARTY}"),),
+    )
+
+
+def require_same(joint: JointPlan, rules: JointRules | None = None) -> None:
+    """Check everything in a joint plan that code makes from the rest of it; `rules` are an owner's own terms.
+
+    Raises:
+        RederivationMismatch: the plan says something else; the sentence names what.
+        PolicyDenied: the own terms do not allow these parties, or an owner's decision is no.
+        RangeTooWide: the numbers of the plan fit no ring.
+    """
+    decisions = [each.decision for each in joint.decisions]
+    made = {
+        "task": (joint_task_of(joint.request), joint.task),
+        "scheme": (scheme_of(joint.reading, decisions), joint.scheme),
+        "sights": (sights(joint), joint.sights),
+        "trust": (trust(joint), joint.trust),
+    }
+    for what, (ours, theirs) in made.items():
+        if ours != theirs:
+            raise RederivationMismatch(
+                f"the {_WORDS[what]} in the plan is not the one that this side makes", f"joint-plan.{what}"
+            )
+    if rules is not None:
+        require_terms(joint, rules)
+
+
+_WORDS = {
+    "task": "task",
+    "scheme": "scheme",
+    "sights": "visibility table",
+    "trust": "model of trust",
+}
+
+
+def require_own_shadow(joint: JointPlan, own: JointShadow) -> None:
+    """Check that the statement was read on an owner's relation as it is.
+
+    Raises:
+        RederivationMismatch: its version, columns, ranges or view are others now.
+    """
+    place = joint.owns(own.domain)
+    if place is None or len(joint.shadows) != len(joint.reading.portions) or joint.shadows[place] != own:
+        raise RederivationMismatch(
+            "the statement was read on another likeness of the own relation than there is",
+            "joint-plan.shadows",
+        )
+
+
+def require_terms(joint: JointPlan, rules: JointRules) -> None:
+    """Check what an owner's terms say of the parties and the answer; the rest of them is part of the own decision.
+
+    Raises:
+        PolicyDenied: two parties that must be separate are administered by one hand, or the answer has more cells than
+            are opened within a whole period.
+    """
+    if rules.separate and (together := shared_administration(joint)):
+        raise PolicyDenied(
+            f"an owner demands separate administrations, and {' and '.join(together)} have the same",
+            "joint-task.servers",
+            "Name servers and a helper that different people administer.",
+        )
+    wanted = joint.reading.cells * len(joint.reading.figures)
+    if wanted > rules.cells:
+        raise PolicyDenied(
+            f"the answer has {wanted:,} cells, and an owner opens at most {rules.cells:,} within "
+            f"{rules.period_days} days",
+            "joint-plan.reading",
+            "Group by fewer keys, or ask for fewer figures.",
+        )
+
+
+def shared_administration(joint: JointPlan) -> tuple[str, ...]:
+    """Return servers and helper that one administration runs, the first such set; none is good (ATTACKS 96)."""
+    return next(_together(joint), ())
+
+
+def _together(joint: JointPlan) -> Iterator[tuple[str, ...]]:
+    by_hand: dict[str, list[str]] = {}
+    for domain in (*joint.task.servers, *filter(None, (joint.task.helper,))):
+        by_hand.setdefault(normal(joint.party(domain).administration), []).append(domain)
+    yield from (tuple(domains) for domains in by_hand.values() if len(domains) > 1)

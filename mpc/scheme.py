@@ -1,0 +1,87 @@
+"""How a joint statement is computed: ring, rows, and the tests before a figure is opened, from public numbers. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from plans.decision import Decision, Obligations, Tier
+from plans.errors import PolicyDenied, RangeTooWide
+from plans.joint import JointReading, Scheme
+from plans.joint_guards import largest_number
+
+RINGS = (64, 128)
+MOST_MATCHED = 1 << 28
+"""Rows that pass through matching at the most: places in a list are 28 bits there (`mpc.protocols.shuffling`)."""
+
+
+def obligations_of(decisions: Sequence[Decision]) -> Obligations:
+    """Return what all owners demand together, the strictest of each.
+
+    Raises:
+        PolicyDenied: an owner's decision is no.
+    """
+    each = [decision.obligations for decision in decisions if decision.obligations is not None]
+    if len(each) < len(decisions) or not each:
+        raise PolicyDenied("an owner's decision about its own portion is no", "joint-plan.decisions")
+    found = each[0]
+    for other in each[1:]:
+        found = found.strictest(other)
+    return found
+
+
+def tier_of(decisions: Sequence[Decision]) -> Tier:
+    """Return the isolation tier of all boxes: the strictest that an owner demands.
+
+    Raises:
+        PolicyDenied: an owner's decision is no.
+    """
+    return obligations_of(decisions).tier
+
+
+def scheme_of(reading: JointReading, decisions: Sequence[Decision]) -> Scheme:
+    """Return the scheme for a reading, under what all owners demand.
+
+    Raises:
+        PolicyDenied: an owner's decision is no.
+        RangeTooWide: by what was declared, sums may be wider than any ring (ATTACKS 75), or there are too many rows.
+    """
+    demanded = obligations_of(decisions)
+    matched = min(portion.bound for portion in reading.portions)
+    most = max(portion.bound for portion in reading.portions)
+    if most > MOST_MATCHED:
+        raise RangeTooWide(
+            f"an owner sends {most:,} rows, and at most {MOST_MATCHED:,} can be matched", "scheme.matched"
+        )
+    return Scheme(
+        ring_bits=ring_bits(largest_number(reading, matched)),
+        matched=matched,
+        minimum_group=demanded.minimum_group,
+        dominance=dominance_of(demanded),
+    )
+
+
+def ring_bits(largest: int) -> int:
+    """Return how many bits signed numbers of this absolute value need.
+
+    Raises:
+        RangeTooWide: more than there are.
+    """
+    for bits in RINGS:
+        if largest < 1 << (bits - 1):
+            return bits
+    raise RangeTooWide(
+        f"by what owners declared, sums may need {largest.bit_length() + 1} bits, more than {max(RINGS)}",
+        "scheme.ring_bits",
+    )
+
+
+def dominance_of(demanded: Obligations) -> int:
+    """Return the percentage of the test of dominance on shares, which sees public caps and no single person.
+
+    A cell passes where its two largest persons, were they as large as declared, would be at most this part of it. That
+    is stricter than the (n, k) rule with n ≤ 2. It also keeps the p% rule, if what others have, at least
+    (100 − d) / d · 2 caps, is at least p percent of the largest person's value, at most one cap: d ≤ 20000 / (200 + p).
+    """
+    checks = demanded.checks
+    by_share = checks.dominance_percent if checks.dominance_largest else 100
+    return max(1, min(by_share, 20_000 // (200 + checks.p_percent)))
