@@ -14,6 +14,8 @@ Operands of variances and correlations may be shifted by a constant, which chang
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from plans.joint import JointFigure, JointReading, Measure, Sum
 
 SUMS = {
@@ -27,6 +29,9 @@ SUMS = {
     "corr": 6,
 }
 """Functions of figures, and how many sums each is made of."""
+
+NOISED = ("count", "sum", "avg")
+"""Functions that noise is added to: squares of noised sums would not be those of any data."""
 
 
 def decimals_of(reading: JointReading, total: Sum) -> int:
@@ -72,7 +77,30 @@ def _magnitude(reading: JointReading, place: int) -> int:
     return reading.sums.index(Sum(Measure.MAGNITUDE, total.operands))
 
 
-def largest_number(reading: JointReading, matched: int) -> int:
-    """Return the largest absolute value on shares: of sums over `matched` rows, and of the test of dominance."""
+def noise_scale(reading: JointReading, total: Sum, noise_micro: int) -> Fraction:
+    """Return the scale t of the discrete Laplace noise on a sum, P(z) ∝ exp(−|z|/t): its cap over the rate.
+
+    A person's row changes one cell of a sum by at most its cap, so this noise makes the sum ε-differentially private
+    with ε = noise_micro / 10^6, and an answer with n sums n·ε.
+    """
+    return Fraction(cap_of(reading, total) * 1_000_000, noise_micro)
+
+
+def noise_room(scale: Fraction, numbers: int) -> int:
+    """Return what three servers' noise on so many numbers stays below, but for a probability of less than 2^−64.
+
+    One part of it (`mpc.protocols.noise`) exceeds k with less than the probability exp(−k/scale).
+    """
+    each = (46 + numbers.bit_length()) * scale  # ln(2^64 · 6) < 46.2, and ln(n) < the bits of n
+    return int(3 * (each + scale)) + 1
+
+
+def largest_number(reading: JointReading, matched: int, noise_micro: int = 0) -> int:
+    """Return the largest absolute value on shares: of sums over `matched` rows and their noise, and of the test of
+    dominance.
+    """
     caps = [cap_of(reading, total) for total in reading.sums]
-    return max(100 * matched + 200, 200) * max(caps, default=1)
+    numbers = len(reading.sums) * reading.cells
+    scales = [noise_scale(reading, total, noise_micro) for total in reading.sums] if noise_micro else []
+    noise = max((noise_room(scale, numbers) for scale in scales), default=0)
+    return max(100 * matched + 200, 200) * max(caps, default=1) + noise

@@ -89,8 +89,6 @@ def take_part(work: Work, rows: OwnRows | None = None, coins: MaskStream | None 
         LinkBroken, PeerLost: see `Channel`.
     """
     joint, domain = work.joint, work.domain
-    if joint.scheme.noise_micro:
-        raise Malformed("this plan asks for noise, which these protocols do not add", "joint-plan.scheme")
     layout, coins = layout_of(joint), coins or fresh()
     place, owned = joint.serves(domain), joint.owns(domain)
     server = _server(work, layout, place, coins) if place is not None else None
@@ -105,7 +103,7 @@ def take_part(work: Work, rows: OwnRows | None = None, coins: MaskStream | None 
     if server is None:
         return None
     source = _source(work, layout, server, coins)
-    first, second = serve(server, joint, matched_rows(server, layout, work.numbered, source))
+    first, second = serve(server, joint, matched_rows(server, layout, work.numbered, source), coins)
     return Opened(joint.digest, work.attempt, server.place, first, second)
 
 

@@ -3,6 +3,7 @@
 - *Sums.* A sum over the rows of a cell is an inner product with the cell's one-hot: one element for each cell and sum,
   however many rows there are (`replicated.Grouped`). `rows` needs no message at all: it adds up the one-hots. A product
   of two owners' operands costs one element for each row.
+- *Noise*, where the plan names a rate: on every sum, before it is tested or opened (`noise`).
 - *Tests* (`plans.joint_guards`): a figure's bit is 1 in a cell where at least the minimum group of persons stands
   behind it, and every total passes the test of dominance on public caps: magnitude · dominance ≥ 200 · cap, that is,
   a public number is reached. So every test is [sum ≥ public number], all of them one comparison of many elements.
@@ -17,8 +18,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from keys.randomness import MaskStream
 from mpc.protocols import boolean, replicated
 from mpc.protocols.joint_rows import Column, columns_of
+from mpc.protocols.noise import Coins, add_noise, scales_of
 from mpc.protocols.replicated import Grouped, Server, Shared
 from mpc.protocols.ring import RINGS, Ring
 from mpc.protocols.rows import Matched
@@ -28,18 +31,22 @@ from plans.joint_guards import tested
 Handed = tuple[tuple[str, ...], tuple[str, ...]]
 
 
-def serve(me: Server, joint: JointPlan, pieces: Iterable[Matched]) -> Handed:
+def serve(me: Server, joint: JointPlan, pieces: Iterable[Matched], coins: MaskStream) -> Handed:
     """Return this server's two shares of everything that is opened, in hex, in the order of `Opened`.
 
     Args:
         me: the server.
         joint: the plan.
         pieces: the rows that matched, piece by piece (`rows.matched_rows`).
+        coins: this server's own randomness, of which its part of the noise is made.
 
     Raises:
+        Malformed: the plan adds noise to a figure that gets none.
         LinkBroken, PeerLost: see `Channel`.
     """
     sums = add_up(me, joint.reading, RINGS[joint.scheme.ring_bits], pieces)
+    if joint.scheme.noise_micro:
+        sums = add_noise(me, sums, scales_of(joint), Coins(coins))
     found = guarded(me, joint, sums)
     return _hex(found.ring, found.own), _hex(found.ring, found.next)
 

@@ -24,6 +24,8 @@ from keys.randomness import MaskStream
 from mpc.protocols import replicated
 from mpc.protocols.replicated import SERVERS, Server, Shared, deal
 from plans.errors import Malformed
+from plans.joint import JointPlan
+from plans.joint_guards import NOISED, noise_scale
 
 _POOL = 4_096  # bytes that are taken from a stream at once
 _EXACT = 512
@@ -125,16 +127,6 @@ def part_of_noise(scale: Fraction, count: int, coins: Coins) -> list[int]:
     return [half_binomial(scale, coins) - half_binomial(scale, coins) for _ in range(count)]
 
 
-def noise_room(scale: Fraction, count: int) -> int:
-    """Return a bound that the noise of all three servers on `count` numbers stays below, but for less than 2^−64.
-
-    A part exceeds k with less than the probability exp(−k/scale) with which a geometric number does. The ring is
-    chosen wide enough for sum and noise together (`ring.ring_for`).
-    """
-    each = (46 + count.bit_length()) * scale  # ln(2^64 · 6) < 46.2, and ln(count) < bit_length
-    return int(SERVERS * (each + scale)) + 1
-
-
 def add_noise(me: Server, x: Shared, scales: Sequence[Fraction | None], coins: Coins) -> Shared:
     """Return x `[A × B]` with discrete Laplace noise, row a with the scale of its place (none: no noise).
 
@@ -150,3 +142,18 @@ def add_noise(me: Server, x: Shared, scales: Sequence[Fraction | None], coins: C
     for dealer in range(SERVERS):
         x = replicated.add(x, deal(me, ring, dealer, mine if dealer == me.place else None, (rows, columns)))
     return x
+
+
+def scales_of(joint: JointPlan) -> list[Fraction]:
+    """Return the scale of noise on each sum of a plan.
+
+    Raises:
+        Malformed: the plan adds none, or a figure is of a function that gets none.
+    """
+    reading, rate = joint.reading, joint.scheme.noise_micro
+    wrong = [figure.name for figure in reading.figures if figure.function not in NOISED]
+    if wrong or rate < 1:
+        raise Malformed(
+            "with noise there are count, sum and avg alone", ", ".join(wrong) or "scheme.noise_micro"
+        )
+    return [noise_scale(reading, total, rate) for total in reading.sums]

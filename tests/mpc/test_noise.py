@@ -16,10 +16,11 @@ import pytest
 from scipy.stats import chi2
 
 from keys.randomness import MaskStream
-from mpc.protocols.noise import Coins, add_noise, central, half_binomial, noise_room, part_of_noise
+from mpc.protocols.noise import Coins, add_noise, central, half_binomial, part_of_noise
 from mpc.protocols.replicated import Server, Shared
 from mpc.protocols.ring import Ring
 from plans.errors import Malformed
+from plans.joint_guards import noise_room
 from tests.mpc import trio
 from tests.mpc.test_replicated import dealt
 from tests.mpc.test_ring import BOTH
