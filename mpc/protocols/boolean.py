@@ -84,7 +84,7 @@ def _bit(words: Words, place: int, ring: Ring) -> Words:
 def at_least(me: Server, x: Shared, least: Words) -> Shared:
     """Return the bits [x ≥ least] for public `least` (elements of x's ring, signed).
 
-    Right where |x − least| < 2^(bits−1): the ring is chosen so that it always is (`ring.ring_for`).
+    Right where |x − least| < 2^(bits−1): the ring is chosen so that it always is (`mpc.scheme`).
     """
     return negated(me, bit(to_bits(me, _less(me, x, least)), x.ring.bits - 1))
 
@@ -160,18 +160,3 @@ def to_numbers(me: Server, ring: Ring, bits: Shared) -> Shared:
 def select(me: Server, bits: Shared, x: Shared) -> Shared:
     """Return x where the bit is 1 and 0 elsewhere, as fresh shares; `bits` are of `BITS64`, in x's shape."""
     return multiply(me, to_numbers(me, x.ring, bits), x)
-
-
-def widened(me: Server, x: Shared, ring: Ring) -> Shared:
-    """Return shared signed numbers of `RING64` as the same numbers of a wider ring.
-
-    Their bits are taken apart and put together again with the weights of two's complement (ABY3, section 5.3 and
-    5.4.1): 64 bits for each number, so it is for the few cells of a result and not for rows.
-    """
-    words = to_bits(me, x)
-    count = x.ring.bits
-    numbers = to_numbers(me, ring, stack([bit(words, place) for place in range(count)]))
-    weights = [1 << place for place in range(count - 1)] + [-(1 << (count - 1))]
-    shape = (count, *(1 for _ in x.shape))
-    weighed = replicated.scale(numbers, ring.encode(weights).reshape(*shape, *ring.words))
-    return replicated.total(weighed.moved_last()).reshape(*x.shape)

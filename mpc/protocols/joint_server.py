@@ -77,15 +77,12 @@ def _columns(
     me: Server, piece: Matched, products: list[Sum], places: dict[tuple[int, Column], int]
 ) -> Shared:
     """Return the columns that are added up, `[columns × m]`: those that owners share, and products of two owners."""
-    ring = piece.cells.ring
-    own = np.concatenate([numbers.own for numbers in piece.numbers])
-    following = np.concatenate([numbers.next for numbers in piece.numbers])
-    shared = Shared(ring, own, following)
+    shared = replicated.joined(list(piece.numbers))
     if not products:
         return shared
     left, right = ([_total_of(total.operands[side], places) for total in products] for side in (0, 1))
     multiplied = replicated.multiply(me, _rows(shared, left), _rows(shared, right))
-    return Shared(ring, np.concatenate([own, multiplied.own]), np.concatenate([following, multiplied.next]))
+    return replicated.joined([shared, multiplied])
 
 
 def _total_of(operand: tuple[int, int], places: dict[tuple[int, Column], int]) -> int:

@@ -20,7 +20,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from keys.randomness import Masks, MaskStream
 from mpc.protocols.channel import Channel
@@ -28,9 +27,6 @@ from mpc.protocols.ring import Ring, Shape, Words
 from plans.errors import Defect
 
 SERVERS = 3
-_ROWS_AT_ONCE = (
-    1 << 12
-)  # a piece of 50 groups is 1.6 MB and stays near the core: five times faster than all rows at once
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,11 +50,6 @@ class Shared:
         """Return the same elements in another shape."""
         whole = (*shape, *self.ring.words)
         return Shared(self.ring, self.own.reshape(whole), self.next.reshape(whole))
-
-    def moved_last(self) -> Shared:
-        """Return the same elements with the first axis of the data as the last, where `total` adds."""
-        last = len(self.shape) - 1
-        return Shared(self.ring, np.moveaxis(self.own, 0, last), np.moveaxis(self.next, 0, last))
 
 
 @dataclass(slots=True)
@@ -181,36 +172,6 @@ def joined(parts: list[Shared]) -> Shared:
     return Shared(parts[0].ring, np.concatenate(own), np.concatenate(following))
 
 
-def rotate(x: Shared, by: NDArray[np.int64]) -> Shared:
-    """Turn the columns of x `[G × m]`: result[g, i] = x[(g + by_i) mod G, i], for public `by`.
-
-    With a one-hot of (c + e) mod G in column i and by_i = e this is the one-hot of c.
-    """
-    return Shared(x.ring, _turned(x.own, by), _turned(x.next, by))
-
-
-def _turned(x: Words, by: NDArray[np.int64]) -> Words:
-    found = np.empty_like(x)
-    for start in range(0, x.shape[1], _ROWS_AT_ONCE):
-        rows = slice(start, start + _ROWS_AT_ONCE)
-        found[:, rows] = _turned_piece(x[:, rows], by[rows])
-    return found
-
-
-def _turned_piece(x: Words, by: NDArray[np.int64]) -> Words:
-    groups, rows = x.shape[:2]
-    flat = np.ascontiguousarray(x).reshape(groups * rows, *x.shape[2:])
-    found = np.empty_like(flat).reshape(x.shape)
-    places = (by % groups) * rows + np.arange(rows)
-    for group in range(groups):
-        np.take(
-            flat, places, axis=0, out=found[group], mode="clip"
-        )  # places are in range; "clip" skips the check
-        places += rows
-        np.subtract(places, len(flat), out=places, where=places >= len(flat))
-    return found
-
-
 # --------------------------------------------------------------------------------------------- inputs
 
 
@@ -264,16 +225,6 @@ class Outsider:
         """Share elements with the servers, who call `take` with the same shape."""
         drawn = [ring.draw(stream, ring.shape(value)) for stream in (self.first, self.second)]
         self.send_last(ring, ring.sub(ring.sub(value, drawn[0]), drawn[1]))
-
-    def deal_one_hot(self, ring: Ring, codes: NDArray[np.int64], groups: int) -> None:
-        """Share the one-hots `[G × m]` of m codes; a code outside 0 … G−1 is a column of zeros."""
-        shape = (groups, len(codes))
-        drawn = [ring.draw(stream, shape) for stream in (self.first, self.second)]
-        last = ring.neg(ring.add(*drawn))
-        rows = np.flatnonzero((codes >= 0) & (codes < groups))
-        places = codes[rows], rows
-        last[places] = ring.add(last[places], ring.widen(np.ones(len(rows), dtype=np.int64)))
-        self.send_last(ring, last)
 
     def send_last(self, ring: Ring, last: Words) -> None:
         """Send component 2 to the two servers that hold it."""

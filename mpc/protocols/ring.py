@@ -5,7 +5,7 @@ words at the end, the low word first. `BITS64` and `BITS128` are the same words 
 XOR and multiplying is AND: replicated sharing works over any ring, so one code does both worlds.
 
 A signed number x with |x| < 2^(bits−1) stands for itself modulo 2^bits; nothing is ever rounded or cut. Whether a
-computation can leave that range is decided before it runs, from public bounds (`ring_for`).
+computation can leave that range is decided before it runs, from public bounds (`mpc.scheme.ring_bits`).
 """
 
 from __future__ import annotations
@@ -266,39 +266,6 @@ RING128: Final = Ring128()
 BITS64: Final = Bits64()
 BITS128: Final = Bits128()
 RINGS: Final = {64: RING64, 128: RING128}
-
-
-def ring_for(largest: int) -> Ring:
-    """Return the narrowest ring in which every number of a computation keeps its sign and value.
-
-    Args:
-        largest: the largest absolute value that any sum, product, difference from a threshold, or noise on top of
-            one can have, from public bounds; for a sum of n values with |x| ≤ cap, n · cap.
-
-    Raises:
-        RangeTooWide: no ring is wide enough.
-    """
-    for bits, ring in sorted(RINGS.items()):
-        if largest < 1 << (bits - 1):
-            return ring
-    raise RangeTooWide(f"sums may need {largest.bit_length() + 1} bits, and the widest ring has {max(RINGS)}")
-
-
-def require_range(numbers: NDArray[np.int64] | Sequence[int], low: int, high: int, where: str) -> None:
-    """Check a column before it is shared.
-
-    Raises:
-        RangeTooWide: a number lies outside `low` … `high`, both included. How many and which is not said.
-    """
-    if len(numbers) == 0:
-        return
-    least, most = (
-        (int(numbers.min()), int(numbers.max()))
-        if isinstance(numbers, np.ndarray)
-        else (min(numbers), max(numbers))
-    )
-    if least < low or most > high:
-        raise RangeTooWide("the data break the range that was declared of this column", where)
 
 
 def _high_product(x: Words, y: Words) -> Words:

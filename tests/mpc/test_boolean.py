@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpc.protocols import boolean
-from mpc.protocols.boolean import at_least, equals, every, select, to_bits, to_numbers, widened
+from mpc.protocols.boolean import at_least, equals, every, select, to_bits, to_numbers
 from mpc.protocols.opening import open_to_all
 from mpc.protocols.replicated import Server
-from mpc.protocols.ring import RING64, RING128, Ring
+from mpc.protocols.ring import RING64, Ring
 from plans.errors import Defect
 from tests.mpc import trio
 from tests.mpc.test_replicated import dealt
@@ -74,14 +74,6 @@ def test_any_shape_is_compared(shape: tuple[int, ...]) -> None:
 
     expected = (np.arange(size) >= 2).astype(np.uint64).reshape(shape)
     assert all(np.array_equal(found, expected) for found in trio.run(program))
-
-
-@few
-@given(listed=st.lists(signed(RING64), min_size=1, max_size=5))
-def test_a_number_of_64_bits_becomes_the_same_number_of_128(listed: list[int]) -> None:
-    found = trio.run(lambda me: widened(me, dealt(me, RING64, 2, listed), RING128))
-    assert found[0].ring is RING128 and found[0].shape == (len(listed),)
-    assert trio.numbers(found) == listed
 
 
 def test_the_smallest_group_of_a_cell_is_kept_back_and_the_recipient_sees_zeros() -> None:

@@ -23,7 +23,6 @@ from mpc.protocols.replicated import (
     multiply,
     public,
     refresh,
-    rotate,
     zero_part,
 )
 from mpc.protocols.ring import BITS64, BITS128, RING64, RING128, RINGS, Ring
@@ -125,26 +124,24 @@ def test_the_same_code_works_on_bits(bits: Ring, data: st.DataObject) -> None:
 def test_grouped_sums_in_pieces_are_the_sums_of_each_group(
     ring: Ring, data: st.DataObject, groups: int, piece: int
 ) -> None:
-    """Also with a mask on the codes that is taken off by public rotations, and rows that stand for nobody (code −1)."""
+    """Also rows that stand for nobody (code −1)."""
     rows = data.draw(
         st.lists(st.tuples(st.integers(-1, groups - 1), st.integers(-(10**9), 10**9)), min_size=1)
     )
     codes, values = (np.array([row[side] for row in rows]) for side in (0, 1))
-    masks = np.array(data.draw(st.lists(st.integers(0, 50), min_size=len(rows), max_size=len(rows))))
-    masked = np.where(codes < 0, -1, (codes + masks) % groups)
     pieces = [slice(start, start + piece) for start in range(0, len(rows), piece)]
 
     def helps(helper: Outsider) -> None:
         for part in pieces:
-            helper.deal_one_hot(ring, masked[part], groups)
-            helper.deal(ring, ring.widen(values[part]))
+            helper.deal(ring, ring.widen((codes[part] == np.arange(groups)[:, None]).astype(np.int64)))
+            helper.deal(ring, ring.widen(values[None, part]))
 
     def program(me: Server) -> Shared:
         inlet, sums = trio.inlet("helper", me.place), Grouped(ring, groups, 2)
         ones = public(me, ring, ring.widen(np.ones((1, piece), dtype=np.int64)))
         for part in pieces:
-            width = len(masks[part])
-            hot = rotate(inlet.take(me, ring, (groups, width)), masks[part])
+            width = len(codes[part])
+            hot = inlet.take(me, ring, (groups, width))
             here = inlet.take(me, ring, (1, width))
             sums.add(hot, replicated.joined([here, ones[:, :width]]))
         return sums.finish(me)
@@ -217,21 +214,3 @@ def test_what_two_servers_know_is_shared_without_a_message(component: int) -> No
         return known_to_two(me, RING128, component, value, (2,))
 
     assert trio.numbers(trio.run(program)) == [-5, 7]
-
-
-@few
-@given(data=st.data(), groups=st.integers(1, 6), rows=st.integers(0, 9))
-def test_turning_columns_is_turning_columns(data: st.DataObject, groups: int, rows: int) -> None:
-    by = np.array(data.draw(st.lists(st.integers(-9, 9), min_size=rows, max_size=rows)), dtype=np.int64)
-    x = np.arange(groups * rows, dtype=np.uint64).reshape(groups, rows)
-    turned = rotate(Shared(RING64, x, x), by).own
-    for column in range(rows):
-        assert turned[:, column].tolist() == np.roll(x[:, column], -int(by[column])).tolist()
-
-
-def test_turning_more_columns_than_a_piece_goes_on() -> None:
-    rows = 10_000
-    by = np.arange(rows) % 7
-    x = np.arange(3 * rows, dtype=np.uint64).reshape(3, rows)
-    expected = x[(np.arange(3)[:, None] + by) % 3, np.arange(rows)]
-    assert np.array_equal(rotate(Shared(RING64, x, x), by).next, expected)
