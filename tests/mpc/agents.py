@@ -1,0 +1,141 @@
+"""Four agents of one joint plan in one process: real TLS, real sockets, played keepers and launchers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from keys import tls
+from mpc.agent.agent import Agent
+from mpc.agent.attempt import Attempt, Outcome, State
+from mpc.agent.doors import Doors
+from mpc.agent.peers import Beat
+from mpc.agent.table import Times
+from plans.joint import JointPlan
+from tests.mpc.proxy import Proxy
+from tests.mpc.sides import PlayedKeeper, PlayedLauncher, side_of
+from tests.plans.examples import DECISION, REQUEST
+from tests.plans.joint_examples import joint_plan
+
+CIVIL, HEALTH, OFFICE, TAX = DOMAINS = ("nm/civil", "nm/health", "nm/office", "nm/tax")
+
+TIMES = Times(
+    connect=2.0, preflight=2.0, meet=4.0, receipts=1.5, round=0.8, grace=0.3, news=1.5, beat=Beat(0.1, 0.8)
+)
+"""As the agents' own, some ten times shorter."""
+
+
+@dataclass(slots=True)
+class Party:
+    """One party: its agent and what is played around it."""
+
+    domain: str
+    folder: Path
+    identity: tls.Identity
+    agent: Agent
+    keeper: PlayedKeeper
+    launcher: PlayedLauncher
+    doors: Doors
+    port: int = 0
+    log: list[str] = field(default_factory=list)
+
+    async def die(self) -> None:
+        """End as a process that is killed: no word to anybody."""
+        running = list(self.agent._running.values())
+        for task in running:
+            task.cancel()
+        await self.agent.listener.close()
+        await asyncio.gather(*running, return_exceptions=True)
+        for attempt in self.agent._attempts.values():
+            for ending in attempt.work.plan.stages:
+                self.launcher.cancel(attempt.work.plan.digest, ending.entry, attempt.work.number)
+
+
+@dataclass(slots=True)
+class Town:
+    """All parties, the joint plan, and the proxy before `tax`, whom everybody else dials."""
+
+    parties: dict[str, Party]
+    joint: JointPlan
+    proxy: Proxy
+
+    def __getitem__(self, domain: str) -> Party:
+        return self.parties[domain]
+
+    def begin(self, number: int = 1) -> dict[str, Attempt]:
+        """Order an attempt at every party."""
+        return {domain: party.agent.run(self.joint.digest, number) for domain, party in self.parties.items()}
+
+    async def ended(self, number: int = 1, within_s: float = 9.0) -> dict[str, Outcome]:
+        """Return how an attempt ended at each party that still lives."""
+        async with asyncio.timeout(within_s):
+            while any((self.joint.digest, number) in party.agent._running for party in self.parties.values()):
+                await asyncio.sleep(0.02)
+        found = {}
+        for domain, party in self.parties.items():
+            attempt = party.agent._attempts.get((self.joint.digest, number))
+            if attempt is not None and attempt.outcome is not None:
+                found[domain] = attempt.outcome
+        return found
+
+    def at(self, domain: str, state: State, then: Callable[[], None], number: int = 1) -> asyncio.Task[None]:
+        """Do something as soon as a party's attempt is in a state."""
+
+        async def wait() -> None:
+            heard = self[domain].agent.attempt(self.joint.digest, number).listen()
+            while (found := await heard.get()) is not state:
+                if found is State.CLOSED:
+                    return
+            then()
+
+        return asyncio.create_task(wait())
+
+
+@contextlib.asynccontextmanager
+async def town(times: Times = TIMES) -> AsyncIterator[Town]:
+    """Four parties that have the joint plan and listen."""
+    proxy = Proxy()
+    front = await proxy.start()
+    with tempfile.TemporaryDirectory(prefix="dr-", dir="/tmp") as made:
+        parties = {domain: await _party(domain, Path(made), times) for domain in DOMAINS}
+        proxy.target = ("127.0.0.1", parties[TAX].port)
+        example = joint_plan(DECISION, REQUEST)
+        joint = replace(
+            example,
+            parties=tuple(
+                replace(
+                    party,
+                    agent=parties[party.domain].identity.fingerprint,
+                    address=f"127.0.0.1:{front if party.domain == TAX else parties[party.domain].port}",
+                )
+                for party in example.parties
+            ),
+        )
+        for party in parties.values():
+            party.keeper.known = {domain: each.keeper.key.public for domain, each in parties.items()}
+            party.launcher.images = [joint.extract_image, joint.party_image]
+            party.agent.put(joint)
+        try:
+            yield Town(parties, joint, proxy)
+        finally:
+            await asyncio.gather(*(party.agent.close() for party in parties.values()))
+            for party in parties.values():
+                await party.doors.close()
+            await proxy.close()
+
+
+async def _party(domain: str, folder: Path, times: Times) -> Party:
+    own = folder / domain.rpartition("/")[2]
+    own.mkdir()
+    identity = tls.make_identity(own / "tls.pem", domain)
+    side, keeper, launcher = side_of(domain, own)
+    log: list[str] = []
+    agent = Agent(side, identity, "1.0", times, log.append)
+    party = Party(domain, own, identity, agent, keeper, launcher, Doors(agent), log=log)
+    party.port = await agent.listener.start("127.0.0.1", 0)
+    await party.doors.open(own / "door", own / "links", (), ())
+    return party

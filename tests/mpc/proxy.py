@@ -1,0 +1,116 @@
+"""A network between agents that misbehaves: it delays, drops, cuts, truncates, duplicates and corrupts what passes.
+
+It stands before one party and copies bytes both ways. A fault is armed at some moment, and strikes once or for good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from enum import StrEnum
+
+
+class Fault(StrEnum):
+    """What happens to the next block of bytes, in either direction."""
+
+    DELAY = "delay"
+    DROP = "drop"
+    CUT = "cut"
+    TRUNCATE = "truncate"
+    DUPLICATE = "duplicate"
+    CORRUPT = "corrupt"
+    SILENCE = "silence"
+
+
+ONCE = (Fault.DROP, Fault.CUT, Fault.TRUNCATE, Fault.DUPLICATE, Fault.CORRUPT)
+"""Faults that strike a single block, after which the network is well again."""
+
+DELAY_S = 0.2
+
+
+class Proxy:
+    """Listens at a free port and carries connections to `target`, once that is known."""
+
+    def __init__(self) -> None:
+        self.target: tuple[str, int] = ("127.0.0.1", 0)
+        self.fault: Fault | None = None
+        self.struck = 0
+        self.rate: float = 0
+        """Bytes a second, 0 for as many as there are."""
+        self.carried = 0
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> int:
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def close(self) -> None:
+        if self._server:
+            self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        try:
+            out_reader, out_writer = await asyncio.open_connection(*self.target)
+        except OSError:
+            writer.transport.abort()
+            return
+        ways = [
+            asyncio.create_task(self._way(reader, out_writer)),
+            asyncio.create_task(self._way(out_reader, writer)),
+        ]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            for each in (writer, out_writer):
+                each.close()
+
+    async def _way(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while block := await reader.read(2**16):
+                self.carried += len(block)
+                if self.rate:
+                    await asyncio.sleep(len(block) / self.rate)
+                if not await self._pass(block, writer):
+                    return
+
+    async def _pass(self, block: bytes, writer: asyncio.StreamWriter) -> bool:
+        """Write a block as the fault has it; return whether the connection goes on."""
+        fault = self.fault
+        if fault is None:
+            writer.write(block)
+            await writer.drain()
+            return True
+        self.struck += 1
+        if fault in ONCE:
+            self.fault = None
+        if fault is Fault.DELAY:
+            await asyncio.sleep(DELAY_S)
+        if fault is Fault.CUT:
+            writer.transport.abort()
+            return False
+        writer.write(_changed(block, fault))
+        await writer.drain()
+        return True
+
+
+def _changed(block: bytes, fault: Fault) -> bytes:
+    middle = len(block) // 2
+    return {
+        Fault.DELAY: block,
+        Fault.DROP: b"",
+        Fault.SILENCE: b"",
+        Fault.TRUNCATE: block[:middle],
+        Fault.DUPLICATE: block * 2,
+        Fault.CORRUPT: block[:middle] + bytes([block[middle] ^ 1]) + block[middle + 1 :],
+    }[fault]

@@ -1,0 +1,271 @@
+"""Promise: parties run an attempt together, hand on a result only if all ended well, and else all say the same."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from mpc.agent.attempt import State
+from plans import frames_async
+from plans.box import Entry
+from plans.errors import BoxFailed, BoxLimit, IngestRefused, Malformed, NotFound, PolicyDenied, StateConflict
+from plans.frames import pack
+from plans.joint import Receipt, Step
+from tests.mpc.agents import CIVIL, DOMAINS, HEALTH, OFFICE, TAX, Party, Town, town
+
+BODY = Callable[[Town], Awaitable[None]]
+
+
+def play(body: Callable[[Town], Coroutine[Any, Any, None]]) -> None:
+    """Run a test in a town of four parties; nothing in it may take ten seconds."""
+
+    async def run() -> None:
+        async with asyncio.timeout(20):
+            async with town() as made:
+                await body(made)
+
+    asyncio.run(run())
+
+
+async def ask(party: Party, question: dict[str, Any]) -> list[dict[str, Any]]:
+    """Ask at an agent's door; returns all frames of the answer."""
+    reader, writer = await asyncio.open_unix_connection(party.folder / "door")
+    writer.write(pack(question))
+    found = []
+    while (message := await frames_async.read_async(reader)) is not None:
+        found.append(message)
+    writer.close()
+    return found
+
+
+def about(made: Town, op: str, number: int = 1) -> dict[str, Any]:
+    return {"op": op, "joint": made.joint.digest, "attempt": number}
+
+
+async def same_end(made: Town, number: int = 1, parties: tuple[str, ...] = DOMAINS) -> tuple[str, str, Step]:
+    """Return the failure with which all these parties ended; nothing was handed on by any."""
+    ended = await made.ended(number)
+    failures = {ended[domain].failure for domain in parties}
+    assert len(failures) == 1, failures
+    failure = failures.pop()
+    assert failure is not None
+    for domain in parties:
+        answer = await ask(made[domain], about(made, "result", number))
+        assert [sorted(each) for each in answer] == [["error"]]
+    return failure.code, failure.party, failure.step
+
+
+def test_all_parties_end_well_and_hold_the_receipts_of_all() -> None:
+    async def body(made: Town) -> None:
+        made.begin()
+        ended = await made.ended()
+        assert [outcome.well for outcome in ended.values()] == [True] * 4
+        for domain, outcome in ended.items():
+            assert sorted(outcome.receipts) == list(DOMAINS)
+            bodies = [Receipt.read(signed.statement.body) for signed in outcome.receipts.values()]
+            assert {(body.code, body.attempt, body.joint) for body in bodies} == {("", 1, made.joint.digest)}
+            assert sorted(receipt.party for receipt in made[domain].keeper.kept) == sorted(
+                set(DOMAINS) - {domain}
+            )
+
+    play(body)
+
+
+def test_the_boxes_bytes_are_counted_in_the_receipt() -> None:
+    async def body(made: Town) -> None:
+        made.begin()
+        ended = await made.ended()
+        for domain in DOMAINS:
+            receipt = Receipt.read(ended[domain].receipts[domain].statement.body)
+            assert receipt.sent_bytes == 3 * made[domain].launcher.block
+
+    play(body)
+
+
+def test_the_door_tells_every_state_and_hands_over_shares_of_servers_alone() -> None:
+    async def body(made: Town) -> None:
+        asked = await asyncio.gather(*(ask(made[domain], about(made, "run")) for domain in DOMAINS))
+        for frames in asked:
+            states = [frame["state"] for frame in frames[:-1]]
+            assert states == ["connecting", "preflight", "meeting", "computing", "receipts"]
+            assert frames[-1]["ok"]["failure"] is None and len(frames[-1]["ok"]["receipts"]) == 4
+        for domain in (CIVIL, HEALTH, TAX):
+            answer = await ask(made[domain], about(made, "result"))
+            assert bytes.fromhex(answer[0]["sealed"]) == f"{domain} 1".encode()
+            assert len(answer[-1]["ok"]["receipts"]) == 4
+        assert [sorted(each) for each in await ask(made[OFFICE], about(made, "result"))] == [["ok"]]
+        status = (await ask(made[TAX], {"op": "status"}))[0]["ok"]
+        assert [each["state"] for each in status["attempts"]] == ["closed"]
+
+    play(body)
+
+
+def test_an_attempt_that_is_not_known_is_said_so() -> None:
+    async def body(made: Town) -> None:
+        for op in ("cancel", "result"):
+            assert (await ask(made[TAX], about(made, op)))[0]["error"]["code"] == NotFound.code
+        stranger = {"op": "run", "joint": "sha256:" + "0" * 64, "attempt": 1}
+        assert (await ask(made[TAX], stranger))[0]["error"]["code"] == NotFound.code
+        assert (await ask(made[TAX], {"op": "dance"}))[0]["error"]["code"] == Malformed.code
+        assert (await ask(made[TAX], {"op": "run"}))[0]["error"]["code"] == Malformed.code
+
+    play(body)
+
+
+def test_a_plan_that_knows_this_party_by_another_certificate_is_refused() -> None:
+    async def body(made: Town) -> None:
+        parties = tuple(replace(party, agent="sha256:" + "0" * 64) for party in made.joint.parties)
+        with pytest.raises(Malformed):
+            made[TAX].agent.put(replace(made.joint, parties=parties))
+
+    play(body)
+
+
+# ---------------------------------------------------------------------- an own side that says no
+
+
+def test_a_box_that_fails_ends_all_sides_alike_and_the_next_attempt_runs() -> None:
+    async def body(made: Town) -> None:
+        def fail() -> None:
+            raise BoxLimit("the box reached its limit of memory", "box.memory")
+
+        made[HEALTH].launcher.before = fail
+        made.begin()
+        assert await same_end(made) == ("joint.party-failed", HEALTH, Step.COMPUTE)
+        receipts = [Receipt.read(each.keeper.signed[1].statement.body) for each in made.parties.values()]
+        assert {(each.code, each.failed_at) for each in receipts} == {
+            ("joint.party-failed", "compute@nm/health")
+        }
+        assert any("limit of memory" in line for line in made[HEALTH].log)
+        assert not any("memory" in line for domain in (CIVIL, TAX) for line in made[domain].log)
+        made[HEALTH].launcher.before = None
+        made.begin(2)
+        assert all(outcome.well for outcome in (await made.ended(2)).values())
+
+    play(body)
+
+
+def test_what_an_owners_rows_do_to_its_box_peers_hear_as_one_code() -> None:
+    async def body(made: Town) -> None:
+        made[TAX].launcher.fails[Entry.EXTRACT] = BoxFailed("a key repeats", "extract.key-repeated")
+        made.begin()
+        assert await same_end(made) == ("joint.preflight-failed", TAX, Step.EXTRACT)
+        told = str((await ask(made[CIVIL], {"op": "status"}))[0])
+        assert "repeat" not in told and any("a key repeats" in line for line in made[TAX].log)
+
+    play(body)
+
+
+@pytest.mark.parametrize(
+    ("refused", "problem", "expected"),
+    [
+        ("own", PolicyDenied("nobody approved"), ("joint.preflight-failed", HEALTH, Step.EXTRACT)),
+        ("receipt", StateConflict("no"), ("joint.party-failed", HEALTH, Step.OPEN)),
+    ],
+)
+def test_a_keeper_that_refuses_ends_all_sides_alike(refused: str, problem: Any, expected: Any) -> None:
+    async def body(made: Town) -> None:
+        made[HEALTH].keeper.refuses[refused] = problem
+        made.begin()
+        assert await same_end(made) == expected
+
+    play(body)
+
+
+def test_a_revocation_stops_all_sides() -> None:
+    async def body(made: Town) -> None:
+        def revoked() -> None:
+            raise BoxFailed("the keeper ended the box", "box.revoked")
+
+        made[CIVIL].launcher.before = revoked
+        made.begin()
+        assert await same_end(made) == ("joint.party-stopped", CIVIL, Step.COMPUTE)
+
+    play(body)
+
+
+@pytest.mark.parametrize("state", [State.CONNECTING, State.PREFLIGHT, State.MEETING, State.COMPUTING])
+def test_a_cancellation_in_any_state_stops_all_sides(state: State) -> None:
+    async def body(made: Town) -> None:
+        for party in made.parties.values():
+            party.launcher.block = 5_000_000
+        attempts = made.begin()
+        await asyncio.sleep(0)
+        waiting = made.at(OFFICE, state, lambda: asyncio.ensure_future(attempts[OFFICE].cancel()))  # type: ignore[arg-type]
+        code, party, _ = await same_end(made)
+        assert (code, party) == ("joint.party-stopped", OFFICE)
+        await waiting
+
+    play(body)
+
+
+# ---------------------------------------------------------------------- preflight
+
+
+def test_a_side_without_the_image_or_the_memory_says_so_to_its_owner_alone() -> None:
+    async def body(made: Town) -> None:
+        made[TAX].launcher.images = []
+        made.begin()
+        assert await same_end(made) == ("joint.preflight-failed", TAX, Step.CHECK)
+        assert any("image" in line for line in made[TAX].log)
+        assert not any("image" in line for line in made[CIVIL].log)
+        assert all(not party.launcher.ran for party in made.parties.values())
+
+    play(body)
+
+
+def test_another_version_is_found_by_all_at_the_same_party() -> None:
+    async def body(made: Town) -> None:
+        made[OFFICE].agent._platform = "0.9"
+        made.begin()
+        assert await same_end(made) == ("joint.preflight-failed", OFFICE, Step.CHECK)
+
+    play(body)
+
+
+def test_a_clock_that_is_off_by_an_hour_is_found_by_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One process has one clock: every party's answer about the time passes here, and tax's is an hour ahead."""
+    from mpc.agent import peers
+
+    said = peers.PeerLink._take
+
+    async def take(self: Any, control: Any, heard: peers.Heard) -> None:
+        if heard.kind == "time" and TAX in (heard.peer, self.own_for_test):
+            sign = 1 if heard.peer == TAX else -1
+            heard = replace(heard, content={**heard.content, "ms": heard.content["ms"] + sign * 3_600_000})
+        await said(self, control, heard)
+
+    async def body(made: Town) -> None:
+        attempts = made.begin()
+        for domain, attempt in attempts.items():
+            for link in attempt.table.links.values():
+                link.own_for_test = domain  # type: ignore[attr-defined]
+        monkeypatch.setattr(peers.PeerLink, "_take", take)
+        assert await same_end(made) == ("joint.preflight-failed", TAX, Step.CHECK)
+
+    play(body)
+
+
+def test_a_party_that_was_not_asked_is_lost_after_a_while() -> None:
+    async def body(made: Town) -> None:
+        for domain in (CIVIL, HEALTH, OFFICE):
+            made[domain].agent.run(made.joint.digest, 1)
+        assert await same_end(made, parties=(CIVIL, HEALTH, OFFICE)) == ("joint.peer-lost", TAX, Step.CHECK)
+
+    play(body)
+
+
+def test_a_refusal_of_any_kind_is_told_by_its_code_alone() -> None:
+    async def body(made: Town) -> None:
+        made[HEALTH].launcher.fails[Entry.PARTY] = IngestRefused("the value 4711 is out of range", "row 17")
+        made.begin()
+        await same_end(made)
+        for domain in (CIVIL, OFFICE, TAX):
+            told = str(made[domain].log) + str(await ask(made[domain], {"op": "status"}))
+            assert "4711" not in told and "row 17" not in told
+
+    play(body)
