@@ -92,22 +92,6 @@ def test_89_the_next_version_without_one_person_does_not_tell_who_left(watched):
     assert counts(watched, WATCHED) == []
 
 
-@pytest.mark.long
-def test_24_who_has_no_value_keeps_nothing_back_unless_the_owner_says_so(watched):
-    """Three persons of one league and one of the other have no income; how many these are is all that is told."""
-
-    def asked(dataset, figures):
-        statement = f"select league, {figures} from tax.{dataset.rpartition('/')[2]} group by league"
-        try:
-            return len(watched.ask(statement).result().rows)
-        except OutputRefused:
-            return 0
-
-    told = "avg(income) as m", "count(*) as n, count(income) as known", "sum(income) as s"
-    assert [asked(WATCHED, figures) for figures in told] == [2, 2, 2]
-    assert [asked(STRICT, figures) for figures in told] == [0, 0, 0]
-
-
 def test_the_desk_says_what_was_asked_and_what_each_rule_found(watched):
     desk = DeskClient(watched.owner.desk)
     (lineage,) = [found for found in desk.ledger() if found["dataset"] == WATCHED]
@@ -117,3 +101,22 @@ def test_the_desk_says_what_was_asked_and_what_each_rule_found(watched):
     (after,) = [found for found in desk.ledger() if found["dataset"] == WATCHED]
     assert after["vectors"] > lineage["vectors"]
     assert Inspection.read(desk.record(watched.researcher.connection.plan(job.id).digest)).applied
+
+
+@pytest.mark.long
+def test_24_who_has_no_value_keeps_nothing_back_unless_the_owner_says_so(watched):
+    """Three persons of one league and one of the other have no income; how many these are is all that is told.
+
+    Where everybody was counted before, one league stays back for the three persons who are in neither.
+    """
+
+    def asked(dataset, figures):
+        statement = f"select league, {figures} from tax.{dataset.rpartition('/')[2]} group by league"
+        try:
+            return len(watched.ask(statement).result().rows)
+        except OutputRefused:
+            return 0
+
+    told = "avg(income) as m", "count(*) as n, count(income) as known", "sum(income) as s"
+    assert [asked(WATCHED, figures) for figures in told] == [1, 1, 1]
+    assert [asked(STRICT, figures) for figures in told] == [0, 0, 0]
