@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from keeper.client import DeskClient, KeeperClient, ReleaseAnswer
-from keeper.config import KeeperConfig
+from keeper.config import KeeperConfig, load
+from keeper.joint_rules import OLDEST_JOINT_S
 from keeper.keyring import Keyring
 from keeper.rederive import OLDEST_PLAN_S
 
-__all__ = ["OLDEST_PLAN_S", "DeskClient", "KeeperClient", "KeeperConfig", "Keyring", "ReleaseAnswer"]
+__all__ = [
+    "OLDEST_JOINT_S",
+    "OLDEST_PLAN_S",
+    "DeskClient",
+    "KeeperClient",
+    "KeeperConfig",
+    "Keyring",
+    "ReleaseAnswer",
+    "load",
+]

@@ -1,6 +1,6 @@
 """`python -P -m server.dispatch <home>`: the dispatcher's process, the driver of the local Ray.
 
-It also takes the heads of the audit log to the keepers, who witness them.
+It also moves joint computations, and takes the heads of the audit log to the keepers, who witness them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from cluster import api as cluster
 from compute.dispatcher import Dispatcher, Settings
+from compute.joint_running import JointRunner, JointSettings, agent_of
 from plans.errors import DarkroomError
 from server import witnessing
 from server.enrolment import open_store
@@ -54,9 +55,18 @@ def _run(site: Site, stop: threading.Event) -> int:
     )
     dispatcher = Dispatcher(open_store(site), log, settings_of_jobs)
     witness = threading.Thread(target=witnessing.witness_often, args=(site, log, stop), daemon=True)
+    runner = JointRunner(
+        open_store(site),
+        log,
+        JointSettings(
+            house, agent_of(lambda domain: site.owner(domain).agent_door), settings.limits.attempts
+        ),
+    )
+    parties = threading.Thread(target=runner.work, args=(stop,), daemon=True)
     with cluster.local_cluster(cpus, memory, site.ray):
         cluster.warm_up()
         witness.start()
+        parties.start()
         dispatcher.work(stop)
     return 75 if dispatcher.lost.is_set() else 0
 

@@ -134,6 +134,11 @@ def offer_roster(owner: Owner) -> None:
 def offer(owner: Owner, signed: Signed) -> None:
     """Hand a statement to the keeper, and if it believes it, to the centre as a copy."""
     KeeperClient(owner.keeper_socket).submit(signed)
+    keep_statement(owner.site, signed)
+
+
+def keep_statement(site: Site, signed: Signed) -> None:
+    """Put a copy of a statement into the centre's letter box, once."""
     statement = signed.statement
     row = store.StatementRow(
         digest=statement.digest,
@@ -144,12 +149,10 @@ def offer(owner: Owner, signed: Signed) -> None:
         signed=signed.canonical().decode(),
         received_at=int(time.time()),
     )
-    with open_store(owner.site).session() as session:
+    with open_store(site).session() as session:
         if store.statements.find(session, row.digest) is None:
             number = statement.sequence
-            record(
-                owner.site, f"{row.type}.in-force", row.digest, row.domain, number=number, signer=row.signer
-            )
+            record(site, f"{row.type}.in-force", row.digest, row.domain, number=number, signer=row.signer)
             store.statements.add(session, row)
 
 

@@ -49,6 +49,8 @@ def started(site: Site) -> Supervisor:
             wait_for(owner.launcher_socket)
             wait_for(owner.keeper_socket)
             offer_roster(owner)
+            if owner.agent_settings.exists():
+                wait_for(owner.agent_door)
         wait_for_api(site)
     except DarkroomError:
         supervisor.stop()

@@ -2,9 +2,10 @@
 
     <home>/darkroom.toml        settings
     <home>/centre/              database, audit log, sealed results, the log's signing key
-    <home>/owners/<domain>/     root.key (take it offline), keyring/, home/ (journal), data/, keeper.json
+    <home>/owners/<domain>/     root.key (take it offline), keyring/, home/ (journal), data/, keeper.json,
+                                agent.json, agent.pem and party where it takes part in joint computations
     <home>/nodes/<domain>/      the launcher of the owner's node: its key, launcher.json, and home/
-    <run>/<domain>/             keeper, desk: the keeper's sockets
+    <run>/<domain>/             keeper, desk: the keeper's sockets; agent, links: the agent's, where there is one
     <run>/<domain>/node/        open, owner: the launcher's sockets
 
 Paths of sockets are short, since they have 107 bytes at the most.
@@ -162,6 +163,31 @@ class Owner:
     def launcher_owner_socket(self) -> Path:
         """The launcher's socket for this owner's keeper."""
         return self.run / "node" / "owner"
+
+    @property
+    def agent_settings(self) -> Path:
+        """The settings of its agent in joint computations; there where it takes part in some."""
+        return self.folder / "agent.json"
+
+    @property
+    def agent_identity(self) -> Path:
+        """Key and certificate with which its agent speaks TLS."""
+        return self.folder / "agent.pem"
+
+    @property
+    def party_file(self) -> Path:
+        """How it describes itself to other parties, signed."""
+        return self.folder / "party"
+
+    @property
+    def agent_door(self) -> Path:
+        """The agent's socket for whoever carries plans."""
+        return self.run / "agent"
+
+    @property
+    def agent_links(self) -> Path:
+        """The agent's socket for the links of its launcher's boxes."""
+        return self.run / "links"
 
     def make_folders(self, user: int | None) -> None:
         """Make the folders of a new side; `user` is its launcher's, or none where the launcher runs as we do."""

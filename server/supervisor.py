@@ -132,11 +132,13 @@ def roles(site: Site) -> list[Role]:
 
 
 def owner_roles(site: Site, domain: str) -> list[Role]:
-    """Return the two processes of an owner's side."""
+    """Return the processes of an owner's side; an agent, where it takes part in joint computations."""
     owner = site.owner(domain)
+    agent = Role(f"agent:{domain}", "mpc.agent", (str(owner.agent_settings),))
     return [
         Role(f"launcher:{domain}", "sandbox.launcher", (str(owner.launcher_settings),)),
         Role(f"keeper:{domain}", "keeper", (str(owner.keeper_settings),)),
+        *([agent] if owner.agent_settings.exists() else []),
     ]
 
 

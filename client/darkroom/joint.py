@@ -10,7 +10,7 @@ from darkroom import signing
 from darkroom.joint_result import JointResult, open_joint
 from darkroom.signing import Text
 from darkroom.wire import Wire, listed, segment
-from plans.errors import HashMismatch, Malformed, StateConflict, Unreachable, from_problem
+from plans.errors import DarkroomError, HashMismatch, Malformed, StateConflict, Unreachable, from_problem
 from plans.joint import JointPlan, JointTask
 from plans.request import Request, RequestKind
 from plans.statements import Statement
@@ -173,9 +173,14 @@ _ENDED = ("released", "refused", "failed", "cancelled")
 def _ended(found: dict[str, Any]) -> dict[str, Any]:
     if found["state"] == "released":
         return found
+    raise problem_of(found)
+
+
+def problem_of(found: dict[str, Any]) -> DarkroomError:
+    """Return why a computation ended without an answer, as an error."""
     if found["problem"]:
-        raise from_problem(found["problem"])
-    raise StateConflict(f"the joint computation is {found['state']}", str(found["id"]))
+        return from_problem(found["problem"])
+    return StateConflict(f"the joint computation is {found['state']}", str(found["id"]))
 
 
 def require_domains(text: str) -> tuple[str, ...]:
