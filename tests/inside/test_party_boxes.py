@@ -1,0 +1,116 @@
+"""Real boxes of four parties at four launchers: from encrypted files to the figures, and a box that dies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from keys import sealing
+from plans.box import Entry
+from plans.errors import NotFound
+from plans.handover import OPENED, unpadded
+from plans.joint import JointPlan, Opened
+from plans.joint_answer import OPENED_INFO, answer_of, opened_bound
+from plans.plan import Plan
+from sandbox import api, images
+from tests.inside.joint_cases import Files, party_plan
+from tests.inside.joint_houses import Carrier, House, houses
+from tests.inside.test_party import CANARY, HEALTH, OFFICE, TAX, expected, files, plan_of, recipient
+from tests.sandbox.conftest import open_home
+from tests.sandbox.side import eventually, launched
+
+__all__ = ["files", "open_home", "recipient"]
+pytestmark = [pytest.mark.box, pytest.mark.timeout(180)]
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def built(joint: JointPlan, owned: dict[str, Files]) -> tuple[JointPlan, dict[str, Plan]]:
+    """The joint plan with the images that are here, and every party's plan."""
+    sql, crypto = (images.build(ROOT / "images" / name).digest for name in ("sql", "crypto"))
+    joint = replace(joint, extract_image=sql, party_image=crypto)
+    plans = {each.domain: party_plan(joint, each.domain, owned.get(each.domain)) for each in joint.parties}
+    return joint, plans
+
+
+def run_all(sides: dict[str, House]) -> dict[str, str]:
+    ends: dict[str, str] = {}
+    threads = [threading.Thread(target=house.run, args=(ends,)) for house in sides.values()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=90)
+        assert not thread.is_alive(), "nothing may hang"
+    return ends
+
+
+def opened(joint: JointPlan, sides: dict[str, House], own: sealing.OpeningKey) -> list[Opened]:
+    found = []
+    for place, domain in enumerate(joint.task.servers):
+        name = api.StageName(sides[domain].plan.digest, Entry.PARTY, 1)
+        with api.open_output(sides[domain].side.config.home, name, OPENED) as file:
+            clear = own.open(file.read(), OPENED_INFO, opened_bound(joint.digest, 1, place))
+        found.append(Opened.decode(unpadded(clear)))
+    return found
+
+
+def test_four_parties_compute_in_real_boxes(
+    files: dict[str, Files], recipient: sealing.OpeningKey, open_home: Path
+) -> None:
+    """The control: the same carrier's record has the bytes of the whole computation, and nothing of a person's."""
+    joint, plans = built(plan_of(files, recipient), files)
+    carrier = Carrier()
+    with contextlib.ExitStack() as stack:
+        sides = stack.enter_context(houses(open_home, joint, plans, files, carrier))
+        for house in sides.values():
+            stack.enter_context(launched(house.side))
+        ends = run_all(sides)
+        assert set(ends.values()) == {""}, ends
+        answer = answer_of(joint, 1, opened(joint, sides, recipient))
+        assert {row[0]: (row[2], row[1]) for row in answer.rows} == expected()
+        carried = b"".join(bytes(content) for content in carrier.wire.values())
+        assert len(carried) > 10_000 and str(CANARY).encode() not in carried
+        assert all(house.side.boxes == [] for house in sides.values())
+
+
+def test_a_party_whose_box_is_killed_ends_all_others_and_nothing_is_left(
+    files: dict[str, Files], recipient: sealing.OpeningKey, open_home: Path
+) -> None:
+    """The helper dies in the middle: one owner's rows are there, the other's on their way."""
+    joint, plans = built(plan_of(files, recipient), files)
+    carrier = Carrier(held=frozenset({(TAX, OFFICE)}))
+    with contextlib.ExitStack() as stack:
+        sides = stack.enter_context(houses(open_home, joint, plans, files, carrier))
+        for house in sides.values():
+            stack.enter_context(launched(house.side))
+        killer = threading.Thread(target=kill_party, args=(sides[OFFICE], carrier))
+        killer.start()
+        ends = run_all(sides)
+        killer.join()
+        assert ends.pop(f"{OFFICE}/party").startswith("box."), ends
+        parties = {name: end for name, end in ends.items() if name.endswith("/party")}
+        assert set(parties.values()) <= {"joint.peer-lost", "joint.link-broken"} and len(parties) == 3
+        for domain in joint.task.servers:
+            name = api.StageName(plans[domain].digest, Entry.PARTY, 1)
+            with pytest.raises(NotFound), api.open_output(sides[domain].side.config.home, name, OPENED):
+                pass
+
+
+def kill_party(house: House, carrier: Carrier) -> None:
+    """Kill the helper's box once all boxes speak with each other."""
+    config = house.side.config
+    users = range(config.first_uid, config.first_uid + config.uid_count)
+    try:
+        eventually(lambda: bool(carrier.wire.get((TAX, OFFICE)) and carrier.wire.get((HEALTH, OFFICE))), 60)
+        for path in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                command = (path / "cmdline").read_bytes().split(b"\0")
+                if path.stat().st_uid in users and b"party" in command:
+                    os.kill(int(path.name), signal.SIGKILL)
+    finally:
+        carrier.let_go.set()
