@@ -11,7 +11,7 @@ from mpc.protocols import boolean
 from mpc.protocols.boolean import at_least, equals, every, select, to_bits, to_numbers
 from mpc.protocols.opening import open_to_all
 from mpc.protocols.replicated import Server
-from mpc.protocols.ring import RING64, Ring
+from mpc.protocols.ring import BITS64, RING64, Ring
 from plans.errors import Defect
 from tests.mpc import trio
 from tests.mpc.test_replicated import dealt
@@ -90,14 +90,29 @@ def test_the_smallest_group_of_a_cell_is_kept_back_and_the_recipient_sees_zeros(
     assert opened == [[0, 0, 1, 1, 1], [0, 0, -66, 77, 88], [0, 0, 10, 11, 4_000_000]]
 
 
-def test_a_comparison_costs_what_the_page_says() -> None:
-    """A comparison sends about 14 words for each element; 10^5 of them are 11 MB from the busiest server."""
+COSTS = {
+    "at_least": (lambda me, x, bits: at_least(me, x, RING64.encode([1])), (15, 13, 13)),
+    "equals": (lambda me, x, bits: equals(me, x, RING64.encode([1])), (21, 19, 19)),
+    "to_numbers": (lambda me, x, bits: to_numbers(me, RING64, bits), (3, 1, 1)),
+    "select": (lambda me, x, bits: select(me, bits, x), (4, 2, 2)),
+}
+
+
+@pytest.mark.parametrize("name", COSTS)
+def test_it_costs_what_the_page_says(name: str) -> None:
+    """docs/shares.md: how many words each server sends for one element."""
+    play, words = COSTS[name]
 
     def program(me: Server) -> int:
-        at_least(me, dealt(me, RING64, 1, [0] * 100), RING64.encode([1]))
-        return sum(traffic.sent_bytes for traffic in me.channel.traffic().values())
+        def sent() -> int:
+            return sum(traffic.sent_bytes for traffic in me.channel.traffic().values())
 
-    assert max(trio.run(program)) <= 100 * 8 * 16
+        x, bits = dealt(me, RING64, 1, [0] * 100), dealt(me, BITS64, 1, [1] * 100)
+        before = sent()
+        play(me, x, boolean.bit(bits, 0))
+        return sent() - before
+
+    assert trio.run(program) == [100 * 8 * each for each in words]
 
 
 def test_no_bit_cannot_be_combined() -> None:
