@@ -20,17 +20,18 @@ from keeper import joint_rules
 from keeper.config import KeeperConfig
 from keeper.joint_owner import OwnPart, OwnReading, own_part
 from keeper.joint_quota import CHARGED, JointQuotas
-from keeper.joint_rules import Deriving, Told
+from keeper.joint_rules import Told
 from keeper.keyring import Keyring
 from keeper.meeting import WAIT_S, Attempt, Meeting, Own
 from keeper.peers import Peers
 from keeper.trust import TrustedSet
 from keys import api as keys
+from mpc import api as mpc
 from plans import joint as joints
 from plans.box import Entry
 from plans.constraints import MaskKind
 from plans.errors import NotFound, Outdated, PolicyDenied, StateConflict
-from plans.joint import JointPlan, Receipt
+from plans.joint import JointPlan, JointReading, Receipt
 from plans.key import BoxKeys
 from plans.plan import Plan
 from plans.reading import Reading, Shadow
@@ -56,6 +57,9 @@ class Side:
     now: Callable[[], int]
 
 
+Reader = Callable[[JointPlan], JointReading]
+"""Has a joint statement read in the own checker box (`keeper.joint_reading`)."""
+
 StandInReader = Callable[[JointPlan, int], tuple[Reading, tuple[Shadow, ...]]]
 """Has the statement on which the own decision rests (of the portion at this place) read in the own checker box, and
 returns on which likenesses.
@@ -65,8 +69,8 @@ returns on which likenesses.
 class JointDesk:
     """The joint computations of one keeper; safe under threads. Readers and waiting are outside the keeper's lock."""
 
-    def __init__(self, side: Side, deriving: Deriving, stand_in: StandInReader) -> None:
-        self._side, self._deriving, self._stand_in = side, deriving, stand_in
+    def __init__(self, side: Side, reader: Reader, stand_in: StandInReader) -> None:
+        self._side, self._reader, self._stand_in = side, reader, stand_in
         self.quotas = JointQuotas()
         self.meeting = Meeting()
         self.wait_s = WAIT_S
@@ -121,15 +125,16 @@ class JointDesk:
         place = joint.owns(self._side.config.domain)
         if place is None:
             return None
-        return OwnReading(self._deriving.reading(joint), *self._stand_in(joint, place))
+        return OwnReading(self._reader(joint), *self._stand_in(joint, place))
 
     def _require(self, plan: Plan, joint: JointPlan, now: int) -> tuple[str, ...]:
         """Return the own approvals of a joint plan, if this party's plan follows from it and its parties are known."""
         side, domain = self._side, self._side.config.domain
         joint.party(domain)
         side.peers.require_parties(joint, now)
+        mpc.require_same(joint)
         joint_rules.require_images(joint, domain, side.config.work_images)
-        joint_rules.require_boxes(plan, joint, domain, side.config.limits, self._deriving.party_plan)
+        joint_rules.require_boxes(plan, joint, domain, side.config.limits)
         return joint_rules.require_approved(side.trusted, joint, now)
 
     def _begin(self, joint: JointPlan, box: BoxStatement, own: OwnPart | None, now: int) -> None:
@@ -222,9 +227,7 @@ class JointDesk:
             plan = self._approved(each.plan, joint)
             with side.lock:
                 domain = each.signed.statement.domain
-                box = joint_rules.require_peer_box(
-                    each, plan, attempt, side.peers, self._deriving.party_plan, side.now()
-                )
+                box = joint_rules.require_peer_box(each, plan, attempt, side.peers, side.now())
             self.meeting.bring(Attempt(joint, attempt), domain, box)
 
     def _approved(self, plan: Plan, joint: str) -> JointPlan:
@@ -258,9 +261,7 @@ class JointDesk:
             self._require_known(receipt)
             if (receipt.joint, receipt.party) != (joint.digest, side.config.domain):
                 raise StateConflict("the receipt is about another joint plan or party", "receipt")
-            joint_rules.require_boxes(
-                plan, joint, side.config.domain, side.config.limits, self._deriving.party_plan
-            )
+            joint_rules.require_boxes(plan, joint, side.config.domain, side.config.limits)
             joint_rules.require_receipt(receipt, plan, tuple(records), side.trusted)
             draft = keys.Draft(Type.RECEIPT, side.config.domain, Duty.KEEPER, receipt, not_before=side.now())
             signed = keys.sign(draft, side.keyring.signer)

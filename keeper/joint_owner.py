@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from keeper.trust import TrustedSet
+from mpc import api as mpc
 from plans.decision import Decision, Outcome
 from plans.errors import NotFound, PolicyDenied, RederivationMismatch, StateConflict
 from plans.joint import JointPlan, JointReading, PortionDecision
 from plans.joint_rules import JointRules
-from plans.manifest import FileRole, Manifest
+from plans.joint_shadows import JointShadow
+from plans.manifest import Manifest
 from plans.plan import Relation
 from plans.reading import Reading, Shadow
 from plans.statements import Duty
@@ -65,6 +67,8 @@ def own_part(joint: JointPlan, read: OwnReading, trusted: TrustedSet, now: int) 
         told = ", ".join(sorted({reason.rule for reason in decision.reasons}))
         raise PolicyDenied(f"the owner's own decision is no: {told}", "keeper")
     manifest, rules = _terms(joint, place, trusted)
+    mpc.require_terms(joint, rules)
+    mpc.require_own_shadow(joint, _likeness(case, manifest))
     relation = _relation(case, joint.reading.portions[place].relation)
     _require_said(joint.decisions[place], decision, relation, manifest)
     return OwnPart(place, manifest.dataset, relation, rules, decision.grants, manifest.digest)
@@ -103,6 +107,18 @@ def _terms(joint: JointPlan, place: int, trusted: TrustedSet) -> tuple[Manifest,
     return manifest, policy.joint
 
 
+def _likeness(case: policies.Case, manifest: Manifest) -> JointShadow:
+    """Return the likeness of the own relation on which this asker's statements are read now."""
+    seen = policies.views(case.request, case.bundle, case.manifests, case.index, case.now)
+    for each in seen:
+        if each.shadow.relation == manifest.relation:
+            masked = [mask.column for mask in each.masks]
+            found = mpc.joint_shadow(manifest, each.shadow, masked)
+            if found is not None:
+                return found
+    raise NotFound("only data about persons, with a file of identifiers, can be joined", manifest.dataset)
+
+
 def _relation(case: policies.Case, name: str) -> Relation:
     for relation in policies.program_of(case).relations:
         if relation.name == name and len(case.relations) == 1:
@@ -116,6 +132,6 @@ def _require_said(said: PortionDecision, decision: Decision, relation: Relation,
         raise RederivationMismatch("the plan's decision is not the one that the owner derives", "decision")
     if said.relation.canonical() != relation.canonical():
         raise RederivationMismatch("the plan's relation is not the one that the owner derives", "relation")
-    identifiers = next((file.sha256 for file in manifest.files if file.role is FileRole.IDENTIFIERS), "")
-    if said.identifiers != identifiers:
-        raise RederivationMismatch("the plan's file of identifiers is another", "identifiers")
+    name, sha256 = mpc.identifiers_file(manifest)
+    if (said.identifiers, said.files) != (sha256, (manifest.attributes.name, name)):
+        raise RederivationMismatch("the plan names other files than those of the own version", "files")

@@ -7,18 +7,19 @@ vouches for it which that peer's own root key has enrolled.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from keeper.evidence import require_record
 from keeper.peers import Peers
 from keeper.trust import CLOCK_SLACK_S, TrustedSet
 from keys import api as keys
+from mpc import api as mpc
 from plans import joint as joints
 from plans.box import Entry, Limits
 from plans.errors import HashMismatch, Outdated, PolicyDenied, RederivationMismatch, SignatureWrong
 from plans.handover import OPENED
-from plans.joint import JointPlan, JointReading, Receipt
+from plans.joint import JointPlan, Receipt
 from plans.plan import Plan, PlanKind
 from plans.request import Request, statement_digest
 from plans.statements import BoxStatement, Duty, Signed, StageRecord, Type
@@ -30,17 +31,6 @@ key rests on a decision that is derived anew.
 
 LONGEST_VALID_S = 600
 """Seconds for which a box statement may hold."""
-
-PartyPlan = Callable[[JointPlan, str, Mapping[Entry, Limits]], Plan]
-"""Derives the plan of one party's boxes (`mpc.api.party_plan`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Deriving:
-    """How this side derives again what a joint plan says: the plan of a party, and what its own readers find."""
-
-    party_plan: PartyPlan
-    reading: Callable[[JointPlan], JointReading]
 
 
 def require_joint(plan: Plan, now: int) -> JointPlan:
@@ -65,9 +55,7 @@ def require_joint(plan: Plan, now: int) -> JointPlan:
     return joint
 
 
-def require_boxes(
-    plan: Plan, joint: JointPlan, domain: str, limits: Mapping[Entry, Limits], derive: PartyPlan
-) -> None:
+def require_boxes(plan: Plan, joint: JointPlan, domain: str, limits: Mapping[Entry, Limits]) -> None:
     """Check that a plan is the one that follows from the joint plan for a domain with these limits.
 
     Raises:
@@ -75,7 +63,7 @@ def require_boxes(
     """
     if plan.domain != domain:
         raise RederivationMismatch(f"the plan is about {plan.domain}, not {domain}", "domain")
-    if plan.canonical() != derive(joint, domain, limits).canonical():
+    if plan.canonical() != mpc.party_plan(joint, domain, limits).canonical():
         raise RederivationMismatch("the boxes are not those that follow from the joint plan", "stages")
 
 
@@ -117,9 +105,7 @@ class Told:
     plan: Plan
 
 
-def require_peer_box(
-    told: Told, joint: JointPlan, attempt: int, peers: Peers, derive: PartyPlan, now: int
-) -> BoxStatement:
+def require_peer_box(told: Told, joint: JointPlan, attempt: int, peers: Peers, now: int) -> BoxStatement:
     """Return a peer's box statement if it is about the box of that party for this joint plan and attempt (76).
 
     Raises:
@@ -145,7 +131,7 @@ def require_peer_box(
     limits = {
         spec.entry: spec.limits for spec in told.plan.stages
     }  # how much a peer lets its boxes use is its own
-    require_boxes(told.plan, joint, statement.domain, limits, derive)
+    require_boxes(told.plan, joint, statement.domain, limits)
     return _box_of(told, attempt)
 
 

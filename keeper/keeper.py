@@ -25,8 +25,8 @@ from keeper.evidence import require_box, require_chain, require_record
 from keeper.fitting import require_fitting
 from keeper.held import HeldNote, HeldOutputs
 from keeper.joint import JointDesk, Side
-from keeper.joint_reading import deriving_of
-from keeper.joint_rules import Deriving
+from keeper.joint import Reader as Joint
+from keeper.joint_reading import JointReader
 from keeper.journal import Journal, hold
 from keeper.keyring import Keyring
 from keeper.launcher import OwnLauncher
@@ -74,7 +74,7 @@ class Keeper:
         config: KeeperConfig,
         reader: Reader | None = None,
         clock: Callable[[], float] = time.time,
-        deriving: Deriving | None = None,
+        joint_reader: Joint | None = None,
     ) -> None:
         self.config = config
         self.launcher = OwnLauncher(config.launcher_socket, self._require_record)
@@ -99,7 +99,7 @@ class Keeper:
         self._readings: dict[str, Reading] = {}
         self._house = House(config.images, config.limits, config.work_images)
         side = Side(config, self.trusted, self.keyring, self.peers, self.lock, self.note, self.now)
-        self.joint = JointDesk(side, deriving or deriving_of(config, self.launcher), self._own_reading)
+        self.joint = JointDesk(side, joint_reader or JointReader(config, self.launcher), self._own_reading)
         self._noted = 0
         self._replay()
 

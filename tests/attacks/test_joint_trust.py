@@ -21,13 +21,13 @@ from plans import canonical
 from plans.box import Entry, Input
 from plans.decision import Tier
 from plans.errors import BudgetSpent, DarkroomError, NotFound, PeerLost, StateConflict
-from plans.joint import JointPlan, JointReading, PortionDecision, joint_of
+from plans.joint import JointPlan, JointReading, Party, PortionDecision, joint_of
 from plans.joint_rules import Matching, Opening
 from plans.plan import Plan
 from plans.statements import Duty, RosterEntry, Signed, StageInput, Type
 from tests.keeper import house, joint_house
 from tests.keeper.house import DAY, NOW
-from tests.keeper.joint_house import CIVIL, HEALTH, OFFICE, OWN, PEERS, JointSide
+from tests.keeper.joint_house import CELLS, CIVIL, HEALTH, OFFICE, OWN, PEERS, JointSide
 
 Change = Callable[[JointPlan], JointPlan]
 
@@ -49,7 +49,7 @@ def require_refused(side: JointSide, plan: JointPlan, code: str, approved: bool 
     """Ask for the keys of both boxes; neither may have any, and both refusals are sentences with this code."""
     if approved:
         house.believe(side.keeper, house.approval(plan.digest))
-    own = joint_house.party_plan(plan, OWN, house.LIMITS)
+    own = joint_house.party_plan(plan, OWN)
     for ask in (side.extract, side.party):
         with pytest.raises(DarkroomError) as refused:
             ask(own)
@@ -61,7 +61,7 @@ def require_refused(side: JointSide, plan: JointPlan, code: str, approved: bool 
 def require_keys(side: JointSide, plan: JointPlan, attempt: int = 1) -> None:
     """The control: the unchanged thing gets the keys of both boxes."""
     house.believe(side.keeper, house.approval(plan.digest))
-    own = joint_house.party_plan(plan, OWN, house.LIMITS)
+    own = joint_house.party_plan(plan, OWN)
     assert side.extract(own, attempt).inputs and side.party(own, attempt).peers
 
 
@@ -77,9 +77,7 @@ def test_72_a_plan_that_no_own_approver_has_signed_gets_no_key(side: JointSide) 
 
 NOT_OURS: dict[str, Callable[[JointPlan], Signed]] = {
     "another plan's": lambda plan: house.approval(house.digest("another plan")),
-    "of the plan of our boxes": lambda plan: house.approval(
-        joint_house.party_plan(plan, OWN, house.LIMITS).digest
-    ),
+    "of the plan of our boxes": lambda plan: house.approval(joint_house.party_plan(plan, OWN).digest),
 }
 
 
@@ -125,7 +123,7 @@ CHANGED: dict[str, Change] = {
 def test_72_a_plan_that_is_changed_after_approval_is_another_plan(side: JointSide, change: Change) -> None:
     plan = joint_house.joint(side.keeper)
     house.believe(side.keeper, house.approval(plan.digest))
-    own = joint_house.party_plan(change(plan), OWN, house.LIMITS)
+    own = joint_house.party_plan(change(plan), OWN)
     for ask in (side.extract, side.party):
         with pytest.raises(DarkroomError) as refused:
             ask(own)
@@ -163,7 +161,7 @@ FORGED: dict[str, Change] = {
     "another file": own_decision(with_relation(file=house.digest("file"))),
     "another version": own_decision(with_relation(manifest=house.digest("manifest"))),
     "other identifiers": own_decision(lambda said: replace(said, identifiers=house.digest("x"))),
-    "a wider range than the statement gives": lambda plan: replace(plan, reading=joint_house.with_range(plan, 7)),
+    "a wider range than the statement gives": lambda plan: joint_house.with_range(plan, 7),
     "an image that is not ours": lambda plan: replace(plan, party_image=house.digest("stranger")),
     "another extract image": lambda plan: replace(plan, extract_image=house.digest("stranger")),
 }  # fmt: skip
@@ -221,7 +219,7 @@ def test_the_owners_terms_are_asked_each_time(side: JointSide) -> None:
     for number, joint in enumerate(terms, 2):
         house.believe(side.keeper, house.bundle(number, (replace(joint_house.POLICY, joint=joint),)))
         with pytest.raises(DarkroomError) as refused:
-            side.extract(joint_house.party_plan(plan, OWN, house.LIMITS), number)
+            side.extract(joint_house.party_plan(plan, OWN), number)
         assert refused.value.code == "policy.denied"
 
 
@@ -239,7 +237,7 @@ def other_joint(plan: JointPlan) -> Told:
 
 def weaker(plan: JointPlan) -> Told:
     """The peer's plan says another image than the joint plan, and its box was made of that."""
-    own = joint_house.party_plan(plan, HEALTH, house.LIMITS)
+    own = joint_house.party_plan(plan, HEALTH)
     changed = with_party_box(own, image=house.digest("image of a stranger"))
     vouch = house.Vouch(signer=f"launcher of {HEALTH}", domain=HEALTH)
     return Told(house.box(changed, "6" * 32, Entry.PARTY, vouch), changed)
@@ -254,7 +252,7 @@ def swapped(plan: JointPlan) -> Told:
 
 
 def extract_box(plan: JointPlan) -> Told:
-    own = joint_house.party_plan(plan, HEALTH, house.LIMITS)
+    own = joint_house.party_plan(plan, HEALTH)
     vouch = house.Vouch(signer=f"launcher of {HEALTH}", domain=HEALTH)
     return Told(house.box(own, "6" * 32, Entry.EXTRACT, vouch), own)
 
@@ -357,15 +355,36 @@ def test_81_a_launcher_that_has_left_a_peers_roster_vouches_for_no_box(side: Joi
 
 
 def test_81_a_plan_with_a_partys_older_description_gets_no_key(side: JointSide) -> None:
-    """So a domain that comes under another's administration shows in every plan after it has said so."""
     plan = joint_house.joint(side.keeper)
-    newer = joint_house.party(CIVIL, 2, administration="bureau of nm/health")
+    newer = joint_house.party(CIVIL, 2, hosting="another hall")
     side.keeper.meet(joint_house.described(newer))
     require_refused(side, plan, "evidence.outdated")
     with pytest.raises(DarkroomError, match="not newer"):
         side.keeper.meet(joint_house.described(joint_house.party(CIVIL)))
-    parties = tuple(newer if party.domain == CIVIL else party for party in plan.parties)
-    require_keys(side, replace(plan, parties=parties))
+    require_keys(side, with_party(plan, newer))
+
+
+def test_96_a_server_that_comes_under_anothers_administration_is_refused_by_the_owner_itself(
+    side: JointSide,
+) -> None:
+    """The centre's compiler refuses it too; here the plan was made by one that does not."""
+    plan = joint_house.joint(side.keeper)
+    together = joint_house.party(CIVIL, 2, administration=joint_house.party(HEALTH).administration)
+    side.keeper.meet(joint_house.described(together))
+    own = side.approved(with_party(plan, together))
+    with pytest.raises(DarkroomError, match="demands separate administrations") as refused:
+        side.extract(own)
+    assert refused.value.code == "policy.denied"
+    terms = replace(joint_house.TERMS, separate=False)
+    house.believe(side.keeper, house.bundle(2, (replace(joint_house.POLICY, joint=terms),)))
+    later = with_party(joint_house.joint(side.keeper), together)
+    assert side.extract(side.approved(later)).inputs, "the control: an owner who does not ask for it"
+
+
+def with_party(plan: JointPlan, newer: Party) -> JointPlan:
+    """The plan with a party described anew, and all that follows."""
+    parties = tuple(newer if party.domain == newer.domain else party for party in plan.parties)
+    return joint_house.remade(replace(plan, parties=parties))
 
 
 def test_a_domain_without_a_root_key_in_the_settings_is_no_party(side: JointSide) -> None:
@@ -447,9 +466,6 @@ def test_a_peers_statement_of_an_earlier_attempt_is_worth_nothing_in_the_next(si
 
 # --- 33, 74: quotas -----------------------------------------------------
 
-CELLS = 3 * 2
-"""Cells times figures of the plan."""
-
 
 def narrow(settings: KeeperConfig, answers: int) -> JointSide:
     """A side whose terms have room for so many answers."""
@@ -517,7 +533,7 @@ def test_74_the_same_statement_over_a_version_with_one_row_changed_is_charged_ag
     side = narrow(settings, answers=1)
     before = side.approved(joint_house.joint(side.keeper))
     side.extract(before)
-    newer = house.manifest(version=2)
+    newer = joint_house.manifest(2)
     for file in newer.files:
         side.keeper.keyring.store_data_key(file.name, b"k" * 32)
     house.believe(side.keeper, house.signed_manifest(newer))

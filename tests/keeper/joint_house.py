@@ -2,7 +2,7 @@
 
 The own side is `house` (`nm/tax`, an owner and a server); `nm/health` is the other owner, `nm/civil` a server without
 data, `nm/office` the helper. As there: every builder makes the good thing, signatures are real, an attack changes one
-thing. How a party's plan follows from the joint plan is written here once more, from the design.
+thing. Statements are read by the reader that the checker box has.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from keeper.config import KeeperConfig
-from keeper.joint_rules import Deriving, Told
+from keeper.joint_rules import Told
 from keeper.keeper import Keeper
 from keys import api as keys
-from plans.box import BoxSpec, Entry, Input, Limits, Link, Outputs
+from mpc import api as mpc
+from plans.box import Entry, Limits
 from plans.constraints import Action
 from plans.joint import (
     JointPlan,
@@ -26,14 +27,14 @@ from plans.joint import (
     Party,
     PortionDecision,
     Receipt,
-    Scheme,
     joint_of,
 )
 from plans.joint_rules import JointRules, Matching, Opening
+from plans.joint_shadows import DeclaredColumn, JointShadow
 from plans.key import BoxKeys
-from plans.manifest import FileRole, Manifest
-from plans.plan import Plan, PlanKind
-from plans.reading import Cells, Clause, ColumnUse, Level, Output, Reading, Role
+from plans.manifest import Column, Declared, Kind, Manifest
+from plans.plan import Plan, Relation
+from plans.reading import Cells, Clause, ColumnUse, Level, Output, Reading, Role, Shadow, ShadowColumn
 from plans.release import KEYS_INFO
 from plans.request import Request, RequestKind, statement_digest
 from plans.statements import (
@@ -51,6 +52,7 @@ from plans.statements import (
 )
 from policies import api as policies
 from policies.api import short
+from policies.reading.joint import read_joint
 from tests.keeper import house
 from tests.keeper.house import DAY, DOMAIN, NOW
 from tests.plans import joint_examples as examples
@@ -128,22 +130,49 @@ def peer_statements() -> tuple[Signed, ...]:
 
 # --- the plan -----------------------------------------------------
 
-READING = Reading(
-    statement=statement_digest(STAND_IN),
-    level=Level.CELLS,
-    relations=("tax.income",),
-    uses=(
-        ColumnUse("tax.income", "income", Clause.AGGREGATE, "sum"),
-        ColumnUse("tax.income", "income", Clause.AGGREGATE, "count"),
+SQL = examples.JOINT_SQL
+_REGIONS = Declared(values=("east", "west", "north"))
+HEALTH_SHADOW = JointShadow(
+    HEALTH,
+    "id_number",
+    900,
+    Shadow(
+        "health.visits",
+        (
+            ShadowColumn("person", "UBIGINT", False),
+            *(ShadowColumn(name, "VARCHAR", False) for name in ("id_number", "region", "icd")),
+        ),
     ),
-    functions=("count", "sum"),
-    tables=(Cells("SELECT 1", (Output("n", "BIGINT", Role.FIGURE, "count", 0),), 1),),
-    finish="",
-    outputs=(Output("n", "BIGINT", Role.FIGURE, "count", 0),),
-    order=(),
-    limit=None,
+    (DeclaredColumn("region", _REGIONS),),
 )
-"""What the own checker box finds in the own stand-in."""
+CELLS = 3 * 2
+"""Three regions, two figures."""
+
+
+def manifest(version: int = 1) -> Manifest:
+    """Incomes in yuan and fen, whose range the owner declared."""
+    plain = house.manifest(version=version)
+    income = Column("income", "DECIMAL(12,2)", "", Kind.SENSITIVE, 3, Declared("0", "1000000"))
+    columns = tuple(income if column.name == "income" else column for column in plain.columns)
+    return replace(plain, columns=columns)
+
+
+def stand_in(text: str) -> Reading:
+    """What the own checker box finds in the own stand-in."""
+    figure = Output("n", "BIGINT", Role.FIGURE, "count", 0)
+    uses = tuple(ColumnUse("tax.income", "income", Clause.AGGREGATE, name) for name in ("sum", "count"))
+    return Reading(
+        statement=statement_digest(text),
+        level=Level.CELLS,
+        relations=("tax.income",),
+        uses=uses,
+        functions=("count", "sum"),
+        tables=(Cells("SELECT 1", (figure,), 1),),
+        finish="",
+        outputs=(figure,),
+        order=(),
+        limit=None,
+    )
 
 
 def request(number: int = 0, **changes: Any) -> Request:
@@ -157,86 +186,68 @@ def request(number: int = 0, **changes: Any) -> Request:
     return replace(asked, **changes)
 
 
+def own_shadow(keeper: Keeper, asked: Request) -> JointShadow:
+    """The likeness of the own relation on which this request is read."""
+    trusted = keeper.trusted
+    _, bundle = trusted.in_force()
+    manifests = trusted.current_manifests()
+    (seen,) = policies.views(asked, bundle, manifests, trusted.granted(asked.digest), NOW)
+    found = mpc.joint_shadow(manifests[0], seen.shadow, [mask.column for mask in seen.masks])
+    assert found is not None
+    return found
+
+
 def joint(keeper: Keeper, asked: Request | None = None, **changes: Any) -> JointPlan:
     """The joint plan that an honest centre makes, knowing what the own keeper believes."""
     asked = asked or request()
     trusted = keeper.trusted
     roster, bundle = trusted.in_force()
     manifests = trusted.current_manifests()
+    shadow = own_shadow(keeper, asked)
+    reading = read_joint(SQL, (HEALTH_SHADOW, shadow))
     case = policies.Case(
-        asked, READING, bundle, manifests, trusted.granted(asked.digest), roster.named(Duty.APPROVER), NOW,
-        roster.number,
+        asked, stand_in(reading.portions[1].stand_in), bundle, manifests, trusted.granted(asked.digest),
+        roster.named(Duty.APPROVER), NOW, roster.number,
     )  # fmt: skip
     decision = policies.decide(case)
     assert decision.obligations, decision.reasons
     (relation,) = policies.program_of(case).relations
-    manifest = next(each for each in manifests if each.relation == "tax.income")
-    identifiers = next(file.sha256 for file in manifest.files if file.role is FileRole.IDENTIFIERS)
+    name, sha256 = mpc.identifiers_file(manifests[0])
+    own = PortionDecision(OWN, decision, relation, sha256, (manifests[0].attributes.name, name))
     theirs = PortionDecision(
-        HEALTH, decision, replace(relation, name="health.visits"), house.digest("identifiers of health")
+        HEALTH,
+        decision,
+        Relation("health.visits", house.digest("1"), house.digest("2"), ("icd", "region"), ""),
+        house.digest("identifiers of health"),
+        ("visits-v1-attributes.parquet", "visits-v1-identifiers.parquet"),
     )
-    made = JointPlan(
-        request=asked,
-        request_signature=keys.sign_bytes("request", asked.canonical(), house.key("member")),
-        task=examples.JOINT_TASK,
-        parties=tuple(party(domain) for domain in sorted((OWN, *PEERS))),
-        reading=examples.JOINT_READING,
-        decisions=(theirs, PortionDecision(OWN, decision, relation, identifiers)),
-        scheme=Scheme(ring_bits=64, matched=1_000, minimum_group=10, dominance=90),
-        sights=(examples.SIGHT,),
-        trust=examples.TRUST,
-        extract_image=EXTRACT_IMAGE,
-        party_image=PARTY_IMAGE,
-        nonce=asked.nonce,
-        made_at=NOW,
+    made = mpc.compile_joint(
+        mpc.Signed(asked, keys.sign_bytes("request", asked.canonical(), house.key("member"))),
+        reading,
+        (mpc.Owner(HEALTH_SHADOW, theirs, TERMS), mpc.Owner(shadow, own, TERMS)),
+        [party(domain) for domain in (OWN, *PEERS)],
+        mpc.Making(EXTRACT_IMAGE, PARTY_IMAGE, asked.nonce, NOW),
     )
     return replace(made, **changes)
 
 
-def with_range(plan: JointPlan, high: int) -> JointReading:
-    """The plan's reading with another range of incomes."""
+def remade(plan: JointPlan) -> JointPlan:
+    """A changed plan with everything in it that code makes of the rest."""
+    scheme = mpc.scheme_of(plan.reading, [each.decision for each in plan.decisions])
+    return replace(plan, scheme=scheme, sights=mpc.sights(plan), trust=mpc.trust(plan))
+
+
+def with_range(plan: JointPlan, high: int) -> JointPlan:
+    """The plan with another range of incomes."""
     (income,) = plan.reading.portions[1].operands
     changed = replace(plan.reading.portions[1], operands=(replace(income, high=high),))
-    return replace(plan.reading, portions=(plan.reading.portions[0], changed))
+    reading = replace(plan.reading, portions=(plan.reading.portions[0], changed))
+    return remade(replace(plan, reading=reading))
 
 
-def party_plan(plan: JointPlan, domain: str, limits: Mapping[Entry, Limits]) -> Plan:
-    """The plan of a party's boxes, as the design has it."""
-    place = plan.owns(domain)
-    tiers = (each.decision.obligations.tier for each in plan.decisions if each.decision.obligations)
-    tier = max(tiers, key=lambda each: each.level)
-    others = [(number, each.domain) for number, each in enumerate(plan.parties) if each.domain != domain]
-    links = tuple(Link(f"peer-{number}", f"party:{other}") for number, other in others)
-    rows = (Link("rows-0", f"stage:{Entry.EXTRACT}"),) if place is not None else ()
-    left = ("opened.bin",) if plan.serves(domain) is not None else ()
-    party_box = BoxSpec(
-        Entry.PARTY, plan.party_image, (), limits[Entry.PARTY], tier,
-        outputs=Outputs(len(left), left), links=(*rows, *links),
-    )  # fmt: skip
-    boxes: tuple[BoxSpec, ...] = (party_box,)
-    if place is not None:
-        said = plan.decisions[place]
-        files = (
-            Input("income-v1-attributes.parquet", said.relation.file),
-            Input("income-v1-identifiers.parquet", said.identifiers),
-        )
-        extract = BoxSpec(
-            Entry.EXTRACT, plan.extract_image, files, limits[Entry.EXTRACT], tier,
-            outputs=Outputs(0), links=(Link("rows-0", f"stage:{Entry.PARTY}"),),
-        )  # fmt: skip
-        boxes = (extract, party_box)
-    return Plan(
-        kind=PlanKind.JOINT,
-        domain=domain,
-        request=None,
-        request_signature="",
-        decision=None,
-        program=None,
-        material=plan.canonical().decode(),
-        stages=boxes,
-        nonce=plan.nonce,
-        made_at=plan.made_at,
-    )
+def party_plan(plan: JointPlan, domain: str, limits: Mapping[Entry, Limits] = house.LIMITS) -> Plan:
+    """The plan of a party's boxes."""
+    return mpc.party_plan(plan, domain, limits)
 
 
 # --- what launchers and keepers say -----------------------------------------------------
@@ -257,7 +268,7 @@ def peer_box(
     domain: str, plan: JointPlan, attempt: int = 1, vouch: house.Vouch | None = None, **changes: Any
 ) -> Told:
     """A peer's box statement, with the plan of its boxes."""
-    own = party_plan(plan, domain, house.LIMITS)
+    own = party_plan(plan, domain)
     good = vouch or house.Vouch(signer=f"launcher of {domain}", domain=domain)
     changes = {"box_key": house.opening(f"box of {domain}").public, "attempt": attempt, **changes}
     return Told(
@@ -302,16 +313,16 @@ def receipt(plan: Plan, attempt: int = 1, ran: tuple[Signed, ...] | None = None,
 
 def peer_receipt(domain: str, plan: JointPlan, signer: str = "", **changes: Any) -> Signed:
     """A peer's receipt under its keeper's key."""
-    own = party_plan(plan, domain, house.LIMITS)
+    own = party_plan(plan, domain)
     ran = records(own, signer=f"launcher of {domain}")
     body = receipt(own, ran=ran, **changes)
     return house.signed(Type.RECEIPT, Duty.KEEPER, body, signer or f"keeper of {domain}", domain=domain)
 
 
-def erasure(manifest: Manifest) -> Erasure:
+def erasure(gone: Manifest) -> Erasure:
     """The certificate that a version is gone."""
-    files = tuple(file.name for file in manifest.files)
-    return Erasure(manifest.dataset, manifest.version, manifest.digest, files, NOW, NOW)
+    files = tuple(file.name for file in gone.files)
+    return Erasure(gone.dataset, gone.version, gone.digest, files, NOW, NOW)
 
 
 # --- the keeper -----------------------------------------------------
@@ -319,14 +330,18 @@ def erasure(manifest: Manifest) -> Erasure:
 
 @dataclass
 class Readers:
-    """Stand where the checker box stands: what is found in the joint statement, and how often it was asked."""
+    """Stand where the checker box stands: both give what the reader finds, and the one of the stand-in is laid down."""
 
-    found: JointReading = examples.JOINT_READING
     asked: int = 0
 
-    def __call__(self, plan: JointPlan) -> JointReading:
+    def joint(self, plan: JointPlan) -> JointReading:
+        """Read the joint statement on the likenesses that the plan names."""
         self.asked += 1
-        return self.found
+        return read_joint(plan.task.statement, plan.shadows)
+
+    def own(self, _: Plan, statement: str) -> Reading:
+        """Read the own stand-in."""
+        return stand_in(statement)
 
 
 def config(settings: KeeperConfig, **changes: Any) -> KeeperConfig:
@@ -349,7 +364,7 @@ def server_without_data(folder: Path) -> Keeper:
         work_images={Entry.PARTY: (PARTY_IMAGE,)},
     )
     house.build(made)
-    keeper = Keeper(made, house.Checker(), house.Clock(), Deriving(party_plan, Readers()))
+    keeper = Keeper(made, Readers().own, house.Clock(), Readers().joint)
     keeper.joint.wait_s = 0.0
     keeper.believe(peer_roster(CIVIL))
     own = peer_entries(OWN)
@@ -376,7 +391,11 @@ class JointSide:
         made = cls(config(settings), None, Readers(), house.Clock(), grant)  # type: ignore[arg-type]
         made.restart()
         house.believe(
-            made.keeper, house.roster(), house.bundle(policy=(policy,)), house.signed_manifest(), grant
+            made.keeper,
+            house.roster(),
+            house.bundle(policy=(policy,)),
+            house.signed_manifest(manifest()),
+            grant,
         )
         for statement in peer_statements():
             made.keeper.meet(statement)
@@ -385,14 +404,13 @@ class JointSide:
     def restart(self) -> None:
         """Start the keeper from what is on disk."""
         self.keeper = None  # type: ignore[assignment]
-        deriving = Deriving(party_plan, self.readers)
-        self.keeper = Keeper(self.settings, house.Checker(READING), self.clock, deriving)
+        self.keeper = Keeper(self.settings, self.readers.own, self.clock, self.readers.joint)
         self.keeper.joint.wait_s = 0.0
 
     def approved(self, plan: JointPlan, **changes: Any) -> Plan:
         """Approve a joint plan, and return the plan of the own boxes."""
         house.believe(self.keeper, house.approval(plan.digest, **changes))
-        return party_plan(plan, OWN, house.LIMITS)
+        return party_plan(plan, OWN)
 
     def extract(self, plan: Plan, attempt: int = 1) -> BoxKeys:
         """The keys that an honest extract box opens."""

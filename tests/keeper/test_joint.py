@@ -28,7 +28,7 @@ from plans.joint import Receipt
 from plans.plan import Plan
 from plans.statements import Duty, Revocation, Signed, Type
 from tests.keeper import house, joint_house
-from tests.keeper.joint_house import CIVIL, HEALTH, OFFICE, OWN, PEERS, JointSide
+from tests.keeper.joint_house import CELLS, CIVIL, HEALTH, OFFICE, OWN, PEERS, JointSide
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_a_server_without_data_computes_once_its_own_approvers_have_signed(
 ) -> None:
     about = joint_house.joint(side.keeper)
     civil = joint_house.server_without_data(tmp_path / "civil")
-    plan = joint_house.party_plan(about, CIVIL, house.LIMITS)
+    plan = joint_house.party_plan(about, CIVIL)
     told = [joint_house.peer_box(domain, about) for domain in (HEALTH, OFFICE, OWN)]
     vouch = house.Vouch(signer=f"launcher of {CIVIL}", domain=CIVIL)
     with pytest.raises(PolicyDenied, match="nobody who may approve for nm/civil"):
@@ -104,7 +104,7 @@ def test_a_peer_that_does_not_come_ends_the_wait_with_its_name(side: JointSide) 
 
 def test_nothing_of_the_own_box_is_told_before_its_plan_is_accepted(side: JointSide) -> None:
     about = joint_house.joint(side.keeper)
-    plan = joint_house.party_plan(about, OWN, house.LIMITS)
+    plan = joint_house.party_plan(about, OWN)
     with pytest.raises(PolicyDenied):
         side.opened(joint_house.own_box(side.keeper, plan), plan)
     with pytest.raises(NotFound):
@@ -148,12 +148,12 @@ def test_what_is_taken_back_ends_the_boxes_of_both_stages(side: JointSide, what:
     about = joint_house.joint(side.keeper)
     given = house.approval(about.digest)
     house.believe(side.keeper, given)
-    plan = joint_house.party_plan(about, OWN, house.LIMITS)
+    plan = joint_house.party_plan(about, OWN)
     side.extract(plan)
     side.party(plan)
     names = [name for _, name in leases(side)]
     assert len(names) == 2 and all(side.keeper.renew(name) for name in names)
-    manifest = house.manifest()
+    manifest = joint_house.manifest()
     body = Revocation((given if what == "approval" else side.grant).statement.digest)
     ends: Signed = house.signed(Type.REVOCATION, Duty.APPROVER, body, "approver")
     if what == "manifest":
@@ -170,7 +170,7 @@ def test_an_approval_that_is_revoked_while_the_box_waits_gives_no_key(side: Join
     about = joint_house.joint(side.keeper)
     given = house.approval(about.digest)
     house.believe(side.keeper, given)
-    plan, ended = joint_house.party_plan(about, OWN, house.LIMITS), list[str]()
+    plan, ended = joint_house.party_plan(about, OWN), list[str]()
 
     def ask() -> None:
         try:
@@ -199,9 +199,6 @@ def test_a_grant_is_used_once_per_request_whatever_its_attempts(side: JointSide)
 
 
 # --- charges -----------------------------------------------------
-
-CELLS = 3 * 2
-"""Three regions, two figures."""
 
 
 def quota_of(side: JointSide) -> dict[str, Any]:
@@ -327,7 +324,10 @@ def test_a_peers_receipt_counts_under_its_own_keepers_key_and_once(side: JointSi
         side.keeper.joint.keep(joint_house.peer_receipt(HEALTH, about, sent_bytes=7))
 
 
-def test_noise_is_drawn_once(side: JointSide) -> None:
+def test_noise_is_drawn_once(side: JointSide, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "keeper.joint.mpc.require_same", lambda joint: None
+    )  # no owner's terms ask for noise yet
     for number, noise in enumerate((0, 5)):
         about = joint_house.joint(side.keeper, joint_house.request(number))
         plan = side.approved(replace(about, scheme=replace(about.scheme, noise_micro=noise)))
