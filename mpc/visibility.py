@@ -142,6 +142,14 @@ def _partner(joint: JointPlan, place: int) -> Iterator[Sight]:
         Step.MATCH,
         partner,
         Part.SERVER,
+        f"the seed of the masks of {portion.domain}, whose masked numbers and codes it never gets",
+        SeenAs.CLEAR,
+        1,
+    )
+    yield Sight(
+        Step.MATCH,
+        partner,
+        Part.SERVER,
         f"{joint.scheme.matched:,} random places in the list of {portion.domain}, whose order it does not know, "
         "whether they match or not",
         SeenAs.MASKED,

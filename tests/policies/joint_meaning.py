@@ -21,10 +21,11 @@ Database = duckdb.DuckDBPyConnection
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What is known of a figure in one cell: how many persons stand behind it, and its value."""
+    """What is known of a figure in one cell: how many persons stand behind it, its value, and every sum of the cell."""
 
     persons: int
     value: Fraction | float | None
+    magnitudes: tuple[int, ...]
 
 
 def portion_rows(database: Database, portion: Portion) -> dict[str, Row]:
@@ -70,7 +71,8 @@ def _cell(reading: JointReading, figure: JointFigure, rows: list[list[tuple[int 
     sums = [_add(reading.sums[place], rows) for place in figure.sums]
     scales = [decimals_of(reading, reading.sums[place]) for place in figure.sums]
     exact = [Fraction(total, 10**scale) for total, scale in zip(sums, scales, strict=True)]
-    return Cell(_add(reading.sums[figure.persons], rows), value_of(figure.function, exact))
+    every = tuple(_add(total, rows) for total in reading.sums)
+    return Cell(every[figure.persons], value_of(figure.function, exact), every)
 
 
 def _add(total: Sum, rows: list[list[tuple[int | None, ...]]]) -> int:

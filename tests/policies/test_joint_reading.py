@@ -312,7 +312,8 @@ def tables(draw: st.DrawFn) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]
     return visits, incomes
 
 
-def _filled(rows: tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]) -> joint_meaning.Database:
+def filled(rows: tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]) -> joint_meaning.Database:
+    """A database with these rows of health.visits and tax.income."""
     database = duckdb.connect(":memory:")
     for likeness, listed in zip((VISITS, INCOME), rows, strict=True):
         plain = [tuple(float(v) if isinstance(v, Fraction) else v for v in row) for row in listed]
@@ -338,7 +339,7 @@ def test_the_sums_give_what_duckdb_gives_on_the_joined_rows(
     where = f" where {' and '.join(conditions)}" if conditions else ""
     statement = f"select {listed} {FROM}{where}" + (f" group by {', '.join(keys)}" if keys else "")
     found = reading(statement)
-    with _filled(rows) as database:
+    with filled(rows) as database:
         cells = joint_meaning.cells(database, found)
         expected = database.execute(statement).fetchall()
     places = {name: place for place, name in enumerate(keys)}
