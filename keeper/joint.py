@@ -76,6 +76,7 @@ class JointDesk:
         self.wait_s = WAIT_S
         self._begun: dict[tuple[str, Entry], int] = {}
         self._receipts: dict[Attempt, dict[str, Signed]] = {}
+        self._ran: dict[Attempt, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
 
     def take_in(self, kind: str, entry: Mapping[str, Any], at: int) -> None:
         """Remember a line of the journal; lines of other kinds are not about joint computations."""
@@ -86,7 +87,10 @@ class JointDesk:
         elif kind == RECEIPT:
             signed = Signed.read(entry["signed"])
             body = Receipt.read(signed.statement.body)
-            self._receipts.setdefault(Attempt(body.joint, body.attempt), {})[body.party] = signed
+            attempt = Attempt(body.joint, body.attempt)
+            self._receipts.setdefault(attempt, {})[body.party] = signed
+            if "plan" in entry:
+                self._ran[attempt] = entry["plan"], entry["records"]
 
     # --- keys -----------------------------------------------------
 
@@ -265,7 +269,8 @@ class JointDesk:
             joint_rules.require_receipt(receipt, plan, tuple(records), side.trusted)
             draft = keys.Draft(Type.RECEIPT, side.config.domain, Duty.KEEPER, receipt, not_before=side.now())
             signed = keys.sign(draft, side.keyring.signer)
-            side.note(RECEIPT, {"signed": signed.plain()})
+            ran = [record.plain() for record in records]
+            side.note(RECEIPT, {"signed": signed.plain(), "plan": plan.plain(), "records": ran})
             return signed
 
     def keep(self, signed: Signed) -> None:
@@ -290,6 +295,18 @@ class JointDesk:
         with self._side.lock:
             kept = self._receipts.get(Attempt(joint, attempt), {})
             return tuple(kept[party] for party in sorted(kept))
+
+    def ran(self, joint: str, attempt: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Return the plan of the own boxes and its launcher's records, in plain form, on which the own receipt rests.
+
+        Raises:
+            NotFound: the attempt has no end yet.
+        """
+        with self._side.lock:
+            found = self._ran.get(Attempt(joint, attempt))
+        if found is None:
+            raise NotFound("this keeper has signed no receipt of this attempt", f"attempt {attempt}")
+        return found
 
     def _signed(self, attempt: Attempt) -> Signed | None:
         return self._receipts.get(attempt, {}).get(self._side.config.domain)

@@ -18,11 +18,11 @@ from mpc import api as mpc
 from plans import joint as joints
 from plans.box import Entry, Limits
 from plans.errors import HashMismatch, Outdated, PolicyDenied, RederivationMismatch, SignatureWrong
-from plans.handover import OPENED
 from plans.joint import JointPlan, Receipt
+from plans.joint_evidence import require_receipt_of
 from plans.plan import Plan, PlanKind
 from plans.request import Request, statement_digest
-from plans.statements import BoxStatement, Duty, Signed, StageRecord, Type
+from plans.statements import BoxStatement, Duty, Signed, Type
 
 OLDEST_JOINT_S = 7 * 24 * 3600
 """Seconds after which a joint plan must be made anew. Longer than a day: approvers of several domains read it. Every
@@ -173,45 +173,13 @@ def ends_of_links(plan: Plan, boxes: Mapping[str, BoxStatement]) -> dict[str, st
 def require_receipt(receipt: Receipt, plan: Plan, records: tuple[Signed, ...], trusted: TrustedSet) -> None:
     """Check what the own agent says of an attempt against what the own launchers signed.
 
-    A good end needs the records of all stages; what failed may have fewer, and hands nothing on. Why it failed is the
-    agent's word: nobody else was there.
-
     Raises:
         SignatureWrong: a record was not made by a launcher of this owner.
-        HashMismatch: the records are not of this plan's stages and this attempt, or it says something else of them.
+        HashMismatch, Outdated: as `plans.joint_evidence.require_receipt_of`.
     """
-    found = [require_record(trusted, signed) for signed in records]
-    for record in found:
-        _require_of(record, plan, receipt.attempt)
-    stages, ran = [spec.entry for spec in plan.stages], [record.stage for record in found]
-    if ran != [entry for entry in stages if entry in ran] or (not receipt.code and ran != stages):
-        raise HashMismatch(f"a good end has the records of {', '.join(stages)}, in order", "receipt")
-    if receipt.records != tuple(signed.statement.digest for signed in records):
-        raise HashMismatch("the receipt names other records", "receipt")
-    if receipt.sealed != ("" if receipt.code else sealed_of(found)):
-        raise HashMismatch(
-            "the receipt names other bytes than its box left, or hands on after a failure", "receipt"
-        )
-    if bool(receipt.code) != bool(receipt.failed_at):
-        raise HashMismatch("what failed says where, and what ended well does not", "receipt")
-
-
-def _require_of(record: StageRecord, plan: Plan, attempt: int) -> None:
-    if (record.plan, record.attempt) != (plan.digest, attempt):
-        raise HashMismatch("a record is about another plan or attempt", "receipt")
-    spec = plan.stage(record.stage)
-    if tuple((item.name, item.sha256) for item in record.inputs) != tuple(
-        (item.name, item.sha256) for item in spec.inputs
-    ):
-        raise HashMismatch("a box did not read the files that the plan names", "receipt")
-    if tuple(item.name for item in record.outputs) != spec.outputs.names:
-        raise HashMismatch("a box left something else than the plan says", "receipt")
-
-
-def sealed_of(records: list[StageRecord]) -> str:
-    """Return the SHA-256 of what a server's box left for the recipient; empty for every other party."""
-    left = [item.sha256 for record in records for item in record.outputs if item.name == OPENED]
-    return left[0] if left else ""
+    for signed in records:
+        require_record(trusted, signed)
+    require_receipt_of(receipt, plan, [signed.statement for signed in records])
 
 
 def require_peer_receipt(signed: Signed, peers: Peers, now: int) -> Receipt:

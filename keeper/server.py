@@ -155,6 +155,11 @@ def _joint_receipts(keeper: Keeper, question: Question) -> Answer:
     return {"receipts": [signed.plain() for signed in found]}
 
 
+def _joint_ran(keeper: Keeper, question: Question) -> Answer:
+    plan, records = keeper.joint.ran(question.text("joint"), question.number("attempt"))
+    return {"plan": plan, "records": records}
+
+
 def _status(keeper: Keeper, _: Question) -> Answer:
     return keeper.status()
 
@@ -220,6 +225,7 @@ OPEN: Mapping[str, Operation] = {
     "joint-receipt": _joint_receipt,
     "joint-keep": _joint_keep,
     "joint-receipts": _joint_receipts,
+    "joint-ran": _joint_ran,
 }
 REVIEW: Mapping[str, Operation] = {"review-list": _review_list, "review-show": _review_show}
 """What the owner's reviewers ask on the owner's own machine."""
