@@ -235,6 +235,15 @@ def _open(joint: JointPlan) -> Iterator[Sight]:
         "opened within a period, and approves each plan",
         SeenAs.CLEAR,
     )
+    if any(portion.operands for portion in reading.portions):
+        yield Sight(
+            Step.OPEN,
+            joint.request.member,
+            Part.RECIPIENT,
+            "exact totals: whoever gets one and knows all the amounts, as their owner does, may find out which few "
+            "persons it is made of",
+            SeenAs.CLEAR,
+        )
     for party in joint.parties:
         yield Sight(
             Step.OPEN,

@@ -30,6 +30,7 @@ from plans.constraints import (
 )
 from plans.decision import Tier
 from plans.errors import Malformed
+from plans.joint_rules import JointRules, Matching, Opening
 from plans.manifest import Grade
 from plans.statements import DatasetPolicy
 from policies import api as policies
@@ -58,7 +59,7 @@ SETTINGS = frozenset(
         "basis",
         "access",
     ]
-    + ["tags", "columns", "twin_rho_micro", "mode", "privacy", "checks", "enterprise"]
+    + ["tags", "columns", "twin_rho_micro", "mode", "privacy", "checks", "enterprise", "joint"]
 )
 CHECKS = frozenset(field.name for field in fields(Checks))
 """Numbers of the disclosure rules, as `plans.checks` names them."""
@@ -67,6 +68,7 @@ RULE = frozenset(
     ["effect", "parties", "roles", "purposes", "until", "uses", "functions", "reveal", "minimum", "mask"]
 )
 _PRIVACY = frozenset(["rho_micro", "period_days", "delta_exponent", "most_groups", "most_rows"])
+_JOINT = frozenset(field.name for field in fields(JointRules))
 _ACCESS = frozenset(["effect", "parties", "roles", "actions", "purposes", "until"])
 _TAG = frozenset(["parent", "grade", "uses", "functions", "reveal", "minimum"])
 
@@ -121,6 +123,7 @@ def policy(dataset: str, content: object) -> DatasetPolicy:
             privacy=_privacy((*way, "privacy"), table.get("privacy")),
             checks=checks,
             enterprise=_legible(way, table, "enterprise"),
+            joint=_joint((*way, "joint"), table.get("joint")),
         )
 
 
@@ -154,6 +157,28 @@ def _privacy(way: Way, content: object) -> Privacy | None:
             delta_exponent=_positive(way, table, "delta_exponent", 9),
             most_groups=_positive(way, table, "most_groups", 1),
             most_rows=_positive(way, table, "most_rows", 1),
+        )
+
+
+def _joint(way: Way, content: object) -> JointRules | None:
+    """Return the terms of joint computations; none of them are meant by default but the strict ones."""
+    if content is None:
+        return None
+    table = _known(way, content, _JOINT)
+    for name in ("matchings", "openings", "cells", "period_days"):
+        if name not in table:
+            raise Wrong(
+                way, f"terms of joint computations say their {name}", next_step="See docs/joint-sql.md."
+            )
+    with _named(way, ""):
+        return JointRules(
+            matchings=_list(way, table, "matchings", Matching),
+            openings=_list(way, table, "openings", Opening),
+            cells=_positive(way, table, "cells", 1),
+            period_days=_positive(way, table, "period_days", 1),
+            separate=_of(way, table, "separate", True),
+            sizes=_of(way, table, "sizes", False),
+            exact=_of(way, table, "exact", False),
         )
 
 

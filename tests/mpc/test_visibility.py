@@ -70,7 +70,7 @@ def test_no_owner_and_no_partner_sees_who_matched(plan: JointPlan) -> None:
 
 @BOTH
 def test_the_recipient_sees_as_many_numbers_as_are_opened(plan: JointPlan) -> None:
-    (line, _) = of(plan, plan.request.member, Step.OPEN)
+    line, *_ = of(plan, plan.request.member, Step.OPEN)
     assert line.part is Part.RECIPIENT
     reading = plan.reading
     assert line.bound == reading.cells * sum(1 + len(figure.sums) for figure in reading.figures)

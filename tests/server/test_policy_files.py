@@ -24,6 +24,7 @@ from plans.constraints import (
     Use,
 )
 from plans.errors import NotFound, SettingsWrong
+from plans.joint_rules import JointRules, Matching, Opening
 from plans.manifest import Grade
 from policies.api import short
 from server.policy_files import Written, read_policies
@@ -377,3 +378,45 @@ def test_who_says_nothing_about_checks_has_the_regions(tmp_path: Path) -> None:
 )
 def test_a_misspelt_rule_is_no_rule_that_is_off(tmp_path: Path, honest: str, wrong: str) -> None:
     assert refused(tmp_path, CHECKED.replace(honest, wrong))
+
+
+JOINT = """
+["nm/tax/income".joint]
+matchings = ["helper"]
+openings = ["oblivious"]
+cells = 500
+period_days = 90
+"""
+
+
+def test_without_terms_nothing_is_computed_jointly(tmp_path: Path) -> None:
+    assert read(tmp_path, GOOD).policies[0].joint is None
+
+
+def test_terms_of_joint_computations_are_strict_where_they_say_nothing(tmp_path: Path) -> None:
+    terms = read(tmp_path, GOOD + JOINT).policies[0].joint
+    assert terms == JointRules((Matching.HELPER,), (Opening.OBLIVIOUS,), cells=500, period_days=90)
+    assert terms.separate and not terms.sizes and not terms.exact
+    more = GOOD + JOINT + "separate = false\nsizes = true\nexact = true\n"
+    assert read(tmp_path, more).policies[0].joint == replace(terms, separate=False, sizes=True, exact=True)
+
+
+@pytest.mark.parametrize(
+    ("honest", "wrong", "begins", "said"),
+    [
+        ('matchings = ["helper"]', 'matchings = ["helpers"]', "matchings", "'helpers' is no word of matchings"),
+        ('openings = ["oblivious"]', 'openings = "oblivious"', "openings", "openings is a list of words"),
+        ("cells = 500", "cells = 0", "cells", "cells is at least 1"),
+        ("cells = 500", 'cells = "500"', "cells", "cells is written as a whole number"),
+        ("period_days = 90", "period = 90", "period", "'period' is no setting here"),
+        ("period_days = 90", "sizes = 1", '["nm/tax/income".joint]', "say their period_days"),
+        ("period_days = 90", 'period_days = 90\nexact = "true"', "exact", "exact is written as true or false"),
+    ],
+)  # fmt: skip
+def test_terms_that_are_not_right_are_refused_with_their_line(
+    tmp_path: Path, honest: str, wrong: str, begins: str, said: str
+) -> None:
+    text = GOOD + JOINT.replace(honest, wrong)
+    problem = refused(tmp_path, text)
+    assert said in problem.what
+    assert named_line(problem, text).startswith(begins)
