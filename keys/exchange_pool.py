@@ -65,8 +65,16 @@ def _alone(rows: Bytes, workers: int) -> bool:
 
 def _spread(exponent: Exponent, rows: Bytes, tag: str, workers: int) -> Bytes:
     parts = np.array_split(rows, min(workers, len(rows) // _FEWEST))
-    playing = [_started(exponent, part, tag) for part in parts]
-    answers = [(process.stdout.read(), process.wait()) for process in playing if process.stdout]
+    playing: list[subprocess.Popen[bytes]] = []
+    try:
+        for part in parts:
+            playing.append(_started(exponent, part, tag))
+        answers = [(process.stdout.read(), process.wait()) for process in playing if process.stdout]
+    except OSError:  # no more processes than these: the box allows few
+        for process in playing:
+            process.kill()
+            process.communicate()
+        return exponent.of_identifiers(rows, bytes.fromhex(tag)) if tag else exponent.of_points(rows)
     found = []
     for part, (answer, status) in zip(parts, answers, strict=True):
         if status == 0 and answer[:1] == _REFUSED:

@@ -30,7 +30,7 @@ If every server is an owner, one of them would learn which of its own rows match
 (`plans.joint.JointPlan.matcher` refuses), and a plan needs a helper.
 
 **Cost:** each row is raised once by every owner: for 1M × 1M rows four million exponentiations of some 40 µs, in as
-many processes as there are processors.
+many processes as there are processors, up to four.
 """
 
 from __future__ import annotations
@@ -61,6 +61,11 @@ from mpc.protocols.rows import turn_back
 from mpc.protocols.shuffling import Codes
 from plans.errors import Defect
 
+MOST_WORKERS = 4
+"""Processes at the most, of some 50 MiB each: the memory of a box is bounded, and other parties may share the node."""
+
+_PIECE = 1 << 18  # points in a message, ten seconds of one core: so nobody waits long for a sign of life
+
 
 def send_rows(
     channel: Channel, layout: Layout, me: str, table: Table, attempt: Attempt, coins: MaskStream
@@ -76,19 +81,22 @@ def send_rows(
         TooLarge, Defect: see `pseudonyms.cover`.
         PeerLost: see `Channel`.
     """
-    workers = len(os.sched_getaffinity(0))
     exponent = Exponent(coins.draw(EXPONENT).tobytes())
     covered = cover(table, layout.of(me), layout.ring, attempt, coins)
     owners, here = layout.owners, layout.owners.index(me)
     before, after = owners[here - 1], owners[(here + 1) % len(owners)]
-    points = of_identifiers(exponent, covered.blocks, hash_tag(attempt), workers)
-    for hop in range(1, len(owners)):
-        channel.send(after, f"match/points/{hop}", np.ascontiguousarray(points).data.cast("B"))
-        rows = layout.sent[here - hop].rows  # the list that has come `hop` owners far
-        points = of_points(
-            exponent, receive_blocks(channel, before, f"match/points/{hop}", rows, POINT), workers
-        )
-    channel.send(layout.matcher, "match/pseudonyms", _pseudonyms(points).data.cast("B"))
+    tag, workers = hash_tag(attempt), min(MOST_WORKERS, len(os.sched_getaffinity(0)))
+    for piece in _pieces(len(covered.blocks)):
+        points = of_identifiers(exponent, covered.blocks[piece], tag, workers)
+        channel.send(after, "match/points/1", points.data.cast("B"))
+    for hop in range(1, len(owners)):  # the list that has come `hop` owners far
+        for piece in _pieces(layout.sent[here - hop].rows):
+            came = receive_blocks(channel, before, f"match/points/{hop}", piece.stop - piece.start, POINT)
+            points = of_points(exponent, came, workers)
+            if hop + 1 < len(owners):
+                channel.send(after, f"match/points/{hop + 1}", points.data.cast("B"))
+            else:
+                channel.send(layout.matcher, "match/pseudonyms", _pseudonyms(points).data.cast("B"))
     send_covered(channel, layout, me, covered)
 
 
@@ -108,7 +116,9 @@ def compare(channel: Channel, layout: Layout, coins: MaskStream) -> Rows:
     lists = []
     for place, sent in enumerate(layout.sent):
         last = layout.owners[place - 1]  # who finishes a list is the owner before its own
-        lists.append(receive_blocks(channel, last, "match/pseudonyms", sent.rows, BLOCK))
+        sizes = [piece.stop - piece.start for piece in _pieces(sent.rows)]
+        parts = [receive_blocks(channel, last, "match/pseudonyms", size, BLOCK) for size in sizes]
+        lists.append(np.concatenate(parts))
     arrived = receive_covered(channel, layout)
     drawn = draw(layout, lists, coins)
     tell_partners(channel, layout, drawn)
@@ -152,6 +162,10 @@ class FromServer:
         me.channel.send(peer, rest, ring.raw(left))
         third = ring.add(left, ring.from_raw(me.channel.receive(peer, rest, ring.bytes_of(shape)), shape))
         return Shared(ring, known, third) if turn == 1 else Shared(ring, third, known)
+
+
+def _pieces(rows: int) -> list[slice]:
+    return [slice(start, min(start + _PIECE, rows)) for start in range(0, rows, _PIECE)]
 
 
 def _pseudonyms(points: Bytes) -> Bytes:

@@ -169,6 +169,19 @@ def test_several_processes_give_what_one_gives(monkeypatch: pytest.MonkeyPatch) 
         of_points(b, spoilt, 2)
 
 
+def test_where_no_process_may_be_started_the_work_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("keys.exchange_pool._FEWEST", 1)
+    asked: list[object] = []
+
+    def refusing(*words: object, **_: object) -> None:
+        asked.append(words)
+        raise BlockingIOError("no more processes")
+
+    monkeypatch.setattr("keys.exchange_pool.subprocess.Popen", refusing)
+    rows, exponent = np.eye(8, 16, dtype=np.uint8), Exponent(os.urandom(32))
+    assert (of_identifiers(exponent, rows, TAG, 4) == exponent.of_identifiers(rows, TAG)).all() and asked
+
+
 def test_tags_and_exponents_of_other_sizes_are_refused() -> None:
     for tag in (b"", b"x" * 256):
         with pytest.raises(Malformed, match="tag"):

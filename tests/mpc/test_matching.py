@@ -88,13 +88,15 @@ def test_pieces_of_rows_are_as_good_as_all_at_once(monkeypatch: pytest.MonkeyPat
     )  # three rows of three cells and three numbers
     tables: dict[str, Rows] = {
         "north": {str(at): Person((at,), (at % 3,)) for at in range(10)},
+        "registry": {str(at): Person() for at in range(5, 13)},
         "south": {str(at): Person((at, -at)) for at in range(4, 12)},
     }
     for helped in (True, False):
-        plan = layout(("north", "south"), tables, helped, codes={"north": (3,)})
-        assert len(list(plan.pieces())) == 3
-        result = played(plan, tables).result()
-        assert sorted(row for row in result if row[1] >= 0) == expected(plan, tables)
+        for owners in (("north", "south"), ("north", "registry", "south")):
+            plan = layout(owners, tables, helped, codes={"north": (3,)})
+            assert len(list(plan.pieces())) == 3
+            result = played(plan, tables).result()
+            assert sorted(row for row in result if row[1] >= 0) == expected(plan, tables)
 
 
 @pytest.mark.parametrize("helped", [True, False], ids=["helper", "no helper"])
