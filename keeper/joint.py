@@ -204,6 +204,11 @@ class JointDesk:
             if link.peer.startswith("stage:")
         }
 
+    def left(self, dataset: str) -> list[dict[str, Any]]:
+        """Return what is left of the quotas of a dataset together with others: for the owner."""
+        policy = self._side.trusted.in_force()[1].policy(dataset)
+        return self.quotas.status(dataset, policy.joint if policy else None, self._side.now())
+
     # --- what agents carry -----------------------------------------------------
 
     def own(self, joint: str, attempt: int, wait_s: float = 0.0) -> Own:

@@ -480,7 +480,8 @@ class Keeper:
     def ledger_status(self) -> list[dict[str, Any]]:
         """Return what is left of every quota: for the owner, since it says how much was asked."""
         with self.lock:
-            return ledger_desk.status(self.ledger, self.trusted, self.now())
+            found = ledger_desk.status(self.ledger, self.trusted, self.now())
+            return [each | {"quotas": each["quotas"] + self.joint.left(each["dataset"])} for each in found]
 
     def record(self, plan: str) -> dict[str, Any]:
         """Return every rule that was applied to a plan's output, with its numbers: for the owner."""

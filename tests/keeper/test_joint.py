@@ -202,8 +202,10 @@ def test_a_grant_is_used_once_per_request_whatever_its_attempts(side: JointSide)
 
 
 def quota_of(side: JointSide) -> dict[str, Any]:
-    (found,) = side.keeper.joint.quotas.status(house.INCOME, joint_house.TERMS, house.NOW)
-    return found
+    """What the owner reads of the pair in the ledger."""
+    (lineage,) = side.keeper.ledger_status()
+    (found,) = (quota for quota in lineage["quotas"] if quota["subject"].startswith("joint/"))
+    return dict(found)
 
 
 def test_an_answer_is_charged_before_the_first_key_and_once_for_all_attempts(side: JointSide) -> None:
