@@ -11,13 +11,13 @@ from typing import Any
 
 from inside import engine
 from inside.session import Session
-from plans.box import BoxSpec, Entry, Input, Link, Outputs
-from plans.decision import Tier
-from plans.handover import OPENED, OWN_ROWS
+from mpc import api
+from plans.box import Entry
+from plans.handover import OWN_ROWS
 from plans.joint import JointPlan, JointReading, JointTask, Operand, Portion, PortionDecision, Scheme
 from plans.joint_rules import Matching, Opening
 from plans.key import BoxKeys
-from plans.plan import Plan, PlanKind, Relation
+from plans.plan import Plan, Relation
 from plans.request import statement_digest
 from tests.inside.sql_cases import LIMITS
 from tests.plans import examples, joint_examples
@@ -111,6 +111,7 @@ def joint_plan(
             example.decisions[0].decision,
             files[place].part if files else example.decisions[0].relation,
             files[place].digest("identifiers") if files else examples.digest("5"),
+            tuple(files[place].keys) if files else (),
         )
         for place, portion in enumerate(reading.portions)
     ]
@@ -137,39 +138,15 @@ def operand(expression: str, low: int, high: int, decimals: int = 0, nullable: b
     return Operand(expression, low, high, decimals, nullable)
 
 
-def party_plan(joint: JointPlan, domain: str, files: Files | None = None, tier: Tier = Tier.T1) -> Plan:
-    """The plan of one party's boxes."""
-    stages = []
-    links = [
-        Link(f"peer-{place}", f"party:{party.domain}")
-        for place, party in enumerate(joint.parties)
-        if party.domain != domain
-    ]
-    if joint.owns(domain) is not None:
-        paths = files.paths if files else {}
-        inputs = tuple(
-            Input(name, "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest())
-            for name, path in paths.items()
-        )
-        rows = (Link(OWN_ROWS, "stage:party"),)
-        stages.append(
-            BoxSpec(Entry.EXTRACT, joint.extract_image, inputs, LIMITS, tier, outputs=Outputs(0), links=rows)
-        )
-        links.insert(0, Link(OWN_ROWS, "stage:extract"))
-    outputs = Outputs(0) if joint.serves(domain) is None else Outputs(1, (OPENED,))
-    stages.append(
-        BoxSpec(Entry.PARTY, joint.party_image, (), LIMITS, tier, outputs=outputs, links=tuple(links))
-    )
-    material = joint.canonical().decode()
-    return Plan(
-        PlanKind.JOINT, domain, None, "", None, None, material, tuple(stages), joint.nonce, joint.made_at
-    )
+def party_plan(joint: JointPlan, domain: str) -> Plan:
+    """The plan of one party's boxes, as its keeper derives it."""
+    return api.party_plan(joint, domain, {Entry.EXTRACT: LIMITS, Entry.PARTY: LIMITS})
 
 
 def extract_session(joint: JointPlan, domain: str, files: Files, links: Any, key: str) -> Session:
     """The session of an extracting box whose one link has this key."""
     keys = BoxKeys(files.keys, {}, "", {files.table.relation: "5a" * 32}, {OWN_ROWS: key})
     return Session(
-        party_plan(joint, domain, files), Entry.EXTRACT, 1, files.paths, keys, files.folder / "out",
+        party_plan(joint, domain), Entry.EXTRACT, 1, files.paths, keys, files.folder / "out",
         files.folder / "temp", files.folder / "temp", links=links,
     )  # fmt: skip

@@ -45,7 +45,7 @@ class Boxes:
 
     def __post_init__(self) -> None:
         domains = [each.domain for each in self.joint.parties]
-        self.plans = {domain: party_plan(self.joint, domain, self.files.get(domain)) for domain in domains}
+        self.plans = {domain: party_plan(self.joint, domain) for domain in domains}
         self.secrets = {domain: sealing.OpeningKey.fresh() for domain in domains}
         self._links = self._carried(domains)
 

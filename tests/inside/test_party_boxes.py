@@ -30,11 +30,11 @@ pytestmark = [pytest.mark.box, pytest.mark.timeout(180)]
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def built(joint: JointPlan, owned: dict[str, Files]) -> tuple[JointPlan, dict[str, Plan]]:
+def built(joint: JointPlan) -> tuple[JointPlan, dict[str, Plan]]:
     """The joint plan with the images that are here, and every party's plan."""
     sql, crypto = (images.build(ROOT / "images" / name).digest for name in ("sql", "crypto"))
     joint = replace(joint, extract_image=sql, party_image=crypto)
-    plans = {each.domain: party_plan(joint, each.domain, owned.get(each.domain)) for each in joint.parties}
+    plans = {each.domain: party_plan(joint, each.domain) for each in joint.parties}
     return joint, plans
 
 
@@ -63,7 +63,7 @@ def test_four_parties_compute_in_real_boxes(
     files: dict[str, Files], recipient: sealing.OpeningKey, open_home: Path
 ) -> None:
     """The control: the same carrier's record has the bytes of the whole computation, and nothing of a person's."""
-    joint, plans = built(plan_of(files, recipient), files)
+    joint, plans = built(plan_of(files, recipient))
     carrier = Carrier()
     with contextlib.ExitStack() as stack:
         sides = stack.enter_context(houses(open_home, joint, plans, files, carrier))
@@ -82,7 +82,7 @@ def test_a_party_whose_box_is_killed_ends_all_others_and_nothing_is_left(
     files: dict[str, Files], recipient: sealing.OpeningKey, open_home: Path
 ) -> None:
     """The helper dies in the middle: one owner's rows are there, the other's on their way."""
-    joint, plans = built(plan_of(files, recipient), files)
+    joint, plans = built(plan_of(files, recipient))
     carrier = Carrier(held=frozenset({(TAX, OFFICE)}))
     with contextlib.ExitStack() as stack:
         sides = stack.enter_context(houses(open_home, joint, plans, files, carrier))
