@@ -1,0 +1,175 @@
+"""Attacks on joint statements and plans, before anything runs (ATTACKS 75, 96, 98), each with a control."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import duckdb
+import pytest
+
+from mpc import scheme
+from mpc.api import require_same
+from plans import joint_guards
+from plans.errors import PolicyDenied, RangeTooWide, RederivationMismatch, SqlUnsupported
+from plans.joint import JointReading
+from plans.manifest import Declared
+from policies.reading import joint_figures, joint_ranges, read_joint
+from tests.inside.sql_cases import create
+from tests.mpc.compile_cases import DOMAINS, RULES, TASK, Asked, party
+from tests.policies import joint_meaning
+from tests.policies.joint_cases import FROM, between, joint_shadow
+
+PERSONS, BASE = 5, 1_000
+"""So many persons, each with a secret below the base."""
+
+CODED = joint_shadow(
+    "health.visits",
+    "nm/health",
+    factor=("BIGINT", between("0", str(BASE ** (PERSONS - 1)))),
+    name=("VARCHAR", Declared(values=("li", "wu"))),
+)
+SECRET = joint_shadow("tax.income", "nm/tax", amount=("INTEGER", between("0", str(BASE - 1))))
+AMOUNTS = [20 + 191 * place for place in range(PERSONS)]
+POSITIONAL = f"select sum(h.factor * t.amount) as s {FROM}"
+
+
+@pytest.fixture
+def database() -> Iterator[joint_meaning.Database]:
+    """The attacker's factors 1, 1000, 1000000 …, and the other owner's amounts."""
+    with duckdb.connect(":memory:") as made:
+        factors = [(n, f"id{n}", BASE**n, "li" if n == 0 else "wu") for n in range(PERSONS)]
+        create(made, CODED.shadow, factors)
+        create(made, SECRET.shadow, [(n, f"id{n}", amount) for n, amount in enumerate(AMOUNTS)])
+        yield made
+
+
+def opened(
+    reading: JointReading, database: joint_meaning.Database, dominance: int, least: int = 1
+) -> list[int | None]:
+    """What the recipient opens of the one cell: the figures that pass the tests on shares, as whole numbers."""
+    (cells,) = joint_meaning.cells(database, reading).values()
+    found: list[int | None] = []
+    for figure in reading.figures:
+        cell = cells[figure.name]
+        passes = cell.persons >= least and all(
+            cell.magnitudes[place] * dominance >= 200 * cap
+            for place, cap in joint_guards.tested(reading, figure)
+        )
+        found.append(int(cell.value or 0) if passes else None)
+    return found
+
+
+def digits(total: int) -> list[int]:
+    """The amounts that a sum with factors 1000^i holds side by side."""
+    return [total // BASE**place % BASE for place in range(PERSONS)]
+
+
+# ------------------------------------------------------------------------------------------ 98
+
+
+def test_98_wide_factors_over_two_owners_are_refused() -> None:
+    with pytest.raises(SqlUnsupported, match="wide factors could write single values"):
+        read_joint(POSITIONAL, (CODED, replace(SECRET, declared=(replace(
+            SECRET.declared[0], declared=between("0", "5000000")
+        ),))))  # fmt: skip
+
+
+def test_98_control_one_exact_sum_with_chosen_factors_holds_every_amount(
+    database: joint_meaning.Database,
+) -> None:
+    reading = read_joint(POSITIONAL, (CODED, SECRET))
+    (cells,) = joint_meaning.cells(database, reading).values()
+    assert digits(int(cells["s"].value or 0)) == AMOUNTS
+
+
+@pytest.mark.parametrize("dominance", [60, 90, 100])
+def test_98_such_a_sum_is_withheld_because_its_largest_term_dominates(
+    database: joint_meaning.Database, dominance: int
+) -> None:
+    """Whatever base is chosen, all other terms together are smaller than the largest by that base."""
+    reading = read_joint(POSITIONAL, (CODED, SECRET))
+    assert opened(reading, database, dominance) == [None]
+
+
+def test_98_a_case_that_chooses_one_person_is_withheld(database: joint_meaning.Database) -> None:
+    one = "sum(case when h.name = 'li' then 1 else 0 end * t.amount)"
+    statement = f"select {one} as one, sum(t.amount) as total {FROM}"
+    reading = read_joint(statement, (CODED, SECRET))
+    (cells,) = joint_meaning.cells(database, reading).values()
+    assert cells["one"].value == AMOUNTS[0]  # the control: what it would tell
+    assert opened(reading, database, dominance=100, least=3) == [None, sum(AMOUNTS)]
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "sum(1 + case when h.name = 'li' then 1 else 0 end)",
+        "sum(case when h.name = 'li' then 1 else 2 end)",
+        "avg(case when h.name = 'li' then h.factor else 7 end)",
+        "sum(h.factor - cast(h.factor as smallint))",
+        "sum(h.factor * h.factor)",
+    ],
+)
+def test_98_one_persons_part_is_not_hidden_among_everybodys(hidden: str) -> None:
+    with pytest.raises(SqlUnsupported):
+        read_joint(f"select {hidden} as f {FROM}", (CODED, SECRET))
+
+
+# ------------------------------------------------------------------------------------------ 75
+
+
+def test_75_a_ring_that_is_too_narrow_for_the_declared_range_is_never_chosen() -> None:
+    plan = Asked(replace(TASK, statement=f"select var_samp(income) as v {FROM}")).plan()
+    largest = joint_guards.largest_number(plan.reading, plan.scheme.matched)
+    assert largest >= 2**63 and plan.scheme.ring_bits == 128
+    narrow = replace(plan, scheme=replace(plan.scheme, ring_bits=64))
+    with pytest.raises(RederivationMismatch, match="scheme"):
+        require_same(narrow)
+    with pytest.raises(RangeTooWide):
+        scheme.ring_bits(2**127)
+
+
+def test_75_control_in_the_narrow_ring_the_sum_would_be_another_number() -> None:
+    total = 101_000_000**2 * 10_000
+    assert total % 2**64 != total and total % 2**128 == total
+
+
+# ------------------------------------------------------------------------------------------ 96
+
+
+def _administered(domain: str, administration: str) -> Asked:
+    parties = (
+        party(each, administration=administration if each == domain else party(each).administration)
+        for each in DOMAINS
+    )
+    return Asked(parties=tuple(parties))
+
+
+@pytest.mark.parametrize(
+    ("domain", "administration"),
+    [
+        ("nm/civil", "bureau of nm/tax"),
+        ("nm/civil", "  Bureau of NM/TAX "),
+        ("nm/office", "bureau of nm/health"),
+    ],
+)
+def test_96_two_servers_or_a_helper_under_one_administration_are_refused(
+    domain: str, administration: str
+) -> None:
+    with pytest.raises(PolicyDenied, match="have the same"):
+        _administered(domain, administration).plan()
+
+
+def test_96_control_parties_under_administrations_of_their_own_are_accepted() -> None:
+    plan = Asked().plan()
+    require_same(plan, RULES)
+    assert not any("administrators" in line for line in plan.trust.collusions)
+
+
+# ------------------------------------------------------------------------------------------ the guards of the guards
+
+
+def test_the_bound_of_factors_and_of_widths_are_what_the_page_says() -> None:
+    assert joint_figures.MOST_COEFFICIENT == 1_000_000
+    assert (joint_ranges.LARGEST, joint_ranges.MOST_DECIMALS) == (2**63 - 1, 18)
