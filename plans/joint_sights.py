@@ -1,4 +1,4 @@
-"""The visibility table 可见性表 of a joint plan: who sees what, at which step and in which form; who must not collude."""
+"""The visibility table 可见性表 of a joint plan: who sees what, when and in which form; and who must not collude."""
 
 from __future__ import annotations
 
