@@ -41,7 +41,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keys.exchange import EXPONENT, POINT, SUITE, Bytes, Exponent
-from keys.exchange_pool import of_identifiers, of_points
+from keys.exchange_pool import ExchangePool
 from keys.randomness import MaskStream
 from mpc.protocols.channel import Channel
 from mpc.protocols.helper import (
@@ -85,18 +85,18 @@ def send_rows(
     covered = cover(table, layout.of(me), layout.ring, attempt, coins)
     owners, here = layout.owners, layout.owners.index(me)
     before, after = owners[here - 1], owners[(here + 1) % len(owners)]
-    tag, workers = hash_tag(attempt), min(MOST_WORKERS, len(os.sched_getaffinity(0)))
-    for piece in _pieces(len(covered.blocks)):
-        points = of_identifiers(exponent, covered.blocks[piece], tag, workers)
-        channel.send(after, "match/points/1", points.data.cast("B"))
-    for hop in range(1, len(owners)):  # the list that has come `hop` owners far
-        for piece in _pieces(layout.sent[here - hop].rows):
-            came = receive_blocks(channel, before, f"match/points/{hop}", piece.stop - piece.start, POINT)
-            points = of_points(exponent, came, workers)
-            if hop + 1 < len(owners):
-                channel.send(after, f"match/points/{hop + 1}", points.data.cast("B"))
-            else:
-                channel.send(layout.matcher, "match/pseudonyms", _pseudonyms(points).data.cast("B"))
+    with ExchangePool(exponent, min(MOST_WORKERS, len(os.sched_getaffinity(0)))) as pool:
+        for piece in _pieces(len(covered.blocks)):
+            points = pool.of_identifiers(covered.blocks[piece], hash_tag(attempt))
+            channel.send(after, "match/points/1", points.data.cast("B"))
+        for hop in range(1, len(owners)):  # the list that has come `hop` owners far
+            for piece in _pieces(layout.sent[here - hop].rows):
+                size = piece.stop - piece.start
+                points = pool.of_points(receive_blocks(channel, before, f"match/points/{hop}", size, POINT))
+                if hop + 1 < len(owners):
+                    channel.send(after, f"match/points/{hop + 1}", points.data.cast("B"))
+                else:
+                    channel.send(layout.matcher, "match/pseudonyms", _pseudonyms(points).data.cast("B"))
     send_covered(channel, layout, me, covered)
 
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keys.exchange import POINT, SUITE, Exponent, _mapped, encode, field_elements, on_curve
-from keys.exchange_pool import of_identifiers, of_points
-from plans.errors import LinkBroken, Malformed
+from keys.exchange_pool import ExchangePool
+from plans.errors import Defect, LinkBroken, Malformed
 
 P, J = 2**255 - 19, 486_662
 TAG = b"QUUX-V01-CS02-with-" + SUITE
@@ -160,26 +160,35 @@ def test_several_processes_give_what_one_gives(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("keys.exchange_pool._FEWEST", 20)
     rows = np.frombuffer(os.urandom(16 * 101), dtype=np.uint8).reshape(-1, 16)
     a, b = Exponent(os.urandom(32)), Exponent(os.urandom(32))
-    points = of_identifiers(a, rows, TAG, 3)
-    assert (points == a.of_identifiers(rows, TAG)).all()
-    assert (of_points(b, points, 2) == b.of_points(points)).all()
-    spoilt = points.copy()
-    spoilt[77] = as_points(1)
-    with pytest.raises(LinkBroken, match="small order"):
-        of_points(b, spoilt, 2)
+    points = a.of_identifiers(rows, TAG)
+    with ExchangePool(a, 2) as one, ExchangePool(b, 3) as other:
+        assert repr(other) == "ExchangePool(workers=3)"
+        assert (one.of_identifiers(rows, TAG) == points).all()
+        spoilt = points.copy()
+        spoilt[77] = as_points(1)
+        with pytest.raises(LinkBroken, match="small order"):
+            other.of_points(spoilt)
+        assert (other.of_points(points) == b.of_points(points)).all()  # also after it refused
+        for process in other._workers[1:]:
+            process.kill()
+            process.wait()
+        with pytest.raises(Defect, match="ended early"):
+            other.of_points(points)
 
 
 def test_where_no_process_may_be_started_the_work_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("keys.exchange_pool._FEWEST", 1)
-    asked: list[object] = []
 
-    def refusing(*words: object, **_: object) -> None:
-        asked.append(words)
+    def refusing() -> None:
         raise BlockingIOError("no more processes")
 
-    monkeypatch.setattr("keys.exchange_pool.subprocess.Popen", refusing)
+    monkeypatch.setattr("keys.exchange_pool._started", refusing)
     rows, exponent = np.eye(8, 16, dtype=np.uint8), Exponent(os.urandom(32))
-    assert (of_identifiers(exponent, rows, TAG, 4) == exponent.of_identifiers(rows, TAG)).all() and asked
+    with ExchangePool(exponent, 4) as pool:
+        points = pool.of_identifiers(rows, TAG)
+        assert repr(pool) == "ExchangePool(workers=0)"
+        assert (points == exponent.of_identifiers(rows, TAG)).all()
+        assert (pool.of_points(points) == exponent.of_points(points)).all()
 
 
 def test_tags_and_exponents_of_other_sizes_are_refused() -> None:
