@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from plans.box import Entry
 from plans.joint import JointPlan, Portion
+from plans.joint_rules import Matching
 from plans.plan import Plan
 
 BASE_MB = 250
@@ -29,6 +30,10 @@ _EXTRACT_BYTES_PER_ROW = 200
 _BASE_S = 5.0
 _SECONDS_PER_MIB = 0.05
 """Twenty MiB of columns a second, through all steps of the protocol."""
+
+_SECONDS_PER_POINT = 60e-6
+_WORKERS_MB = 200
+"""Without a helper every owner raises every owner's rows, once each; four processes may share that, or one does it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,9 @@ def need(joint: JointPlan, domain: str) -> Need:
     memory = {Entry.PARTY: _megabytes(party * _COPIES)}
     longest = max(party, max(_row(portion, ring) * portion.bound for portion in portions))
     wall = {Entry.PARTY: _seconds(longest)}
+    if joint.task.matching is Matching.DIFFIE_HELLMAN:  # all others wait for the owners
+        memory[Entry.PARTY] += _WORKERS_MB if own is not None else 0
+        wall[Entry.PARTY] += round(_SECONDS_PER_POINT * sum(portion.bound for portion in portions))
     if own is not None:
         rows = portions[own].bound
         memory[Entry.EXTRACT] = _megabytes(rows * (_EXTRACT_BYTES_PER_ROW + _row(portions[own], ring)))
