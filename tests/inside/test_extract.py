@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import socket
 import threading
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -32,9 +34,19 @@ AGED = Grouping("old", "aged", ("false", "true"))
 INCOME = operand('"income"', 0, 100_000, 2, nullable=True)
 
 
-def run(folder: Path, rows: Any = ROWS, columns: dict[str, str] | None = None, **changes: Any) -> OwnRows:
-    table = Table("tax.income", columns or COLUMNS, rows, changes.pop("row_filter", ""))
-    files = Files(folder / "files", table)
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return Files(tmp_path_factory.mktemp("owner"), Table("tax.income", COLUMNS, ROWS))
+
+
+def other_files(folder: Path, rows: Any, columns: dict[str, str] = COLUMNS) -> Files:
+    return Files(folder / "files", Table("tax.income", columns, rows))
+
+
+def run(files: Files, **changes: Any) -> OwnRows:
+    """Extract an owner's rows, and return them as the party's box has them; raises what the extracting box raised."""
+    files = copy.copy(files)
+    files.table = replace(files.table, row_filter=changes.pop("row_filter", ""))
     made: dict[str, Any] = {"where": "", "groups": (REGION,), "operands": (INCOME,), "bound": 500} | changes
     mine = Portion("nm/tax", "tax.income", "id_number", stand_in="SELECT 1", **made)
     other = Portion("nm/health", "health.visits", "id_number", "", (), (), "SELECT 1", 500)
@@ -87,23 +99,23 @@ def expected(rows: Any) -> set[tuple[Any, ...]]:
     }
 
 
-def test_keys_operands_presence_and_groups_are_those_of_the_rows(tmp_path: Path) -> None:
-    assert as_rows(run(tmp_path)) == expected(ROWS)
+def test_keys_operands_presence_and_groups_are_those_of_the_rows(files: Files) -> None:
+    assert as_rows(run(files)) == expected(ROWS)
 
 
-def test_the_statements_condition_and_the_owners_filter_both_hold(tmp_path: Path) -> None:
-    found = run(tmp_path, where="\"icd\" LIKE 'E11%'", row_filter="age < 40")
+def test_the_statements_condition_and_the_owners_filter_both_hold(files: Files) -> None:
+    found = run(files, where="\"icd\" LIKE 'E11%'", row_filter="age < 40")
     assert as_rows(found) == expected([row for row in ROWS if row[4] == "E11.9" and row[3] < 40])
 
 
-def test_no_rows_are_an_answer_like_any_other(tmp_path: Path) -> None:
-    assert len(run(tmp_path, where='"age" > 1000').keys) == 0
+def test_no_rows_are_an_answer_like_any_other(files: Files) -> None:
+    assert len(run(files, where='"age" > 1000').keys) == 0
 
 
 def test_two_keys_of_groups_have_one_place_and_the_last_turns_fastest(tmp_path: Path) -> None:
     columns = COLUMNS | {"aged": "BOOLEAN"}
     rows = [(*row, row[3] > 40) for row in ROWS]
-    found = run(tmp_path, rows, columns, groups=(REGION, AGED))
+    found = run(other_files(tmp_path, rows, columns), groups=(REGION, AGED))
     places = {bytes(found.keys[n]): int(found.groups[n]) for n in range(len(found.keys))}
     for block, row in zip(pack_texts([row[0] for row in rows]).blocks, rows, strict=True):
         assert places[bytes(block)] == {"east": 0, "west": 2}[row[1]] + (row[3] > 40)
@@ -118,9 +130,9 @@ def test_two_keys_of_groups_have_one_place_and_the_last_turns_fastest(tmp_path: 
     ],
 )
 def test_expressions_are_whole_numbers_at_their_scale(
-    tmp_path: Path, expression: str, changes: dict[str, Any]
+    files: Files, expression: str, changes: dict[str, Any]
 ) -> None:
-    found = run(tmp_path, operands=(operand(expression, **changes),))
+    found = run(files, operands=(operand(expression, **changes),))
     scale = 10 ** changes.get("decimals", 0)
     formulas = {
         "C": lambda row: int(row[4] == "E11.9"),
@@ -145,19 +157,19 @@ def test_expressions_are_whole_numbers_at_their_scale(
         ("extract.failed", {"operands": (operand('CAST("icd" AS INTEGER)', 0, 100),)}),
     ],
 )
-def test_what_was_not_declared_does_not_begin(tmp_path: Path, code: str, changes: dict[str, Any]) -> None:
+def test_what_was_not_declared_does_not_begin(files: Files, code: str, changes: dict[str, Any]) -> None:
     with pytest.raises(BoxFailure) as caught:
-        run(tmp_path, **changes)
+        run(files, **changes)
     assert caught.value.code == code
     assert "I10" not in repr(caught.value.facts)
 
 
 def test_a_person_with_two_rows_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
     with pytest.raises(KeyRepeated):
-        run(tmp_path, [*ROWS, ROWS[0]])
+        run(other_files(tmp_path, [*ROWS, ROWS[0]]))
 
 
 def test_a_row_without_an_identifier_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BoxFailure) as caught:
-        run(tmp_path, [*ROWS, ("", *ROWS[0][1:])])
+        run(other_files(tmp_path, [*ROWS, ("", *ROWS[0][1:])]))
     assert caught.value.code == "extract.keys"
