@@ -48,9 +48,22 @@ LARGEST_MESSAGE = 4 * 2**20
 CHUNK = 2**18
 """Bytes of a chunk of a box's stream at the most."""
 
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """How often each side gives a sign of life, and after which silence the other counts as lost; in seconds."""
+
+    every_s: float = 2.0
+    silent_s: float = 10.0
+
+
+BEAT = Beat()
+
 _MAGIC = b"DRJ1"
 _HEAD = struct.Struct(">4sH")
 _LENGTH = struct.Struct(">I")
+_STILL_HERE = _LENGTH.pack(2**32 - 1)
+"""Instead of a chunk, while a box has nothing to say: without it, what a network swallows would be waited for."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -266,17 +279,20 @@ class Carried:
 
 
 async def carry(
-    connection: Connection, box: tuple[asyncio.StreamReader, asyncio.StreamWriter], count: Carried
+    connection: Connection,
+    box: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+    count: Carried,
+    beat: Beat = BEAT,
 ) -> None:
     """Copy between a box's stream and a peer until both directions have ended.
 
     Raises:
-        PeerLost: the connection was cut before the peer's stream had ended.
+        PeerLost: the connection was cut before the peer's stream had ended, or the peer is silent.
         LinkBroken: what came is no chunk.
     """
     ways = [
-        asyncio.create_task(_outwards(box[0], connection, count)),
-        asyncio.create_task(_inwards(connection, box[1], count)),
+        asyncio.create_task(_outwards(box[0], connection, count, beat)),
+        asyncio.create_task(_inwards(connection, box[1], count, beat)),
     ]
     try:
         done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_EXCEPTION)
@@ -288,40 +304,63 @@ async def carry(
         await asyncio.gather(*ways, return_exceptions=True)
 
 
-async def _outwards(reader: asyncio.StreamReader, connection: Connection, count: Carried) -> None:
-    with contextlib.suppress(OSError):  # a box that was killed has ended its stream as well
-        while block := await reader.read(CHUNK):
-            await _chunk(connection, block)
-            count.sent += len(block)
-    await _chunk(connection, b"")
+async def _outwards(reader: asyncio.StreamReader, connection: Connection, count: Carried, beat: Beat) -> None:
+    while block := await _block(reader, connection, beat):
+        await _write(connection, _LENGTH.pack(len(block)) + block)
+        count.sent += len(block)
+    await _write(connection, _LENGTH.pack(0))
 
 
-async def _chunk(connection: Connection, block: bytes) -> None:
+async def _block(reader: asyncio.StreamReader, connection: Connection, beat: Beat) -> bytes:
+    """Return what a box says next, giving signs of life meanwhile; a box that was killed has ended its stream too."""
+    reading = asyncio.ensure_future(reader.read(CHUNK))
     try:
-        connection.writer.write(_LENGTH.pack(len(block)) + block)
+        while not (await asyncio.wait({reading}, timeout=beat.every_s))[0]:
+            await _write(connection, _STILL_HERE)
+        return reading.result()
+    except ConnectionError:
+        return b""
+    finally:
+        reading.cancel()
+
+
+async def _write(connection: Connection, content: bytes) -> None:
+    try:
+        connection.writer.write(content)
         await connection.writer.drain()
     except OSError:
         raise PeerLost("the link of a box was cut", "link") from None
 
 
-async def _inwards(connection: Connection, writer: asyncio.StreamWriter, count: Carried) -> None:
+async def _inwards(connection: Connection, writer: asyncio.StreamWriter, count: Carried, beat: Beat) -> None:
     reads = True
-    try:
-        while length := _LENGTH.unpack(await connection.reader.readexactly(_LENGTH.size))[0]:
-            if length > CHUNK:
-                raise LinkBroken("a chunk of a box's stream is larger than one may be", "link")
-            block = await connection.reader.readexactly(length)
-            count.received += length
-            if reads:
-                try:
-                    writer.write(block)
-                    await writer.drain()
-                except OSError:
-                    reads = False  # the box has ended, or reads no more; the rest has no reader
-    except (OSError, EOFError):
-        raise PeerLost("the link of a box was cut", "link") from None
+    while block := await _chunk(connection, beat):
+        count.received += len(block)
+        if reads:
+            try:
+                writer.write(block)
+                await writer.drain()
+            except OSError:
+                reads = False  # the box has ended, or reads no more; the rest has no reader
     with contextlib.suppress(OSError, RuntimeError):
         writer.write_eof()
+
+
+async def _chunk(connection: Connection, beat: Beat) -> bytes:
+    """Return the next chunk of a peer's stream, empty at its end."""
+    reader = connection.reader
+    try:
+        while True:
+            async with asyncio.timeout(beat.silent_s):
+                head = await reader.readexactly(_LENGTH.size)
+                if head == _STILL_HERE:
+                    continue
+                length = _LENGTH.unpack(head)[0]
+                if length > CHUNK:
+                    raise LinkBroken("a chunk of a box's stream is larger than one may be", "link")
+                return await reader.readexactly(length)
+    except (OSError, TimeoutError, EOFError):
+        raise PeerLost("the link of a box was cut", "link") from None
 
 
 # ------------------------------------------------------------------------------------------- before TLS

@@ -120,7 +120,7 @@ class Attempt:
         peers = [party.domain for party in work.joint.parties if party.domain != side.domain]
         self.table = Table(side.domain, peers, dialler.control, times)
         self.boxes = Boxes(side.launcher, work.plan, work.number, self.table.wake)
-        self.links = BoxLinks(side.domain, dialler.box, self._cut)
+        self.links = BoxLinks(side.domain, dialler.box, self._cut, times.beat)
         self.state = State.CONNECTING
         self._states: list[State] = []
         self._listeners: set[asyncio.Queue[State]] = set()
@@ -297,8 +297,7 @@ class Attempt:
         cause = await self.boxes.settle(self._times.grace)
         self.links.end()
         if cause is not None:
-            mine = failures.of_box(*cause, self._side.domain, self._parties())
-            told = mine if told is None or mine.failure.rank < told.failure.rank else told
+            told = self._cause(told, failures.of_box(*cause, self._side.domain, self._parties()))
         if told is not None:
             self._log(f"attempt {self.work.number} of {self.work.joint.digest[:19]}…: {told.detail}")
         final = await Agreement(self.table).reach(told)
@@ -337,6 +336,12 @@ class Attempt:
         self.links.end()
         closed = self.table.said["closed"]
         await self.table.hear(lambda: self._reachable() <= set(closed), self._times.grace, strict=False)
+
+    def _cause(self, told: Told | None, box: Told) -> Told | None:
+        """Return what failed at this side, now that it is known what its boxes failed with."""
+        if self._is_news(box):  # that a box lost its link is not why, and everybody hears why
+            return told
+        return box if told is None or box.failure.rank < told.failure.rank else told
 
     def _is_news(self, told: Told) -> bool:
         """Whether only a box lost its link, and which party went is still to be heard."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from mpc.agent.failure import PEER_ENDED, STOPPED
 from mpc.agent.owner import Launcher
-from mpc.links import Carried, Connection, carry
+from mpc.links import BEAT, Beat, Carried, Connection, carry
 from plans.box import Entry
 from plans.errors import DarkroomError, LinkBroken, NotFound, PeerLost, StateConflict
 from plans.plan import Plan
@@ -109,8 +109,9 @@ class BoxLinks:
         own: str,
         dial: Callable[[str], Awaitable[Connection]],
         cut: Callable[[str, DarkroomError], Awaitable[None]],
+        beat: Beat = BEAT,
     ) -> None:
-        self._own, self._dial, self._cut = own, dial, cut
+        self._own, self._dial, self._cut, self._beat = own, dial, cut, beat
         self._arrived: dict[str, asyncio.Future[Connection]] = {}
         self._begun: set[str] = set()
         self._open: set[Connection] = set()
@@ -154,7 +155,7 @@ class BoxLinks:
             connection = await self._connection(peer)
             self._open.add(connection)
             try:
-                await carry(connection, box, count)
+                await carry(connection, box, count, self._beat)
                 connection.close()
             finally:
                 self._open.discard(connection)

@@ -1,25 +1,23 @@
 """How all parties end an attempt with the same failure: two rounds in which the least that anybody knows of is flooded.
 
-    own failure, or what a peer said ─► round `abort` ─► the least ─► round `agreed` ─► the least of that
-                                         a peer that is silent adds that it is lost
+    round `abort`    what failed at this side, or that it only heard of a failure; who is silent is lost
+    round `agreed`   the least of all that was said
 
 Connections that broke are made anew meanwhile: a link that was cut is not a party that died. Who has closed the attempt
-before answers with what it ended with, and that counts.
+before answers with what it ended with, and that counts. What a party says of itself is believed; what another says of
+it counts only if the one is silent, so that nobody is talked into a failure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from mpc.agent import failure as failures
-from mpc.agent.failure import Failure, Told, is_hearsay, least
+from mpc.agent.failure import HEARD_OF, OF_ITSELF, Failure, Told, first_hand, least, relayed
 from mpc.agent.table import Table
-from plans.errors import LinkBroken, PeerLost
+from plans.errors import PeerLost
+from plans.joint import Step
 
 
 class Agreement:
-    """The end of one attempt at one party. `parties` are all of them, the own one included."""
+    """The end of one attempt at one party."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -34,13 +32,12 @@ class Agreement:
         table = self._table
         self._own = own.failure if own else None
         table.reach()
-        mine = self._least("abort", "agreed", "closed")
-        await table.say("abort", mine.plain())
+        await table.say("abort", self._own.plain() if self._own else HEARD_OF)
         await self._round("abort")
-        first = self._closed() or self._least("abort", silent=True)
+        first = self._closed() or self._first()
         await table.say("agreed", first.plain())
         await self._round("agreed")
-        final = self._closed() or least([first, *self._heard("agreed")])
+        final = self._closed() or least([first, *self._relayed("agreed")])
         detail = own.detail if own else "another party ended the attempt"
         return Told(final, f"{final.error()} At this side: {detail}")
 
@@ -51,39 +48,40 @@ class Agreement:
             lambda: all(peer in closed for peer in table.missing(kind)), table.times.round, strict=False
         )
 
-    def _least(self, *kinds: str, silent: bool = False) -> Failure:
-        """Return the least failure that is known: the own one, and what peers said; and that silent ones are lost."""
-        known = [self._own] if self._own else []
-        known += [failure for kind in kinds for failure in self._heard(kind)]
-        if silent:
-            known += self._silent(kinds[0])
-        return least(known) if known else Failure(PeerLost.code, self._table.own, self._table.step)
+    def _first(self) -> Failure:
+        """Return the least that is known after the first round: what was said there, and that silent ones are lost."""
+        table = self._table
+        closed = table.said["closed"]
+        lost = [peer for peer in table.missing("abort") if peer not in closed]
+        known = [Failure(PeerLost.code, peer, table.step) for peer in lost]
+        known += [each for each in self._words().values() if each is not None]
+        return least(known) if known else Failure(PeerLost.code, table.own, table.step)
 
-    def _heard(self, kind: str) -> list[Failure]:
-        """Return what peers said, each for itself or as heard of one that is gone."""
-        told = {
-            peer: self._read(peer, said) for peer, said in self._table.said[kind].items() if not _well(said)
+    def _words(self) -> dict[str, Failure | None]:
+        """Return what every party that is there said of its own accord, this one included."""
+        table = self._table
+        said = {
+            peer: first_hand(content, peer, self._parties, table.step)
+            for peer, content in table.said["abort"].items()
         }
-        words = {peer: self._read(peer, said) for peer, said in self._table.said["abort"].items()}
-        words[self._table.own] = self._own or Failure(PeerLost.code, self._table.own, self._table.step)
-        broken = LinkBroken.code
-        return [
-            Failure(broken, peer, self._table.step) if is_hearsay(failure, peer, words) else failure
-            for peer, failure in told.items()
+        return {**said, table.own: self._own}
+
+    def _relayed(self, kind: str) -> list[Failure]:
+        """Return what peers know from anybody, without what the one concerned says otherwise."""
+        words = self._words()
+        told = [
+            relayed(content, peer, self._parties, self._table.step)
+            for peer, content in self._table.said[kind].items()
+            if content.get("well") is not True
         ]
-
-    def _read(self, peer: str, said: Mapping[str, Any]) -> Failure:
-        return failures.read(dict(said), peer, self._parties, self._table.step)
-
-    def _silent(self, kind: str) -> list[Failure]:
-        closed = self._table.said["closed"]
-        lost = [peer for peer in self._table.missing(kind) if peer not in closed]
-        return [Failure(PeerLost.code, peer, self._table.step) for peer in lost]
+        return [failure for failure in told if not _contradicted(failure, words)]
 
     def _closed(self) -> Failure | None:
-        said = self._heard("closed")
+        said = self._relayed("closed")
         return least(said) if said else None
 
 
-def _well(said: Mapping[str, Any]) -> bool:
-    return said.get("well") is True
+def _contradicted(failure: Failure, words: dict[str, Failure | None]) -> bool:
+    if failure.code not in OF_ITSELF or failure.step is Step.CHECK:
+        return False
+    return words.get(failure.party, failure) != failure

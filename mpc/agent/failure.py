@@ -104,23 +104,31 @@ OF_ITSELF = (PreflightFailed.code, PartyStopped.code, PartyFailed.code, SharesDi
 """What a party can say of itself alone, once versions and clocks have been compared."""
 
 
-def read(plain: object, teller: str, parties: Collection[str], step: Step) -> Failure:
-    """Return a failure that a peer tells of; that it tells none is a failure too, of the peer at this `step`."""
+def first_hand(
+    plain: Mapping[str, object], teller: str, parties: Collection[str], step: Step
+) -> Failure | None:
+    """Return what a peer says failed at itself or was noticed by it; none if it only heard of a failure.
+
+    A peer that says nothing sensible, or of another party what only that one could say, is what failed, at this `step`.
+    """
+    if plain == HEARD_OF:
+        return None
+    found = relayed(plain, teller, parties, step)
+    of_another = found.code in OF_ITSELF and found.party != teller and found.step is not Step.CHECK
+    return Failure(LinkBroken.code, teller, step) if of_another else found
+
+
+def relayed(plain: Mapping[str, object], teller: str, parties: Collection[str], step: Step) -> Failure:
+    """Return what a peer knows from anybody; a peer that says nothing sensible is what failed."""
     try:
-        failure = Failure.read(plain)
+        failure = Failure.read(dict(plain))
     except Malformed:
         return Failure(LinkBroken.code, teller, step)
     return failure if failure.party in parties else Failure(LinkBroken.code, teller, step)
 
 
-def is_hearsay(failure: Failure, teller: str, words: Mapping[str, Failure]) -> bool:
-    """Return whether a peer says of another party what that one does not say of itself.
-
-    `words` is what every party that is there said itself. Of one that is gone, others may tell what it said last.
-    """
-    if failure.code not in OF_ITSELF or failure.step is Step.CHECK or failure.party == teller:
-        return False
-    return words.get(failure.party, failure) != failure
+HEARD_OF: Mapping[str, object] = {"heard": True}
+"""What a party says in the first round that has no failure of its own to tell."""
 
 
 def of_box(stage: Entry, problem: DarkroomError, own: str, parties: Collection[str]) -> Told:

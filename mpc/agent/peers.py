@@ -1,8 +1,8 @@
 """One peer of an attempt: its control connection, whether it is alive, and how its clock stands.
 
 Whatever comes from any peer ends up in one inbox of the attempt, in the order in which it came: messages, and that the
-connection is lost. Every `BEAT_S` each side asks the other for its time. That keeps the line busy and measures the
-clocks; a peer that is silent for `SILENT_S` is lost, whatever its socket says.
+connection is lost. Now and then (`Beat`) each side asks the other for its time. That keeps the line busy and measures
+the clocks; a peer that is silent for too long is lost, whatever its socket says.
 """
 
 from __future__ import annotations
@@ -15,22 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from mpc.agent.preflight import Clock
-from mpc.links import Control
+from mpc.links import BEAT, Beat, Control
 from plans.errors import DarkroomError, LinkBroken, PeerLost
 
 MOST_UNREAD = 256
 """Messages in an attempt's inbox; a peer that sends more than are read in time waits."""
-
-
-@dataclass(frozen=True, slots=True)
-class Beat:
-    """How often a peer is asked for a sign of life, and after which silence it counts as lost; in seconds."""
-
-    every_s: float = 2.0
-    silent_s: float = 10.0
-
-
-BEAT = Beat()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mpc.agent.failure import Failure, Told
-from mpc.agent.peers import BEAT, MOST_UNREAD, Beat, Heard, PeerLink
-from mpc.links import Control
+from mpc.agent.peers import MOST_UNREAD, Heard, PeerLink
+from mpc.links import BEAT, Beat, Control
 from plans.errors import DarkroomError, LinkBroken, PeerLost
 from plans.joint import Step
 

@@ -13,8 +13,8 @@ from keys import tls
 from mpc.agent.agent import Agent
 from mpc.agent.attempt import Attempt, Outcome, State
 from mpc.agent.doors import Doors
-from mpc.agent.peers import Beat
 from mpc.agent.table import Times
+from mpc.links import Beat
 from plans.joint import JointPlan
 from tests.mpc.proxy import Proxy
 from tests.mpc.sides import PlayedKeeper, PlayedLauncher, side_of
@@ -122,7 +122,7 @@ async def town(times: Times = TIMES) -> AsyncIterator[Town]:
         try:
             yield Town(parties, joint, proxy)
         finally:
-            await asyncio.gather(*(party.agent.close() for party in parties.values()))
+            await asyncio.gather(*(party.die() for party in parties.values()))
             for party in parties.values():
                 await party.doors.close()
             await proxy.close()

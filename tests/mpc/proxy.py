@@ -22,10 +22,10 @@ class Fault(StrEnum):
     SILENCE = "silence"
 
 
-ONCE = (Fault.DROP, Fault.CUT, Fault.TRUNCATE, Fault.DUPLICATE, Fault.CORRUPT)
+ONCE = (Fault.DELAY, Fault.DROP, Fault.CUT, Fault.TRUNCATE, Fault.DUPLICATE, Fault.CORRUPT)
 """Faults that strike a single block, after which the network is well again."""
 
-DELAY_S = 0.2
+DELAY_S = 0.5
 
 
 class Proxy:
