@@ -1,4 +1,4 @@
-"""Attacks on matching: 73 (identifiers or keys in messages), 95 (who matched, from what an owner-server sees), 99.
+"""Attacks on matching: 70 (bad points and codes), 73 (identifiers or keys in messages), 95 (who matched), 99 (sizes).
 
 The first shared scene: *north* and *south* own rows and are servers, *west* is a server that owns nothing, and the
 helper stands beside. North attacks: it keeps its own coins, knows its rows and its secret order, and looks at all that
@@ -173,6 +173,41 @@ def test_99_sizes_and_order_of_messages_are_the_same_whoever_matches(way: Play) 
     assert len(shapes) == 1
 
 
+# ------------------------------------------------------------------------ 70: what is not what it should be
+
+
+@pytest.mark.parametrize("coordinate", [0, 1, 2, 2**255 - 20, 2**255 - 19, 2**256 - 1])
+def test_70_points_that_are_none_end_the_attempt(coordinate: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    of_identifiers = Exponent.of_identifiers
+
+    def spoiling(self: Exponent, blocks: np.ndarray, tag: bytes) -> np.ndarray:
+        points = of_identifiers(self, blocks, tag)
+        points[-1] = np.frombuffer(coordinate.to_bytes(32, "little"), dtype=np.uint8)
+        return points
+
+    monkeypatch.setattr(Exponent, "of_identifiers", spoiling)
+    with pytest.raises(LinkBroken, match="points for matching"):
+        meet_alone(plan_of(MANY, helped=False), MANY, 1)
+
+
+@WAYS
+@pytest.mark.parametrize("tag", ["match/codes", "match/turned/north", "match/turns/north"])
+def test_70_codes_outside_their_list_end_the_attempt(
+    way: Play, tag: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = meeting.Kept.send
+
+    def spoiling(self: meeting.Kept, peer: str, what: str, payload: object) -> None:
+        raw = bytearray(payload)  # type: ignore[call-overload]
+        if what == tag:
+            raw[-2:] = CODES.to_bytes(2, "little")
+        send(self, peer, what, bytes(raw))
+
+    monkeypatch.setattr(meeting.Kept, "send", spoiling)
+    with pytest.raises(LinkBroken, match="outside its list"):
+        way(plan_of(MANY, way is meet), MANY, 1)
+
+
 # ------------------------------------------------------------------ 73: nothing in clear, and no key
 
 NUMBERED = [f"15010219{at:010}" for at in range(100_000, 100_040)]
@@ -228,6 +263,14 @@ def test_73_keys_go_to_owners_and_seeds_to_partners_only() -> None:
     secrets = [raw for _, tag, raw in messages(met) if tag in ("match/key", "match/seed")]
     others = b"".join(raw for _, tag, raw in messages(met) if tag not in ("match/key", "match/seed"))
     assert not any(secret in others for secret in secrets)
+
+
+def test_73_the_comparing_server_is_told_no_turns_and_no_seeds() -> None:
+    """It drew δ: with e = ρ + δ, or with the seed, it would have the codes of the rows that match."""
+    met = meet_alone(plan_of(MANY, helped=False), MANY, 1)
+    compared = {tag for party, tag, _ in messages(met) if party == met.layout.matcher}
+    assert compared >= {"match/pseudonyms", "match/numbers", "match/codes"}
+    assert not {tag for tag in compared if tag.startswith(("match/seed", "match/turned", "match/points"))}
 
 
 def test_73_exponents_are_in_no_message() -> None:
