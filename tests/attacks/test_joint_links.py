@@ -28,7 +28,7 @@ BEGUN = (State.CONNECTING, State.PREFLIGHT, State.MEETING, State.COMPUTING, Stat
 
 def play(body: Callable[[Town], Coroutine[Any, Any, None]]) -> None:
     async def run() -> None:
-        async with asyncio.timeout(25):
+        async with asyncio.timeout(40):
             async with town() as made:
                 await body(made)
 
@@ -80,11 +80,11 @@ def test_70_a_network_that_misbehaves_once_leaves_all_alike(fault: Fault, state:
         ended = await under(made, fault, state)
         require_alike(made, ended)
         if fault is Fault.DELAY:
-            assert all(outcome.well for outcome in ended.values())
+            assert all(outcome.well for outcome in ended.values()), made[HEALTH].log
         # The network is well again, and so is the next attempt.
         made.proxy.fault = None
         made.begin(2)
-        assert all(outcome.well for outcome in (await made.ended(2)).values())
+        assert all(outcome.well for outcome in (await made.ended(2)).values()), made[HEALTH].log
 
     play(body)
 
@@ -311,7 +311,7 @@ def test_71_an_agent_that_was_started_anew_has_forgotten_and_says_so() -> None:
             made[TAX].agent.attempt(made.joint.digest, 1)
         assert attempts[CIVIL].state is State.CLOSED
         made.begin(2)
-        assert all(outcome.well for outcome in (await made.ended(2)).values())
+        assert all(outcome.well for outcome in (await made.ended(2)).values()), made[HEALTH].log
 
     play(body)
 

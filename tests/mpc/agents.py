@@ -24,9 +24,9 @@ from tests.plans.joint_examples import joint_plan
 CIVIL, HEALTH, OFFICE, TAX = DOMAINS = ("nm/civil", "nm/health", "nm/office", "nm/tax")
 
 TIMES = Times(
-    connect=2.0, preflight=2.0, meet=4.0, receipts=1.5, round=0.8, grace=0.3, news=1.5, beat=Beat(0.1, 0.8)
+    connect=4.0, preflight=4.0, meet=6.0, receipts=2.0, round=1.5, grace=0.3, news=3.0, beat=Beat(0.2, 1.8)
 )
-"""As the agents' own, some ten times shorter."""
+"""As the agents' own, some five times shorter."""
 
 
 @dataclass(slots=True)
@@ -70,7 +70,7 @@ class Town:
         """Order an attempt at every party."""
         return {domain: party.agent.run(self.joint.digest, number) for domain, party in self.parties.items()}
 
-    async def ended(self, number: int = 1, within_s: float = 9.0) -> dict[str, Outcome]:
+    async def ended(self, number: int = 1, within_s: float = 15.0) -> dict[str, Outcome]:
         """Return how an attempt ended at each party that still lives."""
         async with asyncio.timeout(within_s):
             while any((self.joint.digest, number) in party.agent._running for party in self.parties.values()):

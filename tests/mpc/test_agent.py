@@ -24,7 +24,7 @@ def play(body: Callable[[Town], Coroutine[Any, Any, None]]) -> None:
     """Run a test in a town of four parties; nothing in it may take ten seconds."""
 
     async def run() -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             async with town() as made:
                 await body(made)
 
@@ -144,7 +144,7 @@ def test_a_box_that_fails_ends_all_sides_alike_and_the_next_attempt_runs() -> No
         assert not any("memory" in line for domain in (CIVIL, TAX) for line in made[domain].log)
         made[HEALTH].launcher.before = None
         made.begin(2)
-        assert all(outcome.well for outcome in (await made.ended(2)).values())
+        assert all(outcome.well for outcome in (await made.ended(2)).values()), made[HEALTH].log
 
     play(body)
 
