@@ -22,7 +22,7 @@ from keeper.joint_owner import OwnPart, OwnReading, own_part
 from keeper.joint_quota import CHARGED, JointQuotas
 from keeper.joint_rules import Told
 from keeper.keyring import Keyring
-from keeper.meeting import WAIT_S, Attempt, Meeting, Own
+from keeper.meeting import WAIT_S, Attempt, Meeting, Own, Peer
 from keeper.peers import Peers
 from keeper.trust import TrustedSet
 from keys import api as keys
@@ -30,7 +30,7 @@ from mpc import api as mpc
 from plans import joint as joints
 from plans.box import Entry
 from plans.constraints import MaskKind
-from plans.errors import NotFound, Outdated, PolicyDenied, StateConflict
+from plans.errors import NotFound, Outdated, PolicyDenied, SignatureWrong, StateConflict
 from plans.joint import JointPlan, JointReading, Receipt
 from plans.key import BoxKeys
 from plans.plan import Plan
@@ -55,6 +55,7 @@ class Side:
     lock: threading.RLock
     note: Callable[[str, dict[str, Any]], None]
     now: Callable[[], int]
+    require_unlocked: Callable[[], None]
 
 
 Reader = Callable[[JointPlan], JointReading]
@@ -116,13 +117,20 @@ class JointDesk:
             self._begin(joint, box, own, now)
         if box.stage is Entry.EXTRACT and own is not None:
             return self._extract_keys(plan, box, own), rests_on
-        found = self._party_keys(plan, joint, box, signed)
+        found = self._met(plan, joint, box, signed)
         with side.lock:
-            if not side.trusted.standing(rests_on, side.now()):
+            now = side.now()
+            if not side.trusted.standing(rests_on, now):
                 raise PolicyDenied(
                     "what the attempt rests on was revoked while it waited for its peers", "keeper"
                 )
-        return found, rests_on
+            for domain, peer in found.items():
+                if not side.peers.holds(domain, peer.launcher, Duty.LAUNCHER, now):
+                    raise SignatureWrong(
+                        f"the launcher of {domain} has left its roster meanwhile", "box statement"
+                    )
+        ends = joint_rules.ends_of_links(plan, {domain: peer.box for domain, peer in found.items()})
+        return BoxKeys({}, {}, "", links=self._links(plan, box), peers=ends), rests_on
 
     def _read(self, joint: JointPlan) -> OwnReading | None:
         """Return what the own checker box finds in the statements of a joint plan; nothing for who owns nothing."""
@@ -188,13 +196,12 @@ class JointDesk:
         pseudonyms = {own.relation.name: ring.pseudonym_key(own.dataset).hex()} if masked else {}
         return BoxKeys(files, {}, "", pseudonyms, self._links(plan, box))
 
-    def _party_keys(self, plan: Plan, joint: JointPlan, box: BoxStatement, signed: Signed) -> BoxKeys:
-        """Return the link key of the own rows, and the public keys of the peers' boxes, once all of them are known."""
+    def _met(self, plan: Plan, joint: JointPlan, box: BoxStatement, signed: Signed) -> Mapping[str, Peer]:
+        """Return the boxes of all other parties, once they are there; the own one is shown to them."""
         attempt = Attempt(joint.digest, box.attempt)
         self.meeting.show(attempt, Own(signed, plan))
         others = [party.domain for party in joint.parties if party.domain != self._side.config.domain]
-        boxes = self.meeting.wait(attempt, others, self.wait_s)
-        return BoxKeys({}, {}, "", links=self._links(plan, box), peers=joint_rules.ends_of_links(plan, boxes))
+        return self.meeting.wait(attempt, others, self.wait_s)
 
     def _links(self, plan: Plan, box: BoxStatement) -> dict[str, str]:
         """Return the keys of links between own boxes. Those to other parties have keys that only the boxes know."""
@@ -237,7 +244,8 @@ class JointDesk:
             with side.lock:
                 domain = each.signed.statement.domain
                 box = joint_rules.require_peer_box(each, plan, attempt, side.peers, side.now())
-            self.meeting.bring(Attempt(joint, attempt), domain, box)
+            launcher = each.signed.statement.signer
+            self.meeting.bring(Attempt(joint, attempt), domain, Peer(box, launcher))
 
     def _approved(self, plan: Plan, joint: str) -> JointPlan:
         """Return the joint plan behind a plan, if it is the one that is meant and stands approved here."""
@@ -258,6 +266,7 @@ class JointDesk:
             StateConflict: another receipt of this attempt was signed before.
         """
         side, attempt = self._side, Attempt(receipt.joint, receipt.attempt)
+        side.require_unlocked()  # a keeper from a backup may have signed another end, and forgotten it
         joint = joints.joint_of(plan.material)
         with side.lock:
             known = self._signed(attempt)

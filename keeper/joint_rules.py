@@ -30,7 +30,9 @@ key rests on a decision that is derived anew.
 """
 
 LONGEST_VALID_S = 600
-"""Seconds for which a box statement may hold."""
+"""Seconds for which a box statement may hold. A peer's clock may stand otherwise by `CLOCK_SLACK_S`: what makes its
+statement worth something here is its joint plan and attempt, of which one box has keys, and not the time.
+"""
 
 
 def require_joint(plan: Plan, now: int) -> JointPlan:
@@ -124,7 +126,7 @@ def require_peer_box(told: Told, joint: JointPlan, attempt: int, peers: Peers, n
             "Offer the newest roster of that domain to this keeper.",
         )
     begun = statement.not_before <= now + CLOCK_SLACK_S
-    if not begun or not now < statement.not_after <= now + LONGEST_VALID_S:
+    if not begun or not now - CLOCK_SLACK_S < statement.not_after <= now + LONGEST_VALID_S:
         raise Outdated("a peer's box statement has expired, or claims to hold too long", "box statement")
     joint.party(statement.domain)
     _require_same_joint(told.plan, joint)

@@ -98,7 +98,8 @@ class Keeper:
         self._released: dict[str, Signed] = {}
         self._readings: dict[str, Reading] = {}
         self._house = House(config.images, config.limits, config.work_images)
-        side = Side(config, self.trusted, self.keyring, self.peers, self.lock, self.note, self.now)
+        knows = config, self.trusted, self.keyring, self.peers, self.lock
+        side = Side(*knows, self.note, self.now, self._require_unlocked)
         self.joint = JointDesk(side, joint_reader or JointReader(config, self.launcher), self._own_reading)
         self._noted = 0
         self._replay()

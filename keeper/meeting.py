@@ -44,11 +44,19 @@ class Own:
     plan: Plan
 
 
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A peer's box, as the launcher with this key vouches for it."""
+
+    box: BoxStatement
+    launcher: str
+
+
 @dataclass(slots=True)
 class _Table:
     begun: float
     own: Own | None = None
-    peers: dict[str, BoxStatement] = field(default_factory=dict)
+    peers: dict[str, Peer] = field(default_factory=dict)
 
 
 class Meeting:
@@ -75,7 +83,7 @@ class Meeting:
             self._changed.wait_for(lambda: self._shown(attempt) is not None, wait_s)
             return self._shown(attempt)
 
-    def bring(self, attempt: Attempt, domain: str, box: BoxStatement) -> None:
+    def bring(self, attempt: Attempt, domain: str, peer: Peer) -> None:
         """Lay a peer's box statement down, which the caller has verified. The first one counts.
 
         Raises:
@@ -83,7 +91,7 @@ class Meeting:
         """
         with self._changed:
             peers = self._table(attempt).peers
-            if peers.setdefault(domain, box).box_key != box.box_key:
+            if peers.setdefault(domain, peer).box.box_key != peer.box.box_key:
                 raise StateConflict(
                     f"{domain} has told of two boxes in one attempt",
                     "box statement",
@@ -91,8 +99,8 @@ class Meeting:
                 )
             self._changed.notify_all()
 
-    def wait(self, attempt: Attempt, domains: Collection[str], wait_s: float) -> Mapping[str, BoxStatement]:
-        """Return the box statements of all these parties once they are there.
+    def wait(self, attempt: Attempt, domains: Collection[str], wait_s: float) -> Mapping[str, Peer]:
+        """Return the boxes of all these parties once they are there.
 
         Raises:
             PeerLost: one did not come in time; it names the first that is missing.

@@ -265,7 +265,7 @@ ENDS: dict[str, tuple[Callable[[JointPlan], Told], str]] = {
     "another duty": (stranger(duty=Duty.KEEPER), "evidence.signature"),
     "another domain's name": (stranger(domain=OWN), "evidence.signature"),
     "a record instead of a box": (stranger(type=Type.STAGE), "evidence.signature"),
-    "expired": (stranger(not_after=NOW), "evidence.outdated"),
+    "expired": (stranger(not_after=NOW - 120), "evidence.outdated"),
     "valid for too long": (stranger(not_after=NOW + DAY), "evidence.outdated"),
     "without end": (stranger(not_after=0), "evidence.outdated"),
     "the box's key swapped by a carrier": (swapped, "evidence.signature"),

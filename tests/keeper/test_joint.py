@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -190,6 +191,23 @@ def test_an_approval_that_is_revoked_while_the_box_waits_gives_no_key(side: Join
     assert ended == ["what the attempt rests on was revoked while it waited for its peers"]
 
 
+def test_a_peers_launcher_that_leaves_while_the_box_waits_vouches_for_nothing(side: JointSide) -> None:
+    about = joint_house.joint(side.keeper)
+    plan = side.approved(about)
+    side.keeper.joint.bring(about.digest, 1, joint_house.boxes(about))
+    side.keeper.meet(joint_house.peer_roster(HEALTH, 2, entries=()))
+    with pytest.raises(DarkroomError, match="the launcher of nm/health has left its roster"):
+        side.opened(joint_house.own_box(side.keeper, plan), plan)
+
+
+def test_clocks_of_two_domains_may_differ(side: JointSide) -> None:
+    about = joint_house.joint(side.keeper)
+    side.approved(about)
+    for after in (-60, 60):
+        vouch = house.Vouch(signer=f"launcher of {HEALTH}", domain=HEALTH, not_after=house.NOW + 60 + after)
+        side.keeper.joint.bring(about.digest, 1, (joint_house.peer_box(HEALTH, about, vouch=vouch),))
+
+
 def test_a_grant_is_used_once_per_request_whatever_its_attempts(side: JointSide) -> None:
     plan = side.approved(joint_house.joint(side.keeper))
     for attempt in (1, 2, 3):
@@ -297,6 +315,20 @@ def test_a_receipt_that_the_records_do_not_bear_out_is_not_signed(
         side.keeper.joint.receipt(claimed, plan, ran(plan))
     assert refused.value.code in ("evidence.hash", "evidence.signature", "evidence.outdated")
     side.keeper.joint.receipt(joint_house.receipt(plan), plan, GOOD(plan))
+
+
+def test_82_a_keeper_from_a_backup_signs_no_end_since_it_may_have_signed_another(
+    side: JointSide, tmp_path: Path
+) -> None:
+    plan, journal = side.approved(joint_house.joint(side.keeper)), side.settings.home / "journal"
+    shutil.copy(journal, tmp_path / "backup")
+    failed = joint_house.receipt(plan, ran=(), code="joint.peer-lost", failed_at=CIVIL, sealed="")
+    side.keeper.joint.receipt(failed, plan, ())
+    side.keeper.meet(joint_house.peer_roster(HEALTH, 2))
+    shutil.copy(tmp_path / "backup", journal)
+    side.restart()
+    with pytest.raises(StateConflict, match="restored from a backup"):
+        side.keeper.joint.receipt(joint_house.receipt(plan), plan, GOOD(plan))
 
 
 def test_receipts_of_all_parties_are_kept_and_survive_a_restart(side: JointSide) -> None:
