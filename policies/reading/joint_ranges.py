@@ -23,6 +23,7 @@ from math import ceil, floor
 
 from sqlglot import exp
 
+from plans import canonical
 from plans.errors import SqlUnsupported
 from plans.joint_shadows import JointShadow
 from policies.reading import grammar, refusal
@@ -45,8 +46,8 @@ from policies.reading.tree import (
 )
 
 MOST_DECIMALS = 18
-LARGEST = 2**63 - 1
-"""Numbers leave the owner's box as 64-bit integers; sums of them may be wider."""
+LARGEST = canonical.LARGEST_NUMBER
+"""The largest bound of an operand: plans, which name it, hold no larger number. Sums may be wider."""
 
 _DECIMAL = re.compile(r"DECIMAL\((\d{1,2}),\s?(\d{1,2})\)")
 _FLOATS = ("DOUBLE", "FLOAT")
@@ -124,7 +125,7 @@ def require_narrow(found: Range, node: exp.Expression) -> None:
     if max(abs(found.low), abs(found.high)) > LARGEST or found.decimals > MOST_DECIMALS:
         raise refusal.unsupported(
             node,
-            f"a number may need more than 63 bits or {MOST_DECIMALS} decimals, by what was declared of its columns",
+            f"a number may need more than 53 bits or {MOST_DECIMALS} decimals, by what was declared of its columns",
             "Cast columns to a DECIMAL with fewer decimals, or ask the owner to declare a narrower range.",
         )
 

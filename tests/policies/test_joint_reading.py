@@ -224,7 +224,7 @@ REFUSED = [
     ("select sum(cast(days * 2 as decimal(9, 1))) " + FROM, "a cast is of a column"),
     ("select sum(cast(weight as decimal(2, 1))) " + FROM, "do not fit"),
     ("select sum(days * 1e3) " + FROM, "plain number"),
-    ("select sum(tax * 100000000000000) " + FROM, "more than 63 bits"),
+    ("select sum(tax * 100000000000000) " + FROM, "more than 53 bits"),
     ("select sum(days * days) " + FROM, "multiplied by itself"),
     ("select sum(case when urgent then 1 else 2 end) " + FROM, "several branches"),
     ("select sum(case when days = 1 then cost when days = 2 then days end) " + FROM, "several branches"),
@@ -273,7 +273,8 @@ FIGURES = (
     "sum(case when urgent then 1 else 0 end)", "avg(case when urgent and days > 2 then cost else 0 end)",
     "count(case when income > 5 then 'x' end)", "sum(cast(weight as decimal(6,1)))", "avg(- cost)",
     "sum(tax * case when urgent then 1 else 0 end)", "sum(days * tax)", "avg(cost * tax)", "avg(days * tax)",
-    "corr(days, tax)", "corr(shift, tax)", "corr(cost, tax)", "corr(days, income)", "corr(shift, income)",
+    "corr(days, tax)", "corr(shift, tax)", "corr(cost, tax)", "corr(days, income)",
+    "corr(shift, case when exempt then null else tax end)",
     "corr(cost, shift)", "corr(tax, income)", "corr(case when urgent then 1 else 0 end, income)",
 )  # fmt: skip
 CONDITIONS = (
