@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import socket
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from inside import engine
-from inside.session import Session
+from inside import engine, extract, streams
+from inside.party_rows import read_rows
+from inside.session import BoxFailure, Session
+from inside.session import Link as SessionLink
 from mpc import api
+from mpc.protocols.joint_rows import OwnRows
 from plans.box import Entry
+from plans.errors import DarkroomError
 from plans.handover import OWN_ROWS
 from plans.joint import JointPlan, JointReading, JointTask, Operand, Portion, PortionDecision, Scheme
 from plans.joint_rules import Matching, Opening
@@ -28,6 +34,7 @@ SQL = (
 OWNERS = ("nm/health", "nm/tax", "nm/school")
 SERVERS = ("nm/civil", "nm/health", "nm/tax")
 HELPER = "nm/office"
+LINK_KEY = "7c" * 32
 
 
 @dataclass(frozen=True)
@@ -150,3 +157,32 @@ def extract_session(joint: JointPlan, domain: str, files: Files, links: Any, key
         party_plan(joint, domain), Entry.EXTRACT, 1, files.paths, keys, files.folder / "out",
         files.folder / "temp", files.folder / "temp", links=links,
     )  # fmt: skip
+
+
+def extracted(joint: JointPlan, domain: str, files: Files) -> OwnRows:
+    """What the party's box has of an owner's rows; raises what the extracting box or the reading one raised."""
+    place = joint.owns(domain)
+    assert place is not None
+    ours, theirs = socket.socketpair()
+    session = extract_session(joint, domain, files, {OWN_ROWS: SessionLink(ours.detach())}, LINK_KEY)
+    failures: list[Exception] = []
+
+    def work() -> None:
+        try:
+            assert extract.run(session) == {}
+        except (BoxFailure, DarkroomError) as problem:
+            failures.append(problem)
+            session.links[OWN_ROWS].open().close()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        with theirs, streams.receive(theirs, LINK_KEY, OWN_ROWS) as source:
+            return read_rows(source, joint.reading.portions[place])
+    except DarkroomError:
+        worker.join()
+        if failures:
+            raise failures[0] from None
+        raise
+    finally:
+        worker.join()

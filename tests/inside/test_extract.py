@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import copy
-import socket
-import threading
+import random
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
-from inside import extract, streams
-from inside.party_rows import read_rows
-from inside.session import BoxFailure, Link
+from inside.engine import NO_INFINITIES
+from inside.session import BoxFailure
 from mpc.protocols.identifiers import pack_texts
 from mpc.protocols.joint_rows import OwnRows
 from plans.errors import KeyRepeated
-from plans.handover import OWN_ROWS
 from plans.joint import Grouping, JointFigure, Measure, Portion, Sum
-from tests.inside.joint_cases import Files, Table, extract_session, joint_plan, operand, reading
+from policies.reading.joint import read_joint
+from tests.inside.joint_cases import Files, Table, extracted, joint_plan, operand, reading
+from tests.policies import joint_meaning
+from tests.policies.joint_cases import FROM, REGIONS, SHADOWS, VISITS
+from tests.policies.joint_cases import INCOME as INCOMES
+from tests.policies.test_joint_reading import CONDITIONS, FIGURES, KEYS, filled
 
-KEY = "7c" * 32
 COLUMNS = {"region": "VARCHAR", "income": "DECIMAL(12,2)", "age": "INTEGER", "icd": "VARCHAR"}
 ROWS = [
     (f"15010219800101{n:04d}", "east" if n % 3 else "west", None if n % 5 == 0 else Decimal(n * 100 + 1) / 100,
@@ -52,30 +54,7 @@ def run(files: Files, **changes: Any) -> OwnRows:
     other = Portion("nm/health", "health.visits", "id_number", "", (), (), "SELECT 1", 500)
     figures = (JointFigure("n", "count", (0,), 0),)
     joint = joint_plan(reading((mine, other), (Sum(Measure.ROWS, ()),), figures), (files, files))
-    ours, theirs = socket.socketpair()
-    session = extract_session(joint, "nm/tax", files, {OWN_ROWS: Link(ours.detach())}, KEY)
-    failures: list[Exception] = []
-
-    def work() -> None:
-        try:
-            assert extract.run(session) == {}
-        except Exception as problem:  # noqa: BLE001  handed to the test
-            failures.append(problem)
-            with session.links[OWN_ROWS].open():
-                pass
-
-    worker = threading.Thread(target=work)
-    worker.start()
-    try:
-        with theirs, streams.receive(theirs, KEY, OWN_ROWS) as source:
-            found = read_rows(source, mine)
-    except Exception:
-        worker.join()
-        if failures:
-            raise failures[0] from None
-        raise
-    worker.join()
-    return found
+    return extracted(joint, "nm/tax", files)
 
 
 def as_rows(found: OwnRows) -> set[tuple[Any, ...]]:
@@ -173,3 +152,65 @@ def test_a_row_without_an_identifier_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BoxFailure) as caught:
         run(other_files(tmp_path, [*ROWS, ("", *ROWS[0][1:])]))
     assert caught.value.code == "extract.keys"
+
+
+# --------------------------------------------------------------------- what the reader of statements makes of them
+
+FIGURES_AT_ONCE = 7
+
+
+@pytest.fixture(scope="module")
+def owners(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Files], duckdb.DuckDBPyConnection]:
+    """Both owners' encrypted files, and the same rows in clear."""
+    rng = random.Random(5)
+
+    def maybe(value: Any) -> Any:
+        return None if rng.random() < 0.2 else value
+
+    visits = [
+        (n, f"id{n}", rng.choice(REGIONS), maybe(rng.choice(["E11.9", "I10"])), maybe(n % 2 == 0),
+         maybe(rng.randrange(500_000) / 100), rng.choice([0, 1, 2, 3, 9, 365]), maybe(rng.randrange(3_000) / 10),
+         maybe(rng.randrange(-5, 6)), None)
+        for n in range(80)
+    ]  # fmt: skip
+    incomes = [
+        (n, f"id{n}", maybe(rng.randrange(1, 4)), maybe(rng.randrange(-1_000_000, 100_000_000) / 100),
+         rng.choice([0, 7, 90, 500_000]), n % 3 == 0)
+        for n in range(20, 100)
+    ]  # fmt: skip
+    found = {}
+    for likeness, rows in ((VISITS, visits), (INCOMES, incomes)):
+        columns = {column.name: column.type for column in likeness.shadow.columns[2:]}
+        table = Table(likeness.shadow.relation, columns, [row[1:] for row in rows])
+        found[likeness.domain] = Files(tmp_path_factory.mktemp("owner"), table)
+    database = filled((visits, incomes))
+    database.execute(NO_INFINITIES)
+    return found, database
+
+
+@pytest.mark.parametrize("start", range(0, len(FIGURES), FIGURES_AT_ONCE))
+def test_statements_are_extracted_as_they_are_meant(
+    owners: tuple[dict[str, Files], duckdb.DuckDBPyConnection], start: int
+) -> None:
+    """The reader's expressions, conditions and lists, by the box on encrypted files and plainly on rows in clear."""
+    files, database = owners
+    turn = start // FIGURES_AT_ONCE
+    listed = ", ".join(
+        f"{figure} as f{n}" for n, figure in enumerate(FIGURES[start : start + FIGURES_AT_ONCE])
+    )
+    conditions = " and ".join(CONDITIONS[place] for place in (turn, turn + 4))
+    keys = ", ".join((KEYS[turn % 4], KEYS[(turn + 2) % 4]))
+    asked = read_joint(f"select {keys}, {listed} {FROM} where {conditions} group by {keys}", SHADOWS)
+    joint = joint_plan(asked, [files[portion.domain] for portion in asked.portions])
+    for portion in asked.portions:
+        found = extracted(joint, portion.domain, files[portion.domain])
+        plain = joint_meaning.portion_rows(database, portion)
+        blocks = pack_texts([key.upper() for key in plain]).blocks
+        wanted = set()
+        for block, (codes, numbers) in zip(blocks, plain.values(), strict=True):
+            place = 0
+            for group, code in zip(portion.groups, codes, strict=True):
+                place = place * len(group.codes) + group.codes.index(code)
+            present = tuple(int(number is not None) for number in numbers)
+            wanted.add((bytes(block), *(number or 0 for number in numbers), *present, place))
+        assert as_rows(found) == wanted
