@@ -272,6 +272,29 @@ def test_the_shadow_of_a_dataset_about_nobody_has_no_token() -> None:
         dataclasses.replace(codes, columns=())
 
 
+@NOUNS
+def test_a_digest_is_always_that_of_the_record_as_it_is(noun: Record) -> None:
+    """It is kept where nothing can change: no copy, no changed copy and no equal record depends on that."""
+    anew = type(noun).decode(noun.canonical())
+    expected = canonical.digest_bytes(type(noun).KIND or type(noun).__name__, noun.canonical())
+    assert noun.digest == noun.digest == anew.digest == copy.copy(noun).digest == expected
+    assert dataclasses.replace(noun) == noun == anew and dataclasses.replace(noun).digest == expected
+
+
+def test_a_record_that_holds_a_mapping_is_hashed_whenever_it_is_asked() -> None:
+    """A mapping can be changed by whoever finds it; a statement that was is another statement, and does not verify."""
+    statement = dataclasses.replace(examples.STATEMENT)
+    before = statement.digest
+    dict.__setitem__(statement.body, "smuggled", 1)  # type: ignore[arg-type]
+    assert statement.digest != before
+
+
+def test_the_digest_of_a_changed_copy_is_its_own() -> None:
+    known = examples.PLAN.digest
+    other = dataclasses.replace(examples.PLAN, nonce="0" * len(examples.PLAN.nonce))
+    assert other.digest != known == examples.PLAN.digest
+
+
 def test_a_plan_finds_its_stages() -> None:
     for spec in examples.PLAN.stages:
         assert examples.PLAN.stage(spec.entry) is spec
