@@ -36,10 +36,12 @@ class Proxy:
         self.fault: Fault | None = None
         self.struck = 0
         self.rate: float = 0
-        """Bytes a second, 0 for as many as there are."""
+        """Bytes a second of all connections together, each way; 0 for as many as there are."""
+        self.latency_s: float = 0
         self.carried = 0
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._free_at = [0.0, 0.0]
 
     async def start(self) -> int:
         self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
@@ -63,11 +65,13 @@ class Proxy:
             writer.transport.abort()
             return
         ways = [
-            asyncio.create_task(self._way(reader, out_writer)),
-            asyncio.create_task(self._way(out_reader, writer)),
+            asyncio.create_task(self._way(reader, out_writer, 0)),
+            asyncio.create_task(self._way(out_reader, writer, 1)),
         ]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            return  # the proxy is closed
         finally:
             for way in ways:
                 way.cancel()
@@ -75,12 +79,39 @@ class Proxy:
             for each in (writer, out_writer):
                 each.close()
 
-    async def _way(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _way(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: int) -> None:
+        """Copy one way. What is under way arrives in its order, each block after the latency."""
+        queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(64)
+        arriving = asyncio.create_task(self._arrive(queue, writer))
+        try:
+            with contextlib.suppress(OSError):
+                while block := await reader.read(2**16):
+                    self.carried += len(block)
+                    await queue.put((await self._sent(len(block), way) + self.latency_s, block))
+                    if arriving.done():
+                        return
+            await queue.put((0, b""))
+            await arriving
+        finally:
+            arriving.cancel()
+            await asyncio.gather(arriving, return_exceptions=True)
+
+    async def _sent(self, size: int, way: int) -> float:
+        """Wait until so many bytes have left at the rate that all connections share; return when."""
+        now = asyncio.get_running_loop().time()
+        if not self.rate:
+            return now
+        self._free_at[way] = max(now, self._free_at[way]) + size / self.rate
+        await asyncio.sleep(self._free_at[way] - now)
+        return self._free_at[way]
+
+    async def _arrive(self, queue: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
-            while block := await reader.read(2**16):
-                self.carried += len(block)
-                if self.rate:
-                    await asyncio.sleep(len(block) / self.rate)
+            while True:
+                at, block = await queue.get()
+                if not block:
+                    return
+                await asyncio.sleep(max(0.0, at - asyncio.get_running_loop().time()))
                 if not await self._pass(block, writer):
                     return
 

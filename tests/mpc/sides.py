@@ -166,7 +166,7 @@ class PlayedLauncher:
             for peer, end in ends.items():
                 self._expect(peer, end, attempt)
             for thread in threads:
-                thread.join(5)
+                thread.join(30)
             if self.after:
                 self.after()
             if self._ending(attempt).is_set():
@@ -203,7 +203,7 @@ class PlayedLauncher:
             time.sleep(0.01)
 
     def _send(self, peer: str, end: socket.socket) -> None:
-        end.settimeout(5)
+        end.settimeout(30)
         try:
             end.sendall(_block(self.domain, peer, self.block))
             end.shutdown(socket.SHUT_WR)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +16,6 @@ from plans.errors import BoxFailed, BoxLimit, IngestRefused, Malformed, NotFound
 from plans.frames import pack
 from plans.joint import Receipt, Step
 from tests.mpc.agents import CIVIL, DOMAINS, HEALTH, OFFICE, TAX, Party, Town, town
-
-BODY = Callable[[Town], Awaitable[None]]
 
 
 def play(body: Callable[[Town], Coroutine[Any, Any, None]]) -> None:
@@ -267,5 +265,27 @@ def test_a_refusal_of_any_kind_is_told_by_its_code_alone() -> None:
         for domain in (CIVIL, OFFICE, TAX):
             told = str(made[domain].log) + str(await ask(made[domain], {"op": "status"}))
             assert "4711" not in told and "row 17" not in told
+
+    play(body)
+
+
+# ---------------------------------------------------------------------- a slow line
+
+MEGABIT = 1_000_000 / 8
+
+
+@pytest.mark.parametrize("block", [100_000, pytest.param(8_000_000, marks=pytest.mark.long)])
+def test_a_line_of_100_megabit_and_10_milliseconds_carries_an_attempt(block: int) -> None:
+    """The line is a proxy before one party: kernels without netem cannot slow a network namespace down."""
+
+    async def body(made: Town) -> None:
+        made.proxy.rate, made.proxy.latency_s = 100 * MEGABIT, 0.010
+        for party in made.parties.values():
+            party.launcher.block = block
+        made.begin()
+        ended = await made.ended(within_s=35)
+        assert all(outcome.well for outcome in ended.values()), made[TAX].log
+        overhead = made.proxy.carried - 6 * block  # three peers, both ways
+        assert 0 < overhead < 6 * block * 0.01 + 300_000, "what agents add is small, and does not grow"
 
     play(body)
