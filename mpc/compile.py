@@ -15,6 +15,7 @@ from mpc.visibility import sights, trust
 from plans.decision import Outcome
 from plans.errors import Malformed, NotFound, PolicyDenied, RederivationMismatch
 from plans.joint import JointPlan, JointReading, JointTask, Party, PortionDecision, Trust, joint_task_of
+from plans.joint_guards import NOISED
 from plans.joint_rules import JointRules, Matching, Opening
 from plans.joint_shadows import JointShadow
 from plans.request import Request, RequestKind, statement_digest
@@ -75,6 +76,12 @@ def compile_joint(
     _require_possible(task, reading)
     for portion, owner in zip(reading.portions, owners, strict=True):
         _require_yes(portion.domain, owner)
+    rates = [
+        owner.rules.noise_micro for owner in owners if owner.rules is not None and owner.rules.noise_micro
+    ]
+    noise = min(rates, default=0)
+    if noise:
+        _require_noised(reading)
     draft = JointPlan(
         request=signed.request,
         request_signature=signed.signature,
@@ -82,7 +89,7 @@ def compile_joint(
         parties=_parties(task, reading, parties),
         reading=reading,
         decisions=tuple(owner.decision for owner in owners),
-        scheme=scheme_of(reading, [owner.decision.decision for owner in owners]),
+        scheme=scheme_of(reading, [owner.decision.decision for owner in owners], noise),
         sights=(),
         trust=Trust("", (), ""),
         extract_image=making.extract_image,
@@ -133,6 +140,17 @@ def _require_possible(task: JointTask, reading: JointReading) -> None:
             "joint-task.servers",
             "Name a server that has no data in this statement, or a helper.",
         )
+
+
+def _require_noised(reading: JointReading) -> None:
+    """Check that noise can be added to every figure: those of squares would be of no data."""
+    for figure in reading.figures:
+        if figure.function not in NOISED:
+            raise PolicyDenied(
+                f"an owner demands noise, and {figure.function} has no noised form",
+                figure.name,
+                f"Ask for figures of these functions: {', '.join(NOISED)}.",
+            )
 
 
 def _require_yes(domain: str, owner: Owner) -> None:

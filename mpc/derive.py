@@ -90,7 +90,7 @@ def require_same(joint: JointPlan, rules: JointRules | None = None) -> None:
     decisions = [each.decision for each in joint.decisions]
     made = {
         "task": (joint_task_of(joint.request), joint.task),
-        "scheme": (scheme_of(joint.reading, decisions), joint.scheme),
+        "scheme": (scheme_of(joint.reading, decisions, joint.scheme.noise_micro), joint.scheme),
         "sights": (sights(joint), joint.sights),
         "trust": (trust(joint), joint.trust),
     }
@@ -129,8 +129,8 @@ def require_terms(joint: JointPlan, rules: JointRules) -> None:
     """Check what an owner's terms say of the parties and the answer; the rest of them is part of the own decision.
 
     Raises:
-        PolicyDenied: two parties that must be separate are administered by one hand, or the answer has more cells than
-            are opened within a whole period.
+        PolicyDenied: two parties that must be separate are administered by one hand, the answer has more cells than
+            are opened within a whole period, or less noise than an owner asks for.
     """
     if rules.separate and (together := shared_administration(joint)):
         raise PolicyDenied(
@@ -145,6 +145,12 @@ def require_terms(joint: JointPlan, rules: JointRules) -> None:
             f"{rules.period_days} days",
             "joint-plan.reading",
             "Group by fewer keys, or ask for fewer figures.",
+        )
+
+    if rules.noise_micro and not 0 < joint.scheme.noise_micro <= rules.noise_micro:
+        raise PolicyDenied(
+            f"an owner demands noise of the rate {rules.noise_micro} millionths, and the plan has less",
+            "scheme.noise_micro",
         )
 
 

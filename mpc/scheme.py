@@ -38,8 +38,8 @@ def tier_of(decisions: Sequence[Decision]) -> Tier:
     return obligations_of(decisions).tier
 
 
-def scheme_of(reading: JointReading, decisions: Sequence[Decision]) -> Scheme:
-    """Return the scheme for a reading, under what all owners demand.
+def scheme_of(reading: JointReading, decisions: Sequence[Decision], noise_micro: int = 0) -> Scheme:
+    """Return the scheme for a reading, under what all owners demand; `noise_micro` is the rate of noise, 0 for none.
 
     Raises:
         PolicyDenied: an owner's decision is no.
@@ -53,10 +53,11 @@ def scheme_of(reading: JointReading, decisions: Sequence[Decision]) -> Scheme:
             f"an owner sends {most:,} rows, and at most {MOST_MATCHED:,} can be matched", "scheme.matched"
         )
     return Scheme(
-        ring_bits=ring_bits(largest_number(reading, matched)),
+        ring_bits=ring_bits(largest_number(reading, matched, noise_micro)),
         matched=matched,
         minimum_group=demanded.minimum_group,
         dominance=dominance_of(demanded),
+        noise_micro=noise_micro,
     )
 
 

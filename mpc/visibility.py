@@ -222,8 +222,8 @@ def _open(joint: JointPlan) -> Iterator[Sight]:
         Step.OPEN,
         joint.request.member,
         Part.RECIPIENT,
-        f"figures behind which at least {joint.scheme.minimum_group} persons stand and nobody dominates, exactly, with "
-        "the sums that they are made of; of every other one, that it is withheld",
+        f"figures behind which at least {joint.scheme.minimum_group} persons stand and nobody dominates, "
+        f"{_how(joint)}, with the sums that they are made of; of every other one, that it is withheld",
         SeenAs.CLEAR,
         numbers,
     )
@@ -235,7 +235,7 @@ def _open(joint: JointPlan) -> Iterator[Sight]:
         "opened within a period, and approves each plan",
         SeenAs.CLEAR,
     )
-    if any(portion.operands for portion in reading.portions):
+    if any(portion.operands for portion in reading.portions) and not joint.scheme.noise_micro:
         yield Sight(
             Step.OPEN,
             joint.request.member,
@@ -253,6 +253,14 @@ def _open(joint: JointPlan) -> Iterator[Sight]:
             "how long the matching takes depends a little on how many match",
             SeenAs.TIMING,
         )
+
+
+def _how(joint: JointPlan) -> str:
+    """Return how figures leave: as they are, or with noise that each server adds its part of."""
+    rate = joint.scheme.noise_micro
+    if not rate:
+        return "exactly"
+    return f"with discrete noise on every sum, of a rate of {rate:,} millionths, of which no server knows all"
 
 
 # --- trust -----------------------------------------------------

@@ -36,8 +36,9 @@ class JointRules(Record):
     `matchings` and `openings` are those that it accepts; none of them is a no. `separate` demands that servers and
     helper have different administrations, so that two of them are not one. `sizes` says that servers and helper may
     learn how many rows of it passed a filter or matched; without, they are padded to public bounds. `exact` says that
-    figures may leave unrounded: on shares nothing is rounded, so the opening `oblivious` needs it. Of one lineage
-    together with the same others at most `cells` cells are opened within `period_days`.
+    figures may leave unrounded: on shares nothing is rounded, so the opening `oblivious` needs it, or noise. Of one
+    lineage together with the same others at most `cells` cells are opened within `period_days`. `noise_micro` is the
+    rate of the noise that the servers add to every sum, in millionths (`plans.joint_guards.noise_scale`); 0: none.
     """
 
     matchings: tuple[Matching, ...]
@@ -47,7 +48,10 @@ class JointRules(Record):
     separate: bool = True
     sizes: bool = False
     exact: bool = False
+    noise_micro: int = 0
 
     def check(self) -> None:
         if self.cells < 1 or self.period_days < 1:
             raise Malformed("a quota of joint cells, and its period in days, are at least 1", "policy.joint")
+        if self.noise_micro < 0:
+            raise Malformed("a rate of noise is not negative", "policy.joint", "Write 0 for none.")

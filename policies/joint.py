@@ -47,7 +47,7 @@ def terms_reasons(
         yield _opening(policy.dataset, task, [each.value for each in rules.openings])
     if not rules.sizes:
         yield _sizes(policy.dataset)
-    if task.opening is Opening.OBLIVIOUS and not rules.exact:
+    if task.opening is Opening.OBLIVIOUS and not (rules.exact or rules.noise_micro):
         yield _exact(policy.dataset)
 
 
@@ -110,7 +110,7 @@ def _exact(dataset: str) -> Reason:
         "joint-checks",
         dataset,
         f"Figures of {dataset} leave rounded, and on shares nothing is rounded.",
-        "Ask the owner for exact = true in the table joint of its policy, or for the opening inspected.",
+        "Ask the owner for exact = true, or a rate of noise, in the table joint of its policy.",
     )
 
 
@@ -119,7 +119,7 @@ def _checks(dataset: str, what: str) -> Reason:
         "joint-checks",
         dataset,
         f"The owner of {dataset} {what}, which is not done on shares.",
-        "Ask the owner's side for the opening inspected.",
+        "Ask its owner by itself, or for another policy of the dataset.",
     )
 
 

@@ -179,6 +179,7 @@ def _joint(way: Way, content: object) -> JointRules | None:
             separate=_of(way, table, "separate", True),
             sizes=_of(way, table, "sizes", False),
             exact=_of(way, table, "exact", False),
+            noise_micro=_of(way, table, "noise_micro", 0),
         )
 
 

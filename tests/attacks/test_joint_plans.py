@@ -172,4 +172,4 @@ def test_96_control_parties_under_administrations_of_their_own_are_accepted() ->
 
 def test_the_bound_of_factors_and_of_widths_are_what_the_page_says() -> None:
     assert joint_figures.MOST_COEFFICIENT == 1_000_000
-    assert (joint_ranges.LARGEST, joint_ranges.MOST_DECIMALS) == (2**63 - 1, 18)
+    assert (joint_ranges.LARGEST, joint_ranges.MOST_DECIMALS) == (2**53 - 1, 18)

@@ -23,7 +23,7 @@ from plans.box import Entry
 from plans.checks import Checks
 from plans.decision import Decision, Outcome, Tier
 from plans.errors import DarkroomError, Malformed, PolicyDenied, RangeTooWide, RederivationMismatch
-from plans.joint import JointPlan, Trust
+from plans.joint import JointPlan, Part, Trust
 from plans.joint_guards import largest_number
 from plans.joint_rules import Matching, Opening
 from plans.manifest import Declared
@@ -99,12 +99,14 @@ def test_wider_sums_take_a_wider_ring_and_the_widest_are_refused() -> None:
     wide = asked(f"select var_samp(income) as s {FROM}").plan()
     assert (narrow.scheme.ring_bits, wide.scheme.ring_bits) == (64, 128)
     assert largest_number(wide.reading, wide.scheme.matched) < 2**127
+    many = 100_000_000
     huge = joint_shadow(
-        "tax.income", "nm/tax", 2_000, income=("DECIMAL(18,2)", between("0", "90000000000000000"))
+        "tax.income", "nm/tax", many, income=("DECIMAL(18,2)", between("0", "90000000000000"))
     )
     statement = f"select var_samp(income) as s {FROM}"
     with pytest.raises(RangeTooWide, match="more than 128"):
-        Asked(replace(TASK, statement=statement), shadows=(VISITS, huge)).plan()
+        Asked(replace(TASK, statement=statement), shadows=(replace(VISITS, rows=many), huge)).plan()
+    assert Asked(replace(TASK, statement=statement), shadows=(VISITS, huge)).plan().scheme.ring_bits == 128
 
 
 def test_a_sum_without_the_ring_check_would_wrap_around() -> None:
@@ -176,6 +178,39 @@ def test_one_administration_is_allowed_where_no_owner_demands_separate_ones() ->
         require_terms(plan, RULES)
 
 
+# ------------------------------------------------------------------------------------------ noise
+
+COUNTED = replace(TASK, statement=f"select count(*) as n, sum(t.tax) as tax {FROM}")
+
+
+def test_the_smallest_rate_of_noise_that_an_owner_asks_for_is_in_the_plan_and_in_its_table() -> None:
+    plan = Asked(COUNTED, change=with_rules(noise_micro=300_000, exact=False)).plan()
+    assert plan.scheme.noise_micro == 300_000
+    assert plan.scheme.ring_bits >= Asked(COUNTED).plan().scheme.ring_bits
+    require_same(plan, replace(RULES, noise_micro=300_000))
+    require_same(plan, replace(RULES, noise_micro=1_000_000))  # a weaker demand is kept as well
+    opened = [sight.what for sight in plan.sights if sight.part is Part.RECIPIENT]
+    assert "with discrete noise on every sum, of a rate of 300,000 millionths" in opened[0]
+    assert (
+        "exactly" in [sight.what for sight in Asked(COUNTED).plan().sights if sight.part is Part.RECIPIENT][0]
+    )
+
+
+@pytest.mark.parametrize("rate", [0, 300_001])
+def test_an_owner_gives_no_key_for_less_noise_than_it_asks_for(rate: int) -> None:
+    plan = Asked(COUNTED, change=with_rules(noise_micro=rate)).plan()
+    require_same(plan)
+    with pytest.raises(PolicyDenied, match="the plan has less"):
+        require_same(plan, replace(RULES, noise_micro=300_000))
+
+
+def test_figures_that_noise_cannot_be_added_to_are_refused() -> None:
+    wide = replace(TASK, statement=f"select stddev(t.tax) as s {FROM}")
+    assert Asked(wide).plan()
+    with pytest.raises(PolicyDenied, match="stddev_samp has no noised form"):
+        Asked(wide, change=with_rules(noise_micro=300_000)).plan()
+
+
 def test_without_a_helper_a_server_that_owns_nothing_compares() -> None:
     plan = asked(matching=Matching.DIFFIE_HELLMAN, helper="").plan()
     assert plan.matcher == "nm/civil"
@@ -188,7 +223,6 @@ EDITS: dict[str, Callable[[JointPlan], JointPlan]] = {
     "scheme": lambda plan: replace(plan, scheme=replace(plan.scheme, minimum_group=1)),
     "wider dominance": lambda plan: replace(plan, scheme=replace(plan.scheme, dominance=100)),
     "narrow ring": lambda plan: replace(plan, scheme=replace(plan.scheme, matched=plan.scheme.matched - 1)),
-    "noise": lambda plan: replace(plan, scheme=replace(plan.scheme, noise_micro=1)),
     "a line less": lambda plan: replace(plan, sights=plan.sights[1:]),
     "lines in another order": lambda plan: replace(plan, sights=plan.sights[::-1]),
     "a line milder": lambda plan: replace(plan, sights=(replace(plan.sights[0], what="nothing"), *plan.sights[1:])),

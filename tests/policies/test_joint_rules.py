@@ -71,6 +71,10 @@ def test_each_term_that_does_not_hold_is_named_and_explained(
     assert rule in {line.rule for line in explain(case(task, **changes)).lines}
 
 
+def test_figures_that_leave_with_noise_need_not_be_exact() -> None:
+    assert rules(case(joint=replace(TERMS, exact=False, noise_micro=500_000))) == []
+
+
 def test_with_an_opening_that_is_inspected_figures_may_be_rounded_first() -> None:
     terms = replace(TERMS, openings=(Opening.INSPECTED,), exact=False)
     assert rules(case(INSPECTED, joint=terms, checks=Checks(enterprises=3))) == []

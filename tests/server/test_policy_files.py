@@ -397,8 +397,9 @@ def test_terms_of_joint_computations_are_strict_where_they_say_nothing(tmp_path:
     terms = read(tmp_path, GOOD + JOINT).policies[0].joint
     assert terms == JointRules((Matching.HELPER,), (Opening.OBLIVIOUS,), cells=500, period_days=90)
     assert terms.separate and not terms.sizes and not terms.exact
-    more = GOOD + JOINT + "separate = false\nsizes = true\nexact = true\n"
-    assert read(tmp_path, more).policies[0].joint == replace(terms, separate=False, sizes=True, exact=True)
+    more = GOOD + JOINT + "separate = false\nsizes = true\nexact = true\nnoise_micro = 5\n"
+    wanted = replace(terms, separate=False, sizes=True, exact=True, noise_micro=5)
+    assert read(tmp_path, more).policies[0].joint == wanted
 
 
 @pytest.mark.parametrize(
@@ -407,6 +408,7 @@ def test_terms_of_joint_computations_are_strict_where_they_say_nothing(tmp_path:
         ('matchings = ["helper"]', 'matchings = ["helpers"]', "matchings", "'helpers' is no word of matchings"),
         ('openings = ["oblivious"]', 'openings = "oblivious"', "openings", "openings is a list of words"),
         ("cells = 500", "cells = 0", "cells", "cells is at least 1"),
+        ("cells = 500", "cells = 500\nnoise_micro = -1", '["nm/tax/income".joint]', "a rate of noise is not negative"),
         ("cells = 500", 'cells = "500"', "cells", "cells is written as a whole number"),
         ("period_days = 90", "period = 90", "period", "'period' is no setting here"),
         ("period_days = 90", "sizes = 1", '["nm/tax/income".joint]', "say their period_days"),
