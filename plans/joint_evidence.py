@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from plans.box import Entry
 from plans.errors import EvidenceBroken, HashMismatch, NotFound, Outdated, SignatureWrong
@@ -29,8 +28,6 @@ class PartyEvidence(Record):
     its boxes, its launchers' records of their stages, and its keeper's receipt.
     """
 
-    KIND: ClassVar[str] = "party-evidence"
-
     roster: Signed
     approvals: tuple[Signed, ...]
     plan: Plan
@@ -41,8 +38,6 @@ class PartyEvidence(Record):
 @dataclass(frozen=True, slots=True)
 class JointEvidence(Record):
     """All that was signed about an attempt; `results` are SHA-256 of what was handed to the recipient, by server."""
-
-    KIND: ClassVar[str] = "joint-evidence"
 
     joint: JointPlan
     parties: tuple[PartyEvidence, ...]
