@@ -19,7 +19,7 @@ from inside.streams import receive
 from keys import sealing
 from mpc.protocols.computation import Work, take_part
 from mpc.protocols.joint_rows import OwnRows
-from plans.errors import Defect, EvidenceBroken, Malformed
+from plans.errors import Defect, EvidenceBroken, KeyMissing, KeyRepeated, Malformed
 from plans.handover import OPENED, OWN_ROWS, padded
 from plans.joint import JointPlan, Opened, joint_of
 from plans.joint_answer import OPENED_INFO, opened_bound
@@ -35,8 +35,7 @@ def run(session: Session) -> dict[str, Any]:
     """Do this domain's part and leave what a server has to open.
 
     Raises:
-        BoxFailure: `party.rows`: the own rows did not come to their end.
-        KeyMissing, KeyRepeated, TooLarge: the own rows cannot be matched, or are more than the plan's bound.
+        BoxFailure: `party.rows`: the own rows did not come to their end; `extract.keys`: they cannot be matched.
         LinkBroken, PeerLost: another party's box said something else than the plan makes it say, or is gone.
         Malformed: the plan is of another kind, or the keeper vouched for no box at the end of a link.
     """
@@ -73,6 +72,8 @@ def _own_rows(session: Session, joint: JointPlan) -> OwnRows | None:
             return read_rows(source, joint.reading.portions[place])
     except EvidenceBroken:
         raise BoxFailure("party.rows") from None
+    except (KeyMissing, KeyRepeated, Malformed):
+        raise BoxFailure("extract.keys") from None
 
 
 def _links(session: Session, joint: JointPlan) -> PartyLinks:

@@ -198,6 +198,18 @@ def test_an_owner_whose_data_break_the_plan_says_nothing_to_anybody(
     assert went.left() == set()
 
 
+def test_an_owner_that_has_a_person_twice_says_nothing_to_anybody(
+    files: dict[str, Files], recipient: sealing.OpeningKey, tmp_path: Path
+) -> None:
+    twice = Table("tax.income", {"income": "DECIMAL(12,2)"}, [*INCOMES, INCOMES[3]])
+    repeated = files | {TAX: Files(tmp_path / "twice", twice)}
+    went = boxes(repeated, recipient, tmp_path)
+    went.go()
+    assert went.failed[f"{TAX}/party"] == "extract.keys"
+    assert all(not content for (sender, _), content in went.wire.items() if sender == TAX)
+    assert went.left() == set()
+
+
 def test_keys_of_a_link_are_of_one_direction_attempt_and_plan() -> None:
     one, other = sealing.OpeningKey.fresh(), sealing.OpeningKey.fresh()
     here = link_keys(one, other.public, ("nm/a", "nm/b"), "sha256:" + "1" * 64, 1)
