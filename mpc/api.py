@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mpc.agent.client import AgentClient, Ended, Left
 from mpc.compile import Making, Owner, Signed, compile_joint
 from mpc.derive import party_plan, require_own_shadow, require_same, require_terms
 from mpc.joint_shadow import identifiers_file, joint_shadow
@@ -9,6 +10,9 @@ from mpc.scheme import obligations_of, scheme_of, tier_of
 from mpc.visibility import sights, trust
 
 __all__ = [
+    "AgentClient",
+    "Ended",
+    "Left",
     "Making",
     "Owner",
     "Signed",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,9 +85,9 @@ class AgentClient:
         """Return who this is, and which plans and attempts it knows."""
         return frames.ask(self.path, {"op": "status"}, ASK_S)
 
-    def _told(self, question: dict[str, Any]) -> list[dict[str, Any]]:
-        """Return all frames of an answer, states as they come."""
-        found = []
+    def _told(self, question: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield the frames of an answer as they come; there is one at least."""
+        count = 0
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
                 connection.settimeout(LONGEST_ATTEMPT_S)
@@ -95,13 +95,13 @@ class AgentClient:
                 connection.sendall(frames.pack(question))
                 with connection.makefile("rb") as stream:
                     while (frame := frames.read(stream)) is not None:
-                        found.append(frame)
+                        count += 1
+                        yield frame
         except OSError as problem:
             told = problem.strerror or "no answer in time"
             raise Unreachable(f"the agent does not answer ({told})", self.path.name) from None
-        if not found:
+        if not count:
             raise Unreachable("the agent ended without an answer", self.path.name, "Try again shortly.")
-        return found
 
 
 def _receipts(answer: dict[str, Any]) -> tuple[Signed, ...]:

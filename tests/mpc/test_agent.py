@@ -10,9 +10,19 @@ from typing import Any
 import pytest
 
 from mpc.agent.attempt import State
+from mpc.agent.client import AgentClient, Ended
 from plans import frames_async
 from plans.box import Entry
-from plans.errors import BoxFailed, BoxLimit, IngestRefused, Malformed, NotFound, PolicyDenied, StateConflict
+from plans.errors import (
+    BoxFailed,
+    BoxLimit,
+    IngestRefused,
+    Malformed,
+    NotFound,
+    PolicyDenied,
+    PreflightFailed,
+    StateConflict,
+)
 from plans.frames import pack
 from plans.joint import Receipt, Step
 from tests.mpc.agents import CIVIL, DOMAINS, HEALTH, OFFICE, TAX, Party, Town, town
@@ -287,5 +297,54 @@ def test_a_line_of_100_megabit_and_10_milliseconds_carries_an_attempt(block: int
         assert all(outcome.well for outcome in ended.values()), made[TAX].log
         overhead = made.proxy.carried - 6 * block  # three peers, both ways
         assert 0 < overhead < 6 * block * 0.01 + 300_000, "what agents add is small, and does not grow"
+
+    play(body)
+
+
+# ---------------------------------------------------------------------- the client of the door
+
+
+def test_the_client_hears_states_as_they_come_and_takes_what_is_handed_over() -> None:
+    async def body(made: Town) -> None:
+        clients = {domain: AgentClient(made[domain].folder / "door") for domain in DOMAINS}
+        heard: list[tuple[str, bool]] = []
+
+        def on_state(state: str) -> None:
+            heard.append((state, made[TAX].agent.attempt(made.joint.digest, 1).state is State.CLOSED))
+
+        def run(domain: str) -> Ended:
+            client = clients[domain]
+            assert client.put(made.joint) == made.joint.digest
+            return client.run(made.joint.digest, 1, on_state if domain == TAX else lambda _: None)
+
+        ended = await asyncio.gather(*(asyncio.to_thread(run, domain) for domain in DOMAINS))
+        assert [(each.failure, len(each.receipts)) for each in ended] == [(None, 4)] * 4
+        assert [state for state, _ in heard] == [
+            "connecting",
+            "preflight",
+            "meeting",
+            "computing",
+            "receipts",
+        ]
+        assert not heard[0][1], "the first state was told before the attempt had ended"
+        left = await asyncio.to_thread(clients[TAX].result, made.joint.digest, 1)
+        assert left.sealed == b"nm/tax 1" and len(left.receipts) == 4
+        failed = await asyncio.to_thread(clients[TAX].status)
+        assert failed["attempts"][0]["failure"] is None
+
+    play(body)
+
+
+def test_the_client_is_told_the_failure_as_an_error() -> None:
+    async def body(made: Town) -> None:
+        made[TAX].launcher.images = []
+
+        def run(domain: str) -> Ended:
+            return AgentClient(made[domain].folder / "door").run(made.joint.digest, 1)
+
+        ended = await asyncio.gather(*(asyncio.to_thread(run, domain) for domain in DOMAINS))
+        for each in ended:
+            assert isinstance(each.failure, PreflightFailed)
+            assert each.failure.where == "preflight@nm/tax" and len(each.receipts) == 4
 
     play(body)
