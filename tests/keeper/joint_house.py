@@ -233,8 +233,9 @@ def joint(keeper: Keeper, asked: Request | None = None, **changes: Any) -> Joint
 
 def remade(plan: JointPlan) -> JointPlan:
     """A changed plan with everything in it that code makes of the rest."""
-    scheme = mpc.scheme_of(plan.reading, [each.decision for each in plan.decisions])
-    return replace(plan, scheme=scheme, sights=mpc.sights(plan), trust=mpc.trust(plan))
+    scheme = mpc.scheme_of(plan.reading, [each.decision for each in plan.decisions], plan.scheme.noise_micro)
+    made = replace(plan, scheme=scheme)
+    return replace(made, sights=mpc.sights(made), trust=mpc.trust(made))
 
 
 def with_range(plan: JointPlan, high: int) -> JointPlan:

@@ -130,6 +130,27 @@ def test_one_box_of_a_stage_and_attempt_has_keys_and_the_next_attempt_has_others
     assert ask(plan, 3).links not in (first.links, second.links)
 
 
+def test_of_boxes_that_ask_at_once_for_one_attempt_one_has_keys(side: JointSide) -> None:
+    plan, given = side.approved(joint_house.joint(side.keeper)), list[bool]()
+    statements = [joint_house.own_box(side.keeper, plan, Entry.EXTRACT) for _ in range(6)]
+    ready = threading.Barrier(len(statements))
+
+    def ask(statement: Signed) -> None:
+        ready.wait()
+        try:
+            side.opened(statement, plan)
+        except StateConflict:
+            return
+        given.append(True)
+
+    threads = [threading.Thread(target=ask, args=(statement,)) for statement in statements]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert given == [True]
+
+
 def test_attempts_come_to_an_end(side: JointSide) -> None:
     plan = side.approved(joint_house.joint(side.keeper))
     side.party(plan, MOST_ATTEMPTS)
@@ -358,13 +379,11 @@ def test_a_peers_receipt_counts_under_its_own_keepers_key_and_once(side: JointSi
         side.keeper.joint.keep(joint_house.peer_receipt(HEALTH, about, sent_bytes=7))
 
 
-def test_noise_is_drawn_once(side: JointSide, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "keeper.joint.mpc.require_same", lambda joint: None
-    )  # no owner's terms ask for noise yet
-    for number, noise in enumerate((0, 5)):
+def test_noise_is_drawn_once(side: JointSide) -> None:
+    for number, noise in enumerate((0, 500_000)):
         about = joint_house.joint(side.keeper, joint_house.request(number))
-        plan = side.approved(replace(about, scheme=replace(about.scheme, noise_micro=noise)))
+        about = joint_house.remade(replace(about, scheme=replace(about.scheme, noise_micro=noise)))
+        plan = side.approved(about)
         side.party(plan)
         side.keeper.joint.receipt(joint_house.receipt(plan), plan, joint_house.records(plan))
         if noise:
