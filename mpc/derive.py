@@ -20,6 +20,9 @@ from plans.joint_rules import JointRules
 from plans.joint_shadows import JointShadow
 from plans.plan import Plan, PlanKind
 
+ROWS_FOR_A_GROUP = 10
+"""How many minimum groups an owner's version has rows for, at least."""
+
 
 def party_plan(joint: JointPlan, domain: str, limits: Mapping[Entry, Limits]) -> Plan:
     """Return the plan of one party's boxes, under this side's limits.
@@ -84,7 +87,7 @@ def require_same(joint: JointPlan, rules: JointRules | None = None) -> None:
 
     Raises:
         RederivationMismatch: the plan says something else; the sentence names what.
-        PolicyDenied: the own terms do not allow these parties, or an owner's decision is no.
+        PolicyDenied: the own terms do not allow these parties, an owner's decision is no, or its version is tiny.
         RangeTooWide: the numbers of the plan fit no ring.
     """
     decisions = [each.decision for each in joint.decisions]
@@ -99,8 +102,26 @@ def require_same(joint: JointPlan, rules: JointRules | None = None) -> None:
             raise RederivationMismatch(
                 f"the {_WORDS[what]} in the plan is not the one that this side makes", f"joint-plan.{what}"
             )
+    require_long_lists(joint)
     if rules is not None:
         require_terms(joint, rules)
+
+
+def require_long_lists(joint: JointPlan) -> None:
+    """Check that no owner's version is so small that a joint statement asks others about the few who are in it (74).
+
+    Raises:
+        PolicyDenied: one has fewer rows than `ROWS_FOR_A_GROUP` minimum groups.
+    """
+    least = ROWS_FOR_A_GROUP * joint.scheme.minimum_group
+    for shadow in joint.shadows:
+        if shadow.rows < least:
+            raise PolicyDenied(
+                f"{shadow.shadow.relation} has fewer than {least:,} rows: whoever knows its few persons would learn "
+                "about them from others",
+                "joint-plan.shadows",
+                "Ask with a larger register.",
+            )
 
 
 _WORDS = {

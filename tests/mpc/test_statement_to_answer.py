@@ -26,7 +26,7 @@ from tests.policies import joint_meaning
 from tests.policies.joint_cases import FROM, INCOME, REGIONS, VISITS
 from tests.policies.test_joint_reading import STATEMENTS, filled, tables
 
-SMALL = tuple(replace(each, rows=40) for each in (VISITS, INCOME))
+SMALL = tuple(replace(each, rows=100) for each in (VISITS, INCOME))
 MINIMUM = 3
 
 Message = tuple[str, str, int]
