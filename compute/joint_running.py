@@ -25,7 +25,7 @@ from compute.jobs import JobState
 from compute.joint_planning import propose_jointly
 from compute.planning import House
 from keeper.api import OLDEST_JOINT_S
-from mpc.agent.client import AgentClient, Ended
+from mpc.api import AgentClient, Ended
 from plans.errors import (
     DarkroomError,
     Defect,
@@ -46,6 +46,10 @@ _REFUSALS = (Refused, Malformed, EvidenceBroken)
 _AGAIN = (PeerLost, Unreachable)
 LOOK_S = 0.3
 """Pause between two looks at what there is to do; people approve joint plans, and boxes take seconds."""
+
+
+AGAIN_S = 2.0
+"""Pause before the next attempt, longer after each; whoever ended is started anew meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,20 +131,17 @@ class JointRunner:
         """Run one attempt at all parties, and take what they hand over."""
         plan = JointPlan.decode(row.plan.encode())
         agents = {domain: self._settings.agent(domain) for domain in row.parties}
-        for agent in agents.values():
-            agent.put(plan)
-        watch = threading.Thread(target=self._watch, args=(row, agents), daemon=True)
-        watch.start()
+        threading.Thread(target=self._watch, args=(row, agents), daemon=True).start()
         with ThreadPoolExecutor(len(agents), thread_name_prefix="party") as pool:
-            ended = list(pool.map(lambda agent: _ended(agent, row), agents.values()))
-        failure = next((each.failure for each in ended if each.failure is not None), None)
-        if failure is None:
+            ended = list(pool.map(lambda agent: _ended(agent, plan, row.attempt), agents.values()))
+        failures = [each.failure for each in ended if each.failure is not None]
+        if not failures:
             self._release(row, plan, agents)
-        elif isinstance(failure, _AGAIN) and row.attempt < self._settings.attempts:
-            time.sleep(row.attempt)
+        elif all(isinstance(each, _AGAIN) for each in failures) and row.attempt < self._settings.attempts:
+            time.sleep(AGAIN_S * row.attempt)
             self._move(row, JobState.RUNNING, attempt=row.attempt + 1)
         else:
-            raise failure
+            raise next((each for each in failures if not isinstance(each, _AGAIN)), failures[0])
 
     def _watch(self, row: store.JointRow, agents: Mapping[str, AgentClient]) -> None:
         """Stop the attempt at its parties when its member cancels it."""
@@ -186,9 +187,10 @@ def agent_of(socket_of: Callable[[str], Path]) -> Callable[[str], AgentClient]:
     return lambda domain: AgentClient(socket_of(domain))
 
 
-def _ended(agent: AgentClient, row: store.JointRow) -> Ended:
-    """Return how the attempt ended at one party; an agent that does not answer is a lost party."""
+def _ended(agent: AgentClient, plan: JointPlan, attempt: int) -> Ended:
+    """Return how an attempt ended at one party; an agent that does not answer is a lost party."""
     try:
-        return agent.run(row.digest, row.attempt)
+        agent.put(plan)
+        return agent.run(plan.digest, attempt)
     except DarkroomError as problem:
         return Ended(problem, ())

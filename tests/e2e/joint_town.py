@@ -1,0 +1,116 @@
+"""Three agencies, an office and a bureau, with real processes, real boxes and real TLS; the centre's runner is in this
+process, so that no second Ray is started.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from compute.joint_running import JointRunner, JointSettings, agent_of
+from darkroom import joint as asking
+from examples.joint import __main__ as story
+from examples.joint import region
+from examples.joint.region import HELPER, OWNERS, Agencies
+from keeper.api import KeeperClient
+from plans.joint import JointTask
+from plans.joint_rules import Matching, Opening
+from server.enrolment import offer_roster, open_store
+from server.images import work_house
+from server.running import wait_for_api
+from server.settings import box_limits, open_log
+from server.supervisor import Role, Supervisor, owner_roles, wait_for
+from store import api as store
+
+PERSONS = 3_000
+PARTIES = (*OWNERS, HELPER)
+END_S = 120.0
+
+
+class JointTown:
+    """What the tests look at."""
+
+    def __init__(self, agencies: Agencies, supervisor: Supervisor, folder: Path) -> None:
+        self.agencies, self.supervisor, self.folder = agencies, supervisor, folder
+
+    @property
+    def operator(self) -> Any:
+        """The bureau's connection."""
+        return self.agencies.operator.connection
+
+    def ask(self, statement: str, **changes: Any) -> str:
+        """Submit a statement, and return the number of the computation."""
+        plain: dict[str, Any] = {
+            "matching": Matching.HELPER, "opening": Opening.OBLIVIOUS, "servers": tuple(OWNERS), "helper": HELPER,
+        }  # fmt: skip
+        task = JointTask(statement, **(plain | changes))
+        found = self.operator.ask_jointly(task, project=story.PROJECT, purpose=story.PURPOSE)
+        return str(found["id"])
+
+    def until(self, number: str, *states: str, seconds: float = END_S) -> dict[str, Any]:
+        """Wait until a computation is in one of these states, and return it."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            found: dict[str, Any] = self.operator.joint(number)
+            if found["state"] in states:
+                return found
+            time.sleep(0.05)
+        raise AssertionError(f"still {found['state']} after {seconds:.0f} s")
+
+    def approve(self, number: str, *domains: str) -> list[str]:
+        """Let an approver of each of these parties sign; return the digests of their approvals."""
+        signed = []
+        for domain in domains:
+            connection = self.agencies.people[f"approver of {domain}"].connection
+            statement = asking.approval_of(connection.joint_plan(number), domain, connection.signer())
+            connection.hand_in(statement)
+            signed.append(statement.digest)
+        return signed
+
+    def planned(self, statement: str, **changes: Any) -> str:
+        """Submit a statement and wait until its plan is made."""
+        number = self.ask(statement, **changes)
+        found = self.until(number, "waiting-approval", "refused", "failed")
+        assert found["state"] == "waiting-approval", found["problem"]
+        return number
+
+
+@contextmanager
+def settled(folder: Path) -> Iterator[JointTown]:
+    """Found, start and furnish it; everything ends with the block."""
+    agencies = region.found(folder / "region")
+    site = agencies.site
+    roles = [role for owner in agencies.owners for role in owner_roles(site, owner.domain)]
+    stop = threading.Event()
+    with Supervisor(site) as supervisor:
+        supervisor.start([*roles, Role("api", "server.web", (str(site.home),))])
+        for owner in agencies.owners:
+            for socket in (owner.launcher_socket, owner.keeper_socket, owner.agent_door):
+                wait_for(socket)
+            offer_roster(owner)
+        wait_for_api(site)
+        runner = threading.Thread(target=_runner(agencies).work, args=(stop,))
+        runner.start()
+        try:
+            region.arrivals(agencies, folder / "people")
+            region.ingest(agencies, folder / "files", PERSONS)
+            story.grant(agencies)
+            for owner in agencies.owners:
+                agencies.operator.connection.trust_keeper(
+                    owner.domain, KeeperClient(owner.keeper_socket).status()["key"]
+                )
+            yield JointTown(agencies, supervisor, folder)
+        finally:
+            stop.set()
+            runner.join(10)
+
+
+def _runner(agencies: Agencies) -> JointRunner:
+    site = agencies.site
+    limits = box_limits(store.load_settings(site.settings))
+    reach = agent_of(lambda domain: site.owner(domain).agent_door)
+    return JointRunner(open_store(site), open_log(site), JointSettings(work_house(limits), reach))

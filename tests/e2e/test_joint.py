@@ -1,0 +1,145 @@
+"""Joint computations, from a member's statement to the opened answer, through all processes, boxes and links."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from examples.joint import __main__ as story
+from examples.joint.region import HELPER
+from plans.errors import DarkroomError
+from tests.e2e import hunt
+from tests.e2e.joint_town import PARTIES, JointTown, settled
+
+pytestmark = [pytest.mark.box]
+
+
+@pytest.fixture(scope="module")
+def town() -> Iterator[JointTown]:
+    """Parties that have met, with data, policies and grants."""
+    folder = Path(tempfile.mkdtemp(prefix="dr-joint-"))
+    folder.chmod(0o711)
+    try:
+        with settled(folder) as found:
+            yield found
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def truth(town: JointTown, condition: str) -> dict[str, tuple[int | None, float | None]]:
+    """What may be told of each league, by DuckDB on the joined rows."""
+    with duckdb.connect() as connection:
+        for name in ("residents", "patients", "yearly"):
+            path = town.folder / "files" / f"{name}.csv"
+            connection.execute(f"CREATE TABLE {name} AS FROM read_csv('{path}', all_varchar=true)")
+        found = connection.execute(
+            "SELECT region, count(*), sum(income::DECIMAL(12, 2)), count(income) FROM patients JOIN yearly"
+            f" USING (id18) JOIN residents USING (id18) WHERE {condition} GROUP BY region"
+        ).fetchall()
+    return {region: story.expected(count, total, present) for region, count, total, present in found}
+
+
+@pytest.fixture(scope="module")
+def answered(town: JointTown) -> str:
+    """A computation that was approved by all and released."""
+    number = town.planned(story.STATEMENT)
+    town.approve(number, *PARTIES)
+    found = town.until(number, "released", "refused", "failed")
+    assert found["state"] == "released", found["problem"]
+    return number
+
+
+def test_a_bureau_without_data_gets_an_answer_that_is_duckdbs_to_the_last_digit(
+    town: JointTown, answered: str
+) -> None:
+    result = town.operator.open_jointly(answered)
+    wanted = truth(town, "diagnosis LIKE 'E11%'")
+    found = {str(row[0]): (row[1], row[2]) for row in result.rows}
+    assert found == {league: wanted.get(league, (None, None)) for league in found}
+    assert sum(count is not None for count, _ in found.values()) >= 3, "the control: something was opened"
+    assert sum(count is None for count, _ in found.values()) >= 1, "and something was withheld"
+    assert any("Adversary model" in note for note in result.notes)
+
+
+def test_nothing_runs_until_every_party_has_approved(town: JointTown) -> None:
+    number = town.planned(story.STATEMENT)
+    town.approve(number, *PARTIES[:-1])
+    time.sleep(2)
+    found = town.operator.joint(number)
+    assert (found["state"], found["waits_for"]) == ("waiting-approval", f"approvers of {HELPER}")
+    town.operator.cancel_joint(number)
+
+
+def test_no_identifier_is_in_any_file_of_the_centre_the_helper_or_a_node(
+    town: JointTown, answered: str
+) -> None:
+    with (town.folder / "files" / "patients.csv").open() as file:
+        person = next(csv.DictReader(file))["id18"]
+    patterns = hunt.patterns_of_text(person)
+    site = town.agencies.site
+    helper = site.owner(HELPER)
+    places = [
+        site.centre,
+        site.home / "nodes",
+        site.run,
+        helper.folder,
+        *(o.data for o in town.agencies.owners),
+    ]
+    assert hunt.in_files(places, patterns) == []
+    assert hunt.in_files([town.folder / "files"], patterns), "the control: it is in the source"
+
+
+def test_what_was_handed_over_opens_to_nobody_else(town: JointTown, answered: str) -> None:
+    approver = town.agencies.people["approver of nm/tax"].connection
+    with pytest.raises(DarkroomError):
+        approver.joint_results(answered)
+
+
+def test_a_condition_over_two_owners_is_refused_by_its_clause(town: JointTown) -> None:
+    number = town.ask(
+        "select c.region, count(*) as n from health.patients h join civil.residents c using (person)"
+        " where h.diagnosis = c.region group by c.region"
+    )
+    found = town.until(number, "refused", "failed", "waiting-approval")
+    assert found["state"] == "refused"
+    assert "WHERE" in str(found["problem"])
+
+
+def test_a_party_that_dies_ends_the_attempt_everywhere_and_the_next_one_answers(town: JointTown) -> None:
+    number = town.planned("select count(*) as n from health.patients h join tax.yearly t using (person)")
+    town.approve(number, *PARTIES)
+    town.until(number, "running")
+    os.kill(town.supervisor.pid(f"agent:{HELPER}"), signal.SIGKILL)
+    found = town.until(number, "released", "failed", "refused")
+    assert found["state"] == "released", found["problem"]
+    result = town.operator.open_jointly(number)
+    with duckdb.connect() as connection:
+        files = town.folder / "files"
+        wanted = connection.execute(
+            f"SELECT count(*) FROM '{files}/patients.csv' JOIN '{files}/yearly.csv' USING (id18)"
+        ).fetchone()
+    assert wanted is not None
+    assert [tuple(row) for row in result.rows] == [(wanted[0],)]
+
+
+def test_an_approval_that_is_revoked_stops_it_before_it_runs(town: JointTown) -> None:
+    number = town.planned("select count(*) as n from health.patients h join civil.residents c using (person)")
+    digests = town.approve(number, *PARTIES[:-1])
+    approver = town.agencies.people[f"approver of {PARTIES[0]}"].connection
+    from darkroom import signing
+    from plans.statements import Duty
+
+    approver.hand_in(signing.revocation_statement(PARTIES[0], digests[0], approver.signer(), Duty.APPROVER))
+    town.approve(number, PARTIES[-1])
+    time.sleep(1)
+    assert town.operator.joint(number)["state"] == "waiting-approval"
+    town.operator.cancel_joint(number)
