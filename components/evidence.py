@@ -59,6 +59,8 @@ class Cells:
         prints: the fingerprint of each, cells by 64.
         parts: for each cell a number; only figures of cells with the same number add up to a margin.
         once: whether every person stands in one cell.
+        weighted: the same fingerprints, in which a person with another number of rows is another one; none, where each
+            has one.
     """
 
     persons: np.ndarray
@@ -68,6 +70,7 @@ class Cells:
     _items: np.ndarray
     parts: np.ndarray
     once: bool = False
+    weighted: np.ndarray | None = None
 
     @classmethod
     def of(cls, rows: Rows, cells: np.ndarray, count: int, items: np.ndarray | None = None) -> Cells:
@@ -82,12 +85,12 @@ class Cells:
         pair_cells, pair_persons = pairs // width, pairs % width
         persons = np.bincount(pair_cells, minlength=count)
         there, starts = np.unique(pair_cells, return_index=True)
-        signs, prints = rows.signs[pair_persons], np.zeros((count, SIGNS), np.int64)
-        for bit in range(SIGNS if len(there) else 0):
-            plus = ((signs >> np.uint64(bit)) & np.uint64(1)).astype(np.int64)
-            prints[there, bit] = 2 * np.add.reduceat(plus, starts) - persons[there]
+        found = there, starts, persons
+        prints, several = _sums(rows.signs[pair_persons], *found), np.bincount(place, minlength=len(pairs))
+        weighted = _sums(rows.weighted(pair_persons, several), *found) if several.max(initial=0) > 1 else None
         once = len(pairs) == len(np.unique(pair_persons))
-        return cls(persons, prints, place, pair_cells, items, np.zeros(count, np.int64), once)
+        parts = np.zeros(count, np.int64)
+        return cls(persons, prints, place, pair_cells, items, parts, once, weighted)
 
     @classmethod
     def whole(cls, rows: Rows) -> Cells:
@@ -131,7 +134,21 @@ class Cells:
             self._pair_cells,
             self._items,
             np.arange(count),
+            weighted=None if self.weighted is None else np.repeat(self.weighted[:1], count, axis=0),
         )
+
+    def weighed(self) -> np.ndarray:
+        """Return the weighted fingerprints; where each person has one row, the others."""
+        return self.prints if self.weighted is None else self.weighted
+
+
+def _sums(signs: np.ndarray, there: np.ndarray, starts: np.ndarray, persons: np.ndarray) -> np.ndarray:
+    """Return the sums of signs of persons who lie cell by cell, for all cells."""
+    prints = np.zeros((len(persons), SIGNS), np.int64)
+    for bit in range(SIGNS if len(there) else 0):
+        plus = ((signs >> np.uint64(bit)) & np.uint64(1)).astype(np.int64)
+        prints[there, bit] = 2 * np.add.reduceat(plus, starts) - persons[there]
+    return prints
 
 
 def joined(parts: Sequence[Cells]) -> Cells:
@@ -144,6 +161,38 @@ def joined(parts: Sequence[Cells]) -> Cells:
         none,
         none,
         np.repeat(np.arange(len(parts)), [len(part.persons) for part in parts]),
+        weighted=None
+        if all(part.weighted is None for part in parts)
+        else np.concatenate([part.weighed() for part in parts]),
+    )
+
+
+def sets_of(cells: Cells, kept: Sequence[int], lacking: Lacking | None = None) -> Sets:
+    """Return the sets of the cells that are kept, with the larger ones of which they are a part, if these are known.
+
+    Of each row a set is the larger one, then of each column that of the cell, or nobody. The weighted ones follow.
+    """
+    chosen = list(kept)
+    wide = 1 + len(lacking.columns) if lacking else 1
+    if lacking and (not all(lacking.columns) or len(chosen) * wide * SIGNS > MOST_SUMS):
+        return sets_of(cells, kept)
+    larger = lacking.cells if lacking else cells
+    several = any((each.weighed()[chosen] != each.prints[chosen]).any() for each in (cells, larger))
+    persons = np.zeros((len(chosen), 1 + several, wide), np.int64)
+    prints = np.zeros((len(chosen), 1 + several, wide, SIGNS), np.int64)
+    for kind in range(1 + several):
+        own, whole = (each.weighed() if kind else each.prints for each in (cells, larger))
+        persons[:, kind, 0], prints[:, kind, 0] = larger.persons[chosen], whole[chosen]
+        if lacking and lacking.of is not None:
+            rows, places = np.arange(len(chosen)), 1 + lacking.of[chosen]
+            persons[rows, kind, places], prints[rows, kind, places] = cells.persons[chosen], own[chosen]
+    return Sets(
+        len(chosen),
+        wide * (1 + several),
+        persons.ravel().tolist(),
+        prints.ravel().tolist(),
+        weighted=wide * several,
+        patterns=((), *lacking.columns) if lacking else (),
     )
 
 
@@ -160,24 +209,6 @@ class Lacking:
     cells: Cells
     columns: tuple[Pattern, ...] = ()
     of: np.ndarray | None = None
-
-    def sets(self, cells: Cells, kept: list[int]) -> Sets | None:
-        """Return the sets of the cells that are kept: the larger one, and of each column that of the cell, or nobody.
-
-        None, if a column has no pattern, or there would be too many.
-        """
-        wide = 1 + len(self.columns)
-        if not all(self.columns) or len(kept) * wide * SIGNS > MOST_SUMS:
-            return None
-        persons = np.zeros((len(kept), wide), np.int64)
-        prints = np.zeros((len(kept), wide, SIGNS), np.int64)
-        persons[:, 0], prints[:, 0] = self.cells.persons[kept], self.cells.prints[kept]
-        if self.of is not None:
-            rows, places = np.arange(len(kept)), 1 + self.of[kept]
-            persons[rows, places], prints[rows, places] = cells.persons[kept], cells.prints[kept]
-        return Sets(
-            len(kept), wide, persons.ravel().tolist(), prints.ravel().tolist(), patterns=((), *self.columns)
-        )
 
 
 def pattern(rows: Rows, column: str) -> Pattern:
@@ -262,9 +293,7 @@ class Evidence:
                 "figures": {called: _record(figure, kept) for called, figure in figures.items()},
             }
         )
-        told = lacking.sets(cells, kept) if lacking else None
-        bare = Sets(len(kept), 1, persons, [int(each) for each in cells.prints[kept].ravel()])
-        self.sets[name] = told or bare
+        self.sets[name] = sets_of(cells, kept, lacking)
         return text.getvalue().encode()
 
     def _kept(self, keys: Mapping[str, Sequence[str | None]], cells: Cells, looked: bool) -> list[int]:
@@ -289,7 +318,7 @@ class Evidence:
 
     def model(self, name: str, cells: Cells) -> None:
         """Note on whom a model rests: the one cell of its training set."""
-        self.sets[name] = Sets(1, 1, [int(cells.persons[0])], [int(each) for each in cells.prints[0]])
+        self.sets[name] = sets_of(cells, [0])
 
     def require(self, persons: int, parameters: int = 0) -> None:
         """Refuse a fit of so many parameters to so few persons: less than a group, or saturated.

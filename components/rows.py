@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from components.errors import NoFit
 from plans import names
 from plans.errors import Malformed
 from plans.handover import OWN_SIGNS
+from plans.sets import several
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Rows:
     who: np.ndarray
     signs: np.ndarray
     relation: str = ""
+    _several: dict[tuple[int, int], np.uint64] = field(default_factory=dict)
 
     @classmethod
     def of(cls, table: pa.Table, relation: str = "") -> Rows:
@@ -59,6 +61,16 @@ class Rows:
         table, who = self.table.filter(pa.array(chosen)), self.who[chosen]
         left, renumbered = np.unique(who, return_inverse=True)
         return Rows(table, renumbered, self.signs[left], self.relation)
+
+    def weighted(self, persons: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """Return the signs of persons with so many rows each: those of the person for one (`plans.sets.several`)."""
+        found: np.ndarray = self.signs[persons]
+        for place in np.flatnonzero(counts > 1):
+            key = int(persons[place]), int(counts[place])
+            if key not in self._several:
+                self._several[key] = np.uint64(several(int(found[place]), key[1]))
+            found[place] = self._several[key]
+        return found
 
     def numbers(self, column: str) -> np.ndarray:
         """Return a column as floating-point numbers; what is missing or not finite is NaN, truths are 0 and 1.

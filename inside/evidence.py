@@ -30,7 +30,7 @@ from typing import Any
 from airlock.secondary import complete
 from inside.engine import Connection, identifier, keyed
 from plans.reading import Cells, Role
-from plans.sets import SIGNS, Sets
+from plans.sets import SEVERAL, SIGNS, Sets
 
 MOST_PRINTS = 16_000_000
 """Sums of signs that a box keeps for all of its tables together; they are written as 4 bytes each."""
@@ -272,7 +272,7 @@ def _evidence(cells: Cells, number: int, wish: Wish) -> str:
         items += _lanes(f"h{each}")
     hashes = [f"CASE WHEN {_inside(each)} THEN _signs ELSE 0 END AS h{each}" for each in kept]
     for each in kept if wish.weighted else ():
-        hashes.append(f"CASE WHEN {_inside(each)} THEN {_weighted_signs(each, wish)} ELSE 0 END AS w{each}")
+        hashes.append(f"CASE WHEN {_inside(each)} THEN {_weighted_signs(each)} ELSE 0 END AS w{each}")
         items += _lanes(f"w{each}")
     inner = f"SELECT {', '.join(['*', *hashes])} FROM _shares_{number}"
     return f"SELECT {', '.join(items)} FROM ({inner}) GROUP BY _cell"
@@ -299,9 +299,9 @@ def _lanes(hashed: str) -> list[str]:
     ]
 
 
-def _weighted_signs(each: int, wish: Wish) -> str:
+def _weighted_signs(each: int) -> str:
     """Return the signs of a person with so many rows; those of the person for one."""
-    several = keyed(wish.signs, f"_signs || ':' || _set_{each}", "rows:")
+    several = f"md5_number_lower('{SEVERAL}' || _signs || ':' || _set_{each})"
     return f"CASE WHEN _set_{each} > 1 THEN {several} ELSE _signs END"
 
 

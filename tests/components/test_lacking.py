@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import duckdb
 import numpy as np
 import pytest
 
@@ -72,3 +73,31 @@ def test_a_table_of_too_many_sets_has_no_patterns(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(made, "MOST_SUMS", 100)
     found = sets("describe", columns=["income", "debt"], by="banner")
     assert (persons(found), found.patterns) == ([[199], [198], [199], [199]], ())
+
+
+def test_persons_with_several_rows_are_told_apart_by_their_rows_as_statements_do_it() -> None:
+    """The same signs for so many rows as in DuckDB, so that one visit less of somebody who stays is seen."""
+    who = np.concatenate([WHO, [5, 5, 8]])
+    data = table(who, income=1_000.0 + who)
+    values = components.checked(components.find("describe"), {"columns": ["income"]})
+
+    def left(rows: Any) -> Sets:
+        return components.perform("describe", [rows], values, RULES, ["tax.income"]).sets["summary.csv"]
+
+    found = left(data)
+    assert (found.per_row, found.weighted) == (4, 2)
+    signs = dict(zip(data["person"].to_pylist(), data["_signs"].to_pylist(), strict=True))
+    counts = {person: 1 + 2 * (person == 5) + (person == 8) for person in signs}
+    drawn = {
+        person: duckdb.execute("SELECT md5_number_lower(':rows:' || ?::UBIGINT || ':' || ?)", [own, counts[person]])
+        .fetchall()[0][0]
+        if counts[person] > 1
+        else own
+        for person, own in signs.items()
+    }  # fmt: skip
+    expected = [sum(2 * (own >> bit & 1) - 1 for own in drawn.values()) for bit in range(64)]
+    assert list(found.prints[2 * 64 : 3 * 64]) == expected
+    lineage = Lineage()
+    lineage.take_in(*released_from(found, (), 10), 400)
+    assert withheld_rows(left(data), [lineage], Apart(10), 10, (400,)) == ()
+    assert withheld_rows(left(data.slice(0, len(who) - 1)), [lineage], Apart(10), 10, (400,)) == (0,)

@@ -167,7 +167,7 @@ def test_every_set_of_persons_has_its_number_and_fingerprint(job: Job) -> None:
 
 def weighted(counted: dict[int, int]) -> list[int]:
     """The fingerprint of persons with their numbers of rows: who has several has signs of their own for so many."""
-    found = [signs(person) if rows == 1 else _hashed(f"{SIGN_KEY}:rows:{own(person)}:{rows}")
+    found = [signs(person) if rows == 1 else _hashed(f":rows:{own(person)}:{rows}")
              for person, rows in counted.items()]  # fmt: skip
     return [sum(column) for column in zip(*found, strict=True)] if found else [0] * SIGNS
 
