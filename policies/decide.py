@@ -95,6 +95,11 @@ class Case:
         return self.grants if isinstance(self.grants, Grants) else Grants(self.grants)
 
     @property
+    def action(self) -> Action:
+        """What is done with each dataset as a whole."""
+        return Action.JOINT if self.request.kind is RequestKind.JOINT else ACTIONS[self.reading.level]
+
+    @property
     def relations(self) -> tuple[str, ...]:
         """Every relation that the reading lists or uses, each once."""
         read = (use.relation for use in self.reading.uses)
@@ -165,8 +170,9 @@ def _dataset_reasons(seat: Seat, case: Case) -> Iterator[Reason]:
         yield sentences.share_none(policy.dataset)
     if asker.role not in ASKING_ROLES:
         yield sentences.role(policy.dataset, asker.role, ASKING_ROLES)
-    action = Action.JOINT if case.request.kind is RequestKind.JOINT else ACTIONS[case.reading.level]
-    question = access.Question(asker.member, asker.role, asker.purpose, action, policy.dataset, asker.now)
+    question = access.Question(
+        asker.member, asker.role, asker.purpose, case.action, policy.dataset, asker.now
+    )
     answer = access.answer(policy, question)
     if not answer.allowed:
         yield sentences.no_access(question, answer.denied_by)

@@ -276,7 +276,7 @@ def _application(case: Case, reason: Reason) -> Remedy | None:
 
 def _asking(case: Case, reason: Reason) -> Remedy:
     dataset = reason.subject
-    action = ACTIONS[case.reading.level].value
+    action = case.action.value
     if reason.rule == "access":
         return Remedy(RemedyKind.ASK_ACCESS, dataset, role=_role(case, dataset), action=action)
     columns = _needed(case, names.relation_of(dataset))

@@ -71,6 +71,13 @@ def test_each_term_that_does_not_hold_is_named_and_explained(
     assert rule in {line.rule for line in explain(case(task, **changes)).lines}
 
 
+def test_what_would_help_is_the_action_that_is_missing() -> None:
+    explanation = explain(case(access=house.INCOME_POLICY.access))
+    assert [(remedy.kind, remedy.action) for remedy in explanation.remedies] == [("ask-access", "joint")]
+    assert explanation.complete
+    assert not explain(case(joint=None)).complete  # whether there are terms is for the owner to say
+
+
 def test_figures_that_leave_with_noise_need_not_be_exact() -> None:
     assert rules(case(joint=replace(TERMS, exact=False, noise_micro=500_000))) == []
 
