@@ -189,7 +189,8 @@ class Attempt:
         self.table.reach()
         if not await self._hear(lambda: self.table.complete, self._times.connect):
             away = [peer for peer in self.table.peers if not self.table.links[peer].alive]
-            raise self.table.ended(away[0], PeerLost("it does not run this attempt", away[0]))
+            why = self.table.unreached.get(away[0], "it does not run this attempt")
+            raise self.table.ended(away[0], PeerLost(why, away[0]))
 
     async def _check(self) -> None:
         self._enter(State.PREFLIGHT)

@@ -7,7 +7,6 @@ and what comes twice or is unknown ends the attempt. Of the two parties of a pai
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -71,6 +70,8 @@ class Table:
         self._repeated: list[tuple[str, Mapping[str, Any]]] = []
         self._dialing: dict[str, asyncio.Task[None]] = {}
         self._attached: set[str] = set()
+        self.unreached: dict[str, str] = {}
+        """Why a peer could not be dialled the last time, for the owner."""
 
     # --- connections -----------------------------------------------------
 
@@ -84,10 +85,10 @@ class Table:
     async def _reach(self, peer: str) -> None:
         while not self.links[peer].alive:
             control = None
-            with contextlib.suppress(
-                PeerLost, LinkBroken
-            ):  # whoever is there under a wrong name stays a stranger
+            try:
                 control = await self._dial(peer)
+            except (PeerLost, LinkBroken) as problem:  # whoever answers under a wrong name stays a stranger
+                self.unreached[peer] = str(problem)
             if control is None:
                 await asyncio.sleep(RETRY_S)
                 continue

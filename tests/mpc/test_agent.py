@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import struct
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 
 from mpc.agent.attempt import State
 from mpc.agent.client import AgentClient, Ended
+from mpc.agent.doors import _require_user
 from plans import frames_async
 from plans.box import Entry
 from plans.errors import (
@@ -18,6 +21,7 @@ from plans.errors import (
     BoxLimit,
     IngestRefused,
     Malformed,
+    NotAllowed,
     NotFound,
     PolicyDenied,
     PreflightFailed,
@@ -129,6 +133,59 @@ def test_a_plan_that_knows_this_party_by_another_certificate_is_refused() -> Non
         parties = tuple(replace(party, agent="sha256:" + "0" * 64) for party in made.joint.parties)
         with pytest.raises(Malformed):
             made[TAX].agent.put(replace(made.joint, parties=parties))
+
+    play(body)
+
+
+class Caller:
+    """A connection of somebody with a user id."""
+
+    def __init__(self, user: int) -> None:
+        self._user = user
+
+    def getsockopt(self, *_: int) -> bytes:
+        return struct.pack("3i", 1, self._user, self._user)
+
+
+def test_the_sockets_know_their_callers_by_user_id() -> None:
+    for user in (os.geteuid(), 0, 61_000):
+        _require_user(Caller(user), {61_000})  # type: ignore[arg-type]
+    with pytest.raises(NotAllowed):
+        _require_user(Caller(61_001), {61_000})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"plan": "sha256:" + "0" * 64},
+        {"attempt": 2},
+        {"stage": "extract"},
+        {"link": "peer-7"},
+        {"peer": CIVIL},
+    ],
+    ids=str,
+)
+def test_a_link_that_the_own_box_does_not_have_is_carried_nowhere(changes: dict[str, Any]) -> None:
+    async def body(made: Town) -> None:
+        attempt = made[CIVIL].agent.run(made.joint.digest, 1)
+        head = {
+            "plan": attempt.work.plan.digest,
+            "stage": "party",
+            "attempt": 1,
+            "link": "peer-3",
+            "peer": TAX,
+        }
+        reader, writer = await asyncio.open_unix_connection(made[CIVIL].folder / "links")
+        writer.write(pack({**head, **changes}))
+        async with asyncio.timeout(3):
+            assert await reader.read() == b""
+        writer.close()
+        reader, writer = await asyncio.open_unix_connection(made[CIVIL].folder / "links")
+        writer.write(pack(head))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await reader.read()  # the one that it has waits for its peer
+        writer.close()
 
     play(body)
 
