@@ -1,4 +1,4 @@
-"""Attacks on joint statements and plans, before anything runs (ATTACKS 75, 96, 98), each with a control."""
+"""Attacks on joint statements and plans, before anything runs (ATTACKS 74, 75, 96, 98), each with a control."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from policies.reading import joint_figures, joint_ranges, read_joint
 from tests.inside.sql_cases import create
 from tests.mpc.compile_cases import DOMAINS, RULES, TASK, Asked, party
 from tests.policies import joint_meaning
-from tests.policies.joint_cases import FROM, between, joint_shadow
+from tests.policies.joint_cases import FROM, INCOME, VISITS, between, joint_shadow
 
 PERSONS, BASE = 5, 1_000
 """So many persons, each with a secret below the base."""
@@ -173,3 +173,17 @@ def test_96_control_parties_under_administrations_of_their_own_are_accepted() ->
 def test_the_bound_of_factors_and_of_widths_are_what_the_page_says() -> None:
     assert joint_figures.MOST_COEFFICIENT == 1_000_000
     assert (joint_ranges.LARGEST, joint_ranges.MOST_DECIMALS) == (2**53 - 1, 18)
+
+
+# ------------------------------------------------------------------------------------------ 74
+
+
+def test_74_a_tiny_set_is_not_used_to_probe_who_is_in_the_others() -> None:
+    """Twelve known persons, more than the minimum group: a count of those with a diagnosis would tell about them."""
+    tiny = replace(VISITS, rows=12)
+    asked = replace(TASK, statement=f"select count(*) as n {FROM} where h.icd like 'E11%'")
+    with pytest.raises(PolicyDenied, match="fewer than 100 rows"):
+        Asked(asked, shadows=(tiny, INCOME)).plan()
+    plan = Asked(asked).plan()  # the control: the same statement over a whole register
+    with pytest.raises(PolicyDenied):  # and no party runs a plan in which somebody slipped it in
+        require_same(replace(plan, shadows=(tiny, INCOME)))
