@@ -161,26 +161,26 @@ def test_the_sockets_know_their_callers_by_user_id() -> None:
         {"attempt": 2},
         {"stage": "extract"},
         {"link": "peer-7"},
-        {"peer": CIVIL},
+        {"peer": HEALTH},
     ],
     ids=str,
 )
 def test_a_link_that_the_own_box_does_not_have_is_carried_nowhere(changes: dict[str, Any]) -> None:
     async def body(made: Town) -> None:
-        attempt = made[CIVIL].agent.run(made.joint.digest, 1)
+        attempt = made[TAX].agent.run(made.joint.digest, 1)
         head = {
             "plan": attempt.work.plan.digest,
             "stage": "party",
             "attempt": 1,
-            "link": "peer-3",
-            "peer": TAX,
+            "link": "peer-0",
+            "peer": CIVIL,
         }
-        reader, writer = await asyncio.open_unix_connection(made[CIVIL].folder / "links")
+        reader, writer = await asyncio.open_unix_connection(made[TAX].folder / "links")
         writer.write(pack({**head, **changes}))
         async with asyncio.timeout(3):
             assert await reader.read() == b""
         writer.close()
-        reader, writer = await asyncio.open_unix_connection(made[CIVIL].folder / "links")
+        reader, writer = await asyncio.open_unix_connection(made[TAX].folder / "links")
         writer.write(pack(head))
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
