@@ -34,11 +34,12 @@ class JointRules(Record):
     """The owner's terms, part of a dataset's policy.
 
     `matchings` and `openings` are those that it accepts; none of them is a no. `separate` demands that servers and
-    helper have different administrations, so that two of them are not one. `sizes` says that servers and helper may
-    learn how many rows of it passed a filter or matched; without, they are padded to public bounds. `exact` says that
-    figures may leave unrounded: on shares nothing is rounded, so the opening `oblivious` needs it, or noise. Of one
-    lineage together with the same others at most `cells` cells are opened within `period_days`. `noise_micro` is the
-    rate of the noise that the servers add to every sum, in millionths (`plans.joint_guards.noise_scale`); 0: none.
+    helper have different administrations, so that two of them are not one. `sizes` says that whoever matches may learn
+    how many of its rows matched, after filters; no matching hides that, so without it there is none. `exact` says that
+    figures may leave unrounded though the policy rounds: on shares nothing is rounded, so the opening `oblivious` needs
+    it there, or noise. Of one lineage together with the same others at most `cells` cells are opened within
+    `period_days`. `noise_micro` is the rate of the noise that the servers add to every sum, in millionths
+    (`plans.joint_guards.noise_scale`); 0: none.
     """
 
     matchings: tuple[Matching, ...]

@@ -219,7 +219,7 @@ def _answer(case: Case, found: tuple[Judged, ...]) -> Decision:
         return Decision(Outcome.DENY, (sentences.two_modes(policies),), *numbers, (), (), None)
     grants = tuple(sorted({judged.granted.digest for judged in found if judged.granted is not None}))
     demanded = obligations(found)
-    beside = checks_reasons(case.request, demanded, policies[0].dataset)
+    beside = checks_reasons(case.request, demanded, policies[0])
     if cannot := (*_private_reasons(case, demanded), *beside):
         return Decision(Outcome.DENY, cannot, *numbers, (), (), None)
     if any(policy.each_plan or _reads_code(policy, case) for policy in policies):

@@ -47,11 +47,9 @@ def terms_reasons(
         yield _opening(policy.dataset, task, [each.value for each in rules.openings])
     if not rules.sizes:
         yield _sizes(policy.dataset)
-    if task.opening is Opening.OBLIVIOUS and not (rules.exact or rules.noise_micro):
-        yield _exact(policy.dataset)
 
 
-def checks_reasons(request: Request, demanded: Obligations, dataset: str) -> tuple[Reason, ...]:
+def checks_reasons(request: Request, demanded: Obligations, policy: DatasetPolicy) -> tuple[Reason, ...]:
     """Return why what a yes demands cannot be kept on shares; nothing for requests of other kinds.
 
     Dominance and the p% rule are tested by public caps, more strictly than for other statements. Zeros are withheld
@@ -59,6 +57,9 @@ def checks_reasons(request: Request, demanded: Obligations, dataset: str) -> tup
     """
     if request.kind is not RequestKind.JOINT or joint_task_of(request).opening is not Opening.OBLIVIOUS:
         return ()
+    dataset, rules = policy.dataset, policy.joint
+    if demanded.rounding > 1 and rules is not None and not (rules.exact or rules.noise_micro):
+        return (_exact(dataset),)
     if demanded.checks.enterprises:
         return (_checks(dataset, "counts enterprises behind every figure"),)
     if demanded.checks.margins:

@@ -79,6 +79,7 @@ def test_what_would_help_is_the_action_that_is_missing() -> None:
 
 
 def test_figures_that_leave_with_noise_need_not_be_exact() -> None:
+    assert rules(case(joint=replace(TERMS, exact=False), rounding=1)) == []
     assert rules(case(joint=replace(TERMS, exact=False, noise_micro=500_000))) == []
 
 
