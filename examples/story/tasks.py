@@ -100,13 +100,13 @@ def people_look(story: Story) -> None:
 
 def the_library(story: Story) -> None:
     """A component runs, which has no code of a member, about groups of which something else was told before."""
+    wang, desk = story.researcher.connection, DeskClient(story.region.site.owner("nm/tax").desk)
+    before = _entered(desk)
     question = "select region, count(*) as records, avg(income) as mean from tax.income group by region"
     story.teller.say(question)
     leagues = {row[0] for row in story.ask(question).result().rows}
     story.teller.say(f"released, {len(leagues)} rows. And of the same leagues, in which some have no income:")
     story.teller.say("darkroom component describe columns=income by=region --table tax.income")
-    wang, desk = story.researcher.connection, DeskClient(story.region.site.owner("nm/tax").desk)
-    before = _entered(desk)
     asked = {"columns": ["income"], "by": "region"}
     job = wang.component("describe", asked, ["tax.income"], project=PROJECT, purpose=PURPOSE)
     table = pyarrow.csv.read_csv(io.BytesIO(_files(job).read("summary.csv"))).to_pylist()
