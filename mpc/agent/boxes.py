@@ -82,8 +82,12 @@ class Boxes:
         found = self.problem
         for stage, task in self._running.items():
             if not task.done():
-                with contextlib.suppress(DarkroomError):
-                    await self._aside(partial(self._launcher.cancel, self.plan.digest, stage, self._attempt))
+                with contextlib.suppress(
+                    DarkroomError, TimeoutError
+                ):  # a launcher that hangs holds nobody up
+                    async with asyncio.timeout(grace_s):
+                        ask = partial(self._launcher.cancel, self.plan.digest, stage, self._attempt)
+                        await self._aside(ask)
         running = [task for task in self._running.values() if not task.done()]
         if running:
             await asyncio.wait(running, timeout=grace_s)
