@@ -48,6 +48,12 @@ LOOK_S = 0.3
 """Pause between two looks at what there is to do; people approve joint plans, and boxes take seconds."""
 
 
+MOST_RUNNING = 16
+"""Attempts that are followed at a time; what is planned or waits does not wait for them."""
+
+CANCELLED_FOR_S = 900
+"""How long after it was cancelled an attempt is still stopped."""
+
 AGAIN_S = 2.0
 """Pause before the next attempt, longer after each; whoever ended is started anew meanwhile."""
 
@@ -76,10 +82,22 @@ class JointRunner:
 
     def work(self, stop: threading.Event) -> None:
         """Move computations until told to stop."""
-        with ThreadPoolExecutor(8, thread_name_prefix="joint") as pool:
+        self.end_cancelled()
+        with (
+            ThreadPoolExecutor(4, thread_name_prefix="joint") as short,
+            ThreadPoolExecutor(MOST_RUNNING, thread_name_prefix="joint-run") as long,
+        ):
             while not stop.wait(LOOK_S):
                 for row in self._take():
+                    pool = long if row.state == JobState.RUNNING else short
                     pool.submit(self._advance, row).add_done_callback(partial(self._after, row.id))
+
+    def end_cancelled(self) -> None:
+        """Stop attempts of computations that were cancelled while nobody was here to tell their parties."""
+        with self._database.reading() as session:
+            rows = store.joint.cancelled_since(session, int(time.time()) - CANCELLED_FOR_S)
+        for row in rows:
+            self._stop(row, {domain: self._settings.agent(domain) for domain in row.parties})
 
     def _take(self) -> list[store.JointRow]:
         with self._database.reading() as session:
@@ -138,10 +156,20 @@ class JointRunner:
         if not failures:
             self._release(row, plan, agents)
         elif all(isinstance(each, _AGAIN) for each in failures) and row.attempt < self._settings.attempts:
-            time.sleep(AGAIN_S * row.attempt)
-            self._move(row, JobState.RUNNING, attempt=row.attempt + 1)
+            self._again(row)
         else:
             raise next((each for each in failures if not isinstance(each, _AGAIN)), failures[0])
+
+    def _again(self, row: store.JointRow) -> None:
+        """Order the next attempt, after a pause.
+
+        Raises:
+            Unreachable: there were as many as there may be.
+        """
+        if row.attempt >= self._settings.attempts:
+            raise Unreachable("a party was not there in any attempt", "joint", "Submit it again later.")
+        time.sleep(AGAIN_S * row.attempt)
+        self._move(row, JobState.RUNNING, attempt=row.attempt + 1)
 
     def _watch(self, row: store.JointRow, agents: Mapping[str, AgentClient]) -> None:
         """Stop the attempt at its parties when its member cancels it."""
@@ -150,16 +178,24 @@ class JointRunner:
             with self._database.reading() as session:
                 now = store.joint.get(session, row.id)
             if now.state == JobState.CANCELLED.value:
-                for agent in agents.values():
-                    try:
-                        agent.cancel(row.digest, row.attempt)
-                    except (NotFound, StateConflict, Unreachable):
-                        continue  # it has not begun there, or has ended
+                self._stop(row, agents)
             if (now.state, now.attempt) != (JobState.RUNNING.value, row.attempt):
                 return
 
+    def _stop(self, row: store.JointRow, agents: Mapping[str, AgentClient]) -> None:
+        """Stop an attempt at its parties; one agent that hears it tells all others."""
+        for agent in agents.values():
+            try:
+                agent.cancel(row.digest, row.attempt)
+            except (NotFound, StateConflict, Unreachable):
+                continue  # it has not begun there, or has ended
+
     def _release(self, row: store.JointRow, plan: JointPlan, agents: Mapping[str, AgentClient]) -> None:
-        left = {domain: agents[domain].result(row.digest, row.attempt) for domain in plan.task.servers}
+        try:
+            left = {domain: agents[domain].result(row.digest, row.attempt) for domain in plan.task.servers}
+        except (NotFound, Unreachable):
+            self._again(row)  # an agent was started anew since, and forgot what its box left
+            return
         receipts = next(iter(left.values())).receipts
         kept = {
             "attempt": row.attempt,

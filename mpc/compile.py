@@ -9,19 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from mpc.derive import require_long_lists, require_terms
+from mpc.derive import BUILT_OPENINGS, require_long_lists, require_terms
 from mpc.scheme import scheme_of
 from mpc.visibility import sights, trust
 from plans.decision import Outcome
 from plans.errors import Malformed, NotFound, PolicyDenied, RederivationMismatch
 from plans.joint import JointPlan, JointReading, JointTask, Party, PortionDecision, Trust, joint_task_of
 from plans.joint_guards import NOISED
-from plans.joint_rules import JointRules, Matching, Opening
+from plans.joint_rules import JointRules, Matching
 from plans.joint_shadows import JointShadow
 from plans.request import Request, RequestKind, statement_digest
-
-BUILT_OPENINGS = (Opening.OBLIVIOUS,)
-"""How answers can be opened; figures that an airlock inspects first are not built."""
 
 
 @dataclass(frozen=True, slots=True)

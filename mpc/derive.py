@@ -16,12 +16,16 @@ from plans.decision import Tier
 from plans.errors import Malformed, PolicyDenied, RederivationMismatch
 from plans.handover import OPENED, OWN_ROWS
 from plans.joint import JointPlan, PortionDecision, joint_task_of
-from plans.joint_rules import JointRules
+from plans.joint_rules import JointRules, Opening
 from plans.joint_shadows import JointShadow
 from plans.plan import Plan, PlanKind
 
 ROWS_FOR_A_GROUP = 10
 """How many minimum groups an owner's version has rows for, at least."""
+
+
+BUILT_OPENINGS = (Opening.OBLIVIOUS,)
+"""How answers can be opened; what an airlock inspects first is not built, and no key is given for such plans."""
 
 
 def party_plan(joint: JointPlan, domain: str, limits: Mapping[Entry, Limits]) -> Plan:
@@ -90,6 +94,12 @@ def require_same(joint: JointPlan, rules: JointRules | None = None) -> None:
         PolicyDenied: the own terms do not allow these parties, an owner's decision is no, or its version is tiny.
         RangeTooWide: the numbers of the plan fit no ring.
     """
+    if joint.task.opening not in BUILT_OPENINGS:
+        raise PolicyDenied(
+            f"the opening {joint.task.opening} is not built yet: only the recipient opens answers",
+            "joint-plan.task",
+            f"Ask for the opening {BUILT_OPENINGS[0]}.",
+        )
     decisions = [each.decision for each in joint.decisions]
     made = {
         "task": (joint_task_of(joint.request), joint.task),

@@ -70,6 +70,12 @@ def in_states(session: Session, states: Iterable[str], limit: int = 100) -> tupl
     return _lines.rows(session, query.order_by(_table.c.created_at, _table.c.id).limit(limit))
 
 
+def cancelled_since(session: Session, moment: int) -> tuple[JointRow, ...]:
+    """Return the computations that were cancelled since, in Unix seconds, after an attempt had begun."""
+    query = _lines.query(_table.c.state == "cancelled", _table.c.updated_at >= moment, _table.c.attempt > 0)
+    return _lines.rows(session, query)
+
+
 def by_digest(session: Session, digest: str) -> JointRow | None:
     """Return the newest computation with this joint plan, or none."""
     if not digest:

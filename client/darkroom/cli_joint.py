@@ -14,7 +14,7 @@ from darkroom.cli_access import DryRun, FormatOption, Yes, room, settle_trust
 from darkroom.cli_jobs import statement_text
 from darkroom.signing import Text
 from darkroom.terminal import Format
-from plans.joint import JointPlan, JointTask
+from plans.joint import JointPlan, JointTask, SeenAs
 from plans.joint_rules import Matching, Opening
 
 Number = Annotated[str, typer.Argument(metavar="ID", help="A joint computation's id.")]
@@ -109,7 +109,10 @@ def approve(
     connection = room()
     plan = connection.joint_plan(number)
     statement = asking.approval_of(plan, str(connection.me()["domain"]), connection.signer())
-    terminal.say("What this joint plan does, found here from its own bytes:")
+    terminal.say(
+        "What this joint plan says, read here from the very bytes that you sign; every party's keeper makes the"
+    )
+    terminal.say("table of who sees what again, and gives no key where it says anything else:")
     _draw_plan(plan, to_person=True)
     terminal.say(f"Your signature will say: {statement.domain} approves the plan {plan.digest}")
     if dry_run:
@@ -151,7 +154,12 @@ def result(
     terminal.write(plain, form, draw)
     for note in opened.notes:
         terminal.say(f"note: {note}")
-    terminal.say(f"Who saw what meanwhile: darkroom joint show {number}")
+    terminal.say("Who saw what meanwhile (uniform shares and masked values left out):")
+    seen = [sight for sight in plan.sights if sight.form not in (SeenAs.SHARE, SeenAs.MASKED)]
+    terminal.facts(
+        [Text(f"{sight.step}, {sight.party}", f"{sight.form}: {sight.what}") for sight in seen],
+        to_person=True,
+    )
 
 
 def cancel(number: Number, dry_run: DryRun = False) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from darkroom import signing
-from darkroom.joint_result import JointResult, open_joint
+from darkroom.joint_result import JointResult, exactness, open_joint
 from darkroom.signing import Text
 from darkroom.wire import Wire, listed, segment
 from plans.errors import DarkroomError, HashMismatch, Malformed, StateConflict, Unreachable, from_problem
@@ -138,6 +138,7 @@ def plan_lines(plan: JointPlan) -> list[Text]:
         Text("ring", f"{scheme.ring_bits} bits, {scheme.matched:,} rows after matching"),
         Text("smallest group", f"{scheme.minimum_group} persons"),
         Text("dominance", f"the two largest persons are at most {scheme.dominance} % of a total"),
+        *(Text("exactness", sentence) for sentence in exactness(plan)),
         Text("adversary", plan.trust.adversary),
         Text("randomness", plan.trust.randomness),
         *(Text("if they collude", sentence) for sentence in plan.trust.collusions),

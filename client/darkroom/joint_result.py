@@ -23,6 +23,7 @@ from plans.errors import EvidenceBroken, HashMismatch, Malformed, SignatureWrong
 from plans.handover import unpadded
 from plans.joint import JointPlan, Opened, Receipt
 from plans.joint_answer import OPENED_INFO, JointAnswer, Value, answer_of, opened_bound
+from plans.joint_guards import decimals_of, noise_scale
 from plans.statements import Duty, Signed, Type
 
 KeeperOf = Callable[[str], str | None]
@@ -58,11 +59,28 @@ class JointResult:
         )
         return (
             withheld,
-            "Counts and sums are exact; a quotient or root is rounded once, to the nearest double.",
+            *exactness(self.plan),
             f"Adversary model: {trust.adversary}",
             *(f"Collusion: {sentence}" for sentence in trust.collusions),
             f"Randomness: {trust.randomness}",
         )
+
+
+def exactness(plan: JointPlan) -> tuple[str, ...]:
+    """Return how far figures of a plan are from the data: exact, or with noise of a scale that is said for each."""
+    rate, reading = plan.scheme.noise_micro, plan.reading
+    if not rate:
+        return ("Counts and sums are exact; a quotient or root is rounded once, to the nearest double.",)
+    told = []
+    for figure in reading.figures:
+        total = reading.sums[figure.sums[0]]
+        scale = noise_scale(reading, total, rate) / 10 ** decimals_of(reading, total)
+        of = "it" if figure.function in ("count", "sum") else "the total that it is made of"
+        told.append(f"{figure.name}: discrete Laplace noise of scale {float(scale):,.4g} was added to {of}")
+    return (
+        f"Figures are NOT exact: the servers added noise to every sum, of the rate {rate / 1e6:g} for each.",
+        *told,
+    )
 
 
 def open_joint(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from darkroom.joint_result import JointResult, open_joint
+from darkroom.joint_result import JointResult, exactness, open_joint
 from keys import api as keys
 from keys import sealing
 from plans.decision import Decision, Obligations, Outcome, Tier
@@ -206,3 +206,13 @@ def test_another_member_opens_nothing() -> None:
     made.ring = keys.MemberKeys.fresh(made.ring.member)
     with pytest.raises(SignatureWrong):
         made.opened()
+
+
+def test_a_noised_answer_says_that_it_is_not_exact() -> None:
+    made = world()
+    exact = " ".join(exactness(made.plan))
+    noised = replace(made.plan, scheme=replace(made.plan.scheme, noise_micro=500_000))
+    told = " ".join(exactness(noised))
+    assert "are exact" in exact and "NOT exact" not in exact
+    assert "NOT exact" in told and "n: discrete Laplace noise of scale 2" in told
+    assert "mean: discrete Laplace noise of scale 2e+06 was added to the total" in told

@@ -62,3 +62,15 @@ def test_computations_are_found_by_member_state_and_digest(database: store.Datab
         assert store.joint.by_digest(session, "") is None, (
             "computations without a plan have no digest in common"
         )
+
+
+def test_cancelled_computations_are_found_if_an_attempt_had_begun(database: store.Database) -> None:
+    with database.session() as session:
+        for name in ("c1", "c2", "c3"):
+            store.joint.add(session, computation(name))
+        store.joint.move(session, "c1", "submitted", "cancelled", attempt=1)
+        store.joint.move(session, "c2", "submitted", "cancelled")
+        store.joint.move(session, "c3", "submitted", "running", attempt=1)
+    with database.reading() as session:
+        assert [row.id for row in store.joint.cancelled_since(session, NOW)] == ["c1"]
+        assert store.joint.cancelled_since(session, 2**40) == ()
