@@ -34,10 +34,8 @@ Change = Callable[[JointPlan], JointPlan]
 
 @pytest.fixture
 def settings(tmp_path: Path) -> KeeperConfig:
-    """Settings whose folders and keyring are there."""
-    made = house.config(tmp_path)
-    house.build(made)
-    return made
+    """Settings of a keeper in a folder of its own."""
+    return house.config(tmp_path)
 
 
 @pytest.fixture
@@ -429,6 +427,25 @@ def test_84_another_task_than_the_one_that_was_signed_gets_no_key(side: JointSid
     other = replace(plan.reading, statement=house.digest("another statement"))
     require_refused(side, replace(plan, reading=other), "evidence.rederivation")
     require_keys(side, plan)
+
+
+def test_84_a_server_without_data_computes_no_other_statement_than_the_one_that_was_signed(
+    side: JointSide, tmp_path: Path
+) -> None:
+    """It reads no statement itself: that the owners' readers do. It sees that the plan says which one they read."""
+    plan, civil = joint_house.joint(side.keeper), joint_house.server_without_data(tmp_path / "civil")
+    vouch = house.Vouch(signer=f"launcher of {CIVIL}", domain=CIVIL)
+
+    def ask(about: JointPlan) -> DarkroomError:
+        house.believe(civil, house.approval(about.digest, f"approver of {CIVIL}", domain=CIVIL))
+        own = joint_house.party_plan(about, CIVIL)
+        with pytest.raises(DarkroomError) as refused:
+            civil.unwrap(joint_house.own_box(civil, own, vouch=vouch), own)
+        return refused.value
+
+    other = replace(plan.reading, statement=house.digest("another statement"))
+    assert ask(joint_house.remade(replace(plan, reading=other))).code == "evidence.rederivation"
+    assert isinstance(ask(plan), PeerLost), "the control: it only waits for its peers"
 
 
 def test_a_plan_is_good_for_a_week(side: JointSide) -> None:

@@ -8,10 +8,12 @@ thing. Statements are read by the reader that the checker box has.
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from keeper.config import KeeperConfig
@@ -387,19 +389,11 @@ class JointSide:
 
     @classmethod
     def make(cls, settings: KeeperConfig, policy: DatasetPolicy = POLICY) -> JointSide:
-        """Furnish a keeper from settings whose folders are there."""
-        grant = house.grant(replace(house.GRANT, uses=100), not_after=NOW + 30 * DAY)
+        """Furnish a keeper with these settings, whose folders may be there."""
+        folder, grant = _furnished(policy)
+        shutil.copytree(folder.name, settings.home.parent, dirs_exist_ok=True)
         made = cls(config(settings), None, Readers(), house.Clock(), grant)  # type: ignore[arg-type]
         made.restart()
-        house.believe(
-            made.keeper,
-            house.roster(),
-            house.bundle(policy=(policy,)),
-            house.signed_manifest(manifest()),
-            grant,
-        )
-        for statement in peer_statements():
-            made.keeper.meet(statement)
         return made
 
     def restart(self) -> None:
@@ -431,3 +425,21 @@ class JointSide:
         return BoxKeys.decode(
             house.opening("box").open(bytes.fromhex(sealed.sealed), KEYS_INFO, body.canonical())
         )
+
+
+@cache
+def _furnished(policy: DatasetPolicy) -> tuple[TemporaryDirectory[str], Signed]:
+    """The folder of a keeper that believes all that it has to, made once for a policy; and the grant."""
+    folder, grant = (
+        TemporaryDirectory(),
+        house.grant(replace(house.GRANT, uses=100), not_after=NOW + 30 * DAY),
+    )
+    settings = house.config(Path(folder.name))
+    house.build(settings)
+    keeper = Keeper(config(settings), Readers().own, house.Clock(), Readers().joint)
+    house.believe(
+        keeper, house.roster(), house.bundle(policy=(policy,)), house.signed_manifest(manifest()), grant
+    )
+    for statement in peer_statements():
+        keeper.meet(statement)
+    return folder, grant
