@@ -19,6 +19,7 @@ from inside.party_links import PartyLinks, link_keys
 from keys import sealing
 from plans.errors import EvidenceBroken, LinkBroken, PeerLost, SignatureWrong
 from plans.joint import Grouping, JointFigure, JointPlan, Measure, Portion, Scheme, Sum
+from plans.joint_rules import Matching
 from tests.inside.joint_cases import Files, Table, joint_plan, operand, reading
 from tests.inside.party_cases import Boxes
 
@@ -43,18 +44,21 @@ def recipient() -> sealing.OpeningKey:
 
 
 def plan_of(
-    files: dict[str, Files], recipient: sealing.OpeningKey, region: Any = ("east", "west")
+    files: dict[str, Files],
+    recipient: sealing.OpeningKey,
+    region: Any = ("east", "west"),
+    matching: Matching = Matching.HELPER,
 ) -> JointPlan:
-    """The mean income of persons with visits by region."""
+    """The mean income of persons with visits by region; bounds that make points worth several processes."""
     groups = (Grouping("region", "region", tuple(region)),)
     portions = (
-        Portion(HEALTH, "health.visits", "id_number", "\"icd\" LIKE 'E11%'", groups, (), "SELECT 1", 60),
-        Portion(TAX, "tax.income", "id_number", "", (), (operand('"income"', 0, 10**6, 2),), "SELECT 1", 64),
+        Portion(HEALTH, "health.visits", "id_number", "\"icd\" LIKE 'E11%'", groups, (), "SELECT 1", 600),
+        Portion(TAX, "tax.income", "id_number", "", (), (operand('"income"', 0, 10**6, 2),), "SELECT 1", 640),
     )
     sums = (Sum(Measure.ROWS, ()), Sum(Measure.TOTAL, ((1, 0),)))
     figures = (JointFigure("mean", "avg", (1, 0), 0), JointFigure("n", "count", (0,), 0))
-    scheme = Scheme(ring_bits=64, matched=60, minimum_group=10, dominance=100)
-    joint = joint_plan(reading(portions, sums, figures), [files[HEALTH], files[TAX]], scheme)
+    scheme = Scheme(ring_bits=64, matched=600, minimum_group=10, dominance=100)
+    joint = joint_plan(reading(portions, sums, figures), [files[HEALTH], files[TAX]], scheme, matching)
     caps = replace(joint.reading.portions[1], operands=(operand('"income"', 0, 13_000, 2),))
     asked = replace(joint.reading, portions=(joint.reading.portions[0], caps))
     return replace(joint, reading=asked, request=replace(joint.request, recipient=recipient.public))

@@ -17,6 +17,7 @@ from plans.errors import NotFound
 from plans.handover import OPENED, unpadded
 from plans.joint import JointPlan, Opened
 from plans.joint_answer import OPENED_INFO, answer_of, opened_bound
+from plans.joint_rules import Matching
 from plans.plan import Plan
 from sandbox import api, images
 from tests.inside.joint_cases import Files, party_plan
@@ -59,11 +60,12 @@ def opened(joint: JointPlan, sides: dict[str, House], own: sealing.OpeningKey) -
     return found
 
 
-def test_four_parties_compute_in_real_boxes(
-    files: dict[str, Files], recipient: sealing.OpeningKey, open_home: Path
+@pytest.mark.parametrize("matching", list(Matching))
+def test_parties_compute_in_real_boxes(
+    files: dict[str, Files], recipient: sealing.OpeningKey, open_home: Path, matching: Matching
 ) -> None:
-    """The control: the same carrier's record has the bytes of the whole computation, and nothing of a person's."""
-    joint, plans = built(plan_of(files, recipient))
+    """The carrier's record has the bytes of the whole computation, and nothing of a person's."""
+    joint, plans = built(plan_of(files, recipient, matching=matching))
     carrier = Carrier()
     with contextlib.ExitStack() as stack:
         sides = stack.enter_context(houses(open_home, joint, plans, files, carrier))
