@@ -7,6 +7,7 @@ of them may ask for what says `sandbox.admission`:
     run     plan, stage, attempt    `{"state": …}` frames, then the answer; a stage runs once
     pair    plan, trial             say which trial belongs to a job, before it runs (`sandbox.pairing`)
     cancel  plan, stage, attempt    end its box, and those beside it
+    opened  plan, attempt           `{"sealed": hex}` frames: what its part of a joint computation leaves for the recipient
     status                          who this is, what it offers, which boxes live
 
 Stages that the plan links run side by side: their places are taken together, and where one ends without a result the
@@ -48,7 +49,7 @@ from plans.errors import (
     Unreachable,
 )
 from plans.plan import Plan
-from sandbox import admission, cgroups, images, own_user, pairing, reaper, telling
+from sandbox import admission, cgroups, images, opening, own_user, pairing, reaper, telling
 from sandbox.admission import Door, Places, Rules, Together
 from sandbox.config import LauncherConfig
 from sandbox.contract import Boxes, Cause
@@ -228,6 +229,9 @@ class Launcher:
             case "cancel":
                 await self._cancel(door, StageName.read(question))
                 await _say(writer, {"ok": {}})
+            case "opened":
+                for frame in opening.frames_of(self._shop.shelf, question):
+                    await _say(writer, frame)
             case "status":
                 await _say(writer, {"ok": self._status()})
             case other:
@@ -330,7 +334,7 @@ class Launcher:
             "key": self._shop.key.public,
             "own_user": own_user.is_own(),
             "tiers": tiers,
-            "images": sorted(self._images()),
+            "images": images.present(self._images(), self._shop.config.images_folder),
             "boxes": boxes,
         }
 
@@ -375,7 +379,7 @@ def begin(settings: Path, times: LeaseTimes | None = None) -> None:
         ids = config.own_ids()
         own_user.require_roots(config.images_folder)
         cgroups.prepare(cgroups.group_name(config.home / "boxes"), ids.user)
-        own_user.become(ids)
+        own_user.become(ids, () if config.side_group is None else (config.side_group,))
     asyncio.run(run(workshop(config, key, times=times)))
 
 

@@ -27,11 +27,12 @@ from sandbox.images.listing import (
     listed,
     named,
     origin,
+    present,
     verify,
     verify_stepwise,
 )
 
 __all__ = [
     "Hold", "Image", "Known", "build", "by_digest", "contains", "digest_of", "each_file", "find", "listed",
-    "named", "origin", "verify", "verify_stepwise",
+    "named", "origin", "present", "verify", "verify_stepwise",
 ]  # fmt: skip

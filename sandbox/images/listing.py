@@ -74,6 +74,15 @@ def named(folder: Path | None = None) -> tuple[Image, ...]:
     return tuple(found)
 
 
+def present(digests: Iterable[str], folder: Path | None = None) -> list[str]:
+    """Return those of these images that are on this machine, in order."""
+    found = []
+    for digest in sorted(digests):
+        with contextlib.suppress(NotFound):
+            found.append(by_digest(digest, folder).digest)
+    return found
+
+
 def image_names(kept: Path) -> tuple[str, ...]:
     """Return every name under which something was built."""
     return tuple(sorted(path.stem for path in kept.glob("*.json")))

@@ -16,6 +16,7 @@ from plans.box import BoxSpec, Entry, Limits, Link
 from plans.decision import Tier
 from plans.errors import TierMissing
 from plans.plan import Plan, PlanKind
+from sandbox import images
 from sandbox.links import Exchange, header, require_joinable
 from sandbox.shelf import StageName
 
@@ -104,3 +105,10 @@ def test_an_agent_that_is_not_there_is_a_peer_that_has_left(tmp_path: Path) -> N
                 assert await carried(tmp_path / "nobody", PARTY, box, ours) == b""
 
     asyncio.run(run())
+
+
+def test_a_launcher_says_which_images_are_really_on_its_node(tmp_path: Path) -> None:
+    """What an owner trusts may not have been built here; an agent finds that out before anything starts."""
+    (tmp_path / ("b" * 64) / "root").mkdir(parents=True)
+    trusted = ("sha256:" + "c" * 64, "sha256:" + "b" * 64)
+    assert images.present(trusted, tmp_path) == ["sha256:" + "b" * 64]
