@@ -12,7 +12,8 @@ The peer runs the same statement on the joined plain rows, in memory, with two t
 * `joint.grouped_ratio_1m`: sum, mean and count in 50 groups, 1M × 1M rows, half of the persons in both;
 * `joint.grouped_ratio_10m`: the same of 10M × 0.5M;
 * `joint.tax_education_s`: the workload of *Students and Taxes* (Bogdanov et al., PETS 2016): 10 million tax records
-  and half a million education records, incomes by year of enrolment and whether somebody graduated in time;
+  and half a million education records, what students earned by year of enrolment, field, and whether they graduated
+  in time, with deviations, in a ring of 128 bits;
 * `joint.link_ratio`: 100k × 100k over links of 100 Mbit/s and 10 ms for each party, over the time that the busiest
   party's bytes take at that bandwidth;
 * `joint.integer_mismatches`: figures of whole numbers that differ from the peer's in any digit, at every size.
@@ -169,6 +170,28 @@ def _tell(size: Size, ran: Ran) -> None:
     sys.stderr.write(f"{size.grouped:,} x {size.valued:,}: {ran.seconds:.2f} s (wall/processor: {parts})\n")
 
 
+def study(folder: Path, size: Size) -> tuple[float, float, int]:
+    """Return seconds of the workload of *Students and Taxes*, of the peer, and how many figures differed."""
+    world = joint_world.make_study(folder, size)
+    with duckdb.connect(config={"threads": 2}) as connection:
+        for name in ("students", "income"):
+            connection.execute(f"CREATE TABLE {name} AS FROM '{world.folder / name}.parquet'")
+        began = time.perf_counter()
+        found = connection.execute(
+            "SELECT enrolled, field, in_time, count(*), sum(income), sum(income::HUGEINT * income), sum(months)"
+            " FROM students JOIN income USING (id) GROUP BY 1, 2, 3"
+        ).fetchall()
+        peer_s = time.perf_counter() - began
+    truth = {tuple(row[:3]): row[3:] for row in found}
+    ran = run(world, 1)
+    _tell(size, ran)
+    wrong = 0
+    for *keys, count, mean, _, months in ran.answer.rows:
+        persons, total, _, worked = truth.get(tuple(keys), (0, 0, 0, 0))
+        wrong += (count, mean, months) != (persons, total / persons, worked)
+    return ran.seconds, peer_s, wrong
+
+
 def slow(folder: Path) -> tuple[float, float]:
     """Return the seconds over the slow link, and what the busiest party's bytes take at its bandwidth."""
     world = joint_world.make(folder, Size(100_000, 100_000, 50_000))
@@ -178,7 +201,7 @@ def slow(folder: Path) -> tuple[float, float]:
 
 
 def measure() -> Iterator[Metric]:
-    """Measure everything but matching, which `benchmarks/psi.py` compares with `spu`."""
+    """Measure everything but matching, which `benchmarks/matching.py` compares with `spu`."""
     wrong = 0
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
@@ -205,6 +228,11 @@ def measure() -> Iterator[Metric]:
             at_most=200,
             peer=large_peer,
             peer_is=f"s: {joined}",
+        )
+        seconds, study_peer, found = study(place / "study", Size(MILLION // 2, 10 * MILLION, MILLION // 2))
+        wrong += found
+        yield Metric(
+            "joint.tax_education_s", seconds, "s", at_most=600, peer=study_peer, peer_is=f"s: {joined}"
         )
         took, ideal = slow(place / "slow")
         yield Metric(

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import secrets
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -15,11 +15,13 @@ sys.path.insert(0, str(ROOT))
 
 from inside import engine  # noqa: E402
 from keys import sealing  # noqa: E402
-from plans.box import Limits  # noqa: E402
+from mpc.api import party_plan  # noqa: E402
+from plans.box import Entry, Limits  # noqa: E402
 from plans.joint import (  # noqa: E402
     Grouping,
     JointFigure,
     JointPlan,
+    JointReading,
     Measure,
     Operand,
     Portion,
@@ -73,11 +75,10 @@ class World:
 
     def save(self) -> None:
         """Write down what the processes of boxes read."""
+        both = {Entry.EXTRACT: LIMITS, Entry.PARTY: LIMITS}
         boxes = {party.domain: secrets.token_hex(32) for party in self.joint.parties}
         plans = {
-            party.domain: joint_cases.party_plan(
-                self.joint, party.domain, self.files.get(party.domain)
-            ).plain()  # type: ignore[arg-type]
+            party.domain: party_plan(self.joint, party.domain, both).plain()  # type: ignore[arg-type]
             for party in self.joint.parties
         }
         told = {
@@ -92,54 +93,103 @@ class World:
         (self.folder / "world.json").write_text(json.dumps(told))
 
 
+NUMBER = "'1501022' || lpad(({} * 7919 % 10000019)::VARCHAR, 11, '0')"
+"""An identifier of 18 digits for each whole number below ten million."""
+
+
 def make(folder: Path, size: Size, ring_bits: int = 64, matching: Matching = Matching.HELPER) -> World:
     """Write the files of one size: persons `0 …` of the one owner, and `grouped − common …` of the other."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "spill").mkdir(exist_ok=True)
-    number = "'1501022' || lpad(({} * 7919 % 10000019)::VARCHAR, 11, '0')"
-    with engine.open_engine(folder / "spill", LIMITS) as connection:
-        connection.execute("SELECT setseed(0.25)")
-        connection.execute(
-            f"CREATE TABLE visits AS SELECT {number.format('range')} AS id,"
-            f" 'g' || (random() * {size.groups})::INTEGER % {size.groups} AS region FROM range({size.grouped})"
-        )
-        start = size.grouped - size.common
-        connection.execute(
-            f"CREATE TABLE income AS SELECT {number.format('range')} AS id,"
-            f" (random() * {HIGHEST})::BIGINT AS income FROM range({start}, {start + size.valued})"
-        )
-        for name in ("visits", "income"):
-            connection.execute(f"COPY {name} TO '{folder / name}.parquet' (FORMAT parquet)")
-        files = {
-            "nm/health": _written(connection, folder, "health.visits", "visits", ("region",)),
-            "nm/tax": _written(connection, folder, "tax.income", "income", ("income",)),
-        }
+    start = size.grouped - size.common
+    tables = {
+        "visits": f"SELECT {NUMBER.format('range')} AS id,"
+        f" 'g' || (random() * {size.groups})::INTEGER % {size.groups} AS region FROM range({size.grouped})",
+        "income": f"SELECT {NUMBER.format('range')} AS id, (random() * {HIGHEST})::BIGINT AS income"
+        f" FROM range({start}, {start + size.valued})",
+    }
     codes = tuple(f"g{place}" for place in range(size.groups))
     portions = (
-        Portion(
-            "nm/health", "health.visits", "id_number", "", (Grouping("region", "region", codes),), (),
-            "SELECT 1", size.grouped,
-        ),
-        Portion(
-            "nm/tax", "tax.income", "id_number", "", (), (Operand('"income"', 0, HIGHEST, 0, False),),
-            "SELECT 1", size.valued,
-        ),
-    )  # fmt: skip
-    sums = (
-        Sum(Measure.ROWS, ()),
-        Sum(Measure.PRESENT, ((1, 0),)),
-        Sum(Measure.TOTAL, ((1, 0),)),
+        _portion("nm/health", "health.visits", (Grouping("region", "region", codes),), (), size.grouped),
+        _portion("nm/tax", "tax.income", (), (Operand('"income"', 0, HIGHEST, 0, False),), size.valued),
     )
+    sums = (Sum(Measure.ROWS, ()), Sum(Measure.PRESENT, ((1, 0),)), Sum(Measure.TOTAL, ((1, 0),)))
     figures = (
         JointFigure("total", "sum", (2,), 1),
         JointFigure("mean", "avg", (2, 1), 1),
         JointFigure("n", "count", (0,), 0),
     )
-    reading = joint_cases.reading(portions, sums, figures)
     scheme = Scheme(ring_bits, min(size.grouped, size.valued), SMALLEST_GROUP, 90)
+    reading = joint_cases.reading(portions, sums, figures)
+    return _world(folder, size, tables, (reading, scheme, matching))
+
+
+def make_study(folder: Path, size: Size) -> World:
+    """Write the files of *Students and Taxes*: taxes of a year by person, and students with the year in which they
+    enrolled, their field, and whether they graduated in time; the statement asks what they earned meanwhile.
+    """
+    tables = {
+        "income": f"SELECT {NUMBER.format('range')} AS id, (random() * {HIGHEST})::BIGINT AS income,"
+        f" (random() * 12)::BIGINT AS months FROM range({size.valued})",
+        "students": f"SELECT {NUMBER.format('range * 7')} AS id, 'y' || (2003 + range % 10) AS enrolled,"
+        f" CASE WHEN random() < 0.3 THEN 'it' ELSE 'other' END AS field, (random() < 0.4)::VARCHAR AS in_time"
+        f" FROM range({size.grouped})",
+    }
+    years = tuple(f"y{year}" for year in range(2003, 2013))
+    groups = (
+        Grouping("enrolled", "enrolled", years),
+        Grouping("field", "field", ("it", "other")),
+        Grouping("in_time", "in_time", ("false", "true")),
+    )
+    operands = (Operand('"income"', 0, HIGHEST, 0, False), Operand('"months"', 0, 12, 0, False))
+    portions = (
+        _portion("nm/health", "education.students", groups, (), size.grouped),
+        _portion("nm/tax", "tax.income", (), operands, size.valued),
+    )
+    sums = (
+        Sum(Measure.ROWS, ()),
+        Sum(Measure.PRESENT, ((1, 0),)),
+        Sum(Measure.TOTAL, ((1, 0),)),
+        Sum(Measure.SQUARE, ((1, 0),)),
+        Sum(Measure.PRESENT, ((1, 1),)),
+        Sum(Measure.TOTAL, ((1, 1),)),
+    )
+    figures = (
+        JointFigure("n", "count", (0,), 0),
+        JointFigure("mean", "avg", (2, 1), 1),
+        JointFigure("deviation", "stddev_samp", (3, 2, 1), 1),
+        JointFigure("months", "sum", (5,), 4),
+    )
+    scheme = Scheme(128, size.grouped, SMALLEST_GROUP, 90)
+    reading = joint_cases.reading(portions, sums, figures)
+    return _world(folder, size, tables, (reading, scheme, Matching.HELPER))
+
+
+def _portion(
+    domain: str, relation: str, groups: tuple[Grouping, ...], operands: tuple[Operand, ...], rows: int
+) -> Portion:
+    return Portion(domain, relation, "id_number", "", groups, operands, "SELECT 1", rows)
+
+
+def _world(
+    folder: Path, size: Size, tables: dict[str, str], made: tuple[JointReading, Scheme, Matching]
+) -> World:
+    """Write tables in clear and encrypted, and the plan over them; each portion reads the table of its relation."""
+    reading, scheme, matching = made
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "spill").mkdir(exist_ok=True)
+    with engine.open_engine(folder / "spill", LIMITS) as connection:
+        connection.execute("SELECT setseed(0.25)")
+        for name, select in tables.items():
+            connection.execute(f"CREATE TABLE {name} AS {select}")
+            connection.execute(f"COPY {name} TO '{folder / name}.parquet' (FORMAT parquet)")
+        files = {}
+        for portion in reading.portions:
+            table = portion.relation.rpartition(".")[2]
+            columns = [group.column for group in portion.groups]
+            columns += [operand.expression.strip('"') for operand in portion.operands]
+            files[portion.domain] = _written(connection, folder, portion.relation, table, tuple(columns))
     recipient = sealing.OpeningKey.fresh()
     joint = joint_cases.joint_plan(reading, _parts(files), scheme, matching)
-    joint = _sealed_to(joint, recipient.public)
+    joint = replace(joint, request=replace(joint.request, recipient=recipient.public))
     world = World(folder, size, joint, files, recipient)
     world.save()
     return world
@@ -174,9 +224,3 @@ def _parts(files: dict[str, Written]) -> list[joint_cases.Files]:
         part.table = joint_cases.Table(each.relation, dict.fromkeys(each.columns, ""), ())
         found.append(part)
     return found
-
-
-def _sealed_to(joint: JointPlan, recipient: str) -> JointPlan:
-    from dataclasses import replace
-
-    return replace(joint, request=replace(joint.request, recipient=recipient))
