@@ -365,8 +365,21 @@ def exact(expression: Expression) -> Expression:
 
 
 def _wide(expression: Expression) -> Expression:
-    whole = isinstance(expression, Column) and grammar.INTEGERS.fullmatch(expression.type)
-    return Cast(expression, "BIGINT") if whole else expression
+    """Return an operand of arithmetic in the widest type of whole numbers, if it is one: narrow ones would overflow."""
+    widened = isinstance(expression, Column | Case) and _is_whole(expression)
+    return Cast(expression, "BIGINT") if widened else expression
+
+
+def _is_whole(expression: Expression) -> bool:
+    """Return whether the engine computes a number as a whole one, of whatever width."""
+    match expression:
+        case Column(type=kind) | Cast(type=kind):
+            return bool(grammar.INTEGERS.fullmatch(kind))
+        case Constant(text=text):
+            return "." not in text
+        case Case():
+            return all(map(_is_whole, expression.values))
+    return all(map(_is_whole, expression.parts))
 
 
 def _folded(expression: Operation) -> Expression:

@@ -121,6 +121,21 @@ def test_ranges_follow_from_what_was_declared(expression: str, low: int, high: i
     assert (operand.low, operand.high, operand.decimals) == (low, high, decimals)
 
 
+@pytest.mark.parametrize(
+    ("expression", "written"),
+    [
+        ("days * 2", '(CAST("days" AS BIGINT) * 2)'),
+        ("- days", '(- CAST("days" AS BIGINT))'),
+        ("2 * case when urgent then days end", '(2 * CAST(CASE WHEN "urgent" THEN "days" ELSE NULL END AS BIGINT))'),
+        ("9 * case when urgent then 99999 end", '(9 * CAST(CASE WHEN "urgent" THEN 99999 ELSE NULL END AS BIGINT))'),
+        ("cost * case when urgent then 1.5 end", '("cost" * CASE WHEN "urgent" THEN 1.5 ELSE NULL END)'),
+        ("days * (1000 * 1000 * 1000 * 10)", '(CAST("days" AS BIGINT) * 10000000000)'),
+    ],
+)  # fmt: skip
+def test_arithmetic_is_wide_enough_that_no_row_stops_it(expression: str, written: str) -> None:
+    assert written in operands(reading(f"select sum({expression}) as s {FROM}"), 0)
+
+
 # ------------------------------------------------------------------------------------------ who stands behind
 
 
