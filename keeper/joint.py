@@ -12,6 +12,7 @@ peer's; a peer's data and figures by nobody here.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -104,7 +105,7 @@ class JointDesk:
             StateConflict: a box of this stage and attempt has its keys already, or the plan is over.
             PeerLost: the box of a peer did not come in time.
         """
-        side = self._side
+        side, until = self._side, time.monotonic() + self.wait_s
         joint = joint_rules.require_joint(plan, side.now())
         with side.lock:  # nothing is read for plans that nobody here has approved
             self._require(plan, joint, side.now())
@@ -117,7 +118,7 @@ class JointDesk:
             self._begin(joint, box, own, now)
         if box.stage is Entry.EXTRACT and own is not None:
             return self._extract_keys(plan, box, own), rests_on
-        found = self._met(plan, joint, box, signed)
+        found = self._met(joint, box, Own(signed, plan), until)
         with side.lock:
             now = side.now()
             if not side.trusted.standing(rests_on, now):
@@ -196,12 +197,15 @@ class JointDesk:
         pseudonyms = {own.relation.name: ring.pseudonym_key(own.dataset).hex()} if masked else {}
         return BoxKeys(files, {}, "", pseudonyms, self._links(plan, box))
 
-    def _met(self, plan: Plan, joint: JointPlan, box: BoxStatement, signed: Signed) -> Mapping[str, Peer]:
-        """Return the boxes of all other parties, once they are there; the own one is shown to them."""
+    def _met(self, joint: JointPlan, box: BoxStatement, own: Own, until: float) -> Mapping[str, Peer]:
+        """Return the boxes of all other parties, once they are there; the own one is shown to them.
+
+        `until` counts from the launcher's question, so that its patience covers what was read before.
+        """
         attempt = Attempt(joint.digest, box.attempt)
-        self.meeting.show(attempt, Own(signed, plan))
+        self.meeting.show(attempt, own)
         others = [party.domain for party in joint.parties if party.domain != self._side.config.domain]
-        return self.meeting.wait(attempt, others, self.wait_s)
+        return self.meeting.wait(attempt, others, max(0.0, until - time.monotonic()))
 
     def _links(self, plan: Plan, box: BoxStatement) -> dict[str, str]:
         """Return the keys of links between own boxes. Those to other parties have keys that only the boxes know."""

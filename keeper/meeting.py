@@ -113,7 +113,7 @@ class Meeting:
         with self._changed:
             if not self._changed.wait_for(lambda: not missing(), wait_s):
                 raise PeerLost(
-                    f"the box of {missing()[0]} did not come within {wait_s:.0f} seconds", missing()[0]
+                    f"the box of {missing()[0]} did not come within {WAIT_S:.0f} seconds", missing()[0]
                 )
             table = self._tables.get(attempt)
             return dict(table.peers) if table else {}
