@@ -17,9 +17,9 @@ every reader of a pseudonym can tell (`on_curve`), and which stays so under ever
 *What comes from others is checked:* a coordinate is reduced, lies on the curve and not on the twist, and is of no small
 order. What else it may be, a clamped exponent makes an element of the prime-order group.
 
-Speed: an exponentiation is X25519 by OpenSSL (34–48 µs), a hash 7 µs with GMP's Jacobi symbol and inversion. Neither
-an identifier nor an exponent is on the wire. GMP's times depend on the number: who could time a single hash in the
-owner's own box would learn something about that identifier, and is inside that box.
+Speed: an exponentiation is X25519 by OpenSSL (34–48 µs; of long lists by `keys.ladder`, 20 µs), a hash 7 µs with GMP's
+Jacobi symbol and inversion. Neither an identifier nor an exponent is on the wire. GMP's times depend on the number: who
+could time a single hash in the owner's own box would learn something about that identifier, and is inside that box.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Exponent:
         self._private = X25519PrivateKey.from_private_bytes(secret)
 
     def unsafe_secret(self) -> bytes:
-        """Return the 32 secret bytes; only for a worker process of this box."""
+        """Return the 32 secret bytes; only for `keys.ladder`."""
         return self._secret
 
     def of_identifiers(self, blocks: Bytes, tag: bytes) -> Bytes:
@@ -75,12 +75,7 @@ class Exponent:
         Raises:
             LinkBroken: one of them is no point of the curve, or of small order. Which one is not said.
         """
-        return _in_pieces(points, self._checked)
-
-    def _checked(self, points: Bytes) -> Bytes:
-        if not on_curve(points).all():
-            raise LinkBroken("points for matching came that do not lie on the curve", "match")
-        return self._raised(points)
+        return _in_pieces(points, lambda piece: self._raised(require_on_curve(piece)))
 
     def _raised(self, points: Bytes) -> Bytes:
         raw, load, times = points.tobytes(), X25519PublicKey.from_public_bytes, self._private.exchange
@@ -133,6 +128,17 @@ def on_curve(points: Bytes) -> NDArray[np.bool_]:
         x = whole(raw[at : at + POINT], "little")
         found.append(x < _P and jacobi(x * (x * (x + _J) + 1) % _P, _P) == 1)
     return np.array(found, dtype=bool)
+
+
+def require_on_curve(points: Bytes) -> Bytes:
+    """Return points that came from others, all of them good.
+
+    Raises:
+        LinkBroken: one is not (`on_curve`). Which one is not said.
+    """
+    if not on_curve(points).all():
+        raise LinkBroken("points for matching came that do not lie on the curve", "match")
+    return points
 
 
 def _in_pieces(rows: Bytes, work: Callable[[Bytes], Bytes]) -> Bytes:

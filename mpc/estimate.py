@@ -32,8 +32,8 @@ _SECONDS_PER_MIB = 0.05
 """Twenty MiB of columns a second, through all steps of the protocol."""
 
 _SECONDS_PER_POINT = 60e-6
-_WORKERS_MB = 200
-"""Without a helper every owner raises every owner's rows, once each; four processes may share that, or one does it."""
+_COMPILER_MB = 200
+"""Without a helper every owner raises every owner's rows, once each; for long lists it compiles its arithmetic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def need(joint: JointPlan, domain: str) -> Need:
     longest = max(party, max(_row(portion, ring) * portion.bound for portion in portions))
     wall = {Entry.PARTY: _seconds(longest)}
     if joint.task.matching is Matching.DIFFIE_HELLMAN:  # all others wait for the owners
-        memory[Entry.PARTY] += _WORKERS_MB if own is not None else 0
+        memory[Entry.PARTY] += _COMPILER_MB if own is not None else 0
         wall[Entry.PARTY] += round(_SECONDS_PER_POINT * sum(portion.bound for portion in portions))
     if own is not None:
         rows = portions[own].bound

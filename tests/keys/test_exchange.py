@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keys import ladder
 from keys.exchange import POINT, SUITE, Exponent, _mapped, encode, field_elements, on_curve
-from keys.exchange_pool import ExchangePool
+from keys.exchange_pool import WORTH_COMPILING, ExchangePool
 from plans.errors import Defect, LinkBroken, Malformed
 
 P, J = 2**255 - 19, 486_662
@@ -150,43 +151,59 @@ def test_a_point_with_a_small_component_gives_what_the_point_without_it_gives() 
     plain = int.from_bytes(encode(np.ones((1, 16), dtype=np.uint8), TAG).tobytes(), "little")
     cleared = times(8, plain)
     secret = os.urandom(32)
-    clamped = int.from_bytes(secret, "little") & ~(7 | 3 << 254) | 1 << 254
     order = 2**252 + 27742317777372353535851937790883648493
-    same = times(clamped * pow(8, -1, order) % order, cleared)  # [clamped]·(plain without its component)
+    same = times(clamped(secret) * pow(8, -1, order) % order, cleared)  # of the point without its component
     assert Exponent(secret).of_points(as_points(plain)).tobytes() == as_points(same).tobytes()
 
 
-def test_several_processes_give_what_one_gives(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("keys.exchange_pool._FEWEST", 20)
+def reduced(x: int) -> bytes:
+    return (x % P).to_bytes(POINT, "little")
+
+
+def test_the_ladder_of_long_lists_gives_what_openssl_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One test for all of it, since compiling takes seconds: random and odd points, bad ones, and lists in pieces."""
+    monkeypatch.setattr("keys.exchange_pool._ROWS", 40)  # a whole block of lanes, and a part of one
     rows = np.frombuffer(os.urandom(16 * 101), dtype=np.uint8).reshape(-1, 16)
-    a, b = Exponent(os.urandom(32)), Exponent(os.urandom(32))
+    a, b = Exponent(os.urandom(32)), Exponent(bytes(32))
     points = a.of_identifiers(rows, TAG)
-    with ExchangePool(a, 2) as one, ExchangePool(b, 3) as other:
-        assert repr(other) == "ExchangePool(workers=3)"
+    with ExchangePool(a, 2, WORTH_COMPILING) as one, ExchangePool(b, 1, WORTH_COMPILING) as other:
         assert (one.of_identifiers(rows, TAG) == points).all()
-        spoilt = points.copy()
-        spoilt[77] = as_points(1)
-        with pytest.raises(LinkBroken, match="small order"):
-            other.of_points(spoilt)
-        assert (other.of_points(points) == b.of_points(points)).all()  # also after it refused
-        for process in other._workers[1:]:
-            process.kill()
-            process.wait()
-        with pytest.raises(Defect, match="ended early"):
+        assert (other.of_points(points) == b.of_points(points)).all()
+        assert one.of_points(points[:0]).shape == (0, POINT)
+        for coordinate in (0, 1, 2, P - 1, P, 2**256 - 1):
+            spoilt = points.copy()
+            spoilt[77] = as_points(coordinate)
+            with pytest.raises(LinkBroken, match="points for matching"):
+                other.of_points(spoilt)
+        monkeypatch.setattr("keys.ladder.climb", lambda words, _: words)
+        with pytest.raises(Defect, match="OpenSSL"):  # a processor or compiler that gets it wrong is noticed
             other.of_points(points)
+    monkeypatch.undo()
+    edges = [2, 3, 9, P - 2, P - 3, 2**254, 2**255 - 21, *(2**bit - 1 for bit in range(26, 255, 13))]
+    for secret in (bytes(32), b"\xff" * 32, os.urandom(32)):
+        told = [times(clamped(secret), x) for x in edges]
+        words = as_points(*edges).view(np.uint64)
+        assert [int.from_bytes(row.tobytes(), "little") for row in ladder.climb(words, secret)] == told
 
 
-def test_where_no_process_may_be_started_the_work_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("keys.exchange_pool._FEWEST", 1)
+@given(st.lists(st.integers(0, 2**255 - 1) | st.integers(P - 40, 2**255 - 1), min_size=1, max_size=32))
+def test_limbs_hold_every_coordinate_and_are_reduced_where_they_leave(numbers: list[int]) -> None:
+    words = as_points(*numbers).view(np.uint64)
+    x, one, found = (np.zeros(shape, dtype=np.uint64) for shape in (10 * 32, 10 * 32, words.shape))
+    ladder._load(x, words, 0)
+    ladder._store(found, 0, x, one)
+    assert found.tobytes() == b"".join(reduced(number) for number in numbers)
 
-    def refusing() -> None:
-        raise BlockingIOError("no more processes")
 
-    monkeypatch.setattr("keys.exchange_pool._started", refusing)
+def clamped(secret: bytes) -> int:
+    return int.from_bytes(secret, "little") & ~(7 | 3 << 254) | 1 << 254
+
+
+def test_short_lists_do_without_a_compiler() -> None:
     rows, exponent = np.eye(8, 16, dtype=np.uint8), Exponent(os.urandom(32))
-    with ExchangePool(exponent, 4) as pool:
+    with ExchangePool(exponent, 4, WORTH_COMPILING - 1) as pool:
+        assert repr(pool) == "ExchangePool(climbs=False)"
         points = pool.of_identifiers(rows, TAG)
-        assert repr(pool) == "ExchangePool(workers=0)"
         assert (points == exponent.of_identifiers(rows, TAG)).all()
         assert (pool.of_points(points) == exponent.of_points(points)).all()
 
