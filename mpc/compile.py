@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from mpc.derive import BUILT_OPENINGS, require_long_lists, require_terms
+from mpc.derive import BUILT_OPENINGS, require_sizes, require_terms
 from mpc.scheme import scheme_of
 from mpc.visibility import sights, trust
 from plans.decision import Outcome
@@ -95,7 +95,7 @@ def compile_joint(
         made_at=making.made_at,
         shadows=tuple(owner.shadow for owner in owners),
     )
-    require_long_lists(draft)
+    require_sizes(draft)
     for owner in owners:
         if owner.rules is not None:
             require_terms(draft, owner.rules)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from mpc.scheme import scheme_of, tier_of
+from mpc.scheme import obligations_of, scheme_of, tier_of
 from mpc.visibility import normal, sights, trust
 from plans.box import BoxSpec, Entry, Input, Limits, Link, Outputs
 from plans.decision import Tier
@@ -91,7 +91,8 @@ def require_same(joint: JointPlan, rules: JointRules | None = None) -> None:
 
     Raises:
         RederivationMismatch: the plan says something else; the sentence names what.
-        PolicyDenied: the own terms do not allow these parties, an owner's decision is no, or its version is tiny.
+        PolicyDenied: the own terms do not allow these parties, an owner's decision is no, its version is tiny, or the
+            answer larger than it allows.
         RangeTooWide: the numbers of the plan fit no ring.
     """
     if joint.task.opening not in BUILT_OPENINGS:
@@ -112,17 +113,26 @@ def require_same(joint: JointPlan, rules: JointRules | None = None) -> None:
             raise RederivationMismatch(
                 f"the {_WORDS[what]} in the plan is not the one that this side makes", f"joint-plan.{what}"
             )
-    require_long_lists(joint)
+    require_sizes(joint)
     if rules is not None:
         require_terms(joint, rules)
 
 
-def require_long_lists(joint: JointPlan) -> None:
-    """Check that no owner's version is so small that a joint statement asks others about the few who are in it (74).
+def require_sizes(joint: JointPlan) -> None:
+    """Check that the answer is no larger than every owner allows, and that no owner's version is so small that a joint
+    statement asks others about the few who are in it (74).
 
     Raises:
-        PolicyDenied: one has fewer rows than `ROWS_FOR_A_GROUP` minimum groups.
+        PolicyDenied: the answer is larger, or a version has fewer rows than `ROWS_FOR_A_GROUP` minimum groups.
     """
+    wanted = joint.reading.cells * len(joint.reading.figures)
+    largest = obligations_of([each.decision for each in joint.decisions]).largest_result
+    if wanted > largest:
+        raise PolicyDenied(
+            f"the answer has {wanted:,} cells, and an owner lets at most {largest:,} leave in one result",
+            "joint-plan.reading",
+            "Group by fewer keys, or ask for fewer figures.",
+        )
     least = ROWS_FOR_A_GROUP * joint.scheme.minimum_group
     for shadow in joint.shadows:
         if shadow.rows < least:
