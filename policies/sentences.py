@@ -35,7 +35,7 @@ def foreign(manifest: Manifest, domain: str) -> Reason:
         manifest.relation,
         f"{manifest.relation} belongs to {names.domain_of(manifest.dataset)}, not to {domain}; "
         "one statement reads one owner's data.",
-        "Ask each owner separately; joins across owners are joint computations.",
+        "Ask each owner separately, or jointly: darkroom joint ask (docs/joint-sql.md).",
     )
 
 
