@@ -344,7 +344,7 @@ STATEMENTS = st.tuples(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(tables(), STATEMENTS)
 def test_the_sums_give_what_duckdb_gives_on_the_joined_rows(
     rows: tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]],

@@ -125,7 +125,7 @@ def worlds(draw: st.DrawFn) -> tuple[tuple[JointShadow, ...], list[list[tuple[An
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(worlds())
 def test_what_is_read_is_exact_in_range_and_what_duckdb_says(
     world: tuple[tuple[JointShadow, ...], list[list[tuple[Any, ...]]], str],
