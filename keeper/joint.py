@@ -31,7 +31,7 @@ from mpc import api as mpc
 from plans import joint as joints
 from plans.box import Entry
 from plans.constraints import MaskKind
-from plans.errors import NotFound, Outdated, PolicyDenied, SignatureWrong, StateConflict
+from plans.errors import HashMismatch, NotFound, Outdated, PolicyDenied, SignatureWrong, StateConflict
 from plans.joint import JointPlan, JointReading, Receipt
 from plans.key import BoxKeys
 from plans.plan import Plan
@@ -255,7 +255,7 @@ class JointDesk:
         """Return the joint plan behind a plan, if it is the one that is meant and stands approved here."""
         found = joints.joint_of(plan.material)
         if found.digest != joint:
-            raise StateConflict("a peer's box is of another joint plan", "box statement")
+            raise HashMismatch("a peer's box is of another joint plan", "box statement")
         with self._side.lock:
             joint_rules.require_approved(self._side.trusted, found, self._side.now())
         return found

@@ -20,7 +20,7 @@ from plans.box import Entry, Limits
 from plans.errors import HashMismatch, Outdated, PolicyDenied, RederivationMismatch, SignatureWrong
 from plans.joint import JointPlan, Receipt
 from plans.joint_evidence import require_receipt_of
-from plans.plan import Plan, PlanKind
+from plans.plan import Plan
 from plans.request import Request, statement_digest
 from plans.statements import BoxStatement, Duty, Signed, Type
 
@@ -127,7 +127,6 @@ def require_peer_box(told: Told, joint: JointPlan, attempt: int, peers: Peers, n
     if not begun or not now - CLOCK_SLACK_S < statement.not_after <= now + LONGEST_VALID_S:
         raise Outdated("a peer's box statement has expired, or claims to hold too long", "box statement")
     joint.party(statement.domain)
-    _require_same_joint(told.plan, joint)
     limits = {
         spec.entry: spec.limits for spec in told.plan.stages
     }  # how much a peer lets its boxes use is its own
@@ -150,11 +149,6 @@ def _box_of(told: Told, attempt: int) -> BoxStatement:
             "a peer's box has fewer walls than the plan asks for, or an input", "box statement"
         )
     return box
-
-
-def _require_same_joint(plan: Plan, joint: JointPlan) -> None:
-    if plan.kind is not PlanKind.JOINT or plan.material != joint.canonical().decode():
-        raise HashMismatch("a peer's box is of another joint plan", "box statement")
 
 
 def ends_of_links(plan: Plan, boxes: Mapping[str, BoxStatement]) -> dict[str, str]:
