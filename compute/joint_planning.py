@@ -103,7 +103,7 @@ def _party(session: store.Session, domain: str) -> Party:
         raise NotFound(
             f"{domain} has not described itself as a party to joint computations",
             domain,
-            "Ask its administrators to sign a description: darkroom-server party.",
+            "Ask its administrators to sign a description: darkroom-server party add.",
         )
     return max(found, key=lambda party: party.number)
 

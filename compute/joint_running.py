@@ -22,6 +22,7 @@ from pathlib import Path
 from audit import api as audit
 from compute import events, joint
 from compute.jobs import JobState
+from compute.joint_evidence import gathered
 from compute.joint_planning import propose_jointly
 from compute.planning import House
 from keeper.api import OLDEST_JOINT_S
@@ -193,14 +194,17 @@ class JointRunner:
     def _release(self, row: store.JointRow, plan: JointPlan, agents: Mapping[str, AgentClient]) -> None:
         try:
             left = {domain: agents[domain].result(row.digest, row.attempt) for domain in plan.task.servers}
+            receipts = next(iter(left.values())).receipts
+            sealed = {domain: each.sealed for domain, each in left.items()}
+            evidence = gathered(self._database, plan, row.attempt, receipts, sealed)
         except (NotFound, Unreachable):
-            self._again(row)  # an agent was started anew since, and forgot what its box left
+            self._again(row)  # somebody was started anew since, and forgot what it had
             return
-        receipts = next(iter(left.values())).receipts
         kept = {
             "attempt": row.attempt,
-            "sealed": {domain: base64.b64encode(each.sealed).decode() for domain, each in left.items()},
+            "sealed": {domain: base64.b64encode(content).decode() for domain, content in sealed.items()},
             "receipts": [signed.plain() for signed in receipts],
+            "evidence": evidence.plain(),
         }
         self._move(row, JobState.RELEASED, results=json.dumps(kept, ensure_ascii=False))
 

@@ -67,6 +67,15 @@ class KeeperClient:
             for item in self._ask("joint-receipts", joint=joint, attempt=attempt)["receipts"]
         ]
 
+    def ran(self, joint: str, attempt: int) -> tuple[Plan, list[Signed]]:
+        """Return the plan of this side's boxes in a joint attempt, and its launcher's records of them.
+
+        Raises:
+            NotFound: this keeper has signed no receipt of it.
+        """
+        found = self._ask("joint-ran", joint=joint, attempt=attempt)
+        return Plan.read(found["plan"]), [Signed.read(item) for item in found["records"]]
+
     def status(self) -> dict[str, Any]:
         """Return what the keeper says of itself."""
         return self._ask("status")

@@ -14,7 +14,10 @@ from darkroom.cli_access import DryRun, FormatOption, Yes, room, settle_trust
 from darkroom.cli_jobs import statement_text
 from darkroom.signing import Text
 from darkroom.terminal import Format
+from plans import names
+from plans.errors import Malformed
 from plans.joint import JointPlan, JointTask, SeenAs
+from plans.joint_evidence import JointEvidence
 from plans.joint_rules import Matching, Opening
 
 Number = Annotated[str, typer.Argument(metavar="ID", help="A joint computation's id.")]
@@ -28,7 +31,7 @@ def add_to(app: typer.Typer) -> None:
         no_args_is_help=True,
         rich_markup_mode=None,
     )
-    for command in (ask, show, approve, result, cancel):
+    for command in (ask, show, approve, result, verify, cancel):
         group.command()(command)
     group.command("list")(list_all)
     app.add_typer(group, name="joint")
@@ -160,6 +163,51 @@ def result(
         [Text(f"{sight.step}, {sight.party}", f"{sight.form}: {sight.what}") for sight in seen],
         to_person=True,
     )
+
+
+def verify(
+    number: Annotated[str, typer.Argument(metavar="[ID]", help="A released computation of yours.")] = "",
+    file: Annotated[Path | None, typer.Option(help="Evidence that somebody saved; needs no portal.")] = None,
+    root: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DOMAIN=KEY", help="A party's root key, as that party itself told it; one for each."
+        ),
+    ] = None,
+    save: Annotated[Path | None, typer.Option(help="Write the evidence here, for others to verify.")] = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Check a finished computation again: approvals, boxes, records and receipts of all parties, from root keys on."""
+    if bool(number) == (file is not None):
+        raise Malformed("name a computation or a file of evidence", "command line")
+    evidence = JointEvidence.decode(file.read_bytes()) if file else room().joint_evidence(number)
+    if save is not None:
+        save.write_bytes(evidence.canonical())
+        terminal.say(
+            f"Wrote {save}. Whoever has the root keys checks it: darkroom joint verify --file {save}"
+        )
+    if not root:
+        told = ", ".join(party.domain for party in evidence.joint.parties)
+        raise Malformed(
+            "nothing can be checked without the parties' root keys",
+            "--root",
+            f"Ask each of {told} for its own.",
+        )
+    receipts = asking.verified(evidence, dict(_root(each) for each in root))
+    lines = [
+        [each.party, each.code or "ended well", str(len(each.records)), each.sealed] for each in receipts
+    ]
+    plain = {"digest": evidence.joint.digest, "receipts": [each.plain() for each in receipts]}
+    terminal.write(plain, form, lambda: terminal.rows(("party", "says", "boxes", "handed over"), lines))
+    terminal.say(
+        "Everything fits: who approved, which boxes ran, what they left. It does not show that data were true, "
+        "or that a server computed as the protocol says."
+    )
+
+
+def _root(text: str) -> tuple[str, str]:
+    domain, _, key = text.partition("=")
+    return names.require("domain", domain), names.require("signing key", key)
 
 
 def cancel(number: Number, dry_run: DryRun = False) -> None:

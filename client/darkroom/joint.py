@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from darkroom import signing
 from darkroom.joint_result import JointResult, exactness, open_joint
 from darkroom.signing import Text
 from darkroom.wire import Wire, listed, segment
+from keys import api as keys
 from plans.errors import DarkroomError, HashMismatch, Malformed, StateConflict, Unreachable, from_problem
-from plans.joint import JointPlan, JointTask
+from plans.joint import JointPlan, JointTask, Receipt
+from plans.joint_evidence import JointEvidence, Verifier, verify_joint
 from plans.request import Request, RequestKind
 from plans.statements import Statement
-
-if TYPE_CHECKING:
-    from keys import api as keys
 
 JOINT_POLL_S = 0.5
 """Pause between two looks at a computation that others are working on."""
@@ -87,6 +86,10 @@ class Joint:
         plan, results = self.joint_plan(number), self.joint_results(number)
         return open_joint(plan, results, self.keys(), self.trusted_keeper)
 
+    def joint_evidence(self, number: str) -> JointEvidence:
+        """Return all that the parties signed about a finished computation, checked for nothing yet."""
+        return JointEvidence.read(self.joint_results(number).get("evidence"))
+
     def wait_jointly(
         self, number: str, patience_s: float, heard: Callable[[dict[str, Any]], None] = lambda _: None
     ) -> dict[str, Any]:
@@ -108,6 +111,15 @@ class Joint:
         raise Unreachable(
             "the joint computation has not ended in time", number, f"Look later: darkroom joint show {number}"
         )
+
+
+def verified(evidence: JointEvidence, roots: Mapping[str, str]) -> tuple[Receipt, ...]:
+    """Return the receipts of all parties, if everything that they signed fits together from their root keys on.
+
+    Raises:
+        DarkroomError: as `plans.joint_evidence.verify_joint`.
+    """
+    return verify_joint(evidence, roots, Verifier(keys.verify, keys.verify_request))
 
 
 def approval_of(plan: JointPlan, domain: str, signer: str) -> Statement:

@@ -9,13 +9,16 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from darkroom.joint import verified
 from examples.joint import __main__ as story
 from examples.joint.region import HELPER
+from keys.signing import SigningKey
 from plans.errors import DarkroomError
 from tests.e2e import hunt
 from tests.e2e.joint_town import PARTIES, JointTown, settled
@@ -68,6 +71,22 @@ def test_a_bureau_without_data_gets_an_answer_that_is_duckdbs_to_the_last_digit(
     assert sum(count is not None for count, _ in found.values()) >= 3, "the control: something was opened"
     assert sum(count is None for count, _ in found.values()) >= 1, "and something was withheld"
     assert any("Adversary model" in note for note in result.notes)
+
+
+def test_a_finished_computation_is_verified_from_root_keys_on(town: JointTown, answered: str) -> None:
+    evidence = town.operator.joint_evidence(answered)
+    roots = {
+        owner.domain: SigningKey.from_bytes(bytes.fromhex(owner.root_key.read_text())).public
+        for owner in town.agencies.owners
+    }
+    receipts = verified(evidence, roots)
+    assert [receipt.party for receipt in receipts] == sorted(PARTIES)
+    assert not any(receipt.code for receipt in receipts)
+    with pytest.raises(DarkroomError):
+        verified(evidence, roots | {"nm/tax": roots["nm/civil"]})
+    less = replace(evidence, parties=evidence.parties[1:])
+    with pytest.raises(DarkroomError):
+        verified(less, roots)
 
 
 def test_nothing_runs_until_every_party_has_approved(town: JointTown) -> None:
