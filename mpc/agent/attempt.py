@@ -295,8 +295,8 @@ class Attempt:
         self._enter(State.ENDING)
         if told is not None and self._is_news(told):
             told = await self._news(told)
+        self.links.end()  # a box that waits for bytes of others ends by that
         cause = await self.boxes.settle(self._times.grace)
-        self.links.end()
         if cause is not None:
             told = self._cause(told, failures.of_box(*cause, self._side.domain, self._parties()))
         if told is not None:

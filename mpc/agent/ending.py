@@ -10,6 +10,8 @@ it counts only if the one is silent, so that nobody is talked into a failure.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from mpc.agent.failure import HEARD_OF, OF_ITSELF, Failure, Told, first_hand, least, relayed
 from mpc.agent.table import Table
 from plans.errors import PeerLost
@@ -33,20 +35,22 @@ class Agreement:
         self._own = own.failure if own else None
         table.reach()
         await table.say("abort", self._own.plain() if self._own else HEARD_OF)
-        await self._round("abort")
+        await self._round("abort", table.peers)
         first = self._closed() or self._first()
         await table.say("agreed", first.plain())
-        await self._round("agreed")
+        await self._round("agreed", table.said["abort"])
         final = self._closed() or least([first, *self._relayed("agreed")])
         detail = own.detail if own else "another party ended the attempt"
         return Told(final, f"{final.error()} At this side: {detail}")
 
-    async def _round(self, kind: str) -> None:
-        table = self._table
-        closed = table.said["closed"]
-        await table.hear(
-            lambda: all(peer in closed for peer in table.missing(kind)), table.times.round, strict=False
-        )
+    async def _round(self, kind: str, peers: Iterable[str]) -> None:
+        """Hear what these peers say in a round; who has ended the attempt, or forgotten it, says nothing any more."""
+        table, awaited = self._table, set(peers)
+
+        def heard() -> bool:
+            return awaited <= {*table.said[kind], *table.said["closed"], *table.gone}
+
+        await table.hear(heard, table.times.round, strict=False)
 
     def _first(self) -> Failure:
         """Return the least that is known after the first round: what was said there, and that silent ones are lost."""

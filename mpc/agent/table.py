@@ -70,6 +70,8 @@ class Table:
         self._repeated: list[tuple[str, Mapping[str, Any]]] = []
         self._dialing: dict[str, asyncio.Task[None]] = {}
         self._attached: set[str] = set()
+        self.gone: set[str] = set()
+        """Peers that ran the attempt and say now that they do not know it: they were started anew."""
         self.unreached: dict[str, str] = {}
         """Why a peer could not be dialled the last time, for the owner."""
 
@@ -87,6 +89,9 @@ class Table:
             control = None
             try:
                 control = await self._dial(peer)
+                if control is None and peer in self._attached:
+                    self.gone.add(peer)
+                    await self.wake()
             except (PeerLost, LinkBroken) as problem:  # whoever answers under a wrong name stays a stranger
                 self.unreached[peer] = str(problem)
             if control is None:

@@ -31,6 +31,7 @@ class Line:
         self.peers = tuple(party for party in PARTIES if party != own)
         self.said: dict[str, dict[str, Mapping[str, Any]]] = {kind: {} for kind in ONCE}
         self.times, self.step = Times(), Step.COMPUTE
+        self.gone: set[str] = set()
         self._count = 0
 
     def reach(self) -> None:
