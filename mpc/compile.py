@@ -180,6 +180,6 @@ def _parties(task: JointTask, reading: JointReading, described: Sequence[Party])
         raise NotFound(
             f"{', '.join(missing)} has not described itself as a party to joint computations",
             "joint-plan.parties",
-            "Ask its administrators to sign a description: darkroom-server party.",
+            "Ask its administrators to sign a description: darkroom-server party add.",
         )
     return tuple(found[domain] for domain in sorted(needed))

@@ -9,7 +9,7 @@ from sandbox.client import LauncherClient, StageResult, facts_of
 from sandbox.config import LauncherConfig
 from sandbox.fetching import move_output, open_output
 from sandbox.images import Image, by_digest, find
-from sandbox.own_user import OwnIds
+from sandbox.own_user import OwnIds, step_down
 from sandbox.reading import check_joint_plan, check_plan, read_joint_statement, read_statement
 from sandbox.recipes import images_folder
 from sandbox.shelf import StageName
@@ -42,6 +42,7 @@ __all__ = [
     "open_output",
     "read_joint_statement",
     "read_statement",
+    "step_down",
     "told",
     "trial_plan",
 ]

@@ -87,6 +87,28 @@ class LauncherClient:
             self._path, {"op": "cancel", "plan": plan, "stage": stage.value, "attempt": attempt}, ASK_S
         )
 
+    def opened(self, plan: str, attempt: int) -> bytes:
+        """Return what this side's part of a joint computation leaves for the recipient, sealed.
+
+        Raises:
+            NotFound: it leaves nothing, or has not ended well.
+            Unreachable: the launcher does not answer.
+        """
+        question, sealed = {"op": "opened", "plan": plan, "attempt": attempt}, bytearray()
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+                connection.settimeout(ASK_S)
+                connection.connect(str(self._path))
+                connection.sendall(frames.pack(question))
+                with connection.makefile("rb") as stream:
+                    while (frame := frames.read(stream)) is not None and "sealed" in frame:
+                        sealed += bytes.fromhex(str(frame["sealed"]))
+        except OSError as problem:
+            told = problem.strerror or "no answer in time"
+            raise Unreachable(f"the launcher does not answer ({told})", self._path.name) from None
+        frames.settle(frame, self._path.name)
+        return bytes(sealed)
+
     def status(self) -> dict[str, Any]:
         """Return domain, node, public key, whether it has a user of its own, tiers, images, and the boxes that live."""
         return frames.ask(self._path, {"op": "status"}, ASK_S)

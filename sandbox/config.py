@@ -36,7 +36,8 @@ class LauncherConfig:
     that the owner trusts: what others ask for runs in one of them, or in one that has a name on this node.
 
     `agent_socket` is where this side's agent takes the links of joint plans to other parties; none for a side that
-    takes part in no joint computation.
+    takes part in no joint computation. `side_group` is the group that opens that socket's folder, and the one with the
+    keeper's; none where the launcher's own does.
     """
 
     domain: str
@@ -56,6 +57,7 @@ class LauncherConfig:
     ceilings: Mapping[Entry, Limits]
     images: tuple[str, ...]
     agent_socket: Path | None = None
+    side_group: int | None = None
 
     @classmethod
     def load(cls, path: Path) -> LauncherConfig:
@@ -71,7 +73,11 @@ class LauncherConfig:
             raise SettingsWrong("the launcher's settings cannot be read as JSON", str(path)) from None
         known = [field.name for field in fields(cls)]
         if isinstance(content, dict):
-            content = {"agent_socket": None, **content}  # settings that are older than joint computations
+            content = {
+                "agent_socket": None,
+                "side_group": None,
+                **content,
+            }  # settings that are older than joint computations
         if not isinstance(content, dict) or sorted(content) != sorted(known):
             raise SettingsWrong(
                 f"the launcher's settings have exactly the members {', '.join(known)}", str(path)
@@ -172,6 +178,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "owner_socket": _maybe(_path),
     "keeper_socket": _maybe(_path),
     "user": _maybe(_number),
+    "side_group": _maybe(_number),
     "first_uid": _number,
     "uid_count": _number,
     "warm_kinds": _number,

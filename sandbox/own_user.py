@@ -26,6 +26,7 @@ import ctypes
 import importlib
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,8 +80,11 @@ class OwnIds:
         return f"0 {self.user} 1\n{self.first} {self.first} {self.count}\n"
 
 
-def become(ids: OwnIds) -> None:
+def become(ids: OwnIds, groups: Sequence[int] = ()) -> None:
     """Turn this process, which is root and has one thread, into the launcher's own user.
+
+    `groups` are those that it is in beside its own: they open folders that others of its side use too, and its boxes
+    are in none of them.
 
     Raises:
         TierMissing: the kernel gives no user namespace to root.
@@ -89,14 +93,42 @@ def become(ids: OwnIds) -> None:
     for name in _LATE:
         importlib.import_module(name)
     _close_inherited()
-    os.setgroups([])
+    os.setgroups(list(groups))
     _enter_namespace(ids)
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)
     os.chdir("/")
     _drop_powers()
-    if os.getgroups() or not _is_map(ids):
+    if len(os.getgroups()) != len(groups) or not _is_map(ids):
         raise TierMissing("the launcher did not become its own user", "user namespace")
+
+
+def step_down(user: int) -> None:
+    """Turn this process, which is root and has one thread, into one that may do what any user may, and no more.
+
+    User and group have the same number. What it reads from now on it reads as that user; an interpreter's modules are
+    loaded before.
+
+    Raises:
+        SettingsWrong: the number is one of the host's own, or does not exist here.
+    """
+    if user < LOWEST:
+        raise SettingsWrong(f"a process of a side has a user id from {LOWEST} upwards", "user")
+    for name in _LATE:
+        importlib.import_module(name)
+    _close_inherited()
+    try:
+        os.setgroups([])
+        os.setresgid(user, user, user)
+        os.setresuid(user, user, user)  # what root could do goes with it (capabilities(7))
+    except OSError as problem:
+        raise SettingsWrong(
+            f"this user id does not exist here ({problem.strerror})",
+            "user",
+            "Choose one that this machine has.",
+        ) from None
+    os.chdir("/")
+    ctypes.CDLL(None, use_errno=True).prctl(_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
 def is_own() -> bool:

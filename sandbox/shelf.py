@@ -19,7 +19,7 @@ import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from plans import canonical, names
 from plans.box import BoxSpec, Entry
@@ -213,6 +213,13 @@ class Shelf:
         except OSError as problem:
             raise _full(problem, "collected outputs") from None
         return folder
+
+    def collected(self, name: StageName, output: str) -> BinaryIO:
+        """Open an output that a stage left; raises `NotFound`."""
+        try:
+            return output_path(self._home, name, output).open("rb")
+        except OSError:
+            raise NotFound("what the stage left is not kept any more", name.stage.value) from None
 
     def forget_handed_over(self, name: StageName) -> None:
         """Remove what stages handed to each other in this attempt and those before; what leaves the house stays.

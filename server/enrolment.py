@@ -38,7 +38,7 @@ from store import api as store
 
 FIRST_UID = 61_000
 UIDS_PER_OWNER = 64
-"""User ids of an owner's side on its node: its launcher's, and as many less one for boxes."""
+"""User ids of an owner's side on its node: the first is its launcher's, the last its agent's, the others its boxes'."""
 WARM_KINDS = 6
 
 
@@ -285,9 +285,9 @@ def _keeper_config(owner: Owner, root: str, image: str, limits: Mapping[Entry, L
 
 
 def _launcher_ids(place: int) -> sandbox.OwnIds:
-    """Return the ids of a new owner's launcher and boxes: a block of its own, the launcher's first."""
+    """Return the ids of a new owner's launcher and boxes: its own block without the last, which an agent has."""
     first = FIRST_UID + UIDS_PER_OWNER * place
-    return sandbox.OwnIds(first, first + 1, UIDS_PER_OWNER - 1)
+    return sandbox.OwnIds(first, first + 1, UIDS_PER_OWNER - 2)
 
 
 def _launcher_config(

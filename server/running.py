@@ -13,7 +13,7 @@ from pathlib import Path
 from plans.errors import DarkroomError, Unreachable
 from server.enrolment import found_site, offer_roster
 from server.site import Site, open_site
-from server.supervisor import Supervisor, owner_roles, roles, wait_for
+from server.supervisor import Role, Supervisor, owner_roles, roles, wait_for
 from store import api as store
 
 
@@ -29,14 +29,40 @@ def stay_up(home: Path, port: int) -> None:
         sys.stderr.write(
             f"Darkroom is up at {address(site)} (only this machine can reach it). Ctrl-C ends it.\n"
         )
-        known = {owner.domain for owner in site.owners()}
+        sides = Sides(site, supervisor)
         while not stop.wait(0.5):
-            for owner in site.owners():
-                if owner.domain not in known:
-                    known.add(owner.domain)
-                    supervisor.start(owner_roles(site, owner.domain))
-                    wait_for(owner.keeper_socket)
-                    offer_roster(owner)
+            sides.follow()
+
+
+class Sides:
+    """What administrators change while a site is up: new sides, a side's new agent, settings of its processes."""
+
+    def __init__(self, site: Site, supervisor: Supervisor) -> None:
+        self._site, self._supervisor = site, supervisor
+        self._known = {role.name: _written(role) for role in self._roles()}
+
+    def follow(self) -> None:
+        """Start what is new, and start anew what has other settings than it was started with."""
+        domains = {name.partition(":")[2] for name in self._known}
+        for role in self._roles():
+            written = _written(role)
+            if role.name not in self._known:
+                self._supervisor.start([role])
+            elif self._known[role.name] != written:
+                self._supervisor.restart(role.name)
+            self._known[role.name] = written
+        for owner in self._site.owners():
+            if owner.domain not in domains:
+                wait_for(owner.keeper_socket)
+                offer_roster(owner)
+
+    def _roles(self) -> list[Role]:
+        return [role for owner in self._site.owners() for role in owner_roles(self._site, owner.domain)]
+
+
+def _written(role: Role) -> bytes:
+    """Return the settings of a process of an owner's side, as they are in its file."""
+    return Path(role.arguments[0]).read_bytes()
 
 
 def started(site: Site) -> Supervisor:

@@ -5,8 +5,10 @@
     <home>/owners/<domain>/     root.key (take it offline), keyring/, home/ (journal), data/, keeper.json,
                                 agent.json, agent.pem and party where it takes part in joint computations
     <home>/nodes/<domain>/      the launcher of the owner's node: its key, launcher.json, and home/
-    <run>/<domain>/             keeper, desk: the keeper's sockets; agent, links: the agent's, where there is one
+    <home>/owners/<domain>/log/ what the agent says to its owner alone
+    <run>/<domain>/             keeper, desk: the keeper's sockets
     <run>/<domain>/node/        open, owner: the launcher's sockets
+    <run>/<domain>/agent/       door, link: the agent's sockets, where there is an agent
 
 Paths of sockets are short, since they have 107 bytes at the most.
 
@@ -17,6 +19,14 @@ Run by root, everything belongs to root but what each launcher needs under the u
     owners/<domain>/data and data/staging      root's, mode 0710 for its group: it opens what a plan names
     the files in there                         the launcher's, read-only, so that it can link them into boxes
     run/<domain>                               root's, mode 0710 for its group: no other user reaches a keeper
+
+An agent has a user of its own too (`sandbox.own_user.step_down`), and where there is one, its group takes the place of
+the launcher's in the folders of sockets, and the launcher is in that group as well (`side_group`):
+
+    owners/<domain>/agent.pem                  the agent's
+    run/<domain>                               root's, mode 0710 for the agent's group
+    run/<domain>/node                          the launcher's, mode 2710 for the agent's group: so is its open socket
+    run/<domain>/agent                         the agent's, mode 0710 for its group
 
 The embedded shape has one administrator, so it separates processes and keys, not people.
 """
@@ -182,12 +192,17 @@ class Owner:
     @property
     def agent_door(self) -> Path:
         """The agent's socket for whoever carries plans."""
-        return self.run / "agent"
+        return self.run / "agent" / "door"
 
     @property
     def agent_links(self) -> Path:
         """The agent's socket for the links of its launcher's boxes."""
-        return self.run / "links"
+        return self.run / "agent" / "link"
+
+    @property
+    def agent_log(self) -> Path:
+        """What the agent writes: why attempts failed on this side, for the owner alone."""
+        return self.folder / "log" / "agent.log"
 
     def make_folders(self, user: int | None) -> None:
         """Make the folders of a new side; `user` is its launcher's, or none where the launcher runs as we do."""
@@ -200,10 +215,15 @@ class Owner:
         self.make_run_folders()
 
     def make_run_folders(self) -> None:
-        """Make the folders of its sockets; the launcher's user is the one to whom its home belongs."""
-        user = self.launcher_home.stat().st_uid if os.geteuid() == 0 else None
-        _make(self.run, 0o700 if user is None else 0o710, (None, user))
-        _make(self.run / "node", 0o700, (user, user))
+        """Make the folders of its sockets; each user is whom a file of its own belongs to."""
+        root = os.geteuid() == 0
+        user = self.launcher_home.stat().st_uid if root else None
+        agent = self.agent_identity.stat().st_uid if root and self.agent_identity.exists() else None
+        group = user if agent is None else agent
+        _make(self.run, 0o700 if user is None else 0o710, (None, group))
+        _make(self.run / "node", 0o700 if agent is None else 0o2710, (user, group))
+        if self.agent_identity.exists():
+            _make(self.agent_door.parent, 0o700 if agent is None else 0o710, (agent, agent))
 
 
 def open_site(home: Path) -> Site:

@@ -31,11 +31,12 @@ _LONGEST_PAUSE_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """One process: a name, the Python module and its arguments."""
+    """One process: a name, the Python module and its arguments, and the file that it writes to, if not the centre's."""
 
     name: str
     module: str
     arguments: tuple[str, ...]
+    log: Path | None = None
 
 
 @dataclass(slots=True)
@@ -62,6 +63,10 @@ class Supervisor:
         if self._watcher is None:
             self._watcher = threading.Thread(target=self._watch, daemon=True, name="supervisor")
             self._watcher.start()
+
+    def restart(self, name: str) -> None:
+        """End a process, politely; it is started anew as if it had died."""
+        self._children[name].process.send_signal(signal.SIGTERM)
 
     def pid(self, name: str) -> int:
         """Return the process id that a role has at present."""
@@ -116,9 +121,8 @@ class Supervisor:
             )
 
     def _log(self, role: Role) -> IO[bytes]:
-        folder = self.site.centre / "logs"
-        folder.mkdir(exist_ok=True, mode=0o700)
-        path = folder / f"{role.name.replace('/', '-').replace(':', '-')}.log"
+        path = role.log or self.site.centre / "logs" / f"{role.name.replace('/', '-').replace(':', '-')}.log"
+        path.parent.mkdir(exist_ok=True, mode=0o700)
         return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600), "ab")
 
 
@@ -132,9 +136,12 @@ def roles(site: Site) -> list[Role]:
 
 
 def owner_roles(site: Site, domain: str) -> list[Role]:
-    """Return the processes of an owner's side; an agent, where it takes part in joint computations."""
+    """Return the processes of an owner's side; an agent, where it takes part in joint computations.
+
+    Why an attempt failed on a side may depend on its data, so what its agent writes lies with the owner.
+    """
     owner = site.owner(domain)
-    agent = Role(f"agent:{domain}", "mpc.agent", (str(owner.agent_settings),))
+    agent = Role(f"agent:{domain}", "mpc.agent", (str(owner.agent_settings),), owner.agent_log)
     return [
         Role(f"launcher:{domain}", "sandbox.launcher", (str(owner.launcher_settings),)),
         Role(f"keeper:{domain}", "keeper", (str(owner.keeper_settings),)),

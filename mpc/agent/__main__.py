@@ -1,12 +1,18 @@
 """`python -P -m mpc.agent CONFIG`: the agent of one party, an unprivileged process beside its keeper.
 
-It holds one secret, the key of its TLS certificate. What is for its owner alone (why this side failed) goes to its
-standard error, which whoever composes the platform keeps as the agent's log.
+Root starts it, and before it listens to anybody or speaks with anybody it becomes a user that has nothing
+(`sandbox.own_user.step_down`): its sockets' folder and the file with its one secret, the key of its TLS certificate,
+belong to that user, and its group opens the folders of its keeper's and its launcher's sockets. It cannot read keyring,
+data, the launcher's key or what boxes leave; its launcher hands it the part that is sealed to the recipient.
+
+What is for its owner alone (why this side failed) goes to its standard error, which whoever composes the platform keeps
+in the owner's folder.
 """
 
 from __future__ import annotations
 
 import asyncio
+import datetime
 import importlib.metadata
 import os
 import signal
@@ -20,7 +26,7 @@ from mpc import api as mpc
 from mpc.agent.agent import Agent
 from mpc.agent.config import AgentConfig
 from mpc.agent.doors import Doors
-from mpc.agent.owner import KeeperSocket, Side, opened_from
+from mpc.agent.owner import KeeperSocket, Side
 from mpc.agent.table import Times
 from plans.errors import DarkroomError, Malformed
 from plans.joint import JointPlan
@@ -39,21 +45,17 @@ def platform_version() -> str:
         return "uninstalled"
 
 
-async def run(config: AgentConfig) -> None:
+async def run(config: AgentConfig, version: str) -> None:
     """Serve until SIGTERM or SIGINT; attempts that run are stopped at all parties then."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(THREADS, "agent"))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    side = Side(
-        config.domain,
-        KeeperSocket(config.keeper_socket),
-        sandbox.LauncherClient(config.launcher_socket),
-        partial(_derive, config),
-        opened_from(config.launcher_home),
-    )
-    agent = Agent(side, tls.load_identity(config.identity), platform_version(), Times(), _log)
+    launcher = sandbox.LauncherClient(config.launcher_socket)
+    keeper = KeeperSocket(config.keeper_socket)
+    side = Side(config.domain, keeper, launcher, partial(_derive, config), launcher.opened)
+    agent = Agent(side, tls.load_identity(config.identity), version, Times(), _log)
     doors = Doors(agent)
     await agent.listener.start(*config.place)
     await doors.open(config.door, config.links, config.askers, config.launcher_uids)
@@ -67,7 +69,8 @@ def _derive(config: AgentConfig, joint: JointPlan) -> Plan:
 
 
 def _log(line: str) -> None:
-    sys.stderr.write(f"agent: {line}\n")
+    at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    sys.stderr.write(f"agent: {at} {line}\n")
     sys.stderr.flush()
 
 
@@ -77,7 +80,11 @@ def main(arguments: list[str]) -> int:
         if len(arguments) != 1:
             raise Malformed("an agent needs one settings file", "command line")
         os.umask(0o077)
-        asyncio.run(run(AgentConfig.load(Path(arguments[0]))))
+        config = AgentConfig.load(Path(arguments[0]))
+        version = platform_version()
+        if os.geteuid() == 0:
+            sandbox.step_down(config.own_user())
+        asyncio.run(run(config, version))
     except DarkroomError as problem:
         sys.stderr.write(f"{problem}\n")
         return problem.exit_code

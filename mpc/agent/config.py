@@ -21,8 +21,8 @@ class AgentConfig:
     `identity` is the file with key and certificate for TLS (`keys.tls`); others pin the certificate's hash. `listen`
     is `host:port` for other agents. `door` is the socket for the centre and the operator, with the user ids `askers`
     beside the agent's own and root's; `links` is the one where the own launcher (`launcher_uids`) brings the links of
-    boxes. `launcher_home` is where that launcher collects outputs. `limits` are those of this side's boxes, the same
-    that the keeper derives plans with.
+    boxes. `user` is the agent's own user id, for one that root starts; none for one that is started as its own user.
+    `limits` are those of this side's boxes, the same that the keeper derives plans with.
     """
 
     domain: str
@@ -32,7 +32,7 @@ class AgentConfig:
     links: Path
     keeper_socket: Path
     launcher_socket: Path
-    launcher_home: Path
+    user: int | None
     launcher_uids: tuple[int, ...]
     askers: tuple[int, ...]
     limits: Mapping[Entry, Limits]
@@ -63,6 +63,18 @@ class AgentConfig:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(json.dumps(content, indent=1) + "\n")
+
+    def own_user(self) -> int:
+        """Return the user id of an agent that root starts.
+
+        Raises:
+            SettingsWrong: it has none.
+        """
+        if self.user is None:
+            raise SettingsWrong(
+                "an agent does not run as root", "agent.user", "Give it a user id of its own in its settings."
+            )
+        return self.user
 
     @property
     def place(self) -> tuple[str, int]:
@@ -95,6 +107,12 @@ def _path(value: Any) -> Path:
     return Path(_text(value))
 
 
+def _user(value: Any) -> int | None:
+    if value is not None and type(value) is not int:
+        raise TypeError
+    return value
+
+
 def _users(value: Any) -> tuple[int, ...]:
     if not isinstance(value, list) or any(type(item) is not int for item in value):
         raise TypeError
@@ -110,6 +128,7 @@ def _limits(value: Any) -> dict[Entry, Limits]:
 _READERS: Mapping[str, Callable[[Any], Any]] = {
     "domain": _text,
     "listen": _text,
+    "user": _user,
     "launcher_uids": _users,
     "askers": _users,
     "limits": _limits,

@@ -156,7 +156,7 @@ class Doors:
             )
         work, domain = attempt.work, self._agent.side.domain
         if work.joint.serves(domain) is not None:
-            read = partial(self._agent.side.opened, work.plan, work.number)
+            read = partial(self._agent.side.opened, work.plan.digest, work.number)
             sealed = await asyncio.get_running_loop().run_in_executor(None, read)
             for begin in range(0, len(sealed), SEALED_BYTES):
                 await _say(writer, {"sealed": sealed[begin : begin + SEALED_BYTES].hex()})

@@ -15,7 +15,6 @@ from typing import Any, Protocol
 from plans import frames
 from plans.box import BoxState, Entry
 from plans.errors import NotFound
-from plans.handover import OPENED
 from plans.joint import JointPlan, Receipt
 from plans.plan import Plan
 from plans.statements import Signed
@@ -80,15 +79,15 @@ class Launcher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """The own side of an agent. `derive` is `mpc.api.party_plan` with this side's limits; `opened` reads what the own
-    box left for the recipient.
+    """The own side of an agent. `derive` is `mpc.api.party_plan` with this side's limits; `opened` gets what the own
+    box left for the recipient, by the plan's digest and the attempt.
     """
 
     domain: str
     keeper: Keeper
     launcher: Launcher
     derive: Callable[[JointPlan], Plan]
-    opened: Callable[[Plan, int], bytes]
+    opened: Callable[[str, int], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +119,3 @@ class KeeperSocket:
 
     def _ask(self, operation: str, **members: Any) -> dict[str, Any]:
         return frames.ask(self.path, {"op": operation, **members}, ASK_S)
-
-
-def opened_from(home: Path) -> Callable[[Plan, int], bytes]:
-    """Return what reads a server's sealed shares out of its launcher's home."""
-
-    def read(plan: Plan, attempt: int) -> bytes:
-        name = sandbox.StageName(plan.digest, Entry.PARTY, attempt)
-        with sandbox.open_output(home, name, OPENED) as file:
-            return file.read()
-
-    return read

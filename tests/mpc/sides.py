@@ -246,5 +246,5 @@ def side_of(domain: str, folder: Path) -> tuple[Side, PlayedKeeper, PlayedLaunch
     )
 
 
-def _sealed(domain: str, plan: Plan, attempt: int) -> bytes:
+def _sealed(domain: str, plan: str, attempt: int) -> bytes:
     return f"{domain} {attempt}".encode()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +24,8 @@ from plans.errors import NotFound, Unreachable
 from tests.plans.examples import LIMITS
 
 ROOT = Path(__file__).resolve().parents[2]
+USER = 64_963
+"""The user of an agent that root starts."""
 
 
 def free_port() -> int:
@@ -30,19 +35,34 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> AgentConfig:
-    tls.make_identity(tmp_path / "tls", "nm/tax")
+def folder() -> Iterator[Path]:
+    """A folder that an agent's user can reach, which those of the test runner are not."""
+    made = Path(tempfile.mkdtemp(prefix="dr-agent-"))
+    made.chmod(0o711)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def config(folder: Path) -> AgentConfig:
+    identity, sockets = folder / "tls", folder / "sockets"
+    tls.make_identity(identity, "nm/tax")
+    sockets.mkdir(mode=0o711)
+    user = USER if os.geteuid() == 0 else None
+    if user is not None:
+        for each in (identity, sockets):
+            os.chown(each, user, user)
     return AgentConfig(
-        "nm/tax", tmp_path / "tls", f"127.0.0.1:{free_port()}", tmp_path / "door", tmp_path / "links",
-        tmp_path / "keeper", tmp_path / "launcher", tmp_path / "home", (), (),
+        "nm/tax", identity, f"127.0.0.1:{free_port()}", sockets / "door", sockets / "links",
+        folder / "keeper", folder / "launcher", user, (), (),
         {Entry.PARTY: LIMITS, Entry.EXTRACT: LIMITS},
     )  # fmt: skip
 
 
 @pytest.fixture
-def process(config: AgentConfig, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    config.save(tmp_path / "agent.json")
-    command = [sys.executable, "-P", "-m", "mpc.agent", str(tmp_path / "agent.json")]
+def process(config: AgentConfig, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    config.save(folder / "agent.json")
+    command = [sys.executable, "-P", "-m", "mpc.agent", str(folder / "agent.json")]
     started = subprocess.Popen(
         command, cwd=ROOT, env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}, stderr=subprocess.PIPE
     )
@@ -88,3 +108,30 @@ def test_an_agent_without_a_key_does_not_start(config: AgentConfig, process: sub
         process.args, cwd=ROOT, env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}, capture_output=True
     )
     assert second.returncode == 2 and b"mode to 0600" in second.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start an agent that has a user of its own")
+def test_an_agent_that_root_starts_is_root_no_more(
+    config: AgentConfig, process: subprocess.Popen[bytes], folder: Path
+) -> None:
+    answer(config, {"op": "status"})
+    status = dict(
+        line.split(":\t", 1)
+        for line in Path(f"/proc/{process.pid}/status").read_text().splitlines()
+        if ":\t" in line
+    )
+    assert set(status["Uid"].split()) == set(status["Gid"].split()) == {str(USER)}
+    assert status["Groups"].split() == [] and status["NoNewPrivs"] == "1"
+    assert {int(status[name], 16) for name in ("CapEff", "CapPrm", "CapAmb", "CapInh")} == {0}
+    opened = [os.readlink(each) for each in Path(f"/proc/{process.pid}/fd").iterdir()]
+    assert not [each for each in opened if each.startswith(str(folder))], "no file that root had opened"
+    replace(config, user=None).save(folder / "other.json")
+    control = [*process.args[:-1], str(folder / "other.json")]
+    done = subprocess.run(
+        control,
+        cwd=ROOT,
+        env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 2 and b"does not run as root" in done.stderr

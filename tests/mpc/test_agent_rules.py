@@ -194,7 +194,7 @@ def test_more_rows_never_need_less(bound: int, domain: str) -> None:
 def settings(folder: Path) -> AgentConfig:
     return AgentConfig(
         "nm/tax", folder / "tls", "127.0.0.1:7000", folder / "door", folder / "links", folder / "k",
-        folder / "l", folder / "home", (61_000,), (), {Entry.PARTY: LIMITS, Entry.EXTRACT: LIMITS},
+        folder / "l", 61_063, (61_000,), (), {Entry.PARTY: LIMITS, Entry.EXTRACT: LIMITS},
     )  # fmt: skip
 
 
@@ -211,6 +211,7 @@ def test_settings_are_read_as_they_were_written(tmp_path: Path) -> None:
         ("domain", 1),
         ("listen", ""),
         ("askers", [True]),
+        ("user", "root"),
         ("limits", []),
         ("door", None),
         ("more", 1),
