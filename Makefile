@@ -8,7 +8,7 @@ RUN    := $(VENV)/python -P -m
 SHELL         := /bin/bash
 .SHELLFLAGS   := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo up images setup setup-tests test test-long check lint types imports attack bench docs lock clean
+.PHONY: help demo demo-joint up images setup setup-tests test test-long check lint types imports attack bench docs lock clean
 
 help:  ## this list
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -16,10 +16,13 @@ help:  ## this list
 demo: setup  ## a small region, from data to a checked result, told in numbered steps
 	@$(VENV)/darkroom-server demo
 
+demo-joint: setup  ## three agencies answer one question together, and nobody learns anything else
+	@$(VENV)/python -m examples.joint
+
 up: setup  ## the platform on this machine, on loopback, until you stop it
 	@$(VENV)/darkroom-server up
 
-images: setup  ## every image of boxes, also those for notebooks and joint computations
+images: setup  ## every image of boxes, also those for notebooks
 	@$(RUN) sandbox.images build --all
 	@$(RUN) sandbox.images list
 
@@ -46,7 +49,7 @@ attack: setup  ## every attack on boxes, on both tiers: a table, and an error if
 	@$(RUN) sandbox.attacks
 
 bench: setup  ## the measurements behind docs/performance.md
-	@for name in airlock audit decide ingest ledger twin sql_guard sql_overhead box loader train joint; do $(VENV)/python -m benchmarks.$$name; done
+	@for name in airlock audit decide ingest ledger twin sql_guard sql_overhead box loader train joint matching; do $(VENV)/python -m benchmarks.$$name; done
 
 docs: setup  ## the generated parts of docs/: commands, settings, errors, functions, constraints, vocabulary
 	@$(RUN) server.reference docs

@@ -27,7 +27,7 @@ STAMPS = VENV / ".stamps"
 OLDEST, NEWEST = (3, 11), (3, 13)
 
 # Images that everything needs; `make images` builds the others.
-FIRST_IMAGES = ("sql", "python", "inspect", "components")
+FIRST_IMAGES = ("sql", "python", "inspect", "components", "crypto")
 
 
 class SetupFailed(Exception):
