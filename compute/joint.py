@@ -18,10 +18,10 @@ from typing import Any, ClassVar
 from audit import api as audit
 from compute.jobs import JobState
 from keys import api as keys
-from plans.errors import NotAllowed, NotFound, SignatureWrong, StateConflict
+from plans.errors import Malformed, NotAllowed, NotFound, SignatureWrong, StateConflict
 from plans.joint import JointPlan, joint_task_of
 from plans.record import Record
-from plans.request import Request
+from plans.request import Request, RequestKind
 from plans.statements import Type
 from store import api as store
 
@@ -75,6 +75,8 @@ class JointService:
             StateConflict: the member has too many computations that have not ended.
         """
         keys.verify_request(request.signer, request.canonical(), signature)
+        if request.kind is not RequestKind.JOINT:
+            raise Malformed("this request is none for a joint computation", "request.kind")
         joint_task_of(request)
         with self.database.session() as session:
             _require_enrolled(session, request)

@@ -144,11 +144,12 @@ class JointDesk:
         """Return the own approvals of a joint plan, if this party's plan follows from it and its parties are known."""
         side, domain = self._side, self._side.config.domain
         joint.party(domain)
+        approvals = joint_rules.require_approved(side.trusted, joint, now)  # before any work on its content
         side.peers.require_parties(joint, now)
         mpc.require_same(joint)
         joint_rules.require_images(joint, domain, side.config.work_images)
         joint_rules.require_boxes(plan, joint, domain, side.config.limits)
-        return joint_rules.require_approved(side.trusted, joint, now)
+        return approvals
 
     def _begin(self, joint: JointPlan, box: BoxStatement, own: OwnPart | None, now: int) -> None:
         """Write down that a box has its keys, and charge for the answer, before it has them."""

@@ -17,11 +17,11 @@ from keys import api as keys
 from mpc import api as mpc
 from plans import joint as joints
 from plans.box import Entry, Limits
-from plans.errors import HashMismatch, Outdated, PolicyDenied, RederivationMismatch, SignatureWrong
+from plans.errors import HashMismatch, Malformed, Outdated, PolicyDenied, RederivationMismatch, SignatureWrong
 from plans.joint import JointPlan, Receipt
 from plans.joint_evidence import require_receipt_of
 from plans.plan import Plan
-from plans.request import Request, statement_digest
+from plans.request import Request, RequestKind, statement_digest
 from plans.statements import BoxStatement, Duty, Signed, Type
 
 OLDEST_JOINT_S = 7 * 24 * 3600
@@ -40,12 +40,15 @@ def require_joint(plan: Plan, now: int) -> JointPlan:
 
     Raises:
         SignatureWrong: not signed by the key that the request names; a changed recipient shows here (ATTACKS 84).
+        Malformed: the member signed a request of another kind, on which other rules would decide (78).
         RederivationMismatch: the task or statement of the plan is not the one that was signed.
         Outdated: the plan or its request is too old, or from the future.
     """
     joint = joints.joint_of(plan.material)
     request: Request = joint.request
     keys.verify_request(request.signer, request.canonical(), joint.request_signature)
+    if request.kind is not RequestKind.JOINT:
+        raise Malformed("the member's request is none for a joint computation", "request.kind")
     task = joints.joint_task_of(request)
     if task != joint.task or joint.reading.statement != statement_digest(task.statement):
         raise RederivationMismatch("the plan is about another statement than the member signed", "task")
@@ -127,11 +130,17 @@ def require_peer_box(told: Told, joint: JointPlan, attempt: int, peers: Peers, n
     if not begun or not now - CLOCK_SLACK_S < statement.not_after <= now + LONGEST_VALID_S:
         raise Outdated("a peer's box statement has expired, or claims to hold too long", "box statement")
     joint.party(statement.domain)
-    limits = {
-        spec.entry: spec.limits for spec in told.plan.stages
-    }  # how much a peer lets its boxes use is its own
+    limits = _limits_of(told.plan, owner=joint.owns(statement.domain) is not None)
     require_boxes(told.plan, joint, statement.domain, limits)
     return _box_of(told, attempt)
+
+
+def _limits_of(plan: Plan, *, owner: bool) -> dict[Entry, Limits]:
+    """Return the limits of a peer's boxes, all of which are there: how much it lets them use is its own."""
+    found = {spec.entry: spec.limits for spec in plan.stages}
+    if set(found) != ({Entry.EXTRACT, Entry.PARTY} if owner else {Entry.PARTY}):
+        raise RederivationMismatch("a peer's boxes are not those that follow from the joint plan", "stages")
+    return found
 
 
 def _box_of(told: Told, attempt: int) -> BoxStatement:
