@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from plans.joint import SERVERS, JointPlan, Part, SeenAs, Sight, Step, Trust
+from plans.joint import SERVERS, JointPlan, Measure, Part, SeenAs, Sight, Step, Trust
 from plans.joint_rules import Matching, Opening
 
 
@@ -172,7 +172,7 @@ def _partner(joint: JointPlan, place: int) -> Iterator[Sight]:
 
 
 def _share(joint: JointPlan) -> Iterator[Sight]:
-    columns = sum(len(portion.operands) for portion in joint.reading.portions) + joint.reading.cells
+    columns = shared_columns(joint) + joint.reading.cells
     for server in joint.task.servers:
         yield Sight(
             Step.SHARE,
@@ -182,6 +182,16 @@ def _share(joint: JointPlan) -> Iterator[Sight]:
             SeenAs.SHARE,
             joint.scheme.matched * columns,
         )
+
+
+def shared_columns(joint: JointPlan) -> int:
+    """Return how many columns of numbers owners share: each measure of an operand once; of products, both factors."""
+    wanted = {
+        (Measure.TOTAL if total.measure is Measure.PRODUCT else total.measure, operand)
+        for total in joint.reading.sums
+        for operand in total.operands
+    }
+    return len(wanted)
 
 
 def _compute(joint: JointPlan) -> Iterator[Sight]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from mpc.api import sights, trust
+from mpc.protocols.joint_rows import columns_of
 from plans.joint import JointPlan, Part, SeenAs, Sight, Step
 from plans.joint_rules import Matching, Opening
 from tests.mpc.compile_cases import TASK, Asked, asked
@@ -74,6 +75,14 @@ def test_the_recipient_sees_as_many_numbers_as_are_opened(plan: JointPlan) -> No
     assert line.part is Part.RECIPIENT
     reading = plan.reading
     assert line.bound == reading.cells * sum(1 + len(figure.sums) for figure in reading.figures)
+
+
+@BOTH
+def test_servers_get_as_many_shares_as_owners_share_columns(plan: JointPlan) -> None:
+    columns = sum(len(columns_of(plan.reading, place)) for place in range(len(plan.reading.portions)))
+    for server in plan.task.servers:
+        (line,) = of(plan, server, Step.SHARE)
+        assert line.bound == plan.scheme.matched * (columns + plan.reading.cells)
 
 
 @BOTH
