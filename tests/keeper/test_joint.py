@@ -372,6 +372,12 @@ def test_a_peers_receipt_counts_under_its_own_keepers_key_and_once(side: JointSi
     for signer in (f"launcher of {HEALTH}", f"keeper of {CIVIL}", "stranger"):
         with pytest.raises(DarkroomError, match="not a keeper of the roster"):
             side.keeper.joint.keep(joint_house.peer_receipt(HEALTH, about, signer=signer))
+    receipt = joint_house.peer_receipt(HEALTH, about)
+    body = Receipt.read(receipt.statement.body)
+    for kind, duty in ((Type.RELEASE, Duty.KEEPER), (Type.RECEIPT, Duty.ROOT)):
+        other = house.signed(kind, duty, body, f"keeper of {HEALTH}", domain=HEALTH)
+        with pytest.raises(DarkroomError, match="a receipt is a keeper's statement"):
+            side.keeper.joint.keep(other)
     with pytest.raises(HashMismatch, match="its signer's own side"):
         side.keeper.joint.keep(joint_house.peer_receipt(HEALTH, about, party=CIVIL))
     side.keeper.joint.keep(joint_house.peer_receipt(HEALTH, about))
