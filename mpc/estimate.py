@@ -25,6 +25,9 @@ _COPIES = 4
 _COLUMNS_PER_OPERAND = 4
 """Value, presence, magnitude, square."""
 
+_PIECE_BYTES = 2 * 16 * 2**20
+"""Two components of a piece of rows (`mpc.protocols.layout`)."""
+
 _PSEUDONYM_BYTES = 16
 _EXTRACT_BYTES_PER_ROW = 200
 _BASE_S = 5.0
@@ -65,16 +68,20 @@ def need(joint: JointPlan, domain: str) -> Need:
     portions = joint.reading.portions
     ring = joint.scheme.ring_bits // 8
     own = joint.owns(domain)
-    party = 0
+    held = worked = 0
     if own is not None:
-        party += _row(portions[own], ring) * portions[own].bound
+        held += _row(portions[own], ring) * portions[own].bound
     if joint.task.helper == domain:
-        party += sum(_row(portion, ring) * portion.bound for portion in portions)
-    if joint.serves(domain) is not None:
+        held += sum(_row(portion, ring) * portion.bound for portion in portions)
+    if (
+        joint.serves(domain) is not None
+    ):  # it holds the masks of its owners, and of the rows a piece at a time
+        mine = [portion for place, portion in enumerate(portions) if joint.partner(place) == domain]
+        held += _PIECE_BYTES + sum(_row(portion, ring) * portion.bound for portion in mine)
         columns = sum(_columns(portion) for portion in portions)
-        party += 2 * joint.scheme.matched * ring * (columns + _groups(joint))
-    memory = {Entry.PARTY: _megabytes(party * _COPIES)}
-    longest = max(party, max(_row(portion, ring) * portion.bound for portion in portions))
+        worked = 2 * joint.scheme.matched * ring * (columns + joint.reading.cells)
+    memory = {Entry.PARTY: _megabytes(held * _COPIES)}
+    longest = max(held, worked, *(_row(portion, ring) * portion.bound for portion in portions))
     wall = {Entry.PARTY: _seconds(longest)}
     if joint.task.matching is Matching.DIFFIE_HELLMAN:  # all others wait for the owners
         memory[Entry.PARTY] += _COMPILER_MB if own is not None else 0
@@ -93,11 +100,6 @@ def _columns(portion: Portion) -> int:
 def _row(portion: Portion, ring: int) -> int:
     """Bytes of one row of a portion as it is sent."""
     return _PSEUDONYM_BYTES + ring * _columns(portion) + 8 * len(portion.groups)
-
-
-def _groups(joint: JointPlan) -> int:
-    """Columns of the one-hots that a server holds at a time; large answers are computed in pieces."""
-    return min(joint.reading.cells, 64)
 
 
 def _megabytes(count: int) -> int:
