@@ -112,9 +112,10 @@ def run(
     attempt: int = 1,
     wrap: Wrap = lambda _name, channel: channel,
     coins: Mapping[str, bytes] | None = None,
+    patience: float = 20.0,
 ) -> Went:
     """Run every party in a thread of its own; raises what the first of them raised."""
-    links = network([party.domain for party in joint.parties], patience=20.0)
+    links = network([party.domain for party in joint.parties], patience)
     channels = {name: wrap(name, channel) for name, channel in links.items()}
     rows = {owner.domain: owner.rows() for owner in owners}
     opened: list[Opened] = []

@@ -45,10 +45,12 @@ def owner(domain: str, rng: np.random.Generator, count: int, of: int, **made: An
     )
 
 
-def compare(owners: list[Owner], bits: int = 64, minimum: int = 10, **changes: Any) -> None:
+def compare(
+    owners: list[Owner], bits: int = 64, minimum: int = 10, patience: float = 20, **changes: Any
+) -> None:
     matched = min(len(each.persons) + each.spare for each in owners)
     joint = plan_for(owners, scheme=Scheme(bits, matched, minimum, 90), **changes)
-    went = run(joint, owners)
+    went = run(joint, owners, patience=patience)
     assert mismatches(went.answer(), oracle(joint, owners), joint.reading.figures) == []
 
 
@@ -162,7 +164,7 @@ def test_larger_tables_are_as_exact(left: int, right: int) -> None:
         owner(HEALTH, rng, left, 2 * max(left, right), sizes=(10,)),
         owner(TAX, rng, right, 2 * max(left, right), ranges=((0, 10**6, 0.05),)),
     ]
-    compare(owners)
+    compare(owners, patience=300)
 
 
 def dominated() -> list[Owner]:
