@@ -458,7 +458,8 @@ class Attempt:
         while not self.table.receipts.empty():
             peer, content = self.table.receipts.get_nowait()
             heard.add(peer)
-            for plain in list(content.get("receipts") or ())[: len(self._parties())]:
+            told = content.get("receipts")
+            for plain in told[: len(self._parties())] if isinstance(told, list) else ():
                 await self._note_receipt(plain)
         return heard
 

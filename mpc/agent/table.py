@@ -7,6 +7,7 @@ and what comes twice or is unknown ends the attempt. Of the two parties of a pai
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,9 @@ AGAIN = ("abort", "agreed", "closed")
 """Those that it repeats when a connection is made anew; the first one counts."""
 
 MANY = ("receipts",)
+
+MOST_TIMES = 32
+"""How often a peer may say one of these: more often than receipts come; else what nobody reads yet fills the memory."""
 
 RETRY_S = 0.25
 
@@ -66,6 +70,7 @@ class Table:
         self.links = {peer: PeerLink(peer, self.inbox, times.beat) for peer in peers}
         self.said: dict[str, dict[str, Mapping[str, Any]]] = {kind: {} for kind in (*ONCE, *MANY)}
         self.receipts: asyncio.Queue[tuple[str, Mapping[str, Any]]] = asyncio.Queue()
+        self._times: Counter[str] = Counter()
         self.step = Step.CHECK
         self._repeated: list[tuple[str, Mapping[str, Any]]] = []
         self._dialing: dict[str, asyncio.Task[None]] = {}
@@ -157,7 +162,7 @@ class Table:
                 raise self.ended(heard.peer, heard.lost)
             self.reach()
         elif heard.kind in MANY:
-            self.receipts.put_nowait((heard.peer, heard.content))
+            self._note_again(heard, strict)
         elif heard.kind in ONCE:
             self._note(heard, strict)
         elif heard.kind not in ("clock", "woke"):
@@ -171,6 +176,13 @@ class Table:
         self.said[heard.kind][heard.peer] = heard.content
         if strict and heard.kind in AGAIN:
             raise Over(heard.peer)
+
+    def _note_again(self, heard: Heard, strict: bool) -> None:
+        self._times[heard.peer] += 1
+        if self._times[heard.peer] > MOST_TIMES:
+            self._broken(heard, "a message came too often", strict)
+            return
+        self.receipts.put_nowait((heard.peer, heard.content))
 
     def _broken(self, heard: Heard, what: str, strict: bool) -> None:
         if strict:

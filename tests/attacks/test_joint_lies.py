@@ -5,23 +5,30 @@ Each attack is told to whoever is to be fooled, and has its control: the honest 
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from keeper import joint_rules
 from keeper.config import KeeperConfig
 from keeper.joint_rules import Told
+from mpc import api as mpc
 from mpc import compile as compiling
+from mpc.agent import table
+from mpc.agent.attempt import Outcome
 from plans.box import Entry
 from plans.constraints import Action
-from plans.errors import Malformed, PolicyDenied, RederivationMismatch
+from plans.errors import LinkBroken, Malformed, PolicyDenied, RederivationMismatch
 from plans.joint import JointPlan, joint_task_of
 from plans.request import RequestKind
 from plans.statements import DatasetPolicy
 from tests.keeper import house, joint_house
 from tests.keeper.joint_house import HEALTH, OFFICE, OWN, JointSide
+from tests.mpc.agents import CIVIL, DOMAINS, TAX, Town, town
 
 
 @pytest.fixture
@@ -72,7 +79,7 @@ def test_what_nobody_here_has_approved_is_not_worked_on(
     side = JointSide.make(settings)
     plan = joint_house.party_plan(joint_house.joint(side.keeper), OWN)
     made: list[JointPlan] = []
-    monkeypatch.setattr(joint_rules.mpc, "require_same", made.append)
+    monkeypatch.setattr(mpc, "require_same", made.append)
     with pytest.raises(PolicyDenied, match="nobody who may approve"):
         side.extract(plan)
     assert not made
@@ -94,3 +101,59 @@ def test_70_a_peers_plan_that_lacks_a_box_is_refused_with_a_sentence(settings: K
     with pytest.raises(RederivationMismatch, match="a peer's boxes"):
         side.keeper.joint.bring(about.digest, 1, (bad,))
     side.keeper.joint.bring(about.digest, 1, (good,))
+
+
+# --- 70: what a peer says instead of receipts -----------------------------------------------------
+
+
+async def instead_of_receipts(made: Town, said: Sequence[Any]) -> dict[str, Outcome]:
+    """Let `tax` say this before it says that it is done, and return how the attempt ended at the parties."""
+    attempts = {domain: made[domain].agent.run(made.joint.digest, 1) for domain in DOMAINS}
+    liar = attempts[TAX].table
+    honest = liar.say
+
+    async def say(kind: str, content: Any) -> None:
+        for each in said if kind == "done" else ():
+            await honest("receipts", {"receipts": each})
+        await honest(kind, content)
+
+    liar.say = say  # type: ignore[method-assign]
+    return await made.ended()
+
+
+def play(said: Sequence[Any], look: Callable[[Town, dict[str, Outcome]], None]) -> None:
+    async def body() -> None:
+        async with town() as made:
+            look(made, await instead_of_receipts(made, said))
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize("said", [5, "receipts", {"0": {}}, [5, None, {}, []]], ids=str)
+def test_70_what_is_no_list_of_receipts_ends_nobody(said: Any) -> None:
+    def look(_: Town, ended: dict[str, Outcome]) -> None:
+        assert set(ended) == set(DOMAINS)
+        assert all(each.well and len(each.receipts) == len(DOMAINS) for each in ended.values())
+
+    play([said], look)
+
+
+def test_70_a_peer_that_floods_the_others_with_receipts_is_named_by_all_and_kept_in_no_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def named(made: Town, ended: dict[str, Outcome]) -> None:
+        for domain in set(DOMAINS) - {TAX}:
+            failure = ended[domain].failure
+            assert failure is not None and (failure.party, failure.code) == (TAX, LinkBroken.code)
+            unread = made[domain].agent.attempt(made.joint.digest, 1).table.receipts.qsize()
+            assert unread <= table.MOST_TIMES * len(DOMAINS)
+
+    play([[]] * 100, named)
+
+    def taken(_: Town, ended: dict[str, Outcome]) -> None:
+        assert ended[CIVIL].well
+
+    monkeypatch.setattr(
+        table, "MOST_TIMES", 1_000
+    )  # the control: all of them are kept until somebody reads them
+    play([[]] * 100, taken)
