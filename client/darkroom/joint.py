@@ -20,6 +20,9 @@ from plans.statements import Statement
 JOINT_POLL_S = 0.5
 """Pause between two looks at a computation that others are working on."""
 
+NUMBER_DIGITS = 20
+"""Digits of a request's digest that are its computation's number: 80 bits, of a signed text that another must meet."""
+
 
 class Joint:
     """The part of a connection that is about joint computations."""
@@ -43,6 +46,7 @@ class Joint:
         signature = signing.signed_request(request, self.keys().signing)
         body = {"request": request.plain(), "signature": signature}
         found: dict[str, Any] = self._wire.post("/api/v1/joint", body, again=True)
+        require_asked(request, str(found["id"]))
         return found
 
     def joints(self) -> list[dict[str, Any]]:
@@ -61,12 +65,13 @@ class Joint:
         """Return a joint plan, its digest computed here.
 
         Raises:
-            HashMismatch: the portal names another digest.
+            HashMismatch: the portal names another digest, or hands over the plan of another request.
         """
         answer = self._wire.get(f"/api/v1/joint/{segment(number)}/plan")
         plan = JointPlan.read(answer["plan"])
         if plan.digest != answer["digest"]:
             raise HashMismatch("the joint plan is not the one that the portal names", str(answer["digest"]))
+        require_asked(plan.request, number)
         return plan
 
     def cancel_joint(self, number: str) -> dict[str, Any]:
@@ -87,8 +92,10 @@ class Joint:
         return open_joint(plan, results, self.keys(), self.trusted_keeper)
 
     def joint_evidence(self, number: str) -> JointEvidence:
-        """Return all that the parties signed about a finished computation, checked for nothing yet."""
-        return JointEvidence.read(self.joint_results(number).get("evidence"))
+        """Return all that the parties signed about this finished computation, checked for nothing else yet."""
+        evidence = JointEvidence.read(self.joint_results(number).get("evidence"))
+        require_asked(evidence.joint.request, number)
+        return evidence
 
     def wait_jointly(
         self, number: str, patience_s: float, heard: Callable[[dict[str, Any]], None] = lambda _: None
@@ -110,6 +117,21 @@ class Joint:
             time.sleep(JOINT_POLL_S)
         raise Unreachable(
             "the joint computation has not ended in time", number, f"Look later: darkroom joint show {number}"
+        )
+
+
+def require_asked(request: Request, number: str) -> None:
+    """Check that a number stands for this request. It is the beginning of the request's digest, so whoever signed the
+    request knows which answer is its own: a portal may hand over the one of another question, or of an earlier day.
+
+    Raises:
+        HashMismatch: it stands for another.
+    """
+    if request.digest.removeprefix("sha256:")[:NUMBER_DIGITS] != number:
+        raise HashMismatch(
+            "the portal answers with the joint computation of another request",
+            number,
+            "Report it to its operators.",
         )
 
 

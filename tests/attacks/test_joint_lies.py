@@ -7,25 +7,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from compute.joint import joint_id
+from darkroom import joint as asking
+from darkroom.joint import Joint
 from keeper import joint_rules
 from keeper.config import KeeperConfig
 from keeper.joint_rules import Told
+from keys import api as keys
 from mpc import api as mpc
 from mpc import compile as compiling
 from mpc.agent import table
 from mpc.agent.attempt import Outcome
 from plans.box import Entry
 from plans.constraints import Action
-from plans.errors import LinkBroken, Malformed, PolicyDenied, RederivationMismatch
+from plans.errors import HashMismatch, LinkBroken, Malformed, PolicyDenied, RederivationMismatch
 from plans.joint import JointPlan, joint_task_of
-from plans.request import RequestKind
+from plans.joint_evidence import JointEvidence
+from plans.request import Request, RequestKind
 from plans.statements import DatasetPolicy
+from tests.client.test_joint_result import World, world
 from tests.keeper import house, joint_house
 from tests.keeper.joint_house import HEALTH, OFFICE, OWN, JointSide
 from tests.mpc.agents import CIVIL, DOMAINS, TAX, Town, town
@@ -157,3 +163,64 @@ def test_70_a_peer_that_floods_the_others_with_receipts_is_named_by_all_and_kept
         table, "MOST_TIMES", 1_000
     )  # the control: all of them are kept until somebody reads them
     play([[]] * 100, taken)
+
+
+# --- 84: the answer to another question -----------------------------------------------------
+
+
+@dataclass
+class Portal(Joint):
+    """A member's connection to a portal that hands over whichever computation it likes."""
+
+    made: World
+    evidence: JointEvidence
+
+    def __post_init__(self) -> None:
+        self._wire = self  # type: ignore[assignment]
+
+    def get(self, _: str) -> dict[str, Any]:
+        plan = self.made.plan
+        told = {"plan": plan.plain(), "digest": plan.digest, "evidence": self.evidence.plain()}
+        return told | self.made.results()
+
+    def post(self, *_: object, **__: object) -> dict[str, Any]:
+        return {"id": joint_id(self.made.plan.request)}
+
+    def request(self, statement: str, **_: Any) -> Request:
+        return replace(self.made.plan.request, statement=statement)
+
+    def keys(self) -> keys.MemberKeys:
+        return self.made.ring
+
+    def trusted_keeper(self, domain: str) -> str | None:
+        return self.made.keepers[domain].public
+
+
+@pytest.fixture
+def portal() -> Portal:
+    made = world()
+    return Portal(made, JointEvidence(made.plan, (), {}))
+
+
+def test_84_the_answer_to_another_question_of_the_same_member_is_refused(portal: Portal) -> None:
+    """The member asks the same again a month later; the portal hands over plan, receipts and shares of then."""
+    then = joint_id(portal.made.plan.request)
+    now = joint_id(replace(portal.made.plan.request, nonce="4" * 32))
+    for look in (portal.joint_plan, portal.open_jointly, portal.joint_evidence):
+        with pytest.raises(HashMismatch, match="another request"):
+            look(now)
+        assert look(then)
+
+
+def test_84_control_all_else_about_the_other_answer_is_as_it_should_be(
+    portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "require_asked", lambda *_: None)
+    assert portal.open_jointly("0" * 20).rows[0][0] == "east"
+
+
+def test_84_a_number_that_is_not_the_requests_is_refused_when_it_is_asked(portal: Portal) -> None:
+    task = joint_task_of(portal.made.plan.request)
+    assert portal.ask_jointly(task, project="diabetes", purpose="care by league")["id"]
+    with pytest.raises(HashMismatch, match="another request"):
+        portal.ask_jointly(replace(task, statement="select 1"), project="diabetes", purpose="care by league")
