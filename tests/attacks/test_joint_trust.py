@@ -24,6 +24,7 @@ from plans.errors import BudgetSpent, DarkroomError, NotFound, PeerLost, StateCo
 from plans.joint import JointPlan, JointReading, Party, PortionDecision, joint_of
 from plans.joint_rules import Matching, Opening
 from plans.plan import Plan
+from plans.reading import Reading
 from plans.statements import Duty, RosterEntry, Signed, StageInput, Type
 from tests.keeper import house, joint_house
 from tests.keeper.house import DAY, NOW
@@ -204,6 +205,27 @@ def test_78_boxes_that_do_not_follow_from_the_joint_plan_get_no_key(
         side.party(change(own))
     assert refused.value.code in ("evidence.rederivation", "evidence.hash")
     assert side.party(own).peers
+
+
+def test_a_policy_that_changes_while_the_statement_is_read_gives_no_key(
+    side: JointSide, tmp_path: Path
+) -> None:
+    """Else what was read on one view of the data would count for another."""
+    later = house.bundle(3, (joint_house.POLICY,))
+    other = JointSide.make(house.config(tmp_path / "other"))
+    house.believe(other.keeper, later)
+    own = side.approved(joint_house.joint(other.keeper))
+    house.believe(side.keeper, house.bundle(2, (replace(joint_house.POLICY, row_filter=""),)))
+    read = side.readers.own
+
+    def meanwhile(check: Plan, statement: str) -> Reading:
+        house.believe(side.keeper, later)
+        return read(check, statement)
+
+    side.keeper._reader = meanwhile
+    with pytest.raises(StateConflict, match="changed while the statement was read"):
+        side.extract(own)
+    assert side.extract(own).inputs, "the control: it is read again"
 
 
 def test_the_owners_terms_are_asked_each_time(side: JointSide) -> None:
