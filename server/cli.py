@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from plans.errors import DarkroomError, Malformed
-from server import cli_ledger, cli_models, cli_review
+from server import cli_ledger, cli_models, cli_party, cli_review
 from server.options import DEFAULT_HOME, AsJson, Home
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ for name, sub in (
     ("review", cli_review.app),
     ("ledger", cli_ledger.app),
     ("models", cli_models.app),
+    ("party", cli_party.app),
 ):
     app.add_typer(sub, name=name)
 

@@ -19,6 +19,7 @@ from plans.errors import DarkroomError, NotFound
 from policies import api as policies
 from sandbox import api as sandbox
 from sandbox.attacks.probing import probe
+from server import party_health
 from server.enrolment import open_store
 from server.running import address
 from server.site import Owner, Site, open_site
@@ -65,6 +66,7 @@ def examine(home: Path) -> list[Finding]:
     found += _portal(site)
     for owner in site.owners():
         found += _owner(owner)
+    found += _parties(site)
     found += _database(site)
     return [*found, _shape(site)]
 
@@ -108,6 +110,21 @@ def weaker_points(domain: str, node: Mapping[str, Any]) -> Iterator[Finding]:
         for each in offer["protections"]:
             if not each["held"]:
                 yield Finding(f"{offer['tier']} of {domain}: {each['name']}", True, each["how"], weaker=True)
+
+
+def _parties(site: Site) -> Iterator[Finding]:
+    """Yield how agents are, and what keepers hold of their peers."""
+    try:
+        database = open_store(site)
+    except DarkroomError:
+        database = None  # what there is to say of it is said elsewhere
+    try:
+        for owner in site.owners():
+            for each in party_health.examine(owner, database):
+                yield Finding(*each)
+    finally:
+        if database is not None:
+            database.close()
 
 
 def _database(site: Site) -> Iterator[Finding]:

@@ -33,7 +33,7 @@ def enrol_person(home: Path, domain: str, person: tuple[str, str, str]) -> int:
         raise SettingsWrong(
             f"nobody is enrolled as {duty!r}", "duty", "Use --duty approver, steward or reviewer."
         )
-    owner = _owner(home, domain)
+    owner = side_of(home, domain)
     wait_for(owner.keeper_socket, 10)
     offer_roster(owner)
     signed = enrol(owner, [RosterEntry(names.require("member", member), Duty(duty), key)])
@@ -42,7 +42,7 @@ def enrol_person(home: Path, domain: str, person: tuple[str, str, str]) -> int:
 
 def desk_of(home: Path, domain: str) -> tuple[Site, DeskClient]:
     """Return the site and the desk of a domain."""
-    owner = _owner(home, domain)
+    owner = side_of(home, domain)
     return owner.site, DeskClient(owner.desk)
 
 
@@ -70,7 +70,8 @@ def require_file(path: Path) -> None:
         raise NotFound("there is no such file", str(path), "Check the path.")
 
 
-def _owner(home: Path, domain: str) -> Owner:
+def side_of(home: Path, domain: str) -> Owner:
+    """Return an owner's side of this site; raises `NotFound`."""
     owner = open_site(home).owner(names.require("domain", domain))
     if not owner.folder.exists():
         raise NotFound(

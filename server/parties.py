@@ -20,7 +20,7 @@ from keys import api as keys
 from mpc.agent.config import AgentConfig
 from plans import names
 from plans.box import Entry, Limits
-from plans.errors import NotFound, SettingsWrong
+from plans.errors import NotFound, SettingsWrong, Unreachable
 from plans.joint import Party
 from plans.statements import Duty, Signed, Type
 from sandbox import api as sandbox
@@ -124,6 +124,24 @@ def description(owner: Owner) -> Party | None:
     if not owner.party_file.exists():
         return None
     return Party.read(Signed.decode(owner.party_file.read_bytes()).statement.body)
+
+
+def publish(owner: Owner, signed: Signed) -> bool:
+    """Bring a side's own description to the centre's letter box and to its own keeper; return whether that one runs.
+
+    From the letter box it is carried to the peers, and to the own keeper if that does not run now.
+    """
+    keep_statement(owner.site, signed)
+    try:
+        KeeperClient(owner.keeper_socket).meet(signed)
+    except Unreachable:
+        return False
+    return True
+
+
+def trusted(owner: Owner, peer: str) -> str:
+    """Return the root key of another domain that a keeper's settings have, or nothing."""
+    return load_keeper(owner.keeper_settings).peers.get(names.require("domain", peer, "peer"), "")
 
 
 def trust(owner: Owner, peer: str, root: str) -> None:

@@ -95,7 +95,7 @@ class Supervisor:
 
     def _watch(self) -> None:
         while not self._stopping.wait(0.2):
-            for child in self._children.values():
+            for child in list(self._children.values()):  # another thread may start more
                 if child.process.poll() is not None:
                     self._revive(child)
 
