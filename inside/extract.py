@@ -96,8 +96,30 @@ def _opened(session: Session, portion: Portion, part: PortionDecision) -> Connec
         listed = ", ".join(f"({literal(code)}, {place})" for place, code in enumerate(group.codes))
         connection.execute(f"INSERT INTO _codes{number} VALUES {listed}")
     lock(connection, readable=[session.inputs[name] for name in (attributes, identifiers)])
-    connection.execute(f"CREATE TEMP TABLE _rows AS {statement(portion, part.relation.name)}")
+    _make_rows(connection, portion, part.relation.name)
     return connection
+
+
+def _make_rows(connection: Connection, portion: Portion, relation: str) -> None:
+    """Make the table of rows that go out.
+
+    A person has several rows of identifiers where another identifier, or the spelling, differs. Few tables have such,
+    and making keys distinct costs as much as all else; so it is done where rows were doubled.
+    """
+    connection.execute(f"CREATE TEMP TABLE _rows AS {statement(portion, relation)}")
+    counted = f"SELECT count(*) FROM {_source(portion, relation)}"
+    own, joined = (connection.execute(each).fetchone() for each in (counted, "SELECT count(*) FROM _rows"))
+    if joined != own:
+        connection.execute("DROP TABLE _rows")
+        distinct = statement(portion, relation, "(SELECT DISTINCT * FROM _keys) AS _keys")
+        connection.execute(f"CREATE TEMP TABLE _rows AS {distinct}")
+
+
+def _source(portion: Portion, relation: str) -> str:
+    """Return the relation with the statement's condition, as FROM and WHERE have it."""
+    schema, _, table = relation.partition(".")
+    where = f" WHERE ({portion.where})" if portion.where else ""
+    return f"{identifier(schema)}.{identifier(table)}{where}"
 
 
 def _identifiers(session: Session, part: PortionDecision) -> str:
@@ -117,28 +139,26 @@ def _keys(portion: Portion, path: str, key: str) -> str:
     )
 
 
-def statement(portion: Portion, relation: str) -> str:
+def statement(portion: Portion, relation: str, keys: str = "_keys") -> str:
     """Return the SELECT of the rows that go out: key, operands `v0` …, whether each broke its type, and the group.
 
     The condition and the expressions are the statement's, over the relation alone, in a SELECT of their own: nothing of
     ours is in their scope.
     """
-    schema, _, table = relation.partition(".")
     asked = [f"{identifier(names.PERSON)} AS {_PERSON}"]
     asked += [f"({operand.expression}) AS e{place}" for place, operand in enumerate(portion.operands)]
     asked += [
         f"CAST({identifier(group.column)} AS VARCHAR) AS g{place}"
         for place, group in enumerate(portion.groups)
     ]
-    where = f" WHERE ({portion.where})" if portion.where else ""
-    own = f"SELECT {', '.join(asked)} FROM {identifier(schema)}.{identifier(table)}{where}"
+    own = f"SELECT {', '.join(asked)} FROM {_source(portion, relation)}"
     listed = [_KEY]
     for place, operand in enumerate(portion.operands):
         listed += [f"{_whole(operand, place)} AS v{place}", f"{_broken(operand, place)} AS b{place}"]
     joins = [f" LEFT JOIN _codes{n} AS c{n} ON g{n} = c{n}.code" for n in range(len(portion.groups))]
     return (
         f"SELECT {', '.join([*listed, f'{_place(portion)} AS {_GROUP}'])} FROM ({own}) AS own"
-        f" LEFT JOIN _keys USING ({_PERSON}){''.join(joins)}"
+        f" LEFT JOIN {keys} USING ({_PERSON}){''.join(joins)}"
     )
 
 

@@ -46,6 +46,8 @@ class Table:
     rows: Sequence[tuple[Any, ...]]
     row_filter: str = ""
     key: str = "id_number"
+    also: str = ""
+    """A column that stands among the identifiers too."""
 
 
 @dataclass
@@ -67,7 +69,8 @@ class Files:
                 connection.executemany(f"INSERT INTO t VALUES ({marks})", self.table.rows)
             token = "md5_number_lower('key' || id)"
             self._write(connection, "attributes", f"SELECT {token} AS person, * EXCLUDE (id) FROM t")
-            ids = f"SELECT DISTINCT {token} AS person, id AS {self.table.key} FROM t"
+            listed = ", ".join(filter(None, (f"id AS {self.table.key}", self.table.also)))
+            ids = f"SELECT DISTINCT {token} AS person, {listed} FROM t"
             self._write(connection, "identifiers", ids)
 
     def _write(self, connection: engine.Connection, role: str, select: str) -> None:

@@ -148,6 +148,16 @@ def test_a_person_with_two_rows_is_refused_before_anything_is_sent(tmp_path: Pat
         run(other_files(tmp_path, [*ROWS, ROWS[0]]))
 
 
+def test_a_person_with_two_telephones_has_one_row_where_the_filter_leaves_one(tmp_path: Path) -> None:
+    """The file of identifiers then has two rows for one person; the control: without a filter it is refused."""
+    columns = COLUMNS | {"phone": "VARCHAR"}
+    rows = [(*row, "1") for row in ROWS] + [(*row[:3], 99, row[4], "2") for row in ROWS[:20]]
+    files = Files(tmp_path / "files", Table("tax.income", columns, rows, also="phone"))
+    assert as_rows(run(files, where='"age" < 99')) == expected(ROWS)
+    with pytest.raises(KeyRepeated):
+        run(files)
+
+
 def test_a_row_without_an_identifier_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BoxFailure) as caught:
         run(other_files(tmp_path, [*ROWS, ("", *ROWS[0][1:])]))
