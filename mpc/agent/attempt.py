@@ -23,7 +23,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from typing import Any, TypeVar
@@ -293,7 +293,7 @@ class Attempt:
 
     async def _fail(self, told: Told | None) -> Outcome:
         self._enter(State.ENDING)
-        if told is not None and self._is_news(told):
+        if told is not None and told.uncertain:
             told = await self._news(told)
         self.links.end()  # a box that waits for bytes of others ends by that
         cause = await self.boxes.settle(self._times.grace)
@@ -340,16 +340,12 @@ class Attempt:
 
     def _cause(self, told: Told | None, box: Told) -> Told | None:
         """Return what failed at this side, now that it is known what its boxes failed with."""
-        if self._is_news(box):  # that a box lost its link is not why, and everybody hears why
+        if box.uncertain:  # that a box lost its link is not why, and everybody hears why
             return told
         return box if told is None or box.failure.rank < told.failure.rank else told
 
-    def _is_news(self, told: Told) -> bool:
-        """Whether only a box lost its link, and which party went is still to be heard."""
-        return told.failure.code == PeerLost.code and told.failure.party == self._side.domain
-
     async def _news(self, told: Told) -> Told | None:
-        """Return why a box lost its link, if a peer says so or is lost itself."""
+        """Return why a link was lost, if a peer says so or is lost itself."""
         try:
             await self.table.hear(lambda: False, self._times.news)
         except Ended as end:
@@ -395,7 +391,7 @@ class Attempt:
         if self.boxes.problem is not None:
             return failures.of_box(*self.boxes.problem, self._side.domain, self._parties())
         if self._cuts and not self.boxes.over:
-            return self.table.ended(*self._cuts[0]).told
+            return replace(self.table.ended(*self._cuts[0]).told, uncertain=True)
         return None
 
     async def _cut(self, peer: str, problem: DarkroomError) -> None:

@@ -89,10 +89,13 @@ class Failure(Record):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A failure of this side, and why, for its owner alone."""
+    """A failure of this side, and why, for its owner alone. It is `uncertain` where a link was lost, and why is not
+    known: the party at its other end may have lost another one first.
+    """
 
     failure: Failure
     detail: str
+    uncertain: bool = False
 
 
 def least(failures: Iterable[Failure]) -> Failure:
@@ -150,7 +153,7 @@ def of_box(stage: Entry, problem: DarkroomError, own: str, parties: Collection[s
     if stage is Entry.EXTRACT and problem.where != PEER_ENDED:
         return Told(Failure(PreflightFailed.code, own, Step.EXTRACT), detail)
     code = problem.where if problem.where in _FROM_BOX else PartyFailed.code
-    return Told(Failure(code, own, Step.COMPUTE), detail)
+    return Told(Failure(code, own, Step.COMPUTE), detail, uncertain=code == PeerLost.code)
 
 
 _FROM_BOX = (SharesDisagree.code, LinkBroken.code, PeerLost.code)
