@@ -7,7 +7,7 @@ of them may ask for what says `sandbox.admission`:
     run     plan, stage, attempt    `{"state": …}` frames, then the answer; a stage runs once
     pair    plan, trial             say which trial belongs to a job, before it runs (`sandbox.pairing`)
     cancel  plan, stage, attempt    end its box, and those beside it
-    opened  plan, attempt           `{"sealed": hex}` frames: what its part of a joint computation leaves for the recipient
+    opened  plan, attempt           `{"sealed": hex}` frames: what its part of a joint computation left, sealed
     status                          who this is, what it offers, which boxes live
 
 Stages that the plan links run side by side: their places are taken together, and where one ends without a result the
@@ -230,6 +230,7 @@ class Launcher:
                 await self._cancel(door, StageName.read(question))
                 await _say(writer, {"ok": {}})
             case "opened":
+                await opening.require_ended_well(self._shop.shelf, self._shop.keeper, question)
                 for frame in opening.frames_of(self._shop.shelf, question):
                     await _say(writer, frame)
             case "status":
