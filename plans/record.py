@@ -107,7 +107,7 @@ def prepare(annotation: Any) -> None:
     """
     for part in (annotation, *typing.get_args(annotation)):
         if isinstance(part, type) and issubclass(part, Record) and part not in _known_fields:
-            _passed(part)
+            _passed(typing.cast(Any, part))
             for _, member in _fields(part):
                 prepare(member)
         elif part is not annotation:
