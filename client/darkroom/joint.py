@@ -160,7 +160,11 @@ def plan_lines(plan: JointPlan) -> list[Text]:
         Text("purpose", request.purpose),
         Text("statement", plan.task.statement),
         *(
-            Text(party.domain, f"{_parts(plan, party.domain)}; administered by {party.administration}")
+            Text(
+                party.domain,
+                f"{_parts(plan, party.domain)}; administered by {party.administration}, hosted by {party.hosting}, "
+                f"software of {party.software}",
+            )
             for party in plan.parties
         ),
         *(

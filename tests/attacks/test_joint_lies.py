@@ -224,3 +224,10 @@ def test_84_a_number_that_is_not_the_requests_is_refused_when_it_is_asked(portal
     assert portal.ask_jointly(task, project="diabetes", purpose="care by league")["id"]
     with pytest.raises(HashMismatch, match="another request"):
         portal.ask_jointly(replace(task, statement="select 1"), project="diabetes", purpose="care by league")
+
+
+def test_79_an_approver_reads_all_by_which_others_could_collude(portal: Portal) -> None:
+    told = {line.label: line.value for line in asking.plan_lines(portal.made.plan)}
+    for party in portal.made.plan.parties:
+        for said in (party.administration, party.hosting, party.software):
+            assert said in told[party.domain]
