@@ -36,6 +36,9 @@ from sandbox import api as sandbox
 THREADS = 32
 """Questions to the own keeper and launcher at a time, stages that run aside."""
 
+LONGEST_LINE = 2_000
+"""Characters of a line for the owner: what a peer said wrongly is quoted in some, and may have megabytes."""
+
 
 def platform_version() -> str:
     """Return the version of the installed platform; what runs from a folder that nobody installed has none."""
@@ -70,7 +73,7 @@ def _derive(config: AgentConfig, joint: JointPlan) -> Plan:
 
 def _log(line: str) -> None:
     at = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    sys.stderr.write(f"agent: {at} {line}\n")
+    sys.stderr.write(f"agent: {at} {line[:LONGEST_LINE]}\n")
     sys.stderr.flush()
 
 

@@ -22,6 +22,7 @@ from keeper.joint_rules import Told
 from keys import api as keys
 from mpc import api as mpc
 from mpc import compile as compiling
+from mpc.agent import __main__ as process
 from mpc.agent import table
 from mpc.agent.attempt import Outcome
 from plans.box import Entry
@@ -231,3 +232,20 @@ def test_79_an_approver_reads_all_by_which_others_could_collude(portal: Portal) 
     for party in portal.made.plan.parties:
         for said in (party.administration, party.hosting, party.software):
             assert said in told[party.domain]
+
+
+def test_70_a_peers_words_neither_fill_the_owners_log_nor_break_its_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lie = {"\x1b[2J\nagent: all is well " + "x" * 1_000_000: 1}
+
+    def look(made: Town, ended: dict[str, Outcome]) -> None:
+        assert ended[CIVIL].well
+        (line,) = made[CIVIL].log
+        assert len(line) > 1_000_000, "the control: a peer's words are quoted"
+        process._log(line)
+
+    play([[lie]], look)
+    written = capsys.readouterr().err
+    assert len(written) < 2 * process.LONGEST_LINE
+    assert written.count("\n") == 1 and written[:-1].isprintable()
