@@ -75,7 +75,7 @@ def trust(  # noqa: PLR0913 - a command has as many options as it has
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Tell a keeper the root key of another domain, once its fingerprint was compared with what they read out."""
+    """Tell a keeper the root key of another domain, once it was compared with what they read out."""
     from plans import names
     from server import parties
     from server.owners import side_of
@@ -84,15 +84,15 @@ def trust(  # noqa: PLR0913 - a command has as many options as it has
     told = {
         "peer": peer,
         "root": names.require("signing key", root),
-        "fingerprint": parties.fingerprint(root),
+        "spoken": parties.spoken(root),
     }
     before = parties.trusted(owner, peer)
-    _tell(told if as_json else [f"root key of {peer}: {told['fingerprint']}"])
+    _tell(told if as_json else [f"root key of {peer}: {told['spoken']}"])
     if before == root:
         _say("The keeper was told this before.")
         return
     if before:
-        _say(f"It takes the place of another: {parties.fingerprint(before)}")
+        _say(f"It takes the place of another: {parties.spoken(before)}")
     if dry_run:
         _say("Nothing was written.")
         return
@@ -115,7 +115,7 @@ def distrust(
     before = parties.trusted(owner, peer)
     if not before:
         raise NotFound(f"the keeper of {domain} was told no root key of this domain", peer)
-    _tell([f"root key of {peer}: {parties.fingerprint(before)}"])
+    _tell([f"root key of {peer}: {parties.spoken(before)}"])
     if dry_run:
         _say("Nothing was written.")
         return

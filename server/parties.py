@@ -67,6 +67,7 @@ def add_party(owner: Owner, said: Described, place: Place | None = None) -> Sign
     agent = launcher.side_group
     if agent is not None:
         os.chown(owner.agent_identity, agent, agent)
+    owner.make_run_folders()
     launcher.save(owner.launcher_settings)
     AgentConfig(
         domain=owner.domain,
@@ -81,7 +82,6 @@ def add_party(owner: Owner, said: Described, place: Place | None = None) -> Sign
         askers=(),
         limits=joint_limits(load_keeper(owner.keeper_settings)),
     ).save(owner.agent_settings)
-    owner.make_run_folders()
     body = replace(body, agent=identity.fingerprint)
     draft = keys.Draft(Type.PARTY, owner.domain, Duty.ROOT, body, body.number, int(time.time()))
     signed = keys.sign(draft, root)
@@ -167,7 +167,7 @@ def distrust(owner: Owner, peer: str) -> None:
     replace(config, peers=others).save(owner.keeper_settings)
 
 
-def fingerprint(root: str) -> str:
+def spoken(root: str) -> str:
     """Return what two administrators compare by telephone: SHA-256 of a root key, its first 160 bits in fours."""
     digest = hashlib.sha256(bytes.fromhex(root.removeprefix("ed25519:"))).hexdigest()[:40]
     return " ".join(digest[at : at + 4] for at in range(0, len(digest), 4))

@@ -13,7 +13,7 @@ from mpc.api import AgentClient
 from plans.errors import DarkroomError, NotFound
 from plans.joint import Party
 from plans.statements import Roster, Signed, Type
-from server.parties import description, fingerprint, has_agent
+from server.parties import description, has_agent, spoken
 from server.site import Owner
 
 TOLD_LINES = 20
@@ -32,7 +32,7 @@ def show(owner: Owner) -> dict[str, Any]:
     return {
         "domain": owner.domain,
         "root": config.root,
-        "fingerprint": fingerprint(config.root),
+        "spoken": spoken(config.root),
         "description": said.plain() if said else None,
         "files": [str(path) for path in (owner.folder / "roster", owner.party_file) if path.exists()],
         "agent": agent_of(owner),
@@ -62,7 +62,7 @@ def peers_of(owner: Owner) -> dict[str, Any]:
         held = {}
     nothing = {"roster": None, "party": None}
     return {
-        domain: {"root": root, "fingerprint": fingerprint(root), **held.get(domain, nothing)}
+        domain: {"root": root, "spoken": spoken(root), **held.get(domain, nothing)}
         for domain, root in sorted(load_keeper(owner.keeper_settings).peers.items())
     }
 
@@ -113,7 +113,7 @@ def party_lines(party: Party) -> Iterator[str]:
 def lines_of(shown: dict[str, Any]) -> Iterator[str]:
     """Yield `show` as text."""
     yield f"root key of {shown['domain']}: {shown['root']}"
-    yield f"  to read out: {shown['fingerprint']}"
+    yield f"  to read out: {shown['spoken']}"
     if shown["description"]:
         for line in party_lines(Party.read(shown["description"])):
             yield f"  {line}"
@@ -128,7 +128,7 @@ def lines_of(shown: dict[str, Any]) -> Iterator[str]:
         if peer["roster"] is None:
             numbers = "the keeper that runs does not know it: start it anew"
         yield f"peer {domain}: {numbers}"
-        yield f"  root key {peer['fingerprint']}"
+        yield f"  root key {peer['spoken']}"
     if shown["told"]:
         yield "what the agent said, for the owner alone:"
         yield from (f"  {line}" for line in shown["told"])

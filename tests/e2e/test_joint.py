@@ -19,7 +19,11 @@ from darkroom.joint import verified
 from examples.joint import __main__ as story
 from examples.joint.region import HELPER
 from keys.signing import SigningKey
+from mpc.agent.config import AgentConfig
 from plans.errors import DarkroomError
+from server import party_health, party_view
+from server.carrying import Carrier
+from server.enrolment import open_store
 from tests.e2e import hunt
 from tests.e2e.joint_town import PARTIES, JointTown, settled
 
@@ -148,6 +152,29 @@ def test_a_party_that_dies_ends_the_attempt_everywhere_and_the_next_one_answers(
         ).fetchone()
     assert wanted is not None
     assert [tuple(row) for row in result.rows] == [(wanted[0],)]
+
+
+def test_why_an_attempt_failed_is_told_to_the_owner_and_to_nobody_else(town: JointTown) -> None:
+    """After a party has died, above: those that noticed it told their owners."""
+    owners = town.agencies.owners
+    assert any("attempt 1 of sha256:" in line for owner in owners for line in party_view.told(owner))
+    assert {owner.agent_log.stat().st_mode & 0o777 for owner in owners} == {0o600}
+    logs = [path.name for path in (town.agencies.site.centre / "logs").iterdir()]
+    assert logs and not [name for name in logs if "agent" in name]
+
+
+def test_agents_that_run_are_nobody_and_the_doctor_finds_all_parties_well(town: JointTown) -> None:
+    site = town.agencies.site
+    for owner in town.agencies.owners:
+        status = Path(f"/proc/{town.supervisor.pid(f'agent:{owner.domain}')}/status").read_text()
+        users = set(status.partition("Uid:")[2].partition("\n")[0].split())
+        wanted = AgentConfig.load(owner.agent_settings).user
+        assert users == {str(os.geteuid() if wanted is None else wanted)}
+        assert (wanted is None) == (os.geteuid() != 0)
+    database = open_store(site)
+    Carrier(site, database).carry()
+    found = [each for owner in town.agencies.owners for each in party_health.examine(owner, database)]
+    assert len(found) == len(PARTIES) ** 2 and [each for each in found if not each[1]] == []
 
 
 def test_an_approval_that_is_revoked_stops_it_before_it_runs(town: JointTown) -> None:

@@ -126,7 +126,7 @@ def test_an_agent_that_root_starts_is_root_no_more(
     opened = [os.readlink(each) for each in Path(f"/proc/{process.pid}/fd").iterdir()]
     assert not [each for each in opened if each.startswith(str(folder))], "no file that root had opened"
     replace(config, user=None).save(folder / "other.json")
-    control = [*process.args[:-1], str(folder / "other.json")]
+    control = [sys.executable, "-P", "-m", "mpc.agent", str(folder / "other.json")]
     done = subprocess.run(
         control,
         cwd=ROOT,

@@ -16,10 +16,11 @@ from plans.plan import Plan
 from plans.statements import Duty, StageOutput, StageRecord, Type
 from sandbox import opening
 from sandbox.shelf import Shelf, StageName
-from tests.plans.examples import LIMITS
-from tests.plans.joint_examples import JOINT
+from tests.plans.examples import DECISION, LIMITS, PLAN, REQUEST
+from tests.plans.joint_examples import joint_plan
 
 SEALED = bytes(range(256)) * 5_000
+JOINT = joint_plan(DECISION, REQUEST)
 OWN = party_plan(JOINT, JOINT.task.servers[0], {Entry.EXTRACT: LIMITS, Entry.PARTY: LIMITS})
 
 
@@ -30,11 +31,8 @@ def kept(folder: Path, plan: Plan, stage: Entry, output: str) -> Shelf:
     shelf.put(plan)
     name = StageName(plan.digest, stage, 1)
     (shelf.fresh_collection(name) / output).write_bytes(SEALED)
-    record = StageRecord(
-        plan=plan.digest, stage=stage, attempt=1, tier=plan.stage(stage).tier, image=plan.stage(stage).image,
-        box_key="x25519:" + "1" * 64, inputs=(), outputs=(StageOutput(output, "sha256:" + "2" * 64, len(SEALED)),),
-        started=1, ended=2,
-    )  # fmt: skip
+    left = (StageOutput(output, "sha256:" + "2" * 64, len(SEALED)),)
+    record = StageRecord(plan.digest, stage, 1, (), left, {})
     signed = sign(Draft(Type.STAGE, plan.domain, Duty.LAUNCHER, record, not_before=1), SigningKey.fresh())
     shelf.keep_result(name, {"ok": {"record": signed.plain(), "timings": {}}})
     return shelf
@@ -56,7 +54,9 @@ def test_a_servers_part_is_handed_over_as_it_lies_there(tmp_path: Path) -> None:
     ("changes", "error"),
     [({"attempt": 2}, NotFound), ({"plan": "sha256:" + "0" * 64}, NotFound), ({"attempt": "1"}, Malformed)],
 )
-def test_what_has_not_ended_well_is_not(tmp_path: Path, changes: dict[str, Any], error: type[DarkroomError]) -> None:
+def test_what_has_not_ended_well_is_not(
+    tmp_path: Path, changes: dict[str, Any], error: type[DarkroomError]
+) -> None:
     shelf = kept(tmp_path, OWN, Entry.PARTY, OPENED)
     with pytest.raises(error):
         answered(shelf, **({"plan": OWN.digest, "attempt": 1} | changes))
@@ -72,8 +72,6 @@ def test_no_other_stage_and_no_other_file_is_handed_over(tmp_path: Path) -> None
 
 
 def test_plans_of_one_owner_have_no_such_part(tmp_path: Path) -> None:
-    from tests.plans.examples import PLAN
-
     shelf = Shelf(tmp_path)
     shelf.prepare()
     shelf.put(PLAN)

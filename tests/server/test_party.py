@@ -177,11 +177,11 @@ def test_a_side_that_there_is_not_is_said(met: Pair) -> None:
 # --- root keys of others -----------------------------------------------------
 
 
-def test_a_root_key_counts_only_after_its_fingerprint_was_compared(met: Pair) -> None:
+def test_a_root_key_counts_only_after_it_was_compared(met: Pair) -> None:
     root = keys.SigningKey.fresh().public
     command = ["party", "trust", "nm/tax", "nm/edu", root, "--home", str(met.site.home)]
     done = CliRunner().invoke(app, command, input="n\n")
-    assert done.exit_code == 1 and parties.fingerprint(root) in done.output
+    assert done.exit_code == 1 and parties.spoken(root) in done.output
     assert "nm/edu" not in load_keeper(met.tax.keeper_settings).peers
     met.run("trust", "nm/tax", "nm/edu", root, "--dry-run")
     assert "nm/edu" not in load_keeper(met.tax.keeper_settings).peers
@@ -204,9 +204,9 @@ def test_wrong_keys_and_oneself_are_no_peers(met: Pair) -> None:
     assert met.tax.keeper_settings.read_bytes() == before
 
 
-def test_two_keys_never_read_alike_and_a_fingerprint_can_be_read_out() -> None:
+def test_two_keys_never_read_alike_and_a_key_can_be_read_out() -> None:
     roots = [keys.SigningKey.fresh().public for _ in range(200)]
-    read = {parties.fingerprint(root) for root in roots}
+    read = {parties.spoken(root) for root in roots}
     assert len(read) == 200
     assert all(len(part) == 4 for each in read for part in each.split()) and {len(each) for each in read} == {
         49
@@ -225,9 +225,10 @@ def test_a_site_that_is_up_takes_a_new_root_key_in_by_itself(met: Pair) -> None:
     until(lambda: "nm/edu" not in _peers(met))
 
 
-def _peers(met: Pair) -> object:
+def _peers(met: Pair) -> dict[str, object]:
     wait_for(met.tax.keeper_socket)
-    return met.keeper(met.tax).status()["peers"]
+    found: dict[str, object] = met.keeper(met.tax).status()["peers"]
+    return found
 
 
 class _Restarts(Supervisor):
@@ -324,12 +325,12 @@ def test_an_administrator_sees_what_to_read_out_whom_the_keeper_knows_and_why_it
     met.tax.agent_log.write_text("agent: attempt 1 of sha256:00…: extract: a value is out of range\n" * 30)
     shown = json.loads(met.run("show", "nm/tax", "--json"))
     root = load_keeper(met.tax.keeper_settings).root
-    assert (shown["root"], shown["fingerprint"]) == (root, parties.fingerprint(root))
+    assert (shown["root"], shown["spoken"]) == (root, parties.spoken(root))
     assert shown["peers"]["nm/health"]["roster"] > 0 and shown["peers"]["nm/health"]["party"] > 0
     assert shown["agent"]["answers"] is False and len(shown["told"]) == 20
     text = met.run("show", "nm/tax")
     for said in (
-        parties.fingerprint(root),
+        parties.spoken(root),
         "does not answer",
         "peer nm/health: roster",
         "out of range",
