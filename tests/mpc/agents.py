@@ -24,7 +24,7 @@ from tests.plans.joint_examples import joint_plan
 CIVIL, HEALTH, OFFICE, TAX = DOMAINS = ("nm/civil", "nm/health", "nm/office", "nm/tax")
 
 TIMES = Times(
-    connect=4.0, preflight=4.0, meet=6.0, receipts=2.0, round=1.5, grace=0.3, news=3.0, beat=Beat(0.2, 1.8)
+    connect=6.0, preflight=6.0, meet=8.0, receipts=2.0, round=1.5, grace=0.3, news=3.0, beat=Beat(0.2, 1.8)
 )
 """As the agents' own, some five times shorter."""
 
