@@ -205,13 +205,15 @@ class JointFigure(Record):
     """An output that is a number: its function, and of which sums it is made after opening.
 
     `persons` is the place of the sum that counts the persons behind it; it is opened where that is at least the
-    minimum group and every total in `sums` passes the test of dominance.
+    minimum group and every total in `sums` and `beside` passes the test of dominance. What stands in `beside` is tested
+    alone and never opened: summands of a value, that a known one must not hide.
     """
 
     name: str
     function: str
     sums: tuple[int, ...]
     persons: int
+    beside: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +243,7 @@ class JointReading(Record):
         places = [place for total in self.sums for place in total.operands]
         if any(not self._has(*place) for place in places):
             raise Malformed("a sum is over an operand that is not there", "joint-reading.sums")
-        used = {place for figure in self.figures for place in (*figure.sums, figure.persons)}
+        used = {place for figure in self.figures for place in (*figure.sums, figure.persons, *figure.beside)}
         if not used <= set(range(len(self.sums))):
             raise Malformed("a figure is made of sums that are not there", "joint-reading.figures")
         named = [group.name for portion in self.portions for group in portion.groups]

@@ -55,12 +55,12 @@ def cap_of(reading: JointReading, total: Sum) -> int:
 def tested(reading: JointReading, figure: JointFigure) -> tuple[tuple[int, int], ...]:
     """Return what the test of dominance looks at before a figure is opened: (place of a sum, cap of one row) in pairs.
 
-    Every total, total of squares and product of the figure is tested by the total of its absolute values: by itself
-    where no row can be negative, else by the sum of the measure `magnitude` over the same operand. A cell passes with
-    magnitude · dominance ≥ 200 · cap, for every pair.
+    Every total, total of squares and product of the figure, and of what is tested beside it, is tested by the total of
+    its absolute values: by itself where no row can be negative, else by the sum of the measure `magnitude` over the
+    same operand. A cell passes with magnitude · dominance ≥ 200 · cap, for every pair.
     """
     pairs = []
-    for place in figure.sums:
+    for place in (*figure.sums, *figure.beside):
         total = reading.sums[place]
         if total.measure in (Measure.TOTAL, Measure.SQUARE, Measure.PRODUCT):
             pairs.append((_magnitude(reading, place), cap_of(reading, total)))

@@ -18,6 +18,7 @@ from plans.joint import JointFigure, Measure, Operand, Sum
 from policies.reading import joint_ranges as ranges
 from policies.reading import listed, refusal, translate
 from policies.reading.joint_ranges import Facts, Range, mapped
+from policies.reading.joint_summands import ONE, Value, absolute, require_one_summand, summands
 from policies.reading.sources import Scope, refuse_extra
 from policies.reading.tree import (
     NULL,
@@ -26,10 +27,8 @@ from policies.reading.tree import (
     Case,
     Cast,
     Column,
-    Constant,
     Expression,
     Operation,
-    Sort,
     cohorts,
     columns,
 )
@@ -38,22 +37,7 @@ from policies.reading.writer import write
 MOST_COEFFICIENT = 1_000_000
 """The largest value (times 10^decimals) of the smaller of two owners' factors."""
 
-ONE = Constant(Sort.NUMBER, "1")
 _ROWS = Sum(Measure.ROWS, ())
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A number that one owner computes: whose it is (place of the portion), how, and its range.
-
-    A `ready` one is of our own making, already as the owner's box computes it.
-    """
-
-    portion: int
-    expression: Expression
-    range: Range
-    node: exp.Expression = field(compare=False)
-    ready: bool = False
 
 
 @dataclass(slots=True)
@@ -296,7 +280,8 @@ def _sum(value: Value, name: str, function: str, sums: Sums) -> JointFigure:
     sums.stand_in(value.portion, function, value.expression)
     total = _total(value, sums)
     made = (total,) if function == "sum" else (total, _number(value, sums))
-    return JointFigure(name, function, made, _persons(value, value, sums))
+    beside = tuple(_total(each, sums) for each in summands(value, sums.facts))
+    return JointFigure(name, function, made, _persons(value, value, sums), beside)
 
 
 def _total(value: Value, sums: Sums) -> int:
@@ -311,7 +296,18 @@ def _spread(value: Value, name: str, function: str, sums: Sums) -> JointFigure:
     made = (
         sums.measured(Measure.SQUARE, shifted), sums.measured(Measure.TOTAL, shifted), _number(shifted, sums),
     )  # fmt: skip
-    return JointFigure(name, function, made, _persons(value, shifted, sums))
+    looked = [*_if_negative(value), *summands(value, sums.facts, deviation=True)]
+    beside = tuple(place for each in looked for place in _spreads(each, sums))
+    return JointFigure(name, function, made, _persons(value, shifted, sums), beside)
+
+
+def _if_negative(value: Value) -> tuple[Value, ...]:
+    """Return a value that was moved for a figure: it is tested beside as it was asked for."""
+    return (value,) if value.range.low < 0 else ()
+
+
+def _spreads(value: Value, sums: Sums) -> tuple[int, int]:
+    return sums.measured(Measure.SQUARE, value), _total(value, sums)
 
 
 def _shifted(value: Value) -> Value:
@@ -353,8 +349,9 @@ def _of_product(
             raise refusal.unsupported(
                 value.node,
                 "a factor of a product over two owners may be negative",
-                "Add a constant to it, or ask for its positive and its negative part by CASE.",
+                "Ask for its positive and its negative part by CASE.",
             )
+        require_one_summand(value)
         sums.stand_in(value.portion, function, value.expression)
     _require_small(values, node)
     made: tuple[int, ...] = (sums.measured(Measure.PRODUCT, *values),)
@@ -405,23 +402,30 @@ def _corr(node: exp.Corr, name: str, sums: Sums) -> JointFigure:
             raise _mixture(part, aliases, sums, "an argument of corr")
     first, second = _value(node.this, sums), _value(node.expression, sums)
     for value in (first, second):
+        require_one_summand(value)
         sums.stand_in(value.portion, "stddev", value.expression)
     behind = tuple(_flag(value, sums, _apart_or_there(value, sums)) for value in (first, second))
     moved = _shifted(first), _shifted(second)
     if first.portion == second.portion:
-        return _corr_alone(node, name, moved, sums)
+        return _corr_alone(name, (first, second), moved, sums)
     _require_small(moved, node)
     flags = tuple(_there(value, sums) for value in moved)
-    x, y = moved
-    made = (
-        _together(flags, sums),
+    made = (_together(flags, sums), *_moments(moved, flags, sums))
+    tested = absolute(first), absolute(second)
+    beside = _moments(tested, flags, sums) if tested != moved else ()
+    return JointFigure(name, "corr", made, _together(behind, sums), beside)
+
+
+def _moments(values: tuple[Value, Value], flags: tuple[Value | None, ...], sums: Sums) -> tuple[int, ...]:
+    """Return the totals of two owners' values, of their squares and of their product, where both are there."""
+    x, y = values
+    return (
         _among(x, flags[1], sums),
         _among(y, flags[0], sums),
         _squares_among(x, flags[1], sums),
         _squares_among(y, flags[0], sums),
         sums.measured(Measure.PRODUCT, x, y),
     )
-    return JointFigure(name, "corr", made, _together(behind, sums))
 
 
 def _among(value: Value, flag: Value | None, sums: Sums) -> int:
@@ -438,20 +442,21 @@ def _squares_among(value: Value, flag: Value | None, sums: Sums) -> int:
 
 
 def _multiplied(x: Value, y: Value) -> Value:
+    ends = [a * b for a in (x.range.low, x.range.high) for b in (y.range.low, y.range.high)]
     bounds = Range(
-        0, x.range.high * y.range.high, x.range.decimals + y.range.decimals, x.range.nullable or y.range.nullable
-    )  # fmt: skip
+        min(0, *ends), max(ends), x.range.decimals + y.range.decimals, x.range.nullable or y.range.nullable
+    )
     ranges.require_narrow(bounds, x.node)
-    return Value(x.portion, Operation("*", (x.expression, y.expression)), bounds, x.node)
+    return Value(x.portion, Operation("*", (x.expression, y.expression)), bounds, x.node, x.ready)
 
 
-def _corr_alone(node: exp.Corr, name: str, moved: tuple[Value, Value], sums: Sums) -> JointFigure:
+def _corr_alone(name: str, asked: tuple[Value, Value], moved: tuple[Value, Value], sums: Sums) -> JointFigure:
     """Return a correlation of two values of one owner, each without a value where the other has none."""
     x, y = _beside(moved[0], moved[1]), _beside(moved[1], moved[0])
     if {each.name for each in columns(x.expression)} == {
         each.name for each in columns(y.expression)
     } and x == y:
-        raise refusal.unsupported(node, "a value is correlated with itself", "Name two values.")
+        raise refusal.unsupported(asked[0].node, "a value is correlated with itself", "Name two values.")
     product = _multiplied(*moved)
     made = (
         _number(x, sums),
@@ -461,7 +466,11 @@ def _corr_alone(node: exp.Corr, name: str, moved: tuple[Value, Value], sums: Sum
         sums.measured(Measure.SQUARE, y),
         sums.measured(Measure.TOTAL, product),
     )
-    return JointFigure(name, "corr", made, _persons(product, product, sums))
+    looked = [each for one, other in (asked, asked[::-1]) for each in _if_negative(_beside(one, other))]
+    beside = tuple(place for each in looked for place in _spreads(each, sums))
+    if looked:
+        beside = (*beside, _total(_multiplied(*asked), sums))
+    return JointFigure(name, "corr", made, _persons(product, product, sums), beside)
 
 
 def _beside(value: Value, other: Value) -> Value:

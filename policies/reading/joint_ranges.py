@@ -278,7 +278,7 @@ def _require_product(operands: tuple[Expression, ...], node: exp.Expression) -> 
 
 
 def _require_one_branch(case: Case, node: exp.Expression) -> None:
-    valued = [value for value in case.values if not _is_nothing(value)]
+    valued = [value for value in case.values if not is_nothing(value)]
     if len(valued) > 1:
         raise refusal.unsupported(
             node,
@@ -289,7 +289,8 @@ def _require_one_branch(case: Case, node: exp.Expression) -> None:
         raise refusal.unsupported(node, "a CASE or a rounding cast stands inside a CASE", "Write one CASE.")
 
 
-def _is_nothing(value: Expression) -> bool:
+def is_nothing(value: Expression) -> bool:
+    """Return whether a value is NULL or 0, so that its rows add nothing to a sum."""
     if value == NULL:
         return True
     return isinstance(value, Constant) and value.sort is Sort.NUMBER and not value.text.strip("0.")

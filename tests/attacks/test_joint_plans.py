@@ -116,6 +116,67 @@ def test_98_one_persons_part_is_not_hidden_among_everybodys(hidden: str) -> None
         read_joint(f"select {hidden} as f {FROM}", (CODED, SECRET))
 
 
+# ------------------------------------------------------------------------------------------ 29, 98
+
+PROFIT = joint_shadow(
+    "tax.income",
+    "nm/tax",
+    amount=("DECIMAL(18, 2)", between("0", "1000000")),
+    other=("DECIMAL(18, 2)", between("0", "1000000")),
+    profit=("DECIMAL(18, 2)", between("-10000", "10000")),
+    late=("BOOLEAN", Declared()),
+)
+HIDDEN = [
+    ("sum(amount)", "sum(amount + 1000000)"),
+    ("sum(amount)", "avg(7000000 - amount)"),
+    ("sum(amount)", "sum(amount + other)"),
+    ("sum(amount)", "sum((amount + 500000) * 100)"),
+    ("sum(case when late then amount end)", "sum(case when late then amount + 1000000 end)"),
+    ("sum(profit)", "var_samp(profit)"),
+    ("sum(profit)", "corr(h.factor, profit)"),
+    ("sum(profit)", "corr(other, profit)"),
+]
+
+
+@pytest.fixture
+def dominated() -> Iterator[joint_meaning.Database]:
+    """One person has nearly all of amount and of profit; of all else everybody has much."""
+    coded = replace(CODED, declared=(replace(CODED.declared[0], declared=between("0", "1000")),))
+    with duckdb.connect(":memory:") as made:
+        create(made, coded.shadow, [(n, f"id{n}", 400 + n, "wu") for n in range(30)])
+        rows = [(n, f"id{n}", 5 if n else 900_000, 990_000, 5 if n else 9_000, True) for n in range(30)]
+        create(made, PROFIT.shadow, rows)
+        yield made
+
+
+@pytest.mark.parametrize(("plain", "hidden"), HIDDEN)
+def test_29_a_known_summand_hides_nobody_who_makes_up_the_rest(
+    dominated: joint_meaning.Database, plain: str, hidden: str
+) -> None:
+    coded = replace(CODED, declared=(replace(CODED.declared[0], declared=between("0", "1000")),))
+    reading = read_joint(f"select {plain} as a, {hidden} as b, sum(other) as c {FROM}", (coded, PROFIT))
+    assert opened(reading, dominated, 90, 10) == [None, None, 30 * 990_000]
+    # the control: without the totals that are tested beside it, the sum would be opened, and be worth as much
+    bare = replace(reading, figures=tuple(replace(each, beside=()) for each in reading.figures))
+    assert opened(bare, dominated, 90, 10)[1] is not None
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "stddev_samp(amount + 1000000)",
+        "sum(amount - other + 1000000)",
+        "sum(amount + other - profit)",
+        "sum(h.factor * (amount + 1000000))",
+        "corr(h.factor, amount + 1000000)",
+    ],
+)
+def test_29_what_would_take_more_totals_than_are_tested_is_refused(hidden: str) -> None:
+    coded = replace(CODED, declared=(replace(CODED.declared[0], declared=between("0", "1000")),))
+    with pytest.raises(SqlUnsupported, match="could hide that one person"):
+        read_joint(f"select {hidden} as f {FROM}", (coded, PROFIT))
+
+
 # ------------------------------------------------------------------------------------------ 75
 
 

@@ -284,7 +284,9 @@ def test_keys_of_different_types_do_not_meet() -> None:
 FIGURES = (
     "count(*)", "count(h.icd)", "count(t.income)", "sum(days)", "sum(cost)", "avg(cost)", "sum(shift)", "avg(shift)",
     "var_samp(shift)", "stddev_pop(days)", "sum(income)", "avg(income)", "stddev(income)", "variance(cost)",
-    "sum(cost * days)", "sum(3 - shift * 2)", "sum(days + 0.5)", "avg(case when urgent then cost end)",
+    "sum(cost * days)", "sum(3 - shift * 2)", "sum(days + 0.5)", "avg(cost + days)",
+    "sum(shift + 7)", "var_pop(cost - days)",
+    "sum(case when urgent then shift + 2 end)", "avg(case when urgent then cost end)",
     "sum(case when urgent then 1 else 0 end)", "avg(case when urgent and days > 2 then cost else 0 end)",
     "count(case when income > 5 then 'x' end)", "sum(cast(weight as decimal(6,1)))", "avg(- cost)",
     "sum(tax * case when urgent then 1 else 0 end)", "sum(days * tax)", "avg(cost * tax)", "avg(days * tax)",
