@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
 from types import TracebackType
 from typing import Self
 
@@ -34,7 +33,7 @@ class ExchangePool:
             rows: how many rows all lists together will have.
         """
         self._exponent = exponent
-        self._climbs = rows >= WORTH_COMPILING and find_spec("numba") is not None
+        self._climbs = rows >= WORTH_COMPILING
         self._threads = ThreadPoolExecutor(max_workers=workers)
 
     def of_identifiers(self, blocks: Bytes, tag: bytes) -> Bytes:

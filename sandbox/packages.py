@@ -11,7 +11,8 @@ Left out, in every image alike, is what no box runs:
 * tests, headers, and sources and stubs of compiled modules: a fifth of the bytes and half of the modules;
 * scripts, and the installer's notes, which name folders and times of this machine;
 * files that only `site` would read (`.pth`);
-* the parts of pyarrow that do nothing but speak to a network.
+* the parts of pyarrow that do nothing but speak to a network;
+* the parts of numba that share work among threads by libraries of others, which are not in its wheel.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ _SOURCES = (
 _NEEDED_SOURCES = {"third_party"}
 """Folders whose stubs are read when code runs: jedi completes names by those that it carries."""
 
-_NETWORK = re.compile(
+_UNUSED = re.compile(
     r"pyarrow/(_flight\.|_s3fs\.|libarrow_flight|libarrow_python_flight|libarrow_s3|libarrow_flight_sql)"
+    r"|numba/np/ufunc/(tbbpool|omppool)\."
 )
 _NOTES = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json", "uv_build.json"}
 _PIN = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[^\s;]+)(?: ; (?P<marker>.+))?")
@@ -192,5 +194,5 @@ def _unneeded(target: Path) -> Iterator[Path]:
         for name in names:
             note = place.name.endswith(".dist-info") and name in _NOTES
             source = name.endswith(_SOURCES) and not keep_sources
-            if note or source or _NETWORK.match((place / name).as_posix()):
+            if note or source or _UNUSED.match((place / name).as_posix()):
                 yield here / name

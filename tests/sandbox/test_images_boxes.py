@@ -302,6 +302,24 @@ def test_sums_of_ciphertexts_work_in_the_image_of_joint_computations(real_boxes:
     assert run(real_boxes, built("crypto"), textwrap.dedent(code)) == {"sum": [2, 4, 6]}
 
 
+@pytest.mark.long
+def test_long_lists_of_points_are_raised_behind_the_walls_by_what_is_compiled_there(
+    real_boxes: BubblewrapBoxes,
+) -> None:
+    code = """
+    import numpy
+    from keys.exchange import Exponent
+    from keys.exchange_pool import WORTH_COMPILING, ExchangePool
+    rows = numpy.frombuffer(os.urandom(16 * 2000), dtype=numpy.uint8).reshape(-1, 16)
+    exponent = Exponent(os.urandom(32))
+    with ExchangePool(exponent, 2, WORTH_COMPILING) as pool:
+        points = pool.of_identifiers(rows, b"tag")
+    told["equal"] = bool((points == exponent.of_identifiers(rows, b"tag")).all())
+    told["compiled"] = "numba" in sys.modules
+    """
+    assert run(real_boxes, built("crypto"), textwrap.dedent(code)) == {"equal": True, "compiled": True}
+
+
 def test_every_recipe_of_the_checkout_is_well_formed_and_holds_only_what_boxes_need() -> None:
     folders = sorted(path.parent for path in (recipes.CHECKOUT / "images").glob("*/image.toml"))
     assert [folder.name for folder in folders] == [
