@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from server.doctor import Finding
 from server.enrolment import Titles, add_owner, enrol, found_site, keep_statement, offer_roster, open_store
 from server.running import Sides
 from server.site import Owner, Site
-from server.supervisor import Supervisor, owner_roles, wait_for
+from server.supervisor import Role, Supervisor, owner_roles, wait_for
 from tests.sandbox.side import CEILING
 
 IMAGE = "sha256:" + "1" * 64
@@ -244,6 +245,41 @@ class _Restarts(Supervisor):
     def restart(self, name: str) -> None:
         assert name.startswith("keeper:")
         self._met.supervisor.restart(name)
+
+
+def test_a_site_that_is_up_starts_a_new_agent_by_itself(met: Pair) -> None:
+    office = add_owner(
+        met.site, "nm/office", Titles("office", "office"), IMAGE, dict.fromkeys(Entry, CEILING)
+    )
+    noted = _Notes(met.site)
+    sides = Sides(met.site, noted)
+    met.run("add", "nm/office", *SAID)
+    sides.follow()
+    assert (noted.started, noted.restarted) == (["agent:nm/office"], ["launcher:nm/office"])
+    sides.follow()
+    assert len(noted.started) == len(noted.restarted) == 1, "nothing changes by itself"
+    met.supervisor.start([role for role in owner_roles(met.site, "nm/office") if role.module == "mpc.agent"])
+    wait_for(office.agent_door)
+    what, good, how = next(party_health.examine(office, None))
+    assert (what, good) == ("agent of nm/office", True) and AgentConfig.load(
+        office.agent_settings
+    ).listen in how
+    assert "a user of its own" in how or os.geteuid() != 0
+
+
+class _Notes(Supervisor):
+    """Notes what it is asked for."""
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(site)
+        self.started: list[str] = []
+        self.restarted: list[str] = []
+
+    def start(self, roles: Sequence[Role]) -> None:
+        self.started += [role.name for role in roles]
+
+    def restart(self, name: str) -> None:
+        self.restarted.append(name)
 
 
 # --- carrying -----------------------------------------------------
