@@ -14,7 +14,8 @@ def joint_shadow(manifest: Manifest, shadow: Shadow, masked: Iterable[str] = ())
     """Return the likeness of a dataset as it takes part in joint statements; none for data about nobody.
 
     `shadow` is what the asker sees of it (`policies.api.views`). Of columns that a mask covers nothing is declared:
-    what the mask leaves has another range.
+    what the mask leaves has another range. Rows are counted as persons are: one of each leaves at the
+    most, and a version of few persons with many rows each is a small one.
     """
     if not manifest.about_persons or identifiers_file(manifest) == ("", ""):
         return None
@@ -24,7 +25,7 @@ def joint_shadow(manifest: Manifest, shadow: Shadow, masked: Iterable[str] = ())
         for column in manifest.columns
         if column.declared != Declared() and column.name not in hidden
     )
-    return JointShadow(domain_of(manifest.dataset), manifest.person, manifest.rows, shadow, declared)
+    return JointShadow(domain_of(manifest.dataset), manifest.person, manifest.persons, shadow, declared)
 
 
 def identifiers_file(manifest: Manifest) -> tuple[str, str]:

@@ -26,8 +26,9 @@ class DeclaredColumn(Record):
 
 @dataclass(frozen=True, slots=True)
 class JointShadow(Record):
-    """An empty relation of one owner. `key` is the column by which its rows find those of others, `rows` how many the
-    version has in all; columns of which nothing was declared, and those that a mask covers, are not in `declared`.
+    """An empty relation of one owner. `key` is the column by which its rows find those of others, `rows` how many it
+    can send, one of each person in the version; columns of which nothing was declared, and those that a mask covers,
+    are not in `declared`.
     """
 
     KIND: ClassVar[str] = "joint-shadow"
@@ -54,8 +55,8 @@ _FINEST = 100
 
 
 def public_bound(rows: int) -> int:
-    """Return how many rows an owner sends: as many as the version has, rounded up to two significant digits, and 100 at
-    least. So neither a filter nor a few rows more or less show in what is sent.
+    """Return how many rows an owner sends: as many as the version has persons, rounded up to two significant digits,
+    and 100 at least. So neither a filter nor a few persons more or less show in what is sent.
     """
     step: int = max(_FINEST, 10 ** max(0, len(str(rows)) - 2))
     return max(1, -(-rows // step)) * step

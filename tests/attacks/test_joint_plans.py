@@ -9,6 +9,7 @@ import duckdb
 import pytest
 
 from mpc import scheme
+from mpc.api import joint_shadow as shadow_of
 from mpc.api import require_same
 from plans import joint_guards
 from plans.errors import PolicyDenied, RangeTooWide, RederivationMismatch, SqlUnsupported
@@ -16,6 +17,7 @@ from plans.joint import JointReading
 from plans.manifest import Declared
 from policies.reading import joint_figures, joint_ranges, read_joint
 from tests.inside.sql_cases import create
+from tests.keeper import house
 from tests.mpc.compile_cases import DOMAINS, RULES, TASK, Asked, party
 from tests.policies import joint_meaning
 from tests.policies.joint_cases import FROM, INCOME, VISITS, between, joint_shadow
@@ -248,3 +250,16 @@ def test_74_a_tiny_set_is_not_used_to_probe_who_is_in_the_others() -> None:
     plan = Asked(asked).plan()  # the control: the same statement over a whole register
     with pytest.raises(PolicyDenied):  # and no party runs a plan in which somebody slipped it in
         require_same(replace(plan, shadows=(tiny, INCOME)))
+
+
+def test_74_few_persons_with_many_rows_each_are_a_tiny_set_too() -> None:
+    """Twelve persons with 500 visits each: a condition that leaves one visit of each makes a register of twelve."""
+    visits = house.manifest(VISITS.shadow.relation.replace("health.", "nm/health/"), rows=6_000, persons=12)
+    found = shadow_of(visits, VISITS.shadow)
+    assert found is not None
+    likeness = replace(VISITS, rows=found.rows)
+    asked = replace(TASK, statement=f"select count(*) as n {FROM} where h.icd like 'E11%'")
+    with pytest.raises(PolicyDenied, match="fewer than 100 rows"):
+        Asked(asked, shadows=(likeness, INCOME)).plan()
+    by_rows = replace(VISITS, rows=visits.rows)  # the control: counted by rows it passes for a large one
+    assert Asked(asked, shadows=(by_rows, INCOME)).plan().scheme.matched == 2_400

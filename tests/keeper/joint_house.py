@@ -147,8 +147,8 @@ HEALTH_SHADOW = JointShadow(
     ),
     (DeclaredColumn("region", _REGIONS),),
 )
-CELLS = 3 * 2
-"""Three regions, two figures."""
+CELLS = 3 * 3
+"""Three regions; a total, the number of values behind it, the number of rows."""
 
 
 def manifest(version: int = 1) -> Manifest:
@@ -156,7 +156,7 @@ def manifest(version: int = 1) -> Manifest:
     plain = house.manifest(version=version)
     income = Column("income", "DECIMAL(12,2)", "", Kind.SENSITIVE, 3, Declared("0", "1000000"))
     columns = tuple(income if column.name == "income" else column for column in plain.columns)
-    return replace(plain, columns=columns)
+    return replace(plain, columns=columns, persons=plain.rows)
 
 
 def stand_in(text: str) -> Reading:
