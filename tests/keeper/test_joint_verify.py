@@ -207,3 +207,15 @@ def test_an_own_keeper_hands_over_what_its_receipt_rests_on(settings: KeeperConf
     parties = tuple(told if domain == OWN else party(domain, about) for domain in DOMAINS)
     results = {domain: house.digest(f"opened.bin of {domain}") for domain in about.task.servers}
     assert verify_joint(JointEvidence(about, parties, results), ROOTS, VERIFIER)
+
+
+def test_a_keeper_signs_no_receipt_in_the_name_of_another_plan_or_party(settings: KeeperConfig) -> None:
+    side = JointSide.make(settings)
+    plan = side.approved(joint_house.joint(side.keeper))
+    other = side.approved(joint_house.joint(side.keeper, joint_house.request(2)))
+    ran = joint_house.records(plan)
+    good = joint_house.receipt(plan, ran=ran)
+    for lies in (replace(good, joint=joint_of(other.material).digest), replace(good, party=HEALTH)):
+        with pytest.raises(DarkroomError, match="another joint plan or party"):
+            side.keeper.joint.receipt(lies, plan, ran)
+    assert side.keeper.joint.receipt(good, plan, ran)
