@@ -1,10 +1,12 @@
 """How many cells are opened jointly of one lineage together with another, in a period. Pure rules, and their memory.
 
-    joint/nm/tax/income+nm/health:health.visits      a pair: the own dataset, and a relation of another owner
+    joint/nm/tax/income+nm/health      a pair: the own dataset, and another owner
 
-A joint plan is charged to every pair of its own lineage with one of the others, so that a further owner who is joined
-opens no new quota. It takes all its cells times figures, those that will not be opened included: which are not is an
-answer too. It is charged before a box has a key of the data, and nothing is given back when an attempt fails.
+A joint plan is charged to every pair of its own lineage with one of the other owners, so that a further owner who is
+joined opens no new quota, nor does another relation of the same one: who wants to know more might ingest the same
+persons under another name. It takes all its cells times the numbers that a cell opens (`mpc.derive.opened_numbers`),
+those that will not be opened included: which are not is an answer too. It is charged before a box has a key of the
+data, and nothing is given back when an attempt fails.
 
 The same statement again is another joint plan, and charged again: between the two, one row may have changed (ATTACKS
 74), and what two answers tell together is more than what one does. Further attempts at the *same* joint plan are not:
@@ -19,6 +21,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keeper.ledger_quota import Charge, Quota, Quotas, Room
+from mpc import api as mpc
 from plans.errors import BudgetSpent
 from plans.joint import JointPlan
 from plans.joint_rules import JointRules
@@ -28,14 +31,14 @@ CHARGED = "joint-charged"
 
 
 def pairs(joint: JointPlan, own: int, dataset: str) -> tuple[str, ...]:
-    """Return the subjects of a joint plan's quotas: the own lineage with each of the others."""
+    """Return the subjects of a joint plan's quotas: the own lineage with each of the other owners."""
     others = (each for place, each in enumerate(joint.reading.portions) if place != own)
-    return tuple(f"joint/{dataset}+{each.domain}:{each.relation}" for each in others)
+    return tuple(f"joint/{dataset}+{each.domain}" for each in others)
 
 
 def cells(joint: JointPlan) -> int:
-    """Return how many figures a joint plan may open."""
-    return joint.reading.cells * len(joint.reading.figures)
+    """Return how many numbers a joint plan may open."""
+    return mpc.opened_numbers(joint)
 
 
 class JointQuotas:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mpc.agent.client import AgentClient, Ended, Left
 from mpc.compile import Making, Owner, Signed, compile_joint
-from mpc.derive import party_plan, require_own_shadow, require_same, require_terms
+from mpc.derive import opened_numbers, party_plan, require_own_shadow, require_same, require_terms
 from mpc.joint_shadow import identifiers_file, joint_shadow
 from mpc.scheme import obligations_of, scheme_of, tier_of
 from mpc.visibility import sights, trust
@@ -20,6 +20,7 @@ __all__ = [
     "identifiers_file",
     "joint_shadow",
     "obligations_of",
+    "opened_numbers",
     "party_plan",
     "require_own_shadow",
     "require_same",

@@ -144,6 +144,17 @@ def require_sizes(joint: JointPlan) -> None:
             )
 
 
+def opened_numbers(joint: JointPlan) -> int:
+    """Return how many numbers a plan opens at the most, which is what owners' quotas count.
+
+    The recipient gets the sums of which a figure is made: of a correlation six for each cell. A sum that stands behind
+    two figures is one number, and a figure is one at least, for whether it is opened tells something too.
+    """
+    reading = joint.reading
+    sums = {place for figure in reading.figures for place in figure.sums}
+    return reading.cells * max(len(reading.figures), len(sums))
+
+
 _WORDS = {
     "task": "task",
     "scheme": "scheme",
@@ -179,11 +190,11 @@ def require_terms(joint: JointPlan, rules: JointRules) -> None:
             "joint-task.servers",
             "Name servers and a helper that different people administer.",
         )
-    wanted = joint.reading.cells * len(joint.reading.figures)
+    wanted = opened_numbers(joint)
     if wanted > rules.cells:
         raise PolicyDenied(
-            f"the answer has {wanted:,} cells, and an owner opens at most {rules.cells:,} within "
-            f"{rules.period_days} days",
+            f"the answer has {wanted:,} cells, every sum counted, and an owner opens at most "
+            f"{rules.cells:,} within {rules.period_days} days",
             "joint-plan.reading",
             "Group by fewer keys, or ask for fewer figures.",
         )

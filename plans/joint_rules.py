@@ -37,9 +37,9 @@ class JointRules(Record):
     helper have different administrations, so that two of them are not one. `sizes` says that whoever matches may learn
     how many of its rows matched, after filters; no matching hides that, so without it there is none. `exact` says that
     figures may leave unrounded though the policy rounds: on shares nothing is rounded, so the opening `oblivious` needs
-    it there, or noise. Of one lineage together with the same others at most `cells` cells are opened within
-    `period_days`. `noise_micro` is the rate of the noise that the servers add to every sum, in millionths
-    (`plans.joint_guards.noise_scale`); 0: none.
+    it there, or noise. Of one lineage together with the same other owner at most `cells` cells are opened within
+    `period_days`, each sum of a figure counted. `noise_micro` is the rate of the noise that the servers add to every
+    sum, in millionths (`plans.joint_guards.noise_scale`); 0: none.
     """
 
     matchings: tuple[Matching, ...]

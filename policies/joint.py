@@ -62,6 +62,8 @@ def checks_reasons(request: Request, demanded: Obligations, policy: DatasetPolic
         return (_exact(dataset),)
     if demanded.checks.enterprises:
         return (_checks(dataset, "counts enterprises behind every figure"),)
+    if not demanded.checks.automatic:
+        return (_checks(dataset, "has people look at everything before it leaves"),)
     if demanded.checks.margins:
         return (_checks(dataset, "keeps back further cells for the sake of small ones"),)
     return ()

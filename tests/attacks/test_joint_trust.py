@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from keeper.config import KeeperConfig
-from keeper.joint_quota import JointQuotas
+from keeper.joint_quota import JointQuotas, pairs
 from keeper.joint_rules import Told
 from plans import canonical
 from plans.box import Entry, Input
@@ -598,6 +598,27 @@ def test_74_a_further_owner_opens_no_new_quota(side: JointSide) -> None:
     with pytest.raises(BudgetSpent):
         quotas.charge(plan, 1, house.INCOME, terms, NOW)
     assert JointQuotas().charge(plan, 1, house.INCOME, terms, NOW), "the control: nobody asked before"
+
+
+def test_74_the_same_persons_under_another_name_open_no_new_quota(side: JointSide) -> None:
+    """An owner that wants to know more ingests its persons once again, as another relation."""
+    plan = joint_house.joint(side.keeper)
+    quotas, terms = JointQuotas(), replace(joint_house.TERMS, cells=CELLS)
+
+    def with_first(**changes: Any) -> JointPlan:
+        portions = (replace(plan.reading.portions[0], **changes), *plan.reading.portions[1:])
+        return replace(plan, reading=replace(plan.reading, portions=portions))
+
+    line = quotas.charge(plan, 1, house.INCOME, terms, NOW)
+    assert line
+    quotas.take_in(line, NOW)
+    with pytest.raises(BudgetSpent):
+        quotas.charge(with_first(relation="health.visits_again"), 1, house.INCOME, terms, NOW)
+    subjects = pairs(with_first(relation="health.visits_again"), 1, house.INCOME)
+    assert subjects == pairs(plan, 1, house.INCOME)
+    assert JointQuotas().charge(with_first(relation="health.visits_again"), 1, house.INCOME, terms, NOW), (
+        "the control: nobody asked before"
+    )
 
 
 def replace_reading(plan: JointPlan, reading: JointReading) -> JointPlan:

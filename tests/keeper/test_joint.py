@@ -257,7 +257,7 @@ def test_an_answer_is_charged_before_the_first_key_and_once_for_all_attempts(sid
         assert quota_of(side)["left"] == joint_house.TERMS.cells - CELLS
     side.restart()
     assert quota_of(side) == {
-        "subject": "joint/nm/tax/income+nm/health:health.visits",
+        "subject": "joint/nm/tax/income+nm/health",
         "amount": 100,
         "days": 90,
         "left": 100 - CELLS,
@@ -272,10 +272,7 @@ def test_no_room_gives_no_key_and_says_when_it_renews_and_no_number(settings: Ke
     again = side.approved(joint_house.joint(side.keeper, joint_house.request(2)))
     with pytest.raises(BudgetSpent, match="ask again from 2025-09-13") as refused:
         side.extract(again)
-    assert (
-        str(CELLS) not in refused.value.what
-        and refused.value.where == "nm/tax/income+nm/health:health.visits"
-    )
+    assert str(CELLS) not in refused.value.what and refused.value.where == "nm/tax/income+nm/health"
     (subject,) = pairs(joint_house.joint(side.keeper), 1, house.INCOME)
     for after, left in ((90 * house.DAY - 1, 0), (90 * house.DAY, CELLS)):
         assert side.keeper.joint.quotas.room(subject, terms, house.NOW + after).left == left

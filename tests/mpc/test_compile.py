@@ -13,6 +13,7 @@ from mpc.api import (
     Owner,
     Signed,
     compile_joint,
+    opened_numbers,
     party_plan,
     require_own_shadow,
     require_same,
@@ -135,7 +136,7 @@ REFUSED: list[tuple[Asked, str]] = [
     (replace(Asked(), parties=tuple(map(party, DOMAINS[:3]))), "nm/office, nm/tax has not described itself"),
     (replace(Asked(), change=_deny), "nm/health does not allow its part of the statement: grant.missing"),
     (replace(Asked(), change=lambda one: replace(one, rules=None)), "nm/health has no terms"),
-    (replace(Asked(), change=with_rules(cells=5)), "the answer has 6 cells, and an owner opens at most 5"),
+    (replace(Asked(), change=with_rules(cells=5)), "the answer has 9 cells, every sum counted, and an owner opens"),
     (replace(Asked(), parties=_sole("nm/civil", BY_TAX)), "nm/civil and nm/tax have the same"),
     (replace(Asked(), parties=_sole("nm/office", "bureau of nm/civil")), "nm/civil and nm/office have the same"),
     (asked(helper="nm/tax", servers=("nm/civil", "nm/health", "nm/edu")), "must not know their key"),
@@ -157,6 +158,16 @@ REFUSED: list[tuple[Asked, str]] = [
         "sends 400,000,000 rows",
     ),
 ]  # fmt: skip
+
+
+def test_every_sum_that_a_figure_opens_counts_for_the_quota_and_once() -> None:
+    """Of a correlation the recipient gets six numbers, of which other figures can be made."""
+    both = "avg(t.tax) as a, stddev_samp(t.tax) as b, corr(h.days, t.tax) as c"
+    for figures, numbers in (("avg(t.tax)", 2), (both, 6), ("count(*) as a, count(*) as b", 2)):
+        plan = asked(f"select {figures} {FROM}").plan()
+        assert opened_numbers(plan) == numbers
+    with pytest.raises(PolicyDenied, match="every sum counted"):
+        replace(asked(f"select {both} {FROM}"), change=with_rules(cells=5)).plan()
 
 
 @pytest.mark.parametrize(("wrong", "sentence"), REFUSED, ids=[sentence[:40] for _, sentence in REFUSED])

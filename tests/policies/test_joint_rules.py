@@ -58,6 +58,7 @@ NO = [
     ("joint-checks", TASK, {"joint": replace(TERMS, exact=False)}),
     ("joint-checks", TASK, {"checks": Checks(enterprises=3)}),
     ("joint-checks", TASK, {"checks": Checks(margins=True)}),
+    ("joint-checks", TASK, {"checks": Checks(automatic=False)}),
     ("access", TASK, {"access": house.INCOME_POLICY.access}),
     ("private-code", TASK, {"mode": Mode.PRIVATE, "privacy": Privacy(1_000_000, 30)}),
 ]
