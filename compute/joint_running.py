@@ -26,7 +26,7 @@ from compute.joint_evidence import gathered
 from compute.joint_planning import propose_jointly
 from compute.planning import House
 from keeper.api import OLDEST_JOINT_S
-from mpc.api import AgentClient, Ended
+from mpc.api import AgentClient, Ended, Left
 from plans.errors import (
     DarkroomError,
     Defect,
@@ -40,6 +40,7 @@ from plans.errors import (
     Unreachable,
 )
 from plans.joint import JointPlan
+from plans.joint_evidence import JointEvidence
 from plans.request import Request
 from store import api as store
 
@@ -54,6 +55,9 @@ MOST_RUNNING = 16
 
 CANCELLED_FOR_S = 900
 """How long after it was cancelled an attempt is still stopped."""
+
+FETCHES = 30
+"""How often what a good end left is asked for, while a party's side is being started anew."""
 
 AGAIN_S = 2.0
 """Pause before the next attempt, longer after each; whoever ended is started anew meanwhile."""
@@ -192,21 +196,38 @@ class JointRunner:
                 continue  # it has not begun there, or has ended
 
     def _release(self, row: store.JointRow, plan: JointPlan, agents: Mapping[str, AgentClient]) -> None:
-        try:
-            left = {domain: agents[domain].result(row.digest, row.attempt) for domain in plan.task.servers}
-            receipts = next(iter(left.values())).receipts
-            sealed = {domain: each.sealed for domain, each in left.items()}
-            evidence = gathered(self._database, plan, row.attempt, receipts, sealed)
-        except (NotFound, Unreachable):
-            self._again(row)  # somebody was started anew since, and forgot what it had
+        found = self._fetched(row, plan, agents)
+        if found is None:
+            self._again(row)  # an agent was started anew since, and forgot what it had
             return
+        left, evidence = found
         kept = {
             "attempt": row.attempt,
-            "sealed": {domain: base64.b64encode(content).decode() for domain, content in sealed.items()},
-            "receipts": [signed.plain() for signed in receipts],
+            "sealed": {domain: base64.b64encode(each.sealed).decode() for domain, each in left.items()},
+            "receipts": [signed.plain() for signed in next(iter(left.values())).receipts],
             "evidence": evidence.plain(),
         }
         self._move(row, JobState.RELEASED, results=json.dumps(kept, ensure_ascii=False))
+
+    def _fetched(
+        self, row: store.JointRow, plan: JointPlan, agents: Mapping[str, AgentClient]
+    ) -> tuple[dict[str, Left], JointEvidence] | None:
+        """Return what a good end left: it is asked for again while somebody does not answer, since with noise there is
+        no second attempt; none once it is gone.
+        """
+        for _ in range(FETCHES):
+            try:
+                left = {
+                    domain: agents[domain].result(row.digest, row.attempt) for domain in plan.task.servers
+                }
+                receipts = next(iter(left.values())).receipts
+                sealed = {domain: each.sealed for domain, each in left.items()}
+                return left, gathered(self._database, plan, row.attempt, receipts, sealed)
+            except NotFound:
+                return None
+            except Unreachable:
+                time.sleep(AGAIN_S)
+        return None
 
     def _end(self, number: str, problem: DarkroomError) -> None:
         with self._database.reading() as session:

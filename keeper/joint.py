@@ -32,7 +32,7 @@ from plans import joint as joints
 from plans.box import Entry
 from plans.constraints import MaskKind
 from plans.errors import HashMismatch, NotFound, Outdated, PolicyDenied, SignatureWrong, StateConflict
-from plans.joint import JointPlan, JointReading, Receipt
+from plans.joint import MOST_ATTEMPTS, JointPlan, JointReading, Receipt
 from plans.key import BoxKeys
 from plans.plan import Plan
 from plans.reading import Reading, Shadow
@@ -40,9 +40,6 @@ from plans.statements import BoxStatement, Duty, Signed, Type
 
 BEGUN, RECEIPT = "joint-begun", "joint-receipt"
 """Kinds of lines of the journal: a stage of an attempt has its keys; a receipt, of this party or of a peer."""
-
-MOST_ATTEMPTS = 20
-"""Attempts at one joint plan. How an attempt fails tells something of the data, if only how long it took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +157,7 @@ class JointDesk:
                 f"attempt {box.attempt}",
                 "Order the next attempt; every attempt has keys of its own.",
             )
-        if box.attempt > MOST_ATTEMPTS:
-            raise Outdated(f"a joint plan has at most {MOST_ATTEMPTS} attempts", "attempt", "Ask anew.")
+        _require_number(box.attempt)
         self._require_open(joint)
         if box.stage is Entry.EXTRACT and own is not None:
             self._charge(joint, own, first=begun == 0, now=now)
@@ -244,6 +240,7 @@ class JointDesk:
             PolicyDenied: nobody here has approved the joint plan.
         """
         side = self._side
+        _require_number(attempt)
         for each in told:
             plan = self._approved(each.plan, joint)
             with side.lock:
@@ -334,3 +331,8 @@ class JointDesk:
         """Keep receipts only of what own approvers once approved: else anybody could fill the journal."""
         if receipt.joint not in self._side.trusted.approvals or not 1 <= receipt.attempt <= MOST_ATTEMPTS:
             raise PolicyDenied("nobody here has approved the joint plan of this receipt", "receipt")
+
+
+def _require_number(attempt: int) -> None:
+    if not 1 <= attempt <= MOST_ATTEMPTS:
+        raise Outdated(f"a joint plan has at most {MOST_ATTEMPTS} attempts", "attempt", "Ask anew.")

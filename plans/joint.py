@@ -36,6 +36,9 @@ SERVERS = 3
 MOST_OWNERS, MOST_JOINT_CELLS = 8, 4096
 """Owners that join, and cells of an answer, at the most."""
 
+MOST_ATTEMPTS = 20
+"""Attempts at one joint plan. How an attempt fails tells something of the data, if only how long it took."""
+
 
 class Measure(StrEnum):
     """What the servers add up over the rows of a cell, on shares.

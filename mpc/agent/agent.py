@@ -23,14 +23,11 @@ from mpc.links import Connection, Control, Listener, dial
 from plans import names
 from plans.box import Entry
 from plans.errors import LinkBroken, Malformed, NotFound, PeerLost, StateConflict, TooLarge
-from plans.joint import JointPlan
+from plans.joint import MOST_ATTEMPTS, JointPlan
 from plans.plan import Plan
 
 MOST_PLANS, MOST_RUNNING, MOST_CLOSED = 64, 8, 64
 """Joint plans that are kept, attempts that run at a time, and attempts that have ended and are remembered."""
-
-MOST_ATTEMPTS = 20
-"""Attempts at one joint plan, as the keeper has it too."""
 
 OPENING_S = 10.0
 """Seconds that a peer may take to say what a connection is for."""
