@@ -54,7 +54,7 @@ class Vouching:
         with self.changed:
             self.boxes[domain] = statement.box_key
             self.changed.notify_all()
-            assert self.changed.wait_for(lambda: len(self.boxes) == len(domains), 30)
+            assert self.changed.wait_for(lambda: len(self.boxes) == len(domains), 90)
         peers = {
             link.name: self.boxes[link.peer.removeprefix("party:")]
             for link in plan.stage(Entry.PARTY).links
@@ -109,7 +109,7 @@ class Carrier:
             while content := source.recv(2**18):
                 kept += content
                 if (sender, receiver) in self.held:
-                    self.let_go.wait(60)
+                    self.let_go.wait(150)
                 sink.sendall(content)
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_WR)

@@ -27,7 +27,7 @@ from tests.sandbox.conftest import open_home
 from tests.sandbox.side import eventually, launched
 
 __all__ = ["files", "open_home", "recipient"]
-pytestmark = [pytest.mark.box, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.box, pytest.mark.timeout(240)]
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -45,7 +45,7 @@ def run_all(sides: dict[str, House]) -> dict[str, str]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=90)
+        thread.join(timeout=150)
         assert not thread.is_alive(), "nothing may hang"
     return ends
 
@@ -108,7 +108,7 @@ def kill_party(house: House, carrier: Carrier) -> None:
     config = house.side.config
     users = range(config.first_uid, config.first_uid + config.uid_count)
     try:
-        eventually(lambda: bool(carrier.wire.get((TAX, OFFICE)) and carrier.wire.get((HEALTH, OFFICE))), 60)
+        eventually(lambda: bool(carrier.wire.get((TAX, OFFICE)) and carrier.wire.get((HEALTH, OFFICE))), 120)
         for path in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 command = (path / "cmdline").read_bytes().split(b"\0")

@@ -51,7 +51,10 @@ class FakeKeeper:
     def serve(self, ready: threading.Event, stop: threading.Event) -> None:
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             question = await frames_async.read_async(reader)
-            if question is not None and (found := self._answer(question)) is not None:
+            if (
+                question is not None
+                and (found := await asyncio.to_thread(self._answer, question)) is not None
+            ):
                 writer.write(frames.pack(found))
                 with contextlib.suppress(ConnectionError):
                     await writer.drain()
