@@ -20,10 +20,18 @@ from keeper.api import load as load_keeper
 from keys import api as keys
 from mpc.agent.config import AgentConfig
 from plans.box import Entry
-from plans.errors import DarkroomError, Malformed, NotFound, Outdated, SettingsWrong, SignatureWrong
+from plans.errors import (
+    DarkroomError,
+    Malformed,
+    NotFound,
+    Outdated,
+    PreflightFailed,
+    SettingsWrong,
+    SignatureWrong,
+)
 from plans.joint import Party
 from plans.statements import Duty, Roster, RosterEntry, Signed, Type
-from server import parties, party_health
+from server import parties, party_health, party_view
 from server.carrying import Carrier
 from server.cli import app
 from server.doctor import Finding
@@ -373,6 +381,18 @@ def test_an_administrator_sees_what_to_read_out_whom_the_keeper_knows_and_why_it
         "tax/party",
     ):
         assert said in text.replace("nm-tax/party", "tax/party")
+
+
+def test_attempts_are_shown_with_how_they_ended_as_everybody_may_know_it(met: Pair) -> None:
+    shown = party_view.show(met.tax)
+    failure = PreflightFailed("nm/health cannot take part", "preflight@nm/health").problem()
+    attempt = {"joint": IMAGE, "attempt": 2, "state": "closed", "failure": failure}
+    well = {**attempt, "attempt": 3, "failure": None}
+    lines = list(party_view.lines_of({**shown, "agent": {"answers": True, "attempts": [attempt, well]}}))
+    assert (
+        "  attempt 2 of sha256:111111111111…: closed, joint.preflight-failed at preflight@nm/health" in lines
+    )
+    assert "  attempt 3 of sha256:111111111111…: closed" in lines and "agent: answers" in lines
 
 
 def test_the_doctor_names_what_is_missing_and_what_to_do(met: Pair) -> None:
