@@ -300,17 +300,20 @@ def _chooses(expression: Expression) -> bool:
     return isinstance(expression, Case | Cast)
 
 
-def apart(expression: Expression, found: Range, facts: Facts, node: exp.Expression) -> Expression | None:
+def apart(
+    expression: Expression, found: Range, facts: Facts, node: exp.Expression, *, factor: bool = False
+) -> Expression | None:
     """Return the condition under which a row is among the persons behind a figure, as the owner's box computes it;
-    none: whenever the number has a value.
+    none: whenever the number has a value. A `factor` of a product is there where it is not 0, a bare one too.
     """
     tests: list[Expression] = []
-    if found.holds_zero and not _is_bare(expression):
+    if found.holds_zero and (factor or not _is_bare(expression)):
         tests.append(expression)
     for part in expression.walk():
         if isinstance(part, Operation) and part.operator in ("+", "-"):
-            whole = (each for each in value_columns(part) if grammar.INTEGERS.fullmatch(each.type))
-            tests += [each for each in whole if range_of(each, facts, node).holds_zero]
+            whole = [each for each in value_columns(part) if grammar.INTEGERS.fullmatch(each.type)]
+            made = [each for each in part.operands if value_columns(each) and not _is_bare(each)]
+            tests += [each for each in (*whole, *made) if range_of(each, facts, node).holds_zero]
     conditions = [Operation("<>", (exact(test), ZERO)) for test in dict.fromkeys(tests)]
     if not conditions:
         return None
@@ -321,9 +324,13 @@ def apart(expression: Expression, found: Range, facts: Facts, node: exp.Expressi
 
 
 def _is_bare(expression: Expression) -> bool:
-    """Return whether a value is a column of fractions as it stands: whole numbers may be a condition in disguise."""
+    """Return whether a value is a column of fractions as it stands: whole numbers may be a condition in disguise, and
+    so may what a cast rounds, `score >= 0.5` for one.
+    """
     inner = expression.operand if isinstance(expression, Cast) else expression
-    return isinstance(inner, Column) and bool(scale_of(inner.type) or inner.type in _FLOATS)
+    kept = scale_of(expression.type) if isinstance(expression, Cast) else MOST_DECIMALS
+    scale = scale_of(inner.type) if isinstance(inner, Column) else None
+    return scale is not None and 0 < scale <= (kept or 0)
 
 
 # --- how it is written for the owner's box -----------------------------------------------------

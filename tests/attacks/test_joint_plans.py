@@ -163,6 +163,25 @@ def test_29_a_known_summand_hides_nobody_who_makes_up_the_rest(
     assert opened(bare, dominated, 90, 10)[1] is not None
 
 
+def test_98_a_constant_does_not_lift_a_product_of_few_over_the_minimum() -> None:
+    """Three persons have a share; of everybody else the product is 0, and nobody dominates among three."""
+    shares = joint_shadow(
+        "tax.income",
+        "nm/tax",
+        amount=("DECIMAL(9, 2)", between("0", "1000")),
+        share=("DECIMAL(4, 2)", between("0", "1")),
+    )
+    with duckdb.connect(":memory:") as made:
+        create(made, CODED.shadow, [(n, f"id{n}", 1, "wu") for n in range(30)])
+        create(made, shares.shadow, [(n, f"id{n}", 990, n < 3) for n in range(30)])
+        for hidden in ("amount * share", "amount * share + 7", "7 - (3 - share * amount)"):
+            reading = read_joint(f"select sum({hidden}) as f {FROM}", (CODED, shares))
+            assert opened(reading, made, 90, least=10) == [None]
+            assert opened(reading, made, 90, least=3) != [None]  # the control: three are asked for
+        plain = read_joint(f"select sum(amount + 7) as f {FROM}", (CODED, shares))
+        assert opened(plain, made, 90, least=10) != [None]
+
+
 @pytest.mark.parametrize(
     "hidden",
     [
