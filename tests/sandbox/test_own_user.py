@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -31,6 +31,8 @@ from server.site import Owner, Site
 from tests.sandbox.side import CEILING, FIRST, ROOT, USER, Side, launched, side, sql_plan
 
 __all__ = ["side"]
+SIDE = 64_950
+"""The group that a launcher shares with the agent of its side."""
 pytestmark = [
     pytest.mark.box,
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a launcher that has a user of its own"),
@@ -254,6 +256,18 @@ def test_a_file_of_the_launchers_is_linked_into_a_box_and_another_is_copied(side
             record = side.client.run(plan.digest, Entry.QUERY, 1).record
         assert StageRecord.read(record.statement.body).inputs[0].name == "data.parquet"
         assert (data.stat().st_uid, stat.S_IMODE(data.stat().st_mode)) == (owner, 0o444)
+
+
+def test_a_box_is_in_no_group_that_its_launcher_shares_with_others_of_its_side(
+    side: Side, probe_image
+) -> None:
+    config = replace(side.config, side_group=SIDE)
+    plan = sql_plan(probe_image.digest, "import os\ndef run(session):\n    assert os.getgroups() == []\n")
+    with launched(replace(side, config=config)) as process:
+        groups = Path(f"/proc/{process.pid}/status").read_text().partition("Groups:")[2].partition("\n")[0]
+        assert groups.split() == [str(SIDE)], "the control: the launcher is"
+        side.client.put(plan)
+        side.client.run(plan.digest, Entry.QUERY, 1)
 
 
 def test_a_box_that_escaped_cannot_ask_its_launcher(side: Side) -> None:
