@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from keeper.config import KeeperConfig, load
-from keeper.joint import MOST_ATTEMPTS
 from keeper.joint_quota import pairs
 from keeper.leases import Ground
 from plans.box import Entry
@@ -25,7 +24,7 @@ from plans.errors import (
     PolicyDenied,
     StateConflict,
 )
-from plans.joint import Receipt
+from plans.joint import MOST_ATTEMPTS, Receipt
 from plans.plan import Plan
 from plans.statements import Duty, Revocation, Signed, Type
 from tests.keeper import house, joint_house
