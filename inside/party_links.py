@@ -9,7 +9,7 @@ A direction is a stream of records, each
 
     4 bytes    length of what follows
     12 bytes   nonce
-    encrypted  1 byte (is it a message's last?), then content, 2^20 bytes at the most
+    encrypted  1 byte (is it a message's last?), then content, 2^20 bytes: of a message's last record at the most
     16 bytes   tag; the number of the record is associated data
 
 A message is one or more records: its header (`mpc.protocols.channel`) behind two bytes of length, and its payload.
@@ -200,7 +200,10 @@ class _End:
         except EvidenceBroken:
             raise LinkBroken("a record is not what the other box sent", self._peer) from None
         self._opened += 1
-        return bool(plain[0]), memoryview(plain)[1:]
+        last, content = bool(plain[0]), memoryview(plain)[1:]
+        if not last and len(content) < CONTENT:  # empty records without end would keep this box busy for ever
+            raise LinkBroken("a record within a message is not full", self._peer)
+        return last, content
 
     def _read(self) -> None:
         """Take records off the socket until it ends; what is no record ends it too."""

@@ -4,6 +4,7 @@ nobody between can read, change, repeat or exchange a thing.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable
@@ -271,3 +272,27 @@ def test_a_message_is_of_the_kind_and_size_that_the_plan_makes_it(
     here.close()
     with pytest.raises((LinkBroken, PeerLost)):
         there.receive("nm/a", "much", 4)
+
+
+@pytest.mark.parametrize(("room", "broken"), [(party_links.CONTENT, True), (0, False)])
+def test_a_peer_that_cuts_a_message_into_records_of_nothing_is_broken_off(
+    monkeypatch: pytest.MonkeyPatch, room: int, broken: bool
+) -> None:
+    """Else it could go on for ever, and nobody would be late. The control: without the rule they are all taken."""
+    here, there = linked(monkeypatch)
+    end, header = here._ends["nm/b"], here._ends["nm/b"].conversation.next_out("much", 4).pack()
+    records = [len(header).to_bytes(2, "little") + header, *[b""] * 500, b"four"]
+
+    def trickle() -> None:
+        with contextlib.suppress(PeerLost):
+            for place, record in enumerate(records):
+                end._record(record, last=place == len(records) - 1)
+
+    monkeypatch.setattr(party_links, "CONTENT", room)
+    threading.Thread(target=trickle, daemon=True).start()
+    if broken:
+        with pytest.raises(LinkBroken, match="not full"):
+            there.receive("nm/a", "much", 4)
+    else:
+        assert there.receive("nm/a", "much", 4) == b"four"
+    there.close()
