@@ -290,8 +290,14 @@ def _total(value: Value, sums: Sums) -> int:
     return sums.measured(Measure.TOTAL, value)
 
 
+def _deviates(value: Value, sums: Sums) -> None:
+    """Remember that a column's deviation is told, and its mean: the recipient gets the total and the number too."""
+    for function in ("stddev", "avg"):
+        sums.stand_in(value.portion, function, value.expression)
+
+
 def _spread(value: Value, name: str, function: str, sums: Sums) -> JointFigure:
-    sums.stand_in(value.portion, "stddev", value.expression)
+    _deviates(value, sums)
     shifted = _shifted(value)
     made = (
         sums.measured(Measure.SQUARE, shifted), sums.measured(Measure.TOTAL, shifted), _number(shifted, sums),
@@ -382,7 +388,7 @@ def _has_value(value: Value) -> Expression:
 
 def _apart_or_there(value: Value, sums: Sums) -> Expression | None:
     """Return when a row is behind a figure over two values, as far as this one decides."""
-    found = ranges.apart(value.expression, value.range, sums.facts, value.node)
+    found = ranges.apart(value.expression, value.range, sums.facts, value.node, factor=True)
     return _has_value(value) if found is None and value.range.nullable else found
 
 
@@ -403,7 +409,7 @@ def _corr(node: exp.Corr, name: str, sums: Sums) -> JointFigure:
     first, second = _value(node.this, sums), _value(node.expression, sums)
     for value in (first, second):
         require_one_summand(value)
-        sums.stand_in(value.portion, "stddev", value.expression)
+        _deviates(value, sums)
     behind = tuple(_flag(value, sums, _apart_or_there(value, sums)) for value in (first, second))
     moved = _shifted(first), _shifted(second)
     if first.portion == second.portion:
@@ -470,7 +476,7 @@ def _corr_alone(name: str, asked: tuple[Value, Value], moved: tuple[Value, Value
     beside = tuple(place for each in looked for place in _spreads(each, sums))
     if looked:
         beside = (*beside, _total(_multiplied(*asked), sums))
-    return JointFigure(name, "corr", made, _persons(product, product, sums), beside)
+    return JointFigure(name, "corr", made, _persons(_multiplied(*asked), product, sums), beside)
 
 
 def _beside(value: Value, other: Value) -> Value:

@@ -198,6 +198,43 @@ def test_29_what_would_take_more_totals_than_are_tested_is_refused(hidden: str) 
         read_joint(f"select {hidden} as f {FROM}", (coded, PROFIT))
 
 
+@pytest.fixture
+def scored() -> Iterator[joint_meaning.Database]:
+    """Scores of which three are high, and a share that the same three have."""
+    with duckdb.connect(":memory:") as made:
+        rows = [(n, f"id{n}", 0.9 if n < 3 else 0.1, "1.0" if n < 3 else "0.0") for n in range(PERSONS)]
+        create(made, SCORES.shadow, rows)
+        create(made, SECRET.shadow, [(n, f"id{n}", 900) for n in range(PERSONS)])
+        yield made
+
+
+SCORES = joint_shadow(
+    "health.visits",
+    "nm/health",
+    score=("DOUBLE", between("0", "1")),
+    share=("DECIMAL(4,1)", between("0", "1")),
+)
+FEW = [
+    ("sum(cast(h.score as decimal(3,0)))", 3),
+    ("sum(cast(h.score as integer) * t.amount)", 2_700),
+    ("sum(h.share * t.amount)", 2_700),
+]
+
+
+@pytest.mark.parametrize(("figure", "value"), FEW)
+def test_98_what_a_cast_or_a_sparse_factor_chooses_is_withheld_where_few_stand_behind_it(
+    scored: joint_meaning.Database, monkeypatch: pytest.MonkeyPatch, figure: str, value: int
+) -> None:
+    """Rounding is the condition `score >= 0.5`; a fraction that most persons have not is one as well."""
+    statement = f"select {figure} as few, count(*) as n {FROM}"
+    reading = read_joint(statement, (SCORES, SECRET))
+    assert opened(reading, scored, dominance=100, least=4) == [None, PERSONS]
+    assert opened(reading, scored, dominance=100, least=3) == [value, PERSONS]
+    monkeypatch.setattr(joint_ranges, "apart", lambda *_, **__: None)
+    loose = read_joint(statement, (SCORES, SECRET))
+    assert opened(loose, scored, dominance=100, least=4) == [value, PERSONS], "the control"
+
+
 # ------------------------------------------------------------------------------------------ 75
 
 

@@ -60,10 +60,12 @@ def test_an_owners_decision_rests_on_every_column_in_its_own_clause() -> None:
             VISITS,
             {
                 ("region", "group", ""), ("icd", "compare", ""), ("cost", "aggregate", "stddev"),
-                ("urgent", "filter", ""),
+                ("cost", "aggregate", "avg"), ("urgent", "filter", ""),
             },
         ),
-        (found.portions[1], INCOME, {("income", "compare", ""), ("tax", "aggregate", "stddev")}),
+        (found.portions[1], INCOME, {
+            ("income", "compare", ""), ("tax", "aggregate", "stddev"), ("tax", "aggregate", "avg"),
+        }),
     ):  # fmt: skip
         uses = read(portion.stand_in, (shadow.shadow,)).uses
         assert {(use.column, use.clause.value, use.function) for use in uses} == expected
@@ -143,7 +145,15 @@ def test_arithmetic_is_wide_enough_that_no_row_stops_it(expression: str, written
     ("figure", "persons"),
     [
         ("sum(cost)", "present"),
-        ("avg(cast(weight as decimal(6,1)))", "present"),
+        ("avg(cast(cost as decimal(14,3)))", "present"),
+        (
+            "avg(cast(weight as decimal(6,1)))",
+            'CASE WHEN (CAST("weight" AS DECIMAL(6,1)) <> 0) THEN 1 ELSE 0 END',
+        ),
+        (
+            "sum(cast(cost as decimal(12,0)))",
+            'CASE WHEN (CAST("cost" AS DECIMAL(12,0)) <> 0) THEN 1 ELSE 0 END',
+        ),
         ("sum(days)", 'CASE WHEN ("days" <> 0) THEN 1 ELSE 0 END'),
         ("avg(case when urgent then 1 else 0 end)", 'CASE WHEN "urgent" THEN 1 ELSE 0 END'),
         ("sum(case when urgent then cost end)", "apart"),
