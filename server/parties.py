@@ -127,16 +127,20 @@ def description(owner: Owner) -> Party | None:
 
 
 def publish(owner: Owner, signed: Signed) -> bool:
-    """Bring a side's own description to the centre's letter box and to its own keeper; return whether that one runs.
+    """Bring a side's own description to its own keeper and to the centre's letter box; return whether that keeper runs.
 
     From the letter box it is carried to the peers, and to the own keeper if that does not run now.
+
+    Raises:
+        EvidenceBroken, Outdated: the own keeper does not believe it; nobody else hears of it.
     """
-    keep_statement(owner.site, signed)
+    runs = True
     try:
         KeeperClient(owner.keeper_socket).meet(signed)
     except Unreachable:
-        return False
-    return True
+        runs = False
+    keep_statement(owner.site, signed)
+    return runs
 
 
 def trusted(owner: Owner, peer: str) -> str:

@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -31,12 +32,13 @@ from plans.errors import (
 )
 from plans.joint import Party
 from plans.statements import Duty, Roster, RosterEntry, Signed, Type
-from server import parties, party_health, party_view
+from server import parties, party_health, party_view, witnessing
 from server.carrying import Carrier
 from server.cli import app
 from server.doctor import Finding
 from server.enrolment import Titles, add_owner, enrol, found_site, keep_statement, offer_roster, open_store
 from server.running import Sides
+from server.settings import open_log
 from server.site import Owner, Site
 from server.supervisor import Role, Supervisor, owner_roles, wait_for
 from tests.sandbox.side import CEILING
@@ -304,6 +306,23 @@ def test_peers_hear_of_a_newer_roster_by_themselves(met: Pair) -> None:
     assert met.numbers(met.health, "nm/tax") == before, "the control: nobody has carried it yet"
     assert carrier.carry() == 1
     assert met.numbers(met.health, "nm/tax")["roster"] == before["roster"] + 1
+
+
+def test_whoever_witnesses_heads_carries_them(met: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(witnessing, "EVERY_S", 0.02)
+    stop = threading.Event()
+    thread = threading.Thread(target=witnessing.witness_often, args=(met.site, open_log(met.site), stop))
+    thread.start()
+    try:
+        number = enrol(
+            met.tax, [RosterEntry("launcher:node2", Duty.LAUNCHER, keys.SigningKey.fresh().public)]
+        )
+        wanted = number.statement.sequence
+        until(lambda: met.numbers(met.health, "nm/tax")["roster"] == wanted)
+    finally:
+        stop.set()
+        thread.join(10)
+    assert met.keeper(met.health).status()["witnessed"] > 0, "the control: it goes on witnessing"
 
 
 def test_a_forged_roster_in_the_letter_box_hides_no_true_one(met: Pair) -> None:
