@@ -123,7 +123,7 @@ def require_sizes(joint: JointPlan) -> None:
     statement asks others about the few who are in it (74).
 
     Raises:
-        PolicyDenied: the answer is larger, or a version has fewer rows than `ROWS_FOR_A_GROUP` minimum groups.
+        PolicyDenied: the answer is larger, or a version is about fewer persons than `ROWS_FOR_A_GROUP` minimum groups.
     """
     wanted = joint.reading.cells * len(joint.reading.figures)
     largest = obligations_of([each.decision for each in joint.decisions]).largest_result
@@ -137,7 +137,7 @@ def require_sizes(joint: JointPlan) -> None:
     for shadow in joint.shadows:
         if shadow.rows < least:
             raise PolicyDenied(
-                f"{shadow.shadow.relation} has fewer than {least:,} rows: whoever knows its few persons would learn "
+                f"{shadow.shadow.relation} is about fewer than {least:,} persons: whoever knows them would learn "
                 "about them from others",
                 "joint-plan.shadows",
                 "Ask with a larger register.",

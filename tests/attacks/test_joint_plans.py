@@ -301,7 +301,7 @@ def test_74_a_tiny_set_is_not_used_to_probe_who_is_in_the_others() -> None:
     """Twelve known persons, more than the minimum group: a count of those with a diagnosis would tell about them."""
     tiny = replace(VISITS, rows=12)
     asked = replace(TASK, statement=f"select count(*) as n {FROM} where h.icd like 'E11%'")
-    with pytest.raises(PolicyDenied, match="fewer than 100 rows"):
+    with pytest.raises(PolicyDenied, match="fewer than 100 persons"):
         Asked(asked, shadows=(tiny, INCOME)).plan()
     plan = Asked(asked).plan()  # the control: the same statement over a whole register
     with pytest.raises(PolicyDenied):  # and no party runs a plan in which somebody slipped it in
@@ -315,7 +315,7 @@ def test_74_few_persons_with_many_rows_each_are_a_tiny_set_too() -> None:
     assert found is not None
     likeness = replace(VISITS, rows=found.rows)
     asked = replace(TASK, statement=f"select count(*) as n {FROM} where h.icd like 'E11%'")
-    with pytest.raises(PolicyDenied, match="fewer than 100 rows"):
+    with pytest.raises(PolicyDenied, match="fewer than 100 persons"):
         Asked(asked, shadows=(likeness, INCOME)).plan()
     by_rows = replace(VISITS, rows=visits.rows)  # the control: counted by rows it passes for a large one
     assert Asked(asked, shadows=(by_rows, INCOME)).plan().scheme.matched == 2_400

@@ -149,7 +149,7 @@ REFUSED: list[tuple[Asked, str]] = [
         "every server owns some",
     ),
     (replace(Asked(), change=with_obligations(largest_result=5)), "an owner lets at most 5 leave in one result"),
-    (replace(Asked(), shadows=(replace(VISITS, rows=99), INCOME)), "health.visits has fewer than 100 rows"),
+    (replace(Asked(), shadows=(replace(VISITS, rows=99), INCOME)), "health.visits is about fewer than 100 persons"),
     (replace(Asked(), reading=read_joint(STATEMENT + " ", SHADOWS)), "another statement"),
     (replace(Asked(), change=lambda one: replace(one, shadow=SCHOOL)), "is no answer about nm/health"),
     (
