@@ -58,7 +58,9 @@ def _ask(joint: JointPlan) -> Iterator[Sight]:
             Step.ASK,
             party.domain,
             _parts(joint, party.domain),
-            "the statement with its constants, who asks for which purpose, and for whom the answer is",
+            "the statement with its constants, who asks for which purpose, and for whom the answer is; of every "
+            "owner's relation the columns and what is declared of them, how many rows and persons it has, its row filter and "
+            "masks, and what the owner's decision demands",
             SeenAs.CLEAR,
         )
 
@@ -70,7 +72,8 @@ def _check(joint: JointPlan) -> Iterator[Sight]:
             party.domain,
             _parts(joint, party.domain),
             "which party is not ready, if one is not; why is told to its owner alone, and at every later step which "
-            "party failed at which step",
+            "party failed at which step. That an owner fails before the matching tells that under its conditions a "
+            "person is there twice or without an identifier, or that a value is none of the declared ones",
             SeenAs.CLEAR,
         )
 

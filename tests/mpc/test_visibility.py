@@ -44,6 +44,15 @@ def test_everybody_sees_the_statement_who_failed_and_how_long_things_take(plan: 
 
 
 @BOTH
+def test_everybody_is_told_what_a_plan_shows_of_the_owners_and_what_a_failure_tells(plan: JointPlan) -> None:
+    """A plan goes to all parties whole; that an owner cannot begin is about its rows under the conditions."""
+    for party in plan.parties:
+        (asked_for,), (checked,) = of(plan, party.domain, Step.ASK), of(plan, party.domain, Step.CHECK)
+        assert "row filter" in asked_for.what and "rows and persons" in asked_for.what
+        assert "a person is there twice" in checked.what
+
+
+@BOTH
 def test_rows_in_clear_are_seen_by_their_owner_alone(plan: JointPlan) -> None:
     clear = {sight.party for sight in plan.sights if sight.step is Step.EXTRACT}
     assert clear == {portion.domain for portion in plan.reading.portions}
