@@ -59,8 +59,8 @@ def _ask(joint: JointPlan) -> Iterator[Sight]:
             party.domain,
             _parts(joint, party.domain),
             "the statement with its constants, who asks for which purpose, and for whom the answer is; of every "
-            "owner's relation the columns and what is declared of them, how many rows and persons it has, its row filter and "
-            "masks, and what the owner's decision demands",
+            "owner's relation the columns and what is declared of them, how many rows and persons it has, its row "
+            "filter and masks, and what the owner's decision demands",
             SeenAs.CLEAR,
         )
 
