@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from keeper import joint_rules
@@ -23,6 +23,7 @@ from keeper.joint_owner import OwnPart, OwnReading, own_part
 from keeper.joint_quota import CHARGED, JointQuotas
 from keeper.joint_rules import Told
 from keeper.keyring import Keyring
+from keeper.leases import Ground
 from keeper.meeting import WAIT_S, Attempt, Meeting, Own, Peer
 from keeper.peers import Peers
 from keeper.trust import TrustedSet
@@ -93,8 +94,8 @@ class JointDesk:
 
     # --- keys -----------------------------------------------------
 
-    def keys_of(self, plan: Plan, box: BoxStatement, signed: Signed) -> tuple[BoxKeys, tuple[str, ...]]:
-        """Return the keys of a box of this party, and the digests of all that they rest on.
+    def keys_of(self, plan: Plan, box: BoxStatement, signed: Signed) -> tuple[BoxKeys, Ground]:
+        """Return the keys of a box of this party, and all that its right to run rests on.
 
         Raises:
             DarkroomError: any rule of `keeper.joint_rules` or `keeper.joint_owner` that does not hold.
@@ -113,8 +114,9 @@ class JointDesk:
             own = own_part(joint, read, side.trusted, now) if read is not None else None
             rests_on = (*approvals, *(own.rests_on if own else ()))
             self._begin(joint, box, own, now)
+        ground = Ground(plan.digest, signed.statement.signer, rests_on)
         if box.stage is Entry.EXTRACT and own is not None:
-            return self._extract_keys(plan, box, own), rests_on
+            return self._extract_keys(plan, box, own), ground
         found = self._met(joint, box, Own(signed, plan), until)
         with side.lock:
             now = side.now()
@@ -128,7 +130,8 @@ class JointDesk:
                         f"the launcher of {domain} has left its roster meanwhile", "box statement"
                     )
         ends = joint_rules.ends_of_links(plan, {domain: peer.box for domain, peer in found.items()})
-        return BoxKeys({}, {}, "", links=self._links(plan, box), peers=ends), rests_on
+        vouched = tuple((domain, peer.launcher) for domain, peer in sorted(found.items()))
+        return BoxKeys({}, {}, "", links=self._links(plan, box), peers=ends), replace(ground, peers=vouched)
 
     def _read(self, joint: JointPlan) -> OwnReading | None:
         """Return what the own checker box finds in the statements of a joint plan; nothing for who owns nothing."""
@@ -169,7 +172,7 @@ class JointDesk:
             side.trusted.require_run(joint.request.digest)
         line = self.quotas.charge(joint, own.place, own.dataset, own.rules, now)
         if line is not None:
-            side.note(CHARGED, line)
+            side.note(CHARGED, line | {"columns": self.quotas.of_columns(own.columns, now)})
         if first:
             side.note("use", {"grants": list(own.grants), "request": joint.request.digest})
 

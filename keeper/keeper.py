@@ -131,10 +131,8 @@ class Keeper:
         with self.lock:
             now = self.now()
             if self.peers.require_new(signed, now):
-                entry, numbers = (
-                    {"signed": signed.plain()},
-                    self._numbers() | self.peers.numbers_after(signed),
-                )
+                entry = {"signed": signed.plain()}
+                numbers = self._numbers() | self.peers.numbers_after(signed)
                 self._journal.append(PEER, now, entry, numbers)
                 self._take_in(PEER, now, entry)
 
@@ -235,14 +233,15 @@ class Keeper:
             offered = str(signed.statement.body.get("challenge"))
             challenge = self._challenges.take(offered, plan.digest, now)
             box = require_box(self.trusted, signed, plan, challenge, now)
+        ground = Ground(plan.digest, signed.statement.signer)
         if plan.kind in (PlanKind.INGEST, PlanKind.TWIN):
-            box_keys, rests_on = self._ingest_keys(plan, box), tuple[str, ...]()
+            box_keys = self._ingest_keys(plan, box)
         elif plan.kind is PlanKind.JOINT:
-            box_keys, rests_on = self.joint.keys_of(plan, box, signed)
+            box_keys, ground = self.joint.keys_of(plan, box, signed)
         else:
             box_keys, rests_on = self._stage_keys(plan, box)
+            ground = replace(ground, rests_on=rests_on)
         sealed = keys.seal(box.box_key, box_keys.canonical(), KEYS_INFO, box.canonical())
-        ground = Ground(plan.digest, signed.statement.signer, rests_on)
         lease, expires = self.leases.give(ground, self.now())
         return SealedKeys(sealed.hex(), lease, expires)
 
@@ -370,7 +369,8 @@ class Keeper:
     def _stands(self, now: int, ground: Ground) -> bool:
         roster = self.trusted.roster
         in_office = roster is not None and roster.holds(ground.launcher, Duty.LAUNCHER)
-        return in_office and self.trusted.standing(ground.rests_on, now)
+        vouched = self.peers.vouching(ground.peers, now)
+        return in_office and vouched and self.trusted.standing(ground.rests_on, now)
 
     # --- ingest (see keeper.ingest) -----------------------------------------------------
 

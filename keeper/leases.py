@@ -18,11 +18,15 @@ LEASE_S = 60
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What a box's right to run rests on: the launcher's key, and what must stand (grants, approvals, manifests)."""
+    """What a box's right to run rests on: the launcher's key, and what must stand (grants, approvals, manifests).
+
+    `peers` are, by domain, the keys of the launchers that vouched for the boxes at the other ends of its links.
+    """
 
     plan: str
     launcher: str
-    rests_on: tuple[str, ...]
+    rests_on: tuple[str, ...] = ()
+    peers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

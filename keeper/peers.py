@@ -12,7 +12,7 @@ believed. Rules:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from keeper.trust import in_time
@@ -92,6 +92,10 @@ class Peers:
         if held is None or domain == self.domain:
             return False
         return self._stands(*held, now) and held[1].holds(key, duty)
+
+    def vouching(self, launchers: Iterable[tuple[str, str]], now: int) -> bool:
+        """Return whether all these are still launchers of their domains: pairs of a domain and a key."""
+        return all(self.holds(domain, key, Duty.LAUNCHER, now) for domain, key in launchers)
 
     def require_parties(self, joint: JointPlan, now: int) -> None:
         """Check that the parties of a joint plan are described as they describe themselves.

@@ -220,6 +220,24 @@ def test_a_peers_launcher_that_leaves_while_the_box_waits_vouches_for_nothing(si
         side.opened(joint_house.own_box(side.keeper, plan), plan)
 
 
+@pytest.mark.parametrize("protected", [True, False], ids=["with", "control: without peers in the ground"])
+def test_a_peers_launcher_that_is_revoked_while_boxes_run_ends_the_box_that_it_has_a_link_to(
+    side: JointSide, protected: bool
+) -> None:
+    side.party(side.approved(joint_house.joint(side.keeper)))
+    ((ground, name),) = leases(side)
+    assert ground.peers == tuple(
+        (domain, house.key(f"launcher of {domain}").public) for domain in sorted(PEERS)
+    )
+    if not protected:
+        blind = replace(side.keeper.leases._held[name], ground=replace(ground, peers=()))
+        side.keeper.leases._held[name] = blind
+    side.keeper.meet(joint_house.peer_roster(HEALTH, 2))
+    assert side.keeper.renew(name), "a newer roster with the same launcher changes nothing"
+    side.keeper.meet(joint_house.peer_roster(HEALTH, 3, entries=()))
+    assert side.keeper.renew(name) is not protected
+
+
 def test_clocks_of_two_domains_may_differ(side: JointSide) -> None:
     about = joint_house.joint(side.keeper)
     side.approved(about)
