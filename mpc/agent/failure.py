@@ -150,11 +150,14 @@ def of_box(stage: Entry, problem: DarkroomError, own: str, parties: Collection[s
         return Told(Failure(PreflightFailed.code, own, Step.EXTRACT), detail)
     if problem.where in STOPPED:
         return Told(Failure(PartyStopped.code, own, _step(stage)), detail)
-    if stage is Entry.EXTRACT and problem.where != PEER_ENDED:
+    if problem.where in _OWN_ROWS or (stage is Entry.EXTRACT and problem.where != PEER_ENDED):
         return Told(Failure(PreflightFailed.code, own, Step.EXTRACT), detail)
     code = problem.where if problem.where in _FROM_BOX else PartyFailed.code
     return Told(Failure(code, own, Step.COMPUTE), detail, uncertain=code == PeerLost.code)
 
+
+_OWN_ROWS = ("extract.keys", "party.rows")
+"""How the box of the protocol says, before it speaks to others, that the own rows cannot be matched or did not come."""
 
 _FROM_BOX = (SharesDisagree.code, LinkBroken.code, PeerLost.code)
 """What a box of the protocol says of others; every other reason of it is its owner's."""

@@ -69,6 +69,9 @@ def test_that_somebody_is_gone_counts_less_than_why() -> None:
         (Entry.EXTRACT, PolicyDenied("not approved"), (PreflightFailed, Step.EXTRACT)),
         (Entry.PARTY, BoxLimit("memory", "box.memory"), (PartyFailed, Step.COMPUTE)),
         (Entry.PARTY, BoxFailed("empty", "party.anything"), (PartyFailed, Step.COMPUTE)),
+        # else peers would hear whether a value is out of range or a person has two rows under a condition of theirs
+        (Entry.PARTY, BoxFailed("a key repeats", "extract.keys"), (PreflightFailed, Step.EXTRACT)),
+        (Entry.PARTY, BoxFailed("no end", "party.rows"), (PreflightFailed, Step.EXTRACT)),
         (Entry.PARTY, BoxFailed("cancelled", "box.cancelled"), (PartyStopped, Step.COMPUTE)),
         (Entry.PARTY, BoxFailed("0x2a differs", SharesDisagree.code), (SharesDisagree, Step.COMPUTE)),
         (Entry.PARTY, BoxFailed("it said 17", LinkBroken.code), (LinkBroken, Step.COMPUTE)),
