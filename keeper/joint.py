@@ -161,7 +161,7 @@ class JointDesk:
                 "Order the next attempt; every attempt has keys of its own.",
             )
         _require_number(box.attempt)
-        self._require_open(joint)
+        self._require_open(joint.digest)
         if box.stage is Entry.EXTRACT and own is not None:
             self._charge(joint, own, first=begun == 0, now=now)
         self._side.note(BEGUN, {"joint": joint.digest, "stage": box.stage.value, "attempt": box.attempt})
@@ -176,17 +176,16 @@ class JointDesk:
         if first:
             side.note("use", {"grants": list(own.grants), "request": joint.request.digest})
 
-    def _require_open(self, joint: JointPlan) -> None:
-        """Refuse a joint plan with noise that ended well: another attempt would have other noise, and tell more."""
-        ended = [
-            attempt
-            for attempt in self._receipts
-            if attempt.joint == joint.digest and (signed := self._signed(attempt)) is not None
-            if not Receipt.read(signed.statement.body).code
-        ]
-        if ended and joint.scheme.noise_micro:
+    def _require_open(self, joint: str) -> None:
+        """Refuse a joint plan that ended well here: another attempt would have other noise, or another input of a
+        peer that swaps its own, and its answer would tell more, for the one charge.
+        """
+        signed = [self._signed(attempt) for attempt in self._receipts if attempt.joint == joint]
+        if any(each is not None and not Receipt.read(each.statement.body).code for each in signed):
             raise StateConflict(
-                "this joint plan has ended well, and its noise is drawn once", "attempt", "Ask anew."
+                "this joint plan has ended well here, and is answered once",
+                "attempt",
+                "Fetch what that end left, or ask anew.",
             )
 
     def _extract_keys(self, plan: Plan, box: BoxStatement, own: OwnPart) -> BoxKeys:
@@ -221,6 +220,15 @@ class JointDesk:
         return self.quotas.status(dataset, policy.joint if policy else None, self._side.now())
 
     # --- what agents carry -----------------------------------------------------
+
+    def require_approved(self, joint: JointPlan) -> None:
+        """Say whether own approvers have signed a joint plan, before the own agent dials anybody whom it names.
+
+        Raises:
+            PolicyDenied: no approval by them stands.
+        """
+        with self._side.lock:
+            joint_rules.require_approved(self._side.trusted, joint, self._side.now())
 
     def own(self, joint: str, attempt: int, wait_s: float = 0.0) -> Own:
         """Return the own party box's statement, and its plan, for the peers.
@@ -257,8 +265,7 @@ class JointDesk:
         found = joints.joint_of(plan.material)
         if found.digest != joint:
             raise HashMismatch("a peer's box is of another joint plan", "box statement")
-        with self._side.lock:
-            joint_rules.require_approved(self._side.trusted, found, self._side.now())
+        self.require_approved(found)
         return found
 
     # --- receipts -----------------------------------------------------
@@ -282,6 +289,8 @@ class JointDesk:
                     "another end of this attempt was signed already", f"attempt {attempt.number}"
                 )
             self._require_known(receipt)
+            if not receipt.code:  # attempts may have had keys before the first of them had its end
+                self._require_open(receipt.joint)
             if (receipt.joint, receipt.party) != (joint.digest, side.config.domain):
                 raise StateConflict("the receipt is about another joint plan or party", "receipt")
             joint_rules.require_boxes(plan, joint, side.config.domain, side.config.limits)

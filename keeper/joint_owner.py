@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from keeper.joint_quota import Column, columns
 from keeper.trust import TrustedSet
 from mpc import api as mpc
 from plans.decision import Decision, Outcome
@@ -41,6 +42,7 @@ class OwnPart:
     rules: JointRules
     grants: tuple[str, ...]
     manifest: str
+    columns: tuple[Column, ...]
 
     @property
     def rests_on(self) -> tuple[str, ...]:
@@ -71,7 +73,9 @@ def own_part(joint: JointPlan, read: OwnReading, trusted: TrustedSet, now: int) 
     mpc.require_own_shadow(joint, _likeness(case, manifest))
     relation = _relation(case, joint.reading.portions[place].relation)
     _require_said(joint.decisions[place], decision, relation, manifest)
-    return OwnPart(place, manifest.dataset, relation, rules, decision.grants, manifest.digest)
+    assert decision.obligations is not None, "a decision that is no denial has obligations"
+    resting = columns(joint, place, read.stand_in, manifest, decision.obligations.checks)
+    return OwnPart(place, manifest.dataset, relation, rules, decision.grants, manifest.digest, resting)
 
 
 def _case(joint: JointPlan, read: OwnReading, trusted: TrustedSet, now: int) -> policies.Case:

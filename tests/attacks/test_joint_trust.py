@@ -507,9 +507,10 @@ def test_a_peers_statement_of_an_earlier_attempt_is_worth_nothing_in_the_next(si
 
 
 def narrow(settings: KeeperConfig, answers: int) -> JointSide:
-    """A side whose terms have room for so many answers."""
+    """A side whose terms have room for so many answers, and no other bound."""
     terms = replace(joint_house.TERMS, cells=CELLS * answers + CELLS - 1)
-    return JointSide.make(settings, replace(joint_house.POLICY, joint=terms))
+    checks = replace(joint_house.POLICY.checks, unsafe_exact_cells=True)
+    return JointSide.make(settings, replace(joint_house.POLICY, joint=terms, checks=checks))
 
 
 def asked(side: JointSide, count: int) -> list[Plan]:
@@ -598,6 +599,27 @@ def test_74_a_further_owner_opens_no_new_quota(side: JointSide) -> None:
     with pytest.raises(BudgetSpent):
         quotas.charge(plan, 1, house.INCOME, terms, NOW)
     assert JointQuotas().charge(plan, 1, house.INCOME, terms, NOW), "the control: nobody asked before"
+
+
+@pytest.mark.parametrize("unsafe", [False, True])
+def test_34_of_few_persons_no_more_exact_cells_are_opened_jointly_than_otherwise(
+    settings: KeeperConfig, unsafe: bool
+) -> None:
+    """Ninety persons have nine cells of a column in a period, with whomever they are computed, whatever the terms say;
+    the control is an owner that waived it.
+    """
+    checks = replace(joint_house.POLICY.checks, unsafe_exact_cells=unsafe)
+    side = JointSide.make(settings, replace(joint_house.POLICY, checks=checks))
+    first, second = asked(side, 2)
+    assert side.extract(first).inputs
+    side.restart()
+    if unsafe:
+        assert side.extract(second).inputs
+        return
+    with pytest.raises(BudgetSpent, match="of this column") as refused:
+        side.extract(second)
+    assert refused.value.where == "tax.income.income"
+    assert side.extract(first, 2).inputs, "a further attempt at the same plan is charged once"
 
 
 def test_74_the_same_persons_under_another_name_open_no_new_quota(side: JointSide) -> None:
