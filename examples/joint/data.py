@@ -1,11 +1,14 @@
-"""Three agencies' files about the same made-up persons, one row for each person in each file.
+"""Agencies' files about the same made-up persons, one row for each person in each file.
 
     residents.csv   where each person lives (Civil Affairs)
     patients.csv    chronic diagnoses, one per patient (Health Commission)
     yearly.csv      income of the year, one row per taxpayer (Tax Service)
 
-A patient need not pay taxes, and a taxpayer need not be ill; some have moved away. The same seed and size give the same
-bytes; nobody in them exists.
+    students.csv    year of enrolment, field, graduated in nominal time (Department of Education)
+    working.csv     mean yearly working income, one row per person with any (Tax Service)
+
+A patient need not pay taxes, and a taxpayer need not be ill; some have moved away; a student need not work, and most
+who work do not study. The same seed and size give the same bytes; nobody in them exists.
 """
 
 from __future__ import annotations
@@ -28,18 +31,25 @@ HIGHEST = 999_999.99
 dominance, which looks at declared ranges and at no person.
 """
 
+YEARS = (2015, 2016, 2017, 2018)
+FIELDS = ("it", "other")
+IN_TIME_OF_FIELD = np.array([0.35, 0.5])
+HIGHEST_WORKING = 99_999.99
+MOST_OF_STUDENTS = 8
+"""There are at least so many persons for each student, for students are young."""
+
 
 @dataclass(frozen=True, slots=True)
-class Agencies:
-    """The three tables."""
+class Sizes:
+    """How many persons the region has, and how many rows the students' register and that of working income have."""
 
-    residents: pa.Table
-    patients: pa.Table
-    yearly: pa.Table
+    persons: int = 20_000
+    students: int = 4_000
+    records: int = 24_000
 
 
-def make(persons: int, seed: int = 11) -> Agencies:
-    """Return the tables of so many persons.
+def make_region(persons: int, seed: int = 11) -> dict[str, pa.Table]:
+    """Return residents, patients and yearly incomes of so many persons.
 
     Raises:
         ValueError: fewer than a hundred persons have no groups worth asking about.
@@ -55,19 +65,69 @@ def make(persons: int, seed: int = 11) -> Agencies:
     diagnosis = rng.choice(len(DIAGNOSES), persons, p=(0.15, 0.25, 0.3, 0.1, 0.12, 0.08))
     income = np.round(np.minimum(rng.lognormal(10.9, 0.7, persons), HIGHEST), 2)
     missing = rng.random(persons) < 0.01
-    return Agencies(
-        pa.table({"id18": numbers, "region": named(places.LEAGUE_NAMES, league)}).filter(pa.array(living)),
-        pa.table({"id18": numbers, "diagnosis": named(list(DIAGNOSES), diagnosis)}).filter(pa.array(ill)),
-        pa.table({"id18": numbers, "income": pa.array(income, mask=missing)}).filter(pa.array(taxed)),
-    )
+    region = named(places.LEAGUE_NAMES, league)
+    return {
+        "residents": pa.table({"id18": numbers, "region": region}).filter(pa.array(living)),
+        "patients": pa.table({"id18": numbers, "diagnosis": named(list(DIAGNOSES), diagnosis)}).filter(
+            pa.array(ill)
+        ),
+        "yearly": pa.table({"id18": numbers, "income": pa.array(income, mask=missing)}).filter(
+            pa.array(taxed)
+        ),
+    }
 
 
-def write(folder: Path, persons: int, seed: int = 11) -> dict[str, Path]:
-    """Write the three files; return their paths by name."""
+def make_study(students: int, records: int, seed: int = 11) -> dict[str, pa.Table]:
+    """Return so many students, and the working income of so many persons, most students among them.
+
+    Whether a student graduates in time depends on the field and not on the income: what the study of 2016 found.
+
+    Raises:
+        ValueError: fewer than a hundred students or records, or fewer records than students, are no study.
+    """
+    if students < 100 or records < students:
+        raise ValueError("a study has at least a hundred students, and as many records of income as students")
+    rng = np.random.default_rng([seed, 5])
+    people = make_people(max(records * 4 // 3, students * MOST_OF_STUDENTS), seed + 1)
+    youngest = np.argsort(people.born, kind="stable")[::-1]
+    adult = youngest[np.searchsorted(people.age[youngest], 26) :]
+    enrolled = np.sort(rng.permutation(adult[: 2 * students])[:students])
+    is_student = np.zeros(len(people.born), bool)
+    is_student[enrolled] = True
+    chance = rng.random(len(people.born)) - np.where(is_student, 0.25, 0)
+    working = np.sort(np.argsort(chance, kind="stable")[:records])
+    numbers = as_text(people.numbers)
+    field = (rng.random(students) >= 0.3).astype(np.int64)
+    in_time = rng.random(students) < IN_TIME_OF_FIELD[field]
+    income = np.round(np.minimum(rng.lognormal(9.4, 0.8, records), HIGHEST_WORKING), 2)
+    return {
+        "students": pa.table(
+            {
+                "id18": numbers.take(pa.array(enrolled)),
+                "enrolled": pa.array(rng.choice(YEARS, students)),
+                "field": named(list(FIELDS), field),
+                "in_time": pa.array(in_time),
+            }
+        ),
+        "working": pa.table(
+            {
+                "id18": numbers.take(pa.array(working)),
+                "income": pa.array(income, mask=rng.random(records) < 0.01),
+            }
+        ),
+    }
+
+
+def write(folder: Path, names: tuple[str, ...], sizes: Sizes, seed: int = 11) -> dict[str, Path]:
+    """Write the files of these registers; return their paths by name."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = make(persons, seed)
-    paths = {name: folder / f"{name}.csv" for name in ("residents", "patients", "yearly")}
+    made: dict[str, pa.Table] = {}
+    if {"residents", "patients", "yearly"} & set(names):
+        made |= make_region(sizes.persons, seed)
+    if {"students", "working"} & set(names):
+        made |= make_study(sizes.students, sizes.records, seed)
+    paths = {name: folder / f"{name}.csv" for name in names}
     for name, path in paths.items():
         options = pyarrow.csv.WriteOptions(quoting_style="none", quoting_header="none")
-        pyarrow.csv.write_csv(getattr(made, name), path, options)
+        pyarrow.csv.write_csv(made[name], path, options)
     return paths

@@ -1,18 +1,20 @@
-"""Three agencies with a register each, an office that owns nothing, and a bureau that only asks; all on one machine."""
+"""Agencies with registers, an office that owns nothing, and a bureau that only asks; all on one machine."""
 
 from __future__ import annotations
 
 import socket
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from examples.joint.data import write
+from examples.joint.data import Sizes, write
+from examples.joint.stories import OPERATOR, TITLES, Register, Story, parties_of, registers_of
 from examples.story.people import Person, arrive
+from keeper.api import DeskClient, KeeperClient
 from plans.manifest import Manifest
 from plans.statements import Duty, RosterEntry
 from sandbox import api as sandbox
 from server.enrolment import (
-    Titles,
     add_owner,
     enrol,
     found_site,
@@ -25,47 +27,49 @@ from server.site import Owner, Site
 from store import api as store
 
 HERE = Path(__file__).parent
-OWNERS = {
-    "nm/civil": Titles("Civil Affairs", "民政厅"),
-    "nm/health": Titles("Health Commission", "卫生健康委"),
-    "nm/tax": Titles("Tax Service", "税务局"),
-}
-HELPER, HELPER_TITLES = "nm/office", Titles("Office of Data", "大数据管理局")
-REGISTERS = {"nm/civil": "residents", "nm/health": "patients", "nm/tax": "yearly"}
-OPERATOR = "gao@nm/bureau"
-"""Of a bureau that holds no data: it asks, and is the recipient."""
 
 
 @dataclass
 class Agencies:
-    """The site, its people, and what each owner registered."""
+    """The site, its people, and what each owner registered, by the register's name."""
 
     site: Site
     url: str
+    stories: tuple[Story, ...]
     people: dict[str, Person] = field(default_factory=dict)
     manifests: dict[str, Manifest] = field(default_factory=dict)
 
     @property
+    def parties(self) -> tuple[str, ...]:
+        """The domains of all parties, the office last."""
+        return parties_of(self.stories)
+
+    @property
     def owners(self) -> list[Owner]:
         """The sides of all parties, the office among them."""
-        return [self.site.owner(domain) for domain in (*OWNERS, HELPER)]
+        return [self.site.owner(domain) for domain in self.parties]
 
     @property
     def operator(self) -> Person:
         """Gao, who asks."""
         return self.people["operator"]
 
+    def approver(self, domain: str) -> Person:
+        """The approver of a party."""
+        return self.people[f"approver of {domain}"]
 
-def found(home: Path) -> Agencies:
-    """Make the centre and four parties' sides, each with its own keys, agent and administrators."""
+
+def found(home: Path, stories: tuple[Story, ...]) -> Agencies:
+    """Make the centre and the sides of all who take part, each with its own keys, agent and administrators."""
     port = _free_port()
     site = found_site(home, port)
     image = sandbox.find("sql").digest
     limits = box_limits(store.load_settings(site.settings))
-    for domain, titles in (*OWNERS.items(), (HELPER, HELPER_TITLES)):
+    agencies = Agencies(site, f"http://127.0.0.1:{port}", stories)
+    for domain in agencies.parties:
+        titles = TITLES[domain]
         owner = add_owner(site, domain, titles, image, limits)
         add_party(owner, Described(f"staff of {titles.english}", f"machine room of {titles.english}"))
-    agencies = Agencies(site, f"http://127.0.0.1:{port}")
     introduce(agencies.owners)
     return agencies
 
@@ -74,7 +78,7 @@ def arrivals(agencies: Agencies, folder: Path) -> None:
     """Let everybody arrive: the operator, and an approver and a steward of every party; then let the parties meet."""
     site, url, people = agencies.site, agencies.url, agencies.people
     people["operator"] = arrive(site, url, folder, OPERATOR, ("operator",))
-    for domain in (*OWNERS, HELPER):
+    for domain in agencies.parties:
         approver = arrive(site, url, folder, f"li@{domain}", ("approver",))
         steward = arrive(site, url, folder, f"zhao@{domain}", ("steward",))
         people |= {f"approver of {domain}": approver, f"steward of {domain}": steward}
@@ -88,19 +92,49 @@ def arrivals(agencies: Agencies, folder: Path) -> None:
     exchange(site, agencies.owners)
 
 
-def ingest(agencies: Agencies, folder: Path, persons: int) -> None:
-    """Have every agency ingest its register at its own desk, and its steward sign what it allows."""
-    from keeper.api import DeskClient
-
-    paths = write(folder, persons)
-    for domain, name in REGISTERS.items():
-        owner = agencies.site.owner(domain)
-        description = (HERE / f"{name}.toml").read_text(encoding="utf-8")
-        signed = DeskClient(owner.desk).ingest(paths[name], description)
-        agencies.manifests[domain] = register(owner.site, signed)
+def ingest(agencies: Agencies, folder: Path, sizes: Sizes) -> None:
+    """Have every owner ingest its registers at its own desk, and its steward sign what it allows."""
+    registers = registers_of(agencies.stories)
+    paths = write(folder, tuple(each.name for each in registers), sizes)
+    for each in registers:
+        owner = agencies.site.owner(each.domain)
+        description = (HERE / f"{each.name}.toml").read_text(encoding="utf-8")
+        signed = DeskClient(owner.desk).ingest(paths[each.name], description)
+        agencies.manifests[each.name] = register(owner.site, signed)
+    for domain in dict.fromkeys(each.domain for each in registers):
+        rules = _policies(folder, tuple(each for each in registers if each.domain == domain))
         steward = agencies.people[f"steward of {domain}"]
-        leaf = domain.rpartition("/")[2]
-        sign_policies(owner, HERE / "policies" / f"{leaf}.toml", steward.keys)
+        sign_policies(agencies.site.owner(domain), rules, steward.keys)
+
+
+def grant(agencies: Agencies) -> None:
+    """Let the operator apply for the columns of every project, and each owner's approver sign."""
+    until = (datetime.now(UTC) + timedelta(days=30)).strftime("%Y-%m-%d")
+    operator = agencies.operator
+    projects = {(story.project, story.purpose): story.registers for story in agencies.stories}
+    for (project, purpose), registers in projects.items():
+        for each in registers:
+            wish = operator.connection.apply(
+                each.dataset, each.columns, purpose, project=project, until=until, role="operator"
+            )
+            approver = agencies.approver(each.domain).connection
+            approver.trust_member(operator.name, operator.fingerprint)
+            approver.hand_in(approver.grant(str(wish["id"])), str(wish["id"]))
+
+
+def read_out_keys(agencies: Agencies) -> None:
+    """Let each party read out its keeper's key to the bureau."""
+    for owner in agencies.owners:
+        key = KeeperClient(owner.keeper_socket).status()["key"]
+        agencies.operator.connection.trust_keeper(owner.domain, key)
+
+
+def _policies(folder: Path, registers: tuple[Register, ...]) -> Path:
+    """Write the rules of an owner's registers into one file, since a bundle has all of them."""
+    texts = [(HERE / "policies" / f"{each.name}.toml").read_text(encoding="utf-8") for each in registers]
+    path = folder / f"policies-{registers[0].name}.toml"
+    path.write_text("\n".join(texts), encoding="utf-8")
+    return path
 
 
 def _free_port() -> int:

@@ -1,5 +1,5 @@
-"""Three agencies, an office and a bureau, with real processes, real boxes and real TLS; the centre's runner is in this
-process, so that no second Ray is started.
+"""Agencies of two stories, an office and a bureau, with real processes, real boxes and real TLS; the centre's runner is in
+this process, so that no second Ray is started.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 
 from compute.joint_running import JointRunner, JointSettings, agent_of
 from darkroom import joint as asking
-from examples.joint import __main__ as story
 from examples.joint import region
-from examples.joint.region import HELPER, OWNERS, Agencies
-from keeper.api import KeeperClient
+from examples.joint.data import Sizes
+from examples.joint.region import Agencies
+from examples.joint.stories import DIABETES, HELPER, STUDY, Story
 from plans.joint import JointTask
 from plans.joint_rules import Matching, Opening
 from server.enrolment import offer_roster, open_store
@@ -26,8 +26,9 @@ from server.settings import box_limits, open_log
 from server.supervisor import Role, Supervisor, owner_roles, wait_for
 from store import api as store
 
-PERSONS = 3_000
-PARTIES = (*OWNERS, HELPER)
+SIZES = Sizes(persons=3_000, students=1_000, records=2_000)
+STORIES = (DIABETES, STUDY)
+PARTIES = DIABETES.parties
 END_S = 120.0
 
 
@@ -42,13 +43,13 @@ class JointTown:
         """The bureau's connection."""
         return self.agencies.operator.connection
 
-    def ask(self, statement: str, **changes: Any) -> str:
+    def ask(self, statement: str, story: Story = DIABETES, **changes: Any) -> str:
         """Submit a statement, and return the number of the computation."""
         plain: dict[str, Any] = {
-            "matching": Matching.HELPER, "opening": Opening.OBLIVIOUS, "servers": tuple(OWNERS), "helper": HELPER,
+            "matching": Matching.HELPER, "opening": Opening.OBLIVIOUS, "servers": story.servers, "helper": HELPER,
         }  # fmt: skip
         task = JointTask(statement, **(plain | changes))
-        found = self.operator.ask_jointly(task, project=story.PROJECT, purpose=story.PURPOSE)
+        found = self.operator.ask_jointly(task, project=story.project, purpose=story.purpose)
         return str(found["id"])
 
     def until(self, number: str, *states: str, seconds: float = END_S) -> dict[str, Any]:
@@ -71,9 +72,9 @@ class JointTown:
             signed.append(statement.digest)
         return signed
 
-    def planned(self, statement: str, **changes: Any) -> str:
+    def planned(self, statement: str, story: Story = DIABETES, **changes: Any) -> str:
         """Submit a statement and wait until its plan is made."""
-        number = self.ask(statement, **changes)
+        number = self.ask(statement, story, **changes)
         found = self.until(number, "waiting-approval", "refused", "failed")
         assert found["state"] == "waiting-approval", found["problem"]
         return number
@@ -82,7 +83,7 @@ class JointTown:
 @contextmanager
 def settled(folder: Path) -> Iterator[JointTown]:
     """Found, start and furnish it; everything ends with the block."""
-    agencies = region.found(folder / "region")
+    agencies = region.found(folder / "region", STORIES)
     site = agencies.site
     roles = [role for owner in agencies.owners for role in owner_roles(site, owner.domain)]
     stop = threading.Event()
@@ -97,12 +98,9 @@ def settled(folder: Path) -> Iterator[JointTown]:
         runner.start()
         try:
             region.arrivals(agencies, folder / "people")
-            region.ingest(agencies, folder / "files", PERSONS)
-            story.grant(agencies)
-            for owner in agencies.owners:
-                agencies.operator.connection.trust_keeper(
-                    owner.domain, KeeperClient(owner.keeper_socket).status()["key"]
-                )
+            region.ingest(agencies, folder / "files", SIZES)
+            region.grant(agencies)
+            region.read_out_keys(agencies)
             yield JointTown(agencies, supervisor, folder)
         finally:
             stop.set()
