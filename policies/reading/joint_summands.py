@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import reduce
+from itertools import islice
 
 from sqlglot import exp
 
@@ -35,6 +36,9 @@ from policies.reading.tree import (
 )
 
 ONE = Constant(Sort.NUMBER, "1")
+
+MOST_TERMS = 16
+"""How many monomials a value is multiplied out to at the most: each is a column that its owner shares."""
 
 Monomial = tuple[int, tuple[Expression, ...]]
 """A sign and factors; weights are left out, since dominance does not depend on the unit."""
@@ -71,7 +75,7 @@ def summands(value: Value, facts: Facts, deviation: bool = False) -> tuple[Value
     Raises:
         SqlUnsupported: these would not be all that a constant or another column could hide.
     """
-    found = list(dict.fromkeys(_cut(value.expression)))
+    found = list(dict.fromkeys(_few(value)))
     measured = [factors for _, factors in found if any(map(value_columns, factors))]
     if len(found) < 2 or not measured:
         return ()
@@ -93,13 +97,25 @@ def require_one_summand(value: Value) -> None:
     Raises:
         SqlUnsupported: it has, in which one summand could hide another.
     """
-    if len(list(_cut(value.expression))) > 1:
+    if len(_few(value)) > 1:
         raise refusal.unsupported(
             value.node,
             "an argument of corr, or a factor of a product over two owners, is a sum or a difference, of which one part"
             " could hide that one person makes up the other",
             "A constant changes no correlation: leave it out. Ask for products with each part, and add those up.",
         )
+
+
+def _few(value: Value) -> list[Monomial]:
+    """Return the monomials of a value, of which n brackets could make 2^n."""
+    found = list(islice(_cut(value.expression), MOST_TERMS + 1))
+    if len(found) > MOST_TERMS:
+        raise refusal.unsupported(
+            value.node,
+            f"a value is multiplied out to more than {MOST_TERMS} terms",
+            "Ask for sums of fewer terms, and add those up on your side.",
+        )
+    return found
 
 
 def _cut(expression: Expression) -> Iterator[Monomial]:

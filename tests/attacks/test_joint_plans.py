@@ -163,6 +163,18 @@ def test_29_a_known_summand_hides_nobody_who_makes_up_the_rest(
     assert opened(bare, dominated, 90, 10)[1] is not None
 
 
+def test_brackets_do_not_multiply_out_without_end() -> None:
+    flags = {f"f{n}": ("INTEGER", between("0", "1")) for n in range(30)}
+    wide = joint_shadow("tax.income", "nm/tax", **flags)
+    for count, refused in ((4, False), (5, True), (30, True)):
+        value = " * ".join(f"(f{n} + 1)" for n in range(count))
+        if refused:
+            with pytest.raises(SqlUnsupported, match="more than 16 terms"):
+                read_joint(f"select sum({value}) as s {FROM}", (CODED, wide))
+        else:
+            assert len(read_joint(f"select sum({value}) as s {FROM}", (CODED, wide)).figures[0].beside) == 15
+
+
 def test_98_a_constant_does_not_lift_a_product_of_few_over_the_minimum() -> None:
     """Three persons have a share; of everybody else the product is 0, and nobody dominates among three."""
     shares = joint_shadow(
