@@ -1,5 +1,5 @@
-"""Agencies of two stories, an office and a bureau, with real processes, real boxes and real TLS; the centre's runner is in
-this process, so that no second Ray is started.
+"""Agencies of two stories, an office and a bureau, with real processes, real boxes and real TLS; the centre's runner is
+in this process, so that no second Ray is started.
 """
 
 from __future__ import annotations
