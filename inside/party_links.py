@@ -185,11 +185,9 @@ class _End:
     def _next(self, tag: str) -> tuple[bool, memoryview]:
         """Return the next record's content, and whether it is a message's last."""
         with self._changed:
-            while not self._waiting and not self._over:
-                if not self._changed.wait(self._flow.patience):
-                    raise PeerLost(
-                        f"nothing came in {self._flow.patience:.0f} s where {tag} is due", self._peer
-                    )
+            patience = self._flow.patience  # what comes on other links meanwhile makes it no longer
+            if not self._changed.wait_for(lambda: self._waiting or self._over, patience):
+                raise PeerLost(f"nothing came in {patience:.0f} s where {tag} is due", self._peer)
             if not self._waiting:
                 raise PeerLost(f"the link closed where {tag} is due", self._peer)
             sealed = self._waiting.popleft()

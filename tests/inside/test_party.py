@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from inside import party, party_links
-from inside.party_links import PartyLinks, link_keys
+from inside.party_links import LinkKeys, PartyLinks, link_keys
 from keys import sealing
 from plans.errors import EvidenceBroken, LinkBroken, PeerLost, SignatureWrong
 from plans.joint import Grouping, JointFigure, JointPlan, Measure, Portion, Scheme, Sum
@@ -242,6 +243,43 @@ def linked(monkeypatch: pytest.MonkeyPatch, patience: float = 5.0) -> tuple[Part
         (there, link_keys(other, one.public, ("nm/b", "nm/a"), digest, 1)),
     )
     return PartyLinks({"nm/b": ends[0]}, patience), PartyLinks({"nm/a": ends[1]}, patience)
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_a_silent_peer_is_lost_in_time_though_another_one_talks(silent: bool) -> None:
+    """The control: the same wait ends well if the peer says in time what is due."""
+    box, one, other = (sealing.OpeningKey.fresh() for _ in range(3))
+    digest = "sha256:" + "1" * 64
+
+    def link(peer: sealing.OpeningKey, name: str) -> tuple[PartyLinks, tuple[socket.socket, LinkKeys]]:
+        here, there = socket.socketpair()
+        mine = link_keys(box, peer.public, ("nm/box", name), digest, 1)
+        theirs = link_keys(peer, box.public, (name, "nm/box"), digest, 1)
+        return PartyLinks({"nm/box": (there, theirs)}, 5.0), (here, mine)
+
+    (quiet, to_quiet), (talker, to_talker) = link(one, "nm/quiet"), link(other, "nm/talker")
+    links = PartyLinks({"nm/quiet": to_quiet, "nm/talker": to_talker}, 0.5)
+    over = threading.Event()
+
+    def talk() -> None:
+        for place in range(100):
+            if over.wait(0.05):
+                return
+            talker.send("nm/box", "more", b"word")
+            if place == 4 and not silent:
+                quiet.send("nm/box", "due", b"here")
+
+    talking = threading.Thread(target=talk, daemon=True)
+    talking.start()
+    began = time.monotonic()
+    if silent:
+        with pytest.raises(PeerLost, match="nothing came"):
+            links.receive("nm/quiet", "due", 4)
+    else:
+        assert links.receive("nm/quiet", "due", 4) == b"here"
+    assert time.monotonic() - began < 3
+    over.set()
+    talking.join()
 
 
 def test_two_boxes_that_both_send_much_do_not_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
