@@ -24,7 +24,7 @@ from keeper.joint_rules import Told
 from keeper.keeper import Keeper
 from plans import frames
 from plans.errors import DarkroomError, Malformed
-from plans.joint import Receipt
+from plans.joint import JointPlan, Receipt
 from plans.plan import Plan
 from plans.statements import Signed
 
@@ -119,6 +119,11 @@ def _peer(keeper: Keeper, question: Question) -> Answer:
     signed = Signed.read(question.value("statement"))
     keeper.meet(signed)
     return {"statement": signed.statement.digest}
+
+
+def _joint_approved(keeper: Keeper, question: Question) -> Answer:
+    keeper.joint.require_approved(JointPlan.read(question.value("joint")))
+    return {}
 
 
 def _joint_own(keeper: Keeper, question: Question) -> Answer:
@@ -220,6 +225,7 @@ OPEN: Mapping[str, Operation] = {
     "cosign": _cosign,
     "status": _status,
     "peer": _peer,
+    "joint-approved": _joint_approved,
     "joint-own": _joint_own,
     "joint-peers": _joint_peers,
     "joint-receipt": _joint_receipt,

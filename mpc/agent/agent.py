@@ -1,9 +1,9 @@
 """The agent of a party: keeps joint plans, runs attempts at them, and answers the agents of other parties.
 
-What the centre says is not believed. A joint plan names the parties by the hash of their certificates, so a changed
-plan leads to nobody, or to somebody who cannot show the plan that this side's approvers signed: without it the own
-keeper gives the own box no key (`keeper.joint`). Until then peers have seen a version, a clock, and that an attempt is
-asked for.
+What the centre says is not believed. A joint plan names the parties' addresses and the hashes of their certificates,
+and nobody is dialled before the own keeper says that an own approver has signed exactly this plan: else whoever reaches
+the door could send this agent to any address. Peers see a version, a clock, and that an attempt is asked for, until the
+own keeper has given the own box its keys (`keeper.joint`).
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 from keys.tls import Identity
 from mpc.agent.attempt import Attempt, Dialler, Outcome, Work
 from mpc.agent.boxes import link_of
+from mpc.agent.handing import GoodEnd, recalled, require_all_good
 from mpc.agent.owner import Side
 from mpc.agent.table import Times
 from mpc.links import Connection, Control, Listener, dial
@@ -25,6 +27,9 @@ from plans.box import Entry
 from plans.errors import LinkBroken, Malformed, NotFound, PeerLost, StateConflict, TooLarge
 from plans.joint import MOST_ATTEMPTS, JointPlan
 from plans.plan import Plan
+from plans.statements import Signed
+
+T = TypeVar("T")
 
 MOST_PLANS, MOST_RUNNING, MOST_CLOSED = 64, 8, 64
 """Joint plans that are kept, attempts that run at a time, and attempts that have ended and are remembered."""
@@ -80,8 +85,21 @@ class Agent:
                 del self._plans[digest]
         return joint.digest
 
+    async def order(self, joint: str, number: int) -> Attempt:
+        """Begin an attempt that the own side has approved, or return the one that was begun.
+
+        Raises:
+            PolicyDenied: no own approver has signed the plan, so that nobody in it is dialled.
+            Unreachable: the own keeper does not answer.
+            DarkroomError: as `run`.
+        """
+        if (joint, number) not in self._attempts:
+            plan, _ = self._plan(joint)
+            await _aside(partial(self.side.keeper.approved, plan))
+        return self.run(joint, number)
+
     def run(self, joint: str, number: int) -> Attempt:
-        """Begin an attempt, or return the one that was begun.
+        """Begin an attempt, or return the one that was begun; whether the own side approved it is for `order` to ask.
 
         Raises:
             NotFound: the plan was not put.
@@ -124,6 +142,20 @@ class Agent:
                 "Order the next attempt.",
             )
         return found
+
+    async def good_end(self, joint: str, number: int, brought: Sequence[Signed]) -> GoodEnd:
+        """Return what is known of an attempt that ended well; the own keeper knows those that this agent forgot.
+
+        Raises:
+            StateConflict: it has not ended well.
+            NotFound: neither the agent nor its keeper knows of an end.
+        """
+        attempt = self._attempts.get((joint, number))
+        if attempt is None:
+            return await _aside(partial(recalled, self.side.keeper, joint, number, brought))
+        receipts = tuple(attempt.outcome.receipts.values()) if attempt.outcome else ()
+        require_all_good(attempt.work.joint, number, receipts)
+        return GoodEnd(attempt.work.joint, attempt.work.plan, number, receipts)
 
     def status(self) -> dict[str, Any]:
         """Return who this is, and where every attempt stands."""
@@ -265,6 +297,11 @@ class Agent:
             connection.close()
             raise PeerLost("the party does not run this attempt", peer)
         return connection
+
+
+async def _aside(work: Callable[[], T]) -> T:
+    """Ask the own side from a thread, since it blocks."""
+    return await asyncio.get_running_loop().run_in_executor(None, work)
 
 
 def failure_of(outcome: Outcome | None) -> dict[str, Any] | None:

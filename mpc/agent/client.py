@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,15 +65,18 @@ class AgentClient:
         """Stop an attempt at all parties."""
         frames.ask(self.path, {"op": "cancel", "joint": joint, "attempt": attempt}, ASK_S)
 
-    def result(self, joint: str, attempt: int) -> Left:
-        """Return what this party hands over.
+    def result(self, joint: str, attempt: int, receipts: Sequence[Signed] = ()) -> Left:
+        """Return what this party hands over. It may be told receipts that other parties have, lest it missed some.
 
         Raises:
             StateConflict: the attempt has not ended well.
+            NotFound: neither this agent nor its keeper knows of an end of it.
             Unreachable: the agent does not answer.
         """
         sealed, answer = bytearray(), dict[str, Any]()
-        for frame in self._told({"op": "result", "joint": joint, "attempt": attempt}):
+        brought = [signed.plain() for signed in receipts]
+        question = {"op": "result", "joint": joint, "attempt": attempt, "receipts": brought}
+        for frame in self._told(question):
             if "sealed" in frame:
                 sealed += _bytes(frame["sealed"])
             answer = frame

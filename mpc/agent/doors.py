@@ -5,7 +5,8 @@
             run     joint, attempt       `{"state": …}` frames, then how it ended, with the receipts
             cancel  joint, attempt       stops it at all parties
             status                       who this is, plans and attempts
-            result  joint, attempt       after a good end: `{"sealed": hex}` frames, then all receipts
+            result  joint, attempt       after a good end: `{"sealed": hex}` frames, then all receipts; also of one
+                                         that an earlier life of the agent ran; `receipts` may be told with it
     links   for the own launcher: the frame of `sandbox.links.header`, then the bytes of a box's link
 
 A caller that hangs up changes nothing. Who is neither this user nor one that the settings name is refused
@@ -26,10 +27,12 @@ from typing import Any
 
 from mpc.agent.agent import Agent, failure_of
 from mpc.agent.attempt import Attempt, State
+from mpc.agent.handing import GoodEnd
 from mpc.links import CHUNK
 from plans import frames, frames_async
 from plans.errors import DarkroomError, Malformed, NotAllowed, SettingsWrong, StateConflict
 from plans.joint import JointPlan
+from plans.statements import Signed
 
 QUESTION_S = 30.0
 LARGEST_QUESTION = 4 * 2**20
@@ -120,14 +123,15 @@ class Doors:
                 digest = self._agent.put(JointPlan.read(question.get("joint")))
                 await _say(writer, {"ok": {"joint": digest}})
             case "run":
-                await self._run(self._agent.run(*_named(question)), writer)
+                await self._run(await self._agent.order(*_named(question)), writer)
             case "cancel":
                 await self._agent.attempt(*_named(question)).cancel()
                 await _say(writer, {"ok": {}})
             case "status":
                 await _say(writer, {"ok": self._agent.status()})
             case "result":
-                await self._result(self._agent.attempt(*_named(question)), writer)
+                end = await self._agent.good_end(*_named(question), _receipts(question))
+                await self._result(end, writer)
             case other:
                 raise Malformed(f"an agent does not know {str(other)[:40]!r}", "agent")
 
@@ -147,20 +151,14 @@ class Doors:
         receipts = [signed.plain() for signed in outcome.receipts.values()]
         await _say(writer, {"ok": {"failure": failure_of(outcome), "receipts": receipts}})
 
-    async def _result(self, attempt: Attempt, writer: asyncio.StreamWriter) -> None:
-        """Hand over what the own box left for the recipient, if every party's receipt says that it ended well."""
-        outcome = attempt.outcome
-        if outcome is None or not outcome.well:
-            raise StateConflict(
-                "the attempt has not ended well, so nothing of it is handed on", "joint result"
-            )
-        work, domain = attempt.work, self._agent.side.domain
-        if work.joint.serves(domain) is not None:
-            read = partial(self._agent.side.opened, work.plan.digest, work.number)
+    async def _result(self, end: GoodEnd, writer: asyncio.StreamWriter) -> None:
+        """Hand over what the own box left for the recipient of an attempt that ended well at all parties."""
+        if end.joint.serves(self._agent.side.domain) is not None:
+            read = partial(self._agent.side.opened, end.plan.digest, end.number)
             sealed = await asyncio.get_running_loop().run_in_executor(None, read)
             for begin in range(0, len(sealed), SEALED_BYTES):
                 await _say(writer, {"sealed": sealed[begin : begin + SEALED_BYTES].hex()})
-        await _say(writer, {"ok": {"receipts": [signed.plain() for signed in outcome.receipts.values()]}})
+        await _say(writer, {"ok": {"receipts": [signed.plain() for signed in end.receipts]}})
 
 
 def _named(question: dict[str, Any]) -> tuple[str, int]:
@@ -168,6 +166,14 @@ def _named(question: dict[str, Any]) -> tuple[str, int]:
     if not isinstance(joint, str) or type(attempt) is not int:
         raise Malformed("an attempt is named by joint plan and number", "agent")
     return joint, attempt
+
+
+def _receipts(question: dict[str, Any]) -> tuple[Signed, ...]:
+    """Return the receipts that a question brings; it need not."""
+    found = question.get("receipts", [])
+    if not isinstance(found, list):
+        raise Malformed("receipts are a list", "agent")
+    return tuple(Signed.read(each) for each in found)
 
 
 def _require_user(connection: socket.socket, users: Collection[int]) -> None:

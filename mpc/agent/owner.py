@@ -46,6 +46,10 @@ class BoxOf:
 class Keeper(Protocol):
     """The own keeper, for one agent."""
 
+    def approved(self, joint: JointPlan) -> None:
+        """Check that an own approver has signed a joint plan, and that it stands; raises `PolicyDenied`."""
+        ...
+
     def own(self, joint: str, attempt: int) -> BoxOf | None:
         """Return the own box's statement once its launcher has asked for keys; none if that takes some seconds."""
         ...
@@ -60,6 +64,14 @@ class Keeper(Protocol):
 
     def keep(self, receipt: Signed) -> None:
         """Have a peer's receipt kept; raises `SignatureWrong` and others."""
+        ...
+
+    def ended(self, joint: str, attempt: int) -> tuple[Plan, tuple[Signed, ...]]:
+        """Return the plan of the own boxes in an attempt whose end was signed, and the receipts that are kept of it.
+
+        Raises:
+            NotFound: the keeper has signed no end of it.
+        """
         ...
 
 
@@ -96,6 +108,10 @@ class KeeperSocket:
 
     path: Path
 
+    def approved(self, joint: JointPlan) -> None:
+        """Check that an own approver has signed a joint plan."""
+        self._ask("joint-approved", joint=joint.plain())
+
     def own(self, joint: str, attempt: int) -> BoxOf | None:
         """Return the own box's statement, or none if it is not there yet."""
         with contextlib.suppress(NotFound):
@@ -116,6 +132,13 @@ class KeeperSocket:
     def keep(self, receipt: Signed) -> None:
         """Have a peer's receipt kept."""
         self._ask("joint-keep", receipt=receipt.plain())
+
+    def ended(self, joint: str, attempt: int) -> tuple[Plan, tuple[Signed, ...]]:
+        """Return the plan of the own boxes in an attempt that has an end, and its receipts."""
+        ran = self._ask("joint-ran", joint=joint, attempt=attempt)
+        kept = self._ask("joint-receipts", joint=joint, attempt=attempt).get("receipts")
+        receipts = kept if isinstance(kept, list) else ()
+        return Plan.read(ran.get("plan")), tuple(Signed.read(each) for each in receipts)
 
     def _ask(self, operation: str, **members: Any) -> dict[str, Any]:
         return frames.ask(self.path, {"op": operation, **members}, ASK_S)

@@ -399,18 +399,38 @@ def test_a_peers_receipt_counts_under_its_own_keepers_key_and_once(side: JointSi
         side.keeper.joint.keep(joint_house.peer_receipt(HEALTH, about, sent_bytes=7))
 
 
-def test_noise_is_drawn_once(side: JointSide) -> None:
-    for number, noise in enumerate((0, 500_000)):
-        about = joint_house.joint(side.keeper, joint_house.request(number))
-        about = joint_house.remade(replace(about, scheme=replace(about.scheme, noise_micro=noise)))
-        plan = side.approved(about)
-        side.party(plan)
-        side.keeper.joint.receipt(joint_house.receipt(plan), plan, joint_house.records(plan))
-        if noise:
-            with pytest.raises(StateConflict, match="drawn once"):
-                side.party(plan, 2)
-        else:
-            assert side.party(plan, 2).peers, "without noise it is the same answer"
+@pytest.mark.parametrize("noise", [0, 500_000], ids=["without noise", "with noise"])
+def test_a_plan_is_answered_once_whatever_a_peer_puts_in_next_time(side: JointSide, noise: int) -> None:
+    about = joint_house.joint(side.keeper)
+    about = joint_house.remade(replace(about, scheme=replace(about.scheme, noise_micro=noise)))
+    plan = side.approved(about)
+    side.party(plan)
+    failed = joint_house.receipt(plan, ran=(), code="joint.peer-lost", failed_at=CIVIL, sealed="")
+    side.keeper.joint.receipt(failed, plan, ())
+    side.party(plan, 2)
+    ran = joint_house.records(plan, attempt=2)
+    side.keeper.joint.receipt(joint_house.receipt(plan, ran=ran, attempt=2), plan, ran)
+    for _ in range(2):
+        for ask in (side.extract, side.party):
+            with pytest.raises(StateConflict, match="answered once"):
+                ask(plan, 3)
+        side.restart()
+    others = joint_house.joint(side.keeper, joint_house.request(2))
+    assert side.party(side.approved(others)).peers, "the control: another plan is charged for itself"
+
+
+def test_attempts_that_had_keys_before_any_had_its_end_do_not_all_end_well(side: JointSide) -> None:
+    plan = side.approved(joint_house.joint(side.keeper))
+    for attempt in (1, 2):
+        side.party(plan, attempt)
+    ran = [joint_house.records(plan, attempt=attempt) for attempt in (1, 2)]
+    first = side.keeper.joint.receipt(joint_house.receipt(plan, ran=ran[0]), plan, ran[0])
+    second = joint_house.receipt(plan, ran=ran[1], attempt=2)
+    with pytest.raises(StateConflict, match="answered once"):
+        side.keeper.joint.receipt(second, plan, ran[1])
+    assert side.keeper.joint.receipt(joint_house.receipt(plan, ran=ran[0]), plan, ran[0]) == first
+    failed = joint_house.receipt(plan, ran=(), attempt=2, code="joint.peer-lost", failed_at=CIVIL, sealed="")
+    assert side.keeper.joint.receipt(failed, plan, ()), "that it failed may be said"
 
 
 # --- settings -----------------------------------------------------

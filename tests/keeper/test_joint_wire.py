@@ -15,7 +15,7 @@ from keeper.config import KeeperConfig
 from keeper.keeper import Keeper
 from mpc.agent.owner import BoxOf, KeeperSocket
 from plans import frames
-from plans.errors import DarkroomError, Malformed, SignatureWrong
+from plans.errors import DarkroomError, Malformed, NotFound, PolicyDenied, SignatureWrong
 from plans.plan import Plan
 from plans.statements import Signed
 from tests.keeper import house, joint_house
@@ -69,7 +69,24 @@ def test_an_attempt_from_the_own_box_to_everybodys_receipts(side: JointSide, tmp
         kept = KeeperClient(path).receipts(about.digest, 1)
         assert receipt in kept and len(kept) == 1 + len(PEERS)
         told = frames.ask(path, {"op": "joint-ran", "joint": about.digest, "attempt": 1}, 10)
+        assert agent.ended(about.digest, 1) == (plan, tuple(kept))
         assert Plan.read(told["plan"]) == plan and tuple(map(Signed.read, told["records"])) == ran
+
+
+def test_an_agent_asks_whether_its_side_has_approved_a_plan(side: JointSide, tmp_path: Path) -> None:
+    about = joint_house.joint(side.keeper)
+    with served(side.keeper, tmp_path / "open") as path:
+        agent = KeeperSocket(path)
+        with pytest.raises(PolicyDenied, match="nobody who may approve"):
+            agent.approved(about)
+        given = house.approval(about.digest)
+        house.believe(side.keeper, given)
+        agent.approved(about)
+        house.believe(side.keeper, house.revocation(given))
+        with pytest.raises(PolicyDenied):
+            agent.approved(about)
+        with pytest.raises(NotFound):
+            agent.ended(about.digest, 1)
 
 
 def test_the_own_box_is_waited_for_and_no_longer_than_asked(

@@ -54,6 +54,14 @@ class Party:
             for ending in attempt.work.plan.stages:
                 self.launcher.cancel(attempt.work.plan.digest, ending.entry, attempt.work.number)
 
+    async def start_anew(self, times: Times = TIMES) -> None:
+        """Die, and be there again with an agent that remembers nothing; nobody dials it."""
+        await self.die()
+        await self.doors.close()
+        self.agent = Agent(self.agent.side, self.identity, "1.0", times, self.log.append)
+        self.doors = Doors(self.agent)
+        await self.doors.open(self.folder / "door", self.folder / "links", (), ())
+
 
 @dataclass(slots=True)
 class Town:

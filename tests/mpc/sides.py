@@ -21,7 +21,7 @@ from mpc.agent.owner import BoxOf, Side
 from plans import frames
 from plans.box import BoxSpec, BoxState, Entry, Link, Outputs
 from plans.decision import Tier
-from plans.errors import BoxFailed, DarkroomError, LinkBroken, PeerLost, SignatureWrong
+from plans.errors import BoxFailed, DarkroomError, LinkBroken, NotFound, PeerLost, SignatureWrong
 from plans.handover import OPENED
 from plans.joint import JointPlan, Receipt
 from plans.plan import Plan, PlanKind
@@ -69,8 +69,14 @@ class PlayedKeeper:
     brought: dict[int, set[str]] = field(default_factory=dict)
     kept: list[Receipt] = field(default_factory=list)
     signed: dict[int, Signed] = field(default_factory=dict)
+    letters: dict[int, dict[str, Signed]] = field(default_factory=dict)
+    """The receipts of an attempt by party, the own one included."""
+    plans: dict[int, Plan] = field(default_factory=dict)
     refuses: dict[str, DarkroomError] = field(default_factory=dict)
     changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def approved(self, joint: JointPlan) -> None:
+        self._perhaps("approved")
 
     def own(self, joint: str, attempt: int) -> BoxOf | None:
         self._perhaps("own")
@@ -91,13 +97,23 @@ class PlayedKeeper:
     def receipt(self, receipt: Receipt, plan: Plan, records: list[Signed]) -> Signed:
         self._perhaps("receipt")
         draft = Draft(Type.RECEIPT, self.domain, Duty.KEEPER, receipt, not_before=int(time.time()))
-        return self.signed.setdefault(receipt.attempt, sign(draft, self.key))
+        self.plans[receipt.attempt] = plan
+        found = self.signed.setdefault(receipt.attempt, sign(draft, self.key))
+        self.letters.setdefault(receipt.attempt, {})[self.domain] = found
+        return found
 
     def keep(self, receipt: Signed) -> None:
         statement = verify(receipt)
         if self.known.get(statement.domain) != statement.signer:
             raise SignatureWrong("no keeper of that party signed it", statement.domain)
-        self.kept.append(Receipt.read(statement.body))
+        body = Receipt.read(statement.body)
+        self.kept.append(body)
+        self.letters.setdefault(body.attempt, {})[body.party] = receipt
+
+    def ended(self, joint: str, attempt: int) -> tuple[Plan, tuple[Signed, ...]]:
+        if attempt not in self.plans:
+            raise NotFound("no receipt of this attempt was signed", f"attempt {attempt}")
+        return self.plans[attempt], tuple(self.letters[attempt].values())
 
     def _perhaps(self, what: str) -> None:
         if what in self.refuses:

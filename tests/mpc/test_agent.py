@@ -128,6 +128,89 @@ def test_an_attempt_that_is_not_known_is_said_so() -> None:
     play(body)
 
 
+@pytest.mark.parametrize("approved", [False, True], ids=["nobody approved", "control: somebody did"])
+def test_nobody_is_dialled_for_a_plan_that_the_own_side_did_not_approve(approved: bool) -> None:
+    """The centre puts any plan it likes: its addresses would be those of an inner network."""
+
+    async def body(made: Town) -> None:
+        dialled: list[str] = []
+
+        async def noted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            dialled.append("somebody")
+            writer.close()
+
+        inner = await asyncio.start_server(noted, "127.0.0.1", 0)
+        place = f"127.0.0.1:{inner.sockets[0].getsockname()[1]}"
+        parties = tuple(
+            party if party.domain == CIVIL else replace(party, address=place) for party in made.joint.parties
+        )
+        other = made[CIVIL].agent.put(replace(made.joint, parties=parties))
+        if not approved:
+            made[CIVIL].keeper.refuses["approved"] = PolicyDenied("nobody here has approved this joint plan")
+        asking = asyncio.create_task(ask(made[CIVIL], {"op": "run", "joint": other, "attempt": 1}))
+        await asyncio.sleep(0.3)
+        if approved:
+            await made[CIVIL].agent.attempt(other, 1).cancel()
+        answer = await asking
+        assert bool(dialled) is approved
+        if not approved:
+            assert [each["error"]["code"] for each in answer] == [PolicyDenied.code]
+            assert made[CIVIL].agent.status()["attempts"] == []
+        inner.close()
+
+    play(body)
+
+
+def test_what_a_good_end_left_is_handed_over_by_an_agent_that_was_started_anew() -> None:
+    async def body(made: Town) -> None:
+        made.begin()
+        assert all(outcome.well for outcome in (await made.ended()).values())
+        for domain in (TAX, OFFICE):
+            await made[domain].start_anew()
+        frames = await ask(made[TAX], about(made, "result"))
+        assert bytes.fromhex(frames[0]["sealed"]) == b"nm/tax 1"
+        assert len(frames[-1]["ok"]["receipts"]) == len(DOMAINS)
+        assert [sorted(each) for each in await ask(made[OFFICE], about(made, "result"))] == [["ok"]]
+        unknown = await ask(made[TAX], about(made, "result", 2))
+        assert unknown[0]["error"]["code"] == NotFound.code
+
+    play(body)
+
+
+def test_it_hands_over_nothing_without_everybodys_receipt_and_learns_the_lacking_ones_from_its_caller() -> (
+    None
+):
+    async def body(made: Town) -> None:
+        made.begin()
+        await made.ended()
+        held = made[TAX].keeper.letters[1]
+        lacking = held.pop(HEALTH)
+        await made[TAX].start_anew()
+        frames = await ask(made[TAX], about(made, "result"))
+        assert [each["error"]["code"] for each in frames] == [StateConflict.code]
+        forged = made[CIVIL].keeper.signed[1]
+        frames = await ask(made[TAX], about(made, "result") | {"receipts": [forged.plain()]})
+        assert [each["error"]["code"] for each in frames] == [StateConflict.code]
+        frames = await ask(made[TAX], about(made, "result") | {"receipts": [lacking.plain()]})
+        assert bytes.fromhex(frames[0]["sealed"]) == b"nm/tax 1"
+
+    play(body)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_after_a_failure_no_agent_hands_over_anything(restarted: bool) -> None:
+    async def body(made: Town) -> None:
+        made[HEALTH].keeper.refuses["receipt"] = StateConflict("no")
+        made.begin()
+        await made.ended()
+        if restarted:
+            await made[TAX].start_anew()
+        frames = await ask(made[TAX], about(made, "result"))
+        assert [each["error"]["code"] for each in frames] == [StateConflict.code]
+
+    play(body)
+
+
 def test_a_plan_that_knows_this_party_by_another_certificate_is_refused() -> None:
     async def body(made: Town) -> None:
         parties = tuple(replace(party, agent="sha256:" + "0" * 64) for party in made.joint.parties)
