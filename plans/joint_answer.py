@@ -131,7 +131,7 @@ def _sum(sums: list[int], decimals: int) -> Value:
 
 def _avg(sums: list[int], decimals: int) -> Value:
     total, count = sums
-    return total / (count * 10**decimals) if count else None
+    return total / (count * 10**decimals) if count > 0 else None  # a noised number may be below one
 
 
 def _variance(sums: list[int], decimals: int, spare: int) -> tuple[int, int] | None:

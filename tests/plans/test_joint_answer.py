@@ -95,6 +95,14 @@ def test_a_spread_too_small_for_doubles_is_exact() -> None:
     assert abs(wrong - 2 / 3) > 0.1
 
 
+def test_a_mean_over_no_persons_or_fewer_is_not_defined() -> None:
+    """Noise may leave a number of persons below one; a mean of such would be a number of no meaning."""
+    joint = plan("avg", (Sum(Measure.TOTAL, AT), Sum(Measure.PRESENT, AT)))
+    for persons in (0, -3):
+        found = answer_of(joint, 1, shared(joint, [1, 1, 1, 500, 500, 500, persons, 5, persons]))
+        assert [row[1] for row in found.rows] == [None, 1.0, None]
+
+
 def test_a_correlation_without_spread_is_not_defined() -> None:
     product = Sum(Measure.PRODUCT, ((0, 0), (1, 0)))
     sums = (ROWS, TOTAL, TOTAL, SQUARE, SQUARE, product)
