@@ -137,7 +137,8 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 @pytest.mark.parametrize("file", sorted(EXAMPLES.rglob("policies/*.toml")), ids=lambda file: file.stem)
 def test_the_examples_fit_the_datasets_that_the_examples_make(file: Path) -> None:
-    described = [catalog.read_file(each) for each in EXAMPLES.joinpath("region").glob("*.toml")]
+    files = (each for folder in ("joint", "region") for each in EXAMPLES.joinpath(folder).glob("*.toml"))
+    described = [catalog.read_file(each) for each in files]
     manifests = []
     for each in described:
         columns = tuple(Column(c.name, c.type, "", Kind(c.kind), 0) for c in each.columns)
