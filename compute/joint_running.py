@@ -13,7 +13,7 @@ import base64
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -42,6 +42,7 @@ from plans.errors import (
 from plans.joint import JointPlan
 from plans.joint_evidence import JointEvidence
 from plans.request import Request
+from plans.statements import Signed
 from store import api as store
 
 _REFUSALS = (Refused, Malformed, EvidenceBroken)
@@ -158,9 +159,11 @@ class JointRunner:
         with ThreadPoolExecutor(len(agents), thread_name_prefix="party") as pool:
             ended = list(pool.map(lambda agent: _ended(agent, plan, row.attempt), agents.values()))
         failures = [each.failure for each in ended if each.failure is not None]
-        if not failures:
-            self._release(row, plan, agents)
-        elif all(isinstance(each, _AGAIN) for each in failures) and row.attempt < self._settings.attempts:
+        lost = all(isinstance(each, _AGAIN) for each in failures)
+        if lost and len(failures) < len(ended):  # it ended well; who does not say so was lost since
+            receipts = next(each.receipts for each in ended if each.failure is None)
+            self._release(row, plan, agents, receipts)
+        elif lost and row.attempt < self._settings.attempts:
             self._again(row)
         else:
             raise next((each for each in failures if not isinstance(each, _AGAIN)), failures[0])
@@ -195,12 +198,14 @@ class JointRunner:
             except (NotFound, StateConflict, Unreachable):
                 continue  # it has not begun there, or has ended
 
-    def _release(self, row: store.JointRow, plan: JointPlan, agents: Mapping[str, AgentClient]) -> None:
-        found = self._fetched(row, plan, agents)
-        if found is None:
-            self._again(row)  # an agent was started anew since, and forgot what it had
-            return
-        left, evidence = found
+    def _release(
+        self,
+        row: store.JointRow,
+        plan: JointPlan,
+        agents: Mapping[str, AgentClient],
+        receipts: Sequence[Signed],
+    ) -> None:
+        left, evidence = self._fetched(row, plan, agents, receipts)
         kept = {
             "attempt": row.attempt,
             "sealed": {domain: base64.b64encode(each.sealed).decode() for domain, each in left.items()},
@@ -210,24 +215,33 @@ class JointRunner:
         self._move(row, JobState.RELEASED, results=json.dumps(kept, ensure_ascii=False))
 
     def _fetched(
-        self, row: store.JointRow, plan: JointPlan, agents: Mapping[str, AgentClient]
-    ) -> tuple[dict[str, Left], JointEvidence] | None:
-        """Return what a good end left: it is asked for again while somebody does not answer, since with noise there is
-        no second attempt; none once it is gone.
+        self,
+        row: store.JointRow,
+        plan: JointPlan,
+        agents: Mapping[str, AgentClient],
+        known: Sequence[Signed],
+    ) -> tuple[dict[str, Left], JointEvidence]:
+        """Return what a good end left: it is asked for again while somebody does not answer, since keepers let a joint
+        plan end well once. `known` are receipts of a party that has all; another may have missed some.
+
+        Raises:
+            Unreachable: somebody did not answer for a minute.
+            StateConflict: a party says that it did not end well.
         """
         for _ in range(FETCHES):
             try:
                 left = {
-                    domain: agents[domain].result(row.digest, row.attempt) for domain in plan.task.servers
+                    domain: agents[domain].result(row.digest, row.attempt, known)
+                    for domain in plan.task.servers
                 }
                 receipts = next(iter(left.values())).receipts
                 sealed = {domain: each.sealed for domain, each in left.items()}
                 return left, gathered(self._database, plan, row.attempt, receipts, sealed)
-            except NotFound:
-                return None
             except Unreachable:
                 time.sleep(AGAIN_S)
-        return None
+        raise Unreachable(
+            "what the computation left was not handed over in time", "joint", "Submit it again later."
+        )
 
     def _end(self, number: str, problem: DarkroomError) -> None:
         with self._database.reading() as session:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from keys.tls import Identity
 from mpc.agent.attempt import Attempt, Dialler, Outcome, Work
 from mpc.agent.boxes import link_of
-from mpc.agent.handing import GoodEnd, recalled, require_all_good
+from mpc.agent.handing import GoodEnd, recalled
 from mpc.agent.owner import Side
 from mpc.agent.table import Times
 from mpc.links import Connection, Control, Listener, dial
@@ -144,18 +144,28 @@ class Agent:
         return found
 
     async def good_end(self, joint: str, number: int, brought: Sequence[Signed]) -> GoodEnd:
-        """Return what is known of an attempt that ended well; the own keeper knows those that this agent forgot.
+        """Return what is known of an attempt that ended well; the own keeper knows those that this agent forgot, or
+        that ended well after this side had lost its peers.
 
         Raises:
             StateConflict: it has not ended well.
             NotFound: neither the agent nor its keeper knows of an end.
         """
         attempt = self._attempts.get((joint, number))
-        if attempt is None:
-            return await _aside(partial(recalled, self.side.keeper, joint, number, brought))
-        receipts = tuple(attempt.outcome.receipts.values()) if attempt.outcome else ()
-        require_all_good(attempt.work.joint, number, receipts)
-        return GoodEnd(attempt.work.joint, attempt.work.plan, number, receipts)
+        if attempt is not None and attempt.outcome is None:
+            raise StateConflict("the attempt has not ended", "joint result", "Ask again when it has.")
+        if attempt is not None and attempt.outcome is not None and attempt.outcome.well:
+            receipts = tuple(attempt.outcome.receipts.values())
+            return GoodEnd(attempt.work.joint, attempt.work.plan, number, receipts)
+        return await _aside(partial(recalled, self.side.keeper, joint, number, brought))
+
+    async def forgotten(self, joint: str, number: int) -> GoodEnd | None:
+        """Return the good end of an attempt that an earlier life of this agent ran; none if there was none."""
+        if (joint, number) in self._attempts:
+            return None
+        with contextlib.suppress(NotFound, StateConflict):
+            return await self.good_end(joint, number, ())
+        return None
 
     def status(self) -> dict[str, Any]:
         """Return who this is, and where every attempt stands."""

@@ -2,7 +2,8 @@
 
     door    for the centre and the operator
             put     joint                the canonical joint plan; answers its digest
-            run     joint, attempt       `{"state": …}` frames, then how it ended, with the receipts
+            run     joint, attempt       `{"state": …}` frames, then how it ended, with the receipts; at once if an
+                                         earlier life of the agent ran it to a good end
             cancel  joint, attempt       stops it at all parties
             status                       who this is, plans and attempts
             result  joint, attempt       after a good end: `{"sealed": hex}` frames, then all receipts; also of one
@@ -20,7 +21,7 @@ import contextlib
 import os
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,10 @@ class Doors:
                 digest = self._agent.put(JointPlan.read(question.get("joint")))
                 await _say(writer, {"ok": {"joint": digest}})
             case "run":
+                past = await self._agent.forgotten(*_named(question))
+                if past is not None:
+                    await _say(writer, _ended(None, past.receipts))
+                    return
                 await self._run(await self._agent.order(*_named(question)), writer)
             case "cancel":
                 await self._agent.attempt(*_named(question)).cancel()
@@ -148,8 +153,7 @@ class Doors:
             raise StateConflict(
                 "the agent stopped before the attempt had ended", "agent", "Order the next one."
             )
-        receipts = [signed.plain() for signed in outcome.receipts.values()]
-        await _say(writer, {"ok": {"failure": failure_of(outcome), "receipts": receipts}})
+        await _say(writer, _ended(failure_of(outcome), outcome.receipts.values()))
 
     async def _result(self, end: GoodEnd, writer: asyncio.StreamWriter) -> None:
         """Hand over what the own box left for the recipient of an attempt that ended well at all parties."""
@@ -166,6 +170,11 @@ def _named(question: dict[str, Any]) -> tuple[str, int]:
     if not isinstance(joint, str) or type(attempt) is not int:
         raise Malformed("an attempt is named by joint plan and number", "agent")
     return joint, attempt
+
+
+def _ended(failure: dict[str, Any] | None, receipts: Iterable[Signed]) -> dict[str, Any]:
+    """Return the last frame about an attempt: how it ended, and the receipts of it."""
+    return {"ok": {"failure": failure, "receipts": [signed.plain() for signed in receipts]}}
 
 
 def _receipts(question: dict[str, Any]) -> tuple[Signed, ...]:

@@ -7,7 +7,7 @@ good end left. Its keeper has the receipts, and its launcher what the own box le
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mpc.agent.owner import Keeper
@@ -44,15 +44,8 @@ def recalled(keeper: Keeper, joint: str, number: int, brought: Sequence[Signed])
             keeper.keep(signed)
     if brought:
         plan, held = keeper.ended(joint, number)
-    require_all_good(about, number, held)
-    return GoodEnd(about, plan, number, tuple(held))
-
-
-def require_all_good(joint: JointPlan, number: int, receipts: Iterable[Signed]) -> None:
-    """Check that these are all parties' receipts of a good end of this attempt; raises `StateConflict`."""
-    said = [Receipt.read(signed.statement.body) for signed in receipts]
-    good = {
-        each.party for each in said if (each.joint, each.attempt, each.code) == (joint.digest, number, "")
-    }
-    if good != {party.domain for party in joint.parties}:
+    said = [Receipt.read(signed.statement.body) for signed in held]
+    good = {each.party for each in said if (each.joint, each.attempt, each.code) == (joint, number, "")}
+    if good != {party.domain for party in about.parties}:
         raise StateConflict("the attempt has not ended well, so nothing of it is handed on", "joint result")
+    return GoodEnd(about, plan, number, tuple(held))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from keeper.api import OLDEST_JOINT_S
 from keys import api as keys
 from mpc.api import Ended, Left
 from plans.decision import Decision, Obligations, Outcome, Tier
-from plans.errors import DarkroomError, NotFound, PartyFailed, PeerLost, Unreachable
+from plans.errors import DarkroomError, PartyFailed, PeerLost, Unreachable
 from plans.joint import JointPlan, Receipt
 from plans.joint_evidence import JointEvidence
 from plans.request import Request
@@ -45,6 +45,7 @@ class Agent:
     seen: list[str] = field(default_factory=list)
     holds: threading.Event | None = None
     gone: bool = False
+    told: tuple[Signed, ...] = ()
 
     def put(self, joint: JointPlan) -> str:
         if self.gone:
@@ -55,14 +56,16 @@ class Agent:
         self.seen.append(f"run {attempt}")
         if self.holds is not None:
             assert self.holds.wait(10)
-        return Ended(self.ends.get(attempt), ())
+        failure = self.ends.get(attempt)
+        return Ended(failure, () if failure else (receipt(attempt),))
 
     def cancel(self, joint: str, attempt: int) -> None:
         self.seen.append(f"cancel {attempt}")
         if self.holds is not None:
             self.holds.set()
 
-    def result(self, joint: str, attempt: int) -> Left:
+    def result(self, joint: str, attempt: int, receipts: Sequence[Signed] = ()) -> Left:
+        self.told = tuple(receipts)
         return Left(b"sealed", (receipt(attempt),))
 
 
@@ -254,15 +257,25 @@ def test_what_a_good_end_left_is_asked_for_again(working: Centre, monkeypatch: p
     assert (row.state, row.attempt) == ("released", 1), "a good end is not thrown away"
 
 
-def test_an_answer_that_an_agent_forgot_is_computed_anew(
+@pytest.mark.parametrize("who", ["nm/tax", "nm/office"])
+def test_a_good_end_is_taken_though_one_party_was_lost_since(working: Centre, who: str) -> None:
+    """Keepers answer a joint plan once: another attempt would throw the answer away."""
+    working.agents[who].ends = {1: Unreachable("started anew", "agent")}
+    working.move("running", attempt=1)
+    row = working.until("released", "failed")
+    assert (row.state, row.attempt) == ("released", 1)
+    told = [len(working.agents[domain].told) for domain in PLAN.task.servers]
+    assert told == [1, 1, 1], "whoever missed a receipt hears it with the question"
+
+
+def test_what_a_good_end_left_and_nobody_hands_over_is_not_computed_anew(
     working: Centre, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def gathered(_: Any, __: Any, attempt: int, *___: Any) -> JointEvidence:
-        if attempt == 1:
-            raise NotFound("this agent was started anew", "attempt 1")
-        return JointEvidence(PLAN, (), {})
+    def gathered(*_: Any) -> JointEvidence:
+        raise Unreachable("a keeper does not answer", "keeper")
 
     monkeypatch.setattr(joint_running, "gathered", gathered)
     working.move("running", attempt=1)
     row = working.until("released", "failed")
-    assert (row.state, row.attempt) == ("released", 2)
+    assert (row.state, row.attempt) == ("failed", 1)
+    assert "handed over in time" in json.loads(row.problem)["title"]

@@ -171,6 +171,8 @@ def test_what_a_good_end_left_is_handed_over_by_an_agent_that_was_started_anew()
         assert bytes.fromhex(frames[0]["sealed"]) == b"nm/tax 1"
         assert len(frames[-1]["ok"]["receipts"]) == len(DOMAINS)
         assert [sorted(each) for each in await ask(made[OFFICE], about(made, "result"))] == [["ok"]]
+        again = await ask(made[TAX], about(made, "run"))
+        assert again == [{"ok": {"failure": None, "receipts": frames[-1]["ok"]["receipts"]}}], "nothing runs"
         unknown = await ask(made[TAX], about(made, "result", 2))
         assert unknown[0]["error"]["code"] == NotFound.code
 
