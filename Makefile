@@ -16,7 +16,7 @@ help:  ## this list
 demo: setup  ## a small region, from data to a checked result, told in numbered steps
 	@$(VENV)/darkroom-server demo
 
-demo-joint: setup  ## three agencies answer one question together, and nobody learns anything else
+demo-joint: setup  ## agencies answer a bureau's questions together, and nobody learns anything else
 	@$(VENV)/python -m examples.joint
 
 up: setup  ## the platform on this machine, on loopback, until you stop it

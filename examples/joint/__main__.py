@@ -2,9 +2,8 @@
 
 A bureau that holds no data asks. Education and taxes: how many students work, and did it keep them from graduating in
 time? Health, taxes and civil affairs: what do people with diabetes earn, league by league? An office that owns nothing
-matches pseudonyms. The study at the size of the original (`--students 500000 --records 10000000`) is what
-`benchmarks/joint.py` measures, from encrypted files to the answer; here it waits for the desk and for making the files,
-too, and for memory (`docs/joint-sql.md`).
+matches pseudonyms. The statement of the study at the size of the original, half a million by ten million rows, is what
+`benchmarks/joint.py` measures; `docs/joint-stories.md` tells what is different here.
 """
 
 from __future__ import annotations

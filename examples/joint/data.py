@@ -80,7 +80,7 @@ def make_region(persons: int, seed: int = 11) -> dict[str, pa.Table]:
 def make_study(students: int, records: int, seed: int = 11) -> dict[str, pa.Table]:
     """Return so many students, and the working income of so many persons, most students among them.
 
-    Whether a student graduates in time depends on the field and not on the income: what the study of 2016 found.
+    Whether a student graduates in time depends on the field and not on the income.
 
     Raises:
         ValueError: fewer than a hundred students or records, or fewer records than students, are no study.
@@ -94,7 +94,7 @@ def make_study(students: int, records: int, seed: int = 11) -> dict[str, pa.Tabl
     enrolled = np.sort(rng.permutation(adult[: 2 * students])[:students])
     is_student = np.zeros(len(people.born), bool)
     is_student[enrolled] = True
-    chance = rng.random(len(people.born)) - np.where(is_student, 0.25, 0)
+    chance = rng.random(len(people.born)) - np.where(is_student, 0.1, 0)
     working = np.sort(np.argsort(chance, kind="stable")[:records])
     numbers = as_text(people.numbers)
     field = (rng.random(students) >= 0.3).astype(np.int64)
