@@ -209,7 +209,8 @@ class JointFigure(Record):
 
     `persons` is the place of the sum that counts the persons behind it; it is opened where that is at least the
     minimum group and every total in `sums` and `beside` passes the test of dominance. What stands in `beside` is tested
-    alone and never opened: summands of a value, that a known one must not hide.
+    alone and never opened: summands of a value, that a known one must not hide. Nor is what stands in `rest`: how many
+    persons a CASE leaves out, as many as the minimum group at least, since a figure over all shows them by subtraction.
     """
 
     name: str
@@ -217,6 +218,7 @@ class JointFigure(Record):
     sums: tuple[int, ...]
     persons: int
     beside: tuple[int, ...] = ()
+    rest: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +248,11 @@ class JointReading(Record):
         places = [place for total in self.sums for place in total.operands]
         if any(not self._has(*place) for place in places):
             raise Malformed("a sum is over an operand that is not there", "joint-reading.sums")
-        used = {place for figure in self.figures for place in (*figure.sums, figure.persons, *figure.beside)}
+        used = {
+            place
+            for figure in self.figures
+            for place in (*figure.sums, figure.persons, *figure.beside, *figure.rest)
+        }
         if not used <= set(range(len(self.sums))):
             raise Malformed("a figure is made of sums that are not there", "joint-reading.figures")
         named = [group.name for portion in self.portions for group in portion.groups]

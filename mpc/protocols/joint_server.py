@@ -117,7 +117,8 @@ def _row_of(total: Sum, places: dict[tuple[int, Column], int], products: list[Su
 def thresholds(joint: JointPlan, figure: int) -> tuple[tuple[int, int], ...]:
     """Return the tests of a figure: (place of a sum, what it must reach) in pairs, the persons first."""
     reading, scheme = joint.reading, joint.scheme
-    found = [(reading.figures[figure].persons, scheme.minimum_group)]
+    counted = (reading.figures[figure].persons, *reading.figures[figure].rest)
+    found = [(place, scheme.minimum_group) for place in counted]
     found += [
         (place, -(-200 * cap // scheme.dominance)) for place, cap in tested(reading, reading.figures[figure])
     ]

@@ -9,7 +9,7 @@ into one wide sum, by factors 1, 1000, 1000000 … that it chose (ATTACKS 98).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 
 from sqlglot import exp
@@ -18,14 +18,13 @@ from plans.joint import JointFigure, Measure, Operand, Sum
 from policies.reading import joint_ranges as ranges
 from policies.reading import listed, refusal, translate
 from policies.reading.joint_ranges import Facts, Range, mapped
-from policies.reading.joint_summands import ONE, Value, absolute, require_one_summand, summands
+from policies.reading.joint_summands import ONE, Value, absolute, left_out, require_one_summand, summands
 from policies.reading.sources import Scope, refuse_extra
 from policies.reading.tree import (
     NULL,
     ZERO,
     Branch,
     Case,
-    Cast,
     Column,
     Expression,
     Operation,
@@ -69,7 +68,7 @@ class Sums:
 
     def stand_in(self, portion: int, function: str, expression: Expression) -> None:
         """Remember how an owner's column is used, for the statement on which its decision rests."""
-        text = f"{function}({write(mapped(_uncast(expression), bare))})"
+        text = f"{function}({write(mapped(ranges.uncast(expression), bare))})"
         if text not in self.alone[portion]:
             self.alone[portion].append(text)
 
@@ -87,19 +86,6 @@ def bare(column: Column) -> Column:
     return Column("", column.relation, column.name, column.type, column.nullable)
 
 
-def _uncast(expression: Expression) -> Expression:
-    """Return a number without its casts to DECIMAL, which figures outside of joint computations do not have."""
-    match expression:
-        case Cast(operand=operand):
-            return _uncast(operand)
-        case Operation(operator=operator, operands=operands):
-            return Operation(operator, tuple(map(_uncast, operands)))
-        case Case(branches=branches, otherwise=otherwise):
-            kept = tuple(Branch(branch.condition, _uncast(branch.value)) for branch in branches)
-            return Case(kept, _uncast(otherwise))
-    return expression
-
-
 # --- reading -----------------------------------------------------
 
 
@@ -109,6 +95,22 @@ def read_figure(node: exp.Expression, name: str, sums: Sums) -> JointFigure:
     Raises:
         SqlUnsupported: it is none of the functions of joint statements, or over values that cannot be shared.
     """
+    return replace(_figure(node, name, sums), rest=_rest(node, sums))
+
+
+def _rest(node: exp.Expression, sums: Sums) -> tuple[int, ...]:
+    """Return the sums that count whom each CASE in a figure leaves out of it."""
+    found = []
+    for each in node.find_all(exp.Case):
+        case = translate.value(each, listed.rows(sums.scope))
+        left = left_out(case, counted=isinstance(node, exp.Count)) if isinstance(case, Case) else None
+        if left is not None and columns(left):
+            value = Value(_portion(left, sums), left, Range(0, 1, 0), each)
+            found.append(sums.measured(Measure.TOTAL, value))
+    return tuple(dict.fromkeys(found))
+
+
+def _figure(node: exp.Expression, name: str, sums: Sums) -> JointFigure:
     if isinstance(node, exp.Filter | exp.Window):
         raise refusal.unsupported(
             node,

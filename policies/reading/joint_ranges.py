@@ -359,6 +359,19 @@ def mapped(expression: Expression, change: Callable[[Column], Expression]) -> Ex
     return expression
 
 
+def uncast(expression: Expression) -> Expression:
+    """Return a number without its casts to DECIMAL, which figures outside of joint computations do not have."""
+    match expression:
+        case Cast(operand=operand):
+            return uncast(operand)
+        case Operation(operator=operator, operands=operands):
+            return Operation(operator, tuple(map(uncast, operands)))
+        case Case(branches=branches, otherwise=otherwise):
+            kept = tuple(Branch(branch.condition, uncast(branch.value)) for branch in branches)
+            return Case(kept, uncast(otherwise))
+    return expression
+
+
 def exact(expression: Expression) -> Expression:
     """Return a number as the owner's box computes it: conditions cannot fail at a row, and whole numbers are wide."""
     match expression:

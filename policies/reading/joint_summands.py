@@ -159,3 +159,17 @@ def _given(whole: Value, part: Expression, facts: Facts) -> Value:
     missing = Operation("is null", (ranges.exact(whole.expression),))
     there = Case((Branch(missing, NULL),), ranges.exact(part))
     return Value(whole.portion, there, replace(bounds, nullable=True), whole.node, ready=True)
+
+
+def left_out(case: Case, *, counted: bool) -> Case | None:
+    """Return the number 1 where a CASE chooses a branch without a value and 0 elsewhere; none if all have one. Where
+    values are `counted`, 0 is one.
+    """
+
+    def flag(value: Expression) -> Expression:
+        return ONE if value == NULL or (not counted and ranges.is_nothing(value)) else ZERO
+
+    found = Case(
+        tuple(Branch(each.condition, flag(each.value)) for each in case.branches), flag(case.otherwise)
+    )
+    return found if ONE in found.values else None

@@ -54,7 +54,7 @@ def opened(
     found: list[int | None] = []
     for figure in reading.figures:
         cell = cells[figure.name]
-        passes = cell.persons >= least and all(
+        passes = cell.behind >= least and all(
             cell.magnitudes[place] * dominance >= 200 * cap
             for place, cap in joint_guards.tested(reading, figure)
         )
@@ -159,7 +159,7 @@ def test_29_a_known_summand_hides_nobody_who_makes_up_the_rest(
     reading = read_joint(f"select {plain} as a, {hidden} as b, sum(other) as c {FROM}", (coded, PROFIT))
     assert opened(reading, dominated, 90, 10) == [None, None, 30 * 990_000]
     # the control: without the totals that are tested beside it, the sum would be opened, and be worth as much
-    bare = replace(reading, figures=tuple(replace(each, beside=()) for each in reading.figures))
+    bare = replace(reading, figures=tuple(replace(each, beside=(), rest=()) for each in reading.figures))
     assert opened(bare, dominated, 90, 10)[1] is not None
 
 
@@ -245,6 +245,25 @@ def test_98_what_a_cast_or_a_sparse_factor_chooses_is_withheld_where_few_stand_b
     monkeypatch.setattr(joint_ranges, "apart", lambda *_, **__: None)
     loose = read_joint(statement, (SCORES, SECRET))
     assert opened(loose, scored, dominance=100, least=4) == [value, PERSONS], "the control"
+
+
+@pytest.mark.parametrize(
+    ("figure", "value"),
+    [
+        ("count(case when h.score > 0.5 then 0 end)", 3),
+        ("sum(case when h.score > 0.5 then 1 else 0 end * t.amount)", 2_700),
+        ("sum(case when h.score <= 0.5 then null else 1 end)", 3),
+    ],
+)
+def test_25_whom_a_case_leaves_out_is_not_found_by_subtraction_from_the_whole(
+    scored: joint_meaning.Database, figure: str, value: int
+) -> None:
+    """Three of five are chosen: beside the whole, two others are told by one answer."""
+    reading = read_joint(f"select {figure} as part, count(*) as n {FROM}", (SCORES, SECRET))
+    assert opened(reading, scored, dominance=100, least=3) == [None, PERSONS]
+    assert opened(reading, scored, dominance=100, least=2) == [value, PERSONS]
+    bare = replace(reading, figures=tuple(replace(each, rest=()) for each in reading.figures))
+    assert opened(bare, scored, dominance=100, least=3) == [value, PERSONS], "the control"
 
 
 # ------------------------------------------------------------------------------------------ 75

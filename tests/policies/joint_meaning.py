@@ -21,11 +21,19 @@ Database = duckdb.DuckDBPyConnection
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What is known of a figure in one cell: how many persons stand behind it, its value, and every sum of the cell."""
+    """What is known of a figure in one cell: how many persons stand behind it, its value, and every sum of the cell;
+    of how many a CASE leaves out, the least.
+    """
 
     persons: int
     value: Fraction | float | None
     magnitudes: tuple[int, ...]
+    rest: int | None = None
+
+    @property
+    def behind(self) -> int:
+        """The number that is compared with the minimum group."""
+        return self.persons if self.rest is None else min(self.persons, self.rest)
 
 
 def portion_rows(database: Database, portion: Portion) -> dict[str, Row]:
@@ -72,7 +80,8 @@ def _cell(reading: JointReading, figure: JointFigure, rows: list[list[tuple[int 
     scales = [decimals_of(reading, reading.sums[place]) for place in figure.sums]
     exact = [Fraction(total, 10**scale) for total, scale in zip(sums, scales, strict=True)]
     every = tuple(_add(total, rows) for total in reading.sums)
-    return Cell(every[figure.persons], value_of(figure.function, exact), every)
+    rest = min((every[place] for place in figure.rest), default=None)
+    return Cell(every[figure.persons], value_of(figure.function, exact), every, rest)
 
 
 def _add(total: Sum, rows: list[list[tuple[int | None, ...]]]) -> int:
