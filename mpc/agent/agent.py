@@ -160,7 +160,13 @@ class Agent:
         return await _aside(partial(recalled, self.side.keeper, joint, number, brought))
 
     async def forgotten(self, joint: str, number: int) -> GoodEnd | None:
-        """Return the good end of an attempt that an earlier life of this agent ran; none if there was none."""
+        """Return the good end of an attempt that an earlier life of this agent ran; none if there was none.
+
+        Raises:
+            NotFound: the plan was not put.
+            Unreachable: the own keeper does not answer.
+        """
+        self._plan(joint)
         if (joint, number) in self._attempts:
             return None
         with contextlib.suppress(NotFound, StateConflict):
