@@ -400,7 +400,9 @@ def test_a_peers_receipt_counts_under_its_own_keepers_key_and_once(side: JointSi
 
 
 @pytest.mark.parametrize("noise", [0, 500_000], ids=["without noise", "with noise"])
-def test_a_plan_is_answered_once_whatever_a_peer_puts_in_next_time(side: JointSide, noise: int) -> None:
+def test_a_plan_is_answered_once_whatever_a_peer_puts_in_next_time(
+    side: JointSide, noise: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     about = joint_house.joint(side.keeper)
     about = joint_house.remade(replace(about, scheme=replace(about.scheme, noise_micro=noise)))
     plan = side.approved(about)
@@ -416,7 +418,9 @@ def test_a_plan_is_answered_once_whatever_a_peer_puts_in_next_time(side: JointSi
                 ask(plan, 3)
         side.restart()
     others = joint_house.joint(side.keeper, joint_house.request(2))
-    assert side.party(side.approved(others)).peers, "the control: another plan is charged for itself"
+    assert side.party(side.approved(others)).peers, "another plan is charged for itself"
+    monkeypatch.setattr(side.keeper.joint, "_require_open", lambda joint: None)
+    assert side.party(plan, 3).peers, "the control: without the rule there is a second answer"
 
 
 def test_attempts_that_had_keys_before_any_had_its_end_do_not_all_end_well(side: JointSide) -> None:
