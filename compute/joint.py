@@ -17,6 +17,8 @@ from typing import Any, ClassVar
 
 from audit import api as audit
 from compute.jobs import JobState
+from compute.joint_planning import propose_jointly
+from compute.planning import House
 from keys import api as keys
 from plans.errors import Malformed, NotAllowed, NotFound, SignatureWrong, StateConflict
 from plans.joint import JointPlan, joint_task_of
@@ -65,6 +67,7 @@ class JointService:
     database: store.Database
     log: audit.Log
     most_per_member: int = 20
+    house: House = House("", {})
 
     def submit(self, request: Request, signature: str) -> JointView:
         """Take a signed request. The same request again gives the same computation.
@@ -74,10 +77,7 @@ class JointService:
             SignatureWrong: not signed by the member's enrolled key.
             StateConflict: the member has too many computations that have not ended.
         """
-        keys.verify_request(request.signer, request.canonical(), signature)
-        if request.kind is not RequestKind.JOINT:
-            raise Malformed("this request is none for a joint computation", "request.kind")
-        joint_task_of(request)
+        _require_joint(request, signature)
         with self.database.session() as session:
             _require_enrolled(session, request)
             known = store.joint.find(session, joint_id(request))
@@ -87,6 +87,18 @@ class JointService:
                 self.log.append(_submitted(row, request))
                 store.joint.add(session, row)
         return self.computation(request.member, joint_id(request))
+
+    def explain(self, request: Request, signature: str) -> JointPlan:
+        """Return the plan that a signed request would get, with its table of who would see what. Nothing is kept, and
+        no row is read.
+
+        Raises:
+            DarkroomError: as `joint_planning.propose_jointly`; the sentence says which rule, clause or party.
+        """
+        _require_joint(request, signature)
+        with self.database.reading() as session:
+            _require_enrolled(session, request)
+        return propose_jointly(self.database, self.house, request, signature)
 
     def computations(self, member: str) -> tuple[JointView, ...]:
         """Return a member's own computations, newest first."""
@@ -168,6 +180,13 @@ class JointService:
                 "joint",
                 "Wait for one to end, or cancel one: darkroom joint list",
             )
+
+
+def _require_joint(request: Request, signature: str) -> None:
+    keys.verify_request(request.signer, request.canonical(), signature)
+    if request.kind is not RequestKind.JOINT:
+        raise Malformed("this request is none for a joint computation", "request.kind")
+    joint_task_of(request)
 
 
 def joint_id(request: Request) -> str:

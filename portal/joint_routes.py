@@ -31,6 +31,17 @@ def submit(
     return services.joint.submit(request, body.signature).plain()
 
 
+@router.post("/joint-plans")
+def explain(
+    body: bodies.Job, caller: Annotated[Caller, Depends(allowed_to(Action.SUBMIT_JOB))], services: Serving
+) -> dict[str, Any]:
+    """Return the plan that a request would get, and its digest; nothing is kept, and no row is read."""
+    request = Request.read(body.request)
+    require_own_request(caller.member, request, body.signature)
+    found = services.joint.explain(request, body.signature)
+    return {"plan": found.plain(), "digest": found.digest}
+
+
 @router.get("/joint")
 def computations(caller: Owner, services: Serving) -> dict[str, Any]:
     """Return the caller's own joint computations."""

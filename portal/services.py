@@ -121,6 +121,10 @@ class Joint(Protocol):
         """Take a signed request; the same one again is the same computation."""
         ...
 
+    def explain(self, request: Request, signature: str) -> JointPlan:
+        """Return the plan that a signed request would get; nothing is kept, and no row is read."""
+        ...
+
     def computations(self, member: str) -> tuple[JobView, ...]:
         """Return a member's own computations, newest first."""
         ...

@@ -38,13 +38,12 @@ class KeeperDirectory:
 def services(site: Site, settings: store.Settings) -> portal.Services:
     """Return what the portal stands on."""
     database, log = open_store(site), open_log(site)
+    house, most = work_house(box_limits(settings)), settings.limits.jobs_per_member
     return portal.Services(
         database=database,
         log=log,
-        jobs=JobService(
-            database, log, site.results, settings.limits.jobs_per_member, work_house(box_limits(settings))
-        ),
-        joint=JointService(database, log, settings.limits.jobs_per_member),
+        jobs=JobService(database, log, site.results, most, house),
+        joint=JointService(database, log, most, house),
         keepers=KeeperDirectory(database),
         site=portal_site(settings),
         limits=portal_limits(settings),

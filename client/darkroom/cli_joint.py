@@ -62,8 +62,9 @@ def ask(  # noqa: PLR0913 - each is an option that a person may type
         inspector=inspector,
     )
     if dry_run:
-        terminal.say("Would sign and submit this:")
-        terminal.lines(task.canonical().decode())
+        plan = room().explain_jointly(task, project=project, purpose=purpose)
+        terminal.write(plan.plain(), form, lambda: _draw_plan(plan, to_person=False))
+        terminal.say("This is the plan that it would get. Nobody was asked, and nothing was charged.")
         return
     made = room().ask_jointly(task, project=project, purpose=purpose)
     terminal.write(made, form, lambda: typer.echo(made["id"]))

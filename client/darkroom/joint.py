@@ -41,13 +41,29 @@ class Joint:
         Raises:
             DarkroomError: what the portal says.
         """
-        text = task.canonical().decode()
-        request = self.request(text, project=project, purpose=purpose, kind=RequestKind.JOINT)
-        signature = signing.signed_request(request, self.keys().signing)
-        body = {"request": request.plain(), "signature": signature}
+        request, body = self._joint_request(task, project, purpose)
         found: dict[str, Any] = self._wire.post("/api/v1/joint", body, again=True)
         require_asked(request, str(found["id"]))
         return found
+
+    def explain_jointly(self, task: JointTask, *, project: str, purpose: str) -> JointPlan:
+        """Return the plan that a task would get, with its table of who would see what; nothing is asked of anybody.
+
+        Raises:
+            HashMismatch: the plan is about another request than was signed here.
+            DarkroomError: which clause, rule or party stands against it.
+        """
+        request, body = self._joint_request(task, project, purpose)
+        plan = JointPlan.read(self._wire.post("/api/v1/joint-plans", body, again=True)["plan"])
+        if plan.request != request:
+            raise HashMismatch("the plan answers another request than the one that was signed", "joint-plan")
+        return plan
+
+    def _joint_request(self, task: JointTask, project: str, purpose: str) -> tuple[Request, dict[str, Any]]:
+        text = task.canonical().decode()
+        request = self.request(text, project=project, purpose=purpose, kind=RequestKind.JOINT)
+        signature = signing.signed_request(request, self.keys().signing)
+        return request, {"request": request.plain(), "signature": signature}
 
     def joints(self) -> list[dict[str, Any]]:
         """Return the member's own joint computations, newest first."""

@@ -45,12 +45,16 @@ class JointTown:
 
     def ask(self, statement: str, story: Story = DIABETES, **changes: Any) -> str:
         """Submit a statement, and return the number of the computation."""
+        task = self.task(statement, story, **changes)
+        found = self.operator.ask_jointly(task, project=story.project, purpose=story.purpose)
+        return str(found["id"])
+
+    def task(self, statement: str, story: Story = DIABETES, **changes: Any) -> JointTask:
+        """Return a statement as it is asked here: with the helper, opened by the recipient alone."""
         plain: dict[str, Any] = {
             "matching": Matching.HELPER, "opening": Opening.OBLIVIOUS, "servers": story.servers, "helper": HELPER,
         }  # fmt: skip
-        task = JointTask(statement, **(plain | changes))
-        found = self.operator.ask_jointly(task, project=story.project, purpose=story.purpose)
-        return str(found["id"])
+        return JointTask(statement, **(plain | changes))
 
     def until(self, number: str, *states: str, seconds: float = END_S) -> dict[str, Any]:
         """Wait until a computation is in one of these states, and return it."""

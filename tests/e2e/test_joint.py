@@ -93,6 +93,26 @@ def test_a_finished_computation_is_verified_from_root_keys_on(town: JointTown, a
         verified(less, roots)
 
 
+def test_who_would_see_what_is_told_before_anybody_is_asked(town: JointTown, answered: str) -> None:
+    before = len(town.operator.joints())
+    asked = {"project": DIABETES.project, "purpose": DIABETES.purpose}
+    told = town.operator.explain_jointly(town.task(DIABETES.statement), **asked)
+    ran = town.operator.joint_plan(answered)
+    assert (told.sights, told.trust, told.scheme, told.reading) == (
+        ran.sights,
+        ran.trust,
+        ran.scheme,
+        ran.reading,
+    )
+    assert len(town.operator.joints()) == before, "nothing was asked"
+    mixed = (
+        "select count(*) as n from health.patients h join civil.residents c using (person)"
+        " where h.diagnosis = c.region"
+    )
+    with pytest.raises(DarkroomError, match="WHERE"):
+        town.operator.explain_jointly(town.task(mixed), **asked)
+
+
 def test_nothing_runs_until_every_party_has_approved(town: JointTown) -> None:
     number = town.planned(DIABETES.statement)
     town.approve(number, *PARTIES[:-1])

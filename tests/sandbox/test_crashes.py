@@ -307,8 +307,8 @@ class Closed:
         raise ImportError(name)
 
 become = own_user.become
-def becoming(ids):
-    become(ids)
+def becoming(ids, groups=()):
+    become(ids, groups)
     sys.meta_path.insert(0, Closed())
 
 own_user.become = becoming
