@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from audit import api as audit
+from compute.enrolled import require_enrolled
 from compute.jobs import JobState
 from compute.joint_planning import propose_jointly
 from compute.planning import House
 from keys import api as keys
-from plans.errors import Malformed, NotAllowed, NotFound, SignatureWrong, StateConflict
+from plans.errors import Malformed, NotFound, StateConflict
 from plans.joint import JointPlan, joint_task_of
 from plans.record import Record
 from plans.request import Request, RequestKind
@@ -79,7 +80,7 @@ class JointService:
         """
         _require_joint(request, signature)
         with self.database.session() as session:
-            _require_enrolled(session, request)
+            require_enrolled(session, request)
             known = store.joint.find(session, joint_id(request))
             if known is None:
                 self._require_room(session, request.member)
@@ -97,7 +98,7 @@ class JointService:
         """
         _require_joint(request, signature)
         with self.database.reading() as session:
-            _require_enrolled(session, request)
+            require_enrolled(session, request)
         return propose_jointly(self.database, self.house, request, signature)
 
     def computations(self, member: str) -> tuple[JointView, ...]:
@@ -244,14 +245,6 @@ def _submitted(row: store.JointRow, request: Request) -> audit.Draft:
         details={"request": request.digest, "project": request.project},
         personal={"statement": request.statement, "purpose": request.purpose},
     )
-
-
-def _require_enrolled(session: store.Session, request: Request) -> None:
-    member = store.members.get(session, request.member)
-    if not member.signing_key:
-        raise NotAllowed("you have enrolled no keys yet", request.member, "Run `darkroom keys make`.")
-    if (member.signing_key, member.opening_key) != (request.signer, request.recipient):
-        raise SignatureWrong("the request names other keys than the member has enrolled", request.member)
 
 
 def _new_row(request: Request, signature: str) -> store.JointRow:

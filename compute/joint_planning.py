@@ -59,7 +59,7 @@ def propose_jointly(database: store.Database, house: House, request: Request, si
         nonce=keys.fresh_nonce(),
         made_at=int(time.time()),
     )
-    return mpc.compile_joint(mpc.Signed(request, signature), reading, owners, known.parties, making)
+    return mpc.compile_joint(mpc.SignedRequest(request, signature), reading, owners, known.parties, making)
 
 
 def _known(session: store.Session, request: Request, now: int) -> Known:

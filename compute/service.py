@@ -14,6 +14,7 @@ from audit import api as audit
 from compute import events, folders, images, kept, library
 from compute.code import Code, approved_before, task_in
 from compute.dry_runs import dry_run
+from compute.enrolled import require_enrolled
 from compute.jobs import RETRIED, JobState, JobView, view
 from compute.planning import Asked, House
 from compute.trials import tryout
@@ -24,10 +25,8 @@ from plans.errors import (
     BoxFailed,
     HashMismatch,
     Malformed,
-    NotAllowed,
     NotFound,
     Outdated,
-    SignatureWrong,
     StateConflict,
     Unreachable,
 )
@@ -62,7 +61,7 @@ class JobService:
         folders.require_folder(request, folder)
         library.require_fitting(request)
         with self.database.session() as session:
-            self._require_enrolled(session, request)
+            require_enrolled(session, request)
             known = store.jobs.find(session, _job_id(request))
             if known is None:
                 self._require_room(session, request.member)
@@ -270,14 +269,6 @@ class JobService:
                 "jobs",
                 "Wait for one to end, or cancel one: darkroom jobs",
             )
-
-    @staticmethod
-    def _require_enrolled(session: store.Session, request: Request) -> None:
-        member = store.members.get(session, request.member)
-        if not member.signing_key:
-            raise NotAllowed("you have enrolled no keys yet", request.member, "Run `darkroom keys make`.")
-        if (member.signing_key, member.opening_key) != (request.signer, request.recipient):
-            raise SignatureWrong("the request names other keys than the member has enrolled", request.member)
 
 
 NO_ANSWER = "no answer in time"

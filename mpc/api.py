@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mpc.agent.client import AgentClient, Ended, Left
-from mpc.compile import Making, Owner, Signed, compile_joint
+from mpc.compile import Making, Owner, SignedRequest, compile_joint
 from mpc.derive import opened_numbers, party_plan, require_own_shadow, require_same, require_terms
 from mpc.joint_shadow import identifiers_file, joint_shadow
 from mpc.scheme import obligations_of, scheme_of, tier_of
@@ -15,7 +15,7 @@ __all__ = [
     "Left",
     "Making",
     "Owner",
-    "Signed",
+    "SignedRequest",
     "compile_joint",
     "identifiers_file",
     "joint_shadow",

@@ -33,7 +33,7 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
+class SignedRequest:
     """A joint request with its member's signature."""
 
     request: Request
@@ -51,7 +51,11 @@ class Making:
 
 
 def compile_joint(
-    signed: Signed, reading: JointReading, owners: Sequence[Owner], parties: Sequence[Party], making: Making
+    signed: SignedRequest,
+    reading: JointReading,
+    owners: Sequence[Owner],
+    parties: Sequence[Party],
+    making: Making,
 ) -> JointPlan:
     """Return the joint plan of a request.
 
@@ -102,7 +106,7 @@ def compile_joint(
     return replace(draft, sights=sights(draft), trust=trust(draft))
 
 
-def _task(signed: Signed, reading: JointReading) -> JointTask:
+def _task(signed: SignedRequest, reading: JointReading) -> JointTask:
     if signed.request.kind is not RequestKind.JOINT:
         raise Malformed("this request is none for a joint computation", "request.kind")
     task = joint_task_of(signed.request)

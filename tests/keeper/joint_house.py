@@ -224,7 +224,7 @@ def joint(keeper: Keeper, asked: Request | None = None, **changes: Any) -> Joint
         ("visits-v1-attributes.parquet", "visits-v1-identifiers.parquet"),
     )
     made = mpc.compile_joint(
-        mpc.Signed(asked, keys.sign_bytes("request", asked.canonical(), house.key("member"))),
+        mpc.SignedRequest(asked, keys.sign_bytes("request", asked.canonical(), house.key("member"))),
         reading,
         (mpc.Owner(HEALTH_SHADOW, theirs, TERMS), mpc.Owner(shadow, own, TERMS)),
         [party(domain) for domain in (OWN, *PEERS)],

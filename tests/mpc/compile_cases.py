@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mpc.api import Making, Owner, Signed, compile_joint
+from mpc.api import Making, Owner, SignedRequest, compile_joint
 from plans.checks import Checks
 from plans.decision import Decision, Obligations, Outcome, Tier
 from plans.joint import JointPlan, JointReading, JointTask, Party, PortionDecision
@@ -88,7 +88,9 @@ class Asked:
         by_relation = {each.shadow.relation: each for each in self.shadows}
         owners = [owner(by_relation[portion.relation]) for portion in reading.portions]
         owners[0] = self.change(owners[0])
-        return compile_joint(Signed(request(self.task), "4" * 128), reading, owners, self.parties, MAKING)
+        return compile_joint(
+            SignedRequest(request(self.task), "4" * 128), reading, owners, self.parties, MAKING
+        )
 
 
 def asked(statement: str = STATEMENT, **changes: Any) -> Asked:

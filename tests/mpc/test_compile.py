@@ -11,7 +11,7 @@ import pytest
 from mpc import scheme
 from mpc.api import (
     Owner,
-    Signed,
+    SignedRequest,
     compile_joint,
     opened_numbers,
     party_plan,
@@ -183,7 +183,7 @@ def test_one_administration_is_allowed_where_no_owner_demands_separate_ones() ->
     world = Asked(parties=_sole("nm/civil", BY_TAX))
     reading = read_joint(STATEMENT, SHADOWS)
     lenient = [replace(owner(shadow), rules=replace(RULES, separate=False)) for shadow in (VISITS, INCOME)]
-    plan = compile_joint(Signed(request(TASK), "4" * 128), reading, lenient, world.parties, MAKING)
+    plan = compile_joint(SignedRequest(request(TASK), "4" * 128), reading, lenient, world.parties, MAKING)
     assert (
         "nm/civil, nm/tax have the same administrators, who could make them collude" in plan.trust.collusions
     )
