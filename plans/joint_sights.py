@@ -69,3 +69,22 @@ class Trust(Record):
     adversary: str
     collusions: tuple[str, ...]
     randomness: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A line of the table as people read it: all parties that see the same at one step, each with its part."""
+
+    sight: Sight
+    parties: tuple[tuple[str, Part], ...]
+
+
+def together(sights: tuple[Sight, ...]) -> tuple[Seen, ...]:
+    """Return the table with equal lines of several parties as one, each where the first of them stands.
+
+    It is for reading: what is signed, and made again by each party, is the table line by line.
+    """
+    found: dict[tuple[Step, str, SeenAs, int], list[Sight]] = {}
+    for sight in sights:
+        found.setdefault((sight.step, sight.what, sight.form, sight.bound), []).append(sight)
+    return tuple(Seen(same[0], tuple((each.party, each.part) for each in same)) for same in found.values())

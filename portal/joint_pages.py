@@ -11,6 +11,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
+from plans.joint_sights import together
 from portal.access import allowed_to, services_of
 from portal.permissions import Action, may
 from portal.services import Services
@@ -41,4 +42,5 @@ def computation(request: Request, number: str, caller: Reader, services: Serving
     found = services.joint.computation(caller.member.name, number).plain()
     plan = services.joint.plan(caller.member.name, number) if found["plan_digest"] else None
     passed = [(state, int(at)) for at, state in map(str.split, found["timeline"])]
-    return page(request, "joint.html", caller.who, joint=found, plan=plan, passed=passed)
+    seen = together(plan.sights) if plan else ()
+    return page(request, "joint.html", caller.who, joint=found, plan=plan, seen=seen, passed=passed)

@@ -222,7 +222,7 @@ def cancel(number: Number, dry_run: DryRun = False) -> None:
 
 def _draw_plan(plan: JointPlan, *, to_person: bool) -> None:
     terminal.facts(asking.plan_lines(plan), to_person=to_person)
-    heads = ("step", "party", "part", "form", "at most", "what is seen")
+    heads = ("step", "who", "form", "at most", "what is seen")
     terminal.rows(heads, asking.sight_lines(plan))
 
 

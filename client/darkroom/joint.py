@@ -14,6 +14,7 @@ from keys import api as keys
 from plans.errors import DarkroomError, HashMismatch, Malformed, StateConflict, Unreachable, from_problem
 from plans.joint import JointPlan, JointTask, Receipt
 from plans.joint_evidence import JointEvidence, Verifier, verify_joint
+from plans.joint_sights import together
 from plans.request import Request, RequestKind
 from plans.statements import Statement
 
@@ -200,17 +201,16 @@ def plan_lines(plan: JointPlan) -> list[Text]:
 
 
 def sight_lines(plan: JointPlan) -> list[list[object]]:
-    """Return the visibility table as rows: step, party, part, form, at most how many, what."""
+    """Return the visibility table as rows: step, parties with their parts, form, at most how many, what."""
     return [
         [
-            sight.step.value,
-            sight.party,
-            sight.part.value,
-            sight.form.value,
-            f"{sight.bound:,}" if sight.bound else "",
-            sight.what,
+            seen.sight.step.value,
+            ", ".join(f"{party} ({part})" for party, part in seen.parties),
+            seen.sight.form.value,
+            f"{seen.sight.bound:,}" if seen.sight.bound else "",
+            seen.sight.what,
         ]
-        for sight in plan.sights
+        for seen in together(plan.sights)
     ]
 
 

@@ -128,8 +128,8 @@ def approve(teller: Teller, agencies: Agencies, story: Story, number: str, *, de
         plan = connection.joint_plan(number)
         if detailed and not place:
             teller.say("What each of them reads first, from the plan's own bytes:")
-            heads = ("step", "party", "as", "form", "at most")
-            teller.table(heads, [[str(cell) for cell in row[:5]] for row in asking.sight_lines(plan)])
+            heads = ("step", "who", "form", "at most")
+            teller.table(heads, [[str(cell) for cell in row[:4]] for row in asking.sight_lines(plan)])
             for sentence in plan.trust.collusions:
                 teller.say(f"if they collude: {sentence}")
         connection.hand_in(asking.approval_of(plan, domain, connection.signer()))

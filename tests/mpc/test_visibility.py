@@ -10,6 +10,7 @@ from mpc.api import sights, trust
 from mpc.protocols.joint_rows import columns_of
 from plans.joint import JointPlan, Part, SeenAs, Sight, Step
 from plans.joint_rules import Matching, Opening
+from plans.joint_sights import together
 from tests.mpc.compile_cases import TASK, Asked, asked
 from tests.policies.joint_cases import FROM
 
@@ -114,3 +115,13 @@ def test_an_inspector_stands_before_the_recipient() -> None:
     task = replace(TASK, opening=Opening.INSPECTED, inspector="nm/tax")
     opened = [sight.part for sight in sights(replace(HELPED, task=task)) if sight.step is Step.OPEN]
     assert opened[:2] == [Part.INSPECTOR, Part.RECIPIENT]
+
+
+@BOTH
+def test_the_table_as_people_read_it_says_the_same_of_everybody(plan: JointPlan) -> None:
+    read = together(plan.sights)
+    apart = [replace(seen.sight, party=party, part=part) for seen in read for party, part in seen.parties]
+    assert sorted(apart, key=repr) == sorted(plan.sights, key=repr), "no line is lost, and none is added"
+    assert len(read) < len(plan.sights), "parties that see the same stand together"
+    order = [list(Step).index(seen.sight.step) for seen in read]
+    assert order == sorted(order)
