@@ -77,12 +77,7 @@ def compile_joint(
     _require_possible(task, reading)
     for portion, owner in zip(reading.portions, owners, strict=True):
         _require_yes(portion.domain, owner)
-    rates = [
-        owner.rules.noise_micro for owner in owners if owner.rules is not None and owner.rules.noise_micro
-    ]
-    noise = min(rates, default=0)
-    if noise:
-        _require_noised(reading)
+    noise = _noise(owners, reading)
     draft = JointPlan(
         request=signed.request,
         request_signature=signed.signature,
@@ -104,6 +99,15 @@ def compile_joint(
         if owner.rules is not None:
             require_terms(draft, owner.rules)
     return replace(draft, sights=sights(draft), trust=trust(draft))
+
+
+def _noise(owners: Sequence[Owner], reading: JointReading) -> int:
+    """Return the smallest rate of noise that an owner's terms ask for, in millionths; 0 where none asks for any."""
+    asked = [owner.rules.noise_micro for owner in owners if owner.rules is not None]
+    noise = min(filter(None, asked), default=0)
+    if noise:
+        _require_noised(reading)
+    return noise
 
 
 def _task(signed: SignedRequest, reading: JointReading) -> JointTask:

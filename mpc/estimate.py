@@ -1,8 +1,9 @@
 """How much memory and time the boxes of a party need, from the public sizes of a joint plan. Pure.
 
 The sizes of a joint computation are public bounds, so what it needs is known before it starts, and is compared with
-the limits of the boxes: a box that would be killed in the middle of it is not begun. The factors were measured on two
-cores and are meant to be a little too high; they tell apart what fits from what is ten times too large.
+the limits of the boxes: a box that would be killed in the middle of it is not begun. The factors are estimates
+of a few runs on two cores, meant to be too high rather than too low; they tell apart what fits from what is ten times
+too large, and nothing finer.
 """
 
 from __future__ import annotations
