@@ -13,6 +13,7 @@ import ctypes
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 _LIBRARY = ctypes.CDLL(None)
@@ -150,15 +151,34 @@ def _goes(pid: int, thread: int) -> bool:
 
 
 def _files_in_memory(pid: int) -> int:
-    """Return the bytes in the temporary folders that a box's process sees."""
-    total = 0
-    for folder in ("tmp", "dev/shm"):
-        with contextlib.suppress(OSError):
-            root_folder = Path("/proc", str(pid), "root")
-            found, root = os.statvfs(root_folder / folder), os.statvfs(root_folder)
-            if found.f_fsid != root.f_fsid:
-                total += (found.f_blocks - found.f_bfree) * found.f_frsize
-    return total
+    """Return the bytes in the temporary folders that a box's process sees, once it has a root of its own.
+
+    The root is held while it is looked at: a process that changes its root between two looks would have the files of
+    this machine counted as its own.
+    """
+    with contextlib.suppress(OSError), _folder(f"/proc/{pid}/root") as root:
+        if os.path.samestat(os.fstat(root), os.stat("/")):
+            return 0
+        return sum(_used(folder, root) for folder in ("tmp", "dev/shm"))
+    return 0
+
+
+def _used(folder: str, root: int) -> int:
+    """Return the bytes used in a folder below an open one, if it is a file system of its own."""
+    with contextlib.suppress(OSError), _folder(folder, root) as opened:
+        found = os.fstatvfs(opened)
+        if os.fstat(opened).st_dev != os.fstat(root).st_dev:
+            return (found.f_blocks - found.f_bfree) * found.f_frsize
+    return 0
+
+
+@contextlib.contextmanager
+def _folder(path: str, within: int | None = None) -> Iterator[int]:
+    opened = os.open(path, os.O_PATH | os.O_DIRECTORY, dir_fd=within)
+    try:
+        yield opened
+    finally:
+        os.close(opened)
 
 
 def _alive(pid: int) -> bool:
