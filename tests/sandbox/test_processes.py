@@ -12,10 +12,25 @@ import pytest
 from sandbox import processes
 
 SIZE = 24 << 20
-OWN_ROOT = (
-    "bwrap --ro-bind /usr /usr --symlink usr/lib /lib --symlink usr/lib64 /lib64 --symlink usr/bin /bin "
-    "--dev /dev --tmpfs /tmp"
-).split()
+OWN_ROOT = [
+    "bwrap",
+    "--ro-bind",
+    "/usr",
+    "/usr",
+    "--symlink",
+    "usr/lib",
+    "/lib",
+    "--symlink",
+    "usr/lib64",
+    "/lib64",
+    "--symlink",
+    "usr/bin",
+    "/bin",
+    "--dev",
+    "/dev",
+    "--tmpfs",
+    "/tmp",
+]
 
 
 @pytest.fixture
