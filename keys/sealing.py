@@ -117,6 +117,23 @@ def decrypt(key: bytes, sealed: bytes, aad: bytes) -> bytes:
         raise EvidenceBroken("this was not encrypted with this key for this use, or was changed") from None
 
 
+def encrypt_once(key: bytes, plaintext: bytes, aad: bytes) -> bytes:
+    """Return the AES-256-GCM ciphertext of `plaintext`, bound to `aad`, 16 bytes longer and nothing before it.
+
+    The nonce is zero, so the key must encrypt this and never anything else (SP 800-38D, section 8): a key that was
+    derived for one record of one table.
+    """
+    return AESGCM(key).encrypt(bytes(_NONCE), plaintext, aad)
+
+
+def decrypt_once(key: bytes, sealed: bytes, aad: bytes) -> bytes | None:
+    """Return what `encrypt_once` was given, or nothing: with this key these bytes are no message."""
+    try:
+        return AESGCM(key).decrypt(bytes(_NONCE), sealed, aad)
+    except InvalidTag:
+        return None
+
+
 def fresh_key() -> bytes:
     """Return 256 random bits."""
     return os.urandom(32)
