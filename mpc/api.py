@@ -6,7 +6,7 @@ from mpc.agent.client import AgentClient, Ended, Left
 from mpc.compile import Making, Owner, SignedRequest, compile_joint
 from mpc.derive import opened_numbers, party_plan, require_own_shadow, require_same, require_terms
 from mpc.joint_shadow import identifiers_file, joint_shadow
-from mpc.scheme import obligations_of, scheme_of, tier_of
+from mpc.scheme import scheme_of, tier_of
 from mpc.visibility import sights, trust
 
 __all__ = [
@@ -19,7 +19,6 @@ __all__ = [
     "compile_joint",
     "identifiers_file",
     "joint_shadow",
-    "obligations_of",
     "opened_numbers",
     "party_plan",
     "require_own_shadow",

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from mpc.scheme import obligations_of, scheme_of, tier_of
+from mpc.scheme import scheme_of, tier_of
 from mpc.visibility import normal, sights, trust
 from plans.box import BoxSpec, Entry, Input, Limits, Link, Outputs
 from plans.decision import Tier
 from plans.errors import Malformed, PolicyDenied, RederivationMismatch
 from plans.handover import OPENED, OWN_ROWS
 from plans.joint import JointPlan, PortionDecision, joint_task_of
+from plans.joint_guards import strictest_of
 from plans.joint_rules import JointRules, Opening
 from plans.joint_shadows import JointShadow
 from plans.plan import Plan, PlanKind
@@ -46,7 +47,7 @@ def party_plan(joint: JointPlan, domain: str, limits: Mapping[Entry, Limits]) ->
         for number, party in enumerate(joint.parties)
         if party.domain != domain
     )
-    left = () if joint.serves(domain) is None else (OPENED,)
+    left = (OPENED,) if domain in joint.handing else ()
     rows = () if place is None else (Link(OWN_ROWS, f"stage:{Entry.EXTRACT}"),)
     party_box = BoxSpec(
         Entry.PARTY, joint.party_image, (), limits[Entry.PARTY], tier, outputs=Outputs(len(left), left),
@@ -126,7 +127,7 @@ def require_sizes(joint: JointPlan) -> None:
         PolicyDenied: the answer is larger, or a version is about fewer persons than `ROWS_FOR_A_GROUP` minimum groups.
     """
     wanted = joint.reading.cells * len(joint.reading.figures)
-    largest = obligations_of([each.decision for each in joint.decisions]).largest_result
+    largest = strictest_of([each.decision for each in joint.decisions]).largest_result
     if wanted > largest:
         raise PolicyDenied(
             f"the answer has {wanted:,} cells, and an owner lets at most {largest:,} leave in one result",

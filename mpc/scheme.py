@@ -5,28 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from plans.decision import Decision, Obligations, Tier
-from plans.errors import PolicyDenied, RangeTooWide
-from plans.joint import JointReading, Scheme
-from plans.joint_guards import largest_number
+from plans.errors import RangeTooWide
+from plans.joint import JointReading, Scheme, Shape
+from plans.joint_guards import largest_number, strictest_of
 
 RINGS = (64, 128)
 MOST_MATCHED = 1 << 28
 """Rows that pass through matching at the most: places in a list are 28 bits there (`mpc.protocols.shuffling`)."""
-
-
-def obligations_of(decisions: Sequence[Decision]) -> Obligations:
-    """Return what all owners demand together, the strictest of each.
-
-    Raises:
-        PolicyDenied: an owner's decision is no.
-    """
-    each = [decision.obligations for decision in decisions if decision.obligations is not None]
-    if len(each) < len(decisions) or not each:
-        raise PolicyDenied("an owner's decision about its own portion is no", "joint-plan.decisions")
-    found = each[0]
-    for other in each[1:]:
-        found = found.strictest(other)
-    return found
 
 
 def tier_of(decisions: Sequence[Decision]) -> Tier:
@@ -35,7 +20,7 @@ def tier_of(decisions: Sequence[Decision]) -> Tier:
     Raises:
         PolicyDenied: an owner's decision is no.
     """
-    return obligations_of(decisions).tier
+    return strictest_of(decisions).tier
 
 
 def scheme_of(reading: JointReading, decisions: Sequence[Decision], noise_micro: int = 0) -> Scheme:
@@ -45,13 +30,15 @@ def scheme_of(reading: JointReading, decisions: Sequence[Decision], noise_micro:
         PolicyDenied: an owner's decision is no.
         RangeTooWide: by what was declared, sums may be wider than any ring (ATTACKS 75), or there are too many rows.
     """
-    demanded = obligations_of(decisions)
-    matched = min(portion.bound for portion in reading.portions)
-    most = max(portion.bound for portion in reading.portions)
-    if most > MOST_MATCHED:
+    demanded = strictest_of(decisions)
+    bounds = [portion.bound for portion in reading.portions]
+    stacked = reading.shape is Shape.STACKED
+    if max(bounds) > MOST_MATCHED and not stacked:
         raise RangeTooWide(
-            f"an owner sends {most:,} rows, and at most {MOST_MATCHED:,} can be matched", "scheme.matched"
+            f"an owner sends {max(bounds):,} rows, and at most {MOST_MATCHED:,} can be matched",
+            "scheme.matched",
         )
+    matched = sum(bounds) if stacked else min(bounds)
     return Scheme(
         ring_bits=ring_bits(largest_number(reading, matched, noise_micro)),
         matched=matched,

@@ -6,19 +6,31 @@ One joint plan is the same bytes at every party. Each party's own side derives f
     request ─► reading ─► JOINT PLAN (portions, scheme, sights) ─► approvals of all parties ─► boxes of all parties
 
 An *owner* has data in it, a *server* computes on shares (there are three), the *helper* matches pseudonyms and has
-no data. A party may be owner and server; the helper is neither. The *recipient* is the key that the request names,
-and may belong to a domain that is no party.
+no data. A party may be owner and server; the helper is neither. Where holders of one table have their sums added up
+as ciphertexts, a *collector* without key and data adds them, and there are no servers. The *recipient* is the key that
+the request names, and may belong to a domain that is no party. What is made for it first passes an *inspector* where
+the request names one: an owner whose airlock opens; of persons in common only an owner, the *finder*, learns.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import ClassVar
 
 from plans import names
 from plans.decision import Decision
 from plans.errors import Malformed
+from plans.joint_reading import MOST_HOLDERS as MOST_HOLDERS
+from plans.joint_reading import MOST_JOINT_CELLS as MOST_JOINT_CELLS
+from plans.joint_reading import MOST_OWNERS as MOST_OWNERS
+from plans.joint_reading import Grouping as Grouping
+from plans.joint_reading import JointFigure as JointFigure
+from plans.joint_reading import JointReading as JointReading
+from plans.joint_reading import Measure as Measure
+from plans.joint_reading import Operand as Operand
+from plans.joint_reading import Portion as Portion
+from plans.joint_reading import Shape as Shape
+from plans.joint_reading import Sum as Sum
 from plans.joint_rules import Matching, Opening
 from plans.joint_shadows import JointShadow
 from plans.joint_sights import Part as Part
@@ -33,34 +45,18 @@ from plans.request import Request
 SERVERS = 3
 """Replicated sharing has three servers, of which one may be corrupt (Araki et al., CCS 2016, section 2)."""
 
-MOST_OWNERS, MOST_JOINT_CELLS = 8, 4096
-"""Owners that join, and cells of an answer, at the most."""
-
 MOST_ATTEMPTS = 20
 """Attempts at one joint plan. How an attempt fails tells something of the data, if only how long it took."""
-
-
-class Measure(StrEnum):
-    """What the servers add up over the rows of a cell, on shares.
-
-    `rows` counts them, `present` those where an operand has a value, `total` adds an operand, `magnitude` its
-    absolute values (for the test of dominance), `square` its squares, `product` two operands of two owners.
-    """
-
-    ROWS = "rows"
-    PRESENT = "present"
-    TOTAL = "total"
-    MAGNITUDE = "magnitude"
-    SQUARE = "square"
-    PRODUCT = "product"
 
 
 @dataclass(frozen=True, slots=True)
 class JointTask(Record):
     """What a member asks of several owners: a statement over their relations, and how it is to be computed.
 
-    `servers` are three domains. `helper` is a domain with the matching `helper`, else empty. `inspector` is an owner
-    with the opening `inspected`, else empty. In canonical form it is the text of a request (`plans.request`).
+    `servers` are three domains, or none where nothing is computed on shares: persons in common, and sums that a
+    `collector` adds up as ciphertexts. `helper` is a domain with the matching `helper`, else empty; `inspector` an
+    owner with the opening `inspected`, `finder` one with the opening `intersection`. In canonical form it is the text
+    of a request (`plans.request`).
     """
 
     KIND: ClassVar[str] = "joint-task"
@@ -71,13 +67,19 @@ class JointTask(Record):
     servers: tuple[str, ...]
     helper: str = ""
     inspector: str = ""
+    finder: str = ""
+    collector: str = ""
 
     def check(self) -> None:
-        for domain in (*self.servers, *filter(None, (self.helper, self.inspector))):
+        for domain in (*self.servers, *self.others):
             names.require("domain", domain, "joint-task")
-        if len(set(self.servers)) != SERVERS:
+        if len(set(self.servers)) != len(self.servers) or len(self.servers) != (
+            SERVERS if self.shared else 0
+        ):
             raise Malformed(
-                "a joint computation has three different servers", "joint-task.servers", "Name three domains."
+                "a computation on shares has three different servers, and any other has none",
+                "joint-task.servers",
+                "Name three domains; none for persons in common, or beside a collector.",
             )
         if bool(self.helper) != (self.matching is Matching.HELPER) or self.helper in self.servers:
             raise Malformed(
@@ -86,6 +88,25 @@ class JointTask(Record):
             )
         if bool(self.inspector) != (self.opening is Opening.INSPECTED):
             raise Malformed("an inspected opening names its inspector, and no other does", "joint-task")
+        if bool(self.finder) != (self.opening is Opening.INTERSECTION):
+            raise Malformed("an intersection names who learns of it, and nothing else does", "joint-task")
+        if self.finder and self.matching is Matching.NONE:
+            raise Malformed("persons in common are found by matching", "joint-task.matching")
+        if self.collector and (not self.inspector or self.matching is not Matching.NONE):
+            raise Malformed(
+                "a collector adds up sums of one table for an inspector, who has the key; nothing is matched",
+                "joint-task.collector",
+            )
+
+    @property
+    def shared(self) -> bool:
+        """Whether servers compute on shares."""
+        return not (self.finder or self.collector)
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """All domains that it names beside servers: helper, inspector, finder, collector."""
+        return tuple(filter(None, (self.helper, self.inspector, self.finder, self.collector)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,167 +142,12 @@ class Party(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class Grouping(Record):
-    """A key of GROUP BY: the output's name, the column, and its public code list, in the order of the cells."""
-
-    name: str
-    column: str
-    codes: tuple[str, ...]
-
-    def check(self) -> None:
-        names.require("column", self.column, "grouping")
-        if not self.codes or len(set(self.codes)) != len(self.codes):
-            raise Malformed("a key of groups has a public list of different codes", self.name)
-
-
-@dataclass(frozen=True, slots=True)
-class Operand(Record):
-    """A number that one owner computes for each of its rows, over its own relation alone.
-
-    `expression` is SQL over the relation's columns. Its values are whole after multiplication by 10^`decimals` and
-    then between `low` and `high`, both included; rows without a value count as 0 with `present` 0. The owner's own
-    box refuses to begin where one is outside.
-    """
-
-    expression: str
-    low: int
-    high: int
-    decimals: int
-    nullable: bool
-
-    def check(self) -> None:
-        if self.low > self.high or not 0 <= self.decimals <= 18:
-            raise Malformed("a range has a low and a high end, and at most 18 decimals", "operand")
-
-    @property
-    def cap(self) -> int:
-        """The largest absolute value."""
-        return max(abs(self.low), abs(self.high))
-
-    @property
-    def flag(self) -> bool:
-        """Whether it is 0 or 1."""
-        return self.decimals == 0 and self.low >= 0 and self.high <= 1
-
-
-@dataclass(frozen=True, slots=True)
-class Portion(Record):
-    """What one owner brings: its relation, the key by which rows find each other, and what it computes by itself.
-
-    `where` is a condition over the relation (empty: none). `stand_in` is the statement on which this owner's
-    decision rests: figures over its own relation alone, that use every column as the joint statement does. `bound` is
-    how many rows it sends, rows that stand for nobody included, so that sizes after filters stay hidden.
-    """
-
-    domain: str
-    relation: str
-    key: str
-    where: str
-    groups: tuple[Grouping, ...]
-    operands: tuple[Operand, ...]
-    stand_in: str
-    bound: int
-
-    def check(self) -> None:
-        names.require("domain", self.domain, "portion.domain")
-        names.require("relation", self.relation, "portion.relation")
-        names.require("column", self.key, "portion.key")
-        if self.bound < 1:
-            raise Malformed("an owner sends at least one row", self.relation)
-
-
-@dataclass(frozen=True, slots=True)
-class Sum(Record):
-    """One vector of sums, a number for each cell; `operands` are (place of portion, place of operand) in pairs."""
-
-    measure: Measure
-    operands: tuple[tuple[int, int], ...]
-
-    def check(self) -> None:
-        wanted = {Measure.ROWS: 0, Measure.PRODUCT: 2}.get(self.measure, 1)
-        if len(self.operands) != wanted:
-            raise Malformed(f"a sum of the measure {self.measure} has {wanted} operands", "joint.sums")
-
-
-@dataclass(frozen=True, slots=True)
-class JointFigure(Record):
-    """An output that is a number: its function, and of which sums it is made after opening.
-
-    `persons` is the place of the sum that counts the persons behind it; it is opened where that is at least the
-    minimum group and every total in `sums` and `beside` passes the test of dominance. What stands in `beside` is tested
-    alone and never opened: summands of a value, that a known one must not hide. Nor is what stands in `rest`: how many
-    persons a CASE leaves out, as many as the minimum group at least, since a figure over all shows them by subtraction.
-    """
-
-    name: str
-    function: str
-    sums: tuple[int, ...]
-    persons: int
-    beside: tuple[int, ...] = ()
-    rest: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class JointReading(Record):
-    """What a statement over several owners' relations is, as the reader in a checker box finds it.
-
-    `outputs` are the names in the order of the statement, each of a grouping (of any portion) or of a figure. Bounds
-    and ranges come from what owners declared (`plans.manifest.Declared`), which is public.
-    """
-
-    KIND: ClassVar[str] = "joint-reading"
-
-    statement: str
-    portions: tuple[Portion, ...]
-    sums: tuple[Sum, ...]
-    figures: tuple[JointFigure, ...]
-    outputs: tuple[str, ...]
-
-    def check(self) -> None:
-        names.require("digest", self.statement, "joint-reading.statement")
-        if not 2 <= len(self.portions) <= MOST_OWNERS:
-            raise Malformed(f"a joint statement is over 2 to {MOST_OWNERS} owners", "joint-reading.portions")
-        if len({portion.domain for portion in self.portions}) != len(self.portions):
-            raise Malformed("each portion is another owner's", "joint-reading.portions")
-        if not self.figures or self.cells > MOST_JOINT_CELLS:
-            raise Malformed(f"an answer has figures, and at most {MOST_JOINT_CELLS} cells", "joint-reading")
-        places = [place for total in self.sums for place in total.operands]
-        if any(not self._has(*place) for place in places):
-            raise Malformed("a sum is over an operand that is not there", "joint-reading.sums")
-        used = {
-            place
-            for figure in self.figures
-            for place in (*figure.sums, figure.persons, *figure.beside, *figure.rest)
-        }
-        if not used <= set(range(len(self.sums))):
-            raise Malformed("a figure is made of sums that are not there", "joint-reading.figures")
-        named = [group.name for portion in self.portions for group in portion.groups]
-        if sorted(self.outputs) != sorted([*named, *(figure.name for figure in self.figures)]):
-            raise Malformed("outputs are the keys and the figures, each once", "joint-reading.outputs")
-
-    def _has(self, portion: int, operand: int) -> bool:
-        return 0 <= portion < len(self.portions) and 0 <= operand < len(self.portions[portion].operands)
-
-    @property
-    def groups(self) -> tuple[Grouping, ...]:
-        """All keys of groups, portion by portion; the last one turns fastest in the order of cells."""
-        return tuple(group for portion in self.portions for group in portion.groups)
-
-    @property
-    def cells(self) -> int:
-        """How many cells the answer has: the product of the code lists."""
-        found = 1
-        for group in self.groups:
-            found *= len(group.codes)
-        return found
-
-
-@dataclass(frozen=True, slots=True)
 class Scheme(Record):
     """How it is computed: ring of 64 or 128 bits, rows that pass through matching, and when a cell is opened.
 
-    `matched` is the public number of rows after matching, rows that stand for nobody included. A figure is opened
-    where at least `minimum_group` persons stand behind it and, for every total, the two largest persons that the
+    `matched` is the public number of rows after matching, rows that stand for nobody included; of one table in parts it
+    is that of all rows. A figure is opened where at least `minimum_group` persons stand behind it and, for every total,
+    the two largest persons that the
     public caps allow are together at most `dominance` percent of the total's magnitude (conservative: it needs no
     look at a single person). `noise_micro` is the rate of discrete noise in millionths, 0 for none.
     """
@@ -355,11 +221,16 @@ class JointPlan(Record):
         if sorted(set(domains)) != domains:
             raise Malformed("parties stand in the order of their names, each once", "joint-plan.parties")
         owners = tuple(portion.domain for portion in self.reading.portions)
-        needed = {*owners, *self.task.servers, *filter(None, (self.task.helper, self.task.inspector))}
-        if needed != set(domains):
-            raise Malformed("the parties are owners, servers, helper and inspector", "joint-plan.parties")
-        if self.task.helper in owners or (self.task.inspector and self.task.inspector not in owners):
-            raise Malformed("a helper owns nothing, an inspector does", "joint-plan.task")
+        task = self.task
+        if {*owners, *task.servers, *task.others} != set(domains):
+            raise Malformed("the parties are owners and whom the task names", "joint-plan.parties")
+        if {task.helper, task.collector} & set(owners):
+            raise Malformed("a helper and a collector own nothing", "joint-plan.task")
+        if not {*filter(None, (task.inspector, task.finder))} <= set(owners):
+            raise Malformed("an inspector and a finder are owners", "joint-plan.task")
+        stacked, common = (self.reading.shape is shape for shape in (Shape.STACKED, Shape.COMMON))
+        if stacked != (task.matching is Matching.NONE) or common != bool(task.finder):
+            raise Malformed("the task is for a statement of another shape", "joint-plan.task")
         if tuple(part.domain for part in self.decisions) != owners:
             raise Malformed("there is one decision for each portion", "joint-plan.decisions")
 
@@ -384,14 +255,21 @@ class JointPlan(Record):
         return self.task.servers.index(domain) if domain in self.task.servers else None
 
     @property
+    def handing(self) -> tuple[str, ...]:
+        """Return the domains whose boxes leave something for the recipient: the servers, or who opens first."""
+        opener = self.task.inspector or self.task.finder
+        return (opener,) if opener else self.task.servers
+
+    @property
     def matcher(self) -> str:
-        """Return the domain that compares pseudonyms: the helper, or the first server that owns nothing in this plan.
+        """Return the domain that compares pseudonyms: the helper, or the first server that owns nothing in this plan;
+        of persons in common without a helper, the finder, who learns nothing else.
 
         Raises:
             Malformed: every server is an owner, one of whom would learn which of its own rows match.
         """
-        if self.task.helper:
-            return self.task.helper
+        if self.task.helper or self.task.finder:
+            return self.task.helper or self.task.finder
         found = [domain for domain in self.task.servers if self.owns(domain) is None]
         if not found:
             raise Malformed(

@@ -22,6 +22,9 @@ from plans.joint_guards import decimals_of
 OPENED_INFO = b"darkroom/v1/joint-opened"
 """For what a server seals to whoever opens (`keys.sealing`)."""
 
+JUDGED_INFO = b"darkroom/v1/joint-judged"
+"""For the table (`plans.released`) that who opens first seals to the recipient: an inspector, or a finder."""
+
 _DIGITS = 60
 """Digits in which roots and quotients of large numbers are computed before they become a double."""
 
@@ -43,6 +46,11 @@ def opened_bound(joint: str, attempt: int, server: int) -> bytes:
     return canonical.encode({"joint": joint, "attempt": attempt, "server": server})
 
 
+def judged_bound(joint: str, attempt: int, opener: str) -> bytes:
+    """Return the associated data that bind a judged table to plan, attempt and who opened."""
+    return canonical.encode({"joint": joint, "attempt": attempt, "opener": opener})
+
+
 def answer_of(joint: JointPlan, attempt: int, opened: Sequence[Opened]) -> JointAnswer:
     """Return the answer from what the three servers handed over, in any order.
 
@@ -60,7 +68,7 @@ def answer_of(joint: JointPlan, attempt: int, opened: Sequence[Opened]) -> Joint
         _require_bits(bits, sums)
         withheld += bits.count(0)
         figures[figure.name] = [
-            _figure(joint, figure, [each[cell] for each in sums]) if bits[cell] else None
+            figure_of(joint, figure, [each[cell] for each in sums]) if bits[cell] else None
             for cell in range(cells)
         ]
     keys = itertools.product(*(group.codes for group in reading.groups))
@@ -114,12 +122,16 @@ def _require_bits(bits: list[int], sums: list[list[int]]) -> None:
 # ------------------------------------------------------------------------------------------------ figures
 
 
-def _figure(joint: JointPlan, figure: JointFigure, sums: list[int]) -> Value:
-    """Return a figure of one cell from its sums, which stand as `plans.joint_guards` says."""
+def figure_of(joint: JointPlan, figure: JointFigure, sums: Sequence[int]) -> Value:
+    """Return a figure of one cell from its sums, which stand as `plans.joint_guards` says.
+
+    Raises:
+        Malformed: there is no such figure.
+    """
     make = _FIGURES.get(figure.function)
     if make is None:
         raise Malformed(f"a joint computation has no figure {figure.function}", figure.name)
-    return make(sums, decimals_of(joint.reading, joint.reading.sums[figure.sums[0]]))
+    return make(list(sums), decimals_of(joint.reading, joint.reading.sums[figure.sums[0]]))
 
 
 def _sum(sums: list[int], decimals: int) -> Value:

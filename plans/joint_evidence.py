@@ -155,11 +155,11 @@ def require_boxes_of(plan: Plan, joint: JointPlan) -> None:
     """
     if plan.kind is not PlanKind.JOINT or plan.material != joint.canonical().decode():
         raise HashMismatch("a party's plan is about another joint plan", plan.domain)
-    owns, serves = joint.owns(plan.domain) is not None, joint.serves(plan.domain) is not None
+    owns, hands = joint.owns(plan.domain) is not None, plan.domain in joint.handing
     images = {Entry.PARTY: joint.party_image} | ({Entry.EXTRACT: joint.extract_image} if owns else {})
     if {spec.entry: spec.image for spec in plan.stages} != images:
         raise HashMismatch("a party's boxes are not those of the joint plan", plan.domain)
-    if plan.stage(Entry.PARTY).outputs.names != ((OPENED,) if serves else ()):
+    if plan.stage(Entry.PARTY).outputs.names != ((OPENED,) if hands else ()):
         raise HashMismatch("a party's box leaves other files than its part has", plan.domain)
 
 

@@ -14,9 +14,13 @@ Operands of variances and correlations may be shifted by a constant, which chang
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
+from functools import reduce
 
-from plans.joint import JointFigure, JointReading, Measure, Sum
+from plans.decision import Decision, Obligations
+from plans.errors import PolicyDenied
+from plans.joint import JointFigure, JointPlan, JointReading, Measure, Shape, Sum
 
 SUMS = {
     "count": 1,
@@ -38,7 +42,7 @@ def decimals_of(reading: JointReading, total: Sum) -> int:
     """Return by which power of ten a sum is scaled: that of its operand, twice it for squares, both for a product."""
     if total.measure in (Measure.ROWS, Measure.PRESENT):
         return 0
-    each = [reading.portions[portion].operands[place].decimals for portion, place in total.operands]
+    each = [next(reading.alike(*place)).decimals for place in total.operands]
     return 2 * each[0] if total.measure is Measure.SQUARE else sum(each)
 
 
@@ -47,13 +51,14 @@ def cap_of(reading: JointReading, total: Sum) -> int:
     if total.measure in (Measure.ROWS, Measure.PRESENT):
         return 1
     cap = 1
-    for portion, place in total.operands:
-        cap *= reading.portions[portion].operands[place].cap
+    for place in total.operands:
+        cap *= max(operand.cap for operand in reading.alike(*place))
     return cap * cap if total.measure is Measure.SQUARE else cap
 
 
 def tested(reading: JointReading, figure: JointFigure) -> tuple[tuple[int, int], ...]:
-    """Return what the test of dominance looks at before a figure is opened: (place of a sum, cap of one row) in pairs.
+    """Return what the test of dominance looks at before a figure is opened: (place of a sum, cap of one person) in
+    pairs.
 
     Every total, total of squares and product of the figure, and of what is tested beside it, is tested by the total of
     its absolute values: by itself where no row can be negative, else by the sum of the measure `magnitude` over the
@@ -63,7 +68,7 @@ def tested(reading: JointReading, figure: JointFigure) -> tuple[tuple[int, int],
     for place in (*figure.sums, *figure.beside):
         total = reading.sums[place]
         if total.measure in (Measure.TOTAL, Measure.SQUARE, Measure.PRODUCT):
-            pairs.append((_magnitude(reading, place), cap_of(reading, total)))
+            pairs.append((_magnitude(reading, place), cap_of(reading, total) * reading.rows_of_a_person))
     return tuple(dict.fromkeys(pairs))
 
 
@@ -71,19 +76,44 @@ def _magnitude(reading: JointReading, place: int) -> int:
     total = reading.sums[place]
     if total.measure is not Measure.TOTAL:
         return place  # squares are not negative, and of products no factor is
-    portion, operand = total.operands[0]
-    if reading.portions[portion].operands[operand].low >= 0:
+    if all(operand.low >= 0 for operand in reading.alike(*total.operands[0])):
         return place
     return reading.sums.index(Sum(Measure.MAGNITUDE, total.operands))
+
+
+def thresholds(joint: JointPlan, figure: JointFigure) -> tuple[tuple[int, int], ...]:
+    """Return the tests of a figure: (place of a sum, what it must reach) in pairs, those of persons first.
+
+    A person who may be in the parts of several holders of one table counts for one, so there are as many times more
+    rows behind a figure as there are holders.
+    """
+    reading, scheme = joint.reading, joint.scheme
+    least = scheme.minimum_group * reading.rows_of_a_person
+    found = [(place, least) for place in (figure.persons, *figure.rest)]
+    found += [(place, -(-200 * cap // scheme.dominance)) for place, cap in tested(reading, figure)]
+    return tuple(dict.fromkeys(found))
+
+
+def strictest_of(decisions: Sequence[Decision]) -> Obligations:
+    """Return what all owners demand together, the strictest of each.
+
+    Raises:
+        PolicyDenied: an owner's decision is no.
+    """
+    each = [decision.obligations for decision in decisions if decision.obligations is not None]
+    if len(each) < len(decisions) or not each:
+        raise PolicyDenied("an owner's decision about its own portion is no", "joint-plan.decisions")
+    return reduce(Obligations.strictest, each)
 
 
 def noise_scale(reading: JointReading, total: Sum, noise_micro: int) -> Fraction:
     """Return the scale t of the discrete Laplace noise on a sum, P(z) ∝ exp(−|z|/t): its cap over the rate.
 
     A person's row changes one cell of a sum by at most its cap, so this noise makes the sum ε-differentially private
-    with ε = noise_micro / 10^6, and an answer with n sums n·ε.
+    with ε = noise_micro / 10^6, and an answer with n sums n·ε; a person in the parts of several holders of one table
+    has as many rows, for which the scale makes up.
     """
-    return Fraction(cap_of(reading, total) * 1_000_000, noise_micro)
+    return Fraction(cap_of(reading, total) * reading.rows_of_a_person * 1_000_000, noise_micro)
 
 
 def noise_room(scale: Fraction, numbers: int) -> int:
@@ -99,8 +129,10 @@ def largest_number(reading: JointReading, matched: int, noise_micro: int = 0) ->
     """Return the largest absolute value on shares: of sums over `matched` rows and their noise, and of the test of
     dominance.
     """
+    if reading.shape is Shape.COMMON:
+        return 1
     caps = [cap_of(reading, total) for total in reading.sums]
     numbers = len(reading.sums) * reading.cells
     scales = [noise_scale(reading, total, noise_micro) for total in reading.sums] if noise_micro else []
     noise = max((noise_room(scale, numbers) for scale in scales), default=0)
-    return max(100 * matched + 200, 200) * max(caps, default=1) + noise
+    return max(100 * matched + 200 * reading.rows_of_a_person, 200) * max(caps, default=1) + noise

@@ -13,20 +13,24 @@ class Matching(StrEnum):
     """How rows of one person at several owners find each other.
 
     `helper`: a helper compares pseudonyms under a key that only the owners have. `diffie-hellman`: pseudonyms under
-    exponents of all owners, on a prime-order group; nobody who is no server learns which rows matched.
+    exponents of all owners, on a prime-order group; nobody who is no server learns which rows matched. `none`: they do
+    not, since each owner holds a part of one table and adds up its own.
     """
 
     HELPER = "helper"
     DIFFIE_HELLMAN = "diffie-hellman"
+    NONE = "none"
 
 
 class Opening(StrEnum):
     """Who sees figures first: nobody but the recipient, small and dominated cells being blotted out on shares; or the
-    airlock of a named owner.
+    airlock of a named owner. `intersection`: there are no figures; a named owner learns which of its own persons all
+    others have, too.
     """
 
     OBLIVIOUS = "oblivious"
     INSPECTED = "inspected"
+    INTERSECTION = "intersection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,9 @@ class JointRules(Record):
     figures may leave unrounded though the policy rounds: on shares nothing is rounded, so the opening `oblivious` needs
     it there, or noise. Of one lineage together with the same other owner at most `cells` cells are opened within
     `period_days`, each sum of a figure counted. `noise_micro` is the rate of the noise that the servers add to every
-    sum, in millionths (`plans.joint_guards.noise_scale`); 0: none.
+    sum, in millionths (`plans.joint_guards.noise_scale`); 0: none. `ciphertexts` says that a collector may add
+    up its sums under the key of an inspector, who must not collude. Within the same period another owner is told of at
+    most `members` persons whether they are in here (the opening `intersection`); 0: of none.
     """
 
     matchings: tuple[Matching, ...]
@@ -50,9 +56,16 @@ class JointRules(Record):
     sizes: bool = False
     exact: bool = False
     noise_micro: int = 0
+    ciphertexts: bool = False
+    members: int = 0
 
     def check(self) -> None:
         if self.cells < 1 or self.period_days < 1:
             raise Malformed("a quota of joint cells, and its period in days, are at least 1", "policy.joint")
         if self.noise_micro < 0:
             raise Malformed("a rate of noise is not negative", "policy.joint", "Write 0 for none.")
+        if self.members < 0 or (self.members > 0) != (Opening.INTERSECTION in self.openings):
+            raise Malformed(
+                "whoever accepts the opening intersection says of how many persons (members), and nobody else does",
+                "policy.joint.members",
+            )

@@ -15,19 +15,23 @@ class Part(StrEnum):
     SERVER = "server"
     HELPER = "helper"
     INSPECTOR = "inspector"
+    FINDER = "finder"
+    COLLECTOR = "collector"
     RECIPIENT = "recipient"
 
 
 class SeenAs(StrEnum):
     """In which form something is seen.
 
-    A `share` or `masked` value alone is uniform; a `pseudonym` is an identifier under a key that its reader lacks.
+    A `share` or `masked` value alone is uniform; a `pseudonym` is an identifier under a key that its reader lacks, a
+    `ciphertext` a number under such a key.
     """
 
     CLEAR = "clear"
     SHARE = "share"
     MASKED = "masked"
     PSEUDONYM = "pseudonym"
+    CIPHERTEXT = "ciphertext"
     SIZE = "size"
     TIMING = "timing"
 
@@ -40,6 +44,7 @@ class Step(StrEnum):
     EXTRACT = "extract"
     MATCH = "match"
     SHARE = "share"
+    ENCRYPT = "encrypt"
     COMPUTE = "compute"
     GUARD = "guard"
     OPEN = "open"

@@ -156,7 +156,7 @@ def _files_in_memory(pid: int) -> int:
     The root is held while it is looked at: a process that changes its root between two looks would have the files of
     this machine counted as its own.
     """
-    with contextlib.suppress(OSError), _folder(f"/proc/{pid}/root") as root:
+    with contextlib.suppress(OSError), _folder(os.path.join("/proc", str(pid), "root")) as root:
         if os.path.samestat(os.fstat(root), os.stat("/")):
             return 0
         return sum(_used(folder, root) for folder in ("tmp", "dev/shm"))

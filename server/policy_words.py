@@ -180,6 +180,8 @@ def _joint(way: Way, content: object) -> JointRules | None:
             sizes=_of(way, table, "sizes", False),
             exact=_of(way, table, "exact", False),
             noise_micro=_of(way, table, "noise_micro", 0),
+            ciphertexts=_of(way, table, "ciphertexts", False),
+            members=_of(way, table, "members", 0),
         )
 
 

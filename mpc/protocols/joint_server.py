@@ -26,7 +26,7 @@ from mpc.protocols.replicated import Grouped, Server, Shared
 from mpc.protocols.ring import RINGS, Ring
 from mpc.protocols.rows import Matched
 from plans.joint import JointPlan, JointReading, Measure, Sum
-from plans.joint_guards import tested
+from plans.joint_guards import thresholds
 
 Handed = tuple[tuple[str, ...], tuple[str, ...]]
 
@@ -114,17 +114,6 @@ def _row_of(total: Sum, places: dict[tuple[int, Column], int], products: list[Su
 # ---------------------------------------------------------------------------------------- guard and opening
 
 
-def thresholds(joint: JointPlan, figure: int) -> tuple[tuple[int, int], ...]:
-    """Return the tests of a figure: (place of a sum, what it must reach) in pairs, the persons first."""
-    reading, scheme = joint.reading, joint.scheme
-    counted = (reading.figures[figure].persons, *reading.figures[figure].rest)
-    found = [(place, scheme.minimum_group) for place in counted]
-    found += [
-        (place, -(-200 * cap // scheme.dominance)) for place, cap in tested(reading, reading.figures[figure])
-    ]
-    return tuple(dict.fromkeys(found))
-
-
 def guarded(me: Server, joint: JointPlan, sums: Shared) -> Shared:
     """Return what is opened, in the order of `Opened`: each figure's bits, and its sums where the bit is 1.
 
@@ -132,7 +121,7 @@ def guarded(me: Server, joint: JointPlan, sums: Shared) -> Shared:
         sums: `[sums × cells]`.
     """
     ring, figures = sums.ring, joint.reading.figures
-    tests = [thresholds(joint, figure) for figure in range(len(figures))]
+    tests = [thresholds(joint, figure) for figure in figures]
     distinct = list(dict.fromkeys(test for each in tests for test in each))
     least = ring.encode([number for _, number in distinct])
     picked = _rows(sums, [place for place, _ in distinct])

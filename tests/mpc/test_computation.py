@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpc.protocols import joint_server
+from plans import joint_guards
 from plans.errors import EvidenceBroken, SharesDisagree
 from plans.joint import Scheme
 from plans.joint_rules import Matching
@@ -190,7 +190,7 @@ def test_a_total_that_two_persons_could_dominate_is_not_opened_and_its_count_is(
 
 def test_without_the_test_of_dominance_the_total_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: 29 persons who have 1 each can subtract themselves, and know what the thirtieth has."""
-    monkeypatch.setattr(joint_server, "tested", lambda _reading, _figure: ())
+    monkeypatch.setattr(joint_guards, "tested", lambda _reading, _figure: ())
     owners = dominated()
     answer = run(plan_for(owners, scheme=Scheme(64, 67, 10, 90)), owners).answer()
     assert [dict(zip(answer.columns, row, strict=True))["x1_0_sum"] for row in answer.rows] == [15_000, 1029]

@@ -1,0 +1,247 @@
+"""What a joint statement is, as readers find it: what each owner brings, which sums are made, of which figures.
+
+A reading has one of three shapes. *Joined*: rows of one person at several owners become one row, of which shares are
+added up. *Stacked*: owners hold one table in parts (`UNION ALL`), each adds up its own rows, and nobody is matched.
+*Common*: no figure, but which persons all owners have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+from plans import names
+from plans.errors import Malformed
+from plans.record import Record
+
+MOST_OWNERS, MOST_HOLDERS, MOST_JOINT_CELLS = 8, 16, 4096
+"""Owners that join, holders of one table, and cells of an answer, at the most."""
+
+
+class Shape(StrEnum):
+    """How the owners' rows come together: `joined` by persons, `stacked` as parts of one table, or `common`: only who
+    is everywhere.
+    """
+
+    JOINED = "joined"
+    STACKED = "stacked"
+    COMMON = "common"
+
+
+class Measure(StrEnum):
+    """What the servers add up over the rows of a cell, on shares.
+
+    `rows` counts them, `present` those where an operand has a value, `total` adds an operand, `magnitude` its
+    absolute values (for the test of dominance), `square` its squares, `product` two operands of two owners.
+    """
+
+    ROWS = "rows"
+    PRESENT = "present"
+    TOTAL = "total"
+    MAGNITUDE = "magnitude"
+    SQUARE = "square"
+    PRODUCT = "product"
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping(Record):
+    """A key of GROUP BY: the output's name, the column, and its public code list, in the order of the cells."""
+
+    name: str
+    column: str
+    codes: tuple[str, ...]
+
+    def check(self) -> None:
+        names.require("column", self.column, "grouping")
+        if not self.codes or len(set(self.codes)) != len(self.codes):
+            raise Malformed("a key of groups has a public list of different codes", self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Operand(Record):
+    """A number that one owner computes for each of its rows, over its own relation alone.
+
+    `expression` is SQL over the relation's columns. Its values are whole after multiplication by 10^`decimals` and
+    then between `low` and `high`, both included; rows without a value count as 0 with `present` 0. The owner's own
+    box refuses to begin where one is outside.
+    """
+
+    expression: str
+    low: int
+    high: int
+    decimals: int
+    nullable: bool
+
+    def check(self) -> None:
+        if self.low > self.high or not 0 <= self.decimals <= 18:
+            raise Malformed("a range has a low and a high end, and at most 18 decimals", "operand")
+
+    @property
+    def cap(self) -> int:
+        """The largest absolute value."""
+        return max(abs(self.low), abs(self.high))
+
+    @property
+    def flag(self) -> bool:
+        """Whether it is 0 or 1."""
+        return self.decimals == 0 and self.low >= 0 and self.high <= 1
+
+
+@dataclass(frozen=True, slots=True)
+class Portion(Record):
+    """What one owner brings: its relation, the key by which rows find each other, and what it computes by itself.
+
+    `where` is a condition over the relation (empty: none). `stand_in` is the statement on which this owner's
+    decision rests: figures over its own relation alone, that use every column as the joint statement does. `bound` is
+    how many rows it sends, rows that stand for nobody included, so that sizes after filters stay hidden.
+    """
+
+    domain: str
+    relation: str
+    key: str
+    where: str
+    groups: tuple[Grouping, ...]
+    operands: tuple[Operand, ...]
+    stand_in: str
+    bound: int
+
+    def check(self) -> None:
+        names.require("domain", self.domain, "portion.domain")
+        names.require("relation", self.relation, "portion.relation")
+        names.require("column", self.key, "portion.key")
+        if self.bound < 1:
+            raise Malformed("an owner sends at least one row", self.relation)
+
+
+@dataclass(frozen=True, slots=True)
+class Sum(Record):
+    """One vector of sums, a number for each cell; `operands` are (place of portion, place of operand) in pairs."""
+
+    measure: Measure
+    operands: tuple[tuple[int, int], ...]
+
+    def check(self) -> None:
+        wanted = {Measure.ROWS: 0, Measure.PRODUCT: 2}.get(self.measure, 1)
+        if len(self.operands) != wanted:
+            raise Malformed(f"a sum of the measure {self.measure} has {wanted} operands", "joint.sums")
+
+
+@dataclass(frozen=True, slots=True)
+class JointFigure(Record):
+    """An output that is a number: its function, and of which sums it is made after opening.
+
+    `persons` is the place of the sum that counts the persons behind it; it is opened where that is at least the
+    minimum group and every total in `sums` and `beside` passes the test of dominance. What stands in `beside` is tested
+    alone and never opened: summands of a value, that a known one must not hide. Nor is what stands in `rest`: how many
+    persons a CASE leaves out, as many as the minimum group at least, since a figure over all shows them by subtraction.
+    """
+
+    name: str
+    function: str
+    sums: tuple[int, ...]
+    persons: int
+    beside: tuple[int, ...] = ()
+    rest: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JointReading(Record):
+    """What a statement over several owners' relations is, as the reader in a checker box finds it.
+
+    `outputs` are the names in the order of the statement, each of a grouping (of any portion) or of a figure. Bounds
+    and ranges come from what owners declared (`plans.manifest.Declared`), which is public. In the shape `stacked` all
+    portions have the same groups and as many operands of the same scale, and sums name those of the first for all
+    (`alike`). In the shape `common` there are no sums, and the one output is the identifier.
+    """
+
+    KIND: ClassVar[str] = "joint-reading"
+
+    statement: str
+    portions: tuple[Portion, ...]
+    sums: tuple[Sum, ...]
+    figures: tuple[JointFigure, ...]
+    outputs: tuple[str, ...]
+    shape: Shape = Shape.JOINED
+
+    def check(self) -> None:
+        names.require("digest", self.statement, "joint-reading.statement")
+        most = MOST_HOLDERS if self.shape is Shape.STACKED else MOST_OWNERS
+        if not 2 <= len(self.portions) <= most:
+            raise Malformed(f"a joint statement is over 2 to {most} owners", "joint-reading.portions")
+        if len({portion.domain for portion in self.portions}) != len(self.portions):
+            raise Malformed("each portion is another owner's", "joint-reading.portions")
+        if self.shape is Shape.COMMON:
+            self._check_common()
+            return
+        if not self.figures or self.cells > MOST_JOINT_CELLS:
+            raise Malformed(f"an answer has figures, and at most {MOST_JOINT_CELLS} cells", "joint-reading")
+        if self.shape is Shape.STACKED:
+            self._check_stacked()
+        self._check_sums()
+        named = [*(group.name for group in self.groups), *(figure.name for figure in self.figures)]
+        if sorted(self.outputs) != sorted(named):
+            raise Malformed("outputs are the keys and the figures, each once", "joint-reading.outputs")
+
+    def _check_common(self) -> None:
+        brought = any(portion.groups or portion.operands for portion in self.portions)
+        if self.sums or self.figures or brought or len(self.outputs) != 1:
+            raise Malformed("who is everywhere is one output, and nothing is added up", "joint-reading")
+
+    def _check_stacked(self) -> None:
+        first = self.portions[0]
+        for portion in self.portions[1:]:
+            keys = [(group.name, group.codes) for group in portion.groups]
+            scales = [operand.decimals for operand in portion.operands]
+            if keys != [(group.name, group.codes) for group in first.groups]:
+                raise Malformed(
+                    "holders of one table have the same keys and lists of codes", portion.relation
+                )
+            if scales != [operand.decimals for operand in first.operands]:
+                raise Malformed("holders of one table bring the same numbers at one scale", portion.relation)
+        if any(portion for total in self.sums for portion, _ in total.operands):
+            raise Malformed("sums of one table name the operands of its first holder", "joint-reading.sums")
+
+    def _check_sums(self) -> None:
+        places = [place for total in self.sums for place in total.operands]
+        if any(not self._has(*place) for place in places):
+            raise Malformed("a sum is over an operand that is not there", "joint-reading.sums")
+        used = {
+            place
+            for figure in self.figures
+            for place in (*figure.sums, figure.persons, *figure.beside, *figure.rest)
+        }
+        if not used <= set(range(len(self.sums))):
+            raise Malformed("a figure is made of sums that are not there", "joint-reading.figures")
+
+    def _has(self, portion: int, operand: int) -> bool:
+        return 0 <= portion < len(self.portions) and 0 <= operand < len(self.portions[portion].operands)
+
+    @property
+    def groups(self) -> tuple[Grouping, ...]:
+        """All keys of groups, portion by portion (of one table once); the last one turns fastest in the order of
+        cells.
+        """
+        counted = self.portions[:1] if self.shape is Shape.STACKED else self.portions
+        return tuple(group for portion in counted for group in portion.groups)
+
+    @property
+    def cells(self) -> int:
+        """How many cells the answer has: the product of the code lists."""
+        found = 1
+        for group in self.groups:
+            found *= len(group.codes)
+        return found
+
+    @property
+    def rows_of_a_person(self) -> int:
+        """How many rows of an answer one person may be: nobody knows whether holders of one table share persons."""
+        return len(self.portions) if self.shape is Shape.STACKED else 1
+
+    def alike(self, portion: int, operand: int) -> Iterator[Operand]:
+        """Yield what a sum's operand means: that of one owner, or the one at this place of every holder."""
+        if self.shape is Shape.STACKED:
+            yield from (each.operands[operand] for each in self.portions)
+        else:
+            yield self.portions[portion].operands[operand]
