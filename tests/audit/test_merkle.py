@@ -41,6 +41,27 @@ def decoded(text: str | None) -> bytes:
     return base64.b64decode(text or "")
 
 
+CERTIFICATE_TRANSPARENCY = (
+    ("", "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"),
+    ("00", "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125"),
+    ("10", "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77"),
+    ("2021", "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7"),
+    ("3031", "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4"),
+    ("40414243", "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef"),
+    ("5051525354555657", "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c"),
+    ("606162636465666768696a6b6c6d6e6f", "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328"),
+)
+"""The leaves of the tree that implementations of RFC 6962 test themselves with, and its root after each."""
+
+
+def test_roots_are_those_of_the_tree_that_all_implementations_know() -> None:
+    hashes: list[bytes] = []
+    for leaf, root in CERTIFICATE_TRANSPARENCY:
+        hashes.append(merkle.leaf_hash(bytes.fromhex(leaf)))
+        found = merkle.root_of_peaks(merkle.peaks(merkle.levels(hashes), len(hashes)))
+        assert found.hex() == by_definition(hashes).hex() == root
+
+
 @pytest.mark.skipif(not VECTORS.exists(), reason="the published vectors are not on this machine")
 def test_published_vectors_are_accepted_and_refused_as_they_say() -> None:
     told = {True: 0, False: 0}
