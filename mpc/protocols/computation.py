@@ -20,7 +20,10 @@ run all parties as threads.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
 
 from keys.randomness import KEY, Masks, MaskStream
 from mpc.protocols import diffie_hellman, helper, replicated
@@ -54,6 +57,24 @@ class Work:
         return Attempt(self.joint.digest, self.attempt)
 
 
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What an inspector opens: every sum of the reading in every cell, `[sums][cells]`, as signed whole numbers."""
+
+    sums: tuple[tuple[int, ...], ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """What a finder learns: of each of its own rows, in their own order, whether all others have it, `[n]`."""
+
+    everywhere: NDArray[np.bool_] = field(repr=False)
+
+
+Handed = Opened | Totals | Found
+"""What a domain has to hand over: a server's shares, an inspector's sums, or whom a finder found."""
+
+
 def layout_of(joint: JointPlan) -> Layout:
     """Return what is public about the matching of a plan.
 
@@ -75,8 +96,8 @@ def layout_of(joint: JointPlan) -> Layout:
     return Layout(tuple(sent), (first, second, third), joint.matcher, joint.scheme.matched, ring)
 
 
-def take_part(work: Work, rows: OwnRows | None = None, coins: MaskStream | None = None) -> Opened | None:
-    """Do all that a domain does in a joint computation; a server returns what it hands to whoever opens.
+def take_part(work: Work, rows: OwnRows | None = None, coins: MaskStream | None = None) -> Handed | None:
+    """Do all that a domain does in a joint computation, and return what it has to hand over (`JointPlan.handing`).
 
     Args:
         work: the party's share.

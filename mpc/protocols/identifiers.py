@@ -109,6 +109,27 @@ def pack_fixed(texts: NDArray[np.bytes_]) -> Packed:
     return pack(raw[np.arange(width) < lengths[:, None]], offsets)
 
 
+def unpack(blocks: Blocks) -> list[str]:
+    """Return the texts that `pack` packed, row by row `[n × 16]`: its exact inverse.
+
+    Raises:
+        Malformed: a block is none that `pack` makes. Which one is not said.
+    """
+    texts = [_unpacked(bytes(block)) for block in blocks]
+    packed = pack_texts(texts)
+    if packed.faults.missing or not (packed.blocks == blocks).all():
+        raise Malformed("a block is no packed identifier", "identifiers")
+    return texts
+
+
+def _unpacked(block: bytes) -> str:
+    """Return the text of a block; of one that is none, some text that packs to another block."""
+    length = block[0]
+    if length <= MOST_DIGITS:
+        return block[1:].hex()[:length].replace("a", "X")
+    return block[1 : max(length - _TEXT, 0) + 1].decode(errors="replace")
+
+
 def require_keys(packed: Packed, where: str) -> Blocks:
     """Return the blocks of a list that names every row by another identifier.
 

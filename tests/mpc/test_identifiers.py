@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpc.protocols.identifiers import count_repeated, pack, pack_fixed, pack_texts, require_keys
+from mpc.protocols.identifiers import count_repeated, pack, pack_fixed, pack_texts, require_keys, unpack
 from plans.errors import DarkroomError, KeyMissing, KeyRepeated, Malformed
 
 DIGITS = st.text("0123456789X", min_size=1, max_size=30)
@@ -38,6 +38,30 @@ def test_different_identifiers_have_different_blocks_and_equal_ones_the_same(tex
 def test_near_ones_differ(one: str, other: str) -> None:
     blocks = pack_texts([one, other]).blocks
     assert blocks[0].tobytes() != blocks[1].tobytes()
+
+
+@given(st.lists(DIGITS | WORDS))
+def test_what_was_packed_can_be_unpacked(texts: list[str]) -> None:
+    assert unpack(pack_texts(texts).blocks) == texts
+
+
+@given(st.binary(min_size=16, max_size=16))
+def test_a_block_is_unpacked_to_the_text_that_packs_to_it_or_refused(block: bytes) -> None:
+    blocks = np.frombuffer(block, dtype=np.uint8).reshape(1, 16)
+    try:
+        (text,) = unpack(blocks)
+    except Malformed:
+        return
+    assert bytes(pack_texts([text]).blocks[0]) == block
+
+
+@pytest.mark.parametrize(
+    "block", ["00" * 16, "0212" + "00" * 13 + "01", "03121b" + "00" * 13, "8131" + "00" * 14]
+)
+def test_what_is_near_a_packed_identifier_is_refused(block: str) -> None:
+    """No length; something behind the end; a nibble that is no character; digits as other text."""
+    with pytest.raises(Malformed):
+        unpack(np.frombuffer(bytes.fromhex(block), dtype=np.uint8).reshape(1, 16))
 
 
 @given(st.lists(DIGITS | WORDS | st.just("") | st.text("abc", min_size=16, max_size=40)))
