@@ -27,8 +27,8 @@ from plans.plan import Plan, PlanKind, Program
 from plans.reading import Cells, Level, Output, Role
 from plans.release import KEYS_INFO
 from plans.request import Request
-from plans.statements import BoxStatement, Signed
-from sandbox import api
+from plans.statements import BoxStatement, Signed, StageRecord
+from sandbox import api, processes
 from sandbox.client import LauncherClient
 from sandbox.config import LauncherConfig
 from sandbox.lease import LeaseTimes
@@ -235,3 +235,13 @@ def run(session):
     return {}
 """
 SLEEP = "import time\ndef run(session):\n    time.sleep(60)\n"
+
+
+def of_boxes() -> list[int]:
+    """Processes of any box of the launcher under test."""
+    uids = set(range(FIRST, FIRST + COUNT))
+    return [pid for pid in processes.living() if processes.users(pid) & uids]
+
+
+def run_query(side: Side, plan: Plan) -> StageRecord:
+    return StageRecord.read(side.client.run(plan.digest, Entry.QUERY, 1).record.statement.body)
