@@ -54,7 +54,7 @@ _SENTENCES: Mapping[JobState, tuple[str, str]] = {
     JobState.SUBMITTED: ("The statement is being read, and its plan made.", "the platform"),
     JobState.WAITING: ("The joint plan waits until every party has approved it.", "approvers"),
     JobState.RUNNING: ("The parties compute, each beside its own data.", "the parties"),
-    JobState.RELEASED: ("The servers' shares are here, sealed to the recipient, with all receipts.", ""),
+    JobState.RELEASED: ("What the recipient opens is here, sealed to it, with all receipts.", ""),
     JobState.REFUSED: ("A rule refused the computation; the reasons say which, and what would help.", ""),
     JobState.FAILED: ("The computation ended without a result; nothing of it was released.", ""),
     JobState.CANCELLED: ("The computation was cancelled.", ""),
@@ -132,7 +132,7 @@ class JointService:
         return JointPlan.decode(row.plan.encode())
 
     def results(self, member: str, number: str) -> dict[str, Any]:
-        """Return what its member opens and verifies: receipts of all parties, and each server's sealed shares.
+        """Return what its member opens and verifies: receipts of all parties, and what was left for the member, sealed.
 
         Raises:
             StateConflict: it is not released.

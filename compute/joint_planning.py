@@ -75,7 +75,7 @@ def _known(session: store.Session, request: Request, now: int) -> Known:
     shadows = tuple(
         shadow for owner in owners.values() for shadow in _shadows(owner, request, task.statement, now)
     )
-    named = {*owners, *task.servers, *filter(None, (task.helper, task.inspector))}
+    named = {*owners, *task.servers, *task.others}
     return Known(task, owners, shadows, tuple(_party(session, domain) for domain in sorted(named)))
 
 

@@ -231,8 +231,7 @@ class JointRunner:
         for _ in range(FETCHES):
             try:
                 left = {
-                    domain: agents[domain].result(row.digest, row.attempt, known)
-                    for domain in plan.task.servers
+                    domain: agents[domain].result(row.digest, row.attempt, known) for domain in plan.handing
                 }
                 receipts = next(iter(left.values())).receipts
                 sealed = {domain: each.sealed for domain, each in left.items()}

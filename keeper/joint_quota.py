@@ -1,12 +1,17 @@
 """How many cells are opened jointly of one lineage together with another, in a period. Pure rules, and their memory.
 
-    joint/nm/tax/income+nm/health      a pair: the own dataset, and another owner
+    joint/nm/tax/income+nm/health              a pair: the own dataset, and another owner
+    joint-members/nm/tax/income+nm/health      the own dataset, and whom `nm/health` finds in it
 
 A joint plan is charged to every pair of its own lineage with one of the other owners, so that a further owner who is
 joined opens no new quota, nor does another relation of the same one: who wants to know more might ingest the same
 persons under another name. It takes all its cells times the numbers that a cell opens (`mpc.derive.opened_numbers`),
 those that will not be opened included: which are not is an answer too. It is charged before a box has a key of the
 data, and nothing is given back when an attempt fails.
+
+Persons in common have no cells. Every owner but the finder is charged as many persons as matching may tell the finder
+of (`Scheme.matched`), whoever of them is there: who is not is an answer too. The finder learns of its own persons only
+what others have, so it charges nothing.
 
 Beside that, of every sensitive column at most `exact_cells` cells are opened jointly within the owner's period, with
 whomever, and no more than one for ten persons (`plans.checks`): the ledger of other statements does not know of these
@@ -28,7 +33,7 @@ from keeper.ledger_quota import Charge, Quota, Quotas, Room
 from mpc import api as mpc
 from plans.checks import Checks
 from plans.errors import BudgetSpent
-from plans.joint import JointPlan
+from plans.joint import JointPlan, Shape
 from plans.joint_rules import JointRules
 from plans.manifest import Kind, Manifest
 from plans.reading import Clause, Reading
@@ -36,16 +41,24 @@ from plans.reading import Clause, Reading
 CHARGED = "joint-charged"
 """The kind of the journal's lines about it."""
 
+_CELLS, _MEMBERS = "joint/", "joint-members/"
+"""How subjects of both kinds of pairs begin."""
+
 
 def pairs(joint: JointPlan, own: int, dataset: str) -> tuple[str, ...]:
-    """Return the subjects of a joint plan's quotas: the own lineage with each of the other owners."""
-    others = (each for place, each in enumerate(joint.reading.portions) if place != own)
-    return tuple(f"joint/{dataset}+{each.domain}" for each in others)
+    """Return the subjects of a joint plan's quotas: the own lineage with each of the other owners, or with the finder
+    of persons in common, who charges nothing itself.
+    """
+    finder = joint.task.finder
+    others = (each.domain for place, each in enumerate(joint.reading.portions) if place != own)
+    if finder:
+        return tuple(f"{_MEMBERS}{dataset}+{domain}" for domain in others if domain == finder)
+    return tuple(f"{_CELLS}{dataset}+{domain}" for domain in others)
 
 
-def cells(joint: JointPlan) -> int:
-    """Return how many numbers a joint plan may open."""
-    return mpc.opened_numbers(joint)
+def taken(joint: JointPlan) -> int:
+    """Return what a joint plan takes of each pair: numbers that it may open, or persons of whom it may tell."""
+    return joint.scheme.matched if joint.task.finder else mpc.opened_numbers(joint)
 
 
 Column = tuple[Quota, int]
@@ -65,20 +78,31 @@ def columns(
         if column.kind is Kind.SENSITIVE and column.name in {use.column for use in used}:
             subject = f"joint-cells/{manifest.relation}.{column.name}"
             quota = Quota(subject, checks.cells_of(manifest.persons), checks.period_days)
-            resting = cells(joint) if column.name in chosen else _resting(joint, own, f'"{column.name}"')
-            found.append((quota, resting))
+            written = f'"{column.name}"'
+            found.append((quota, _chosen(joint) if column.name in chosen else _resting(joint, own, written)))
     return tuple(found)
 
 
+def _chosen(joint: JointPlan) -> int:
+    """Return how many numbers of a plan rest on a column that chooses rows or cells: all; of persons in common one, as
+    of the count that stands in for the finder's condition.
+    """
+    return max(1, mpc.opened_numbers(joint))
+
+
 def _resting(joint: JointPlan, own: int, written: str) -> int:
-    """Return how many numbers of a plan are made of a column, by how operands write it; a count of values is one."""
+    """Return how many numbers of a plan are made of a column, by how operands write it; a count of values is one.
+
+    Sums over one table in parts name the operands of its first holder, and mean those of all at the same place.
+    """
     reading = joint.reading
+    named = 0 if reading.shape is Shape.STACKED else own
     opened = {place for figure in reading.figures for place in figure.sums}
     of_it = [
         place
         for place in opened
         if any(
-            portion == own and written in reading.portions[own].operands[operand].expression
+            portion == named and written in reading.portions[own].operands[operand].expression
             for portion, operand in reading.sums[place].operands
         )
     ]
@@ -99,12 +123,12 @@ class JointQuotas:
         """Return the line of the journal that charges a joint plan, or none if it was charged before.
 
         Raises:
-            BudgetSpent: a pair has not so many cells left. No number is told: how much is left tells how much others
-                asked.
+            BudgetSpent: a pair has not so many cells, or persons, left. No number is told: how much is left tells how
+                much others asked.
         """
         if joint.digest in self._charged:
             return None
-        subjects, wanted = pairs(joint, own, dataset), cells(joint)
+        subjects, wanted = pairs(joint, own, dataset), taken(joint)
         for subject in subjects:
             room = self.room(subject, rules, now)
             if wanted > room.left:
@@ -139,11 +163,13 @@ class JointQuotas:
 
     def room(self, subject: str, rules: JointRules, now: int) -> Room:
         """Return what is left of a pair. All of it may go to one member: approvers look at every joint plan."""
-        return self._quotas.room(Quota(subject, rules.cells, rules.period_days), "", now)
+        amount = rules.members if subject.startswith(_MEMBERS) else rules.cells
+        return self._quotas.room(Quota(subject, amount, rules.period_days), "", now)
 
     def status(self, dataset: str, rules: JointRules | None, now: int) -> list[dict[str, Any]]:
         """Return what is left of every pair with a dataset from which something was taken: for the owner."""
-        subjects = sorted(each for each in self._subjects if each.startswith(f"joint/{dataset}+"))
+        kinds = (f"{_CELLS}{dataset}+", f"{_MEMBERS}{dataset}+")
+        subjects = sorted(each for each in self._subjects if each.startswith(kinds))
         rooms = [self.room(subject, rules, now) for subject in subjects] if rules else []
         return [
             {
@@ -158,11 +184,18 @@ class JointQuotas:
 
 
 def _spent(subject: str, room: Room) -> BudgetSpent:
+    if subject.startswith(_MEMBERS):
+        what, fewer = "whom another owner may find here within the period", "Find fewer persons at a time"
+    else:
+        what, fewer = (
+            "what may be opened jointly about these two within the period",
+            "Ask for fewer cells or figures",
+        )
     when = (
         datetime.datetime.fromtimestamp(room.renews, datetime.UTC).date().isoformat() if room.renews else ""
     )
     return BudgetSpent(
-        "what may be opened jointly about these two within the period is used up, or would be by this answer",
+        f"{what} is used up, or would be by this answer",
         subject.partition("/")[2],
-        f"Ask for fewer cells or figures, use an earlier answer, or ask again from {when or 'the next period'}.",
+        f"{fewer}, use an earlier answer, or ask again from {when or 'the next period'}.",
     )

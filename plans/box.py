@@ -11,7 +11,7 @@ from plans.decision import Tier
 from plans.errors import Malformed
 from plans.record import Record
 
-MOST_OUTPUTS, MOST_LINKS, MOST_GPUS = 1024, 16, 16
+MOST_OUTPUTS, MOST_LINKS, MOST_GPUS = 1024, 20, 16
 MOST_ARGUMENTS, LONGEST_ARGUMENT = 64, 1024
 """How much of each a specification may name."""
 

@@ -37,7 +37,9 @@ class PartyEvidence(Record):
 
 @dataclass(frozen=True, slots=True)
 class JointEvidence(Record):
-    """All that was signed about an attempt; `results` are SHA-256 of what was handed to the recipient, by server."""
+    """All that was signed about an attempt; `results` are SHA-256 of what the recipient was handed, by who left it: the
+    servers, or who opened first (`JointPlan.handing`).
+    """
 
     joint: JointPlan
     parties: tuple[PartyEvidence, ...]
@@ -84,7 +86,7 @@ def verify_joint(
     handed = {each.party: each.sealed for each in receipts if each.sealed}
     if dict(evidence.results) != handed:
         raise HashMismatch(
-            "what was handed to the recipient is not what the servers' sides vouch for", "results"
+            "what was handed to the recipient is not what the parties' sides vouch for", "results"
         )
     return receipts
 

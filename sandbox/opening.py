@@ -1,10 +1,11 @@
 """Handing over what a box leaves for the recipient of a joint computation, by the launcher's open door.
 
-The own agent asks for it, which has no right to look into the launcher's folders. It is sealed to the recipient, who
-needs what two of three servers leave. But whoever carries plans reaches this door too, and could end an attempt at one
-party, take what two others left, and order the next: a partial result, and of noise as many draws as there are
-attempts. So it is handed over once the own keeper holds receipts of a good end by all parties, each of which it has
-verified (`keeper.joint`). Of any other stage nothing is handed over here.
+The own agent asks for it, which has no right to look into the launcher's folders. It is sealed to the recipient: of
+answers on shares, who needs what two of three servers leave; or a judged table, by who opened first. But whoever
+carries plans reaches this door too, and could end an attempt at one party, take what others left, and order the next: a
+partial result, and of noise as many draws as there are attempts. So it is handed over once the own keeper holds
+receipts of a good end by all parties, each of which it has verified (`keeper.joint`). Of any other stage nothing is
+handed over here.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ async def require_ended_well(shelf: Shelf, keeper: Keeper | None, question: dict
 
 
 def frames_of(shelf: Shelf, question: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the frames that answer who asks for a server's sealed shares.
+    """Yield the frames that answer who asks for what the own box sealed to the recipient.
 
     Raises:
         NotFound: there is no such plan, or its stage has not ended well.

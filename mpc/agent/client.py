@@ -16,7 +16,7 @@ from plans.statements import Signed
 ASK_S = 30.0
 LONGEST_ATTEMPT_S = 7200.0
 LARGEST_SEALED = 2**28
-"""Bytes that a server may hand over for the recipient; an answer has some thousand cells."""
+"""Bytes that a party may hand over for the recipient; an answer has some thousand cells, persons in common are more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,9 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What a party hands over after a good end: a server its sealed shares (others nothing), and all receipts."""
+    """What a party hands over after a good end: what its box sealed to the recipient (most leave nothing), and all
+    receipts.
+    """
 
     sealed: bytes = field(repr=False)
     receipts: tuple[Signed, ...]
@@ -118,4 +120,4 @@ def _bytes(text: object) -> bytes:
     try:
         return bytes.fromhex(str(text))
     except ValueError:
-        raise Malformed("sealed shares come in hex", "agent") from None
+        raise Malformed("what is sealed comes in hex", "agent") from None

@@ -157,7 +157,7 @@ class Doors:
 
     async def _result(self, end: GoodEnd, writer: asyncio.StreamWriter) -> None:
         """Hand over what the own box left for the recipient of an attempt that ended well at all parties."""
-        if end.joint.serves(self._agent.side.domain) is not None:
+        if self._agent.side.domain in end.joint.handing:
             read = partial(self._agent.side.opened, end.plan.digest, end.number)
             sealed = await asyncio.get_running_loop().run_in_executor(None, read)
             for begin in range(0, len(sealed), SEALED_BYTES):
