@@ -76,7 +76,12 @@ class Town:
 
     def begin(self, number: int = 1) -> dict[str, Attempt]:
         """Order an attempt at every party."""
-        return {domain: party.agent.run(self.joint.digest, number) for domain, party in self.parties.items()}
+        return {domain: self[domain].agent.run(self.joint.digest, number) for domain in self.domains}
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Those that take part."""
+        return tuple(party.domain for party in self.joint.parties)
 
     async def ended(self, number: int = 1, within_s: float = 15.0) -> dict[str, Outcome]:
         """Return how an attempt ended at each party that still lives."""
@@ -104,14 +109,16 @@ class Town:
 
 
 @contextlib.asynccontextmanager
-async def town(times: Times = TIMES) -> AsyncIterator[Town]:
-    """Four parties that have the joint plan and listen."""
+async def town(
+    times: Times = TIMES, form: Callable[[JointPlan], JointPlan] = lambda plan: plan
+) -> AsyncIterator[Town]:
+    """Four parties that listen; those that take part in the joint plan, of this form, have it."""
     proxy = Proxy()
     front = await proxy.start()
     with tempfile.TemporaryDirectory(prefix="dr-", dir="/tmp") as made:
         parties = {domain: await _party(domain, Path(made), times) for domain in DOMAINS}
         proxy.target = ("127.0.0.1", parties[TAX].port)
-        example = joint_plan(DECISION, REQUEST)
+        example = form(joint_plan(DECISION, REQUEST))
         joint = replace(
             example,
             parties=tuple(
@@ -126,7 +133,8 @@ async def town(times: Times = TIMES) -> AsyncIterator[Town]:
         for party in parties.values():
             party.keeper.known = {domain: each.keeper.key.public for domain, each in parties.items()}
             party.launcher.images = [joint.extract_image, joint.party_image]
-            party.agent.put(joint)
+            if party.domain in {each.domain for each in joint.parties}:
+                party.agent.put(joint)
         try:
             yield Town(parties, joint, proxy)
         finally:

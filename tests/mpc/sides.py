@@ -49,7 +49,7 @@ def plan_of(joint: JointPlan, domain: str) -> Plan:
             ),
         )  # fmt: skip
         links = (Link("rows-0", "stage:extract"), *links)
-    left = Outputs(1, (OPENED,)) if joint.serves(domain) is not None else Outputs(0)
+    left = Outputs(1, (OPENED,)) if domain in joint.handing else Outputs(0)
     party = BoxSpec(Entry.PARTY, joint.party_image, (), WALL, Tier.T1, links=links, outputs=left)
     return Plan(
         PlanKind.JOINT, domain, None, "", None, None, joint.canonical().decode(), (*stages, party),

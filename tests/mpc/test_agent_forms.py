@@ -1,0 +1,87 @@
+"""Promise: whatever the form of a joint computation, what is handed over comes from those who leave something, and
+from nobody before all ended well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from plans.box import Entry
+from plans.errors import BoxFailed, StateConflict
+from plans.joint import Receipt
+from tests.mpc.agents import Town, town
+from tests.mpc.test_agent import about, ask, same_end
+from tests.plans.joint_forms import FORMS
+
+
+def play(form: str, body: Callable[[Town], Coroutine[Any, Any, None]]) -> None:
+    """Run a test in a town whose joint plan is of this form."""
+
+    async def run() -> None:
+        async with asyncio.timeout(40):
+            async with town(form=FORMS[form]) as made:
+                await body(made)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_parties_of_every_form_end_well_and_whoever_leaves_something_hands_it_over(form: str) -> None:
+    async def body(made: Town) -> None:
+        asked = await asyncio.gather(*(ask(made[domain], about(made, "run")) for domain in made.domains))
+        assert all(frames[-1]["ok"]["failure"] is None for frames in asked)
+        handed = {}
+        for domain in made.domains:
+            *sealed, last = await ask(made[domain], about(made, "result"))
+            handed[domain] = b"".join(bytes.fromhex(frame["sealed"]) for frame in sealed)
+            said = [Receipt.read(plain["statement"]["body"]) for plain in last["ok"]["receipts"]]
+            assert sorted(each.party for each in said) == list(made.domains)
+            assert {each.party for each in said if each.sealed} == set(made.joint.handing)
+        assert {domain for domain, content in handed.items() if content} == set(made.joint.handing)
+
+    play(form, body)
+
+
+@pytest.mark.parametrize("form", ["stacked and inspected", "common", "ciphertexts"])
+def test_a_box_that_fails_leaves_nothing_of_any_form(form: str) -> None:
+    async def body(made: Town) -> None:
+        failing = next(domain for domain in made.domains if domain not in made.joint.handing)
+        made[failing].launcher.fails = {Entry.PARTY: BoxFailed("it broke", "box.crashed")}
+        made.begin()
+        code, party, _ = await same_end(made, parties=made.domains)
+        assert (code, party) == ("joint.party-failed", failing)
+
+    play(form, body)
+
+
+@pytest.mark.parametrize("form", ["inspected", "common of two"])
+def test_a_judged_table_is_handed_over_by_an_agent_that_was_started_anew(form: str) -> None:
+    async def body(made: Town) -> None:
+        made.begin()
+        assert all(outcome.well for outcome in (await made.ended()).values())
+        (opener,) = made.joint.handing
+        await made[opener].start_anew()
+        sealed, last = await ask(made[opener], about(made, "result"))
+        assert bytes.fromhex(sealed["sealed"]) == f"{opener} 1".encode()
+        assert len(last["ok"]["receipts"]) == len(made.domains)
+
+    play(form, body)
+
+
+def test_without_the_receipt_of_a_server_the_inspector_hands_over_nothing() -> None:
+    """Two of three servers would do for figures, so the inspector's box may have a table; nobody has it."""
+
+    async def body(made: Town) -> None:
+        server = next(domain for domain in made.joint.task.servers if domain not in made.joint.handing)
+        made[server].keeper.refuses = {"receipt": StateConflict("another end was signed", "attempt 1")}
+        made.begin()
+        ended = await made.ended()
+        assert not any(outcome.well for outcome in ended.values())
+        (opener,) = made.joint.handing
+        assert [sorted(each) for each in await ask(made[opener], about(made, "result"))] == [["error"]]
+
+    play("inspected", body)
