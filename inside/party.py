@@ -4,26 +4,26 @@ It has no file of the data and no key of one. An owner's rows come from the extr
 only these two can read; to the boxes of others it sends what the visibility table of the plan says, and nothing before
 all of its own rows are there and can be matched. The computation itself is pure (`mpc.protocols.computation`).
 
-A server leaves one file, `opened.bin`: its shares of what may be opened, padded and sealed to the recipient that the
-request names, bound to joint plan, attempt and server. The report says how many bytes it sent, which is public.
+Who has something for the recipient leaves one file, `opened.bin` (`JointPlan.handing`, `inside.party_leaving`): a
+server its shares of what may be opened, an inspector the judged table, a finder whom it found; sealed to the recipient
+that the request names, bound to joint plan, attempt and who left it. The report says how many bytes it sent, which is
+public.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from inside.party_leaving import sealed
 from inside.party_links import PartyLinks, link_keys
 from inside.party_rows import read_rows
 from inside.session import BoxFailure, Session
 from inside.streams import receive
-from keys import sealing
 from mpc.protocols.computation import Work, take_part
 from mpc.protocols.joint_rows import OwnRows
 from plans.errors import Defect, EvidenceBroken, KeyMissing, KeyRepeated, Malformed
-from plans.handover import OPENED, OWN_ROWS, padded
-from plans.joint import JointPlan, Opened, joint_of
-from plans.joint_answer import OPENED_INFO, opened_bound
-from plans.joint_rules import Opening
+from plans.handover import OPENED, OWN_ROWS
+from plans.joint import JointPlan, joint_of
 
 PATIENCE_S = 900.0
 """How long nothing may come from another box where something is due: longer than the longest step of anybody's."""
@@ -32,31 +32,27 @@ _PARTY = "party:"
 
 
 def run(session: Session) -> dict[str, Any]:
-    """Do this domain's part and leave what a server has to open.
+    """Do this domain's part, and leave what it has for the recipient.
 
     Raises:
         BoxFailure: `party.rows`: the own rows did not come to their end; `extract.keys`: they cannot be matched.
         LinkBroken, PeerLost: another party's box said something else than the plan makes it say, or is gone.
+        SharesDisagree: two servers say different things of a share to this box, which inspects.
+        OutputRefused, PolicyDenied: what was opened here may not leave.
         Malformed: the plan is of another kind, or the keeper vouched for no box at the end of a link.
     """
-    joint = joint_of(session.plan.material)
-    if joint.task.opening is not Opening.OBLIVIOUS:
-        raise Malformed("this box opens to the recipient alone", "joint-plan.task.opening")
+    joint, domain = joint_of(session.plan.material), session.plan.domain
     rows = _own_rows(session, joint)
     links = _links(session, joint)
     try:
-        opened = take_part(Work(joint, session.plan.domain, session.attempt, links), rows)
+        handed = take_part(Work(joint, domain, session.attempt, links), rows)
     finally:
         links.close()
-    if opened is not None:
-        (session.out / OPENED).write_bytes(sealed(joint, opened))
+    if (handed is not None) != (domain in joint.handing):
+        raise Defect("a box has something to hand over that is not its own to hand over, or nothing", domain)
+    if handed is not None:
+        (session.out / OPENED).write_bytes(sealed(joint, session.attempt, handed, rows))
     return {"sent_bytes": sum(traffic.sent_bytes for traffic in links.traffic().values())}
-
-
-def sealed(joint: JointPlan, opened: Opened) -> bytes:
-    """Return a server's shares as only the recipient can read them."""
-    bound = opened_bound(joint.digest, opened.attempt, opened.server)
-    return sealing.seal(joint.request.recipient, padded(opened.canonical()), OPENED_INFO, bound)
 
 
 def _own_rows(session: Session, joint: JointPlan) -> OwnRows | None:
