@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from mpc.agent.client import AgentClient, Ended, Left
 from mpc.compile import Making, Owner, SignedRequest, compile_joint
-from mpc.derive import opened_numbers, party_plan, require_own_shadow, require_same, require_terms
+from mpc.derive import (
+    opened_numbers,
+    party_plan,
+    require_own_shadow,
+    require_same,
+    require_terms,
+    told_persons,
+)
 from mpc.joint_shadow import identifiers_file, joint_shadow
 from mpc.scheme import scheme_of, tier_of
-from mpc.visibility import sights, trust
+from mpc.visibility import sights
+from mpc.visibility_trust import trust
 
 __all__ = [
     "AgentClient",
@@ -27,5 +35,6 @@ __all__ = [
     "scheme_of",
     "sights",
     "tier_of",
+    "told_persons",
     "trust",
 ]

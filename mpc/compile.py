@@ -9,14 +9,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from mpc.derive import BUILT_OPENINGS, require_sizes, require_terms
+from mpc.derive import require_sizes, require_terms
+from mpc.possible import require_noised, require_possible
 from mpc.scheme import scheme_of
-from mpc.visibility import sights, trust
+from mpc.visibility import sights
+from mpc.visibility_trust import trust
 from plans.decision import Outcome
 from plans.errors import Malformed, NotFound, PolicyDenied, RederivationMismatch
-from plans.joint import JointPlan, JointReading, JointTask, Party, PortionDecision, Trust, joint_task_of
-from plans.joint_guards import NOISED
-from plans.joint_rules import JointRules, Matching
+from plans.joint import (
+    JointPlan,
+    JointReading,
+    JointTask,
+    Party,
+    PortionDecision,
+    Shape,
+    Trust,
+    joint_task_of,
+)
+from plans.joint_rules import JointRules
 from plans.joint_shadows import JointShadow
 from plans.request import Request, RequestKind, statement_digest
 
@@ -74,10 +84,10 @@ def compile_joint(
         RangeTooWide: sums may be wider than any ring (ATTACKS 75).
     """
     task = _task(signed, reading)
-    _require_possible(task, reading)
+    require_possible(task, reading, signed.request.member)
     for portion, owner in zip(reading.portions, owners, strict=True):
         _require_yes(portion.domain, owner)
-    noise = _noise(owners, reading)
+    noise = _noise(owners, task, reading)
     draft = JointPlan(
         request=signed.request,
         request_signature=signed.signature,
@@ -97,16 +107,19 @@ def compile_joint(
     require_sizes(draft)
     for owner in owners:
         if owner.rules is not None:
-            require_terms(draft, owner.rules)
+            require_terms(draft, owner.rules, owner.decision.domain)
     return replace(draft, sights=sights(draft), trust=trust(draft))
 
 
-def _noise(owners: Sequence[Owner], reading: JointReading) -> int:
-    """Return the smallest rate of noise that an owner's terms ask for, in millionths; 0 where none asks for any."""
+def _noise(owners: Sequence[Owner], task: JointTask, reading: JointReading) -> int:
+    """Return the smallest rate of noise that an owner's terms ask for, in millionths; 0 where none asks for any, or
+    there are no sums.
+    """
     asked = [owner.rules.noise_micro for owner in owners if owner.rules is not None]
     noise = min(filter(None, asked), default=0)
-    if noise:
-        _require_noised(reading)
+    if not noise or reading.shape is Shape.COMMON:
+        return 0
+    require_noised(task, reading)
     return noise
 
 
@@ -117,46 +130,6 @@ def _task(signed: SignedRequest, reading: JointReading) -> JointTask:
     if reading.statement != statement_digest(task.statement):
         raise RederivationMismatch("the reading is of another statement than the member signed", "reading")
     return task
-
-
-def _require_possible(task: JointTask, reading: JointReading) -> None:
-    """Check the parts that a request gives to parties against who owns what."""
-    owners = {portion.domain for portion in reading.portions}
-    if task.opening not in BUILT_OPENINGS:
-        raise PolicyDenied(
-            f"the opening {task.opening} is not built yet: only the recipient opens answers",
-            "joint-task.opening",
-            f"Ask for the opening {BUILT_OPENINGS[0]}.",
-        )
-    if task.helper in owners:
-        raise PolicyDenied(
-            f"{task.helper} has data in this statement, and whoever matches pseudonyms must not know their key",
-            "joint-task.helper",
-            "Name a helper that owns nothing here, or ask for the matching diffie-hellman.",
-        )
-    if task.inspector and task.inspector not in owners:
-        raise PolicyDenied(
-            f"{task.inspector} has no data in this statement, and only an owner inspects figures",
-            "joint-task.inspector",
-            "Name one of the owners.",
-        )
-    if task.matching is Matching.DIFFIE_HELLMAN and owners >= set(task.servers):
-        raise PolicyDenied(
-            "without a helper, rows are matched by a server that owns none of them, and every server owns some",
-            "joint-task.servers",
-            "Name a server that has no data in this statement, or a helper.",
-        )
-
-
-def _require_noised(reading: JointReading) -> None:
-    """Check that noise can be added to every figure: those of squares would be of no data."""
-    for figure in reading.figures:
-        if figure.function not in NOISED:
-            raise PolicyDenied(
-                f"an owner demands noise, and {figure.function} has no noised form",
-                figure.name,
-                f"Ask for figures of these functions: {', '.join(NOISED)}.",
-            )
 
 
 def _require_yes(domain: str, owner: Owner) -> None:
@@ -181,7 +154,7 @@ def _require_yes(domain: str, owner: Owner) -> None:
 
 def _parties(task: JointTask, reading: JointReading, described: Sequence[Party]) -> tuple[Party, ...]:
     needed = {portion.domain for portion in reading.portions}
-    needed |= {*task.servers, *filter(None, (task.helper, task.inspector))}
+    needed |= {*task.servers, *task.others}
     found = {party.domain: party for party in described}
     missing = sorted(needed - set(found))
     if missing:

@@ -7,17 +7,20 @@ reading, decision and relation) its keeper derives and compares.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
+from mpc.possible import require_noised, require_possible
 from mpc.scheme import scheme_of, tier_of
-from mpc.visibility import normal, sights, trust
+from mpc.separation import shared_administration
+from mpc.visibility import sights
+from mpc.visibility_trust import trust
 from plans.box import BoxSpec, Entry, Input, Limits, Link, Outputs
 from plans.decision import Tier
 from plans.errors import Malformed, PolicyDenied, RederivationMismatch
 from plans.handover import OPENED, OWN_ROWS
-from plans.joint import JointPlan, PortionDecision, joint_task_of
+from plans.joint import JointPlan, PortionDecision, Shape, joint_task_of
 from plans.joint_guards import strictest_of
-from plans.joint_rules import JointRules, Opening
+from plans.joint_rules import JointRules
 from plans.joint_shadows import JointShadow
 from plans.plan import Plan, PlanKind
 
@@ -25,15 +28,11 @@ ROWS_FOR_A_GROUP = 10
 """How many minimum groups an owner's version has rows for, at least."""
 
 
-BUILT_OPENINGS = (Opening.OBLIVIOUS,)
-"""How answers can be opened; what an airlock inspects first is not built, and no key is given for such plans."""
-
-
 def party_plan(joint: JointPlan, domain: str, limits: Mapping[Entry, Limits]) -> Plan:
     """Return the plan of one party's boxes, under this side's limits.
 
     An owner has the box `extract`, linked with its box `party`; everybody has `party`, linked with those of all others.
-    A server's leaves what it hands to whoever opens.
+    What is left for the recipient, the boxes of `JointPlan.handing` leave: the servers', or that of who opens first.
 
     Raises:
         Malformed: the domain takes no part, or the plan does not name an owner's files.
@@ -87,21 +86,19 @@ def _extract(joint: JointPlan, own: PortionDecision, limits: Mapping[Entry, Limi
     )
 
 
-def require_same(joint: JointPlan, rules: JointRules | None = None) -> None:
-    """Check everything in a joint plan that code makes from the rest of it; `rules` are an owner's own terms.
+def require_same(joint: JointPlan, rules: JointRules | None = None, own: str = "") -> None:
+    """Check everything in a joint plan that code makes from the rest of it; `rules` are an owner's own terms, and `own`
+    is its domain.
 
     Raises:
         RederivationMismatch: the plan says something else; the sentence names what.
-        PolicyDenied: the own terms do not allow these parties, an owner's decision is no, its version is tiny, or the
-            answer larger than it allows.
+        PolicyDenied: the task cannot be computed so, the own terms do not allow these parties, an owner's decision is
+            no, its version is tiny, or the answer larger than it allows.
         RangeTooWide: the numbers of the plan fit no ring.
     """
-    if joint.task.opening not in BUILT_OPENINGS:
-        raise PolicyDenied(
-            f"the opening {joint.task.opening} is not built yet: only the recipient opens answers",
-            "joint-plan.task",
-            f"Ask for the opening {BUILT_OPENINGS[0]}.",
-        )
+    require_possible(joint.task, joint.reading, joint.request.member)
+    if joint.scheme.noise_micro:
+        require_noised(joint.task, joint.reading)
     decisions = [each.decision for each in joint.decisions]
     made = {
         "task": (joint_task_of(joint.request), joint.task),
@@ -116,12 +113,14 @@ def require_same(joint: JointPlan, rules: JointRules | None = None) -> None:
             )
     require_sizes(joint)
     if rules is not None:
-        require_terms(joint, rules)
+        require_terms(joint, rules, own)
 
 
 def require_sizes(joint: JointPlan) -> None:
     """Check that the answer is no larger than every owner allows, and that no owner's version is so small that a joint
     statement asks others about the few who are in it (74).
+
+    Persons in common are no cells: of how many an owner lets another know, its terms say (`require_terms`).
 
     Raises:
         PolicyDenied: the answer is larger, or a version is about fewer persons than `ROWS_FOR_A_GROUP` minimum groups.
@@ -178,20 +177,50 @@ def require_own_shadow(joint: JointPlan, own: JointShadow) -> None:
         )
 
 
-def require_terms(joint: JointPlan, rules: JointRules) -> None:
+def told_persons(joint: JointPlan) -> int:
+    """Return of how many persons at the most a plan tells its finder whether they are in another owner's data, which is
+    what quotas of members count; none where figures are opened.
+    """
+    return joint.scheme.matched if joint.reading.shape is Shape.COMMON else 0
+
+
+def require_terms(joint: JointPlan, rules: JointRules, own: str = "") -> None:
     """Check what an owner's terms say of the parties and the answer; the rest of them is part of the own decision.
 
+    Args:
+        joint: the plan.
+        rules: the terms.
+        own: whose they are; a finder is told of its own persons, which its own terms do not count.
+
     Raises:
-        PolicyDenied: two parties that must be separate are administered by one hand, the answer has more cells than
-            are opened within a whole period, or less noise than an owner asks for.
+        PolicyDenied: two parties that must be separate are administered by one hand; the answer has more cells, or
+            tells of more persons, than is allowed within a whole period; sums are added up as ciphertexts and that is
+            not allowed; or there is less noise than an owner asks for.
     """
     if rules.separate and (together := shared_administration(joint)):
         raise PolicyDenied(
             f"an owner demands separate administrations, and {' and '.join(together)} have the same",
             "joint-task.servers",
-            "Name servers and a helper that different people administer.",
+            "Name servers, helper and collector that different people administer, and none of an owner's.",
         )
-    wanted = opened_numbers(joint)
+    if joint.task.collector and not rules.ciphertexts:
+        raise PolicyDenied(
+            "an owner does not let its sums be added up as ciphertexts under the key of another",
+            "joint-task.collector",
+            "Name three servers instead of a collector.",
+        )
+    _require_quota(joint, rules, own)
+    asked = joint.task.shared and rules.noise_micro  # elsewhere there are no sums, or nobody who adds noise
+    if asked and not 0 < joint.scheme.noise_micro <= rules.noise_micro:
+        raise PolicyDenied(
+            f"an owner demands noise of the rate {rules.noise_micro} millionths, and the plan has less",
+            "scheme.noise_micro",
+        )
+
+
+def _require_quota(joint: JointPlan, rules: JointRules, own: str) -> None:
+    """Check that a whole period's quota has room for the answer."""
+    wanted, told = opened_numbers(joint), told_persons(joint)
     if wanted > rules.cells:
         raise PolicyDenied(
             f"the answer has {wanted:,} cells, every sum counted, and an owner opens at most "
@@ -199,21 +228,10 @@ def require_terms(joint: JointPlan, rules: JointRules) -> None:
             "joint-plan.reading",
             "Group by fewer keys, or ask for fewer figures.",
         )
-
-    if rules.noise_micro and not 0 < joint.scheme.noise_micro <= rules.noise_micro:
+    if own != joint.task.finder and told > rules.members:
         raise PolicyDenied(
-            f"an owner demands noise of the rate {rules.noise_micro} millionths, and the plan has less",
-            "scheme.noise_micro",
+            f"the answer tells of up to {told:,} persons whether they are there, and an owner lets another know of at "
+            f"most {rules.members:,} within {rules.period_days} days",
+            "joint-plan.reading",
+            "Ask with a smaller register.",
         )
-
-
-def shared_administration(joint: JointPlan) -> tuple[str, ...]:
-    """Return servers and helper that one administration runs, the first such set; none is good (ATTACKS 96)."""
-    return next(_together(joint), ())
-
-
-def _together(joint: JointPlan) -> Iterator[tuple[str, ...]]:
-    by_hand: dict[str, list[str]] = {}
-    for domain in (*joint.task.servers, *filter(None, (joint.task.helper,))):
-        by_hand.setdefault(normal(joint.party(domain).administration), []).append(domain)
-    yield from (tuple(domains) for domains in by_hand.values() if len(domains) > 1)

@@ -1,0 +1,138 @@
+"""Who sees what when an answer is opened: lines of the visibility table for each opening. Pure.
+
+- `oblivious`: the recipient alone, and only what passed the tests on shares, with the sums that a figure is made of.
+- `inspected`: the inspector's box sees every sum; the recipient gets judged figures, and no sum of them.
+- `intersection`: the finder's box sees which of its own persons all others have; the recipient gets their identifiers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from plans.joint import JointPlan, Part, SeenAs, Shape, Sight, Step
+from plans.joint_guards import strictest_of
+from plans.joint_rules import Opening
+
+
+def opens(joint: JointPlan) -> Iterator[Sight]:
+    """Yield the lines of the step `open`."""
+    if joint.task.opening is Opening.INTERSECTION:
+        yield from _found(joint)
+        return
+    if joint.task.opening is Opening.INSPECTED:
+        yield from _inspected(joint)
+    else:
+        yield from _oblivious(joint)
+    yield _recipient(
+        joint,
+        "what differences between figures tell, of this answer and of others: every owner bounds how many cells are "
+        "opened within a period, and approves each plan",
+    )
+    if joint.reading.shape is Shape.STACKED:
+        yield from _parts_told(joint)
+    exact = not joint.scheme.noise_micro and not (joint.task.inspector and _rounding(joint) > 1)
+    if exact and any(portion.operands for portion in joint.reading.portions):
+        yield _recipient(
+            joint,
+            "exact totals: whoever gets one and knows all the amounts, as their owner does, may find out which few "
+            "persons it is made of",
+        )
+
+
+def _recipient(joint: JointPlan, what: str, bound: int = 0) -> Sight:
+    return Sight(Step.OPEN, joint.request.member, Part.RECIPIENT, what, SeenAs.CLEAR, bound)
+
+
+def _rounding(joint: JointPlan) -> int:
+    return strictest_of([each.decision for each in joint.decisions]).rounding
+
+
+def _behind(joint: JointPlan) -> str:
+    """Return what stands behind every figure that the recipient gets."""
+    least, rows = joint.scheme.minimum_group, joint.reading.rows_of_a_person
+    persons = f"figures behind which at least {least} persons stand and nobody dominates"
+    if rows == 1:
+        return persons
+    return f"{persons} (at least {least * rows:,} rows, for a person may be in each of the {rows} parts)"
+
+
+def _oblivious(joint: JointPlan) -> Iterator[Sight]:
+    reading = joint.reading
+    numbers = reading.cells * sum(1 + len(figure.sums) for figure in reading.figures)
+    yield _recipient(
+        joint,
+        f"{_behind(joint)}, {_noised(joint) or 'exactly'}, with the sums that they are made of; of every other one, "
+        "that it is withheld",
+        numbers,
+    )
+
+
+def _noised(joint: JointPlan) -> str:
+    """Return how noise is on figures: each server adds its part; nothing where there is none."""
+    rate = joint.scheme.noise_micro
+    if not rate:
+        return ""
+    return f"with discrete noise on every sum, of a rate of {rate:,} millionths, of which no server knows all"
+
+
+def _inspected(joint: JointPlan) -> Iterator[Sight]:
+    reading, noise = joint.reading, _noised(joint)
+    yield Sight(
+        Step.OPEN,
+        joint.task.inspector,
+        Part.INSPECTOR,
+        "every sum of every cell, small ones too, before anybody else: in its box, where its airlock judges by what "
+        f"all owners demand{', ' + noise if noise else ''}",
+        SeenAs.CLEAR,
+        reading.cells * len(reading.sums),
+    )
+    base = _rounding(joint)
+    how = [noise] if noise else []
+    if base > 1:
+        how.append(f"counts rounded to multiples of {base} and other figures to as few digits as that takes")
+    yield _recipient(
+        joint,
+        f"{_behind(joint)}, {'; '.join(how) or 'exactly'}, without the sums that they are made of; of every other "
+        "one, that it is withheld, and of some more, so that margins do not give these back",
+        reading.cells * len(reading.figures),
+    )
+
+
+def _parts_told(joint: JointPlan) -> Iterator[Sight]:
+    """Yield what a holder finds out that subtracts its own part from what it sees of all parts together."""
+    portions = joint.reading.portions
+    left = "the other holder's" if len(portions) == 2 else "that of the other holders together"
+    if joint.task.inspector:
+        what = f"by subtraction of its own part, {left}, of every sum of every cell"
+        numbers = joint.reading.cells * len(joint.reading.sums)
+        yield Sight(Step.OPEN, joint.task.inspector, Part.INSPECTOR, what, SeenAs.CLEAR, numbers)
+    if joint.owns(joint.request.member.partition("@")[2]) is not None:
+        yield _recipient(
+            joint, f"by subtraction of its own domain's part, {left}, of every figure that is opened"
+        )
+
+
+def _found(joint: JointPlan) -> Iterator[Sight]:
+    task, matched = joint.task, joint.scheme.matched
+    own = next(portion for portion in joint.reading.portions if portion.domain == task.finder)
+    others = ", ".join(each.domain for each in joint.reading.portions if each.domain != task.finder)
+    are = "has" if len(joint.reading.portions) == 2 else "all have"
+    yield Sight(
+        Step.OPEN,
+        task.finder,
+        Part.FINDER,
+        f"which of its own persons {others} {are}, too, under the own condition, and nothing else of them",
+        SeenAs.CLEAR,
+        own.bound,
+    )
+    yield _recipient(
+        joint,
+        f"the identifiers of these persons, {matched:,} at the most; of every other person of {task.finder}, that it "
+        "is not everywhere",
+        matched,
+    )
+    yield _recipient(
+        joint,
+        "what two answers tell together of who came and who went: every other owner bounds of how many persons it lets "
+        "this finder know within a period, and approves each plan",
+    )

@@ -1,0 +1,147 @@
+"""The model under which a visibility table holds: the adversary, who must not collude, who draws what. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mpc.separation import normal
+from plans.joint import JointPlan, Shape, Trust
+
+
+def trust(joint: JointPlan) -> Trust:
+    """Return the model under which the table of a plan holds."""
+    return Trust(_adversary(joint), tuple(_collusions(joint)), _randomness(joint))
+
+
+def _adversary(joint: JointPlan) -> str:
+    if joint.task.finder:
+        noticed = (
+            f". {joint.task.finder} is told of whomever it has in its data, those included whom it may have put there "
+            "to ask about them"
+        )
+    elif joint.task.collector:
+        noticed = "; a ciphertext that was changed on its way is"
+    else:
+        noticed = "; a share that differs between two servers is"
+    return (
+        "Semi-honest: every party computes what the plan says. One party alone, whatever it writes down, learns no "
+        "more than its lines of the table. A party that shares other values than its data hold, or computes something "
+        f"else, is not noticed{noticed}. Channels between boxes are encrypted end to end."
+    )
+
+
+def _collusions(joint: JointPlan) -> Iterator[str]:
+    shape = joint.reading.shape
+    if shape is Shape.STACKED:
+        yield from _stacked(joint)
+    elif shape is Shape.COMMON:
+        yield from _common(joint)
+    else:
+        yield from _joined(joint)
+    yield from _administrations(joint)
+
+
+def _owners(joint: JointPlan) -> tuple[str, ...]:
+    return tuple(portion.domain for portion in joint.reading.portions)
+
+
+def _joined(joint: JointPlan) -> Iterator[str]:
+    owners = _owners(joint)
+    first, second, third = joint.task.servers
+    yield (
+        f"any two of {first}, {second} and {third}: all numbers of all rows that came out of matching, row by row, "
+        "without names"
+    )
+    yield from _with_helper(joint, owners) if joint.task.helper else _with_server(joint, owners)
+    for place, portion in enumerate(joint.reading.portions):
+        if portion.operands or portion.groups:
+            yield (
+                f"{portion.domain} with {joint.partner(place)}: which of its rows match, among random ones that do not"
+            )
+
+
+def _with_helper(joint: JointPlan, owners: tuple[str, ...]) -> Iterator[str]:
+    helper = joint.task.helper
+    yield _identifiers(joint)
+    for place, portion in enumerate(joint.reading.portions):
+        if portion.operands or portion.groups:
+            yield f"{helper} with {joint.partner(place)}: all numbers and codes of {portion.domain}, under pseudonyms"
+    if joint.reading.groups:
+        yield f"{helper} with any server: the codes of rows that match, under pseudonyms"
+
+
+def _identifiers(joint: JointPlan) -> str:
+    return (
+        f"{joint.task.helper} with any of {', '.join(_owners(joint))}: the identifiers of all owners' rows that passed "
+        "the filters, and who matches"
+    )
+
+
+def _with_server(joint: JointPlan, owners: tuple[str, ...]) -> Iterator[str]:
+    for owner in owners:
+        yield f"{joint.matcher} with {owner}: which rows of {owner} match"
+
+
+def _stacked(joint: JointPlan) -> Iterator[str]:
+    task, owners = joint.task, _owners(joint)
+    each = "every sum of every cell of each single holder, small ones too"
+    if task.collector:
+        yield f"{task.collector} with {task.inspector}: {each}"
+    else:
+        first, second, third = task.servers
+        yield f"any two of {first}, {second} and {third}: {each}"
+    if task.inspector and len(owners) > 2:
+        yield f"{task.inspector} with all other holders but one: every sum of every cell of that one"
+    yield (
+        "whoever gets the answer, with all holders but one: that one's part of every figure that is opened, however "
+        "few of its rows stand behind it"
+    )
+
+
+def _common(joint: JointPlan) -> Iterator[str]:
+    if joint.task.helper:
+        yield _identifiers(joint)
+        return
+    first, second = _owners(joint)
+    yield f"{first} with {second}: nothing that is anybody else's, for nobody else takes part"
+
+
+def _administrations(joint: JointPlan) -> Iterator[str]:
+    """Name parties that one hand could make collude: the same administrators, hosts, or signer of software."""
+    for what, told in (
+        ("administration", "the same administrators"),
+        ("hosting", "the same machines' operator"),
+        ("software", "the same signer of software"),
+    ):
+        seen: dict[str, list[str]] = {}
+        for party in joint.parties:
+            seen.setdefault(normal(getattr(party, what)), []).append(party.domain)
+        for domains in seen.values():
+            if len(domains) > 1:
+                yield f"{', '.join(domains)} have {told}, who could make them collude"
+
+
+def _randomness(joint: JointPlan) -> str:
+    return (
+        f"Drawn in boxes: {'; '.join(_drawn(joint))}. Everything is expanded with the digest of the plan, the attempt "
+        "and the step, and never used twice."
+    )
+
+
+def _drawn(joint: JointPlan) -> Iterator[str]:
+    task, shape = joint.task, joint.reading.shape
+    keys = "the key of pseudonyms by all owners together" if task.helper else "exponents by each owner"
+    if shape is Shape.COMMON:
+        yield keys
+        yield "rows that stand for nobody, and the order of rows, by each owner"
+    elif shape is Shape.JOINED:
+        yield keys
+        yield "masks and the order of rows by each owner, the masks in common with its partner"
+        yield f"the order of what matches by {joint.matcher}"
+    elif task.collector:
+        yield f"the key of this attempt by {task.inspector}"
+        yield "what hides its numbers in a ciphertext by each holder"
+    else:
+        yield "the components of its sums by each holder"
+    if task.shared:
+        yield "common randomness of two servers by one of the two"
