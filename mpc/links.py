@@ -39,8 +39,10 @@ SEND_S = 10.0
 
 CLOSING_S = 2.0
 
-MOST_HANDSHAKES, MOST_CONNECTIONS = 32, 256
-"""Connections that are being made, and that are there, at a time; whoever comes beyond that is not answered."""
+MOST_HANDSHAKES, MOST_CONNECTIONS = 32, 320
+"""Connections that are being made, and that are there, at a time (two to each of 18 peers in eight attempts have room);
+whoever comes beyond that is not answered.
+"""
 
 LARGEST_MESSAGE = 4 * 2**20
 """Bytes of a control message: a party's plan is the largest."""

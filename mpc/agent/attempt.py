@@ -137,7 +137,8 @@ class Attempt:
                 outcome = await self._through()
             except Ended as end:
                 outcome = await self._fail(end.told)
-            except Over:
+            except Over as end:
+                self._log(f"attempt {self.work.number}: {end.peer} was the first to say that it is over")
                 outcome = await self._fail(None)
             self.outcome = outcome
             await self._leave(outcome)
@@ -283,7 +284,11 @@ class Attempt:
             if left <= 0 or not await self.table.hear(heard, left, strict=False):
                 missing = sorted(set(self.table.peers) - set(self._receipts))
                 raise self.table.ended(missing[0], PeerLost("its receipt did not come", missing[0]))
-            if await self._note_receipts():
+            known = len(self._receipts)
+            await self._note_receipts()
+            if (
+                len(self._receipts) > known
+            ):  # what says nothing new is not passed on, or parties would never be quiet
                 await self._say_receipts()
             if not self._complete and self.table.said["abort"] and self.table.receipts.empty():
                 raise Over(next(iter(self.table.said["abort"])))

@@ -22,22 +22,26 @@ import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Collection, Iterable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mpc.agent.agent import Agent, failure_of
+from mpc.agent.agent import MOST_RUNNING, Agent, failure_of
 from mpc.agent.attempt import Attempt, State
 from mpc.agent.handing import GoodEnd
 from mpc.links import CHUNK
 from plans import frames, frames_async
+from plans.box import MOST_LINKS
 from plans.errors import DarkroomError, Malformed, NotAllowed, SettingsWrong, StateConflict
 from plans.joint import JointPlan
 from plans.statements import Signed
 
 QUESTION_S = 30.0
 LARGEST_QUESTION = 4 * 2**20
-MOST_CALLERS = 64
+MOST_CALLERS, MOST_CARRIED = 64, MOST_RUNNING * MOST_LINKS
+"""Questions that are answered at a time, and links of boxes: those of all attempts that may run."""
+
 SEALED_BYTES = 2**20
 """Bytes of a sealed output that go into one frame."""
 
@@ -46,13 +50,22 @@ _PEER = struct.Struct("3i")
 Handler = Callable[[dict[str, Any], asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
+@dataclass(slots=True)
+class _Socket:
+    """One of the two: what answers there, to which user ids, to how many callers at a time, and how many there are."""
+
+    handler: Handler
+    users: frozenset[int]
+    most: int
+    callers: int = 0
+
+
 class Doors:
     """Both sockets of an agent."""
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self._servers: list[tuple[asyncio.Server, Path]] = []
-        self._callers = 0
 
     async def open(
         self, door: Path, links: Path, askers: Collection[int], launchers: Collection[int]
@@ -63,8 +76,8 @@ class Doors:
             SettingsWrong: a socket cannot be made there.
             StateConflict: an agent listens there already.
         """
-        await self._listen(door, self._decide, askers)
-        await self._listen(links, self._carry, launchers)
+        await self._listen(door, _Socket(self._decide, frozenset(askers), MOST_CALLERS))
+        await self._listen(links, _Socket(self._carry, frozenset(launchers), MOST_CARRIED))
 
     async def close(self) -> None:
         """Listen no more."""
@@ -72,41 +85,33 @@ class Doors:
             server.close()
             path.unlink(missing_ok=True)
 
-    async def _listen(self, path: Path, handler: Handler, users: Collection[int]) -> None:
+    async def _listen(self, path: Path, made: _Socket) -> None:
         try:
             _free_socket(path)
-            server = await asyncio.start_unix_server(
-                partial(self._answer, handler, frozenset(users)), path, limit=CHUNK
-            )
+            server = await asyncio.start_unix_server(partial(self._answer, made), path, limit=CHUNK)
             os.chmod(path, 0o666)  # who may ask is checked by user id; the folder decides who gets here
         except OSError as problem:
             raise SettingsWrong(f"the agent cannot listen here ({problem.strerror})", str(path)) from None
         self._servers.append((server, path))
 
-    async def _answer(
-        self,
-        handler: Handler,
-        users: frozenset[int],
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> None:
-        self._callers += 1
+    async def _answer(self, at: _Socket, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        at.callers += 1
         try:
-            _require_user(writer.get_extra_info("socket"), users)
-            if self._callers > MOST_CALLERS:
+            _require_user(writer.get_extra_info("socket"), at.users)
+            if at.callers > at.most:
                 raise StateConflict(
                     "the agent has as many callers as it takes", "agent", "Try again shortly."
                 )
             async with asyncio.timeout(QUESTION_S):
                 question = await frames_async.read_async(reader, LARGEST_QUESTION)
             if question is not None:
-                await handler(question, reader, writer)
+                await at.handler(question, reader, writer)
         except DarkroomError as problem:
             await _say(writer, frames.refusal(problem))
         except (OSError, TimeoutError):
             pass
         finally:
-            self._callers -= 1
+            at.callers -= 1
             writer.close()
 
     async def _carry(

@@ -74,6 +74,8 @@ class PlayedKeeper:
     plans: dict[int, Plan] = field(default_factory=dict)
     refuses: dict[str, DarkroomError] = field(default_factory=dict)
     changed: threading.Condition = field(default_factory=threading.Condition)
+    delay_s: float = 0.0
+    """How long it takes to sign a receipt."""
 
     def approved(self, joint: JointPlan) -> None:
         self._perhaps("approved")
@@ -96,6 +98,7 @@ class PlayedKeeper:
 
     def receipt(self, receipt: Receipt, plan: Plan, records: list[Signed]) -> Signed:
         self._perhaps("receipt")
+        time.sleep(self.delay_s)
         draft = Draft(Type.RECEIPT, self.domain, Duty.KEEPER, receipt, not_before=int(time.time()))
         self.plans[receipt.attempt] = plan
         found = self.signed.setdefault(receipt.attempt, sign(draft, self.key))

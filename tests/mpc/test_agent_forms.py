@@ -85,3 +85,18 @@ def test_without_the_receipt_of_a_server_the_inspector_hands_over_nothing() -> N
         assert [sorted(each) for each in await ask(made[opener], about(made, "result"))] == [["error"]]
 
     play("inspected", body)
+
+
+def test_receipts_are_not_passed_to_and_fro_while_one_party_is_slow() -> None:
+    """Each passes on what is new to it, so what parties say does not grow with the time that the slowest takes."""
+
+    async def body(made: Town) -> None:
+        slow = made.domains[0]
+        made[slow].keeper.delay_s = 1.0
+        attempts = made.begin()
+        assert all(outcome.well for outcome in (await made.ended()).values())
+        said = [sum(attempt.table._times.values()) for attempt in attempts.values()]
+        peers = len(made.domains) - 1
+        assert max(said) <= peers * (peers + 2), "its own, what is new of each peer, and once at the end"
+
+    play("stacked", body)
