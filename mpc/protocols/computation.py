@@ -4,18 +4,22 @@
        └──── match/seed ──► its partner (a server) ◄── match/order ──┘
 
 1. Each server sends the next one the seed of what the two have in common (`seed/servers`).
-2. An owner sends its covered rows (`helper.send_rows`, or `diffie_hellman`).
+2. An owner sends its covered rows (`helper.send_rows`, or `diffie_hellman`). Of one table in parts it sends shares of
+   its own sums, and 3 falls away (`stacked`).
 3. The helper matches, and shares what matched (`helper.help_matching`).
-4. A server adds up the rows of each cell, tests what may be opened, and hands over its shares of that
-   (`joint_server.serve`).
+4. A server adds up the rows of each cell, and adds its part of the noise, if there is any (`joint_server`).
+5. It tests what may be opened, and hands over its shares of that; or it hands the sums to an inspector, whose airlock
+   judges them (`inspected`).
+
+Persons in common are found without servers: owners, and a helper if there is one, are all (`common`).
 
 A domain that has several parts does them in this order, and every part sends before it waits, so that nobody waits for
 somebody who waits for it: each message that a part waits for was sent in an earlier part, or in the same one by a party
 that is not further on. What is said at each step is public but for what the messages hold; which form that has,
 `mpc.visibility` prints, and a test compares the table with the tags of all messages.
 
-Everything is pure: rows in, an `Opened` out, and a channel. Boxes run it (`inside.party`), and tests and benchmarks
-run all parties as threads.
+Everything is pure: rows in, what is handed over out, and a channel. Boxes run it (`inside.party`), and tests and
+benchmarks run all parties as threads.
 """
 
 from __future__ import annotations
@@ -26,17 +30,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keys.randomness import KEY, Masks, MaskStream
-from mpc.protocols import diffie_hellman, helper, replicated
+from mpc.protocols import common, diffie_hellman, helper, inspected, joint_server, replicated, stacked
 from mpc.protocols.channel import Channel
 from mpc.protocols.joint_rows import OwnRows, columns_of, table_of, turning_codes
-from mpc.protocols.joint_server import serve
 from mpc.protocols.layout import Attempt, Layout, Sent
-from mpc.protocols.replicated import SERVERS, Server
+from mpc.protocols.replicated import SERVERS, Server, Shared
 from mpc.protocols.ring import RINGS
 from mpc.protocols.rows import Source, from_helper, matched_rows
 from mpc.protocols.shuffling import fresh
 from plans.errors import Malformed
-from plans.joint import JointPlan, Opened
+from plans.joint import JointPlan, Opened, Shape
+from plans.joint_rules import Opening
 
 SERVING = "servers"
 """The stage under which the servers' common randomness is derived."""
@@ -107,15 +111,56 @@ def take_part(work: Work, rows: OwnRows | None = None, coins: MaskStream | None 
     Raises:
         Malformed: the plan asks for what these protocols cannot do, or an owner has no rows.
         KeyRepeated, TooLarge: an owner's rows are not what the plan says.
+        SharesDisagree: at an inspector: two servers say different things about a share.
         LinkBroken, PeerLost: see `Channel`.
     """
+    joint, coins = work.joint, coins or fresh()
+    if joint.task.collector:
+        raise Malformed("these protocols add up no ciphertexts", "joint-task.collector")
+    if joint.owns(work.domain) is not None and rows is None:
+        raise Malformed("an owner has no rows", work.domain)
+    if joint.reading.shape is Shape.COMMON:
+        return _seek(work, rows, coins)
+    place = joint.serves(work.domain)
+    server = _server(work, place, coins) if place is not None else None
+    add_up = _stacked if joint.reading.shape is Shape.STACKED else _joined
+    sums = add_up(work, server, rows, coins)
+    if server is not None and sums is not None:
+        sums = joint_server.noised(server, joint, sums, coins)
+    if joint.task.opening is Opening.INSPECTED:
+        return _inspected(work, server, sums)
+    if server is None or sums is None:
+        return None
+    first, second = joint_server.handed_blind(server, joint, sums)
+    return Opened(joint.digest, work.attempt, server.place, first, second)
+
+
+def _seek(work: Work, rows: OwnRows | None, coins: MaskStream) -> Found | None:
+    """Do a part in finding persons in common."""
     joint, domain = work.joint, work.domain
-    layout, coins = layout_of(joint), coins or fresh()
-    place, owned = joint.serves(domain), joint.owns(domain)
-    server = _server(work, layout, place, coins) if place is not None else None
-    if owned is not None:
-        if rows is None:
-            raise Malformed("an owner has no rows", domain)
+    if rows is None:
+        common.help_seeking(work.channel, joint)
+        return None
+    seek = common.seek_with_helper if joint.task.helper else common.seek_alone
+    everywhere = seek(work.channel, joint, domain, rows.keys, work.numbered, coins)
+    return None if everywhere is None else Found(everywhere)
+
+
+def _stacked(work: Work, server: Server | None, rows: OwnRows | None, coins: MaskStream) -> Shared | None:
+    """Return a server's shares of all sums over a table in parts."""
+    joint, kept = work.joint, None
+    owned = joint.owns(work.domain)
+    if owned is not None and rows is not None:
+        mine = stacked.own_sums(rows, joint.reading, owned, RINGS[joint.scheme.ring_bits])
+        kept = stacked.share_sums(work.channel, joint, work.domain, mine, work.numbered, coins)
+    return None if server is None else stacked.sums_of_all(server, joint, kept)
+
+
+def _joined(work: Work, server: Server | None, rows: OwnRows | None, coins: MaskStream) -> Shared | None:
+    """Return a server's shares of all sums over rows that are matched."""
+    joint, domain = work.joint, work.domain
+    layout, owned = layout_of(joint), joint.owns(domain)
+    if owned is not None and rows is not None:
         table = table_of(rows, joint.reading, owned, layout.ring)
         matching = helper if layout.helped else diffie_hellman
         matching.send_rows(work.channel, layout, domain, table, work.numbered, coins)
@@ -123,9 +168,19 @@ def take_part(work: Work, rows: OwnRows | None = None, coins: MaskStream | None 
         helper.help_matching(work.channel, layout, domain, work.numbered, coins)
     if server is None:
         return None
-    source = _source(work, layout, server, coins)
-    first, second = serve(server, joint, matched_rows(server, layout, work.numbered, source), coins)
-    return Opened(joint.digest, work.attempt, server.place, first, second)
+    matched = matched_rows(server, layout, work.numbered, _source(work, layout, server, coins))
+    return joint_server.add_up(server, joint.reading, layout.ring, matched)
+
+
+def _inspected(work: Work, server: Server | None, sums: Shared | None) -> Totals | None:
+    """Hand an inspector the sums, and return them there."""
+    joint, mine = work.joint, None
+    inspector = joint.task.inspector
+    if server is not None and sums is not None:
+        mine = inspected.hand_to(server, inspector, work.domain, sums)
+    if work.domain != inspector:
+        return None
+    return Totals(inspected.open_sums(work.channel, joint, mine))
 
 
 def _source(work: Work, layout: Layout, server: Server, coins: MaskStream) -> Source:
@@ -136,12 +191,14 @@ def _source(work: Work, layout: Layout, server: Server, coins: MaskStream) -> So
     return diffie_hellman.FromServer(layout, dealt)
 
 
-def _server(work: Work, layout: Layout, place: int, coins: MaskStream) -> Server:
+def _server(work: Work, place: int, coins: MaskStream) -> Server:
     """Return a server that has what it needs in common with the others."""
     own = coins.draw(KEY).tobytes()
-    following, preceding = (layout.servers[(place + step) % SERVERS] for step in (1, -1))
+    first, second, third = work.joint.task.servers
+    parties = (first, second, third)
+    following, preceding = (parties[(place + step) % SERVERS] for step in (1, -1))
     work.channel.send(following, "seed/servers", own)
     other = work.channel.receive(preceding, "seed/servers", KEY)
     digest, attempt = work.joint.digest, work.attempt
     seeds = Masks(own, digest, attempt, SERVING), Masks(other, digest, attempt, SERVING)
-    return replicated.server(place, layout.servers, work.channel, seeds)
+    return replicated.server(place, parties, work.channel, seeds)

@@ -84,18 +84,18 @@ def send_rows(
     owners, here = layout.owners, layout.owners.index(me)
     before, after = owners[here - 1], owners[(here + 1) % len(owners)]
     rows = sum(sent.rows for sent in layout.sent)  # every owner raises every list once
-    with ExchangePool(exponent, min(MOST_THREADS, len(os.sched_getaffinity(0))), rows) as pool:
-        for piece in _pieces(len(covered.blocks)):
+    with pool_for(exponent, rows) as pool:
+        for piece in pieces_of(len(covered.blocks)):
             points = pool.of_identifiers(covered.blocks[piece], hash_tag(attempt))
             channel.send(after, "match/points/1", points.data.cast("B"))
         for hop in range(1, len(owners)):  # the list that has come `hop` owners far
-            for piece in _pieces(layout.sent[here - hop].rows):
+            for piece in pieces_of(layout.sent[here - hop].rows):
                 size = piece.stop - piece.start
                 points = pool.of_points(receive_blocks(channel, before, f"match/points/{hop}", size, POINT))
                 if hop + 1 < len(owners):
                     channel.send(after, f"match/points/{hop + 1}", points.data.cast("B"))
                 else:
-                    channel.send(layout.matcher, "match/pseudonyms", _pseudonyms(points).data.cast("B"))
+                    channel.send(layout.matcher, "match/pseudonyms", pseudonyms_of(points).data.cast("B"))
     send_covered(channel, layout, me, covered)
 
 
@@ -115,7 +115,7 @@ def compare(channel: Channel, layout: Layout, coins: MaskStream) -> Rows:
     lists = []
     for place, sent in enumerate(layout.sent):
         last = layout.owners[place - 1]  # who finishes a list is the owner before its own
-        sizes = [piece.stop - piece.start for piece in _pieces(sent.rows)]
+        sizes = [piece.stop - piece.start for piece in pieces_of(sent.rows)]
         parts = [receive_blocks(channel, last, "match/pseudonyms", size, BLOCK) for size in sizes]
         lists.append(np.concatenate(parts))
     arrived = receive_covered(channel, layout)
@@ -163,10 +163,16 @@ class FromServer:
         return Shared(ring, known, third) if turn == 1 else Shared(ring, third, known)
 
 
-def _pieces(rows: int) -> list[slice]:
+def pool_for(exponent: Exponent, rows: int) -> ExchangePool:
+    """Return threads that raise so many rows in all, one for each processor that this box has, up to eight."""
+    return ExchangePool(exponent, min(MOST_THREADS, len(os.sched_getaffinity(0))), rows)
+
+
+def pieces_of(rows: int) -> list[slice]:
+    """Return a list of points in pieces, each a message."""
     return [slice(start, min(start + _PIECE, rows)) for start in range(0, rows, _PIECE)]
 
 
-def _pseudonyms(points: Bytes) -> Bytes:
+def pseudonyms_of(points: Bytes) -> Bytes:
     """Return the first half of each coordinate: as good as the whole for equality, and half to send."""
     return np.ascontiguousarray(points[:, :BLOCK])

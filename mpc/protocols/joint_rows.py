@@ -35,6 +35,10 @@ class OwnRows:
     present: NDArray[np.uint8] = field(repr=False)
     groups: NDArray[np.uint16] = field(repr=False)
 
+    def piece(self, rows: slice) -> OwnRows:
+        """Return some of the rows, without a copy."""
+        return OwnRows(self.keys[rows], self.values[:, rows], self.present[:, rows], self.groups[rows])
+
 
 @dataclass(frozen=True, slots=True)
 class Column:

@@ -8,8 +8,9 @@
   behind it, and every total passes the test of dominance on public caps: magnitude · dominance ≥ 200 · cap, that is,
   a public number is reached. So every test is [sum ≥ public number], all of them one comparison of many elements.
   Nobody learns a bit before it is opened.
-- *What is handed over*: for every figure the bits, and each of its sums times the bit. A sum that may not be opened is
-  opened as 0, with a bit 0 that says so.
+- *What is handed over*, where nobody but the recipient opens: for every figure the bits, and each of its sums times
+  the bit. A sum that may not be opened is opened as 0, with a bit 0 that says so. An inspector is handed the sums
+  themselves, untested (`inspected`).
 """
 
 from __future__ import annotations
@@ -23,30 +24,35 @@ from mpc.protocols import boolean, replicated
 from mpc.protocols.joint_rows import Column, columns_of
 from mpc.protocols.noise import Coins, add_noise, scales_of
 from mpc.protocols.replicated import Grouped, Server, Shared
-from mpc.protocols.ring import RINGS, Ring
+from mpc.protocols.ring import Ring
 from mpc.protocols.rows import Matched
 from plans.joint import JointPlan, JointReading, Measure, Sum
 from plans.joint_guards import thresholds
 
-Handed = tuple[tuple[str, ...], tuple[str, ...]]
+HexShares = tuple[tuple[str, ...], tuple[str, ...]]
 
 
-def serve(me: Server, joint: JointPlan, pieces: Iterable[Matched], coins: MaskStream) -> Handed:
-    """Return this server's two shares of everything that is opened, in hex, in the order of `Opened`.
+def noised(me: Server, joint: JointPlan, sums: Shared, coins: MaskStream) -> Shared:
+    """Return the sums `[sums × cells]` with the noise that the plan names, if it names any.
 
     Args:
-        me: the server.
-        joint: the plan.
-        pieces: the rows that matched, piece by piece (`rows.matched_rows`).
         coins: this server's own randomness, of which its part of the noise is made.
 
     Raises:
         Malformed: the plan adds noise to a figure that gets none.
         LinkBroken, PeerLost: see `Channel`.
     """
-    sums = add_up(me, joint.reading, RINGS[joint.scheme.ring_bits], pieces)
-    if joint.scheme.noise_micro:
-        sums = add_noise(me, sums, scales_of(joint), Coins(coins))
+    if not joint.scheme.noise_micro:
+        return sums
+    return add_noise(me, sums, scales_of(joint), Coins(coins))
+
+
+def handed_blind(me: Server, joint: JointPlan, sums: Shared) -> HexShares:
+    """Return this server's two shares of everything that is opened, in hex, in the order of `Opened`.
+
+    Raises:
+        LinkBroken, PeerLost: see `Channel`.
+    """
     found = guarded(me, joint, sums)
     return _hex(found.ring, found.own), _hex(found.ring, found.next)
 

@@ -22,12 +22,13 @@ from keys.randomness import KEY, MaskStream, mask_key
 from mpc.protocols.channel import Channel
 from mpc.protocols.layout import STAGE, Attempt, Sent
 from mpc.protocols.ring import Ring, Words
-from mpc.protocols.shuffling import Codes, random_codes, random_order
+from mpc.protocols.shuffling import Codes, Indices, random_codes, random_order
 from plans.errors import Defect, TooLarge
 
 Blocks = NDArray[np.uint8]
 
 BLOCK = 16  # bytes of a packed identifier and of a pseudonym
+NOBODY = 255  # the first byte of blocks that stand for nobody, which `identifiers.pack` gives to none
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,22 +96,37 @@ def cover(table: Table, sent: Sent, ring: Ring, attempt: Attempt, coins: MaskStr
         Defect: its columns are not those that `sent` says.
     """
     count = len(table.blocks)
-    if count > sent.rows:
-        raise TooLarge("there are more rows than the plan's public number of rows", sent.owner)
     if ring.shape(table.numbers) != (sent.columns, count) or table.codes.shape != (len(sent.codes), count):
         raise Defect("an owner's columns are not those of the plan", "pseudonyms.cover")
-    order = random_order(sent.rows, coins)
-    blocks = np.concatenate([table.blocks, coins.draw(BLOCK * (sent.rows - count)).reshape(-1, BLOCK)])
+    hidden, order = hide(table.blocks, sent.rows, sent.owner, coins)
     seed = coins.draw(KEY).tobytes()
     masks, turns = masks_of(sent, ring, attempt, seed)
     numbers, codes = _lengthened(table.numbers, sent.rows), _lengthened(table.codes, sent.rows)
     numbers = ring.add(np.take(numbers, order, axis=1), masks)
     return Covered(
-        np.take(blocks.view(np.uint64), order, axis=0).view(np.uint8),
+        hidden,
         numbers,
         turned(np.take(codes, order, axis=1), turns, sent.codes),
         seed,
     )
+
+
+def hide(blocks: Blocks, rows: int, owner: str, coins: MaskStream) -> tuple[Blocks, Indices]:
+    """Return packed identifiers with random blocks up to a public number of rows, in a secret order; and the order.
+
+    A random block begins with a byte that no identifier has, so it stands for nobody for certain. What stands at place
+    k of the result was at place `order[k]`.
+
+    Raises:
+        TooLarge: there are more than the public number.
+    """
+    if len(blocks) > rows:
+        raise TooLarge("there are more rows than the plan's public number of rows", owner)
+    order = random_order(rows, coins)
+    spare = coins.draw(BLOCK * (rows - len(blocks))).reshape(-1, BLOCK).copy()
+    spare[:, 0] = NOBODY
+    whole = np.concatenate([blocks, spare])
+    return np.take(whole.view(np.uint64), order, axis=0).view(np.uint8), order
 
 
 def masks_of(sent: Sent, ring: Ring, attempt: Attempt, seed: bytes) -> tuple[Words, Codes]:

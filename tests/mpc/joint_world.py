@@ -1,10 +1,10 @@
-"""All parties of a joint computation as threads of this process, on made-up rows, beside DuckDB on the joined data."""
+"""All parties of a joint computation as threads of this process, on made-up rows, beside DuckDB on all of them."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import duckdb
@@ -12,13 +12,29 @@ import numpy as np
 
 from keys.randomness import MaskStream
 from mpc.protocols.channel import Channel
-from mpc.protocols.computation import Work, take_part
+from mpc.protocols.computation import Handed, Work, take_part
 from mpc.protocols.identifiers import pack_fixed
 from mpc.protocols.joint_rows import OwnRows
 from mpc.protocols.memory import MemoryChannel, network
-from plans.joint import Grouping, JointFigure, JointPlan, JointReading, Measure, Opened, Operand, Portion, Sum
+from plans.joint import (
+    Grouping,
+    JointFigure,
+    JointPlan,
+    JointReading,
+    JointTask,
+    Measure,
+    Opened,
+    Operand,
+    Portion,
+    Scheme,
+    Shape,
+    Sum,
+)
 from plans.joint_answer import JointAnswer, answer_of
-from tests.inside.joint_cases import joint_plan, reading
+from plans.joint_rules import Matching, Opening
+from plans.request import statement_digest
+from tests.inside.joint_cases import SQL, joint_plan, reading
+from tests.plans import joint_examples
 
 Wrap = Callable[[str, MemoryChannel], Channel]
 
@@ -95,11 +111,12 @@ def _arrow(columns: Mapping[str, Any]) -> Any:
 
 @dataclass
 class Went:
-    """What came of a run: what each server handed over, and what every party's channel counted."""
+    """What came of a run: what each server handed over, what anybody did, and what every party's channel counted."""
 
     joint: JointPlan
     attempt: int
     opened: list[Opened]
+    handed: dict[str, Handed | None] = field(repr=False)
     channels: Mapping[str, Any] = field(repr=False)
 
     def answer(self) -> JointAnswer:
@@ -118,15 +135,13 @@ def run(
     links = network([party.domain for party in joint.parties], patience)
     channels = {name: wrap(name, channel) for name, channel in links.items()}
     rows = {owner.domain: owner.rows() for owner in owners}
-    opened: list[Opened] = []
+    handed: dict[str, Handed | None] = {}
     failed: list[Exception] = []
 
     def work(name: str) -> None:
         try:
             drawn = MaskStream(coins[name]) if coins else None
-            found = take_part(Work(joint, name, attempt, channels[name]), rows.get(name), drawn)
-            if found is not None:
-                opened.append(found)
+            handed[name] = take_part(Work(joint, name, attempt, channels[name]), rows.get(name), drawn)
         except Exception as problem:  # noqa: BLE001  handed to the test
             failed.append(problem)
             for channel in links.values():
@@ -139,7 +154,8 @@ def run(
         thread.join()
     if failed:
         raise failed[0]
-    return Went(joint, attempt, opened, channels)
+    opened = [found for found in handed.values() if isinstance(found, Opened)]
+    return Went(joint, attempt, opened, handed, channels)
 
 
 # ------------------------------------------------------------------------------------------- all measures
@@ -170,7 +186,7 @@ def everything(owners: Sequence[Owner]) -> JointReading:
                 JointFigure(f"{name}_var", "var_samp", (place(Measure.SQUARE, at), total, count), count),
             ]
     first = [(portion, 0) for portion, owner in enumerate(owners) if owner.operands]
-    if len(first) > 1 and all(_crossable(owners[portion]) for portion, _ in first[:2]):
+    if len(first) > 1 and all(_crossable(owners[portion], 0) for portion, _ in first[:2]):
         x, y = first[:2]
         made = [place(Measure.TOTAL, x), place(Measure.TOTAL, y)]
         made += [place(Measure.SQUARE, x), place(Measure.SQUARE, y), place(Measure.PRODUCT, x, y)]
@@ -178,26 +194,164 @@ def everything(owners: Sequence[Owner]) -> JointReading:
     return reading([owner.portion() for owner in owners], sums, figures)
 
 
-def _crossable(owner: Owner) -> bool:
-    return owner.operands[0].low >= 0 and not owner.operands[0].nullable
+def _crossable(owner: Owner, place: int) -> bool:
+    return owner.operands[place].low >= 0 and not owner.operands[place].nullable
 
 
 def plan_for(owners: Sequence[Owner], asked: JointReading | None = None, **changes: Any) -> JointPlan:
     return joint_plan(asked or everything(owners), **changes)
 
 
-def oracle(joint: JointPlan, owners: Sequence[Owner]) -> list[dict[str, Any]]:
-    """Every cell by DuckDB on the joined rows in clear: its figures, and by name of figure whether it may be opened."""
+def plan_of(asked: JointReading, task: JointTask, scheme: Scheme | None = None) -> JointPlan:
+    """A plan of any shape, whose task says who does what."""
+    portions = asked.portions
+    few = [replace(each, groups=(), operands=()) for each in portions[:2]]
+    base = joint_plan(reading(few, [Sum(Measure.ROWS, ())], [JointFigure("n", "count", (0,), 0)]))
+    domains = sorted({*(portion.domain for portion in portions), *task.servers, *task.others})
+    bounds = [portion.bound for portion in portions]
+    matched = sum(bounds) if asked.shape is Shape.STACKED else min(bounds)
+    return replace(
+        base,
+        request=replace(base.request, statement=task.canonical().decode()),
+        task=task,
+        parties=tuple(joint_examples.party(domain, place) for place, domain in enumerate(domains)),
+        reading=asked,
+        decisions=tuple(replace(base.decisions[0], domain=portion.domain) for portion in portions),
+        scheme=scheme or Scheme(64, matched, 10, 90),
+    )
+
+
+def inspected_by(joint: JointPlan, inspector: str) -> JointPlan:
+    """The same plan, with an inspector."""
+    task = replace(joint.task, opening=Opening.INSPECTED, inspector=inspector)
+    return plan_of(joint.reading, task, joint.scheme)
+
+
+# --------------------------------------------------------------------------------------- one table in parts
+
+
+def stacked(owners: Sequence[Owner]) -> JointReading:
+    """A reading of one table that these owners hold in parts: every function of every operand, and two products."""
+    first = owners[0]
+    groups = tuple(
+        Grouping(f"g{place}", f"g{place}", tuple(f"c{code}" for code in range(size)))
+        for place, size in enumerate(first.sizes)
+    )
+    portions = tuple(replace(owner.portion(), groups=groups) for owner in owners)
+    sums: list[Sum] = [Sum(Measure.ROWS, ())]
+    figures = [JointFigure("n", "count", (0,), 0)]
+
+    def place(measure: Measure, *operands: tuple[int, int]) -> int:
+        total = Sum(measure, operands)
+        if total not in sums:
+            sums.append(total)
+        return sums.index(total)
+
+    for number in range(len(first.operands)):
+        at, alike = (0, number), [owner.operands[number] for owner in owners]
+        count = place(Measure.PRESENT, at) if any(each.nullable for each in alike) else 0
+        total = place(Measure.TOTAL, at)
+        if any(each.low < 0 for each in alike):
+            place(Measure.MAGNITUDE, at)
+        squares = (place(Measure.SQUARE, at), total, count)
+        figures += [
+            JointFigure(f"x{number}_sum", "sum", (total,), count),
+            JointFigure(f"x{number}_avg", "avg", (total, count), count),
+            JointFigure(f"x{number}_var", "var_samp", squares, count),
+        ]
+    if len(first.operands) > 1 and all(_crossable(owner, place) for owner in owners for place in (0, 1)):
+        x, y = (0, 0), (0, 1)
+        made = [place(Measure.TOTAL, x), place(Measure.TOTAL, y)]
+        made += [place(Measure.SQUARE, x), place(Measure.SQUARE, y), place(Measure.PRODUCT, x, y)]
+        figures.append(JointFigure("r", "corr", (0, *made), 0))
+    named = (*(group.name for group in groups), *(figure.name for figure in figures))
+    digest = statement_digest(SQL)
+    return JointReading(digest, portions, tuple(sums), tuple(figures), named, Shape.STACKED)
+
+
+def stacked_plan(
+    owners: Sequence[Owner], servers: tuple[str, ...], scheme: Scheme | None = None, **changes: Any
+) -> JointPlan:
+    """A plan of one table in parts, oblivious unless `inspector` is named."""
+    opening = Opening.INSPECTED if changes.get("inspector") else Opening.OBLIVIOUS
+    task = JointTask(SQL, Matching.NONE, opening, servers, **changes)
+    return plan_of(stacked(owners), task, scheme)
+
+
+def common_plan(owners: Sequence[Owner], finder: str, helper: str = "", matched: int = 0) -> JointPlan:
+    """A plan in which one owner finds persons in common."""
+    portions = tuple(owner.portion() for owner in owners)
+    asked = JointReading(statement_digest(SQL), portions, (), (), ("person",), Shape.COMMON)
+    matching = Matching.HELPER if helper else Matching.DIFFIE_HELLMAN
+    task = JointTask(SQL, matching, Opening.INTERSECTION, (), helper=helper, finder=finder)
+    scheme = Scheme(64, matched or min(portion.bound for portion in portions), 1, 100)
+    return plan_of(asked, task, scheme)
+
+
+# ------------------------------------------------------------------------------------------------- oracle
+
+
+@dataclass(frozen=True)
+class Laid:
+    """The rows in clear in DuckDB: what stands after FROM, the keys of groups, and how an operand is written."""
+
+    connection: duckdb.DuckDBPyConnection = field(repr=False)
+    source: str
+    keys: tuple[str, ...]
+    value: Callable[[tuple[int, int]], str] = field(repr=False)
+
+
+def lay(joint: JointPlan, owners: Sequence[Owner]) -> Laid:
+    """Put all rows into DuckDB: joined by persons, or one below the other."""
     connection = duckdb.connect()
     tables = [owner.table(connection) for owner in owners]
+    if joint.reading.shape is Shape.STACKED:
+        source = " UNION ALL BY NAME ".join(f"SELECT * FROM {table}" for table in tables)
+        keys = tuple(f"t.g{place}" for place in range(len(owners[0].sizes)))
+        return Laid(connection, f"({source}) t", keys, lambda at: f"t.v{at[1]}")
     joined = " JOIN ".join([tables[0], *(f"{name} USING (id)" for name in tables[1:])])
-    keys = [f"{tables[p]}.g{k}" for p, owner in enumerate(owners) for k in range(len(owner.sizes))]
-    sizes = [size for owner in owners for size in owner.sizes]
-    wanted = [_sql(joint, tables, figure) for figure in joint.reading.figures]
-    tests = [_tests(joint, tables, place) for place in range(len(joint.reading.figures))]
+    keys = tuple(f"{tables[p]}.g{k}" for p, owner in enumerate(owners) for k in range(len(owner.sizes)))
+    return Laid(connection, joined, keys, lambda at: f"{tables[at[0]]}.v{at[1]}")
+
+
+def sums_in_clear(joint: JointPlan, owners: Sequence[Owner]) -> tuple[tuple[int, ...], ...]:
+    """Every sum of a plan in every cell by DuckDB, `[sums][cells]`."""
+    laid = lay(joint, owners)
+    wanted = ", ".join(_measured(laid, total) for total in joint.reading.sums)
+    listed, group = (
+        (", ".join(laid.keys) + ", ", f" GROUP BY {', '.join(laid.keys)}") if laid.keys else ("", "")
+    )
+    found = laid.connection.execute(f"SELECT {listed}{wanted} FROM {laid.source}{group}").fetchall()
+    width = len(laid.keys)
+    by_key = {row[:width]: [int(number or 0) for number in row[width:]] for row in found}
+    sizes = [len(each.codes) for each in joint.reading.groups]
+    nothing = [0] * len(joint.reading.sums)
+    rows = [by_key.get(key, nothing) for key in np.ndindex(*sizes)]
+    return tuple(zip(*rows, strict=True))
+
+
+def _measured(laid: Laid, total: Sum) -> str:
+    values = [f"{laid.value(at)}::HUGEINT" for at in total.operands]
+    return {
+        Measure.ROWS: lambda: "count(*)",
+        Measure.PRESENT: lambda: f"count({values[0]})",
+        Measure.TOTAL: lambda: f"sum({values[0]})",
+        Measure.MAGNITUDE: lambda: f"sum(abs({values[0]}))",
+        Measure.SQUARE: lambda: f"sum({values[0]} * {values[0]})",
+        Measure.PRODUCT: lambda: f"sum({' * '.join(values)})",
+    }[total.measure]()
+
+
+def oracle(joint: JointPlan, owners: Sequence[Owner]) -> list[dict[str, Any]]:
+    """Every cell by DuckDB on all rows in clear: its figures, and by name of figure whether it may be opened."""
+    laid = lay(joint, owners)
+    keys, connection = laid.keys, laid.connection
+    sizes = [len(each.codes) for each in joint.reading.groups]
+    wanted = [_sql(joint, laid, figure) for figure in joint.reading.figures]
+    tests = [_tests(joint, laid, place) for place in range(len(joint.reading.figures))]
     listed = ", ".join([*keys, *wanted, *tests])
     group = f" GROUP BY {', '.join(keys)}" if keys else ""
-    found = connection.execute(f"SELECT {listed} FROM {joined}{group}").fetchall()
+    found = connection.execute(f"SELECT {listed} FROM {laid.source}{group}").fetchall()
     by_key = {row[: len(keys)]: row[len(keys) :] for row in found}
     cells = []
     names = [figure.name for figure in joint.reading.figures]
@@ -209,29 +363,31 @@ def oracle(joint: JointPlan, owners: Sequence[Owner]) -> list[dict[str, Any]]:
     return cells
 
 
-def _value(tables: list[str], at: tuple[int, int]) -> str:
-    return f"{tables[at[0]]}.v{at[1]}"
-
-
-def _sql(joint: JointPlan, tables: list[str], figure: JointFigure) -> str:
+def _sql(joint: JointPlan, laid: Laid, figure: JointFigure) -> str:
     sums = [joint.reading.sums[place] for place in figure.sums]
     if figure.function == "count":
         return "count(*)"
     if figure.function == "corr":
-        return f"corr({_value(tables, sums[1].operands[0])}, {_value(tables, sums[2].operands[0])})"
-    return f"{figure.function}({_value(tables, sums[0].operands[0])})"
+        return f"corr({laid.value(sums[1].operands[0])}, {laid.value(sums[2].operands[0])})"
+    return f"{figure.function}({laid.value(sums[0].operands[0])})"
 
 
-def _tests(joint: JointPlan, tables: list[str], place: int) -> str:
+def _tests(joint: JointPlan, laid: Laid, place: int) -> str:
     """The rule in words of SQL, written anew: enough persons, and no two persons could be more than the share."""
     figure, scheme = joint.reading.figures[place], joint.scheme
     persons = joint.reading.sums[figure.persons]
-    counted = "count(*)" if not persons.operands else f"count({_value(tables, persons.operands[0])})"
-    conditions = [f"{counted} >= {scheme.minimum_group}"]
+    stacked = joint.reading.shape is Shape.STACKED
+    rows = len(joint.reading.portions) if stacked else 1  # as many of one person
+    counted = "count(*)" if not persons.operands else f"count({laid.value(persons.operands[0])})"
+    conditions = [f"{counted} >= {scheme.minimum_group * rows}"]
     for number in figure.sums:
         total = joint.reading.sums[number]
-        caps = [joint.reading.portions[p].operands[o].cap for p, o in total.operands]
-        values = [f"coalesce({_value(tables, at)}, 0)::HUGEINT" for at in total.operands]
+        holders = joint.reading.portions if stacked else ()
+        caps = [
+            max(each.operands[o].cap for each in holders or joint.reading.portions[p : p + 1])
+            for p, o in total.operands
+        ]
+        values = [f"coalesce({laid.value(at)}, 0)::HUGEINT" for at in total.operands]
         rules = {
             Measure.TOTAL: lambda values=values, caps=caps: (f"abs({values[0]})", caps[0]),
             Measure.SQUARE: lambda values=values, caps=caps: (f"{values[0]} * {values[0]}", caps[0] ** 2),
@@ -239,7 +395,7 @@ def _tests(joint: JointPlan, tables: list[str], place: int) -> str:
         }
         if total.measure in rules:
             each, cap = rules[total.measure]()
-            conditions.append(f"sum({each})::HUGEINT * {scheme.dominance} >= {200 * cap}::HUGEINT")
+            conditions.append(f"sum({each})::HUGEINT * {scheme.dominance} >= {200 * cap * rows}::HUGEINT")
     return f"coalesce({' AND '.join(conditions)}, false)"
 
 
