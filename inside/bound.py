@@ -149,15 +149,43 @@ def grouped_rows(
         SqlSyntax: the binder does not accept it.
         SqlUnsupported: the plan below its figures holds something that is not listed.
     """
-    top = planned(connection, statement)
-    while top["type"] == "LOGICAL_PROJECTION":
-        (top,) = top["children"]
-    if top["type"] != "LOGICAL_AGGREGATE_AND_GROUP_BY":
-        raise _unknown_operator(top)
+    return rows_below(grouping(planned(connection, statement)), before)
+
+
+def grouping(plan: Node) -> Node:
+    """Return the operator of a plan that groups rows.
+
+    Raises:
+        SqlUnsupported: what is computed from groups is not at the top of it.
+    """
+    while plan["type"] == "LOGICAL_PROJECTION":
+        (plan,) = plan["children"]
+    if plan["type"] != "LOGICAL_AGGREGATE_AND_GROUP_BY":
+        raise _unknown_operator(plan)
+    return plan
+
+
+def rows_below(top: Node, before: tuple[str, ...] = ()) -> tuple[tuple[str, ...], ...]:
+    """Return which rows an operator groups, and by what, as `grouped_rows` does; raises like it."""
     reader = _Reader()
     reader.scans += before
     rows = reader._rows(top["children"][0])
     return (*reader._kept(), tuple(write(key, rows).text for key in top["groups"]))
+
+
+def chosen_rows(connection: Connection, statement: str) -> tuple[tuple[str, ...], ...]:
+    """Return which rows a statement without figures yields: the scans, the joins, the filters, the columns.
+
+    Raises:
+        SqlSyntax: the binder does not accept it.
+        SqlUnsupported: the plan holds something that is not listed.
+    """
+    top = planned(connection, statement)
+    if top["type"] != "LOGICAL_PROJECTION":
+        raise _unknown_operator(top)
+    reader = _Reader()
+    rows = reader._rows(top["children"][0])
+    return (*reader._kept(), tuple(write(output, rows).text for output in top["expressions"]))
 
 
 def scanned(plan: Node) -> set[tuple[str, str]]:

@@ -10,6 +10,10 @@ and each owner's part by itself. A reading is given out only if
 * it reads the columns that the stand-ins read, and no other, and portions read no more;
 * each operand has, for the binder, as many decimals as the guard says.
 
+Of a table in parts this holds for each part, with the outer SELECT over that part alone (`inside.bound_parts`): it is
+a scan of one relation, and nothing is joined. Where persons in common are asked for, the one output is a column that
+names them, and there are no groups.
+
 No key and no row comes into this box.
 """
 
@@ -17,10 +21,11 @@ from __future__ import annotations
 
 import re
 
-from inside.bound import Connection, grouped_rows, planned, scanned, shadow_engine
+from inside.bound import Connection, chosen_rows, grouped_rows, planned, rows_below, scanned, shadow_engine
+from inside.bound_parts import looked_at, parts
 from inside.engine import identifier
 from plans.errors import SqlUnsupported
-from plans.joint import JointReading, Portion
+from plans.joint import JointReading, Portion, Shape
 from plans.joint_shadows import JointShadow
 from plans.names import PERSON
 from policies.reading import read_joint
@@ -42,8 +47,11 @@ def check_joint(
     used = tuple(known[portion.relation] for portion in reading.portions)
     connection = shadow_engine(used, memory_mb, opened)
     try:
-        _require_rows(connection, statement, reading)
-        _require_columns(connection, statement, reading)
+        if reading.shape is Shape.STACKED:
+            _require_parts(connection, statement, reading)
+        else:
+            _require_rows(connection, statement, reading)
+            _require_columns(connection, statement, reading)
         for portion in reading.portions:
             _require_scales(connection, portion)
     finally:
@@ -64,8 +72,8 @@ def _from(portion: Portion) -> str:
 
 def _require_rows(connection: Connection, statement: str, reading: JointReading) -> None:
     """The same relations, joined by persons, filtered and grouped as the portions say."""
-    relations = tuple(portion.relation for portion in reading.portions)
-    scans, joins, filters, groups = grouped_rows(connection, statement)
+    relations, common = tuple(portion.relation for portion in reading.portions), reading.shape is Shape.COMMON
+    scans, joins, filters, groups = (chosen_rows if common else grouped_rows)(connection, statement)
     if scans != relations:
         raise _disagreement("relations")
     if len(joins) != len(relations) - 1 or not set(joins) <= _joins(reading):
@@ -80,8 +88,36 @@ def _require_rows(connection: Connection, statement: str, reading: JointReading)
         keys += columns
     if not expected - without_key <= set(filters) <= expected:
         raise _disagreement("conditions")
-    if sorted(groups) != sorted(keys):
+    if common:
+        if not set(groups) <= _keys(reading) or len(groups) != 1:
+            raise _disagreement("output")
+    elif sorted(groups) != sorted(keys):
         raise _disagreement("groups")
+
+
+def _require_parts(connection: Connection, statement: str, reading: JointReading) -> None:
+    """As many parts, each of them filtered and grouped as its portion says, over the columns of its stand-in."""
+    found = parts(planned(connection, statement))
+    if len(found) != len(reading.portions):
+        raise _disagreement("parts")
+    for portion, part in zip(reading.portions, found, strict=True):
+        scans, joins, filters, groups = rows_below(part)
+        if scans != (portion.relation,) or joins:
+            raise _disagreement("relations")
+        own = set(grouped_rows(connection, own_rows(portion))[2])
+        keys = [f"{portion.relation}#0.{group.column}" for group in portion.groups]
+        if not own - {f"(NOT ({key} IS NULL))" for key in keys} <= set(filters) <= own:
+            raise _disagreement("conditions")
+        if sorted(groups) != sorted(keys):
+            raise _disagreement("groups")
+        if looked_at(part) != _alone(connection, portion):
+            raise _disagreement("columns")
+
+
+def _keys(reading: JointReading) -> set[str]:
+    """Return every column that names persons."""
+    named = ((place, portion, (PERSON, portion.key)) for place, portion in enumerate(reading.portions))
+    return {f"{portion.relation}#{place}.{column}" for place, portion, both in named for column in both}
 
 
 def _joins(reading: JointReading) -> set[str]:
@@ -105,15 +141,20 @@ def _require_columns(connection: Connection, statement: str, reading: JointReadi
     alone: set[tuple[str, str]] = set()
     links: set[tuple[str, str]] = set()
     for portion in reading.portions:
-        computed = [operand.expression for operand in portion.operands]
-        computed += [identifier(group.column) for group in portion.groups]
-        read = scanned(planned(connection, portion.stand_in))
-        if not scanned(planned(connection, f"SELECT {', '.join([*computed, '1'])} {_from(portion)}")) <= read:
-            raise _disagreement("columns")
-        alone |= read
+        alone |= _alone(connection, portion)
         links |= {(portion.relation, PERSON), (portion.relation, portion.key)}
     if found - links != alone - links:
         raise _disagreement("columns")
+
+
+def _alone(connection: Connection, portion: Portion) -> set[tuple[str, str]]:
+    """Return the columns that a stand-in reads; its portion reads no others."""
+    computed = [operand.expression for operand in portion.operands]
+    computed += [identifier(group.column) for group in portion.groups]
+    read = scanned(planned(connection, portion.stand_in))
+    if not scanned(planned(connection, f"SELECT {', '.join([*computed, '1'])} {_from(portion)}")) <= read:
+        raise _disagreement("columns")
+    return read
 
 
 def _require_scales(connection: Connection, portion: Portion) -> None:

@@ -41,13 +41,23 @@ _ROWS = Sum(Measure.ROWS, ())
 
 @dataclass(slots=True)
 class Sums:
-    """What the figures of a statement need, each once: operands and stand-in figures by portion, and sums."""
+    """What the figures of a statement need, each once: operands and stand-in figures by portion, and sums.
+
+    `computed` are the expressions of the operands, with the columns of the scope.
+    """
 
     scope: Scope
     facts: Facts
     operands: list[list[Operand]]
+    computed: list[list[Expression]]
     alone: list[list[str]]
     sums: list[Sum] = field(default_factory=list)
+
+    @staticmethod
+    def over(scope: Scope, facts: Facts) -> Sums:
+        """Return nothing yet, over the relations of a scope."""
+        places = range(len(scope.sources))
+        return Sums(scope, facts, [[] for _ in places], [[] for _ in places], [[] for _ in places])
 
     def place(self, found: Sum) -> int:
         """Return the place of a sum, added if it is new."""
@@ -64,6 +74,7 @@ class Sums:
         listed_ = self.operands[value.portion]
         if found not in listed_:
             listed_.append(found)
+            self.computed[value.portion].append(expression)
         return value.portion, listed_.index(found)
 
     def stand_in(self, portion: int, function: str, expression: Expression) -> None:
@@ -461,9 +472,7 @@ def _multiplied(x: Value, y: Value) -> Value:
 def _corr_alone(name: str, asked: tuple[Value, Value], moved: tuple[Value, Value], sums: Sums) -> JointFigure:
     """Return a correlation of two values of one owner, each without a value where the other has none."""
     x, y = _beside(moved[0], moved[1]), _beside(moved[1], moved[0])
-    if {each.name for each in columns(x.expression)} == {
-        each.name for each in columns(y.expression)
-    } and x == y:
+    if x == y:
         raise refusal.unsupported(asked[0].node, "a value is correlated with itself", "Name two values.")
     product = _multiplied(*moved)
     made = (

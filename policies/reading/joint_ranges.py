@@ -26,6 +26,7 @@ from sqlglot import exp
 from plans import canonical
 from plans.errors import SqlUnsupported
 from plans.joint_shadows import JointShadow
+from plans.manifest import Declared
 from policies.reading import grammar, refusal
 from policies.reading.attempts import attempt_condition
 from policies.reading.tree import (
@@ -164,10 +165,7 @@ def scale_of(kind: str) -> int | None:
 
 def _declared(column: Column, decimals: int, facts: Facts, node: exp.Expression) -> Range:
     """Return what an owner declared of a column at a scale, rounded outwards."""
-    declared = facts[column.source].declared_of(column.name)
-    numbers = [Fraction(text) for text in declared.values if _is_number(text)]
-    if _is_number(declared.low) and _is_number(declared.high):
-        numbers = [Fraction(declared.low), Fraction(declared.high)]
+    numbers = [Fraction(text) for text in numbers_of(facts[column.source].declared_of(column.name))]
     if not numbers:
         raise refusal.unsupported(
             node,
@@ -177,6 +175,12 @@ def _declared(column: Column, decimals: int, facts: Facts, node: exp.Expression)
         )
     low, high = floor(min(numbers) * 10**decimals), ceil(max(numbers) * 10**decimals)
     return Range(low, high, decimals, column.nullable)
+
+
+def numbers_of(declared: Declared) -> list[str]:
+    """Return the numbers between which all values of a column are, by what was declared of it; none: it says none."""
+    ends = [declared.low, declared.high]
+    return ends if all(map(_is_number, ends)) else list(filter(_is_number, declared.values))
 
 
 def _is_number(text: str) -> bool:
