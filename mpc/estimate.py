@@ -8,11 +8,11 @@ too large, and nothing finer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from plans.box import Entry
-from plans.joint import JointPlan, Portion
+from plans.joint import JointPlan, Portion, Shape
 from plans.joint_rules import Matching
 from plans.plan import Plan
 
@@ -38,6 +38,12 @@ _SECONDS_PER_MIB = 0.05
 _SECONDS_PER_POINT = 60e-6
 _COMPILER_MB = 200
 """Without a helper every owner raises every owner's rows, once each; for long lists it compiles its arithmetic."""
+
+_ENGINE_MB, _ENGINE_S = 400, 10
+"""The engine of ciphertexts with its keys, and what it takes to make these."""
+
+_CIPHERTEXT_BYTES = 1_000
+"""A number as it is held while ciphertexts are added up; one that is packed full has 45 bytes on the wire."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,32 +72,57 @@ class Need:
 
 def need(joint: JointPlan, domain: str) -> Need:
     """Return what the boxes of a party need."""
-    portions = joint.reading.portions
-    ring = joint.scheme.ring_bits // 8
+    portions, ring = joint.reading.portions, joint.scheme.ring_bits // 8
     own = joint.owns(domain)
-    held = worked = 0
+    held, worked = _HELD[joint.reading.shape](joint, domain, ring)
     if own is not None:
         held += _row(portions[own], ring) * portions[own].bound
     if joint.task.helper == domain:
         held += sum(_row(portion, ring) * portion.bound for portion in portions)
-    if (
-        joint.serves(domain) is not None
-    ):  # it holds the masks of its owners, and of the rows a piece at a time
-        mine = [portion for place, portion in enumerate(portions) if joint.partner(place) == domain]
-        held += _PIECE_BYTES + sum(_row(portion, ring) * portion.bound for portion in mine)
-        columns = sum(_columns(portion) for portion in portions)
-        worked = 2 * joint.scheme.matched * ring * (columns + joint.reading.cells)
     memory = {Entry.PARTY: _megabytes(held * _COPIES)}
     longest = max(held, worked, *(_row(portion, ring) * portion.bound for portion in portions))
     wall = {Entry.PARTY: _seconds(longest)}
     if joint.task.matching is Matching.DIFFIE_HELLMAN:  # all others wait for the owners
         memory[Entry.PARTY] += _COMPILER_MB if own is not None else 0
         wall[Entry.PARTY] += round(_SECONDS_PER_POINT * sum(portion.bound for portion in portions))
+    if joint.task.collector:
+        memory[Entry.PARTY] += _ENGINE_MB
+        wall[Entry.PARTY] += _ENGINE_S
     if own is not None:
         rows = portions[own].bound
         memory[Entry.EXTRACT] = _megabytes(rows * (_EXTRACT_BYTES_PER_ROW + _row(portions[own], ring)))
         wall[Entry.EXTRACT] = wall[Entry.PARTY]  # they run side by side, and the one waits for the other
     return Need(memory, wall)
+
+
+def _held_joined(joint: JointPlan, domain: str, ring: int) -> tuple[int, int]:
+    """Return what a server holds, and works through, beside its own rows: it has the masks of its owners, and of the
+    rows that matched a piece at a time.
+    """
+    if joint.serves(domain) is None:
+        return 0, 0
+    portions = joint.reading.portions
+    mine = [portion for place, portion in enumerate(portions) if joint.partner(place) == domain]
+    held = _PIECE_BYTES + sum(_row(portion, ring) * portion.bound for portion in mine)
+    columns = sum(_columns(portion) for portion in portions)
+    return held, 2 * joint.scheme.matched * ring * (columns + joint.reading.cells)
+
+
+def _held_stacked(joint: JointPlan, domain: str, ring: int) -> tuple[int, int]:
+    """Return the same of one table in parts: sums of cells of every holder, as shares or as ciphertexts."""
+    numbers = len(joint.reading.sums) * joint.reading.cells * (len(joint.reading.portions) + 1)
+    if joint.task.collector:
+        held = numbers * _CIPHERTEXT_BYTES
+        return (held, held) if domain in (joint.task.collector, joint.task.inspector) else (0, 0)
+    held = 2 * ring * numbers
+    return (held, held) if joint.serves(domain) is not None else (0, 0)
+
+
+_HELD: Mapping[Shape, Callable[[JointPlan, str, int], tuple[int, int]]] = {
+    Shape.JOINED: _held_joined,
+    Shape.STACKED: _held_stacked,
+    Shape.COMMON: lambda _joint, _domain, _ring: (0, 0),  # lists of identifiers, which all shapes have
+}
 
 
 def _columns(portion: Portion) -> int:

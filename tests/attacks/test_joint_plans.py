@@ -14,11 +14,13 @@ from mpc.api import require_same
 from plans import joint_guards
 from plans.errors import PolicyDenied, RangeTooWide, RederivationMismatch, SqlUnsupported
 from plans.joint import JointReading
+from plans.joint_rules import Matching
 from plans.manifest import Declared
 from policies.reading import joint_figures, joint_ranges, read_joint
 from tests.inside.sql_cases import create
 from tests.keeper import house
 from tests.mpc.compile_cases import DOMAINS, RULES, TASK, Asked, party
+from tests.mpc.form_cases import ALL_RULES, FORMS, formed
 from tests.policies import joint_meaning
 from tests.policies.joint_cases import FROM, INCOME, VISITS, between, joint_shadow
 
@@ -315,6 +317,49 @@ def test_96_control_parties_under_administrations_of_their_own_are_accepted() ->
     plan = Asked().plan()
     require_same(plan, RULES)
     assert not any("administrators" in line for line in plan.trust.collusions)
+
+
+BY_LEVEL = f"select e.level, sum(t.tax) as s {FROM} join edu.pupils e using (person) group by 1"
+THREE = replace(TASK, statement=BY_LEVEL)
+ALONE = replace(THREE, matching=Matching.DIFFIE_HELLMAN, helper="")
+
+
+def _one_hand(asked: Asked, first: str, second: str) -> Asked:
+    """The same parties, two of which the same people administer."""
+    hand = "one hand"
+    parties = (
+        party(each, administration=hand) if each in (first, second) else party(each) for each in DOMAINS
+    )
+    return replace(asked, parties=tuple(parties))
+
+
+TOGETHER = [
+    (formed(ALONE), "nm/civil", "nm/edu", "whoever matches is an owner's: it learns which of its rows match"),
+    (formed(THREE), "nm/edu", "nm/office", "the helper is an owner's: it has the key of all identifiers"),
+    (formed(THREE), "nm/edu", "nm/tax", "an owner is its own partner: it learns which of its rows match"),
+    (FORMS["common"], "nm/edu", "nm/office", "the helper of persons in common has the key"),
+    (FORMS["stacked"], "nm/civil", "nm/tax", "two servers have every holder's sums"),
+    (FORMS["ciphertexts"], "nm/office", "nm/tax", "who adds up ciphertexts has the key to each of them"),
+]
+
+
+@pytest.mark.parametrize(("asked", "first", "second", "_why"), TOGETHER, ids=[each[3] for each in TOGETHER])
+def test_96_of_no_form_are_two_parties_one_hand_that_open_more_together(
+    asked: Asked, first: str, second: str, _why: str
+) -> None:
+    plan = asked.plan()
+    assert {first, second} <= {each.domain for each in plan.parties}
+    bad = _one_hand(asked, first, second)
+    with pytest.raises(PolicyDenied, match="have the same"):
+        bad.plan()
+    lenient = replace(bad, rules=replace(ALL_RULES, separate=False)).plan()  # the control: nobody demands it
+    assert any(f"{first}, {second} have the same administrators" in line for line in lenient.trust.collusions)
+
+
+def test_96_holders_of_one_table_may_be_one_hand() -> None:
+    """What they see together is theirs: only who computes must be somebody else's."""
+    for form in ("stacked and inspected", "ciphertexts"):
+        assert _one_hand(FORMS[form], "nm/edu", "nm/health").plan()
 
 
 # ------------------------------------------------------------------------------------------ the guards of the guards

@@ -38,9 +38,10 @@ def party(domain: str, **changes: Any) -> Party:
     return replace(joint_examples.party(domain, DOMAINS.index(domain)), **changes)
 
 
-def request(task: JointTask) -> Request:
-    """A member's request for a task."""
-    return replace(examples.REQUEST, statement=task.canonical().decode(), kind=RequestKind.JOINT)
+def request(task: JointTask, member: str = "") -> Request:
+    """A member's request for a task: for persons in common, of the finder's domain."""
+    asks = member or (f"wang@{task.finder}" if task.finder else examples.REQUEST.member)
+    return replace(examples.REQUEST, member=asks, statement=task.canonical().decode(), kind=RequestKind.JOINT)
 
 
 def owner(
@@ -74,23 +75,26 @@ def with_obligations(**changes: Any) -> Callable[[Owner], Owner]:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a plan is compiled from; each member can be changed. `change` changes the first owner."""
+    """What a plan is compiled from; each member can be changed. `change` changes the first owner, `rules` are all
+    owners' terms.
+    """
 
     task: JointTask = TASK
     change: Callable[[Owner], Owner] = lambda one: one
     parties: tuple[Party, ...] = field(default_factory=lambda: tuple(party(domain) for domain in DOMAINS))
     shadows: tuple[JointShadow, ...] = SHADOWS
     reading: JointReading | None = None
+    rules: JointRules = RULES
+    member: str = ""
 
     def plan(self) -> JointPlan:
         """The joint plan."""
         reading = self.reading or read_joint(self.task.statement, self.shadows)
         by_relation = {each.shadow.relation: each for each in self.shadows}
-        owners = [owner(by_relation[portion.relation]) for portion in reading.portions]
+        owners = [owner(by_relation[portion.relation], rules=self.rules) for portion in reading.portions]
         owners[0] = self.change(owners[0])
-        return compile_joint(
-            SignedRequest(request(self.task), "4" * 128), reading, owners, self.parties, MAKING
-        )
+        signed = SignedRequest(request(self.task, self.member), "4" * 128)
+        return compile_joint(signed, reading, owners, self.parties, MAKING)
 
 
 def asked(statement: str = STATEMENT, **changes: Any) -> Asked:

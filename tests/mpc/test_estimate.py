@@ -1,0 +1,68 @@
+"""What boxes need is known before they start, for every form: what does not fit is not begun."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from mpc.api import party_plan, require_same
+from mpc.estimate import need
+from plans.box import Entry
+from plans.joint import JointPlan
+from tests.inside.sql_cases import LIMITS
+from tests.mpc.form_cases import ALL_RULES, FORMS, LARGEST
+
+ROOMY = replace(LIMITS, memory_mb=2_048, wall_s=120)
+EACH = pytest.mark.parametrize("form", FORMS)
+
+
+def with_rows(plan: JointPlan, rows: int) -> JointPlan:
+    """The plan with so many rows of each owner."""
+    portions = tuple(replace(portion, bound=rows) for portion in plan.reading.portions)
+    scheme = replace(plan.scheme, matched=rows)
+    return replace(plan, reading=replace(plan.reading, portions=portions), scheme=scheme)
+
+
+def faults(plan: JointPlan, domain: str) -> list[str]:
+    """What a party's boxes lack."""
+    return need(plan, domain).beyond(party_plan(plan, domain, dict.fromkeys(Entry, ROOMY)))
+
+
+@EACH
+def test_a_small_computation_of_every_form_fits_at_every_party(form: str) -> None:
+    plan = FORMS[form].plan()
+    assert not any(faults(plan, each.domain) for each in plan.parties)
+
+
+@EACH
+def test_what_is_ten_times_too_large_is_told_to_an_owner_before_it_starts(form: str) -> None:
+    plan = with_rows(FORMS[form].plan(), 200_000_000)
+    for portion in plan.reading.portions:
+        assert "MiB of memory" in " ".join(faults(plan, portion.domain))
+
+
+@EACH
+def test_more_rows_need_no_less_anywhere(form: str) -> None:
+    plan = FORMS[form].plan()
+    for party in plan.parties:
+        few, many = (need(with_rows(plan, rows), party.domain) for rows in (1_000, 4_000_000))
+        for entry, memory in few.memory_mb.items():
+            assert memory <= many.memory_mb[entry] and few.wall_s[entry] <= many.wall_s[entry]
+
+
+def test_parts_of_one_table_need_nothing_of_a_server_however_many_rows_there_are() -> None:
+    """Sums of cells arrive there, and no row."""
+    plan = FORMS["stacked"].plan()
+    few, many = (need(with_rows(plan, rows), "nm/civil") for rows in (1_000, 200_000_000))
+    assert few.memory_mb == many.memory_mb
+    joined = FORMS["inspected"].plan()
+    few, many = (need(with_rows(joined, rows), "nm/civil") for rows in (1_000, 200_000_000))
+    assert few.memory_mb != many.memory_mb  # the control: rows that matched arrive
+
+
+def test_as_many_holders_as_there_may_be_fit() -> None:
+    plan = LARGEST.plan()
+    require_same(plan, ALL_RULES)
+    assert len(plan.parties) == 19
+    assert not any(faults(plan, each.domain) for each in plan.parties)
