@@ -1,4 +1,4 @@
-"""Joint computations: a signed request in, a plan for the approvers of the parties, sealed shares and receipts out."""
+"""Joint computations: a signed request in, a plan for the approvers of the parties, sealed answers and receipts out."""
 
 from __future__ import annotations
 
@@ -84,5 +84,5 @@ def cancel(
 def results(
     number: str, caller: Annotated[Caller, Depends(allowed_to(Action.FETCH_RESULT))], services: Serving
 ) -> dict[str, Any]:
-    """Return each server's sealed shares, which only the recipient's key opens, and the receipts of all parties."""
+    """Return what was handed over, sealed to the recipient's key, and the receipts of all parties."""
     return services.joint.results(caller.member.name, number)

@@ -146,7 +146,7 @@ class Joint(Protocol):
         ...
 
     def results(self, member: str, number: str) -> dict[str, Any]:
-        """Return each server's sealed shares and the receipts of all parties, of a member's own computation."""
+        """Return what was handed over, sealed, and the receipts of all parties, of a member's own computation."""
         ...
 
 

@@ -12,13 +12,13 @@ from darkroom import joint as asking
 from darkroom import terminal
 from darkroom.cli_access import DryRun, FormatOption, Yes, room, settle_trust
 from darkroom.cli_jobs import statement_text
+from darkroom.joint_task import Named, task_of
 from darkroom.signing import Text
 from darkroom.terminal import Format
 from plans import names
 from plans.errors import Malformed
-from plans.joint import JointPlan, JointTask, SeenAs
+from plans.joint import JointPlan, SeenAs
 from plans.joint_evidence import JointEvidence
-from plans.joint_rules import Matching, Opening
 
 Number = Annotated[str, typer.Argument(metavar="ID", help="A joint computation's id.")]
 
@@ -41,26 +41,33 @@ def ask(  # noqa: PLR0913 - each is an option that a person may type
     statement: Annotated[str, typer.Argument(help="SQL over relations of several owners, or - with --file.")],
     project: Annotated[str, typer.Option(help="The project whose grants are used.")],
     purpose: Annotated[str, typer.Option(help="Why, as in the grants.")],
-    servers: Annotated[str, typer.Option(help="Three domains that compute, with commas between.")],
+    servers: Annotated[
+        str, typer.Option(help="Three domains that compute on shares, with commas between.")
+    ] = "",
     helper: Annotated[
         str, typer.Option(help="The domain that matches pseudonyms; none: Diffie-Hellman.")
     ] = "",
     inspector: Annotated[
         str, typer.Option(help="The owner whose airlock opens first; none: nobody but you.")
     ] = "",
+    finder: Annotated[
+        str, typer.Option(help="Your own domain, where the question is which of its persons all others have.")
+    ] = "",
+    collector: Annotated[
+        str,
+        typer.Option(help="The domain that adds up one table in parts as ciphertexts, in place of servers."),
+    ] = "",
     file: Annotated[Path | None, typer.Option(help="A file with the statement.")] = None,
     dry_run: DryRun = False,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Ask several owners one statement; its plan then waits until every party has approved it."""
-    task = JointTask(
-        statement=statement_text(statement, file),
-        matching=Matching.HELPER if helper else Matching.DIFFIE_HELLMAN,
-        opening=Opening.INSPECTED if inspector else Opening.OBLIVIOUS,
-        servers=asking.require_domains(servers),
-        helper=helper,
-        inspector=inspector,
-    )
+    """Ask several owners one statement; its plan then waits until every party has approved it.
+
+    Figures over registers that are joined, or over one table in parts (UNION ALL), need three servers, or a collector
+    beside an inspector; which persons are in all registers needs a finder.
+    """
+    named = Named(asking.domains(servers), helper, inspector, finder, collector)
+    task = task_of(statement_text(statement, file), named)
     if dry_run:
         plan = room().explain_jointly(task, project=project, purpose=purpose)
         terminal.write(plan.plain(), form, lambda: _draw_plan(plan, to_person=False))
@@ -134,7 +141,7 @@ def result(
     wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for its end.")] = 600,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Wait for the end, check every party's receipt, open the servers' shares, and show the answer."""
+    """Wait for the end, check every party's receipt, open what was sealed to you, and show the answer."""
     connection = room()
     plan = connection.joint_plan(number)
     for party in plan.parties:
@@ -143,10 +150,9 @@ def result(
         number, wait, lambda found: terminal.say(f"{found['state']}: {found['sentence']}")
     )
     opened = connection.open_jointly(number)
-    rows = [["(withheld)" if cell is None else _told(cell) for cell in row] for row in opened.rows]
 
     def draw() -> None:
-        terminal.rows(opened.columns, rows)
+        terminal.rows(opened.columns, opened.texts())
 
     plain = {
         "columns": list(opened.columns),

@@ -11,9 +11,10 @@ from darkroom.joint_result import JointResult, exactness, open_joint
 from darkroom.signing import Text
 from darkroom.wire import Wire, listed, segment
 from keys import api as keys
-from plans.errors import DarkroomError, HashMismatch, Malformed, StateConflict, Unreachable, from_problem
-from plans.joint import JointPlan, JointTask, Receipt
+from plans.errors import DarkroomError, HashMismatch, StateConflict, Unreachable, from_problem
+from plans.joint import JointPlan, JointTask, Part, Receipt, Shape
 from plans.joint_evidence import JointEvidence, Verifier, verify_joint
+from plans.joint_rules import Matching
 from plans.joint_sights import together
 from plans.request import Request, RequestKind
 from plans.statements import Statement
@@ -96,7 +97,7 @@ class Joint:
         return self._wire.post(f"/api/v1/joint/{segment(number)}/cancel", again=True)
 
     def joint_results(self, number: str) -> dict[str, Any]:
-        """Return each server's sealed shares and the receipts of all parties."""
+        """Return what was sealed to the recipient, by who handed it over, and the receipts of all parties."""
         return self._wire.get(f"/api/v1/joint/{segment(number)}/results")
 
     def open_jointly(self, number: str) -> JointResult:
@@ -169,7 +170,7 @@ def approval_of(plan: JointPlan, domain: str, signer: str) -> Statement:
 
 def plan_lines(plan: JointPlan) -> list[Text]:
     """Return the lines that say what a joint plan does, and under which model."""
-    scheme, request = plan.scheme, plan.request
+    request = plan.request
     return [
         Text("asked by", f"{request.member}, whose requests are signed by {request.signer}"),
         Text("result sealed to", request.recipient),
@@ -179,25 +180,61 @@ def plan_lines(plan: JointPlan) -> list[Text]:
         *(
             Text(
                 party.domain,
-                f"{_parts(plan, party.domain)}; administered by {party.administration}, hosted by {party.hosting}, "
-                f"software of {party.software}",
+                f"{', '.join(parts(plan, party.domain))}; administered by {party.administration}, hosted by "
+                f"{party.hosting}, software of {party.software}",
             )
             for party in plan.parties
         ),
         *(
-            Text(f"{portion.domain} computes", f"{portion.stand_in} (sends {portion.bound:,} rows)")
+            Text(f"{portion.domain} computes", f"{portion.stand_in} ({_sent(plan, portion.bound)})")
             for portion in plan.reading.portions
         ),
-        Text("matching", plan.task.matching.value),
-        Text("opening", plan.task.opening.value),
-        Text("ring", f"{scheme.ring_bits} bits, {scheme.matched:,} rows after matching"),
-        Text("smallest group", f"{scheme.minimum_group} persons"),
-        Text("dominance", f"the two largest persons are at most {scheme.dominance} % of a total"),
+        Text("matching", _MATCHED[plan.task.matching].format(helper=plan.task.helper)),
+        Text("opening", opening_of(plan)),
+        *_scheme_lines(plan),
         *(Text("exactness", sentence) for sentence in exactness(plan)),
         Text("adversary", plan.trust.adversary),
         Text("randomness", plan.trust.randomness),
         *(Text("if they collude", sentence) for sentence in plan.trust.collusions),
     ]
+
+
+def _scheme_lines(plan: JointPlan) -> list[Text]:
+    scheme, shape = plan.scheme, plan.reading.shape
+    if shape is Shape.COMMON:
+        return [Text("at most", f"{scheme.matched:,} persons in the list")]
+    counted = "in all parts" if shape is Shape.STACKED else "after matching"
+    ring = [Text("ring", f"{scheme.ring_bits} bits, {scheme.matched:,} rows {counted}")]
+    return [
+        *(ring if plan.task.shared else []),
+        Text("smallest group", f"{scheme.minimum_group} persons"),
+        Text("dominance", f"the two largest persons are at most {scheme.dominance} % of a total"),
+    ]
+
+
+def _sent(plan: JointPlan, bound: int) -> str:
+    if plan.reading.shape is Shape.STACKED:
+        form = "shares" if plan.task.shared else "ciphertexts"
+        return f"adds up at most {bound:,} rows, and sends {form} of its sums"
+    if plan.reading.shape is Shape.COMMON:
+        return f"sends {bound:,} pseudonyms, those of nobody among them"
+    return f"sends {bound:,} rows"
+
+
+def opening_of(plan: JointPlan) -> str:
+    """Return who sees figures, or persons in common, first, in words."""
+    if plan.task.inspector:
+        return f"inspected: the airlock of {plan.task.inspector} sees every figure, and opens what may leave"
+    if plan.task.finder:
+        return f"intersection: {plan.task.finder} learns which of its own persons all others have, too"
+    return "oblivious: nobody sees figures but the recipient, and small ones are withheld on shares"
+
+
+_MATCHED = {
+    Matching.HELPER: "helper: {helper} compares pseudonyms",
+    Matching.DIFFIE_HELLMAN: "diffie-hellman: pseudonyms under exponents of all owners",
+    Matching.NONE: "none: owners hold one table in parts, and each adds up its own rows",
+}
 
 
 def sight_lines(plan: JointPlan) -> list[list[object]]:
@@ -214,12 +251,18 @@ def sight_lines(plan: JointPlan) -> list[list[object]]:
     ]
 
 
-def _parts(plan: JointPlan, domain: str) -> str:
-    found = ["owner"] if plan.owns(domain) is not None else []
-    found += [f"server {plan.serves(domain)}"] if plan.serves(domain) is not None else []
-    found += ["helper"] if plan.task.helper == domain else []
-    found += ["inspector"] if plan.task.inspector == domain else []
-    return ", ".join(found)
+def parts(plan: JointPlan, domain: str) -> list[str]:
+    """Return what a domain is in a plan; it may be several things."""
+    task, serves = plan.task, plan.serves(domain)
+    found = [Part.OWNER.value] if plan.owns(domain) is not None else []
+    found += [f"{Part.SERVER} {serves}"] if serves is not None else []
+    named = {
+        Part.HELPER: task.helper,
+        Part.INSPECTOR: task.inspector,
+        Part.FINDER: task.finder,
+        Part.COLLECTOR: task.collector,
+    }
+    return found + [part.value for part, who in named.items() if who == domain]
 
 
 _ENDED = ("released", "refused", "failed", "cancelled")
@@ -238,13 +281,6 @@ def problem_of(found: dict[str, Any]) -> DarkroomError:
     return StateConflict(f"the joint computation is {found['state']}", str(found["id"]))
 
 
-def require_domains(text: str) -> tuple[str, ...]:
-    """Return domains that a person wrote with commas between.
-
-    Raises:
-        Malformed: there are none.
-    """
-    found = tuple(each.strip() for each in text.split(",") if each.strip())
-    if not found:
-        raise Malformed("name domains with commas between", text)
-    return found
+def domains(text: str) -> tuple[str, ...]:
+    """Return domains that a person wrote with commas between."""
+    return tuple(each.strip() for each in text.split(",") if each.strip())

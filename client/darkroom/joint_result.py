@@ -1,12 +1,13 @@
-"""The answer of a joint computation: opened from three servers' shares, after everything about them was checked.
+"""The answer of a joint computation, opened after everything about it was checked: three servers' shares, or the table
+of whoever opened first.
 
-What is checked before a share is believed: the plan holds the member's own signed request; every party's keeper, as the
-member trusts it, signed a receipt of the same attempt at this very plan, and none reports a failure; the sealed bytes
-of each server have the hash that its receipt names; they open with the member's key for this plan, attempt and server;
-and every share that two servers hold is the same from both.
+What is checked before anything is believed: the plan holds the member's own signed request; every party's keeper, as
+the member trusts it, signed a receipt of the same attempt at this very plan, and none reports a failure; the sealed
+bytes have the hash that the receipt of whoever handed them over names; they open with the member's key for this plan,
+attempt and party; every share that two servers hold is the same from both; and a table is one of this plan.
 
-What is not checked, since nobody can: that an owner computed on true data, and that a server computed what the protocol
-says. The plan's model says who must not collude.
+What is not checked, since nobody can: that an owner computed on true data, that a server computed what the protocol
+says, and that an inspector withheld and rounded as its rules say. The plan's model says who must not collude.
 """
 
 from __future__ import annotations
@@ -18,26 +19,46 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from darkroom.joint_judged import Judged, judged
 from keys import api as keys
 from plans.errors import EvidenceBroken, HashMismatch, Malformed, SignatureWrong
 from plans.handover import unpadded
-from plans.joint import JointPlan, Opened, Receipt
-from plans.joint_answer import OPENED_INFO, JointAnswer, Value, answer_of, opened_bound
-from plans.joint_guards import decimals_of, noise_scale
+from plans.joint import JointPlan, Opened, Receipt, Shape
+from plans.joint_answer import (
+    JUDGED_INFO,
+    OPENED_INFO,
+    JointAnswer,
+    Value,
+    answer_of,
+    judged_bound,
+    opened_bound,
+)
+from plans.joint_guards import decimals_of, noise_scale, strictest_of
+from plans.joint_rules import Opening
+from plans.released import Released
 from plans.statements import Duty, Signed, Type
 
 KeeperOf = Callable[[str], str | None]
 """The keeper's key that the member trusts for a domain, or none."""
 
 
+WITHHELD = "(withheld)"
+UNDEFINED = "(not defined)"
+EITHER = "(withheld or not defined)"
+
+
 @dataclass(frozen=True, slots=True)
 class JointResult:
-    """A joint answer with the plan it answers and all receipts; a figure that was withheld is none."""
+    """A joint answer with the plan it answers and all receipts; a figure that was withheld, or is not defined, is none.
+
+    `judged` is there where somebody else opened first; only then it is told of each figure which of the two it is.
+    """
 
     answer: JointAnswer
     plan: JointPlan = field(repr=False)
     attempt: int = 1
     receipts: tuple[Signed, ...] = field(default=(), repr=False)
+    judged: Judged | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -46,31 +67,78 @@ class JointResult:
 
     @property
     def rows(self) -> list[tuple[Value, ...]]:
-        """The rows: keys as text, figures as numbers, none for a figure that was withheld."""
+        """The rows: keys as text, figures as numbers, none for a figure that was withheld or is not defined."""
         return list(self.answer.rows)
+
+    def texts(self) -> list[list[str]]:
+        """Return every cell as text for a person; what has no value says why, as far as it is known."""
+        if self.judged is not None:
+            marks = zip(self.answer.rows, self.judged.suppressed, strict=True)
+            return [
+                [_text(cell, WITHHELD if hidden else UNDEFINED) for cell, hidden in zip(*row, strict=True)]
+                for row in marks
+            ]
+        missing = sum(cell is None for row in self.answer.rows for cell in row)
+        why = WITHHELD if missing == self.answer.withheld else EITHER if self.answer.withheld else UNDEFINED
+        return [[_text(cell, why) for cell in row] for row in self.answer.rows]
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of the table must know: what is withheld and why, how exact it is, and under which model."""
-        scheme, trust = self.plan.scheme, self.plan.trust
-        withheld = (
-            f"{self.answer.withheld} figures are withheld: fewer than {scheme.minimum_group} persons stand behind "
-            f"them, or two persons could be more than {scheme.dominance} % of a total."
-        )
+        trust = self.plan.trust
         return (
-            withheld,
+            *self._withheld(),
             *exactness(self.plan),
+            *(self.judged.told if self.judged is not None else ()),
             f"Adversary model: {trust.adversary}",
             *(f"Collusion: {sentence}" for sentence in trust.collusions),
             f"Randomness: {trust.randomness}",
         )
 
+    def _withheld(self) -> tuple[str, ...]:
+        number, scheme = self.answer.withheld, self.plan.scheme
+        if self.plan.reading.shape is Shape.COMMON:
+            return ()
+        told = f"{number} figures are" if number > 1 else f"{'One' if number else 'No'} figure is"
+        rule = (
+            f"fewer than {scheme.minimum_group} persons stand behind a figure, or two persons could be more than "
+            f"{scheme.dominance} % of a total"
+        )
+        if self.judged is not None:
+            rule += ", or a figure would show such a one by subtraction"
+        return (f"{told} withheld. That is done where {rule}.",)
+
+
+def _text(cell: Value, missing: str) -> str:
+    return missing if cell is None else str(cell)
+
 
 def exactness(plan: JointPlan) -> tuple[str, ...]:
-    """Return how far figures of a plan are from the data: exact, or with noise of a scale that is said for each."""
+    """Return how far an answer of a plan is from the data: exact, rounded, or with noise of a scale that is said for
+    each figure.
+    """
+    opening = plan.task.opening
+    if opening is Opening.INTERSECTION:
+        return ("The list is exact: each person stands in it whom all owners have under the same number.",)
+    rounded = _rounding(plan) if opening is Opening.INSPECTED else ()
+    if plan.scheme.noise_micro:
+        return (*_noise(plan), *rounded)
+    return rounded or (
+        "Counts and sums are exact; a quotient or root is rounded once, to the nearest double.",
+    )
+
+
+def _rounding(plan: JointPlan) -> tuple[str, ...]:
+    base = strictest_of([part.decision for part in plan.decisions]).rounding
+    counts = f"Counts are rounded to multiples of {base}" if base > 1 else "Counts are not rounded"
+    return (
+        f"{counts} by the airlock of {plan.task.inspector}, and other figures to as many digits as the persons "
+        "behind them support.",
+    )
+
+
+def _noise(plan: JointPlan) -> tuple[str, ...]:
     rate, reading = plan.scheme.noise_micro, plan.reading
-    if not rate:
-        return ("Counts and sums are exact; a quotient or root is rounded once, to the nearest double.",)
     told = []
     for figure in reading.figures:
         total = reading.sums[figure.sums[0]]
@@ -97,10 +165,12 @@ def open_joint(
     told = _checked(plan, receipts, keeper_of)
     attempt = next(iter(told.values())).attempt
     sealed = {name: _bytes(text) for name, text in dict(results.get("sealed", {})).items()}
-    opened = [
-        _opened(plan, attempt, server, (told[domain], sealed.get(domain, b""), ring))
-        for server, domain in enumerate(plan.task.servers)
-    ]
+    handed = [_vouched(told[domain], sealed.get(domain, b"")) for domain in plan.handing]
+    if plan.task.opening is not Opening.OBLIVIOUS:
+        bound = judged_bound(plan.digest, attempt, plan.handing[0])
+        found = judged(plan, Released.decode(unpadded(ring.opening.open(handed[0], JUDGED_INFO, bound))))
+        return JointResult(found.answer, plan, attempt, receipts, found)
+    opened = [_opened(plan, attempt, server, (content, ring)) for server, content in enumerate(handed)]
     return JointResult(answer_of(plan, attempt, opened), plan, attempt, receipts)
 
 
@@ -137,14 +207,17 @@ def _checked(plan: JointPlan, receipts: Sequence[Signed], keeper_of: KeeperOf) -
     return found
 
 
-def _opened(
-    plan: JointPlan, attempt: int, server: int, handed: tuple[Receipt, bytes, keys.MemberKeys]
-) -> Opened:
-    receipt, sealed, ring = handed
+def _vouched(receipt: Receipt, sealed: bytes) -> bytes:
+    """Return sealed bytes that have the hash in a party's receipt."""
     if "sha256:" + hashlib.sha256(sealed).hexdigest() != receipt.sealed:
         raise HashMismatch(
-            "the sealed shares are not those that the server's side vouches for", receipt.party
+            "the sealed bytes are not those that the side which handed them over vouches for", receipt.party
         )
+    return sealed
+
+
+def _opened(plan: JointPlan, attempt: int, server: int, handed: tuple[bytes, keys.MemberKeys]) -> Opened:
+    sealed, ring = handed
     content = ring.opening.open(sealed, OPENED_INFO, opened_bound(plan.digest, attempt, server))
     return Opened.decode(unpadded(content))
 
@@ -160,4 +233,4 @@ def _bytes(text: object) -> bytes:
     try:
         return base64.b64decode(str(text), validate=True)
     except (binascii.Error, ValueError):
-        raise Malformed("the sealed shares are not base64", "results.sealed") from None
+        raise Malformed("what was sealed is not base64", "results.sealed") from None

@@ -1,0 +1,87 @@
+"""A joint answer that somebody opened first: the table of an inspector's airlock, or a finder's list of persons.
+
+Its texts become the same values as those of an answer that the recipient opens itself, after the table was checked
+against the plan: its columns, a row for every cell of the public lists, figures that are numbers.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from plans.errors import EvidenceBroken
+from plans.joint import JointFigure, JointPlan, Shape
+from plans.joint_answer import JointAnswer, Value
+from plans.joint_guards import decimals_of
+from plans.released import Cell, Released
+
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The answer, for every cell whether it was withheld, and the sentences about what was done to it."""
+
+    answer: JointAnswer
+    suppressed: tuple[tuple[bool, ...], ...]
+    told: tuple[str, ...]
+
+
+def judged(plan: JointPlan, released: Released) -> Judged:
+    """Return a table that was opened for the recipient.
+
+    Raises:
+        EvidenceBroken: it is no answer to this plan.
+    """
+    columns = tuple(column.name for column in released.columns)
+    if released.plan != plan.digest or columns != plan.reading.outputs:
+        raise EvidenceBroken("the table that was opened is of another plan", "opened")
+    marks = tuple(tuple(cell.suppressed for cell in row) for row in released.rows)
+    rows = _persons(plan, released) if plan.reading.shape is Shape.COMMON else _figures(plan, released)
+    answer = JointAnswer(columns, rows, sum(map(sum, marks)))
+    return Judged(answer, marks, tuple(note.sentence for note in released.notes))
+
+
+def _persons(plan: JointPlan, released: Released) -> tuple[tuple[Value, ...], ...]:
+    found = [row[0].v for row in released.rows]
+    if None in found or len(set(found)) != len(found) or len(found) > plan.scheme.matched:
+        raise EvidenceBroken("the list is not one of different persons, as many as the plan allows", "opened")
+    return tuple((person,) for person in found)
+
+
+def _figures(plan: JointPlan, released: Released) -> tuple[tuple[Value, ...], ...]:
+    """Return the rows with their values, in the order of the public lists."""
+    reading = plan.reading
+    cells = list(itertools.product(*(group.codes for group in reading.groups)))
+    named = {figure.name: figure for figure in reading.figures}
+    keys = [reading.outputs.index(group.name) for group in reading.groups]
+    if [_keys(row, keys) for row in released.rows] != cells:
+        raise EvidenceBroken("the table has not one row for every cell of the public lists", "opened")
+    return tuple(
+        tuple(
+            _value(plan, named[name], cell.v) if name in named else cell.v
+            for name, cell in zip(reading.outputs, row, strict=True)
+        )
+        for row in released.rows
+    )
+
+
+def _keys(row: Sequence[Cell], places: Sequence[int]) -> tuple[str | None, ...]:
+    return tuple(row[place].v for place in places)
+
+
+def _value(plan: JointPlan, figure: JointFigure, text: str | None) -> Value:
+    """Return a figure as the number that a recipient who opens itself would find: whole, decimal, or a double."""
+    if text is None:
+        return None
+    if not _NUMBER.fullmatch(text):
+        raise EvidenceBroken("a figure is no number", f"opened.{figure.name}")
+    if figure.function not in ("count", "sum"):
+        return float(text)
+    whole = not decimals_of(plan.reading, plan.reading.sums[figure.sums[0]])
+    if whole and "." in text:
+        raise EvidenceBroken("a figure of whole numbers is none", f"opened.{figure.name}")
+    return int(text) if whole else Decimal(text)

@@ -1,0 +1,240 @@
+"""Opening what somebody else opened first: an inspector's table, a finder's list; each with one thing that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from darkroom import joint as asking
+from darkroom.joint_result import UNDEFINED, WITHHELD
+from keys import api as keys
+from keys import sealing
+from plans.errors import DarkroomError, EvidenceBroken, HashMismatch
+from plans.handover import padded
+from plans.joint import JointPlan, JointTask, Shape
+from plans.joint_answer import JUDGED_INFO, OPENED_INFO, judged_bound
+from plans.joint_rules import Matching, Opening
+from plans.released import SUPPRESSED, Cell, Note, Released, ReleasedColumn
+from tests.client.test_joint_result import World, receipt_of, world
+from tests.plans.joint_examples import JOINT_SQL, JOINT_TASK
+
+INSPECTOR, FINDER = "nm/tax", "nm/health"
+INSPECTED = replace(JOINT_TASK, opening=Opening.INSPECTED, inspector=INSPECTOR)
+COMMON = JointTask(JOINT_SQL, Matching.HELPER, Opening.INTERSECTION, (), helper="nm/office", finder=FINDER)
+TABLE = (("east", "100000", "30"), ("west", "125000.5", "25"), ("north", None, None))
+PERSONS = (("15010219800101001X",), ("150102198001010028",))
+
+
+def planned(made: World, task: JointTask) -> JointPlan:
+    """The plan of this task, asked for and signed by the member."""
+    plan = made.plan
+    request = replace(plan.request, statement=task.canonical().decode())
+    changes: dict[str, Any] = {
+        "task": task,
+        "request": request,
+        "request_signature": keys.sign_bytes("request", request.canonical(), made.ring.signing),
+    }
+    if task.finder:
+        bare = tuple(replace(portion, groups=(), operands=()) for portion in plan.reading.portions)
+        changes["reading"] = replace(
+            plan.reading, portions=bare, sums=(), figures=(), outputs=("person",), shape=Shape.COMMON
+        )
+        changes["parties"] = tuple(party for party in plan.parties if party.domain != "nm/civil")
+    return replace(plan, **changes)
+
+
+def table(plan: JointPlan, rows: tuple[tuple[str | None, ...], ...]) -> Released:
+    """A judged table; what has no value is withheld."""
+    cells = tuple(tuple(SUPPRESSED if each is None else Cell(each, False) for each in row) for row in rows)
+    columns = tuple(ReleasedColumn(name, "VARCHAR") for name in plan.reading.outputs)
+    return Released(plan.digest, columns, cells, (Note("rounding", "Counts are multiples of 5."),), "7" * 32)
+
+
+def handed(made: World, released: Released, opener: str, info: bytes = JUDGED_INFO, attempt: int = 1) -> None:
+    """Let the opener's side hand a table over, and vouch for it."""
+    bound = judged_bound(made.plan.digest, attempt, opener)
+    content = sealing.seal(made.ring.opening.public, padded(released.canonical()), info, bound)
+    opener = made.plan.handing[0]
+    made.sealed = {opener: content}
+    made.receipts = {
+        party.domain: receipt_of(made.plan, party.domain, content if party.domain == opener else b"")
+        for party in made.plan.parties
+    }
+
+
+def inspected() -> World:
+    """An inspector's table, as it should be."""
+    made = world()
+    made.plan = planned(made, INSPECTED)
+    handed(made, table(made.plan, TABLE), INSPECTOR)
+    return made
+
+
+def common() -> World:
+    """A finder's list, as it should be."""
+    made = world()
+    made.plan = planned(made, COMMON)
+    handed(made, table(made.plan, PERSONS), FINDER)
+    return made
+
+
+def test_an_inspected_answer_opens_with_what_was_withheld_and_rounded() -> None:
+    opened = inspected().opened()
+    assert opened.rows == [("east", 100_000.0, 30), ("west", 125_000.5, 25), ("north", None, None)]
+    assert opened.texts()[2] == ["north", WITHHELD, WITHHELD]
+    told = " ".join(opened.notes)
+    for part in (
+        "2 figures are withheld",
+        "by subtraction",
+        "airlock of nm/tax",
+        "Counts are multiples of 5.",
+    ):
+        assert part in told
+    assert "are exact" not in told
+
+
+def test_that_figures_are_withheld_is_said_only_where_some_are() -> None:
+    made = inspected()
+    handed(made, table(made.plan, (*TABLE[:2], ("north", "9", "10"))), INSPECTOR)
+    told = " ".join(made.opened().notes)
+    assert "No figure is withheld" in told and "0 figures" not in told
+
+
+def test_a_figure_that_is_not_defined_is_not_called_withheld() -> None:
+    made = inspected()
+    released = table(made.plan, TABLE)
+    rows = (*released.rows[:2], (Cell("north", False), Cell(None, False), Cell("10", False)))
+    handed(made, replace(released, rows=rows), INSPECTOR)
+    opened = made.opened()
+    assert opened.texts()[2] == ["north", UNDEFINED, "10"]
+    assert opened.answer.withheld == 0
+
+
+def test_a_finder_reads_the_persons_in_common_and_nothing_is_said_of_figures() -> None:
+    opened = common().opened()
+    assert opened.rows == list(PERSONS)
+    told = " ".join(opened.notes)
+    assert "The list is exact" in told
+    assert "withheld" not in told and "rounded" not in told
+
+
+def of_another_plan(made: World) -> None:
+    handed(made, replace(table(made.plan, TABLE), plan="sha256:" + "e" * 64), INSPECTOR)
+
+
+def of_another_opener(made: World) -> None:
+    handed(made, table(made.plan, TABLE), FINDER)
+
+
+def of_another_attempt(made: World) -> None:
+    handed(made, table(made.plan, TABLE), INSPECTOR, attempt=2)
+
+
+def sealed_as_a_servers_shares(made: World) -> None:
+    handed(made, table(made.plan, TABLE), INSPECTOR, info=OPENED_INFO)
+
+
+def other_bytes_than_vouched_for(made: World) -> None:
+    vouched = made.receipts
+    handed(made, table(made.plan, TABLE), INSPECTOR)
+    made.receipts = vouched
+
+
+def a_row_less(made: World) -> None:
+    handed(made, table(made.plan, TABLE[:2]), INSPECTOR)
+
+
+def rows_that_changed_places(made: World) -> None:
+    handed(made, table(made.plan, (TABLE[1], TABLE[0], TABLE[2])), INSPECTOR)
+
+
+def a_figure_that_is_no_number(made: World) -> None:
+    handed(made, table(made.plan, (("east", "NaN", "30"), *TABLE[1:])), INSPECTOR)
+
+
+def a_count_that_is_not_whole(made: World) -> None:
+    handed(made, table(made.plan, (("east", "1", "30.5"), *TABLE[1:])), INSPECTOR)
+
+
+def another_column(made: World) -> None:
+    released = table(made.plan, TABLE)
+    columns = (*released.columns[:2], ReleasedColumn("m", "BIGINT"))
+    handed(made, replace(released, columns=columns), INSPECTOR)
+
+
+def a_servers_bytes_in_place_of_the_inspectors(made: World) -> None:
+    made.sealed = {"nm/civil": next(iter(made.sealed.values()))}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "expected"),
+    [
+        (of_another_plan, EvidenceBroken),
+        (of_another_opener, EvidenceBroken),
+        (of_another_attempt, EvidenceBroken),
+        (sealed_as_a_servers_shares, EvidenceBroken),
+        (other_bytes_than_vouched_for, HashMismatch),
+        (a_row_less, EvidenceBroken),
+        (rows_that_changed_places, EvidenceBroken),
+        (a_figure_that_is_no_number, EvidenceBroken),
+        (a_count_that_is_not_whole, EvidenceBroken),
+        (another_column, EvidenceBroken),
+        (a_servers_bytes_in_place_of_the_inspectors, HashMismatch),
+    ],
+)
+def test_one_thing_that_is_wrong_with_a_table_opens_nothing(
+    spoil: Callable[[World], None], expected: type[DarkroomError]
+) -> None:
+    made = inspected()
+    assert made.opened().rows, "the control: before it is spoilt it opens"
+    spoil(made)
+    with pytest.raises(expected):
+        made.opened()
+
+
+@pytest.mark.parametrize("rows", [(PERSONS[0], PERSONS[0]), (PERSONS[0], (None,))], ids=["twice", "nobody"])
+def test_a_list_in_which_somebody_is_twice_or_nobody_opens_nothing(
+    rows: tuple[tuple[str | None, ...], ...],
+) -> None:
+    made = common()
+    handed(made, table(made.plan, rows), FINDER)
+    with pytest.raises(EvidenceBroken):
+        made.opened()
+
+
+def test_a_plan_says_who_opens_first_and_what_each_party_is() -> None:
+    told = {line.label: line.value for line in asking.plan_lines(inspected().plan)}
+    assert told["nm/tax"].startswith("owner, server 2, inspector;")
+    assert "airlock of nm/tax sees every figure" in told["opening"]
+    assert "nm/office compares pseudonyms" in told["matching"]
+
+    told = {line.label: line.value for line in asking.plan_lines(common().plan)}
+    assert told["nm/health"].startswith("owner, finder;")
+    assert "nm/health learns which of its own persons" in told["opening"]
+    assert "1,000 persons" in told["at most"]
+    assert not {"smallest group", "dominance", "ring"} & set(told), "nothing is said of figures"
+
+
+def test_holders_of_one_table_say_what_they_send_and_who_adds_it_up() -> None:
+    made = inspected()
+    reading = made.plan.reading
+    parts = tuple(
+        replace(reading.portions[1], domain=portion.domain, relation=portion.relation)
+        for portion in reading.portions
+    )
+    sums = tuple(
+        replace(total, operands=tuple((0, operand) for _, operand in total.operands))
+        for total in reading.sums
+    )
+    stacked = replace(reading, portions=parts, sums=sums, outputs=("mean", "n"), shape=Shape.STACKED)
+    task = replace(INSPECTED, matching=Matching.NONE, servers=(), helper="", collector="nm/office")
+    parties = tuple(party for party in made.plan.parties if party.domain != "nm/civil")
+    plan = replace(made.plan, reading=stacked, task=task, parties=parties)
+    told = {line.label: line.value for line in asking.plan_lines(plan)}
+    assert told["nm/office"].startswith("collector;")
+    assert "adds up at most 2,000 rows, and sends ciphertexts" in told["nm/health computes"]
+    assert told["matching"].startswith("none: owners hold one table in parts")
+    assert "ring" not in told
