@@ -10,7 +10,7 @@ those that will not be opened included: which are not is an answer too. It is ch
 data, and nothing is given back when an attempt fails.
 
 Persons in common have no cells. Every owner but the finder is charged as many persons as matching may tell the finder
-of (`Scheme.matched`), whoever of them is there: who is not is an answer too. The finder learns of its own persons only
+of (`mpc.derive.told_persons`), whoever of them is there: who is not is an answer too. The finder learns of its own persons only
 what others have, so it charges nothing.
 
 Beside that, of every sensitive column at most `exact_cells` cells are opened jointly within the owner's period, with
@@ -58,7 +58,7 @@ def pairs(joint: JointPlan, own: int, dataset: str) -> tuple[str, ...]:
 
 def taken(joint: JointPlan) -> int:
     """Return what a joint plan takes of each pair: numbers that it may open, or persons of whom it may tell."""
-    return joint.scheme.matched if joint.task.finder else mpc.opened_numbers(joint)
+    return mpc.told_persons(joint) or mpc.opened_numbers(joint)
 
 
 Column = tuple[Quota, int]

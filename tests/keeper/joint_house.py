@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,10 +23,12 @@ from keys import api as keys
 from mpc import api as mpc
 from plans.box import Entry, Limits
 from plans.constraints import Action
+from plans.decision import Decision
 from plans.joint import (
     JointPlan,
     JointReading,
     Party,
+    Portion,
     PortionDecision,
     Receipt,
     joint_of,
@@ -160,9 +162,12 @@ def manifest(version: int = 1) -> Manifest:
 
 
 def stand_in(text: str) -> Reading:
-    """What the own checker box finds in the own stand-in."""
+    """What the own checker box finds in the own stand-in, which is over incomes, by region or over the rich."""
     figure = Output("n", "BIGINT", Role.FIGURE, "count", 0)
-    uses = tuple(ColumnUse("tax.income", "income", Clause.AGGREGATE, name) for name in ("sum", "count"))
+    sums = ("sum", "count") if '("income")' in text else ()
+    uses = tuple(ColumnUse("tax.income", "income", Clause.AGGREGATE, name) for name in sums)
+    uses += (ColumnUse("tax.income", "region", Clause.GROUP, ""),) if "GROUP BY region" in text else ()
+    uses += (ColumnUse("tax.income", "income", Clause.FILTER, ""),) if "WHERE" in text else ()
     return Reading(
         statement=statement_digest(text),
         level=Level.CELLS,
@@ -199,16 +204,21 @@ def own_shadow(keeper: Keeper, asked: Request) -> JointShadow:
     return found
 
 
-def joint(keeper: Keeper, asked: Request | None = None, **changes: Any) -> JointPlan:
-    """The joint plan that an honest centre makes, knowing what the own keeper believes."""
+def joint(
+    keeper: Keeper, asked: Request | None = None, found: JointReading | None = None, **changes: Any
+) -> JointPlan:
+    """The joint plan that an honest centre makes, knowing what the own keeper believes; `found` is what readers find
+    in the statement, of which every owner but the own one has this keeper's terms.
+    """
     asked = asked or request()
     trusted = keeper.trusted
     roster, bundle = trusted.in_force()
     manifests = trusted.current_manifests()
     shadow = own_shadow(keeper, asked)
-    reading = read_joint(SQL, (HEALTH_SHADOW, shadow))
+    reading = found or read_joint(SQL, (HEALTH_SHADOW, shadow))
+    place = [portion.domain for portion in reading.portions].index(OWN)
     case = policies.Case(
-        asked, stand_in(reading.portions[1].stand_in), bundle, manifests, trusted.granted(asked.digest),
+        asked, stand_in(reading.portions[place].stand_in), bundle, manifests, trusted.granted(asked.digest),
         roster.named(Duty.APPROVER), NOW, roster.number,
     )  # fmt: skip
     decision = policies.decide(case)
@@ -216,21 +226,31 @@ def joint(keeper: Keeper, asked: Request | None = None, **changes: Any) -> Joint
     (relation,) = policies.program_of(case).relations
     name, sha256 = mpc.identifiers_file(manifests[0])
     own = PortionDecision(OWN, decision, relation, sha256, (manifests[0].attributes.name, name))
-    theirs = PortionDecision(
-        HEALTH,
-        decision,
-        Relation("health.visits", house.digest("1"), house.digest("2"), ("icd", "region"), ""),
-        house.digest("identifiers of health"),
-        ("visits-v1-attributes.parquet", "visits-v1-identifiers.parquet"),
-    )
+    terms = bundle.policies[0].joint
+    owners = [
+        mpc.Owner(shadow, own, terms) if portion.domain == OWN else _other_owner(portion, decision, terms)
+        for portion in reading.portions
+    ]
     made = mpc.compile_joint(
         mpc.SignedRequest(asked, keys.sign_bytes("request", asked.canonical(), house.key("member"))),
         reading,
-        (mpc.Owner(HEALTH_SHADOW, theirs, TERMS), mpc.Owner(shadow, own, TERMS)),
-        [party(domain) for domain in (OWN, *PEERS)],
+        owners,
+        [party(domain) for domain in {OWN, *PEERS, *(portion.domain for portion in reading.portions)}],
         mpc.Making(EXTRACT_IMAGE, PARTY_IMAGE, asked.nonce, NOW),
     )
     return replace(made, **changes)
+
+
+def _other_owner(portion: Portion, decision: Decision, terms: JointRules | None) -> mpc.Owner:
+    """Another owner, who decides as the own one; of what it has, this keeper knows what the plan says."""
+    said = PortionDecision(
+        portion.domain,
+        decision,
+        Relation(portion.relation, house.digest("1"), house.digest("2"), ("icd", "region"), ""),
+        house.digest(f"identifiers of {portion.domain}"),
+        ("visits-v1-attributes.parquet", "visits-v1-identifiers.parquet"),
+    )
+    return mpc.Owner(replace(HEALTH_SHADOW, domain=portion.domain), said, terms)
 
 
 def remade(plan: JointPlan) -> JointPlan:
@@ -281,7 +301,8 @@ def peer_box(
 
 def boxes(plan: JointPlan, attempt: int = 1) -> tuple[Told, ...]:
     """The box statements of all peers."""
-    return tuple(peer_box(domain, plan, attempt) for domain in PEERS)
+    domains = [party.domain for party in plan.parties]
+    return tuple(peer_box(domain, plan, attempt) for domain in domains if domain != OWN)
 
 
 def records(plan: Plan, /, attempt: int = 1, signer: str = "launcher", **changes: Any) -> tuple[Signed, ...]:
@@ -336,11 +357,14 @@ class Readers:
     """Stand where the checker box stands: both give what the reader finds, and the one of the stand-in is laid down."""
 
     asked: int = 0
+    known: dict[str, JointReading] = field(default_factory=dict)
+    """What is found in statements that are none of visits and incomes, by their digests."""
 
     def joint(self, plan: JointPlan) -> JointReading:
         """Read the joint statement on the likenesses that the plan names."""
         self.asked += 1
-        return read_joint(plan.task.statement, plan.shadows)
+        known = self.known.get(statement_digest(plan.task.statement))
+        return known or read_joint(plan.task.statement, plan.shadows)
 
     def own(self, _: Plan, statement: str) -> Reading:
         """Read the own stand-in."""

@@ -52,7 +52,7 @@ def portion_in_parts(domain: str, relation: str) -> Portion:
         where="",
         groups=(Grouping("region", "region", ("east", "west", "north")),),
         operands=(Operand('"income"', 0, 100_000_000, 2, False),),
-        stand_in=f"SELECT region, sum(income), count(*) FROM {relation} GROUP BY region",
+        stand_in=f'SELECT region, sum("income"), count(*) FROM {relation} GROUP BY region',
         bound=1_000,
     )
 
@@ -71,7 +71,16 @@ def stacked_reading(sql: str, portions: tuple[Portion, ...]) -> JointReading:
 
 def common_reading(sql: str, portions: tuple[Portion, ...]) -> JointReading:
     """Who is in all registers."""
-    bare = tuple(replace(portion, groups=(), operands=(), where="") for portion in portions)
+    bare = tuple(
+        replace(
+            portion,
+            groups=(),
+            operands=(),
+            where="",
+            stand_in=f"SELECT count(*) AS n FROM {portion.relation}",
+        )
+        for portion in portions
+    )
     return JointReading(statement_digest(sql), bare, (), (), ("person",), Shape.COMMON)
 
 
