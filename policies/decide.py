@@ -33,7 +33,8 @@ their reasons:
 * `joint-matching`   the terms do not accept the matching
 * `joint-opening`    they do not accept the opening
 * `joint-sizes`      they do not let others learn how many rows match
-* `joint-checks`     a rule of the owner cannot be kept on shares
+* `joint-ciphertexts`  they do not have sums added up as ciphertexts, or ask for noise, which these do not get
+* `joint-checks`     a rule of the owner cannot be kept in a joint computation
 * `model-unknown`    a kept model that a task names is none of this owner's for the project (`policies.kept`)
 * `model-purpose`    it was fitted for another purpose
 * `model-data`       the task does not read all that it was fitted to, or its member sees it in another way

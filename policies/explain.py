@@ -199,6 +199,7 @@ _ORDER = (
     "joint-matching",
     "joint-opening",
     "joint-sizes",
+    "joint-ciphertexts",
     "joint-checks",
     "grant-role",
     "no-policy",

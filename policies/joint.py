@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from plans.decision import Obligations, Reason
 from plans.joint import JointTask, joint_task_of
-from plans.joint_rules import Opening
+from plans.joint_rules import JointRules, Matching, Opening
 from plans.manifest import Grade, Manifest
 from plans.request import Request, RequestKind
 from plans.statements import Bundle, DatasetPolicy
@@ -45,27 +45,76 @@ def terms_reasons(
         yield _matching(policy.dataset, task, [each.value for each in rules.matchings])
     if task.opening not in rules.openings:
         yield _opening(policy.dataset, task, [each.value for each in rules.openings])
-    if not rules.sizes:
+    if not rules.sizes and _tells_sizes(task):
         yield _sizes(policy.dataset)
+    if task.collector:
+        yield from _collected(policy.dataset, rules)
+
+
+def _tells_sizes(task: JointTask) -> bool:
+    """Return whether somebody who is told nothing else learns how many rows match.
+
+    Nobody matches parts of one table; and of persons in common the finder is told, whom a matching without a helper
+    tells no more.
+    """
+    if task.matching is Matching.NONE:
+        return False
+    return bool(task.helper) or task.opening is not Opening.INTERSECTION
+
+
+def _collected(dataset: str, rules: JointRules) -> Iterator[Reason]:
+    """Yield what speaks against sums that a collector adds up as ciphertexts."""
+    if not rules.ciphertexts:
+        yield _ciphertexts(
+            dataset,
+            f"The owner of {dataset} does not have its sums added up under an inspector's key, who together with the"
+            " collector could open them.",
+            "Ask for servers instead of a collector, or its owner for ciphertexts = true in the table joint.",
+        )
+    if rules.noise_micro:
+        yield _ciphertexts(
+            dataset,
+            f"Figures of {dataset} leave with noise, which servers add to shares and nobody adds to ciphertexts.",
+            "Ask for servers instead of a collector.",
+        )
 
 
 def checks_reasons(request: Request, demanded: Obligations, policy: DatasetPolicy) -> tuple[Reason, ...]:
-    """Return why what a yes demands cannot be kept on shares; nothing for requests of other kinds.
+    """Return why what a yes demands cannot be kept in a joint computation; nothing for requests of other kinds.
 
     Dominance and the p% rule are tested by public caps, more strictly than for other statements. Zeros are withheld
-    with what few persons stand behind; whole cross-tables are not looked at, as the visibility table says.
+    with what few persons stand behind. An inspector rounds figures and keeps back further cells for the sake of small
+    ones; on shares neither is done, and whole cross-tables are not looked at, as the visibility table says. How many
+    different enterprises are in a cell is no sum, so nobody knows it. Of persons in common there are no figures.
     """
-    if request.kind is not RequestKind.JOINT or joint_task_of(request).opening is not Opening.OBLIVIOUS:
+    if request.kind is not RequestKind.JOINT:
         return ()
-    dataset, rules = policy.dataset, policy.joint
-    if demanded.rounding > 1 and rules is not None and not (rules.exact or rules.noise_micro):
+    dataset, rules, opening = policy.dataset, policy.joint, joint_task_of(request).opening
+    checks = demanded.checks
+    unseen = opening is Opening.OBLIVIOUS
+    exact = rules is None or rules.exact or rules.noise_micro > 0
+    if unseen and demanded.rounding > 1 and not exact:
         return (_exact(dataset),)
-    if demanded.checks.enterprises:
-        return (_checks(dataset, "counts enterprises behind every figure"),)
-    if not demanded.checks.automatic:
-        return (_checks(dataset, "has people look at everything before it leaves"),)
-    if demanded.checks.margins:
-        return (_checks(dataset, "keeps back further cells for the sake of small ones"),)
+    if checks.enterprises and opening is not Opening.INTERSECTION:
+        return (
+            _checks(
+                dataset, "counts enterprises behind every figure, and their number is no sum over owners"
+            ),
+        )
+    if not checks.automatic:
+        return (
+            _checks(
+                dataset, "has people look at everything before it leaves, and joint answers wait for nobody"
+            ),
+        )
+    if unseen and checks.margins:
+        return (
+            _checks(
+                dataset,
+                "keeps back further cells for the sake of small ones, which is not done on shares",
+                "Ask for the opening inspected, if every owner accepts it, or its owner by itself.",
+            ),
+        )
     return ()
 
 
@@ -113,17 +162,19 @@ def _exact(dataset: str) -> Reason:
         "joint-checks",
         dataset,
         f"Figures of {dataset} leave rounded, and on shares nothing is rounded.",
-        "Ask the owner for exact = true, or a rate of noise, in the table joint of its policy.",
+        "Ask for the opening inspected, if every owner accepts it; or the owner for exact = true, or a rate of noise,"
+        " in the table joint of its policy.",
     )
 
 
-def _checks(dataset: str, what: str) -> Reason:
-    return Reason(
-        "joint-checks",
-        dataset,
-        f"The owner of {dataset} {what}, which is not done on shares.",
-        "Ask its owner by itself, or for another policy of the dataset.",
-    )
+def _checks(
+    dataset: str, what: str, instead: str = "Ask its owner by itself, or for another policy of the dataset."
+) -> Reason:
+    return Reason("joint-checks", dataset, f"The owner of {dataset} {what}.", instead)
+
+
+def _ciphertexts(dataset: str, what: str, instead: str) -> Reason:
+    return Reason("joint-ciphertexts", dataset, what, instead)
 
 
 def _grade(dataset: str) -> Reason:

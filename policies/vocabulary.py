@@ -216,7 +216,12 @@ RULES = _words(
         "the owner does not let others learn how many rows match",
         "数据方不允许他方获知匹配行数",
     ),
-    ("joint-checks", "a rule of the owner cannot be kept on shares", "数据方的规则无法在秘密份额上执行"),
+    (
+        "joint-ciphertexts",
+        "the owner does not have sums added up as ciphertexts",
+        "数据方不接受以密文汇总",
+    ),
+    ("joint-checks", "a rule of the owner cannot be kept jointly", "数据方的规则无法在联合计算中执行"),
     ("model-unknown", "no such kept model is there for the project", "项目没有该留存模型"),
     ("model-purpose", "a kept model was fitted for another purpose", "留存模型用于其他用途"),
     (

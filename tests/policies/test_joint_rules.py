@@ -48,6 +48,12 @@ def test_terms_and_the_action_allow_a_joint_computation() -> None:
 
 
 INSPECTED = replace(TASK, opening=Opening.INSPECTED, inspector="nm/tax")
+PARTS = replace(TASK, matching=Matching.NONE, helper="")
+COLLECTED = replace(INSPECTED, matching=Matching.NONE, helper="", servers=(), collector="nm/office")
+COMMON = replace(TASK, opening=Opening.INTERSECTION, servers=(), finder="nm/tax")
+ALONE = replace(COMMON, matching=Matching.DIFFIE_HELLMAN, helper="")
+ALL = JointRules(tuple(Matching), tuple(Opening), 100, 30, sizes=True, ciphertexts=True, members=5_000)
+"""Terms that accept every form; figures leave rounded."""
 NO = [
     ("joint-terms", TASK, {"joint": None}),
     ("joint-matching", TASK, {"joint": replace(TERMS, matchings=(Matching.DIFFIE_HELLMAN,))}),
@@ -59,6 +65,15 @@ NO = [
     ("joint-checks", TASK, {"checks": Checks(enterprises=3)}),
     ("joint-checks", TASK, {"checks": Checks(margins=True)}),
     ("joint-checks", TASK, {"checks": Checks(automatic=False)}),
+    ("joint-matching", PARTS, {}),
+    ("joint-opening", COMMON, {}),
+    ("joint-sizes", COMMON, {"joint": replace(ALL, sizes=False)}),
+    ("joint-ciphertexts", COLLECTED, {"joint": replace(ALL, ciphertexts=False)}),
+    ("joint-ciphertexts", COLLECTED, {"joint": replace(ALL, noise_micro=500_000)}),
+    ("joint-checks", PARTS, {"joint": ALL}),
+    ("joint-checks", INSPECTED, {"joint": ALL, "checks": Checks(enterprises=3)}),
+    ("joint-checks", INSPECTED, {"joint": ALL, "checks": Checks(automatic=False)}),
+    ("joint-checks", COMMON, {"joint": ALL, "checks": Checks(automatic=False)}),
     ("access", TASK, {"access": house.INCOME_POLICY.access}),
     ("private-code", TASK, {"mode": Mode.PRIVATE, "privacy": Privacy(1_000_000, 30)}),
 ]
@@ -84,9 +99,32 @@ def test_figures_that_leave_with_noise_need_not_be_exact() -> None:
     assert rules(case(joint=replace(TERMS, exact=False, noise_micro=500_000))) == []
 
 
-def test_with_an_opening_that_is_inspected_figures_may_be_rounded_first() -> None:
+def test_an_inspector_rounds_figures_and_keeps_margins_so_neither_needs_exact_terms() -> None:
     terms = replace(TERMS, openings=(Opening.INSPECTED,), exact=False)
-    assert rules(case(INSPECTED, joint=terms, checks=Checks(enterprises=3))) == []
+    assert rules(case(INSPECTED, joint=terms, checks=Checks(margins=True))) == []
+
+
+def test_sizes_are_asked_for_only_where_somebody_learns_them() -> None:
+    shy = replace(ALL, sizes=False, exact=True)
+    for task, told in ((PARTS, False), (COLLECTED, False), (ALONE, False), (COMMON, True), (TASK, True)):
+        assert rules(case(task, joint=shy)) == (["joint-sizes"] if told else []), task
+
+
+@pytest.mark.parametrize("task", [INSPECTED, COLLECTED, COMMON, ALONE])
+def test_terms_that_accept_a_form_allow_it(task: JointTask) -> None:
+    assert rules(case(task, joint=ALL)) == []
+
+
+def test_of_persons_in_common_there_are_no_figures_to_check() -> None:
+    assert rules(case(COMMON, joint=ALL, checks=Checks(enterprises=3, margins=True))) == []
+
+
+def test_each_no_says_what_to_ask_for() -> None:
+    reasons = decide(case(COLLECTED, joint=replace(ALL, ciphertexts=False, noise_micro=1))).reasons
+    assert [reason.rule for reason in reasons] == ["joint-ciphertexts", "joint-ciphertexts"]
+    assert all("servers instead of a collector" in reason.help for reason in reasons)
+    (reason,) = decide(case(PARTS, joint=ALL)).reasons
+    assert "Ask for the opening inspected" in reason.help
 
 
 @pytest.mark.parametrize("grade", [Grade.IMPORTANT, Grade.CORE])
