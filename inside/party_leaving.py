@@ -21,8 +21,8 @@ from plans.joint_answer import JUDGED_INFO, OPENED_INFO, judged_bound, opened_bo
 from plans.released import Cell, Note, Released, ReleasedColumn
 
 LONGEST_FIGURE, LONGEST_KEY = 128, 32
-"""Bytes of a figure at the most (a number of 128 bits in plain notation, with its decimals), and of an identifier that can
-be matched, as JSON has it: only one of control characters is longer, and then shows in the size of a file."""
+"""Bytes of a figure at the most (a number of 128 bits in plain notation, with its decimals), and of an identifier that
+can be matched, as JSON has it: only one of control characters is longer, and then shows in the size of a file."""
 
 _AROUND = 4_096
 """Bytes around the rows of a table: its names, of columns too, and notes have room beside."""
