@@ -89,11 +89,13 @@ def _inspected(joint: JointPlan) -> Iterator[Sight]:
     base = _rounding(joint)
     how = [noise] if noise else []
     if base > 1:
-        how.append(f"counts rounded to multiples of {base} and other figures to as few digits as that takes")
+        how.append(
+            f"counts rounded to multiples of {base} and other figures to the digits that their persons support"
+        )
     yield _recipient(
         joint,
         f"{_behind(joint)}, {'; '.join(how) or 'exactly'}, without the sums that they are made of; of every other "
-        "one, that it is withheld, and of some more, so that margins do not give these back",
+        "one, that it is withheld, as further ones are where an owner's rules keep margins from giving them back",
         reading.cells * len(reading.figures),
     )
 

@@ -9,9 +9,10 @@ import pytest
 from mpc.api import sights, trust
 from mpc.protocols.joint_rows import columns_of
 from plans.joint import JointPlan, Part, SeenAs, Sight, Step
-from plans.joint_rules import Matching, Opening
+from plans.joint_rules import Matching
 from plans.joint_sights import together
-from tests.mpc.compile_cases import TASK, Asked, asked
+from tests.mpc.compile_cases import Asked, asked, with_obligations
+from tests.mpc.form_cases import FORMS
 from tests.policies.joint_cases import FROM
 
 HELPED = Asked().plan()
@@ -19,9 +20,12 @@ ALONE = asked(matching=Matching.DIFFIE_HELLMAN, helper="").plan()
 THREE = asked(
     f"select e.level, corr(h.days, t.tax) as r, count(*) as n {FROM} join edu.pupils e using (person) group by 1"
 ).plan()
-BOTH = pytest.mark.parametrize(
-    "plan", [HELPED, ALONE, THREE], ids=["helper", "diffie-hellman", "three owners"]
-)
+JOINED = {"helper": HELPED, "diffie-hellman": ALONE, "three owners": THREE}
+PLANS = JOINED | {form: made.plan() for form, made in FORMS.items()}
+BOTH = pytest.mark.parametrize("plan", JOINED.values(), ids=JOINED)
+EACH = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
+STACKED, OF_THREE, OF_TWO = PLANS["stacked"], PLANS["stacked and inspected"], PLANS["inspected by one of two"]
+SECRET, COMMON, COMMON_OF_TWO = PLANS["ciphertexts"], PLANS["common"], PLANS["common of two"]
 
 
 def of(plan: JointPlan, domain: str, step: Step) -> list[Sight]:
@@ -29,7 +33,7 @@ def of(plan: JointPlan, domain: str, step: Step) -> list[Sight]:
     return [sight for sight in plan.sights if (sight.party, sight.step) == (domain, step)]
 
 
-@BOTH
+@EACH
 def test_it_is_in_the_plan_and_made_anew_from_it(plan: JointPlan) -> None:
     assert plan.sights == sights(plan)
     assert plan.trust == trust(plan)
@@ -37,14 +41,14 @@ def test_it_is_in_the_plan_and_made_anew_from_it(plan: JointPlan) -> None:
     assert order == sorted(order)
 
 
-@BOTH
+@EACH
 def test_everybody_sees_the_statement_who_failed_and_how_long_things_take(plan: JointPlan) -> None:
     for party in plan.parties:
         forms = {(sight.step, sight.form) for sight in plan.sights if sight.party == party.domain}
         assert {(Step.ASK, SeenAs.CLEAR), (Step.CHECK, SeenAs.CLEAR), (Step.OPEN, SeenAs.TIMING)} <= forms
 
 
-@BOTH
+@EACH
 def test_everybody_is_told_what_a_plan_shows_of_the_owners_and_what_a_failure_tells(plan: JointPlan) -> None:
     """A plan goes to all parties whole; that an owner cannot begin is about its rows under the conditions."""
     for party in plan.parties:
@@ -53,14 +57,15 @@ def test_everybody_is_told_what_a_plan_shows_of_the_owners_and_what_a_failure_te
         assert "a person is there twice" in checked.what
 
 
-@BOTH
+@EACH
 def test_rows_in_clear_are_seen_by_their_owner_alone(plan: JointPlan) -> None:
     clear = {sight.party for sight in plan.sights if sight.step is Step.EXTRACT}
     assert clear == {portion.domain for portion in plan.reading.portions}
     assert not [
         s
         for s in plan.sights
-        if s.step in (Step.SHARE, Step.COMPUTE, Step.GUARD) and s.form is not SeenAs.SHARE
+        if s.step in (Step.SHARE, Step.COMPUTE, Step.GUARD)
+        and s.form not in (SeenAs.SHARE, SeenAs.CIPHERTEXT)
     ]
 
 
@@ -111,13 +116,7 @@ def test_with_a_helper_one_owner_more_opens_all_identifiers_and_without_one_it_d
     assert ALONE.matcher in ALONE.task.servers
 
 
-def test_an_inspector_stands_before_the_recipient() -> None:
-    task = replace(TASK, opening=Opening.INSPECTED, inspector="nm/tax")
-    opened = [sight.part for sight in sights(replace(HELPED, task=task)) if sight.step is Step.OPEN]
-    assert opened[:2] == [Part.INSPECTOR, Part.RECIPIENT]
-
-
-@BOTH
+@EACH
 def test_the_table_as_people_read_it_says_the_same_of_everybody(plan: JointPlan) -> None:
     read = together(plan.sights)
     apart = [replace(seen.sight, party=party, part=part) for seen in read for party, part in seen.parties]
@@ -125,3 +124,135 @@ def test_the_table_as_people_read_it_says_the_same_of_everybody(plan: JointPlan)
     assert len(read) < len(plan.sights), "parties that see the same stand together"
     order = [list(Step).index(seen.sight.step) for seen in read]
     assert order == sorted(order)
+
+
+# ------------------------------------------------------------------------------------------ inspected
+
+
+@pytest.mark.parametrize(
+    "form", ["inspected", "stacked and inspected", "inspected by one of two", "ciphertexts"]
+)
+def test_an_inspector_sees_every_sum_before_the_recipient_sees_figures_without_any(form: str) -> None:
+    plan = PLANS[form]
+    first, second, *_ = [sight for sight in plan.sights if sight.step is Step.OPEN]
+    reading = plan.reading
+    assert (first.part, first.party, first.bound) == (
+        Part.INSPECTOR, plan.task.inspector, reading.cells * len(reading.sums),
+    )  # fmt: skip
+    assert (second.part, second.bound) == (Part.RECIPIENT, reading.cells * len(reading.figures))
+    assert "without the sums" in second.what and "rounded to multiples of 5" in second.what
+    assert not [sight for sight in plan.sights if sight.step is Step.GUARD], "nothing is tested on shares"
+
+
+def test_exact_totals_are_spoken_of_where_nothing_rounds_them() -> None:
+    def told(plan: JointPlan) -> bool:
+        return any("exact totals" in sight.what for sight in plan.sights)
+
+    assert told(HELPED) and told(STACKED)
+    assert not told(PLANS["inspected"]) and not told(SECRET)
+    exact = replace(FORMS["inspected"], change=with_obligations(rounding=1)).plan()
+    assert not told(exact), "the other owner rounds"
+    noised = replace(FORMS["stacked"], rules=replace(FORMS["stacked"].rules, noise_micro=300_000)).plan()
+    assert not told(noised)
+
+
+# ------------------------------------------------------------------------------------------ one table in parts
+
+
+@pytest.mark.parametrize("plan", [STACKED, OF_THREE, SECRET], ids=["shares", "inspected", "ciphertexts"])
+def test_of_one_table_in_parts_nobody_sees_a_size_a_pseudonym_or_another_holders_row(plan: JointPlan) -> None:
+    assert not [
+        sight for sight in plan.sights if sight.form in (SeenAs.SIZE, SeenAs.PSEUDONYM, SeenAs.MASKED)
+    ]
+    assert not [sight for sight in plan.sights if sight.step is Step.MATCH]
+
+
+def test_servers_get_shares_of_every_holders_sums_and_of_no_row() -> None:
+    for server in STACKED.task.servers:
+        (line,) = of(STACKED, server, Step.SHARE)
+        assert (line.form, line.bound) == (SeenAs.SHARE, 2 * 2 * 3)  # holders, sums, cells
+        (added,) = of(STACKED, server, Step.COMPUTE)
+        assert (added.form, added.bound) == (SeenAs.SHARE, 2 * 3)
+
+
+def test_a_collector_sees_ciphertexts_and_the_key_is_the_inspectors() -> None:
+    (collected,) = of(SECRET, "nm/office", Step.ENCRYPT)
+    assert (collected.form, collected.part, collected.bound) == (SeenAs.CIPHERTEXT, Part.COLLECTOR, 3 * 2 * 3)
+    keyed = [
+        sight.party for sight in SECRET.sights if sight.step is Step.ENCRYPT and sight.part is Part.OWNER
+    ]
+    assert keyed == ["nm/health", "nm/edu"]
+    (total,) = of(SECRET, SECRET.task.inspector, Step.COMPUTE)
+    assert (total.form, total.bound) == (SeenAs.CIPHERTEXT, 2 * 3)
+    assert SECRET.trust.collusions[0].startswith(
+        "nm/office with nm/tax: every sum of every cell of each single holder"
+    )
+    assert not [sight for sight in SECRET.sights if sight.form is SeenAs.SHARE]
+
+
+def test_who_may_subtract_its_own_part_is_told() -> None:
+    """What all have together, less one's own: of two holders that is the other's, small cells too."""
+
+    def subtracting(plan: JointPlan) -> dict[str, Part]:
+        return {sight.party: sight.part for sight in plan.sights if sight.what.startswith("by subtraction")}
+
+    assert subtracting(STACKED) == {}, "who asks has no part"
+    assert subtracting(OF_TWO) == {"nm/tax": Part.INSPECTOR}
+    own = replace(FORMS["stacked"], member="wang@nm/tax").plan()
+    assert subtracting(own) == {"wang@nm/tax": Part.RECIPIENT}
+    for plan, words in ((OF_TWO, "the other holder's"), (OF_THREE, "that of the other holders together")):
+        assert any(words in sight.what for sight in plan.sights)
+    assert any("with all other holders but one" in line for line in OF_THREE.trust.collusions)
+    for plan in (STACKED, OF_THREE, SECRET):
+        assert any("with all holders but one: that one's part" in line for line in plan.trust.collusions)
+
+
+# ------------------------------------------------------------------------------------------ persons in common
+
+
+def test_of_persons_in_common_a_helper_sees_pseudonyms_and_sizes_and_the_finder_its_own_persons() -> None:
+    seen = {sight.form for sight in of(COMMON, "nm/office", Step.MATCH)}
+    assert seen == {SeenAs.PSEUDONYM, SeenAs.SIZE}
+    found = [sight for sight in COMMON.sights if sight.part is Part.FINDER]
+    assert [(each.party, each.step, each.bound) for each in found] == [("nm/tax", Step.OPEN, 2_000)]
+    for owner in ("nm/health", "nm/edu"):
+        others = [sight for sight in COMMON.sights if sight.party == owner and sight.step is Step.MATCH]
+        assert [(each.form, each.bound) for each in others] == [(SeenAs.CLEAR, 1)], (
+            "the key, and nothing else"
+        )
+    assert any("office with any of" in line for line in COMMON.trust.collusions)
+
+
+def test_two_owners_without_a_helper_see_each_others_points_and_no_size_but_the_finders() -> None:
+    for owner, other in (("nm/health", 2_000), ("nm/tax", 1_000)):
+        first, *_ = of(COMMON_OF_TWO, owner, Step.MATCH)
+        assert (first.form, first.bound) == (SeenAs.PSEUDONYM, other)
+    assert [sight.part for sight in of(COMMON_OF_TWO, "nm/tax", Step.MATCH)] == [Part.OWNER, Part.FINDER]
+    assert not [sight for sight in COMMON_OF_TWO.sights if sight.form is SeenAs.SIZE]
+
+
+@pytest.mark.parametrize("plan", [COMMON, COMMON_OF_TWO], ids=["helper", "two owners"])
+def test_the_recipient_of_persons_in_common_gets_identifiers_and_is_told_what_two_answers_tell(
+    plan: JointPlan,
+) -> None:
+    first, second = [sight for sight in plan.sights if sight.part is Part.RECIPIENT]
+    assert (first.party, first.bound) == ("wang@nm/tax", plan.scheme.matched)
+    assert "who came and who went" in second.what
+    assert "may have put there to ask about them" in plan.trust.adversary
+    assert not [sight for sight in plan.sights if sight.form is SeenAs.SHARE]
+
+
+def test_no_other_owner_sees_who_was_found() -> None:
+    for plan in (COMMON, COMMON_OF_TWO):
+        opened = {
+            sight.party for sight in plan.sights if sight.step is Step.OPEN and sight.form is SeenAs.CLEAR
+        }
+        assert opened == {plan.task.finder, plan.request.member}
+
+
+def test_every_way_in_which_a_number_is_seen_is_met_by_some_form() -> None:
+    met = {sight.form for plan in PLANS.values() for sight in plan.sights}
+    assert met == set(SeenAs)
+    parts = {sight.part for plan in PLANS.values() for sight in plan.sights}
+    assert parts == set(Part)
+    assert {sight.step for plan in PLANS.values() for sight in plan.sights} == set(Step)
