@@ -176,6 +176,7 @@ OPEN_DOORS = {
     "airlock.rules",
     "airlock.outputs",
     "airlock.models",
+    "airlock.joint",
     "airlock.private",
     "airlock.secondary",
 }

@@ -186,7 +186,7 @@ def test_25_rounding_hides_what_one_average_person_adds(values: list[int], base:
     released = left(case, values)
     (n,), (total,) = column(released, "n"), column(released, "total")
     assert n is not None and int(n) % base == 0 and abs(int(n) - len(values)) * 2 <= base
-    size = sum(map(abs, values))
+    size = sum(abs(value) for value in values)
     if total not in ("…", None) and sum(values):
         unit = Decimal(10) ** (Decimal(size).adjusted() + 1 - digits(len(values), base))
         assert unit * len(values) >= size, "a person's share is no more than the last digit"
@@ -233,7 +233,8 @@ def test_noised_sums_are_judged_as_they_are() -> None:
 def test_notes_say_the_rules_and_are_the_same_whatever_was_found() -> None:
     checks = Checks(margins=True, zeros=True)
     case = Case(checks=checks, base=5, dominance=90)
-    notes = {left(case, *cells).notes for cells in ([[5] * 100] * 6, [[]] * 6, [[5] * 100, *[[]] * 5])}
+    tables: tuple[list[list[int]], ...] = ([[5] * 100] * 6, [[]] * 6, [[5] * 100, *[[]] * 5])
+    notes = {left(case, *cells).notes for cells in tables}
     assert len(notes) == 1
     assert {note.rule for note in notes.pop()} == {"small-group", "dominance", "rounding"}
     assert left(Case(figures=FIGURES[:1], least=1), *[[5]] * 6).notes == ()
