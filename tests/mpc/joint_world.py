@@ -332,14 +332,15 @@ def sums_in_clear(joint: JointPlan, owners: Sequence[Owner]) -> tuple[tuple[int,
 
 def _measured(laid: Laid, total: Sum) -> str:
     values = [f"{laid.value(at)}::HUGEINT" for at in total.operands]
-    return {
+    made: dict[Measure, Callable[[], str]] = {
         Measure.ROWS: lambda: "count(*)",
         Measure.PRESENT: lambda: f"count({values[0]})",
         Measure.TOTAL: lambda: f"sum({values[0]})",
         Measure.MAGNITUDE: lambda: f"sum(abs({values[0]}))",
         Measure.SQUARE: lambda: f"sum({values[0]} * {values[0]})",
         Measure.PRODUCT: lambda: f"sum({' * '.join(values)})",
-    }[total.measure]()
+    }
+    return made[total.measure]()
 
 
 def oracle(joint: JointPlan, owners: Sequence[Owner]) -> list[dict[str, Any]]:
