@@ -26,7 +26,7 @@ from compute.joint_evidence import gathered
 from compute.joint_planning import propose_jointly
 from compute.planning import House
 from keeper.api import OLDEST_JOINT_S
-from mpc.api import AgentClient, Ended, Left
+from mpc.api import AgentClient, Left, PartyEnd
 from plans.errors import (
     DarkroomError,
     Defect,
@@ -261,10 +261,10 @@ def agent_of(socket_of: Callable[[str], Path]) -> Callable[[str], AgentClient]:
     return lambda domain: AgentClient(socket_of(domain))
 
 
-def _ended(agent: AgentClient, plan: JointPlan, attempt: int) -> Ended:
+def _ended(agent: AgentClient, plan: JointPlan, attempt: int) -> PartyEnd:
     """Return how an attempt ended at one party; an agent that does not answer is a lost party."""
     try:
         agent.put(plan)
         return agent.run(plan.digest, attempt)
     except DarkroomError as problem:
-        return Ended(problem, ())
+        return PartyEnd(problem, ())

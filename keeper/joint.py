@@ -21,10 +21,9 @@ from keeper import joint_rules
 from keeper.config import KeeperConfig
 from keeper.joint_owner import OwnPart, OwnReading, own_part
 from keeper.joint_quota import CHARGED, JointQuotas
-from keeper.joint_rules import Told
 from keeper.keyring import Keyring
 from keeper.leases import Ground
-from keeper.meeting import WAIT_S, Attempt, Meeting, Own, Peer
+from keeper.meeting import WAIT_S, AttemptName, Meeting, Peer, Shown
 from keeper.peers import Peers
 from keeper.trust import TrustedSet
 from keys import api as keys
@@ -75,8 +74,8 @@ class JointDesk:
         self.meeting = Meeting()
         self.wait_s = WAIT_S
         self._begun: dict[tuple[str, Entry], int] = {}
-        self._receipts: dict[Attempt, dict[str, Signed]] = {}
-        self._ran: dict[Attempt, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
+        self._receipts: dict[AttemptName, dict[str, Signed]] = {}
+        self._ran: dict[AttemptName, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
 
     def take_in(self, kind: str, entry: Mapping[str, Any], at: int) -> None:
         """Remember a line of the journal; lines of other kinds are not about joint computations."""
@@ -87,7 +86,7 @@ class JointDesk:
         elif kind == RECEIPT:
             signed = Signed.read(entry["signed"])
             body = Receipt.read(signed.statement.body)
-            attempt = Attempt(body.joint, body.attempt)
+            attempt = AttemptName(body.joint, body.attempt)
             self._receipts.setdefault(attempt, {})[body.party] = signed
             if "plan" in entry:
                 self._ran[attempt] = entry["plan"], entry["records"]
@@ -117,7 +116,7 @@ class JointDesk:
         ground = Ground(plan.digest, signed.statement.signer, rests_on)
         if box.stage is Entry.EXTRACT and own is not None:
             return self._extract_keys(plan, box, own), ground
-        found = self._met(joint, box, Own(signed, plan), until)
+        found = self._met(joint, box, Shown(signed, plan), until)
         with side.lock:
             now = side.now()
             if not side.trusted.standing(rests_on, now):
@@ -154,7 +153,7 @@ class JointDesk:
     def _begin(self, joint: JointPlan, box: BoxStatement, own: OwnPart | None, now: int) -> None:
         """Write down that a box has its keys, and charge for the answer, before it has them."""
         begun = self._begun.get((joint.digest, box.stage), 0)
-        if box.attempt <= begun or self._signed(Attempt(joint.digest, box.attempt)) is not None:
+        if box.attempt <= begun or self._signed(AttemptName(joint.digest, box.attempt)) is not None:
             raise StateConflict(
                 "a box of this attempt has its keys already, or the attempt is over",
                 f"attempt {box.attempt}",
@@ -196,12 +195,12 @@ class JointDesk:
         pseudonyms = {own.relation.name: ring.pseudonym_key(own.dataset).hex()} if masked else {}
         return BoxKeys(files, {}, "", pseudonyms, self._links(plan, box))
 
-    def _met(self, joint: JointPlan, box: BoxStatement, own: Own, until: float) -> Mapping[str, Peer]:
+    def _met(self, joint: JointPlan, box: BoxStatement, own: Shown, until: float) -> Mapping[str, Peer]:
         """Return the boxes of all other parties, once they are there; the own one is shown to them.
 
         `until` counts from the launcher's question, so that its patience covers what was read before.
         """
-        attempt = Attempt(joint.digest, box.attempt)
+        attempt = AttemptName(joint.digest, box.attempt)
         self.meeting.show(attempt, own)
         others = [party.domain for party in joint.parties if party.domain != self._side.config.domain]
         return self.meeting.wait(attempt, others, max(0.0, until - time.monotonic()))
@@ -230,20 +229,20 @@ class JointDesk:
         with self._side.lock:
             joint_rules.require_approved(self._side.trusted, joint, self._side.now())
 
-    def own(self, joint: str, attempt: int, wait_s: float = 0.0) -> Own:
+    def own(self, joint: str, attempt: int, wait_s: float = 0.0) -> Shown:
         """Return the own party box's statement, and its plan, for the peers.
 
         Raises:
             NotFound: the own box has not asked for its keys (yet).
         """
-        found = self.meeting.own(Attempt(joint, attempt), wait_s)
+        found = self.meeting.own(AttemptName(joint, attempt), wait_s)
         if found is None:
             raise NotFound(
                 "the own box of this attempt has not asked for its keys yet", "attempt", "Ask again."
             )
         return found
 
-    def bring(self, joint: str, attempt: int, told: Sequence[Told]) -> None:
+    def bring(self, joint: str, attempt: int, told: Sequence[Shown]) -> None:
         """Take what the peers' sides say of their boxes.
 
         Raises:
@@ -258,7 +257,7 @@ class JointDesk:
                 domain = each.signed.statement.domain
                 box = joint_rules.require_peer_box(each, plan, attempt, side.peers, side.now())
             launcher = each.signed.statement.signer
-            self.meeting.bring(Attempt(joint, attempt), domain, Peer(box, launcher))
+            self.meeting.bring(AttemptName(joint, attempt), domain, Peer(box, launcher))
 
     def _approved(self, plan: Plan, joint: str) -> JointPlan:
         """Return the joint plan behind a plan, if it is the one that is meant and stands approved here."""
@@ -277,7 +276,7 @@ class JointDesk:
             DarkroomError: the launcher's records do not say so (`joint_rules.require_receipt`).
             StateConflict: another receipt of this attempt was signed before.
         """
-        side, attempt = self._side, Attempt(receipt.joint, receipt.attempt)
+        side, attempt = self._side, AttemptName(receipt.joint, receipt.attempt)
         side.require_unlocked()  # a keeper from a backup may have signed another end, and forgotten it
         joint = joints.joint_of(plan.material)
         with side.lock:
@@ -312,7 +311,7 @@ class JointDesk:
         with side.lock:
             receipt = joint_rules.require_peer_receipt(signed, side.peers, side.now())
             self._require_known(receipt)
-            kept = self._receipts.get(Attempt(receipt.joint, receipt.attempt), {}).get(receipt.party)
+            kept = self._receipts.get(AttemptName(receipt.joint, receipt.attempt), {}).get(receipt.party)
             if kept is None:
                 side.note(RECEIPT, {"signed": signed.plain()})
             elif kept.statement.body != signed.statement.body:
@@ -321,7 +320,7 @@ class JointDesk:
     def receipts(self, joint: str, attempt: int) -> tuple[Signed, ...]:
         """Return the receipts of an attempt that are kept here, the own one included, by party."""
         with self._side.lock:
-            kept = self._receipts.get(Attempt(joint, attempt), {})
+            kept = self._receipts.get(AttemptName(joint, attempt), {})
             return tuple(kept[party] for party in sorted(kept))
 
     def ran(self, joint: str, attempt: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -331,12 +330,12 @@ class JointDesk:
             NotFound: the attempt has no end yet.
         """
         with self._side.lock:
-            found = self._ran.get(Attempt(joint, attempt))
+            found = self._ran.get(AttemptName(joint, attempt))
         if found is None:
             raise NotFound("this keeper has signed no receipt of this attempt", f"attempt {attempt}")
         return found
 
-    def _signed(self, attempt: Attempt) -> Signed | None:
+    def _signed(self, attempt: AttemptName) -> Signed | None:
         return self._receipts.get(attempt, {}).get(self._side.config.domain)
 
     def _require_known(self, receipt: Receipt) -> None:

@@ -8,9 +8,9 @@ vouches for it which that peer's own root key has enrolled.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from keeper.evidence import require_record
+from keeper.meeting import Shown
 from keeper.peers import Peers
 from keeper.trust import CLOCK_SLACK_S, TrustedSet
 from keys import api as keys
@@ -100,15 +100,7 @@ def require_approved(trusted: TrustedSet, joint: JointPlan, now: int) -> tuple[s
     return approvals
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What a peer's side says of its box: the statement that its launcher signed, and the plan of its boxes."""
-
-    signed: Signed
-    plan: Plan
-
-
-def require_peer_box(told: Told, joint: JointPlan, attempt: int, peers: Peers, now: int) -> BoxStatement:
+def require_peer_box(told: Shown, joint: JointPlan, attempt: int, peers: Peers, now: int) -> BoxStatement:
     """Return a peer's box statement if it is about the box of that party for this joint plan and attempt (76).
 
     Raises:
@@ -143,7 +135,7 @@ def _limits_of(plan: Plan, *, owner: bool) -> dict[Entry, Limits]:
     return found
 
 
-def _box_of(told: Told, attempt: int) -> BoxStatement:
+def _box_of(told: Shown, attempt: int) -> BoxStatement:
     """Return the body of a box statement about the party box of its plan, in this attempt."""
     box = BoxStatement.read(told.signed.statement.body)
     if box.attempt != attempt:

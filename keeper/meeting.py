@@ -29,7 +29,7 @@ MOST_OPEN = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class AttemptName:
     """An attempt at a joint plan, by the plan's digest."""
 
     joint: str
@@ -37,8 +37,8 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
-    """The own side's box statement as its launcher signed it, and the plan of its boxes: both go to the peers."""
+class Shown:
+    """A box statement as its launcher signed it, and the plan of that side's boxes: so parties show each other boxes."""
 
     signed: Signed
     plan: Plan
@@ -55,7 +55,7 @@ class Peer:
 @dataclass(slots=True)
 class _Table:
     begun: float
-    own: Own | None = None
+    own: Shown | None = None
     peers: dict[str, Peer] = field(default_factory=dict)
 
 
@@ -64,10 +64,10 @@ class Meeting:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._tables: dict[Attempt, _Table] = {}
+        self._tables: dict[AttemptName, _Table] = {}
         self._changed = threading.Condition()
 
-    def show(self, attempt: Attempt, own: Own) -> None:
+    def show(self, attempt: AttemptName, own: Shown) -> None:
         """Lay the own box's statement out for the peers.
 
         Raises:
@@ -77,13 +77,13 @@ class Meeting:
             self._table(attempt).own = own
             self._changed.notify_all()
 
-    def own(self, attempt: Attempt, wait_s: float) -> Own | None:
+    def own(self, attempt: AttemptName, wait_s: float) -> Shown | None:
         """Return the own side's statement once it is there, or none if it is not within `wait_s` seconds."""
         with self._changed:
             self._changed.wait_for(lambda: self._shown(attempt) is not None, wait_s)
             return self._shown(attempt)
 
-    def bring(self, attempt: Attempt, domain: str, peer: Peer) -> None:
+    def bring(self, attempt: AttemptName, domain: str, peer: Peer) -> None:
         """Lay a peer's box statement down, which the caller has verified. The first one counts.
 
         Raises:
@@ -99,7 +99,7 @@ class Meeting:
                 )
             self._changed.notify_all()
 
-    def wait(self, attempt: Attempt, domains: Collection[str], wait_s: float) -> Mapping[str, Peer]:
+    def wait(self, attempt: AttemptName, domains: Collection[str], wait_s: float) -> Mapping[str, Peer]:
         """Return the boxes of all these parties once they are there.
 
         Raises:
@@ -118,11 +118,11 @@ class Meeting:
             table = self._tables.get(attempt)
             return dict(table.peers) if table else {}
 
-    def _shown(self, attempt: Attempt) -> Own | None:
+    def _shown(self, attempt: AttemptName) -> Shown | None:
         table = self._tables.get(attempt)
         return table.own if table else None
 
-    def _table(self, attempt: Attempt) -> _Table:
+    def _table(self, attempt: AttemptName) -> _Table:
         now = self._clock()
         found = self._tables.get(attempt)
         if found is None:

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from keeper import ingest, models, twins
-from keeper.joint_rules import Told
 from keeper.keeper import Keeper
+from keeper.meeting import Shown
 from plans import frames
 from plans.errors import DarkroomError, Malformed
 from plans.joint import JointPlan, Receipt
@@ -132,10 +132,10 @@ def _joint_own(keeper: Keeper, question: Question) -> Answer:
     return {"signed": own.signed.plain(), "plan": own.plan.plain()}
 
 
-def _told(item: Any) -> Told:
+def _told(item: Any) -> Shown:
     if not isinstance(item, dict):
         raise Malformed("a peer's box is told as an object", "question")
-    return Told(Signed.read(item.get("signed")), Plan.read(item.get("plan")))
+    return Shown(Signed.read(item.get("signed")), Plan.read(item.get("plan")))
 
 
 def _joint_peers(keeper: Keeper, question: Question) -> Answer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mpc.agent.client import AgentClient, Ended, Left
+from mpc.agent.client import AgentClient, Left, PartyEnd
 from mpc.compile import Making, Owner, SignedRequest, compile_joint
 from mpc.derive import (
     opened_numbers,
@@ -19,10 +19,10 @@ from mpc.visibility_trust import trust
 
 __all__ = [
     "AgentClient",
-    "Ended",
     "Left",
     "Making",
     "Owner",
+    "PartyEnd",
     "SignedRequest",
     "compile_joint",
     "identifiers_file",

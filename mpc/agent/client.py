@@ -20,7 +20,7 @@ LARGEST_SEALED = 2**28
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class PartyEnd:
     """How an attempt ended at one party: its failure as an error, none for a good end, and the receipts that it has."""
 
     failure: DarkroomError | None
@@ -47,7 +47,7 @@ class AgentClient:
         """Give the agent a joint plan to keep; return the digest that it finds."""
         return str(frames.ask(self.path, {"op": "put", "joint": joint.plain()}, ASK_S).get("joint"))
 
-    def run(self, joint: str, attempt: int, on_state: Callable[[str], None] = lambda _: None) -> Ended:
+    def run(self, joint: str, attempt: int, on_state: Callable[[str], None] = lambda _: None) -> PartyEnd:
         """Run an attempt, or wait for it if it runs already, and return how it ended.
 
         Raises:
@@ -61,7 +61,7 @@ class AgentClient:
             answer = frame
         good = frames.settle(answer, self.path.name)
         failure = good.get("failure")
-        return Ended(from_problem(failure) if failure else None, _receipts(good))
+        return PartyEnd(from_problem(failure) if failure else None, _receipts(good))
 
     def cancel(self, joint: str, attempt: int) -> None:
         """Stop an attempt at all parties."""

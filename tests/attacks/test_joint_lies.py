@@ -18,7 +18,7 @@ from darkroom import joint as asking
 from darkroom.joint import Joint
 from keeper import joint_rules
 from keeper.config import KeeperConfig
-from keeper.joint_rules import Told
+from keeper.meeting import Shown
 from keys import api as keys
 from mpc import api as mpc
 from mpc import compile as compiling
@@ -104,7 +104,7 @@ def test_70_a_peers_plan_that_lacks_a_box_is_refused_with_a_sentence(settings: K
     side.approved(about)
     good = joint_house.peer_box(HEALTH, about)
     party = tuple(spec for spec in good.plan.stages if spec.entry is Entry.PARTY)
-    bad = Told(good.signed, replace(good.plan, domain=of, stages=party))
+    bad = Shown(good.signed, replace(good.plan, domain=of, stages=party))
     with pytest.raises(RederivationMismatch, match="a peer's boxes"):
         side.keeper.joint.bring(about.digest, 1, (bad,))
     side.keeper.joint.bring(about.digest, 1, (good,))

@@ -18,7 +18,7 @@ from compute.joint_running import JointRunner, JointSettings
 from compute.planning import House
 from keeper.api import OLDEST_JOINT_S
 from keys import api as keys
-from mpc.api import Ended, Left
+from mpc.api import Left, PartyEnd
 from plans.decision import Decision, Obligations, Outcome, Tier
 from plans.errors import DarkroomError, PartyFailed, PeerLost, Unreachable
 from plans.joint import JointPlan, Receipt
@@ -52,12 +52,12 @@ class Agent:
             raise Unreachable("nobody answers", "agent")
         return joint.digest
 
-    def run(self, joint: str, attempt: int, on_state: Callable[[str], None] = lambda _: None) -> Ended:
+    def run(self, joint: str, attempt: int, on_state: Callable[[str], None] = lambda _: None) -> PartyEnd:
         self.seen.append(f"run {attempt}")
         if self.holds is not None:
             assert self.holds.wait(10)
         failure = self.ends.get(attempt)
-        return Ended(failure, () if failure else (receipt(attempt),))
+        return PartyEnd(failure, () if failure else (receipt(attempt),))
 
     def cancel(self, joint: str, attempt: int) -> None:
         self.seen.append(f"cancel {attempt}")

@@ -17,8 +17,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from keeper.config import KeeperConfig
-from keeper.joint_rules import Told
 from keeper.keeper import Keeper
+from keeper.meeting import Shown
 from keys import api as keys
 from mpc import api as mpc
 from plans.box import Entry, Limits
@@ -289,17 +289,17 @@ def own_box(
 
 def peer_box(
     domain: str, plan: JointPlan, attempt: int = 1, vouch: house.Vouch | None = None, **changes: Any
-) -> Told:
+) -> Shown:
     """A peer's box statement, with the plan of its boxes."""
     own = party_plan(plan, domain)
     good = vouch or house.Vouch(signer=f"launcher of {domain}", domain=domain)
     changes = {"box_key": house.opening(f"box of {domain}").public, "attempt": attempt, **changes}
-    return Told(
+    return Shown(
         house.box(own, hashlib.sha256(domain.encode()).hexdigest()[:32], Entry.PARTY, good, **changes), own
     )
 
 
-def boxes(plan: JointPlan, attempt: int = 1) -> tuple[Told, ...]:
+def boxes(plan: JointPlan, attempt: int = 1) -> tuple[Shown, ...]:
     """The box statements of all peers."""
     domains = [party.domain for party in plan.parties]
     return tuple(peer_box(domain, plan, attempt) for domain in domains if domain != OWN)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from keeper.meeting import KEPT_S, MOST_OPEN, Attempt, Meeting, Peer
+from keeper.meeting import KEPT_S, MOST_OPEN, AttemptName, Meeting, Peer
 from plans.errors import PeerLost, StateConflict
 from plans.statements import BoxStatement
 from tests.keeper import house
@@ -15,8 +15,8 @@ BOX = BoxStatement.read(house.box(PLAN, "7" * 32).statement.body)
 PEER = Peer(BOX, house.key("launcher").public)
 
 
-def attempt(number: int) -> Attempt:
-    return Attempt(house.digest("joint"), number)
+def attempt(number: int) -> AttemptName:
+    return AttemptName(house.digest("joint"), number)
 
 
 def test_attempts_are_apart() -> None:

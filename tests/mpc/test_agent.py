@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mpc.agent.attempt import State
-from mpc.agent.client import AgentClient, Ended
+from mpc.agent.client import AgentClient, PartyEnd
 from mpc.agent.doors import _require_user
 from plans import frames_async
 from plans.box import Entry
@@ -455,7 +455,7 @@ def test_the_client_hears_states_as_they_come_and_takes_what_is_handed_over() ->
         def on_state(state: str) -> None:
             heard.append((state, made[TAX].agent.attempt(made.joint.digest, 1).state is State.CLOSED))
 
-        def run(domain: str) -> Ended:
+        def run(domain: str) -> PartyEnd:
             client = clients[domain]
             assert client.put(made.joint) == made.joint.digest
             return client.run(made.joint.digest, 1, on_state if domain == TAX else lambda _: None)
@@ -482,7 +482,7 @@ def test_the_client_is_told_the_failure_as_an_error() -> None:
     async def body(made: Town) -> None:
         made[TAX].launcher.images = []
 
-        def run(domain: str) -> Ended:
+        def run(domain: str) -> PartyEnd:
             return AgentClient(made[domain].folder / "door").run(made.joint.digest, 1)
 
         ended = await asyncio.gather(*(asyncio.to_thread(run, domain) for domain in DOMAINS))

@@ -1,0 +1,184 @@
+"""Attacks on an owner's keeper in joint computations by asking often (ATTACKS 33, 34, 74).
+
+Who attacks: the centre, a peer's side, whoever carries statements. Each attack changes one thing about what gets keys
+without the change; that it does is every time the control.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keeper.config import KeeperConfig
+from keeper.joint_quota import JointQuotas, pairs
+from plans.box import Entry
+from plans.errors import BudgetSpent, DarkroomError
+from plans.joint import JointPlan, JointReading, PortionDecision
+from plans.plan import Plan
+from tests.keeper import house, joint_house
+from tests.keeper.house import NOW
+from tests.keeper.joint_house import CELLS, JointSide
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> KeeperConfig:
+    """Settings of a keeper in a folder of its own."""
+    return house.config(tmp_path)
+
+
+@pytest.fixture
+def side(settings: KeeperConfig) -> JointSide:
+    return JointSide.make(settings)
+
+
+# --- 33, 74: quotas -----------------------------------------------------
+
+
+def narrow(settings: KeeperConfig, answers: int) -> JointSide:
+    """A side whose terms have room for so many answers, and no other bound."""
+    terms = replace(joint_house.TERMS, cells=CELLS * answers + CELLS - 1)
+    checks = replace(joint_house.POLICY.checks, unsafe_exact_cells=True)
+    return JointSide.make(settings, replace(joint_house.POLICY, joint=terms, checks=checks))
+
+
+def asked(side: JointSide, count: int) -> list[Plan]:
+    """Approved plans of the same statement, asked anew each time."""
+    return [side.approved(joint_house.joint(side.keeper, joint_house.request(n))) for n in range(count)]
+
+
+def race(side: JointSide, plans: list[Plan]) -> list[bool]:
+    """Ask for the keys of all extract boxes at once; return which got them."""
+    got, ready = [False] * len(plans), threading.Barrier(len(plans))
+
+    def ask(place: int) -> None:
+        statement = joint_house.own_box(side.keeper, plans[place], Entry.EXTRACT)
+        ready.wait()
+        try:
+            side.keeper.unwrap(statement, plans[place])
+        except BudgetSpent:
+            return
+        got[place] = True
+
+    threads = [threading.Thread(target=ask, args=(place,)) for place in range(len(plans))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    return got
+
+
+def test_33_a_quota_that_is_raced_is_kept(settings: KeeperConfig) -> None:
+    side = narrow(settings, answers=3)
+    assert sum(race(side, asked(side, 8))) == 3
+
+
+def test_33_without_the_charge_all_of_them_would_have_their_keys(
+    settings: KeeperConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    side = narrow(settings, answers=3)
+    monkeypatch.setattr(JointQuotas, "take_in", lambda self, entry, at: None)
+    assert sum(race(side, asked(side, 8))) == 8
+
+
+def test_33_what_was_charged_stays_so_over_failures_and_restarts(settings: KeeperConfig) -> None:
+    side = narrow(settings, answers=2)
+    first, second, third = asked(side, 3)
+    side.extract(first)
+    failed = joint_house.receipt(first, ran=(), code="joint.peer-lost", failed_at="nm/civil share", sealed="")
+    side.keeper.joint.receipt(failed, first, ())
+    side.restart()
+    side.extract(second)
+    side.restart()
+    with pytest.raises(BudgetSpent):
+        side.extract(third)
+    side.extract(first, 2)
+    side.extract(second, 2)
+
+
+def test_74_the_same_statement_over_a_version_with_one_row_changed_is_charged_again(
+    settings: KeeperConfig,
+) -> None:
+    side = narrow(settings, answers=1)
+    before = side.approved(joint_house.joint(side.keeper))
+    side.extract(before)
+    newer = joint_house.manifest(2)
+    for file in newer.files:
+        side.keeper.keyring.store_data_key(file.name, b"k" * 32)
+    house.believe(side.keeper, house.signed_manifest(newer))
+    with pytest.raises(DarkroomError) as refused:
+        side.extract(before, 2)
+    assert refused.value.code == "evidence.rederivation", "the older version is not read again"
+    after = side.approved(joint_house.joint(side.keeper, joint_house.request(2)))
+    statement = joint_house.own_box(side.keeper, after, Entry.EXTRACT)
+    with pytest.raises(BudgetSpent):
+        side.opened(statement, after)
+
+
+def test_74_a_further_owner_opens_no_new_quota(side: JointSide) -> None:
+    """Each pair is charged: the own lineage with every other one in the plan."""
+    plan = joint_house.joint(side.keeper)
+    third = replace(plan.reading.portions[0], domain="nm/edu", relation="edu.pupils", groups=())
+    with_third = replace(plan.reading, portions=(*plan.reading.portions, third))
+    quotas, terms = JointQuotas(), replace(joint_house.TERMS, cells=CELLS)
+    wider = replace_reading(plan, with_third)
+    line = quotas.charge(wider, 1, house.INCOME, terms, NOW)
+    assert line and len(line["subjects"]) == 2
+    quotas.take_in(line, NOW)
+    with pytest.raises(BudgetSpent):
+        quotas.charge(plan, 1, house.INCOME, terms, NOW)
+    assert JointQuotas().charge(plan, 1, house.INCOME, terms, NOW), "the control: nobody asked before"
+
+
+@pytest.mark.parametrize("unsafe", [False, True])
+def test_34_of_few_persons_no_more_exact_cells_are_opened_jointly_than_otherwise(
+    settings: KeeperConfig, unsafe: bool
+) -> None:
+    """Ninety persons have nine cells of a column in a period, with whomever they are computed, whatever the terms say;
+    the control is an owner that waived it.
+    """
+    checks = replace(joint_house.POLICY.checks, unsafe_exact_cells=unsafe)
+    side = JointSide.make(settings, replace(joint_house.POLICY, checks=checks))
+    first, second = asked(side, 2)
+    assert side.extract(first).inputs
+    side.restart()
+    if unsafe:
+        assert side.extract(second).inputs
+        return
+    with pytest.raises(BudgetSpent, match="of this column") as refused:
+        side.extract(second)
+    assert refused.value.where == "tax.income.income"
+    assert side.extract(first, 2).inputs, "a further attempt at the same plan is charged once"
+
+
+def test_74_the_same_persons_under_another_name_open_no_new_quota(side: JointSide) -> None:
+    """An owner that wants to know more ingests its persons once again, as another relation."""
+    plan = joint_house.joint(side.keeper)
+    quotas, terms = JointQuotas(), replace(joint_house.TERMS, cells=CELLS)
+
+    def with_first(**changes: Any) -> JointPlan:
+        portions = (replace(plan.reading.portions[0], **changes), *plan.reading.portions[1:])
+        return replace(plan, reading=replace(plan.reading, portions=portions))
+
+    line = quotas.charge(plan, 1, house.INCOME, terms, NOW)
+    assert line
+    quotas.take_in(line, NOW)
+    with pytest.raises(BudgetSpent):
+        quotas.charge(with_first(relation="health.visits_again"), 1, house.INCOME, terms, NOW)
+    subjects = pairs(with_first(relation="health.visits_again"), 1, house.INCOME)
+    assert subjects == pairs(plan, 1, house.INCOME)
+    assert JointQuotas().charge(with_first(relation="health.visits_again"), 1, house.INCOME, terms, NOW), (
+        "the control: nobody asked before"
+    )
+
+
+def replace_reading(plan: JointPlan, reading: JointReading) -> JointPlan:
+    """A joint plan over three owners, of which the third is a party as well."""
+    third = PortionDecision(
+        "nm/edu", plan.decisions[0].decision, plan.decisions[0].relation, house.digest("identifiers")
+    )
+    parties = sorted((*plan.parties, joint_house.party("nm/edu")), key=lambda each: each.domain)
+    return replace(plan, reading=reading, decisions=(*plan.decisions, third), parties=tuple(parties))
