@@ -36,7 +36,7 @@ SHADOWS = (VISITS, INCOME, SCHOOL, WAGES)
 
 def formed(task: JointTask, reading: JointReading | None = None, **changes: Any) -> Asked:
     """A task with what is read of it, under terms that accept it."""
-    return Asked(task, shadows=SHADOWS, reading=reading, rules=ALL_RULES, **changes)
+    return Asked(**{"task": task, "reading": reading, "shadows": SHADOWS, "rules": ALL_RULES, **changes})
 
 
 INSPECTED = replace(TASK, opening=Opening.INSPECTED, inspector=TAX)

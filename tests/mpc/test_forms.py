@@ -7,14 +7,23 @@ from dataclasses import replace
 
 import pytest
 
-from mpc.api import opened_numbers, party_plan, require_same, require_terms, told_persons
+from mpc.api import (
+    opened_numbers,
+    party_plan,
+    require_own_shadow,
+    require_same,
+    require_terms,
+    told_persons,
+)
 from plans.box import Entry
 from plans.errors import DarkroomError, PolicyDenied, RederivationMismatch
 from plans.joint import JointPlan, JointReading, JointTask
 from plans.joint_rules import JointRules, Matching, Opening
+from plans.joint_shadows import JointShadow
+from plans.manifest import Declared
 from tests.inside.sql_cases import LIMITS
 from tests.mpc.compile_cases import TASK, Asked, party, request
-from tests.mpc.form_cases import ALL_RULES, FORMS, INSPECTED, THREE_REGISTERS, formed
+from tests.mpc.form_cases import ALL_RULES, FORMS, INSPECTED, SHADOWS, THREE_REGISTERS, formed
 from tests.plans.joint_forms import (
     CIPHERTEXTS,
     COMMON,
@@ -22,9 +31,11 @@ from tests.plans.joint_forms import (
     COMMON_READING,
     OFFICE,
     STACKED,
+    STACKED_INSPECTED,
     STACKED_READING,
     TAX,
 )
+from tests.policies.joint_cases import between, joint_shadow
 
 EVERY = dict.fromkeys(Entry, LIMITS)
 EACH = pytest.mark.parametrize("form", FORMS)
@@ -60,6 +71,44 @@ def test_what_quotas_count_is_numbers_of_figures_and_persons_of_an_intersection(
     assert opened_numbers(FORMS["inspected"].plan()) == opened_numbers(Asked().plan())
     common = FORMS["common"].plan()
     assert (opened_numbers(common), told_persons(common)) == (0, common.scheme.matched)
+
+
+UNION = (
+    "select region, sum(income) as total, count(*) as n from (select region, income from health.wages union all "
+    "select region, amount as income from tax.wages where year = 2025) t group by region"
+)
+PARTS = (
+    joint_shadow("health.wages", "nm/health", region=("VARCHAR", Declared(values=("a", "b"))),
+        income=("DECIMAL(12,2)", between("0", "1000000"))),
+    joint_shadow("tax.wages", TAX, region=("VARCHAR", Declared(values=("a", "b"))),
+        amount=("DECIMAL(12,2)", between("0", "2000000")), year=("INTEGER", None)),
+)  # fmt: skip
+EVERYWHERE = "select person from health.visits h join tax.income t using (person)"
+
+
+@pytest.mark.parametrize(
+    ("task", "shadows"),
+    [
+        (replace(STACKED, statement=UNION), PARTS),
+        (replace(STACKED_INSPECTED, statement=UNION), PARTS),
+        (replace(CIPHERTEXTS, statement=UNION), PARTS),
+        (replace(COMMON, statement=EVERYWHERE), SHADOWS),
+        (replace(COMMON, statement=f"{EVERYWHERE} where t.tax > 5"), SHADOWS),
+        (replace(COMMON_OF_TWO, statement=EVERYWHERE), SHADOWS),
+    ],
+)
+def test_from_a_statement_to_its_plan(task: JointTask, shadows: tuple[JointShadow, ...]) -> None:
+    plan = formed(task, shadows=shadows).plan()
+    require_same(plan, ALL_RULES)
+    for place, shadow in enumerate(plan.shadows):
+        assert plan.reading.portions[place].domain == shadow.domain
+        require_own_shadow(plan, shadow)
+
+
+def test_a_statement_with_a_condition_on_another_owners_rows_finds_nobody() -> None:
+    asked = formed(replace(COMMON, statement=f"{EVERYWHERE} where h.icd = 'B20'"))
+    with pytest.raises(PolicyDenied, match="something of every person that it finds"):
+        asked.plan()
 
 
 # ------------------------------------------------------------------------------------------ what cannot be
