@@ -163,7 +163,7 @@ STATEMENT = (
 )
 
 
-@pytest.mark.parametrize("matching", list(Matching))
+@pytest.mark.parametrize("matching", [Matching.HELPER, Matching.DIFFIE_HELLMAN])
 def test_whoever_receives_a_message_has_a_line_in_the_table_for_it(matching: Matching) -> None:
     plan = plan_of(STATEMENT, matching)
     with filled(MANY) as database:
