@@ -186,7 +186,7 @@ def test_25_rounding_hides_what_one_average_person_adds(values: list[int], base:
     released = left(case, values)
     (n,), (total,) = column(released, "n"), column(released, "total")
     assert n is not None and int(n) % base == 0 and abs(int(n) - len(values)) * 2 <= base
-    size = sum(abs(value) for value in values)
+    size = sum([abs(value) for value in values])
     if total not in ("…", None) and sum(values):
         unit = Decimal(10) ** (Decimal(size).adjusted() + 1 - digits(len(values), base))
         assert unit * len(values) >= size, "a person's share is no more than the last digit"

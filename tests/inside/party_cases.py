@@ -19,9 +19,17 @@ from plans.box import Entry
 from plans.errors import DarkroomError
 from plans.handover import OPENED, OWN_ROWS, unpadded
 from plans.joint import JointPlan, Opened
-from plans.joint_answer import OPENED_INFO, JointAnswer, answer_of, opened_bound
+from plans.joint_answer import (
+    JUDGED_INFO,
+    OPENED_INFO,
+    JointAnswer,
+    answer_of,
+    judged_bound,
+    opened_bound,
+)
 from plans.key import BoxKeys
 from plans.plan import Plan
+from plans.released import Released
 from tests.inside.joint_cases import Files, party_plan
 
 Carry = Callable[[str, str, bytes], bytes]
@@ -79,6 +87,18 @@ class Boxes:
     def answer(self) -> JointAnswer:
         assert self.failed == {}
         return answer_of(self.joint, self.attempt, self.opened())
+
+    def sealed(self) -> bytes:
+        """What an inspector or a finder leaves."""
+        (opener,) = self.joint.handing
+        return (self._out(opener) / OPENED).read_bytes()
+
+    def judged(self) -> Released:
+        """The table that the recipient finds in it."""
+        assert self.failed == {}
+        (opener,) = self.joint.handing
+        bound = judged_bound(self.joint.digest, self.attempt, opener)
+        return Released.decode(unpadded(self.recipient.open(self.sealed(), JUDGED_INFO, bound)))
 
     def left(self) -> set[str]:
         """The domains whose box left something."""
