@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mpc.derive import require_sizes, require_terms
-from mpc.possible import require_noised, require_possible
+from mpc.possible import require_no_own_part, require_noised, require_possible
 from mpc.scheme import scheme_of
 from mpc.visibility import sights
 from mpc.visibility_trust import trust
@@ -104,6 +104,7 @@ def compile_joint(
         made_at=making.made_at,
         shadows=tuple(owner.shadow for owner in owners),
     )
+    require_no_own_part(draft)
     require_sizes(draft)
     for owner in owners:
         if owner.rules is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mpc.possible import require_noised, require_possible
+from mpc.possible import require_no_own_part, require_noised, require_possible
 from mpc.scheme import scheme_of, tier_of
 from mpc.separation import shared_administration
 from mpc.visibility import sights
@@ -99,6 +99,7 @@ def require_same(joint: JointPlan, rules: JointRules | None = None, own: str = "
     require_possible(joint.task, joint.reading, joint.request.member)
     if joint.scheme.noise_micro:
         require_noised(joint.task, joint.reading)
+    require_no_own_part(joint)
     decisions = [each.decision for each in joint.decisions]
     made = {
         "task": (joint_task_of(joint.request), joint.task),

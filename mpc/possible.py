@@ -6,8 +6,9 @@ that is put before it (`mpc.derive.require_same`), since a plan is made by someb
 
 from __future__ import annotations
 
+from plans import names
 from plans.errors import PolicyDenied
-from plans.joint import JointReading, JointTask, Shape
+from plans.joint import JointPlan, JointReading, JointTask, Shape
 from plans.joint_guards import NOISED
 from plans.joint_rules import Matching
 
@@ -101,6 +102,28 @@ def _require_common(task: JointTask, reading: JointReading, member: str) -> None
             "joint-task.matching",
             "Name a helper, or ask about one other owner at a time.",
         )
+
+
+def require_no_own_part(joint: JointPlan) -> None:
+    """Check that whoever gets exact figures of one table in parts has none of the parts.
+
+    Tests look at the rows of all holders together. A holder that gets the answer takes its own part away, and what is
+    left may be a single person of another holder, who with noise is hidden in it, too.
+
+    Raises:
+        PolicyDenied: the member's domain holds one of them, and no noise is added.
+    """
+    if joint.reading.shape is not Shape.STACKED or joint.scheme.noise_micro:
+        return
+    member = joint.request.member
+    for portion in joint.reading.portions:
+        if names.within(member.partition("@")[2], portion.domain):
+            raise PolicyDenied(
+                f"{portion.domain} has one of the parts: {member} could take it away from what all have together, and "
+                "figures would tell of others' rows, however few these are",
+                "request.member",
+                "Let somebody ask whose domain has no part, or ask an owner for a rate of noise.",
+            )
 
 
 def require_noised(task: JointTask, reading: JointReading) -> None:
