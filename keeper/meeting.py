@@ -38,7 +38,7 @@ class AttemptName:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A box statement as its launcher signed it, and the plan of that side's boxes: so parties show each other boxes."""
+    """A box statement as its launcher signed it, and the plan of that side's boxes: so sides show each other boxes."""
 
     signed: Signed
     plan: Plan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -94,7 +95,12 @@ def listened(side: JointSide, monkeypatch: pytest.MonkeyPatch) -> list[dict[str,
     heard: list[dict[str, Any]] = []
     quotas = side.keeper.joint.quotas
     take_in = quotas.take_in
-    monkeypatch.setattr(quotas, "take_in", lambda line, at: (heard.append(dict(line)), take_in(line, at)))
+
+    def listen(line: Mapping[str, Any], at: int) -> None:
+        heard.append(dict(line))
+        take_in(line, at)
+
+    monkeypatch.setattr(quotas, "take_in", listen)
     return heard
 
 
