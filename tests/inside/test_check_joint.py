@@ -15,13 +15,13 @@ from plans import canonical, errors
 from plans.box import BoxSpec, Entry
 from plans.decision import Tier
 from plans.errors import Malformed, SqlSyntax, SqlUnsupported
-from plans.joint import JointReading
+from plans.joint import Grouping, JointReading, Shape
 from plans.key import BoxKeys
 from plans.plan import Plan
 from policies.reading import read_joint
 from sandbox import api as sandbox
 from tests.inside.sql_cases import LIMITS
-from tests.policies.joint_cases import FROM, SHADOWS
+from tests.policies.joint_cases import FROM, PARTS, REGIONS, SHADOWS, TABLE
 from tests.policies.test_joint_reading import STATEMENTS
 
 STATEMENT = (
@@ -106,6 +106,72 @@ def test_a_guard_that_errs_is_caught_by_the_binder(
     monkeypatch.setattr(check_joint, "read_joint", lambda text, shadows: change(read_joint(text, shadows)))
     with pytest.raises(SqlUnsupported, match=f"disagree about the {what}"):
         check_joint.check_joint(STATEMENT, SHADOWS, 256)
+
+
+def _everywhere(**changes: Any) -> Callable[[JointReading], JointReading]:
+    def change(reading: JointReading) -> JointReading:
+        operands = [[replace(each, **changes) for each in portion.operands] for portion in reading.portions]
+        pairs = zip(reading.portions, operands, strict=True)
+        return replace(reading, portions=tuple(replace(one, operands=tuple(own)) for one, own in pairs))
+
+    return change
+
+
+PARTED = (
+    f"select t.region, avg(income) as mean, count(*) as n {TABLE} where days < 9 and formal group by region"
+)
+WRONG_PARTS: list[tuple[Callable[[JointReading], JointReading], str]] = [
+    (_portion(0, where='("days" < 9) AND "formal"'), "conditions"),
+    (_portion(1, where='("days" < 9)'), "conditions"),
+    (_portion(1, where='("days" < 9) AND "formal" AND ("year" = 2025)'), "conditions"),
+    (lambda reading: replace(reading, portions=reading.portions[::-1]), "relations"),
+    (_portion(1, groups=(Grouping("region", "band", REGIONS),)), "groups"),
+    (_portion(1, stand_in='SELECT avg("hidden") FROM "west"."pay" WHERE "formal" AND "days" < 9'), "columns"),
+    (_everywhere(decimals=1), "decimals"),
+    (_operand(expression='"hidden"'), "columns"),
+    (lambda found: replace(found, portions=(*found.portions, replace(found.portions[0], domain="nm/x"))), "parts"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "what"), WRONG_PARTS)
+def test_a_guard_that_errs_about_a_part_of_a_table_is_caught(
+    change: Callable[[JointReading], JointReading], what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert check_joint.check_joint(PARTED, PARTS, 256)
+    monkeypatch.setattr(check_joint, "read_joint", lambda text, shadows: change(read_joint(text, shadows)))
+    with pytest.raises(SqlUnsupported, match=f"disagree about the {what}"):
+        check_joint.check_joint(PARTED, PARTS, 256)
+
+
+def _shape(shape: Shape) -> Callable[[JointReading], JointReading]:
+    def change(reading: JointReading) -> JointReading:
+        portions = tuple(replace(portion, groups=(), operands=()) for portion in reading.portions)
+        return JointReading(reading.statement, portions, (), (), reading.outputs[:1], shape)
+
+    return change
+
+
+COMMON = f"select person {FROM} where t.tax > 3"
+
+
+@pytest.mark.parametrize(
+    ("statement", "change", "what"),
+    [
+        (COMMON, _portion(1, where=""), "conditions"),
+        (COMMON, _portion(0, where='"urgent"'), "conditions"),
+        (COMMON, _portion(1, stand_in='SELECT count(*) FROM "tax"."income"'), "columns"),
+        (COMMON.replace("person", "h.icd", 1), _shape(Shape.COMMON), "output"),
+        (COMMON.replace("person", "person, h.icd", 1), _shape(Shape.COMMON), "output"),
+    ],
+)
+def test_a_guard_that_errs_about_persons_in_common_is_caught(
+    statement: str, change: Callable[[JointReading], JointReading], what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert check_joint.check_joint(COMMON, SHADOWS, 256)
+    read = read_joint(COMMON, SHADOWS)
+    monkeypatch.setattr(check_joint, "read_joint", lambda text, shadows: change(read))
+    with pytest.raises(SqlUnsupported, match=f"disagree about the {what}"):
+        check_joint.check_joint(statement, SHADOWS, 256)
 
 
 def test_what_the_engine_does_not_bind_is_refused() -> None:

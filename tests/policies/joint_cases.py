@@ -10,15 +10,19 @@ REGIONS, BANDS = ("east", "west", "north"), ("1", "2", "3")
 
 
 def joint_shadow(
-    relation: str, domain: str, rows: int = 1_000, **columns: tuple[str, Declared | None]
+    relation: str,
+    domain: str,
+    rows: int = 1_000,
+    key: str = "id_number",
+    **columns: tuple[str, Declared | None],
 ) -> JointShadow:
     """A likeness of one owner's relation; a type that ends in `?` is of a column that may be null."""
     listed = tuple(
         ShadowColumn(name, kind.rstrip("?"), kind.endswith("?")) for name, (kind, _) in columns.items()
     )
-    ids = (ShadowColumn("person", "UBIGINT", False), ShadowColumn("id_number", "VARCHAR", False))
+    ids = (ShadowColumn("person", "UBIGINT", False), ShadowColumn(key, "VARCHAR", False))
     known = tuple(DeclaredColumn(name, said) for name, (_, said) in columns.items() if said is not None)
-    return JointShadow(domain, "id_number", rows, Shadow(relation, (*ids, *listed)), known)
+    return JointShadow(domain, key, rows, Shadow(relation, (*ids, *listed)), known)
 
 
 def between(low: str, high: str) -> Declared:
@@ -54,4 +58,38 @@ SCHOOL = joint_shadow(
     grade=("DECIMAL(4,1)?", between("0", "100")),
 )
 SHADOWS = (VISITS, INCOME, SCHOOL)
+EAST = joint_shadow(
+    "east.income",
+    "nm/east",
+    region=("VARCHAR?", Declared(values=REGIONS)),
+    formal=("BOOLEAN", None),
+    income=("DECIMAL(12,2)?", between("0", "9000.00")),
+    days=("INTEGER", between("0", "365")),
+    balance=("INTEGER", between("-5", "5")),
+    note=("VARCHAR?", None),
+    year=("INTEGER", None),
+)
+WEST = joint_shadow(
+    "west.pay",
+    "nm/west",
+    2_345,
+    area=("VARCHAR", Declared(values=REGIONS)),
+    formal=("BOOLEAN?", None),
+    wage=("DECIMAL(12,2)", between("-100.00", "5000.00")),
+    days=("INTEGER", between("0", "31")),
+    balance=("INTEGER?", between("0", "7")),
+    note=("VARCHAR?", None),
+    year=("INTEGER", None),
+    weight=("DOUBLE", between("0", "1")),
+    band=("VARCHAR", Declared(values=("1", "2"))),
+    whole=("BIGINT", between("0", "9")),
+    hidden=("DECIMAL(12,2)", None),
+)
+PARTS = (EAST, WEST)
+TABLE = (
+    "from (select region, formal, income, days, balance from east.income where year = 2025 union all "
+    "select area as region, formal, wage as income, days, balance from west.pay) t"
+)
+"""One table that two bureaus have in parts, which call some of its columns by other names."""
+
 FROM = "from health.visits h join tax.income t using (person)"

@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from plans.joint import JointFigure, JointReading, Measure, Portion, Sum
+from plans.joint import JointFigure, JointReading, Measure, Portion, Shape, Sum
 from plans.joint_guards import decimals_of
 
 Row = tuple[tuple[str, ...], tuple[int | None, ...]]
@@ -62,17 +62,25 @@ def portion_rows(database: Database, portion: Portion) -> dict[str, Row]:
 def cells(database: Database, reading: JointReading) -> dict[tuple[str, ...], dict[str, Cell]]:
     """Every cell of the answer, by its codes, with every figure in it."""
     each = [portion_rows(database, portion) for portion in reading.portions]
-    common = set.intersection(*(set(rows) for rows in each))
     matched: dict[tuple[str, ...], list[list[tuple[int | None, ...]]]] = {
         codes: [] for codes in itertools.product(*(group.codes for group in reading.groups))
     }
-    for key in common:
+    if reading.shape is Shape.STACKED:
+        for codes, operands in itertools.chain.from_iterable(rows.values() for rows in each):
+            matched[codes].append([operands])
+        each = []
+    for key in set.intersection(*(set(rows) for rows in each)) if each else ():
         codes = tuple(code for rows in each for code in rows[key][0])
         matched[codes].append([rows[key][1] for rows in each])
     return {
         codes: {figure.name: _cell(reading, figure, rows) for figure in reading.figures}
         for codes, rows in matched.items()
     }
+
+
+def everywhere(database: Database, reading: JointReading) -> set[str]:
+    """The keys of the persons whom all owners have."""
+    return set.intersection(*(set(portion_rows(database, portion)) for portion in reading.portions))
 
 
 def _cell(reading: JointReading, figure: JointFigure, rows: list[list[tuple[int | None, ...]]]) -> Cell:

@@ -384,10 +384,10 @@ def test_the_sums_give_what_duckdb_gives_on_the_joined_rows(
             if codes not in by_codes:
                 assert cell.persons == 0
             elif cell.persons:
-                _same(figures[n], cell.value, joint_meaning.value(by_codes[codes][len(keys) + n]))
+                same(figures[n], cell.value, joint_meaning.value(by_codes[codes][len(keys) + n]))
 
 
-def _same(figure: str, ours: Fraction | float | None, theirs: Fraction | float | None) -> None:
+def same(figure: str, ours: Fraction | float | None, theirs: Fraction | float | None) -> None:
     if ours is None or theirs is None:
         # A correlation without spread, or a variance of one row: DuckDB says nothing, or not a number.
         assert ours == theirs or (figure.startswith(("corr", "var", "stddev")) and not (ours or theirs))
