@@ -37,9 +37,10 @@ class Opening(StrEnum):
 class JointRules(Record):
     """The owner's terms, part of a dataset's policy.
 
-    `matchings` and `openings` are those that it accepts; none of them is a no. `separate` demands that servers and
-    helper have different administrations, so that two of them are not one. `sizes` says that whoever matches may learn
-    how many of its rows matched, after filters; no matching hides that, so without it there is none. `exact` says that
+    `matchings` and `openings` are those that it accepts; none of them is a no. `separate` demands that parties
+    that open more together have different administrations: servers and helper, whoever matches and an owner, an owner
+    and its partner, a collector and the inspector. `sizes` says that whoever matches may learn how many of its rows
+    matched, after filters; no matching hides that, so without it there is none. `exact` says that
     figures may leave unrounded though the policy rounds: on shares nothing is rounded, so the opening `oblivious` needs
     it there, or noise. Of one lineage together with the same other owner at most `cells` cells are opened within
     `period_days`, each sum of a figure counted. `noise_micro` is the rate of the noise that the servers add to every
