@@ -16,6 +16,7 @@ from plans.joint import (
     JointReading,
     JointTask,
     Measure,
+    Party,
     Portion,
     Shape,
     Sum,
@@ -99,8 +100,10 @@ TASKS: Mapping[str, tuple[JointTask, JointReading]] = {
 }
 
 
-def with_task(plan: JointPlan, task: JointTask, reading: JointReading) -> JointPlan:
-    """A plan for another task, whose parties are those that it needs."""
+def with_task(
+    plan: JointPlan, task: JointTask, reading: JointReading, described: tuple[Party, ...] = ()
+) -> JointPlan:
+    """A plan for another task, whose parties are those that it needs, of the plan's or of those that are described."""
     needed = {*(portion.domain for portion in reading.portions), *task.servers, *task.others}
     request = replace(plan.request, kind=RequestKind.JOINT, statement=task.canonical().decode())
     said = {each.domain: each for each in plan.decisions}
@@ -110,7 +113,7 @@ def with_task(plan: JointPlan, task: JointTask, reading: JointReading) -> JointP
         request=request,
         task=task,
         reading=reading,
-        parties=tuple(party for party in plan.parties if party.domain in needed),
+        parties=tuple(party for party in described or plan.parties if party.domain in needed),
         decisions=tuple(
             said.get(each.domain, replace(first, domain=each.domain)) for each in reading.portions
         ),
@@ -132,4 +135,4 @@ def largest(plan: JointPlan) -> JointPlan:
     domains = sorted((*holders, *servers))
     parties = tuple(examples.party(domain, place) for place, domain in enumerate(domains))
     task = replace(STACKED, statement=sql, servers=servers)
-    return with_task(replace(plan, parties=parties), task, stacked_reading(sql, portions))
+    return with_task(plan, task, stacked_reading(sql, portions), parties)
