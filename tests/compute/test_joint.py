@@ -28,6 +28,7 @@ from plans.statements import Approval, Duty, Revocation, Signed, Type
 from store import api as store
 from tests.plans.examples import REQUEST
 from tests.plans.joint_examples import joint_plan
+from tests.plans.joint_forms import FORMS
 from tests.portal.region import migrated
 
 DECIDED = Decision(Outcome.ALLOW, (), 1, 1, ("sha256:" + "a" * 64,), (), Obligations(10, 1, 1000, Tier.T1))
@@ -161,6 +162,21 @@ def test_an_attempt_begins_once_every_party_has_approved(working: Centre) -> Non
     assert (row.state, row.attempt) == ("released", 1), row.problem
     assert set(json.loads(row.results)["sealed"]) == set(PLAN.task.servers)
     assert all(agent.seen == ["run 1"] for agent in working.agents.values())
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_kept_for_the_recipient_comes_from_whom_the_plan_has_hand_it_over(
+    working: Centre, form: str
+) -> None:
+    """Three servers' shares, or one judged table; no other party is asked for anything."""
+    plan = FORMS[form](PLAN)
+    parties = tuple(party.domain for party in plan.parties)
+    working.move("running", attempt=1, parties=parties, digest=plan.digest, plan=plan.canonical().decode())
+    row = working.until("released", "failed")
+    assert row.state == "released", row.problem
+    assert set(json.loads(row.results)["sealed"]) == set(plan.handing)
+    asked = {domain for domain, agent in working.agents.items() if agent.seen}
+    assert asked == set(parties)
 
 
 def test_an_approval_that_was_revoked_is_none(working: Centre) -> None:
