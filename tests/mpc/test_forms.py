@@ -17,7 +17,8 @@ from mpc.api import (
 )
 from plans.box import Entry
 from plans.errors import DarkroomError, PolicyDenied, RederivationMismatch
-from plans.joint import JointPlan, JointReading, JointTask
+from plans.joint import JointPlan, JointReading, JointTask, Operand, Shape
+from plans.joint_guards import cap_of
 from plans.joint_rules import JointRules, Matching, Opening
 from plans.joint_shadows import JointShadow
 from plans.manifest import Declared
@@ -71,6 +72,26 @@ def test_what_quotas_count_is_numbers_of_figures_and_persons_of_an_intersection(
     assert opened_numbers(FORMS["inspected"].plan()) == opened_numbers(Asked().plan())
     common = FORMS["common"].plan()
     assert (opened_numbers(common), told_persons(common)) == (0, common.scheme.matched)
+
+
+@EACH
+def test_the_ring_holds_what_all_rows_together_may_add_up_to(form: str) -> None:
+    """ATTACKS 75: of one table in parts these are the rows of every holder."""
+    plan = FORMS[form].plan()
+    bounds = [portion.bound for portion in plan.reading.portions]
+    assert plan.scheme.matched == (sum if plan.reading.shape is Shape.STACKED else min)(bounds)
+    caps = [cap_of(plan.reading, total) for total in plan.reading.sums]
+    assert max(caps, default=1) * plan.scheme.matched < 2 ** (plan.scheme.ring_bits - 1)
+    narrow = replace(plan.scheme, ring_bits=192 - plan.scheme.ring_bits)
+    with pytest.raises(RederivationMismatch, match="scheme"):
+        require_same(replace(plan, scheme=narrow))
+
+
+def test_of_one_table_in_parts_the_widest_part_decides_on_the_ring() -> None:
+    wide = replace(STACKED_READING.portions[1], operands=(Operand("income", 0, 2**60, 2, False),))
+    reading = replace(STACKED_READING, portions=(STACKED_READING.portions[0], wide))
+    assert FORMS["stacked"].plan().scheme.ring_bits == 64
+    assert formed(STACKED, reading).plan().scheme.ring_bits == 128
 
 
 UNION = (
