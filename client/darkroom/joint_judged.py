@@ -23,10 +23,10 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The answer, for every cell whether it was withheld, and the sentences about what was done to it."""
+    """The answer, its cells as they were handed over, and the sentences about what was done to it."""
 
     answer: JointAnswer
-    suppressed: tuple[tuple[bool, ...], ...]
+    cells: tuple[tuple[Cell, ...], ...]
     told: tuple[str, ...]
 
 
@@ -39,10 +39,11 @@ def judged(plan: JointPlan, released: Released) -> Judged:
     columns = tuple(column.name for column in released.columns)
     if released.plan != plan.digest or columns != plan.reading.outputs:
         raise EvidenceBroken("the table that was opened is of another plan", "opened")
-    marks = tuple(tuple(cell.suppressed for cell in row) for row in released.rows)
     rows = _persons(plan, released) if plan.reading.shape is Shape.COMMON else _figures(plan, released)
-    answer = JointAnswer(columns, rows, sum(map(sum, marks)))
-    return Judged(answer, marks, tuple(note.sentence for note in released.notes))
+    withheld = sum(cell.suppressed for row in released.rows for cell in row)
+    return Judged(
+        JointAnswer(columns, rows, withheld), released.rows, tuple(note.sentence for note in released.notes)
+    )
 
 
 def _persons(plan: JointPlan, released: Released) -> tuple[tuple[Value, ...], ...]:

@@ -35,7 +35,7 @@ from plans.joint_answer import (
 )
 from plans.joint_guards import decimals_of, noise_scale, strictest_of
 from plans.joint_rules import Opening
-from plans.released import Released
+from plans.released import Cell, Released
 from plans.statements import Duty, Signed, Type
 
 KeeperOf = Callable[[str], str | None]
@@ -73,11 +73,7 @@ class JointResult:
     def texts(self) -> list[list[str]]:
         """Return every cell as text for a person; what has no value says why, as far as it is known."""
         if self.judged is not None:
-            marks = zip(self.answer.rows, self.judged.suppressed, strict=True)
-            return [
-                [_text(cell, WITHHELD if hidden else UNDEFINED) for cell, hidden in zip(*row, strict=True)]
-                for row in marks
-            ]
+            return [[_shown(cell) for cell in row] for row in self.judged.cells]
         missing = sum(cell is None for row in self.answer.rows for cell in row)
         why = WITHHELD if missing == self.answer.withheld else EITHER if self.answer.withheld else UNDEFINED
         return [[_text(cell, why) for cell in row] for row in self.answer.rows]
@@ -100,13 +96,16 @@ class JointResult:
         if self.plan.reading.shape is Shape.COMMON:
             return ()
         told = f"{number} figures are" if number > 1 else f"{'One' if number else 'No'} figure is"
-        rule = (
-            f"fewer than {scheme.minimum_group} persons stand behind a figure, or two persons could be more than "
-            f"{scheme.dominance} % of a total"
-        )
         if self.judged is not None:
-            rule += ", or a figure would show such a one by subtraction"
-        return (f"{told} withheld. That is done where {rule}.",)
+            return (f"{told} withheld by the airlock of {self.plan.task.inspector}.",)
+        return (
+            f"{told} withheld. That is done where fewer than {scheme.minimum_group} persons stand behind a figure, or "
+            f"two persons could be more than {scheme.dominance} % of a total.",
+        )
+
+
+def _shown(cell: Cell) -> str:
+    return WITHHELD if cell.suppressed else UNDEFINED if cell.v is None else cell.v
 
 
 def _text(cell: Value, missing: str) -> str:

@@ -7,8 +7,10 @@
     students.csv    year of enrolment, field, graduated in nominal time (Department of Education)
     working.csv     mean yearly working income, one row per person with any (Tax Service)
 
+    payroll_*.csv   post and pay of the own staff, one row per person (each of three departments)
+
 A patient need not pay taxes, and a taxpayer need not be ill; some have moved away; a student need not work, and most
-who work do not study. The same seed and size give the same bytes; nobody in them exists.
+who work do not study. Some work for two departments. The same seed and size give the same bytes; nobody in them exists.
 """
 
 from __future__ import annotations
@@ -38,14 +40,23 @@ HIGHEST_WORKING = 99_999.99
 MOST_OF_STUDENTS = 8
 """There are at least so many persons for each student, for students are young."""
 
+POSTS = ("clerk", "section chief", "division head", "bureau head")
+HIGHEST_PAY = 300_000
+PAY_OF_POST = (85_000, 120_000, 160_000, 220_000)
+DEPARTMENTS = {"payroll_civil": 1.0, "payroll_education": 0.8, "payroll_health": 0.6}
+"""Registers of staff, and how large each is beside the first."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How many persons the region has, and how many rows the students' register and that of working income have."""
+    """How many persons the region has, and how many rows the registers of students and of working income have, and the
+    largest one of staff.
+    """
 
     persons: int = 20_000
     students: int = 4_000
     records: int = 24_000
+    staff: int = 5_000
 
 
 def make_region(persons: int, seed: int = 11) -> dict[str, pa.Table]:
@@ -118,6 +129,32 @@ def make_study(students: int, records: int, seed: int = 11) -> dict[str, pa.Tabl
     }
 
 
+def make_payrolls(staff: int, seed: int = 11) -> dict[str, pa.Table]:
+    """Return post and pay of the staff of each department; the largest has so many, and a few work for two.
+
+    Raises:
+        ValueError: fewer than a hundred have no posts worth asking about.
+    """
+    if staff < 100:
+        raise ValueError("a department has at least a hundred persons")
+    rng = np.random.default_rng([seed, 6])
+    people = make_people(staff * 4, seed + 2)
+    numbers = as_text(people.numbers)
+    found = {}
+    for name, part in DEPARTMENTS.items():
+        chosen = np.sort(rng.permutation(len(people.born))[: int(staff * part)])
+        post = rng.choice(len(POSTS), len(chosen), p=(0.7, 0.25, 0.049, 0.001))
+        pay = np.array(PAY_OF_POST)[post] * rng.lognormal(0, 0.15, len(chosen))
+        found[name] = pa.table(
+            {
+                "id18": numbers.take(pa.array(chosen)),
+                "post": named(list(POSTS), post),
+                "pay": pa.array(np.round(np.minimum(pay, HIGHEST_PAY - 0.01), 2)),
+            }
+        )
+    return found
+
+
 def write(folder: Path, names: tuple[str, ...], sizes: Sizes, seed: int = 11) -> dict[str, Path]:
     """Write the files of these registers; return their paths by name."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -126,6 +163,8 @@ def write(folder: Path, names: tuple[str, ...], sizes: Sizes, seed: int = 11) ->
         made |= make_region(sizes.persons, seed)
     if {"students", "working"} & set(names):
         made |= make_study(sizes.students, sizes.records, seed)
+    if set(DEPARTMENTS) & set(names):
+        made |= make_payrolls(sizes.staff, seed)
     paths = {name: folder / f"{name}.csv" for name in names}
     for name, path in paths.items():
         options = pyarrow.csv.WriteOptions(quoting_style="none", quoting_header="none")

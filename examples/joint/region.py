@@ -31,7 +31,7 @@ HERE = Path(__file__).parent
 
 @dataclass
 class Agencies:
-    """The site, its people, and what each owner registered, by the register's name."""
+    """The site, its people, and what each owner registered, by the name of the register's file."""
 
     site: Site
     url: str
@@ -51,8 +51,17 @@ class Agencies:
 
     @property
     def operator(self) -> Person:
-        """Gao, who asks."""
-        return self.people["operator"]
+        """Gao, who asks most questions."""
+        return self.people[OPERATOR]
+
+    @property
+    def askers(self) -> tuple[str, ...]:
+        """Who asks any of the questions, or may."""
+        return tuple(dict.fromkeys((OPERATOR, *(story.asker for story in self.stories))))
+
+    def asker(self, story: Story) -> Person:
+        """Who asks this question."""
+        return self.people[story.asker]
 
     def approver(self, domain: str) -> Person:
         """The approver of a party."""
@@ -75,9 +84,9 @@ def found(home: Path, stories: tuple[Story, ...]) -> Agencies:
 
 
 def arrivals(agencies: Agencies, folder: Path) -> None:
-    """Let everybody arrive: the operator, and an approver and a steward of every party; then let the parties meet."""
+    """Let everybody arrive: who asks, and an approver and a steward of every party; then let the parties meet."""
     site, url, people = agencies.site, agencies.url, agencies.people
-    people["operator"] = arrive(site, url, folder, OPERATOR, ("operator",))
+    people |= {name: arrive(site, url, folder, name, ("operator",)) for name in agencies.askers}
     for domain in agencies.parties:
         approver = arrive(site, url, folder, f"li@{domain}", ("approver",))
         steward = arrive(site, url, folder, f"zhao@{domain}", ("steward",))
@@ -95,12 +104,11 @@ def arrivals(agencies: Agencies, folder: Path) -> None:
 def ingest(agencies: Agencies, folder: Path, sizes: Sizes) -> None:
     """Have every owner ingest its registers at its own desk, and its steward sign what it allows."""
     registers = registers_of(agencies.stories)
-    paths = write(folder, tuple(each.name for each in registers), sizes)
+    paths = write(folder, tuple(each.file for each in registers), sizes)
     for each in registers:
         owner = agencies.site.owner(each.domain)
-        description = (HERE / f"{each.name}.toml").read_text(encoding="utf-8")
-        signed = DeskClient(owner.desk).ingest(paths[each.name], description)
-        agencies.manifests[each.name] = register(owner.site, signed)
+        signed = DeskClient(owner.desk).ingest(paths[each.file], _of_owner(each, HERE))
+        agencies.manifests[each.file] = register(owner.site, signed)
     for domain in dict.fromkeys(each.domain for each in registers):
         rules = _policies(folder, tuple(each for each in registers if each.domain == domain))
         steward = agencies.people[f"steward of {domain}"]
@@ -108,33 +116,40 @@ def ingest(agencies: Agencies, folder: Path, sizes: Sizes) -> None:
 
 
 def grant(agencies: Agencies) -> None:
-    """Let the operator apply for the columns of every project, and each owner's approver sign."""
+    """Let whoever asks apply for the columns of every project, and each owner's approver sign."""
     until = (datetime.now(UTC) + timedelta(days=30)).strftime("%Y-%m-%d")
-    operator = agencies.operator
-    projects = {(story.project, story.purpose): story.registers for story in agencies.stories}
-    for (project, purpose), registers in projects.items():
-        for each in registers:
-            wish = operator.connection.apply(
+    projects = {(story.project, story.purpose): story for story in agencies.stories}
+    for (project, purpose), story in projects.items():
+        asker = agencies.asker(story)
+        for each in story.registers:
+            wish = asker.connection.apply(
                 each.dataset, each.columns, purpose, project=project, until=until, role="operator"
             )
             approver = agencies.approver(each.domain).connection
-            approver.trust_member(operator.name, operator.fingerprint)
+            approver.trust_member(asker.name, asker.fingerprint)
             approver.hand_in(approver.grant(str(wish["id"])), str(wish["id"]))
 
 
 def read_out_keys(agencies: Agencies) -> None:
-    """Let each party read out its keeper's key to the bureau."""
+    """Let each party read out its keeper's key to whoever asks."""
     for owner in agencies.owners:
         key = KeeperClient(owner.keeper_socket).status()["key"]
-        agencies.operator.connection.trust_keeper(owner.domain, key)
+        for name in agencies.askers:
+            agencies.people[name].connection.trust_keeper(owner.domain, key)
 
 
 def _policies(folder: Path, registers: tuple[Register, ...]) -> Path:
     """Write the rules of an owner's registers into one file, since a bundle has all of them."""
-    texts = [(HERE / "policies" / f"{each.name}.toml").read_text(encoding="utf-8") for each in registers]
-    path = folder / f"policies-{registers[0].name}.toml"
+    texts = [_of_owner(each, HERE / "policies") for each in registers]
+    path = folder / f"policies-{registers[0].file}.toml"
     path.write_text("\n".join(texts), encoding="utf-8")
     return path
+
+
+def _of_owner(register: Register, folder: Path) -> str:
+    """Return the text about a register in a folder, with its owner's domain in it."""
+    text = (folder / f"{register.name}.toml").read_text(encoding="utf-8")
+    return text.replace("{domain}", register.domain)
 
 
 def _free_port() -> int:

@@ -13,7 +13,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from darkroom.joint_task import Named, task_of
 from examples.joint.data import DIABETES as CODE
+from examples.joint.data import HIGHEST_PAY, YEARS
+from plans.joint import JointTask
 from server.enrolment import Titles
 
 TITLES = {
@@ -29,28 +32,46 @@ HELPER = "nm/office"
 OPERATOR = "gao@nm/bureau"
 """Of a bureau that holds no data: it asks, and is the recipient."""
 
+FINDER = "sun@nm/education"
+"""Of an owner: only that owner's own members ask which of its persons another has, too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """A register that an owner ingests: `<name>.csv` as `<name>.toml` describes it, under `policies/<name>.toml`.
+    """A register that an owner ingests: `<name>.toml` describes it, and `policies/<name>.toml` says what is allowed; in
+    both, `{domain}` stands for the owner.
 
-    `columns` are those that the bureau is granted.
+    `columns` are those that whoever asks is granted. The file is `<source>.csv`, after the name if it says none: of one
+    table in parts every owner has a file.
     """
 
     domain: str
     name: str
     columns: tuple[str, ...]
+    source: str = ""
 
     @property
     def dataset(self) -> str:
         """Its name at the centre."""
         return f"{self.domain}/{self.name}"
 
+    @property
+    def relation(self) -> str:
+        """Its name in statements."""
+        return f"{self.domain.partition('/')[2]}.{self.name}"
+
+    @property
+    def file(self) -> str:
+        """The name of its file, without the end."""
+        return self.source or self.name
+
 
 @dataclass(frozen=True, slots=True)
 class Truth:
     """How DuckDB answers on the joined files: `joined` is what stands after FROM, `keys` group it, and `figures` are
-    the statement's: of `count`, `mean` and `deviation`, the latter two of `value`, whose declared end is `highest`.
+    the statement's: of `count`, `total`, `mean` and `deviation`, all but the first of `value`, whose declared end is
+    `highest`; or `persons`, the identifiers themselves. `parts` are the holders of one table, each of whom may have a
+    row of the same person; to multiples of `rounding` an airlock rounds counts, if one opens.
     """
 
     joined: str
@@ -58,25 +79,33 @@ class Truth:
     figures: tuple[str, ...] = ("count",)
     value: str = "NULL"
     highest: int = 0
+    parts: int = 1
+    rounding: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """One question: of which owners, by which servers, for which purpose."""
+    """One question: of which owners, by whom, for which purpose, and who computes, matches and opens."""
 
     title: str
     project: str
     purpose: str
     registers: tuple[Register, ...]
-    servers: tuple[str, str, str]
     statement: str
     truth: Truth
+    named: Named
+    asker: str = OPERATOR
+
+    @property
+    def task(self) -> JointTask:
+        """What is signed."""
+        return task_of(self.statement, self.named)
 
     @property
     def parties(self) -> tuple[str, ...]:
-        """Whose approvers sign: owners, servers and the helper."""
-        owners = [register.domain for register in self.registers]
-        return tuple(dict.fromkeys((*owners, *self.servers, HELPER)))
+        """Whose approvers sign: owners, and everybody who is named."""
+        task, owners = self.task, [register.domain for register in self.registers]
+        return tuple(dict.fromkeys((*owners, *task.servers, *task.others)))
 
 
 STUDENTS = Register("nm/education", "students", ("enrolled", "field", "in_time"))
@@ -87,7 +116,7 @@ OVERLAP = Story(
     project="students-and-taxes",
     purpose="Working during the studies, and graduation in time",
     registers=(STUDENTS, WORKING),
-    servers=("nm/education", "nm/tax", "nm/civil"),
+    named=Named(("nm/education", "nm/tax", "nm/civil"), helper=HELPER),
     statement="select count(*) as persons from education.students s join tax.working w using (person)",
     truth=Truth("students JOIN working USING (id18)"),
 )
@@ -96,7 +125,7 @@ STUDY = Story(
     project=OVERLAP.project,
     purpose=OVERLAP.purpose,
     registers=OVERLAP.registers,
-    servers=OVERLAP.servers,
+    named=OVERLAP.named,
     statement=(
         "select s.enrolled, s.field, s.in_time,\n"
         "       count(*) as students, avg(w.income) as mean_income, stddev(w.income) as deviation\n"
@@ -120,7 +149,7 @@ DIABETES = Story(
         Register("nm/health", "patients", ("diagnosis",)),
         Register("nm/tax", "yearly", ("income",)),
     ),
-    servers=("nm/civil", "nm/health", "nm/tax"),
+    named=Named(("nm/civil", "nm/health", "nm/tax"), helper=HELPER),
     statement=(
         "select c.region, count(*) as patients, avg(t.income) as mean_income\n"
         "from health.patients h join tax.yearly t using (person) join civil.residents c using (person)\n"
@@ -136,7 +165,51 @@ DIABETES = Story(
         highest=1_000_000,
     ),
 )
-STORIES = {"overlap": OVERLAP, "study": STUDY, "diabetes": DIABETES}
+HOLDERS = ("nm/civil", "nm/education", "nm/health")
+PAYROLLS = tuple(
+    Register(holder, "payroll", ("post", "pay"), f"payroll_{holder.partition('/')[2]}") for holder in HOLDERS
+)
+PAYROLL = Story(
+    title="What do three departments pay, post by post? One table in parts, opened by an airlock of theirs",
+    project="pay-of-staff",
+    purpose="Pay by post, for the budget of the region",
+    registers=PAYROLLS,
+    named=Named(HOLDERS, inspector="nm/civil"),
+    statement=(
+        "select post, count(*) as staff, sum(pay) as total, avg(pay) as mean_pay\n"
+        "from ("
+        + "\n      union all ".join(f"select post, pay from {each.relation}" for each in PAYROLLS)
+        + ") p\n"
+        "group by post"
+    ),
+    truth=Truth(
+        joined="(" + " UNION ALL ".join(f"FROM {each.file}" for each in PAYROLLS) + ")",
+        keys=("post",),
+        figures=("count", "total", "mean"),
+        value="pay",
+        highest=HIGHEST_PAY,
+        parts=len(PAYROLLS),
+        rounding=5,
+    ),
+)
+COMMON = Story(
+    title="Which of its students have an income? Only the register's owner learns who is in both",
+    project="stipends",
+    purpose="Review of the stipends of this year's students",
+    registers=(STUDENTS, WORKING),
+    named=Named(finder="nm/education", helper=HELPER),
+    statement=(
+        "select person from education.students s join tax.working w using (person)\n"
+        f"where s.enrolled = {YEARS[-1]}"
+    ),
+    truth=Truth(
+        joined=f"students JOIN working USING (id18) WHERE enrolled = '{YEARS[-1]}'", figures=("persons",)
+    ),
+    asker=FINDER,
+)
+STORIES = {
+    "overlap": OVERLAP, "common": COMMON, "study": STUDY, "payroll": PAYROLL, "diabetes": DIABETES,
+}  # fmt: skip
 
 
 def registers_of(stories: tuple[Story, ...]) -> tuple[Register, ...]:
@@ -145,6 +218,6 @@ def registers_of(stories: tuple[Story, ...]) -> tuple[Register, ...]:
 
 
 def parties_of(stories: tuple[Story, ...]) -> tuple[str, ...]:
-    """Return who takes part in any of the stories, the helper last."""
+    """Return who takes part in any of the stories, the helper last, if there is one."""
     found = dict.fromkeys(domain for story in stories for domain in story.parties)
-    return (*(domain for domain in found if domain != HELPER), HELPER)
+    return tuple(sorted(found, key=lambda domain: domain == HELPER))
