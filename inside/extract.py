@@ -15,6 +15,12 @@ asker may see it, filtered and masked (`inside.relations`), and after the engine
 
 Else the computation does not begin. The code is for the owner; others learn that this party was not ready. Whatever the
 engine says is dropped (`extract.failed`), since its messages quote values.
+
+That a computation does not begin must not answer a question that a member wrote as a condition. So before any of it is
+computed, the whole relation is held against what its owner declared of the columns in use, whatever the condition: a
+value outside, which an ingest refuses, stops every statement over its column alike. From what was declared it follows
+that operands and groups are as the plan says, and the checks on these are for flaws. One thing is left that a condition
+decides: whether it leaves a person with two rows (`docs/joint-boxes.md`).
 """
 
 from __future__ import annotations
@@ -44,7 +50,9 @@ from plans import names
 from plans.box import Limits
 from plans.errors import HashMismatch, Malformed
 from plans.handover import OWN_ROWS
-from plans.joint import Operand, Portion, PortionDecision, joint_of
+from plans.joint import JointPlan, Operand, Portion, PortionDecision, joint_of
+from plans.joint_shadows import JointShadow
+from plans.plan import Relation
 
 BATCH_ROWS = 2**17
 
@@ -70,9 +78,9 @@ def run(session: Session) -> dict[str, Any]:
     place = joint.owns(session.plan.domain)
     if place is None:
         raise Malformed("this domain brings no rows to the computation", "joint-plan")
-    portion, part = joint.reading.portions[place], joint.decisions[place]
+    portion = joint.reading.portions[place]
     try:
-        connection = _opened(session, portion, part)
+        connection = _opened(session, joint, place)
         rows = _checked(connection, portion)
         _stream(session, connection, portion, rows)
     except (duckdb.Error, pa.ArrowException, MemoryError, OverflowError):
@@ -80,8 +88,9 @@ def run(session: Session) -> dict[str, Any]:
     return {}
 
 
-def _opened(session: Session, portion: Portion, part: PortionDecision) -> Connection:
+def _opened(session: Session, joint: JointPlan, place: int) -> Connection:
     """Return a locked engine with the relation, its keys, and the table of rows that go out."""
+    portion, part = joint.reading.portions[place], joint.decisions[place]
     limits = session.plan.stage(session.stage).limits
     connection = session.warmed or open_engine(session.spill, limits)
     attributes, identifiers = session.file_of(part.relation), _identifiers(session, part)
@@ -96,8 +105,37 @@ def _opened(session: Session, portion: Portion, part: PortionDecision) -> Connec
         listed = ", ".join(f"({literal(code)}, {place})" for place, code in enumerate(group.codes))
         connection.execute(f"INSERT INTO _codes{number} VALUES {listed}")
     lock(connection, readable=[session.inputs[name] for name in (attributes, identifiers)])
+    for shadow in joint.shadows:
+        if shadow.domain == portion.domain:
+            _require_declared(connection, shadow, part.relation)
     _make_rows(connection, portion, part.relation.name)
     return connection
+
+
+def _require_declared(connection: Connection, shadow: JointShadow, relation: Relation) -> None:
+    """Check the columns in use of the whole relation, as the asker may see it, by what was declared of them.
+
+    Raises:
+        BoxFailure: `extract.range`, `extract.codes`: a value is outside of it.
+    """
+    schema, _, table = relation.name.partition(".")
+    outside, unlisted = ["false"], ["false"]
+    for column in shadow.shadow.columns:
+        if column.name not in relation.columns:
+            continue
+        name, declared = identifier(column.name), shadow.declared_of(column.name)
+        for operator, bound in (("<", declared.low), (">", declared.high)):
+            if bound:
+                outside.append(f"{name} {operator} CAST({literal(bound)} AS {column.type})")
+        if declared.values:
+            listed = ", ".join(f"CAST({literal(value)} AS {column.type})" for value in declared.values)
+            unlisted.append(f"{name} NOT IN ({listed})")
+    wanted = (f"count(*) FILTER ({' OR '.join(broken)})" for broken in (outside, unlisted))
+    source = f"{identifier(schema)}.{identifier(table)}"
+    counted = connection.execute(f"SELECT {', '.join(wanted)} FROM {source}").fetchone() or (0, 0)
+    for code, rows in zip(("extract.range", "extract.codes"), counted, strict=True):
+        if rows:
+            raise BoxFailure(code, rows=rows)
 
 
 def _make_rows(connection: Connection, portion: Portion, relation: str) -> None:
@@ -192,7 +230,7 @@ def _checked(connection: Connection, portion: Portion) -> int:
     wanted = ["count(*)", f"count({_KEY})", f"count({_GROUP})"]
     for place in range(len(portion.operands)):
         wanted += [f"count(v{place})", f"min(v{place})", f"max(v{place})", f"count(*) FILTER (b{place})"]
-    found = connection.execute(f"SELECT {', '.join(wanted)} FROM _rows").fetchone() or ()
+    found: tuple[Any, ...] = connection.execute(f"SELECT {', '.join(wanted)} FROM _rows").fetchone() or ()
     rows, keyed, grouped = found[:3]
     if rows > portion.bound:
         raise BoxFailure("extract.rows", rows=rows, bound=portion.bound)

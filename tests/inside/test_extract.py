@@ -18,6 +18,9 @@ from mpc.protocols.identifiers import pack_texts
 from mpc.protocols.joint_rows import OwnRows
 from plans.errors import KeyRepeated
 from plans.joint import Grouping, JointFigure, Measure, Portion, Sum
+from plans.joint_shadows import DeclaredColumn, JointShadow
+from plans.manifest import Declared
+from plans.reading import Shadow, ShadowColumn
 from policies.reading.joint import read_joint
 from tests.inside.joint_cases import Files, Table, extracted, joint_plan, operand, reading
 from tests.policies import joint_meaning
@@ -47,14 +50,14 @@ def other_files(folder: Path, rows: Any, columns: dict[str, str] = COLUMNS) -> F
 
 def run(files: Files, **changes: Any) -> OwnRows:
     """Extract an owner's rows, and return them as the party's box has them; raises what the extracting box raised."""
-    files = copy.copy(files)
+    files, shadows = copy.copy(files), changes.pop("shadows", ())
     files.table = replace(files.table, row_filter=changes.pop("row_filter", ""))
     made: dict[str, Any] = {"where": "", "groups": (REGION,), "operands": (INCOME,), "bound": 500} | changes
     mine = Portion("nm/tax", "tax.income", "id_number", stand_in="SELECT 1", **made)
     other = Portion("nm/health", "health.visits", "id_number", "", (), (), "SELECT 1", 500)
     figures = (JointFigure("n", "count", (0,), 0),)
     joint = joint_plan(reading((mine, other), (Sum(Measure.ROWS, ()),), figures), (files, files))
-    return extracted(joint, "nm/tax", files)
+    return extracted(replace(joint, shadows=shadows), "nm/tax", files)
 
 
 def as_rows(found: OwnRows) -> set[tuple[Any, ...]]:
@@ -141,6 +144,62 @@ def test_what_was_not_declared_does_not_begin(files: Files, code: str, changes: 
         run(files, **changes)
     assert caught.value.code == code
     assert "I10" not in repr(caught.value.facts)
+
+
+def known(**declared: Declared) -> tuple[JointShadow, ...]:
+    """What readers know of the relation, and what its owner declared."""
+    columns = tuple(
+        ShadowColumn(name, kind, True) for name, kind in {"id_number": "VARCHAR", **COLUMNS}.items()
+    )
+    each = tuple(DeclaredColumn(name, what) for name, what in declared.items())
+    return (JointShadow("nm/tax", "id_number", 400, Shadow("tax.income", columns), each),)
+
+
+ASKED = ("", '"age" = 69', '"age" <> 69', "\"icd\" LIKE 'E11%'")
+"""Conditions of which some leave out every row with a value outside."""
+
+
+@pytest.mark.parametrize(
+    ("code", "shadows"),
+    [
+        ("extract.range", known(age=Declared("20", "68"))),
+        ("extract.range", known(age=Declared("21", "69"))),
+        ("extract.codes", known(region=Declared(values=("east", "north")))),
+    ],
+)
+def test_90_whether_a_computation_begins_is_no_answer_to_a_condition(
+    files: Files, code: str, shadows: tuple[JointShadow, ...]
+) -> None:
+    """A value outside of what was declared, which no ingest lets in, stops every statement over its column alike. The
+    control: looked for in the rows of the statement alone, it would say whether the condition holds for somebody.
+    """
+    age = operand('"age"', 20, 68)
+    for where in ASKED:
+        with pytest.raises(BoxFailure) as caught:
+            run(files, where=where, shadows=shadows)
+        assert caught.value.code == code
+    begun = []
+    for where in ASKED[1:3]:
+        try:
+            run(files, where=where, operands=(age,))
+            begun.append(True)
+        except BoxFailure:
+            begun.append(False)
+    assert begun == [False, True]
+
+
+def test_what_is_as_declared_begins(files: Files) -> None:
+    """Missing values are outside of nothing, and columns that the statement does not use are not looked at."""
+    declared = {
+        "age": Declared("20", "69"),
+        "income": Declared("0", "1000.5"),
+        "region": Declared(values=("east", "west")),
+    }
+    assert as_rows(run(files, shadows=known(**declared))) == expected(ROWS)
+    used = copy.copy(files)
+    assert "icd" in used.part.columns
+    with pytest.raises(BoxFailure):
+        run(files, shadows=known(icd=Declared(values=("I10",))))
 
 
 def test_a_person_with_two_rows_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
