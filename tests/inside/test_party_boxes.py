@@ -11,22 +11,37 @@ from pathlib import Path
 
 import pytest
 
+from airlock.rounding import count
 from keys import sealing
 from plans.box import Entry
-from plans.errors import NotFound
+from plans.errors import EvidenceBroken, NotFound
 from plans.handover import OPENED, unpadded
 from plans.joint import JointPlan, Opened
-from plans.joint_answer import OPENED_INFO, answer_of, opened_bound
+from plans.joint_answer import JUDGED_INFO, OPENED_INFO, answer_of, judged_bound, opened_bound
 from plans.joint_rules import Matching
 from plans.plan import Plan
+from plans.released import Released
 from sandbox import api, images
+from tests.inside import party_forms as forms
 from tests.inside.joint_cases import Files, party_plan
 from tests.inside.joint_houses import Carrier, House, houses
-from tests.inside.test_party import CANARY, HEALTH, OFFICE, TAX, expected, files, plan_of, recipient
+from tests.inside.test_party import (
+    CANARY,
+    HEALTH,
+    INCOMES,
+    OFFICE,
+    TAX,
+    VISITS,
+    expected,
+    files,
+    plan_of,
+    recipient,
+)
+from tests.inside.test_party_forms import parts, texts
 from tests.sandbox.conftest import open_home
 from tests.sandbox.side import eventually, launched
 
-__all__ = ["files", "open_home", "recipient"]
+__all__ = ["files", "open_home", "parts", "recipient"]
 pytestmark = [pytest.mark.box, pytest.mark.timeout(240)]
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -60,7 +75,7 @@ def opened(joint: JointPlan, sides: dict[str, House], own: sealing.OpeningKey) -
     return found
 
 
-@pytest.mark.parametrize("matching", list(Matching))
+@pytest.mark.parametrize("matching", [Matching.HELPER, Matching.DIFFIE_HELLMAN])
 def test_parties_compute_in_real_boxes(
     files: dict[str, Files], recipient: sealing.OpeningKey, open_home: Path, matching: Matching
 ) -> None:
@@ -78,6 +93,59 @@ def test_parties_compute_in_real_boxes(
         carried = b"".join(bytes(content) for content in carrier.wire.values())
         assert len(carried) > 10_000 and str(CANARY).encode() not in carried
         assert all(house.side.boxes == [] for house in sides.values())
+
+
+def left_by(joint: JointPlan, sides: dict[str, House]) -> dict[str, bytes]:
+    """What boxes left, sealed."""
+    found = {}
+    for domain, house in sides.items():
+        name = api.StageName(house.plan.digest, Entry.PARTY, 1)
+        with contextlib.suppress(NotFound), api.open_output(house.side.config.home, name, OPENED) as file:
+            found[domain] = file.read()
+    assert set(found) == set(joint.handing)
+    return found
+
+
+def judged(
+    joint: JointPlan, owners: dict[str, Files], own: sealing.OpeningKey, home: Path
+) -> tuple[Released, bytes]:
+    """The table of an inspector or a finder, and all that went between houses."""
+    joint, plans = built(joint)
+    carrier = Carrier()
+    with contextlib.ExitStack() as stack:
+        sides = stack.enter_context(houses(home, joint, plans, owners, carrier))
+        for house in sides.values():
+            stack.enter_context(launched(house.side))
+        ends = run_all(sides)
+        assert set(ends.values()) == {""}, ends
+        ((opener, sealed),) = left_by(joint, sides).items()
+        bound = judged_bound(joint.digest, 1, opener)
+        with pytest.raises(EvidenceBroken):
+            sealing.OpeningKey.fresh().open(sealed, JUDGED_INFO, bound)
+        table = Released.decode(unpadded(own.open(sealed, JUDGED_INFO, bound)))
+        return table, b"".join(bytes(content) for content in carrier.wire.values())
+
+
+def test_an_inspector_judges_one_table_in_parts_in_real_boxes(
+    parts: dict[str, Files], recipient: sealing.OpeningKey, open_home: Path
+) -> None:
+    joint = forms.inspected(forms.stacked(parts, recipient, TAX), TAX, rounding=5)
+    table, carried = judged(joint, parts, recipient, open_home)
+    rows = forms.stacked_rows()
+    wanted = {region: str(count(rows[region][1], 5)) if rows[region][1] >= 20 else "…" for region in rows}
+    assert {row[0]: row[2] for row in texts(table)} == wanted
+    assert str(CANARY).encode() not in carried + table.canonical()
+
+
+def test_a_finder_finds_persons_in_common_in_real_boxes(
+    files: dict[str, Files], recipient: sealing.OpeningKey, open_home: Path
+) -> None:
+    """Identifiers are in the recipient's table and nowhere else: the control of what is looked for on the wire."""
+    table, carried = judged(forms.common(files, recipient, helper=""), files, recipient, open_home)
+    incomes = {person for person, _ in INCOMES}
+    both = sorted(person for person, _, _ in VISITS if person in incomes)
+    assert [row[0] for row in texts(table)] == both
+    assert both[0].encode() in table.canonical() and both[0].encode() not in carried
 
 
 def test_a_party_whose_box_is_killed_ends_all_others_and_nothing_is_left(
