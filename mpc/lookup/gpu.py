@@ -40,7 +40,7 @@ Keep = Callable[[Signed], Any]
 
 
 def digits(vectors: Words) -> Signed:
-    """Return words `[vectors × columns]` as signed digits `[columns × 4·vectors]`, zeros behind up to a multiple of 8."""
+    """Return words `[vectors × columns]` as signed digits `[columns × 4·vectors]`, zeros behind to a multiple of 8."""
     count, columns = vectors.shape
     found = np.zeros((columns, -(-DIGITS * count // _MULTIPLE) * _MULTIPLE), dtype=np.int8)
     rest = vectors.copy()

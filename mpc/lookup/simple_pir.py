@@ -22,8 +22,12 @@ Each s answers one question (`Prepared`): two with the same s differ by the diff
 128·σ·√columns (`gaussian`): all bytes of a column are right but for 2^-`error_bits`, which `require_parameters` wants
 to be 40 at least, as the paper does (theorem C.1, whose δ is for one element; here it is for a column).
 
-*Not promised:* the owner may answer falsely. What an asker recovers it compares with the table's root (`tree`), and
-noise larger than an honest answer's is refused here; `docs/lookup.md` says what an owner can learn by being found out.
+*False answers.* An asker accepts an answer D·u + δ only if what it recovers is the column under the table's root
+(`tree`) with no more noise than an honest answer has: if δ is small in every row. A change of the table by E makes
+δ = E·u, and u is as good as uniform for *every* column, so that every asker notices, whatever it asked for. To make only
+askers of one column fail (selective failure), an owner needs E·A = 0 with E short, a solution of SIS that is harder to
+find than s; or it has signed a hint of another table than that of its root. The second is what `require_version` finds:
+a sealed table can be shown to anybody who shall check that.
 
 A comes from AES-256 in counter mode with a key that follows from the public seed, as FrodoKEM makes its own (its
 specification, section 2.2.3), and is never held as a whole.
@@ -40,6 +44,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keys.randomness import MaskStream
+from mpc.lookup import tree
 from mpc.lookup.gaussian import SIGMA, sample
 from mpc.lookup.layout import DIMENSION, MOST_COLUMNS, WORD, Layout
 from mpc.lookup.product import CENTRE, centred, combine, times, times_many
@@ -106,6 +111,23 @@ def hint_digest(record: TableRecord, hint: Words) -> str:
     start = hashlib.sha256(b"darkroom/v1/lookup/hint/" + bytes.fromhex(record.name + record.seed))
     start.update(np.ascontiguousarray(hint.astype("<u4", copy=False)).data.cast("B"))
     return start.hexdigest()
+
+
+def require_version(record: TableRecord, matrix: Bytes, threads: int = 0) -> None:
+    """Check that root and hint of a record are those of one table: for an auditor, who is given the sealed table.
+
+    Raises:
+        LinkBroken: the table has another shape.
+        HashMismatch: one of the two is not.
+    """
+    layout = record.layout
+    if matrix.shape != (layout.height, layout.columns):
+        raise LinkBroken("this table has another shape than its record says", "lookup")
+    root, paths = tree.grown(np.ascontiguousarray(matrix[: layout.content].T))
+    if root != record.root or (matrix[layout.content :] != paths.T).any():
+        raise HashMismatch("the table is not the one of its record's root", "lookup")
+    if record.hint and hint_digest(record, make_hint(record, matrix, threads)) != record.hint:
+        raise HashMismatch("the hint is not that of the table under the record's root", "lookup.hint")
 
 
 def read_hint(record: TableRecord, raw: bytes) -> Words:
@@ -184,7 +206,7 @@ class Prepared:
             raise Malformed("there is no such column", "lookup")
         self._asked = True
         words = self._masked
-        words[column] += np.uint32(STEP)
+        words[column : column + 1] += np.uint32(STEP)  # as an array, which wraps around silently
         return words.astype("<u4", copy=False).tobytes()
 
     def recover(self, raw: bytes) -> bytes:
