@@ -142,10 +142,14 @@ class House:
 
 @contextlib.contextmanager
 def houses(
-    folder: Path, joint: JointPlan, plans: Mapping[str, Plan], files: Mapping[str, Files], carrier: Carrier
+    folder: Path,
+    vouching: Vouching,
+    plans: Mapping[str, Plan],
+    files: Mapping[str, Files],
+    carrier: Carrier,
 ) -> Iterator[dict[str, House]]:
-    """Sides of all parties, their keepers running; launchers are started by the test."""
-    vouching, found, stops = Vouching(joint), {}, []
+    """Sides of these parties, their keepers running; launchers are started by the test."""
+    found, stops = {}, []
     for place, (domain, plan) in enumerate(plans.items()):
         home = owned(folder / str(place), 0o711)
         user = FIRST_USER + EACH * place

@@ -5,14 +5,22 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from airlock.rounding import count
+from inside.party_links import PartyLinks, link_keys
 from keys import sealing
+from mpc.protocols.channel import Traffic
+from mpc.protocols.computation import Work, take_part
+from mpc.protocols.inspected import INSPECTED
+from plans import frames
 from plans.box import Entry
 from plans.errors import EvidenceBroken, NotFound
 from plans.handover import OPENED, unpadded
@@ -24,9 +32,10 @@ from plans.released import Released
 from sandbox import api, images
 from tests.inside import party_forms as forms
 from tests.inside.joint_cases import Files, party_plan
-from tests.inside.joint_houses import Carrier, House, houses
+from tests.inside.joint_houses import Carrier, House, Vouching, houses
 from tests.inside.test_party import (
     CANARY,
+    CIVIL,
     HEALTH,
     INCOMES,
     OFFICE,
@@ -83,7 +92,7 @@ def test_parties_compute_in_real_boxes(
     joint, plans = built(plan_of(files, recipient, matching=matching))
     carrier = Carrier()
     with contextlib.ExitStack() as stack:
-        sides = stack.enter_context(houses(open_home, joint, plans, files, carrier))
+        sides = stack.enter_context(houses(open_home, Vouching(joint), plans, files, carrier))
         for house in sides.values():
             stack.enter_context(launched(house.side))
         ends = run_all(sides)
@@ -95,14 +104,13 @@ def test_parties_compute_in_real_boxes(
         assert all(house.side.boxes == [] for house in sides.values())
 
 
-def left_by(joint: JointPlan, sides: dict[str, House]) -> dict[str, bytes]:
+def left_by(sides: dict[str, House]) -> dict[str, bytes]:
     """What boxes left, sealed."""
     found = {}
     for domain, house in sides.items():
         name = api.StageName(house.plan.digest, Entry.PARTY, 1)
         with contextlib.suppress(NotFound), api.open_output(house.side.config.home, name, OPENED) as file:
             found[domain] = file.read()
-    assert set(found) == set(joint.handing)
     return found
 
 
@@ -113,12 +121,13 @@ def judged(
     joint, plans = built(joint)
     carrier = Carrier()
     with contextlib.ExitStack() as stack:
-        sides = stack.enter_context(houses(home, joint, plans, owners, carrier))
+        sides = stack.enter_context(houses(home, Vouching(joint), plans, owners, carrier))
         for house in sides.values():
             stack.enter_context(launched(house.side))
         ends = run_all(sides)
         assert set(ends.values()) == {""}, ends
-        ((opener, sealed),) = left_by(joint, sides).items()
+        ((opener, sealed),) = left_by(sides).items()
+        assert (opener,) == joint.handing
         bound = judged_bound(joint.digest, 1, opener)
         with pytest.raises(EvidenceBroken):
             sealing.OpeningKey.fresh().open(sealed, JUDGED_INFO, bound)
@@ -135,6 +144,68 @@ def test_an_inspector_judges_one_table_in_parts_in_real_boxes(
     wanted = {region: str(count(rows[region][1], 5)) if rows[region][1] >= 20 else "…" for region in rows}
     assert {row[0]: row[2] for row in texts(table)} == wanted
     assert str(CANARY).encode() not in carried + table.canonical()
+
+
+class Lying:
+    """The links of a server that changes what it hands to an inspector, if it `lies`."""
+
+    def __init__(self, links: PartyLinks, lies: bool) -> None:
+        self.links, self.lies = links, lies
+
+    def send(self, peer: str, tag: str, payload: Any) -> None:
+        content = bytes(payload)
+        if self.lies and tag == INSPECTED:
+            content = bytes((content[0] ^ 1,)) + content[1:]
+        self.links.send(peer, tag, content)
+
+    def receive(self, peer: str, tag: str, size: int) -> bytes:
+        return self.links.receive(peer, tag, size)
+
+    def traffic(self) -> Mapping[str, Traffic]:
+        return self.links.traffic()
+
+
+def serve_in_place_of(domain: str, vouching: Vouching, carrier: Carrier, door: Path, lies: bool) -> None:
+    """Do a server's part by a program of its own, for whose key its keeper vouches."""
+    joint, secret = vouching.joint, sealing.OpeningKey.fresh()
+    others = [each.domain for each in joint.parties if each.domain != domain]
+    with vouching.changed:
+        vouching.boxes[domain] = secret.public
+        vouching.changed.notify_all()
+        assert vouching.changed.wait_for(lambda: len(vouching.boxes) == len(joint.parties), 90)
+    ends = {}
+    with carrier.listen(domain, door):
+        for peer in others:
+            end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            end.connect(str(door))
+            end.sendall(frames.pack({"peer": peer}))
+            keys = link_keys(secret, vouching.boxes[peer], (domain, peer), joint.digest, 1)
+            ends[peer] = (end, keys)
+        links = PartyLinks(ends, 120.0)
+        take_part(Work(joint, domain, 1, Lying(links, lies)))
+        links.close()
+
+
+@pytest.mark.parametrize("lies", [True, pytest.param(False, marks=pytest.mark.long)])
+def test_a_box_that_inspects_opens_nothing_where_a_server_lies(
+    parts: dict[str, Files], recipient: sealing.OpeningKey, open_home: Path, lies: bool
+) -> None:
+    """The server is a program of its own that speaks as its box would; the control is the same one, honest."""
+    joint, plans = built(forms.inspected(forms.stacked(parts, recipient, TAX), TAX))
+    carrier, vouching = Carrier(), Vouching(joint)
+    own = {domain: plan for domain, plan in plans.items() if domain != CIVIL}
+    with contextlib.ExitStack() as stack:
+        sides = stack.enter_context(houses(open_home, vouching, own, parts, carrier))
+        for house in sides.values():
+            stack.enter_context(launched(house.side))
+        arguments = (CIVIL, vouching, carrier, open_home / "door", lies)
+        server = threading.Thread(target=serve_in_place_of, args=arguments, daemon=True)
+        server.start()
+        ends = run_all(sides)
+        server.join(30)
+        wrong = {name: end for name, end in ends.items() if end}
+        assert wrong == ({f"{TAX}/party": "joint.shares-disagree"} if lies else {})
+        assert set(left_by(sides)) == (set() if lies else {TAX})
 
 
 def test_a_finder_finds_persons_in_common_in_real_boxes(
@@ -155,7 +226,7 @@ def test_a_party_whose_box_is_killed_ends_all_others_and_nothing_is_left(
     joint, plans = built(plan_of(files, recipient))
     carrier = Carrier(held=frozenset({(TAX, OFFICE)}))
     with contextlib.ExitStack() as stack:
-        sides = stack.enter_context(houses(open_home, joint, plans, files, carrier))
+        sides = stack.enter_context(houses(open_home, Vouching(joint), plans, files, carrier))
         for house in sides.values():
             stack.enter_context(launched(house.side))
         killer = threading.Thread(target=kill_party, args=(sides[OFFICE], carrier))
