@@ -152,10 +152,10 @@ def _encrypt(joint: JointPlan) -> Iterator[Sight]:
     task, reading = joint.task, joint.reading
     if not task.collector:
         return
-    for portion in reading.portions:
-        if portion.domain != task.inspector:
-            what = f"the public key of this attempt, of which {task.inspector}'s box alone has the secret one"
-            yield Sight(Step.ENCRYPT, portion.domain, Part.OWNER, what, SeenAs.CLEAR, 1)
+    told = [(portion.domain, Part.OWNER) for portion in reading.portions if portion.domain != task.inspector]
+    for domain, part in (*told, (task.collector, Part.COLLECTOR)):
+        what = f"the public key of this attempt, of which {task.inspector}'s box alone has the secret one"
+        yield Sight(Step.ENCRYPT, domain, part, what, SeenAs.CLEAR, 1)
     yield Sight(
         Step.ENCRYPT,
         task.collector,

@@ -106,6 +106,11 @@ class KeyProcess:
 
     # ------------------------------------------------------------------------------------------ what it hands out
 
+    @property
+    def public(self) -> Words:
+        """The public key, `[2 × primes + 1 × N]`, for what this owner encrypts itself."""
+        return self._public
+
     def public_key(self, receiver: str, secret: bytes) -> bytes:
         """Return the envelope of the public key for one party, with whom `secret` is shared."""
         front = replace(

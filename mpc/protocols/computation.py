@@ -11,7 +11,8 @@
 5. It tests what may be opened, and hands over its shares of that; or it hands the sums to an inspector, whose airlock
    judges them (`inspected`).
 
-Persons in common are found without servers: owners, and a helper if there is one, are all (`common`).
+Persons in common are found without servers: owners, and a helper if there is one, are all (`common`). Nor are there
+servers where a collector adds up ciphertexts of holders' sums for an inspector, who has the key (`ciphers`).
 
 A domain that has several parts does them in this order, and every part sends before it waits, so that nobody waits for
 somebody who waits for it: each message that a part waits for was sent in an earlier part, or in the same one by a party
@@ -115,12 +116,12 @@ def take_part(work: Work, rows: OwnRows | None = None, coins: MaskStream | None 
         LinkBroken, PeerLost: see `Channel`.
     """
     joint, coins = work.joint, coins or fresh()
-    if joint.task.collector:
-        raise Malformed("these protocols add up no ciphertexts", "joint-task.collector")
     if joint.owns(work.domain) is not None and rows is None:
         raise Malformed("an owner has no rows", work.domain)
     if joint.reading.shape is Shape.COMMON:
         return _seek(work, rows, coins)
+    if joint.task.collector:
+        return _encrypted(work, rows, coins)
     place = joint.serves(work.domain)
     server = _server(work, place, coins) if place is not None else None
     add_up = _stacked if joint.reading.shape is Shape.STACKED else _joined
@@ -144,6 +145,22 @@ def _seek(work: Work, rows: OwnRows | None, coins: MaskStream) -> Found | None:
     seek = common.seek_with_helper if joint.task.helper else common.seek_alone
     everywhere = seek(work.channel, joint, domain, rows.keys, work.numbered, coins)
     return None if everywhere is None else Found(everywhere)
+
+
+def _encrypted(work: Work, rows: OwnRows | None, coins: MaskStream) -> Totals | None:
+    """Do a part in adding up ciphertexts; the inspector returns what it opened."""
+    from mpc.protocols import (
+        ciphers,
+    )  # the engine of ciphertexts takes a second to import, and few plans need it
+
+    part = ciphers.Part(work.channel, work.joint, work.domain, work.numbered, coins)
+    if rows is None:
+        part.collect()
+        return None
+    if work.domain == work.joint.task.inspector:
+        return Totals(part.inspect(rows))
+    part.hold(rows)
+    return None
 
 
 def _stacked(work: Work, server: Server | None, rows: OwnRows | None, coins: MaskStream) -> Shared | None:

@@ -176,7 +176,8 @@ def test_servers_get_shares_of_every_holders_sums_and_of_no_row() -> None:
 
 
 def test_a_collector_sees_ciphertexts_and_the_key_is_the_inspectors() -> None:
-    (collected,) = of(SECRET, "nm/office", Step.ENCRYPT)
+    key, collected = of(SECRET, "nm/office", Step.ENCRYPT)
+    assert "the public key" in key.what
     assert (collected.form, collected.part, collected.bound) == (SeenAs.CIPHERTEXT, Part.COLLECTOR, 3 * 2 * 3)
     keyed = [
         sight.party for sight in SECRET.sights if sight.step is Step.ENCRYPT and sight.part is Part.OWNER
