@@ -68,7 +68,8 @@ def test_every_message_has_a_line_and_every_line_of_matching_and_sharing_a_messa
     sent = {
         (party, step, form)
         for party, step, form in told
-        if step in (Step.MATCH, Step.SHARE, Step.ENCRYPT) and form is not SeenAs.SIZE  # a size is counted, not sent
+        if step in (Step.MATCH, Step.SHARE, Step.ENCRYPT)
+        and form is not SeenAs.SIZE  # a size is counted, not sent
     }
     assert sent <= received
 
