@@ -6,10 +6,12 @@ One joint plan is the same bytes at every party. Each party's own side derives f
     request ─► reading ─► JOINT PLAN (portions, scheme, sights) ─► approvals of all parties ─► boxes of all parties
 
 An *owner* has data in it, a *server* computes on shares (there are three), the *helper* matches pseudonyms and has
-no data. A party may be owner and server; the helper is neither. Where holders of one table have their sums added up
-as ciphertexts, a *collector* without key and data adds them, and there are no servers. The *recipient* is the key that
-the request names, and may belong to a domain that is no party. What is made for it first passes an *inspector* where
-the request names one: an owner whose airlock opens; of persons in common only an owner, the *finder*, learns.
+no data. A party may be owner and server; the helper is neither. Where sums are computed on ciphertexts there are no
+servers: a *collector* adds up what holders of one table encrypt, and has neither key nor data; of two owners that join,
+the collector is the other one, and multiplies. The *recipient* is the key that the request names, and may belong to a
+domain that is no party. What is made for it first passes an *inspector* where the request names one: an owner whose
+airlock opens. What is told person by person (who is in common, scores, records) only the owner of these persons
+learns, the *finder*.
 """
 
 from __future__ import annotations
@@ -23,12 +25,15 @@ from plans.errors import Malformed
 from plans.joint_reading import MOST_HOLDERS as MOST_HOLDERS
 from plans.joint_reading import MOST_JOINT_CELLS as MOST_JOINT_CELLS
 from plans.joint_reading import MOST_OWNERS as MOST_OWNERS
+from plans.joint_reading import Field as Field
 from plans.joint_reading import Grouping as Grouping
 from plans.joint_reading import JointFigure as JointFigure
 from plans.joint_reading import JointReading as JointReading
 from plans.joint_reading import Measure as Measure
 from plans.joint_reading import Operand as Operand
 from plans.joint_reading import Portion as Portion
+from plans.joint_reading import Score as Score
+from plans.joint_reading import ScoreFunction as ScoreFunction
 from plans.joint_reading import Shape as Shape
 from plans.joint_reading import Sum as Sum
 from plans.joint_rules import Matching, Opening
@@ -53,10 +58,10 @@ MOST_ATTEMPTS = 20
 class JointTask(Record):
     """What a member asks of several owners: a statement over their relations, and how it is to be computed.
 
-    `servers` are three domains, or none where nothing is computed on shares: persons in common, and sums that a
-    `collector` adds up as ciphertexts. `helper` is a domain with the matching `helper`, else empty; `inspector` an
-    owner with the opening `inspected`, `finder` one with the opening `intersection`. In canonical form it is the text
-    of a request (`plans.request`).
+    `servers` are three domains, or none where nothing is computed on shares: what a `finder` learns of its persons, and
+    what a `collector` computes on ciphertexts. `helper` is a domain with the matching `helper`, else empty; `inspector`
+    an owner with the opening `inspected`, `finder` one with an opening of persons (`Opening.of_persons`). In canonical
+    form it is the text of a request (`plans.request`).
     """
 
     KIND: ClassVar[str] = "joint-task"
@@ -88,13 +93,17 @@ class JointTask(Record):
             )
         if bool(self.inspector) != (self.opening is Opening.INSPECTED):
             raise Malformed("an inspected opening names its inspector, and no other does", "joint-task")
-        if bool(self.finder) != (self.opening is Opening.INTERSECTION):
-            raise Malformed("an intersection names who learns of it, and nothing else does", "joint-task")
-        if self.finder and self.matching is Matching.NONE:
-            raise Malformed("persons in common are found by matching", "joint-task.matching")
-        if self.collector and (not self.inspector or self.matching is not Matching.NONE):
+        if bool(self.finder) != self.opening.of_persons:
             raise Malformed(
-                "a collector adds up sums of one table for an inspector, who has the key; nothing is matched",
+                "what is told of persons names who learns it, and nothing else does", "joint-task"
+            )
+        if self.finder and (self.matching is Matching.NONE) == (self.opening is Opening.INTERSECTION):
+            raise Malformed(
+                "persons in common are found by matching, scores and records without", "joint-task.matching"
+            )
+        if self.collector and (not self.inspector or self.matching is Matching.HELPER):
+            raise Malformed(
+                "a collector computes for an inspector, who has the key, and without a helper",
                 "joint-task.collector",
             )
 
@@ -107,6 +116,14 @@ class JointTask(Record):
     def others(self) -> tuple[str, ...]:
         """All domains that it names beside servers: helper, inspector, finder, collector."""
         return tuple(filter(None, (self.helper, self.inspector, self.finder, self.collector)))
+
+
+_SHAPES = {
+    Opening.INTERSECTION: Shape.COMMON,
+    Opening.SCORES: Shape.SCORED,
+    Opening.RECORDS: Shape.LOOKUP,
+}
+"""Which statements the openings of persons are for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +166,9 @@ class Scheme(Record):
     is that of all rows. A figure is opened where at least `minimum_group` persons stand behind it and, for every total,
     the two largest persons that the
     public caps allow are together at most `dominance` percent of the total's magnitude (conservative: it needs no
-    look at a single person). `noise_micro` is the rate of discrete noise in millionths, 0 for none.
+    look at a single person). `noise_micro` is the rate of discrete noise in millionths, 0 for none. `reasons` say, as
+    sentences for people, how parameters of ciphertexts or of a lookup came to be what they are; every party makes them
+    again.
     """
 
     ring_bits: int
@@ -157,6 +176,7 @@ class Scheme(Record):
     minimum_group: int
     dominance: int
     noise_micro: int = 0
+    reasons: tuple[str, ...] = ()
 
     def check(self) -> None:
         if self.ring_bits not in (64, 128):
@@ -224,15 +244,28 @@ class JointPlan(Record):
         task = self.task
         if {*owners, *task.servers, *task.others} != set(domains):
             raise Malformed("the parties are owners and whom the task names", "joint-plan.parties")
-        if {task.helper, task.collector} & set(owners):
-            raise Malformed("a helper and a collector own nothing", "joint-plan.task")
-        if not {*filter(None, (task.inspector, task.finder))} <= set(owners):
-            raise Malformed("an inspector and a finder are owners", "joint-plan.task")
-        stacked, common = (self.reading.shape is shape for shape in (Shape.STACKED, Shape.COMMON))
-        if stacked != (task.matching is Matching.NONE) or common != bool(task.finder):
-            raise Malformed("the task is for a statement of another shape", "joint-plan.task")
+        self._check_parts(owners)
         if tuple(part.domain for part in self.decisions) != owners:
             raise Malformed("there is one decision for each portion", "joint-plan.decisions")
+
+    def _check_parts(self, owners: tuple[str, ...]) -> None:
+        """Check that the task is for a statement of this shape, and who owns what in it."""
+        task, shape = self.task, self.reading.shape
+        if _SHAPES.get(task.opening, shape) is not shape or (task.finder == "" and shape in _SHAPES.values()):
+            raise Malformed("the task is for a statement of another shape", "joint-plan.task")
+        if not task.finder and (shape is Shape.STACKED) != (task.matching is Matching.NONE):
+            raise Malformed("parts of one table are not matched, and all else is", "joint-plan.task")
+        if task.helper in owners or not {*filter(None, (task.inspector, task.finder))} <= set(owners):
+            raise Malformed("a helper owns nothing; an inspector and a finder are owners", "joint-plan.task")
+        if task.finder and shape is not Shape.COMMON and task.finder != owners[0]:
+            raise Malformed("whose persons are scored or looked up learns it", "joint-plan.task.finder")
+        if task.collector and (task.collector in owners) == (shape is Shape.STACKED):
+            raise Malformed(
+                "a collector owns none of the parts; of two owners that join, it is the other one",
+                "joint-plan.task.collector",
+            )
+        if task.collector == task.inspector != "" or (task.collector in owners and len(owners) != 2):
+            raise Malformed("who computes on ciphertexts has no key to them", "joint-plan.task.collector")
 
     def party(self, domain: str) -> Party:
         """Return a party by its domain.

@@ -20,7 +20,7 @@ from functools import reduce
 
 from plans.decision import Decision, Obligations
 from plans.errors import PolicyDenied
-from plans.joint import JointFigure, JointPlan, JointReading, Measure, Shape, Sum
+from plans.joint import JointFigure, JointPlan, JointReading, Measure, Sum
 
 SUMS = {
     "count": 1,
@@ -129,7 +129,7 @@ def largest_number(reading: JointReading, matched: int, noise_micro: int = 0) ->
     """Return the largest absolute value on shares: of sums over `matched` rows and their noise, and of the test of
     dominance.
     """
-    if reading.shape is Shape.COMMON:
+    if not reading.figures:
         return 1
     caps = [cap_of(reading, total) for total in reading.sums]
     numbers = len(reading.sums) * reading.cells

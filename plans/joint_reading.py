@@ -1,8 +1,9 @@
 """What a joint statement is, as readers find it: what each owner brings, which sums are made, of which figures.
 
-A reading has one of three shapes. *Joined*: rows of one person at several owners become one row, of which shares are
+A reading has one of five shapes. *Joined*: rows of one person at several owners become one row, of which shares are
 added up. *Stacked*: owners hold one table in parts (`UNION ALL`), each adds up its own rows, and nobody is matched.
-*Common*: no figure, but which persons all owners have.
+*Common*: no figure, but which persons all owners have. *Scored*: the rows of one owner, by a model of another.
+*Lookup*: what a register has of a few persons of another owner, who does not say which.
 """
 
 from __future__ import annotations
@@ -20,14 +21,27 @@ MOST_OWNERS, MOST_HOLDERS, MOST_JOINT_CELLS = 8, 16, 4096
 """Owners that join, holders of one table, and cells of an answer, at the most."""
 
 
+MOST_WIDTH, MOST_SCORE_DECIMALS = 200, 6
+"""Bytes of the text of a field, and decimals of a score, at the most."""
+
+
 class Shape(StrEnum):
-    """How the owners' rows come together: `joined` by persons, `stacked` as parts of one table, or `common`: only who
-    is everywhere.
+    """How the owners' rows come together: `joined` by persons, `stacked` as parts of one table, `common`: only who is
+    everywhere, `scored`: by a model, or `lookup`: records of the persons who are asked for.
     """
 
     JOINED = "joined"
     STACKED = "stacked"
     COMMON = "common"
+    SCORED = "scored"
+    LOOKUP = "lookup"
+
+
+class ScoreFunction(StrEnum):
+    """What becomes of the sum of a model's terms: nothing, or 1 / (1 + exp(−sum))."""
+
+    LINEAR = "linear"
+    LOGISTIC = "logistic"
 
 
 class Measure(StrEnum):
@@ -90,12 +104,28 @@ class Operand(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class Field(Record):
+    """A column of a record that is looked up: the output's name, column and type, and the most bytes of its text."""
+
+    name: str
+    column: str
+    type: str
+    width: int
+
+    def check(self) -> None:
+        names.require("column", self.column, "field")
+        if not 1 <= self.width <= MOST_WIDTH:
+            raise Malformed(f"a field has 1 to {MOST_WIDTH} bytes of text", self.name)
+
+
+@dataclass(frozen=True, slots=True)
 class Portion(Record):
     """What one owner brings: its relation, the key by which rows find each other, and what it computes by itself.
 
     `where` is a condition over the relation (empty: none). `stand_in` is the statement on which this owner's
     decision rests: figures over its own relation alone, that use every column as the joint statement does. `bound` is
-    how many rows it sends, rows that stand for nobody included, so that sizes after filters stay hidden.
+    how many rows it sends, rows that stand for nobody included, so that sizes after filters stay hidden. `fields` are
+    what a register tells of a person who is looked up. A model is a relation of one row about nobody, without a key.
     """
 
     domain: str
@@ -106,11 +136,13 @@ class Portion(Record):
     operands: tuple[Operand, ...]
     stand_in: str
     bound: int
+    fields: tuple[Field, ...] = ()
 
     def check(self) -> None:
         names.require("domain", self.domain, "portion.domain")
         names.require("relation", self.relation, "portion.relation")
-        names.require("column", self.key, "portion.key")
+        if self.key:
+            names.require("column", self.key, "portion.key")
         if self.bound < 1:
             raise Malformed("an owner sends at least one row", self.relation)
 
@@ -146,6 +178,29 @@ class JointFigure(Record):
     rest: tuple[int, ...] = ()
 
 
+_OF_PERSONS = (Shape.COMMON, Shape.SCORED, Shape.LOOKUP)
+
+
+@dataclass(frozen=True, slots=True)
+class Score(Record):
+    """A score of every row of the first portion by the model that is the second: Σ feature · coefficient.
+
+    `terms` are (place of an operand of the first portion, place of one of the second) in pairs; −1 as the first stands
+    for 1, the model's constant. The result is rounded to `decimals`.
+    """
+
+    name: str
+    function: ScoreFunction
+    terms: tuple[tuple[int, int], ...]
+    decimals: int
+
+    def check(self) -> None:
+        if not self.terms or len({coefficient for _, coefficient in self.terms}) != len(self.terms):
+            raise Malformed("a score has terms, each with a coefficient of its own", self.name)
+        if not 0 <= self.decimals <= MOST_SCORE_DECIMALS:
+            raise Malformed(f"a score is rounded to 0 to {MOST_SCORE_DECIMALS} decimals", self.name)
+
+
 @dataclass(frozen=True, slots=True)
 class JointReading(Record):
     """What a statement over several owners' relations is, as the reader in a checker box finds it.
@@ -153,7 +208,8 @@ class JointReading(Record):
     `outputs` are the names in the order of the statement, each of a grouping (of any portion) or of a figure. Bounds
     and ranges come from what owners declared (`plans.manifest.Declared`), which is public. In the shape `stacked` all
     portions have the same groups and as many operands of the same scale, and sums name those of the first for all
-    (`alike`). In the shape `common` there are no sums, and the one output is the identifier.
+    (`alike`). In the shape `common` there are no sums, and the one output is the identifier. In the shape `scored` the
+    outputs are identifier and score, in the shape `lookup` the identifier and the fields of the second portion.
     """
 
     KIND: ClassVar[str] = "joint-reading"
@@ -164,6 +220,7 @@ class JointReading(Record):
     figures: tuple[JointFigure, ...]
     outputs: tuple[str, ...]
     shape: Shape = Shape.JOINED
+    score: Score | None = None
 
     def check(self) -> None:
         names.require("digest", self.statement, "joint-reading.statement")
@@ -172,9 +229,13 @@ class JointReading(Record):
             raise Malformed(f"a joint statement is over 2 to {most} owners", "joint-reading.portions")
         if len({portion.domain for portion in self.portions}) != len(self.portions):
             raise Malformed("each portion is another owner's", "joint-reading.portions")
-        if self.shape is Shape.COMMON:
-            self._check_common()
+        if any(not portion.key for portion in self.portions) != (self.shape is Shape.SCORED):
+            raise Malformed("every relation but a model has a key", "joint-reading.portions")
+        if self.shape in _OF_PERSONS:
+            self._check_persons()
             return
+        if self.score is not None or any(portion.fields for portion in self.portions):
+            raise Malformed("figures have no scores and no fields beside them", "joint-reading")
         if not self.figures or self.cells > MOST_JOINT_CELLS:
             raise Malformed(f"an answer has figures, and at most {MOST_JOINT_CELLS} cells", "joint-reading")
         if self.shape is Shape.STACKED:
@@ -184,10 +245,37 @@ class JointReading(Record):
         if sorted(self.outputs) != sorted(named):
             raise Malformed("outputs are the keys and the figures, each once", "joint-reading.outputs")
 
-    def _check_common(self) -> None:
-        brought = any(portion.groups or portion.operands for portion in self.portions)
-        if self.sums or self.figures or brought or len(self.outputs) != 1:
-            raise Malformed("who is everywhere is one output, and nothing is added up", "joint-reading")
+    def _check_persons(self) -> None:
+        """Check what tells something of single persons of the first portion's owner (of a `common`, any owner's)."""
+        first, second = self.portions[:2]
+        if self.sums or self.figures or self.groups:
+            raise Malformed("what is told person by person has no figures and no groups", "joint-reading")
+        if self.shape is not Shape.COMMON and len(self.portions) != 2:
+            raise Malformed("a model or a register is asked by one owner", "joint-reading.portions")
+        outputs = {
+            Shape.COMMON: 1,
+            Shape.SCORED: 2,
+            Shape.LOOKUP: 1 + len(second.fields),
+        }[self.shape]
+        if len(self.outputs) != outputs or len(set(self.outputs)) != outputs:
+            raise Malformed("outputs are the identifier and what is told of it", "joint-reading.outputs")
+        if (self.score is not None) != (self.shape is Shape.SCORED) or (
+            self.score and not self._fits(self.score)
+        ):
+            raise Malformed(
+                "a score is made of features and coefficients that are there", "joint-reading.score"
+            )
+        told = any(portion.fields for portion in self.portions)
+        if told != (self.shape is Shape.LOOKUP) or first.fields:
+            raise Malformed("what is looked up are fields of the register", "joint-reading.portions")
+        if self.shape is not Shape.SCORED and any(portion.operands for portion in self.portions):
+            raise Malformed(
+                "nothing is computed where persons are found or looked up", "joint-reading.portions"
+            )
+
+    def _fits(self, score: Score) -> bool:
+        features, coefficients = (len(portion.operands) for portion in self.portions)
+        return all(-1 <= feature < features and 0 <= place < coefficients for feature, place in score.terms)
 
     def _check_stacked(self) -> None:
         first = self.portions[0]

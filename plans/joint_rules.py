@@ -25,12 +25,20 @@ class Matching(StrEnum):
 class Opening(StrEnum):
     """Who sees figures first: nobody but the recipient, small and dominated cells being blotted out on shares; or the
     airlock of a named owner. `intersection`: there are no figures; a named owner learns which of its own persons all
-    others have, too.
+    others have, too. `scores`: it learns what another's model says of each of its own; `records`: what another's
+    register has of the few that it asks for.
     """
 
     OBLIVIOUS = "oblivious"
     INSPECTED = "inspected"
     INTERSECTION = "intersection"
+    SCORES = "scores"
+    RECORDS = "records"
+
+    @property
+    def of_persons(self) -> bool:
+        """Whether something is told of single persons, to their owner."""
+        return self in (Opening.INTERSECTION, Opening.SCORES, Opening.RECORDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +53,10 @@ class JointRules(Record):
     it there, or noise. Of one lineage together with the same other owner at most `cells` cells are opened within
     `period_days`, each sum of a figure counted. `noise_micro` is the rate of the noise that the servers add to every
     sum, in millionths (`plans.joint_guards.noise_scale`); 0: none. `ciphertexts` says that a collector may add
-    up its sums under the key of an inspector, who must not collude. Within the same period another owner is told of at
-    most `members` persons whether they are in here (the opening `intersection`); 0: of none.
+    up its sums under the key of an inspector, who must not collude, or that the other owner of two may compute
+    with its encrypted rows. Within the same period another owner is told something (an opening of persons) of at most
+    `members` persons; 0: of none. `given_away` says of a model that so many may be scored that it can be worked out:
+    one more than it has coefficients.
     """
 
     matchings: tuple[Matching, ...]
@@ -59,14 +69,15 @@ class JointRules(Record):
     noise_micro: int = 0
     ciphertexts: bool = False
     members: int = 0
+    given_away: bool = False
 
     def check(self) -> None:
         if self.cells < 1 or self.period_days < 1:
             raise Malformed("a quota of joint cells, and its period in days, are at least 1", "policy.joint")
         if self.noise_micro < 0:
             raise Malformed("a rate of noise is not negative", "policy.joint", "Write 0 for none.")
-        if self.members < 0 or (self.members > 0) != (Opening.INTERSECTION in self.openings):
+        if self.members < 0 or (self.members > 0) != any(each.of_persons for each in self.openings):
             raise Malformed(
-                "whoever accepts the opening intersection says of how many persons (members), and nobody else does",
+                "whoever accepts an opening of persons says of how many (members), and nobody else does",
                 "policy.joint.members",
             )

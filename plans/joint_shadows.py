@@ -28,7 +28,7 @@ class DeclaredColumn(Record):
 class JointShadow(Record):
     """An empty relation of one owner. `key` is the column by which its rows find those of others, `rows` how many it
     can send, one of each person in the version; columns of which nothing was declared, and those that a mask covers,
-    are not in `declared`.
+    are not in `declared`. A relation about nobody, such as a model, has no key and as many rows as the version.
     """
 
     KIND: ClassVar[str] = "joint-shadow"
@@ -41,8 +41,7 @@ class JointShadow(Record):
 
     def check(self) -> None:
         names.require("domain", self.domain, "joint-shadow.domain")
-        names.require("column", self.key, "joint-shadow.key")
-        if self.key not in {column.name for column in self.shadow.columns} or self.rows < 0:
+        if (self.key and self.key not in {column.name for column in self.shadow.columns}) or self.rows < 0:
             raise Malformed("the key is a column of the relation", self.shadow.relation)
 
     def declared_of(self, column: str) -> Declared:

@@ -182,6 +182,7 @@ def _joint(way: Way, content: object) -> JointRules | None:
             noise_micro=_of(way, table, "noise_micro", 0),
             ciphertexts=_of(way, table, "ciphertexts", False),
             members=_of(way, table, "members", 0),
+            given_away=_of(way, table, "given_away", False),
         )
 
 
