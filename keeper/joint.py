@@ -20,7 +20,7 @@ from typing import Any
 from keeper import joint_rules
 from keeper.config import KeeperConfig
 from keeper.joint_owner import OwnPart, OwnReading, own_part
-from keeper.joint_quota import CHARGED, JointQuotas
+from keeper.joint_quota import CHARGED, JointQuotas, Run
 from keeper.keyring import Keyring
 from keeper.leases import Ground
 from keeper.meeting import WAIT_S, AttemptName, Meeting, Peer, Shown
@@ -162,14 +162,14 @@ class JointDesk:
         _require_number(box.attempt)
         self._require_open(joint.digest)
         if box.stage is Entry.EXTRACT and own is not None:
-            self._charge(joint, own, first=begun == 0, now=now)
+            self._charge(Run(joint, own.place, own.dataset, box.attempt), own, first=begun == 0, now=now)
         self._side.note(BEGUN, {"joint": joint.digest, "stage": box.stage.value, "attempt": box.attempt})
 
-    def _charge(self, joint: JointPlan, own: OwnPart, *, first: bool, now: int) -> None:
-        side = self._side
+    def _charge(self, run: Run, own: OwnPart, *, first: bool, now: int) -> None:
+        side, joint = self._side, run.joint
         if first:
             side.trusted.require_run(joint.request.digest)
-        line = self.quotas.charge(joint, own.place, own.dataset, own.rules, now)
+        line = self.quotas.charge(run, own.rules, now)
         if line is not None:
             side.note(CHARGED, line | {"columns": self.quotas.of_columns(own.columns, now)})
         if first:

@@ -9,9 +9,9 @@ persons under another name. It takes all its cells times the numbers that a cell
 those that will not be opened included: which are not is an answer too. It is charged before a box has a key of the
 data, and nothing is given back when an attempt fails.
 
-Persons in common have no cells. Every owner but the finder is charged as many persons as matching may tell the finder
-of (`mpc.derive.told_persons`), whoever of them is there: who is not is an answer too. The finder learns of its own persons only
-what others have, so it charges nothing.
+Persons in common have no cells. Every owner but the finder charges as many persons as matching may tell the finder of
+(`mpc.derive.told_persons`), whoever of them is there: who is not is an answer too. The finder learns of its own persons
+only what others have, so it charges nothing.
 
 Beside that, of every sensitive column at most `exact_cells` cells are opened jointly within the owner's period, with
 whomever, and no more than one for ten persons (`plans.checks`): the ledger of other statements does not know of these
@@ -20,13 +20,15 @@ cells, and many exact sums over chosen persons tell nearly everybody's value (Di
 The same statement again is another joint plan, and charged again: between the two, one row may have changed (ATTACKS
 74), and what two answers tell together is more than what one does. Further attempts at the *same* joint plan are not:
 it names the version of every dataset by its hash, so that there is one answer, and the parties hand over that of one
-attempt at the most.
+attempt at the most. But where another owner opens first, or finds, its side has the answer as soon as its box has
+ended, and may say that the attempt failed and put other rows in for the next. There every attempt is charged.
 """
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from keeper.ledger_quota import Charge, Quota, Quotas, Room
@@ -109,32 +111,54 @@ def _resting(joint: JointPlan, own: int, written: str) -> int:
     return reading.cells * max(1, len(of_it))
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """An attempt at a joint plan, for the owner of the portion at this place, and the dataset that is behind it."""
+
+    joint: JointPlan
+    own: int
+    dataset: str
+    attempt: int = 1
+
+    @property
+    def charged_as(self) -> int:
+        """The attempt's number where every one is charged, since another owner has its answer before all have ended;
+        0 where the first stands for all.
+        """
+        opener = self.joint.task.inspector or self.joint.task.finder
+        return self.attempt if opener not in ("", self.joint.reading.portions[self.own].domain) else 0
+
+
 class JointQuotas:
     """What was charged. Whoever asks and charges holds the keeper's lock meanwhile."""
 
     def __init__(self) -> None:
         self._quotas = Quotas()
-        self._charged: set[str] = set()
+        self._charged: set[tuple[str, int]] = set()
         self._subjects: set[str] = set()
 
-    def charge(
-        self, joint: JointPlan, own: int, dataset: str, rules: JointRules, now: int
-    ) -> dict[str, Any] | None:
-        """Return the line of the journal that charges a joint plan, or none if it was charged before.
+    def charge(self, run: Run, rules: JointRules, now: int) -> dict[str, Any] | None:
+        """Return the line of the journal that charges an attempt at a joint plan, or none if it was charged before.
 
         Raises:
             BudgetSpent: a pair has not so many cells, or persons, left. No number is told: how much is left tells how
                 much others asked.
         """
-        if joint.digest in self._charged:
+        joint = run.joint
+        if (joint.digest, run.charged_as) in self._charged:
             return None
-        subjects, wanted = pairs(joint, own, dataset), taken(joint)
+        subjects, wanted = pairs(joint, run.own, run.dataset), taken(joint)
         for subject in subjects:
             room = self.room(subject, rules, now)
             if wanted > room.left:
                 raise _spent(subject, room)
-        member = joint.request.member
-        return {"joint": joint.digest, "member": member, "cells": wanted, "subjects": list(subjects)}
+        return {
+            "joint": joint.digest,
+            "attempt": run.charged_as,
+            "member": joint.request.member,
+            "cells": wanted,
+            "subjects": list(subjects),
+        }
 
     def of_columns(self, wanted: tuple[Column, ...], now: int) -> dict[str, int]:
         """Return what a joint plan takes of each sensitive column, if there is room.
@@ -154,12 +178,14 @@ class JointQuotas:
 
     def take_in(self, entry: Mapping[str, Any], at: int) -> None:
         """Believe a line of the journal."""
-        self._charged.add(entry["joint"])
+        joint, attempt, member = entry["joint"], entry.get("attempt", 0), entry["member"]
+        self._charged.add((joint, attempt))
+        name = f"{joint}/{attempt}" if attempt else joint  # charges of one name replace each other
         for subject in entry["subjects"]:
             self._subjects.add(subject)
-            self._quotas.charge(subject, Charge(at, entry["joint"], entry["member"], entry["cells"]))
+            self._quotas.charge(subject, Charge(at, name, member, entry["cells"]))
         for subject, amount in entry.get("columns", {}).items():
-            self._quotas.charge(subject, Charge(at, entry["joint"], entry["member"], amount))
+            self._quotas.charge(subject, Charge(at, name, member, amount))
 
     def room(self, subject: str, rules: JointRules, now: int) -> Room:
         """Return what is left of a pair. All of it may go to one member: approvers look at every joint plan."""

@@ -14,14 +14,15 @@ from typing import Any
 import pytest
 
 from keeper.config import KeeperConfig
-from keeper.joint_quota import JointQuotas, pairs
+from keeper.joint_quota import JointQuotas, Run, pairs
 from plans.box import Entry
 from plans.errors import BudgetSpent, DarkroomError
-from plans.joint import JointPlan, JointReading, PortionDecision
+from plans.joint import JointPlan, JointReading, PortionDecision, Receipt
 from plans.plan import Plan
 from tests.keeper import house, joint_house
 from tests.keeper.house import NOW
-from tests.keeper.joint_house import CELLS, JointSide
+from tests.keeper.joint_forms_house import MATCHED, MEMBERS, POLICY, TERMS, plan_of, side_of
+from tests.keeper.joint_house import CELLS, HEALTH, JointSide
 
 
 @pytest.fixture
@@ -125,12 +126,12 @@ def test_74_a_further_owner_opens_no_new_quota(side: JointSide) -> None:
     with_third = replace(plan.reading, portions=(*plan.reading.portions, third))
     quotas, terms = JointQuotas(), replace(joint_house.TERMS, cells=CELLS)
     wider = replace_reading(plan, with_third)
-    line = quotas.charge(wider, 1, house.INCOME, terms, NOW)
+    line = quotas.charge(Run(wider, 1, house.INCOME), terms, NOW)
     assert line and len(line["subjects"]) == 2
     quotas.take_in(line, NOW)
     with pytest.raises(BudgetSpent):
-        quotas.charge(plan, 1, house.INCOME, terms, NOW)
-    assert JointQuotas().charge(plan, 1, house.INCOME, terms, NOW), "the control: nobody asked before"
+        quotas.charge(Run(plan, 1, house.INCOME), terms, NOW)
+    assert JointQuotas().charge(Run(plan, 1, house.INCOME), terms, NOW), "the control: nobody asked before"
 
 
 @pytest.mark.parametrize("unsafe", [False, True])
@@ -163,16 +164,16 @@ def test_74_the_same_persons_under_another_name_open_no_new_quota(side: JointSid
         portions = (replace(plan.reading.portions[0], **changes), *plan.reading.portions[1:])
         return replace(plan, reading=replace(plan.reading, portions=portions))
 
-    line = quotas.charge(plan, 1, house.INCOME, terms, NOW)
+    line = quotas.charge(Run(plan, 1, house.INCOME), terms, NOW)
     assert line
     quotas.take_in(line, NOW)
     with pytest.raises(BudgetSpent):
-        quotas.charge(with_first(relation="health.visits_again"), 1, house.INCOME, terms, NOW)
+        quotas.charge(Run(with_first(relation="health.visits_again"), 1, house.INCOME), terms, NOW)
     subjects = pairs(with_first(relation="health.visits_again"), 1, house.INCOME)
     assert subjects == pairs(plan, 1, house.INCOME)
-    assert JointQuotas().charge(with_first(relation="health.visits_again"), 1, house.INCOME, terms, NOW), (
-        "the control: nobody asked before"
-    )
+    assert JointQuotas().charge(
+        Run(with_first(relation="health.visits_again"), 1, house.INCOME), terms, NOW
+    ), "the control: nobody asked before"
 
 
 def replace_reading(plan: JointPlan, reading: JointReading) -> JointPlan:
@@ -182,3 +183,46 @@ def replace_reading(plan: JointPlan, reading: JointReading) -> JointPlan:
     )
     parties = sorted((*plan.parties, joint_house.party("nm/edu")), key=lambda each: each.domain)
     return replace(plan, reading=reading, decisions=(*plan.decisions, third), parties=tuple(parties))
+
+
+# --- 74: a peer that opens, and says that the attempt failed --------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("form", "subject", "attempts"),
+    [
+        ("found by health", f"joint-members/{house.INCOME}+{HEALTH}", MEMBERS // MATCHED),
+        ("inspected by health", f"joint/{house.INCOME}+{HEALTH}", TERMS.cells // CELLS),
+    ],
+)
+def test_74_every_attempt_whose_answer_a_peer_may_have_is_charged(
+    settings: KeeperConfig, form: str, subject: str, attempts: int
+) -> None:
+    """A finder's side has the list once its own box has ended. It may then say that the attempt failed, and put other
+    persons into its register for the next: without a charge for each, twenty lists for the price of one.
+    """
+    side = side_of(settings, replace(POLICY, checks=replace(POLICY.checks, unsafe_exact_cells=True)))
+    own = side.approved(plan_of(side, form))
+    for number in range(1, attempts + 1):
+        assert side.extract(own, number).inputs
+        side.keeper.joint.receipt(failed(own, number), own, ())
+    side.restart()
+    with pytest.raises(BudgetSpent) as refused:
+        side.extract(own, attempts + 1)
+    assert refused.value.where == subject.partition("/")[2]
+
+
+@pytest.mark.parametrize("form", ["stacked", "inspected", "common"])
+def test_attempts_of_which_no_peer_has_an_answer_are_charged_once(settings: KeeperConfig, form: str) -> None:
+    """The control: on shares nobody has anything before all sides have ended well; nor of what the own side opens."""
+    side = side_of(settings, cells=CELLS)  # room for one answer
+    own = side.approved(plan_of(side, form))
+    for number in range(1, 4):
+        assert side.extract(own, number).inputs
+        side.keeper.joint.receipt(failed(own, number), own, ())
+
+
+def failed(plan: Plan, number: int) -> Receipt:
+    """What the own side says after a peer has broken off."""
+    why: dict[str, Any] = {"code": "joint.peer-lost", "failed_at": f"compute@{HEALTH}"}
+    return joint_house.receipt(plan, number, (), sealed="", **why)

@@ -18,6 +18,7 @@ from policies.api import short
 from tests.keeper import house, joint_house
 from tests.keeper.house import DAY, NOW
 from tests.keeper.joint_house import HEALTH, OWN, JointSide
+from tests.plans import joint_examples as examples
 from tests.plans import joint_forms
 
 MEMBERS = 3_000
@@ -40,6 +41,7 @@ POLICY = replace(
 )
 TASKS: Mapping[str, tuple[JointTask, JointReading]] = {
     **joint_forms.TASKS,
+    "inspected by health": (replace(joint_forms.INSPECTED, inspector=HEALTH), examples.JOINT_READING),
     "found by health": (replace(joint_forms.COMMON, finder=HEALTH), joint_forms.COMMON_READING),
 }
 ASKERS = {OWN: f"lin@{OWN}", HEALTH: f"lin@{HEALTH}"}
