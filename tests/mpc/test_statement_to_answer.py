@@ -18,7 +18,7 @@ from mpc.protocols.identifiers import pack_texts
 from mpc.protocols.joint_rows import OwnRows
 from mpc.protocols.memory import MemoryChannel, together
 from plans import joint_guards
-from plans.joint import JointPlan, JointReading, Opened, SeenAs, Step
+from plans.joint import JointPlan, JointReading, SeenAs, Step
 from plans.joint_answer import Value, answer_of
 from plans.joint_rules import Matching
 from tests.mpc.compile_cases import TASK, Asked
@@ -75,8 +75,8 @@ class Heard:
         return self.channel.traffic()
 
 
-def computed(joint: JointPlan, rows: Mapping[str, OwnRows]) -> tuple[list[Opened], set[Message]]:
-    """What the servers hand over, and who received which message."""
+def computed(joint: JointPlan, rows: Mapping[str, OwnRows]) -> tuple[list[Any], set[Message]]:
+    """What is handed over, and who received which message."""
     log: list[Message] = []
 
     def program(domain: str) -> Any:
@@ -96,16 +96,21 @@ def plan_of(statement: str, matching: Matching = Matching.HELPER) -> JointPlan:
     return replace(plan, scheme=replace(plan.scheme, minimum_group=MINIMUM))
 
 
+def all_rows(plan: JointPlan, database: joint_meaning.Database) -> dict[str, OwnRows]:
+    """Every owner's rows."""
+    reading = plan.reading
+    return {
+        portion.domain: own_rows(reading, place, joint_meaning.portion_rows(database, portion))
+        for place, portion in enumerate(reading.portions)
+    }
+
+
 def answered(
     plan: JointPlan, database: joint_meaning.Database
 ) -> tuple[dict[tuple[str, ...], dict[str, Value]], set[Message]]:
     """Every figure of every cell as the recipient opens it, by codes and name; and the messages."""
     reading = plan.reading
-    rows = {
-        portion.domain: own_rows(reading, place, joint_meaning.portion_rows(database, portion))
-        for place, portion in enumerate(reading.portions)
-    }
-    opened, messages = computed(plan, rows)
+    opened, messages = computed(plan, all_rows(plan, database))
     answer = answer_of(plan, 1, opened)
     places = [answer.columns.index(group.name) for group in reading.groups]
     return {
@@ -118,6 +123,7 @@ def require_right(plan: JointPlan, database: joint_meaning.Database, found: Any)
     """Each figure is DuckDB's where it may be opened, and withheld elsewhere."""
     expected = joint_meaning.cells(database, plan.reading)
     assert set(found) == set(expected)
+    least = MINIMUM * plan.reading.rows_of_a_person
     for codes, cells in expected.items():
         for figure in plan.reading.figures:
             ours, cell = found[codes][figure.name], cells[figure.name]
@@ -125,7 +131,7 @@ def require_right(plan: JointPlan, database: joint_meaning.Database, found: Any)
                 cell.magnitudes[place] * plan.scheme.dominance >= 200 * cap
                 for place, cap in joint_guards.tested(plan.reading, figure)
             ]
-            if cell.behind < MINIMUM or not all(magnitudes):
+            if cell.behind < least or not all(magnitudes):
                 assert ours is None
             elif cell.value is None:
                 assert ours is None or figure.function.startswith(("corr", "var", "stddev"))
