@@ -271,6 +271,7 @@ def test_statements_are_extracted_as_they_are_meant(
     keys = ", ".join((KEYS[turn % 4], KEYS[(turn + 2) % 4]))
     asked = read_joint(f"select {keys}, {listed} {FROM} where {conditions} group by {keys}", SHADOWS)
     joint = joint_plan(asked, [files[portion.domain] for portion in asked.portions])
+    joint = replace(joint, shadows=SHADOWS)
     for portion in asked.portions:
         found = extracted(joint, portion.domain, files[portion.domain])
         plain = joint_meaning.portion_rows(database, portion)
