@@ -44,6 +44,8 @@ def run(session: Session) -> dict[str, Any]:
     joint, domain = joint_of(session.plan.material), session.plan.domain
     rows = _own_rows(session, joint)
     links = _links(session, joint)
+    if joint.task.collector:
+        _enter(joint, session.attempt)
     try:
         handed = take_part(Work(joint, domain, session.attempt, links), rows)
     finally:
@@ -53,6 +55,13 @@ def run(session: Session) -> dict[str, Any]:
     if handed is not None:
         (session.out / OPENED).write_bytes(sealed(joint, session.attempt, handed, rows))
     return {"sent_bytes": sum(traffic.sent_bytes for traffic in links.traffic().values())}
+
+
+def _enter(joint: JointPlan, attempt: int) -> None:
+    """Say that this process is the box in which ciphertexts of others may be read."""
+    from mpc.protocols.ciphers import enter_box  # the engine of ciphertexts takes a second to import
+
+    enter_box(joint, attempt)
 
 
 def _own_rows(session: Session, joint: JointPlan) -> OwnRows | None:
