@@ -9,7 +9,7 @@ out with 70 decimal digits when they are first needed.
 *Tail.* A discrete Gaussian is subgaussian with its own σ (Micciancio and Peikert, EUROCRYPT 2012, lemma 2.8),
 so that Σ dᵢ·eᵢ exceeds t with probability at most 2·exp(−t²/(2·σ²·Σ dᵢ²)); `simple_pir.error_bits` rests on this.
 
-The search takes a time that depends a little on what is drawn: in the asker's own box, for noise that is used once.
+The search takes a time that depends a little on what is drawn: in the seeker's own box, for noise that is used once.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ which `slots_for` makes at most 1/2. Places follow from a salt that the owner dr
 row fail with at most 2^-64. Nothing of that depends on how many rows there really are, as long as they are not more.
 
 *Which number of columns:* a question goes up with 4 bytes for each column, an answer comes down with 4 for each byte of
-a column's height, and the hint, once for each version and asker, with 4·1280 for each. `chosen` takes the power of two
+a column's height, and the hint, once for each version and seeker, with 4·1280 for each. `chosen` takes the power of two
 that makes the bytes of one question and its part of the hint fewest.
 """
 
@@ -30,7 +30,7 @@ MOST_ROWS = 1 << 26
 MOST_COLUMNS = 1 << 20
 MOST_WIDTH = 1 << 16
 LOOKUPS = 100
-"""How many questions an asker puts to one version of a table, if nobody says."""
+"""How many questions a seeker puts to one version of a table, if nobody says."""
 
 _CHANCE = 0.5
 
@@ -122,7 +122,7 @@ def of_columns(bound: int, width: int, columns: int) -> Layout:
 
 
 def chosen(bound: int, width: int, lookups: int = LOOKUPS) -> Layout:
-    """Return the layout with the fewest bytes for each question of an asker who puts so many to one version.
+    """Return the layout with the fewest bytes for each question of a seeker who puts so many to one version.
 
     Raises:
         TooLarge, Malformed: see `require_size`; or there is to be no question.

@@ -1,9 +1,9 @@
 """Oblivious evaluation of keys: the owner of a table raises a point to its exponent, and does not see of which key.
 
-2HashDH of Jarecki, Kiayias and Krawczyk (ASIACRYPT 2014, section 3): F(k, key) = H2(key, H1(key)^k). The asker sends
+2HashDH of Jarecki, Kiayias and Krawczyk (ASIACRYPT 2014, section 3): F(k, key) = H2(key, H1(key)^k). The seeker sends
 H1(key)^b for a fresh uniform b, gets it to the power of k back, and takes the power 1/b. To the owner the blinded point
 is a uniform element of the group whatever the key is: what hides the key here is no assumption, but counting. To the
-asker F is a random function of which each evaluation gives one value (one-more gap Diffie–Hellman, H1 and H2 random
+seeker F is a random function of which each evaluation gives one value (one-more gap Diffie–Hellman, H1 and H2 random
 oracles).
 
 It is the base mode of RFC 9497 (section 3.3.1) with its final hash, over a group that the RFC does not list:
@@ -13,19 +13,19 @@ x-coordinates of Curve25519 in its subgroup of prime order ℓ, because exponent
 - *An x-coordinate stands for P and −P.* [k](−P) = −[k]P, so exponents act on pairs ±P, commute, and can be undone: the
   group modulo ±1 is all that 2HashDH uses.
 - *Clamped exponents (RFC 7748, section 5) cannot undo one another:* only half of all residues modulo ℓ have one. The
-  owner's exponent is clamped, since nobody undoes it. The asker's are not, and uniform: a ladder of our own on whole
+  owner's exponent is clamped, since nobody undoes it. The seeker's are not, and uniform: a ladder of our own on whole
   numbers (`_raised`), compared in the tests with OpenSSL and with affine arithmetic.
-- *The cofactor.* The asker's first exponent is 8·r and its second a multiple of 8 too, so that whatever small component
+- *The cofactor.* The seeker's first exponent is 8·r and its second a multiple of 8 too, so that whatever small part
   somebody's point has is gone; the owner's is a multiple of 8 because it is clamped.
 
 *What comes from others is checked*: length, on the curve and not on its twist, not of small order.
 
-*Another exponent than the table's* would make every answer "absent" or tell askers apart. With the asker's key
+*Another exponent than the table's* would make every answer "absent" or tell seekers apart. With the seeker's key
 therefore go `CHECKS` keys whose outputs the table's record commits to, blinded likewise and in a secret order: who
 evaluates one of four differently is found out unless it guesses the right one, with probability 3/4 each time; who
 evaluates all differently, always. (The mode of RFC 9497 with a proof would find out always, and needs whole points.)
 
-GMP's times depend on numbers: here on b, which is uniform, fresh, and used once in the asker's own box.
+GMP's times depend on numbers: here on b, which is uniform, fresh, and used once in the seeker's own box.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def check_digests(exponent: Exponent, table: str) -> tuple[str, ...]:
 
 
 def evaluate(exponent: Exponent, blinded: bytes) -> bytes:
-    """Return an asker's blinded points under the owner's exponent: the owner's part of one question.
+    """Return a seeker's blinded points under the owner's exponent: the owner's part of one question.
 
     Raises:
         LinkBroken: it is not one point and `CHECKS` more, or one is no point of the group.
@@ -107,7 +107,7 @@ def evaluate(exponent: Exponent, blinded: bytes) -> bytes:
 
 @dataclass(slots=True)
 class Question:
-    """One key that an asker has blinded, with the check keys beside it. It can be opened once; `repr` shows no key."""
+    """One key that a seeker has blinded, with the check keys beside it. It can be opened once; `repr` shows no key."""
 
     blinded: bytes
     _blocks: Bytes = field(repr=False)
@@ -122,7 +122,7 @@ class Question:
         Args:
             key: what is looked up.
             table: the name of the table.
-            coins: the asker's own fresh randomness.
+            coins: the seeker's own fresh randomness.
 
         Raises:
             Malformed: the key is empty or too long.

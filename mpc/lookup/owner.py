@@ -25,7 +25,7 @@ class Owner:
 
     Attributes:
         record: what its keeper signs.
-        hint: what askers fetch once, empty where columns are handed out as they are.
+        hint: what seekers fetch once, empty where columns are handed out as they are.
     """
 
     record: TableRecord

@@ -3,7 +3,7 @@
 The rule, of which `Plan.reasons` says how it came out:
 
 1. *Whole table* (`buckets.whole`) if its sealed bytes are no more than what hidden questions would move, the hint and
-   as many questions and answers as an asker puts to one version: it hides more, and is simpler.
+   as many questions and answers as a seeker puts to one version: it hides more, and is simpler.
 2. *A shared bucket* (`buckets.shared`) only if whoever decides for the table allowed buckets and said how many rows
    are to share one, and if it moves fewer bytes: it leaks, and the plan says how many bits.
 3. *Hidden* (`simple_pir`) otherwise.
@@ -42,7 +42,7 @@ _SECONDS_FIXED = 0.02  # points on both sides, opening a column
 
 
 class Way(StrEnum):
-    """How a column comes to the asker."""
+    """How a column comes to the seeker."""
 
     COLUMNS = "columns"
     HIDDEN = "hidden"
@@ -53,14 +53,14 @@ class Plan(Record):
     """What a table's lookups take.
 
     Attributes:
-        way: how a column comes to the asker.
+        way: how a column comes to the seeker.
         layout: the shape of the table.
-        once: bytes that an asker fetches once for each version: the hint, or the whole table.
+        once: bytes that a seeker fetches once for each version: the hint, or the whole table.
         up, down: bytes of each question after that, evaluation included.
         build_ms: on one core, for the owner to make a version.
         answer_ms: on one core, for the owner to answer one question.
-        ask_ms: on one core, for the asker of one question.
-        owner_mb, asker_mb: memory, in MiB.
+        ask_ms: on one core, for the seeker of one question.
+        owner_mb, seeker_mb: memory, in MiB.
         leaks_bits: of the key's place, to the owner.
         reasons: how it came to that, as sentences.
     """
@@ -76,7 +76,7 @@ class Plan(Record):
     answer_ms: int
     ask_ms: int
     owner_mb: int
-    asker_mb: int
+    seeker_mb: int
     leaks_bits: int
     reasons: tuple[str, ...]
 
@@ -88,7 +88,7 @@ def planned(bound: int, width: int, memory_mb: int, lookups: int = LOOKUPS, fewe
         bound: the public number of rows.
         width: bytes of a record.
         memory_mb: what each side's box may use, in MiB.
-        lookups: how many questions an asker puts to one version.
+        lookups: how many questions a seeker puts to one version.
         fewest: how many rows share a bucket at least, on average, if buckets may be told to the owner; 0 if not.
 
     Raises:
@@ -102,7 +102,7 @@ def planned(bound: int, width: int, memory_mb: int, lookups: int = LOOKUPS, fewe
     )
     plan = _hidden(hidden, figures)
     if whole.height <= moved:
-        plan = _columns(whole, f"{figures}: so the asker gets all of it, and the owner learns nothing")
+        plan = _columns(whole, f"{figures}: so the seeker gets all of it, and the owner learns nothing")
     elif fewest:
         bucket = buckets.shared(bound, width, fewest)
         if bucket.height * lookups < moved:
@@ -170,7 +170,7 @@ def _building(layout: Layout) -> int:
 def _require_memory(plan: Plan, memory_mb: int) -> None:
     if memory_mb < 1:
         raise Malformed(f"a box of {memory_mb:,} MiB holds nothing", "lookup")
-    for who, needed in (("owner", plan.owner_mb), ("asker", plan.asker_mb)):
+    for who, needed in (("owner", plan.owner_mb), ("seeker", plan.seeker_mb)):
         if needed > memory_mb:
             raise TooLarge(
                 f"the {who} needs about {needed:,} MiB of memory and may have {memory_mb:,}", "lookup"

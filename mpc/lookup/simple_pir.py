@@ -22,12 +22,12 @@ Each s answers one question (`Prepared`): two with the same s differ by the diff
 128·σ·√columns (`gaussian`): all bytes of a column are right but for 2^-`error_bits`, which `require_parameters` wants
 to be 40 at least, as the paper does (theorem C.1, whose δ is for one element; here it is for a column).
 
-*False answers.* An asker accepts an answer D·u + δ only if what it recovers is the column under the table's root
+*False answers.* A seeker accepts an answer D·u + δ only if what it recovers is the column under the table's root
 (`tree`) with no more noise than an honest answer has: if δ is small in every row. A change of the table by E makes
-δ = E·u, and u is as good as uniform for *every* column, so that every asker notices, whatever it asked for. To make only
-askers of one column fail (selective failure), an owner needs E·A = 0 with E short, a solution of SIS that is harder to
-find than s; or it has signed a hint of another table than that of its root. The second is what `require_version` finds:
-a sealed table can be shown to anybody who shall check that.
+δ = E·u, and u is as good as uniform for *every* column: every seeker notices, whatever it asked for. To make only those
+of one column fail (selective failure), an owner needs E·A = 0 with E short, a solution of SIS that is harder to find
+than s; or it has signed a hint of another table than that of its root. The second is what `require_version` finds: a
+sealed table can be shown to anybody who shall check that.
 
 A comes from AES-256 in counter mode with a key that follows from the public seed, as FrodoKEM makes its own (its
 specification, section 2.2.3), and is never held as a whole.
@@ -176,7 +176,7 @@ class Prepared:
         Args:
             record: of the table.
             hint: from `read_hint`.
-            coins: the asker's own fresh randomness.
+            coins: the seeker's own fresh randomness.
             threads: for the products.
 
         Raises:

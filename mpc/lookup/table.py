@@ -10,7 +10,7 @@ oblivious function's output for its key (`oprf`), and lies in the column that an
   all different.
 
 The name of the table, its layout, salt, root, check digests and, if there is one, the digest of the hint are its
-`TableRecord`, which the owner's keeper signs: all askers then have the same table, or know that they have not.
+`TableRecord`, which the owner's keeper signs: all seekers then have the same table, or know that they have not.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A hash tree over the columns of a table (RFC 9162, section 2.1.1, prefixes as there): each column carries its path.
 
-The root stands in the table's record. So an asker who opened a column, from whatever answer and whatever hint, knows
-whether it is the column that the owner published, as all other askers have it.
+The root stands in the table's record. So a seeker who opened a column, from whatever answer and whatever hint, knows
+whether it is the column that the owner published, as all other seekers have it.
 """
 
 from __future__ import annotations

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from keys.randomness import MaskStream
-from mpc.lookup.asker import Asker
 from mpc.lookup.layout import Layout, chosen
 from mpc.lookup.owner import Owner
 from mpc.lookup.plan import Plan, Way, planned
+from mpc.lookup.seeker import Seeker
 
 WIDTH = 32
 
@@ -35,11 +35,11 @@ def owner(plan: Plan, count: int, seed: int = 1) -> Owner:
     return Owner.of(rows(count, plan.layout.width), plan, coins(seed))
 
 
-def asker(of: Owner) -> Asker:
-    return Asker(of.record, of.hint.tobytes())
+def seeker(of: Owner) -> Seeker:
+    return Seeker(of.record, of.hint.tobytes())
 
 
-def looked_up(asking: Asker, of: Owner, key: bytes, seed: int = 2) -> bytes | None:
+def looked_up(asking: Seeker, of: Owner, key: bytes, seed: int = 2) -> bytes | None:
     lookup = asking.ask(key, coins(seed))
     lookup.evaluated(of.evaluate(lookup.blinded))
     return lookup.opened(of.answer(lookup.question) if of.record.hint else of.column(lookup.place))

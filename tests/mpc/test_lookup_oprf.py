@@ -36,7 +36,7 @@ def output(key: bytes) -> bytes:
 
 @settings(max_examples=25, deadline=None)
 @given(st.binary(min_size=1, max_size=40), st.integers(0, 1000))
-def test_what_an_asker_gets_is_what_the_owner_has_for_this_key(key: bytes, seed: int) -> None:
+def test_what_a_seeker_gets_is_what_the_owner_has_for_this_key(key: bytes, seed: int) -> None:
     question = oprf.Question.of(key, TABLE, coins(seed))
     assert question.output(oprf.evaluate(EXPONENT, question.blinded), DIGESTS) == output(key)
 
@@ -67,7 +67,7 @@ def test_the_ladder_gives_what_openssl_gives_for_clamped_numbers(secret: bytes, 
 
 
 def test_clamped_exponents_could_not_be_undone() -> None:
-    """Why the asker's are not: of the inverses of clamped numbers, half are no clamped number modulo the order."""
+    """Why the seeker's are not: of the inverses of clamped numbers, half are no clamped number modulo the order."""
     found = 0
     for seed in range(200):
         inverse = pow(clamped(hashlib.sha256(bytes([seed])).digest()), -1, ORDER)

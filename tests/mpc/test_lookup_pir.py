@@ -1,4 +1,4 @@
-"""Promise: an owner learns nothing of the column from its question, and the asker gets it whole or an error."""
+"""Promise: an owner learns nothing of the column from its question, and the seeker gets it whole or an error."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_the_dimension_gives_128_bits_by_core_svp_and_the_papers_own_did_not() -
     assert abs(blocks_needed(1024, 27, 3.0) - 374) < 15
 
 
-def test_changes_that_only_askers_of_one_column_notice_are_harder_to_find_than_the_secret() -> None:
+def test_changes_that_only_seekers_of_one_column_notice_are_harder_to_find_than_the_secret() -> None:
     """A short w with w·A = 0: w·u is then w·e and q/p times w's entry. |w·e| must stay below half a step.
 
     The shortest that reduction with δ finds has 2^(2·√(n·log q·log δ)) (Micciancio and Regev, Lattice-based
@@ -339,7 +339,7 @@ def test_an_owner_that_answers_from_another_table_is_detected_by_hint_and_by_roo
 
 @pytest.mark.parametrize("column", [3, 41])
 def test_an_answer_from_a_changed_table_is_detected_whatever_was_asked_for(column: int) -> None:
-    """ATTACKS 100, selective failure: one byte of one column was changed after the hint, and every asker notices."""
+    """ATTACKS 100, selective failure: one byte of one column was changed after the hint, and every seeker notices."""
     false = TABLE.matrix.copy()
     false[10, 41] += 1
     _, record, found = key_in(column)

@@ -10,7 +10,7 @@ from mpc.lookup.buckets import shared, whole
 from mpc.lookup.plan import POINTS, Plan, Way, planned
 from mpc.lookup.simple_pir import error_bits
 from plans.errors import Malformed, TooLarge
-from tests.mpc.lookup_world import WIDTH, asker, coins, owner
+from tests.mpc.lookup_world import WIDTH, coins, owner, seeker
 
 PLENTY = 1 << 22
 
@@ -43,7 +43,7 @@ def test_buckets_are_never_taken_without_leave() -> None:
 def test_bytes_are_those_that_are_sent() -> None:
     for plan in (planned(5000, WIDTH, PLENTY, 5000, 1), planned(500, 400, PLENTY), planned(9, 1, PLENTY)):
         of = owner(plan, plan.layout.bound)
-        lookup = asker(of).ask(b"k", coins(1))
+        lookup = seeker(of).ask(b"k", coins(1))
         evaluated = of.evaluate(lookup.blinded)
         lookup.evaluated(evaluated)
         up, down = len(lookup.blinded), len(evaluated)

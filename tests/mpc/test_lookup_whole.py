@@ -7,20 +7,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mpc.lookup import asker as asking
+from mpc.lookup import seeker as seeking
 from mpc.lookup import table
-from mpc.lookup.asker import Asker
 from mpc.lookup.layout import of_columns
 from mpc.lookup.owner import Owner
 from mpc.lookup.plan import Plan, Way, planned
+from mpc.lookup.seeker import Seeker
 from plans.errors import EvidenceBroken, LinkBroken, StateConflict
-from tests.mpc.lookup_world import WIDTH, asker, coins, hidden, looked_up, owner, rows
+from tests.mpc.lookup_world import WIDTH, coins, hidden, looked_up, owner, rows, seeker
 
 
 def checked(plan: Plan, count: int) -> Owner:
     """Look up some keys that are there and some that are not, the first and the last among them."""
     of = owner(plan, count)
-    asks, (keys, records) = asker(of), rows(count, plan.layout.width)
+    asks, (keys, records) = seeker(of), rows(count, plan.layout.width)
     for at in sorted({0, count // 3, count - 1}):
         assert looked_up(asks, of, keys[at], at) == records[at]
     for absent in (b"nobody", keys[0] + b"0", keys[0][:-1]):
@@ -61,7 +61,7 @@ def test_fewer_rows_than_the_bound_make_messages_of_the_same_sizes() -> None:
     sizes = set()
     for count in (5, 2000):
         of = owner(hidden(2000), count)
-        lookup = asker(of).ask(b"k", coins(1))
+        lookup = seeker(of).ask(b"k", coins(1))
         evaluated = of.evaluate(lookup.blinded)
         lookup.evaluated(evaluated)
         answer = of.answer(lookup.question)
@@ -70,7 +70,7 @@ def test_fewer_rows_than_the_bound_make_messages_of_the_same_sizes() -> None:
 
 
 def transcript(of: Owner, key: bytes, seed: int) -> tuple[bytes, bytes]:
-    lookup = asker(of).ask(key, coins(seed))
+    lookup = seeker(of).ask(key, coins(seed))
     lookup.evaluated(of.evaluate(lookup.blinded))
     return lookup.blinded, lookup.question
 
@@ -80,7 +80,7 @@ def test_an_owner_that_sees_everything_it_is_sent_guesses_no_better_than_by_chan
     of = owner(hidden(300, layout=of_columns(300, WIDTH, 64)), 300)
     keys = rows(300)[0][:2]
     stream = coins(11)
-    asks = asker(of)
+    asks = seeker(of)
     choice, right = np.random.default_rng(0).integers(0, 2, 200), 0
     for which in choice:
         lookup = asks.ask(keys[which], stream)
@@ -109,7 +109,7 @@ def _output(of: Owner, key: bytes) -> bytes:
 
 def test_steps_out_of_order_are_refused() -> None:
     of = owner(hidden(20), 20)
-    lookup = asker(of).ask(b"k", coins(1))
+    lookup = seeker(of).ask(b"k", coins(1))
     for early in (lambda: lookup.question, lambda: lookup.place):
         with pytest.raises(StateConflict):
             early()
@@ -138,15 +138,15 @@ def test_a_table_has_one_way_and_no_other() -> None:
         _ = looked(whole).question
 
 
-def looked(of: Owner) -> asking.Lookup:
-    lookup = asker(of).ask(b"k", coins(1))
+def looked(of: Owner) -> seeking.Lookup:
+    lookup = seeker(of).ask(b"k", coins(1))
     lookup.evaluated(of.evaluate(lookup.blinded))
     return lookup
 
 
 def test_an_answer_of_another_version_is_found_out() -> None:
     old, new = owner(hidden(50), 50, 1), owner(hidden(50), 50, 2)
-    lookup = asker(new).ask(rows(50)[0][0], coins(1))
+    lookup = seeker(new).ask(rows(50)[0][0], coins(1))
     with pytest.raises(EvidenceBroken, match="another exponent"):
         lookup.evaluated(old.evaluate(lookup.blinded))
     lookup = looked(new)
@@ -162,9 +162,9 @@ def test_nothing_of_a_lookup_or_an_owner_shows_in_repr() -> None:
     assert lookup._output.hex()[:16] not in shown and repr(lookup._output)[2:20] not in shown
 
 
-def test_an_asker_keeps_a_hint_and_asks_any_number_of_times() -> None:
+def test_a_seeker_keeps_a_hint_and_asks_any_number_of_times() -> None:
     of = owner(hidden(200), 200)
-    asks, (keys, records) = Asker(of.record, of.hint.tobytes()), rows(200)
+    asks, (keys, records) = Seeker(of.record, of.hint.tobytes()), rows(200)
     stream = coins(8)
     for at in (5, 5, 77):
         lookup = asks.ask(keys[at], stream)
@@ -173,9 +173,9 @@ def test_an_asker_keeps_a_hint_and_asks_any_number_of_times() -> None:
 
 
 def test_a_commitment_is_checked_by_who_has_key_and_salt_and_tells_others_nothing_twice() -> None:
-    one, other = asking.fresh_salt(), asking.fresh_salt()
-    assert asking.commitment(b"k", one) == asking.commitment(b"k", one)
-    found = {asking.commitment(key, salt) for key in (b"k", b"l") for salt in (one, other)}
+    one, other = seeking.fresh_salt(), seeking.fresh_salt()
+    assert seeking.commitment(b"k", one) == seeking.commitment(b"k", one)
+    found = {seeking.commitment(key, salt) for key in (b"k", b"l") for salt in (one, other)}
     assert len(found) == 4
     # key and salt do not run into one another
-    assert asking.commitment(b"b", b"a") != asking.commitment(b"", b"ab")
+    assert seeking.commitment(b"b", b"a") != seeking.commitment(b"", b"ab")

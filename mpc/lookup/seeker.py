@@ -1,6 +1,6 @@
-"""The asker: from a key to its record, or to "absent", in two messages there and two back.
+"""The seeker: from a key to its record, or to "absent", in two messages there and two back.
 
-    lookup = asker.ask(key)                     what the owner evaluates:  lookup.blinded
+    lookup = seeker.ask(key, coins)             what the owner evaluates:  lookup.blinded
     lookup.evaluated(answer)                    what the owner answers:    lookup.question (or lookup.place)
     lookup.opened(answer)                       a record, or nothing
 
@@ -83,7 +83,7 @@ class Lookup:
         return table.opened(self.record, self.place, column, self._output)
 
 
-class Asker:
+class Seeker:
     """Who asks one version of a table, any number of times."""
 
     def __init__(self, record: TableRecord, hint: bytes = b"", threads: int = 0) -> None:
@@ -106,7 +106,7 @@ class Asker:
 
         Args:
             key: what is looked up.
-            coins: the asker's own fresh randomness.
+            coins: the seeker's own fresh randomness.
 
         Raises:
             Malformed: the key is empty or too long.
