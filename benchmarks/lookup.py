@@ -3,8 +3,8 @@
     python -m benchmarks.lookup [--json]
 
 A table of 1,000,000 rows × 32 bytes is made with its hint; then keys, present and absent in turn, are looked up from
-the key to the record: blinding, evaluation, a fresh secret, question, answer, recovery, opening, all counted, both sides
-in this process in turn. Both sides are warm (their products are compiled). No network is in it: bytes are told.
+the key to the record: blinding, evaluation, a fresh secret, question, answer, recovery, opening, all counted, both
+sides in this process in turn. They are warm (their products are compiled). No network is in it: bytes are told.
 
 * `pir.online_s_1m`: the median of one whole lookup, by the clock on the wall;
 * `pir.gb_per_s_core`: the owner's product with the whole table, of one thread and in its processor time, beside numpy's
