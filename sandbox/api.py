@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sandbox import cgroups
+from sandbox import cgroups, settings
 from sandbox.client import LauncherClient, StageResult, facts_of
 from sandbox.config import LauncherConfig
 from sandbox.fetching import move_output, open_output
@@ -42,6 +42,7 @@ __all__ = [
     "open_output",
     "read_joint_statement",
     "read_statement",
+    "settings",
     "step_down",
     "told",
     "trial_plan",

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from keys.signing import SigningKey
 from plans import names
 from plans.box import Entry, Limits
-from plans.errors import Malformed, SettingsWrong
+from plans.errors import SettingsWrong
+from sandbox import settings
 from sandbox.own_user import OwnIds
 
 
@@ -67,31 +66,14 @@ class LauncherConfig:
             SettingsWrong: it is missing, is no JSON object, or has a member too many, too few or of the wrong
                 type.
         """
-        try:
-            content = json.loads(path.read_text())
-        except (OSError, ValueError):
-            raise SettingsWrong("the launcher's settings cannot be read as JSON", str(path)) from None
-        known = [field.name for field in fields(cls)]
-        if isinstance(content, dict):
-            content = {
-                "agent_socket": None,
-                "side_group": None,
-                **content,
-            }  # settings that are older than joint computations
-        if not isinstance(content, dict) or sorted(content) != sorted(known):
-            raise SettingsWrong(
-                f"the launcher's settings have exactly the members {', '.join(known)}", str(path)
-            )
-        config = cls(**{name: _value(name, content[name], path) for name in known})
+        older = {"agent_socket": None, "side_group": None}  # from before there were joint computations
+        config = cls(**settings.load(path, "the launcher", _READERS, older))
         names.require("domain", config.domain, "launcher.domain")
         return config
 
     def save(self, path: Path) -> None:
         """Write the settings as JSON, readable by nobody else."""
-        content = {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(json.dumps(content, indent=1) + "\n")
+        settings.save(self, path)
 
     def own_ids(self) -> OwnIds:
         """Return the ids of a launcher that root starts.
@@ -123,75 +105,21 @@ class LauncherConfig:
             raise SettingsWrong("the launcher's key is not 32 bytes in hex", str(self.key_file)) from None
 
 
-def _value(name: str, value: Any, path: Path) -> Any:
-    """Return a member of the file as what it has to be."""
-    try:
-        return _READERS.get(name, _path)(value)
-    except (TypeError, ValueError, Malformed):
-        raise SettingsWrong(
-            f"the launcher's setting {name} has the wrong type or is empty", str(path)
-        ) from None
-
-
-def _path(value: Any) -> Path:
-    return Path(_text(value))
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise TypeError
-    return value
-
-
-def _number(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError
-    return value
-
-
-def _maybe(reader: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda value: None if value is None else reader(value)
-
-
-def _numbers(value: Any) -> tuple[int, ...]:
-    if not isinstance(value, list):
-        raise TypeError
-    return tuple(_number(item) for item in value)
-
-
-def _digests(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        raise TypeError
-    return tuple(names.require("digest", _text(item)) for item in value)
-
-
-def _ceilings(value: Any) -> dict[Entry, Limits]:
-    if not isinstance(value, dict):
-        raise TypeError
-    return {Entry(name): Limits.read(limits) for name, limits in value.items()}
-
-
-_READERS: Mapping[str, Callable[[Any], Any]] = {
-    "domain": _text,
-    "node": _text,
-    "agent_socket": _maybe(_path),
-    "owner_socket": _maybe(_path),
-    "keeper_socket": _maybe(_path),
-    "user": _maybe(_number),
-    "side_group": _maybe(_number),
-    "first_uid": _number,
-    "uid_count": _number,
-    "warm_kinds": _number,
-    "askers": _numbers,
-    "ceilings": _ceilings,
-    "images": _digests,
+_READERS: Mapping[str, settings.Reader] = dict.fromkeys(
+    (field.name for field in fields(LauncherConfig)), settings.place
+) | {
+    "domain": settings.text,
+    "node": settings.text,
+    "agent_socket": settings.maybe(settings.place),
+    "owner_socket": settings.maybe(settings.place),
+    "keeper_socket": settings.maybe(settings.place),
+    "user": settings.maybe(settings.number),
+    "side_group": settings.maybe(settings.number),
+    "first_uid": settings.number,
+    "uid_count": settings.number,
+    "warm_kinds": settings.number,
+    "askers": settings.several(settings.number),
+    "ceilings": settings.limits,
+    "images": settings.several(settings.digest),
 }
-"""How each member is read; the others are paths."""
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {entry.value: limits.plain() for entry, limits in value.items()}
-    if isinstance(value, tuple):
-        return list(value)
-    return str(value) if isinstance(value, Path) else value
+"""How each member is read; most are paths."""
