@@ -98,9 +98,9 @@ def flood_for(noise: Fraction, places: int = 1) -> int:
     """Return the bits of uniform noise that hide any noise up to `noise`.
 
     Uniform numbers in −F … F−1, shifted by any two amounts of at most V, are at most V/F apart in statistical
-    distance, and distances of several coefficients add up: F ≥ 2^40 · `places` · V keeps all together below 2^−40 (noise
-    flooding: Gentry, STOC 2009; Asharov et al., "Multiparty Computation with Low Communication, Computation and Interaction via
-    Threshold FHE", EUROCRYPT 2012, lemma 2.1).
+    distance, and distances of several coefficients add up: F ≥ 2^40 · `places` · V keeps all together below 2^−40
+    (noise flooding: Gentry, STOC 2009; Asharov et al., "Multiparty Computation with Low Communication, Computation and
+    Interaction via Threshold FHE", EUROCRYPT 2012, lemma 2.1).
 
     Args:
         noise: V.

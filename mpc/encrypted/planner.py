@@ -166,7 +166,9 @@ class Wanted:
     rotations: tuple[int, ...] = ()
 
 
-def plan_scores(rows: int, features: int, cap: int, weight: int, memory_mb: int = 4096) -> Planned:
+def plan_scores(
+    rows: int, features: int, cap: int, weight: int, memory_mb: int = 4096, largest: int = 0
+) -> Planned:
     """Plan the scores of a linear or logistic model.
 
     Args:
@@ -174,6 +176,7 @@ def plan_scores(rows: int, features: int, cap: int, weight: int, memory_mb: int 
         cap: the largest absolute value of a feature, after multiplication to whole numbers.
         weight: the same of a weight, and of the intercept.
         memory_mb: what a box may use.
+        largest: the same of a score, if the ranges of single features and weights say more than these two.
 
     Raises:
         RangeTooWide: a score needs more bits than a plain modulus has.
@@ -181,7 +184,7 @@ def plan_scores(rows: int, features: int, cap: int, weight: int, memory_mb: int 
     """
     _require("rows", rows, 1, MOST_NUMBERS)
     _require("features", features, 1, 4096)
-    largest = weight * (features * cap + 1)
+    largest = largest or weight * (features * cap + 1)
     parameters, noise = _fitting(
         Wanted(
             largest, lambda n: -(-rows // n),
@@ -203,7 +206,9 @@ def plan_scores(rows: int, features: int, cap: int, weight: int, memory_mb: int 
     )  # fmt: skip
 
 
-def plan_products(rows: int, pairs: tuple[int, int], cap: int, other: int, memory_mb: int = 4096) -> Planned:
+def plan_products(
+    rows: int, pairs: tuple[int, int], cap: int, other: int, memory_mb: int = 4096, largest: int = 0
+) -> Planned:
     """Plan inner products, or a cross table, of columns of two parties.
 
     Args:
@@ -211,6 +216,7 @@ def plan_products(rows: int, pairs: tuple[int, int], cap: int, other: int, memor
         pairs: columns of the party with the key, and of the other.
         cap, other: the largest absolute values in them; 1 for indicators of a cross table.
         memory_mb: what a box may use.
+        largest: the largest absolute value of a product, if pairs that are asked for say more than these two.
 
     Raises:
         RangeTooWide: a product needs more bits than a plain modulus has.
@@ -219,7 +225,7 @@ def plan_products(rows: int, pairs: tuple[int, int], cap: int, other: int, memor
     _require("rows", rows, 1, MOST_NUMBERS)
     left, right = pairs
     _require("cells", left * right, 1, MOST_CELLS)
-    largest = rows * cap * other
+    largest = largest or rows * cap * other
     parameters, noise = _fitting(
         Wanted(
             largest, lambda n: left * right,
@@ -431,8 +437,8 @@ def _moduli_sentence(parameters: Parameters) -> str:
         )
     return (
         f"{len(parameters.plain_moduli)} plain moduli hold them together (Chinese remainder theorem); the collector "
-        f"adds noise of {parameters.flood_bits} bits, so that of what rounding tells 2^−{bounds.STATISTICAL} is left for "
-        "each coefficient"
+        f"adds noise of {parameters.flood_bits} bits, so that of what rounding tells 2^−{bounds.STATISTICAL} is left "
+        "for each coefficient"
     )
 
 

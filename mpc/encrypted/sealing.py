@@ -6,14 +6,15 @@ known before a byte is read, each is compared with its modulus, and SEAL's own f
 from a template that this process made. Nothing compressed is ever received, so nothing can be a decompression bomb;
 what SEAL itself writes is zstd, and only one's own bytes are unpacked.
 
-SEAL's library of Python saves to files by name only. In a box that is `/tmp`, which is memory and belongs to the box.
+SEAL's library of Python saves to files by name only: one file of this process, in memory, emptied after secrets.
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
-from functools import cached_property
-from pathlib import Path
+import threading
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from plans.errors import Defect, LinkBroken
 
 Words = NDArray[np.uint64]
 
+_MEMORY = "/dev/shm"
 _HEADER = 16  # SEAL's: magic, its own size, version, how it is compressed, two bytes, the whole size
 _META = 97  # of a ciphertext: identity, form, size, degree, primes, scale, correction, and the header of its array
 _PLAIN_META = 32 + 8 + 8 + _HEADER + 8  # of a plaintext: identity, coefficients, scale, array
@@ -35,25 +37,74 @@ _DIMENSION = 8
 _SEED_META = _HEADER + 1
 
 
-def written(thing: Any) -> bytes:
+class _Slate:
+    """The one file of this process through which SEAL's objects become bytes and back; emptied after secrets."""
+
+    def __init__(self) -> None:
+        memory = _MEMORY if os.access(_MEMORY, os.W_OK) else None  # a box has its /tmp in memory
+        # Open as long as the process lives, readable by this user only, and deleted at the end.
+        self._file = tempfile.NamedTemporaryFile(prefix="slate-", dir=memory)  # noqa: SIM115
+        self._process = os.getpid()
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it is of this process, and not of one that this was forked from."""
+        return self._process == os.getpid()
+
+    def save(self, thing: Any) -> bytes:
+        """Return what SEAL saves of an object."""
+        thing.save(self._file.name)
+        descriptor = self._file.fileno()
+        return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+
+    def load(self, thing: Any, context: Any, payload: bytes) -> None:
+        """Have SEAL read an object; how long it is stands in its header, so what lies behind it does not count."""
+        os.pwrite(self._file.fileno(), payload, 0)
+        thing.load(context, self._file.name)
+
+    def wipe(self) -> None:
+        """Leave nothing in the file."""
+        os.ftruncate(self._file.fileno(), 0)
+
+
+_slates: list[_Slate] = []
+_turn = threading.Lock()
+
+
+def _slate() -> _Slate:
+    if not _slates or not _slates[-1].fresh:
+        _slates.append(_Slate())
+    return _slates[-1]
+
+
+def written(thing: Any, secret: bool = False) -> bytes:
     """Return what SEAL saves of an object that this process made, unpacked and without its header."""
-    with tempfile.NamedTemporaryFile() as file:
-        thing.save(file.name)
-        saved = Path(file.name).read_bytes()
+    with _turn:
+        saved = _slate().save(thing)
+        if secret:
+            _slate().wipe()
     return zstandard.ZstdDecompressor().decompressobj().decompress(saved[_HEADER:])
 
 
-def _read_into(thing: Any, context: Any, payload: bytes, version: bytes) -> Any:
+def _read_into(thing: Any, context: Any, payload: bytes, secret: bool = False) -> Any:
     """Have SEAL read a payload that was written in this module around coefficients that were looked at."""
-    header = version[:5] + bytes(3) + (_HEADER + len(payload)).to_bytes(8, "little")
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(header + payload)
-        file.flush()
+    header = _version() + bytes(3) + (_HEADER + len(payload)).to_bytes(8, "little")
+    with _turn:
         try:
-            thing.load(context, file.name)
+            _slate().load(thing, context, header + payload)
         except (RuntimeError, ValueError):
             raise Defect("the engine does not read what was written for it", "sealing") from None
+        finally:
+            if secret:
+                _slate().wipe()
     return thing
+
+
+@cache
+def _version() -> bytes:
+    """Return the beginning of what this SEAL writes: its magic, its header's size, and its version."""
+    with _turn:
+        return _slate().save(sealapi.Modulus(65_537))[:5]
 
 
 def checked(raw: bytes | memoryview, shape: tuple[int, ...], primes: tuple[int, ...], where: str) -> Words:
@@ -98,7 +149,6 @@ class Seal:
         if not self.context.parameters_set():
             raise Defect(f"the engine refuses parameters: {self.context.parameters_error_name()}", "sealing")
         self.evaluator = sealapi.Evaluator(self.context)
-        self._version = _version()
 
     # ---------------------------------------------------------------------------------- coefficients and objects
 
@@ -114,7 +164,11 @@ class Seal:
         public, empty = sealapi.PublicKey(), sealapi.Ciphertext()
         keys.create_public_key(public)
         sealapi.Encryptor(self.context, public).encrypt_zero(empty)
-        return written(empty)[:_META], written(public)[:_META], written(keys.secret_key())[:_SECRET_META]
+        return (
+            written(empty)[:_META],
+            written(public)[:_META],
+            written(keys.secret_key(), secret=True)[:_SECRET_META],
+        )
 
     @cached_property
     def _seed_head(self) -> bytes:
@@ -138,7 +192,7 @@ class Seal:
         head[33:41] = size.to_bytes(8, "little")
         _set_array(head, _META, count)
         payload = bytes(head) + np.ascontiguousarray(words, dtype="<u8").tobytes()
-        return _read_into(sealapi.Ciphertext(), self.context, payload, self._version)
+        return _read_into(sealapi.Ciphertext(), self.context, payload)
 
     def seeded(self, first: Words, seed: bytes) -> Any:
         """Return the ciphertext of a first polynomial `[primes × N]` and the seed of its second."""
@@ -147,7 +201,7 @@ class Seal:
         if len(seed) != SEED:
             raise LinkBroken("a seed has another size", "seed")
         payload = bytes(head) + np.ascontiguousarray(first, dtype="<u8").tobytes() + self._seed_head + seed
-        return _read_into(sealapi.Ciphertext(), self.context, payload, self._version)
+        return _read_into(sealapi.Ciphertext(), self.context, payload)
 
     # ------------------------------------------------------------------------------------------------- keys
 
@@ -162,19 +216,19 @@ class Seal:
     def public_key(self, words: Words) -> Any:
         """Return SEAL's public key of coefficients that were looked at."""
         payload = self._template[1] + np.ascontiguousarray(words, dtype="<u8").tobytes()
-        return _read_into(sealapi.PublicKey(), self.context, payload, self._version)
+        return _read_into(sealapi.PublicKey(), self.context, payload)
 
     def switching_keys(self, thing: Any, keys: dict[int, Words], dimension: int) -> Any:
         """Fill SEAL's keys of relinearisation or rotation from coefficients `[digits × 2 × (primes + 1) × N]`."""
         count = int(np.prod(self.key_shape())) * 8
-        head = self._version[:5] + bytes(3) + (_HEADER + _META + count).to_bytes(8, "little")
+        head = _version() + bytes(3) + (_HEADER + _META + count).to_bytes(8, "little")
         parts = [self._template[1][:32], dimension.to_bytes(_DIMENSION, "little")]
         for place in range(dimension):
             digits = keys.get(place)
             parts.append((0 if digits is None else len(digits)).to_bytes(_DIMENSION, "little"))
             for digit in () if digits is None else digits:
                 parts += [head, self._template[1], np.ascontiguousarray(digit, dtype="<u8").tobytes()]
-        return _read_into(thing, self.context, b"".join(parts), self._version)
+        return _read_into(thing, self.context, b"".join(parts))
 
     def switching_words(self, thing: Any) -> dict[int, Words]:
         """Return the coefficients of SEAL's keys of relinearisation or rotation, by place."""
@@ -220,9 +274,9 @@ class Seal:
         head = bytearray(32 + 8 + 8 + _HEADER + 8)
         head[32:40] = n.to_bytes(8, "little")
         head[40:48] = np.float64(1.0).tobytes()
-        head[48:53] = self._version[:5]
+        head[48:53] = _version()
         _set_array(head, len(head), n)
-        return _read_into(sealapi.Plaintext(), self.context, bytes(head) + whole.tobytes(), self._version)
+        return _read_into(sealapi.Plaintext(), self.context, bytes(head) + whole.tobytes())
 
 
 class Opener:
@@ -302,9 +356,9 @@ class Opener:
             seal = self.seal if place == 0 else Seal(self.parameters, place)
             secret = self._secret
             if place:
-                words = written(self._secret)[_SECRET_META:]
+                words = written(self._secret, secret=True)[_SECRET_META:]
                 payload = seal._template[2] + words
-                secret = _read_into(sealapi.SecretKey(), seal.context, payload, seal._version)
+                secret = _read_into(sealapi.SecretKey(), seal.context, payload, secret=True)
             self._decryptors[place] = sealapi.Decryptor(seal.context, secret), seal
         return self._decryptors[place]
 
@@ -334,13 +388,6 @@ def rotation_keys(seal: Seal, words: dict[int, Words]) -> Any:
     """Return SEAL's keys of rotations, by step."""
     by_place = {seal.galois_place(step): key for step, key in words.items()}
     return seal.switching_keys(sealapi.GaloisKeys(), by_place, seal.parameters.degree)
-
-
-def _version() -> bytes:
-    """Return the beginning of what this SEAL writes: its magic, and its version."""
-    with tempfile.NamedTemporaryFile() as file:
-        sealapi.Modulus(65_537).save(file.name)
-        return Path(file.name).read_bytes()[:5]
 
 
 def _set_array(head: bytearray, end: int, count: int) -> None:

@@ -140,12 +140,12 @@ def open_total(raw: bytes | memoryview, count: int, opener: sealing.Opener) -> l
     """
     parameters = opener.parameters
     words = Shape(parameters, count).read(raw, "collector")
-    opened = [
+    opened: list[list[int]] = [
         np.concatenate(
             [arithmetic.centred(opener.decrypt(block, place), parameters.plains[place]) for block in row]
         )[:count].tolist()
         for place, row in enumerate(words)
     ]
     if len(opened) == 1:
-        return [int(number) for number in opened[0]]
+        return opened[0]
     return [joined(residues, parameters.plains) for residues in zip(*opened, strict=True)]
