@@ -1,0 +1,219 @@
+"""Which parameters ciphertexts and lookups of a plan have, from what its reading says: public sizes and ranges. Pure.
+
+The compiler asks it for the reasons in a plan (`plans.joint.Scheme.reasons`), every party asks again, and boxes ask it
+for the parameters that they run with, so that all of them have the same. It imports neither engine nor arrays.
+
+What a box may use of memory is its own party's affair (`mpc.estimate`): nothing here depends on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mpc.encrypted.planner import Planned, plan_products, plan_scores, plan_sums
+from mpc.lookup.plan import Plan, planned
+from plans.errors import Malformed
+from plans.joint import JointReading, JointTask, Measure, Shape, Sum
+from plans.joint_guards import cap_of
+
+FIELD_HEAD = 1
+"""Bytes before the text of a field in a record: how long the text is, or that there is none (`NOTHING`)."""
+
+NOTHING = 255
+"""The head of a field without a value; no text is as long (`plans.joint_reading.MOST_WIDTH`)."""
+
+_MOST_MB = 1 << 20
+"""Memory that no plan is refused for here."""
+
+
+def reasons_of(task: JointTask, reading: JointReading) -> tuple[str, ...]:
+    """Return how a plan's parameters came to be what they are, as sentences; none where nothing is encrypted.
+
+    Raises:
+        RangeTooWide, Malformed, TooLarge: they do not fit; the sentence says which figure is too large.
+    """
+    if reading.shape is Shape.LOOKUP:
+        return lookups(reading).reasons
+    found = ciphertexts(task, reading)
+    return found.reasons if found else ()
+
+
+def ciphertexts(task: JointTask, reading: JointReading) -> Planned | None:
+    """Return what ciphertexts of a plan are made with, and what they take; nothing where there are none.
+
+    Raises:
+        RangeTooWide, Malformed: they do not fit.
+    """
+    if reading.shape is Shape.SCORED:
+        return scores(reading)
+    if not task.collector:
+        return None
+    return sums(reading) if reading.shape is Shape.STACKED else products(task, reading)
+
+
+# ------------------------------------------------------------------------------------------- one table in parts
+
+
+def sums(reading: JointReading) -> Planned:
+    """Plan the sums of a table in parts. Raises as `plan_sums` does."""
+    return plan_sums(
+        len(reading.portions), len(reading.sums) * reading.cells, largest_part(reading), _MOST_MB
+    )
+
+
+def largest_part(reading: JointReading) -> int:
+    """Return the largest absolute value of one holder's sum."""
+    return largest_cap(reading) * max(portion.bound for portion in reading.portions)
+
+
+def largest_cap(reading: JointReading) -> int:
+    """Return the largest absolute value that one row adds to a sum."""
+    return max(cap_of(reading, total) for total in reading.sums)
+
+
+# ------------------------------------------------------------------------------------------- rows of two owners
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """What one of two owners brings to a sum over rows in common: a measure of its operands, 1 for `rows`."""
+
+    measure: Measure
+    operands: tuple[int, ...]
+
+
+def factor_of(total: Sum, place: int) -> Factor:
+    """Return an owner's factor in a sum: of a product of both, its operand's total; of the other's numbers, 1."""
+    mine = tuple(operand for portion, operand in total.operands if portion == place)
+    if not mine:
+        return Factor(Measure.ROWS, ())
+    if total.measure is Measure.PRODUCT and len(mine) == 1:
+        return Factor(Measure.TOTAL, mine)
+    return Factor(total.measure, mine)
+
+
+def factors(reading: JointReading, place: int) -> tuple[Factor, ...]:
+    """Return all factors of an owner, each once, in the order in which sums use them first."""
+    return tuple(dict.fromkeys(factor_of(total, place) for total in reading.sums))
+
+
+def own_cells(reading: JointReading, place: int) -> int:
+    """Return how many combinations of its own groups an owner has."""
+    count = 1
+    for group in reading.portions[place].groups:
+        count *= len(group.codes)
+    return count
+
+
+def products(task: JointTask, reading: JointReading) -> Planned:
+    """Plan sums over rows that two owners have in common, for every pair of their own cells.
+
+    The owner of the key brings a column for each of its factors and own cells, as long as its padded list; the other
+    one multiplies. No more rows match than the shorter list has.
+
+    Raises:
+        RangeTooWide, Malformed: see `plan_products`.
+    """
+    left = [portion.domain for portion in reading.portions].index(task.inspector)
+    places = (left, 1 - left)
+    columns = tuple(len(factors(reading, place)) * own_cells(reading, place) for place in places)
+    caps = [max(factor_cap(reading, place, factor) for factor in factors(reading, place)) for place in places]
+    rows = reading.portions[left].bound
+    return plan_products(rows, (columns[0], columns[1]), caps[0], caps[1], _MOST_MB, largest_product(reading))
+
+
+def factor_cap(reading: JointReading, place: int, factor: Factor) -> int:
+    """Return the largest absolute value of a factor."""
+    if factor.measure in (Measure.ROWS, Measure.PRESENT):
+        return 1
+    cap = 1
+    for operand in factor.operands:
+        cap *= reading.portions[place].operands[operand].cap
+    return cap * cap if factor.measure is Measure.SQUARE else cap
+
+
+def largest_product(reading: JointReading) -> int:
+    """Return the largest absolute value of a sum over rows in common."""
+    return max(1, largest_cap(reading)) * min(portion.bound for portion in reading.portions)
+
+
+# ------------------------------------------------------------------------------------------- scores
+
+
+def scores(reading: JointReading) -> Planned:
+    """Plan the scores of the first portion's rows by the model that is the second.
+
+    Raises:
+        RangeTooWide, Malformed: see `plan_scores`; or a score is of no feature.
+    """
+    rows, model = reading.portions
+    features = [feature for feature, _ in terms_of(reading) if feature >= 0]
+    if not features:
+        raise Malformed("a score is made of one feature at least", "joint-reading.score")
+    caps = [rows.operands[feature].cap for feature in features]
+    weight = max(
+        model.operands[coefficient].cap * 10**power
+        for (_, coefficient), power in zip(terms_of(reading), powers_of(reading), strict=True)
+    )
+    return plan_scores(
+        rows.bound, len(features), max(1, *caps), max(1, weight), _MOST_MB, largest_score(reading)
+    )
+
+
+def terms_of(reading: JointReading) -> tuple[tuple[int, int], ...]:
+    """Return the terms of a reading's score.
+
+    Raises:
+        Malformed: it has none.
+    """
+    if reading.score is None:
+        raise Malformed("this reading has no score", "joint-reading.score")
+    return reading.score.terms
+
+
+def score_decimals(reading: JointReading) -> int:
+    """Return by which power of ten a score is scaled before it is rounded: the largest of a term."""
+    return max(_decimals(reading))
+
+
+def powers_of(reading: JointReading) -> tuple[int, ...]:
+    """Return by which power of ten each term's coefficient is multiplied, so that all terms have one scale."""
+    scale = score_decimals(reading)
+    return tuple(scale - decimals for decimals in _decimals(reading))
+
+
+def _decimals(reading: JointReading) -> list[int]:
+    rows, model = reading.portions
+    return [
+        model.operands[coefficient].decimals + (rows.operands[feature].decimals if feature >= 0 else 0)
+        for feature, coefficient in terms_of(reading)
+    ]
+
+
+def largest_score(reading: JointReading) -> int:
+    """Return the largest absolute value of a score at its scale (`score_decimals`)."""
+    rows, model = reading.portions
+    total = 0
+    for (feature, coefficient), power in zip(terms_of(reading), powers_of(reading), strict=True):
+        value = rows.operands[feature].cap if feature >= 0 else 1
+        total += value * model.operands[coefficient].cap * 10**power
+    return max(1, total)
+
+
+# ------------------------------------------------------------------------------------------- lookups
+
+
+def lookups(reading: JointReading) -> Plan:
+    """Plan the lookups of the first portion's persons in the register that is the second: exactly as many questions as
+    the first one's bound.
+
+    Raises:
+        Malformed, TooLarge: it cannot be done; the figure that does not fit is said.
+    """
+    asked, register = reading.portions
+    return planned(register.bound, record_width(reading), _MOST_MB, asked.bound)
+
+
+def record_width(reading: JointReading) -> int:
+    """Return the bytes of a record: of each field a head, and as many as its text may have."""
+    return sum(FIELD_HEAD + field.width for field in reading.portions[1].fields)
