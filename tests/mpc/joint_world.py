@@ -86,12 +86,7 @@ class Owner:
         columns |= {f"v{place}": np.ma.asarray(column) for place, column in enumerate(self.values)}
         columns |= {f"g{place}": codes.astype(np.int64) for place, codes in enumerate(self.groups)}
         connection.execute(f"CREATE TABLE {name} ({', '.join(f'{column} BIGINT' for column in columns)})")
-        listed = [
-            [None if np.ma.is_masked(value) else int(value) for value in column]
-            for column in columns.values()
-        ]
-        rows = list(zip(*listed, strict=True))
-        if rows:
+        if len(self.persons):
             connection.register("incoming", _arrow(columns))
             connection.execute(f"INSERT INTO {name} SELECT * FROM incoming")
             connection.unregister("incoming")

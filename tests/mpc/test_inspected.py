@@ -245,11 +245,11 @@ def heard(parts: tuple[int, ...], listener: str) -> dict[str, list[bytes]]:
 
 
 def test_the_inspector_sees_the_total_and_not_how_holders_make_it_up() -> None:
-    """Its messages have the same sizes, and over 2 × 200 runs its shares the same distribution: 31 classes."""
+    """Its messages have the same sizes, and over 2 × 150 runs its shares the same distribution: 31 classes."""
     samples = []
     for parts in ((10, 1, 29), (10, 29, 1)):
         sizes, counts = set(), np.zeros(32)
-        for _ in range(200):
+        for _ in range(150):
             kept = heard(parts, EAST)
             sizes.add(tuple(len(raw) for messages in kept.values() for raw in messages))
             (pair,) = kept[f"{APART[0]}:open/inspected"]

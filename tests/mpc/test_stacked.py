@@ -95,8 +95,11 @@ def test_any_schema_equals_duckdb(owners: list[Owner], servers: tuple[str, ...],
 
 def alone(owners: list[Owner], bits: int) -> list[list[int]]:
     """The sums of the first holder by itself, `[sums][cells]`."""
-    joint, ring = stacked(owners), RINGS[bits]
-    numbers = own_sums(owners[0].rows(), joint, 0, ring)
+    joint, ring, first = stacked(owners), RINGS[bits], owners[0]
+    count = len(first.persons)
+    keys, present = np.zeros((count, 16), dtype=np.uint8), np.ones((1, count), dtype=np.uint8)
+    values = np.ma.filled(first.values[0], 0).astype(np.int64)[None]
+    numbers = own_sums(OwnRows(keys, values, present, first.groups[0].astype(np.uint16)), joint, 0, ring)
     return [ring.decode(row) for row in numbers]
 
 
