@@ -91,8 +91,12 @@ class AgentClient:
         return frames.ask(self.path, {"op": "status"}, ASK_S)
 
     def _told(self, question: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Yield the frames of an answer as they come; there is one at least."""
-        count = 0
+        """Yield the frames of an answer as they come; the last one is a good answer or an error.
+
+        Raises:
+            Unreachable: the agent does not answer, or it ended in the middle of it.
+        """
+        last: dict[str, Any] = {}
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
                 connection.settimeout(LONGEST_ATTEMPT_S)
@@ -100,12 +104,12 @@ class AgentClient:
                 connection.sendall(frames.pack(question))
                 with connection.makefile("rb") as stream:
                     while (frame := frames.read(stream)) is not None:
-                        count += 1
+                        last = frame
                         yield frame
         except OSError as problem:
             told = problem.strerror or "no answer in time"
             raise Unreachable(f"the agent does not answer ({told})", self.path.name) from None
-        if not count:
+        if not {"ok", "error"} & last.keys():
             raise Unreachable("the agent ended without an answer", self.path.name, "Try again shortly.")
 
 
