@@ -239,6 +239,8 @@ def _portion(expression: Expression, sums: Sums) -> int:
 
 def _count(node: exp.Count, name: str, sums: Sums) -> JointFigure:
     refuse_extra(node, {"this", "big_int"})
+    if node.this is None:
+        raise refusal.wrong(node, "count has no argument", "To count rows, write count(*).")
     if isinstance(node.this, exp.Distinct):
         raise refusal.unsupported(
             node,
@@ -312,9 +314,8 @@ def _deviates(value: Value, sums: Sums) -> None:
 def _spread(value: Value, name: str, function: str, sums: Sums) -> JointFigure:
     _deviates(value, sums)
     shifted = _shifted(value)
-    made = (
-        sums.measured(Measure.SQUARE, shifted), sums.measured(Measure.TOTAL, shifted), _number(shifted, sums),
-    )  # fmt: skip
+    squares, total = (sums.measured(measure, shifted) for measure in (Measure.SQUARE, Measure.TOTAL))
+    made = (squares, total, _number(shifted, sums))
     looked = [*_if_negative(value), *summands(value, sums.facts, deviation=True)]
     beside = tuple(place for each in looked for place in _spreads(each, sums))
     return JointFigure(name, function, made, _persons(value, shifted, sums), beside)

@@ -199,6 +199,8 @@ def _part(node: exp.Expression, shadows: tuple[JointShadow, ...], names: list[st
                 item, f"a part has the column {name} twice", "Name different columns of the relation."
             )
         columns[name] = column
+    if not columns:
+        raise refusal.unsupported(node, "a part of a table has no column", "Name at least one.")
     if names is not None and list(columns) != names:
         raise refusal.unsupported(
             node,

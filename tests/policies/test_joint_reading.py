@@ -217,6 +217,7 @@ REFUSED = [
     ("select region, count(*) n " + FROM + " group by all", "ALL"),
     ("select count(*) over () " + FROM, "a window"),
     ("select count(*) filter (where urgent) " + FROM, "FILTER"),
+    ("select count() " + FROM, "no argument"),
     ("select count(distinct region) " + FROM, "DISTINCT"),
     ("select sum(distinct days) " + FROM, "distinct"),
     ("select min(days) " + FROM, "function"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
@@ -149,6 +151,7 @@ REFUSED = [
     (f"select count(*) from ({E} union all {W}) t(a, b)", "an alias for columns"),
     (f"select count(*) from ({E} union all {W}) t join tax.income i using (person)", "JOIN beside UNION ALL"),
     (f"{E} union all {W}", "UNION is no single SELECT"),
+    (over("select from east.income", W), "has no column"),
     (over(E, E), "two parts are of nm/east"),
     (over(E, "select region, income from ((select 1) union all select 2)"), "a subquery where a relation"),
     (over(E, W + " group by 1"), "GROUP BY in a part"),
@@ -206,6 +209,36 @@ def test_a_product_of_two_names_for_one_column_would_be_a_square() -> None:
     assert read_joint(statement.format("w"), shadows)
     with pytest.raises(SqlUnsupported, match="twice"):
         read_joint(statement.format("u"), shadows)
+
+
+SPOILT = (
+    f"select t.region, sum(income) as s, avg(case when formal then days end) {TABLE} where t.days < 9 group by region",
+    "select region, corr(days, balance) from (select region, days, balance from east.income union all "
+    "(select area as region, days, balance from west.pay where not formal)) t group by 1",
+    "select person from health.visits h join tax.income t using (person) where t.tax > 3",
+)
+WORDS = [re.findall(r"\w+|<=|[^\s\w]", text) for text in SPOILT]
+OTHERS = sorted(
+    {word for words in WORDS for word in words}
+    | {"lateral", "values", "exists", "[", "pivot", "over", "with"}
+)
+
+
+@st.composite
+def spoilt(draw: st.DrawFn) -> str:
+    """A statement of which some words were left out, put in, or exchanged."""
+    words = list(draw(st.sampled_from(WORDS)))
+    for _ in range(draw(st.integers(1, 4))):
+        place = draw(st.integers(0, len(words) - 1))
+        words[place : place + draw(st.integers(0, 1))] = draw(st.lists(st.sampled_from(OTHERS), max_size=1))
+    return " ".join(words)
+
+
+@settings(max_examples=200, deadline=None)
+@given(spoilt())
+def test_a_spoilt_statement_is_read_or_refused_in_words(statement: str) -> None:
+    with contextlib.suppress(DarkroomError):
+        assert read_joint(statement, (*PARTS, *SHADOWS)).outputs
 
 
 # ------------------------------------------------------------------------------------------ the oracle
