@@ -22,11 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keys.randomness import MaskStream
+from mpc.lookup.parameters import SIGMA as SIGMA
 
 Integers = NDArray[np.int32]
 Steps = tuple[NDArray[np.uint64], NDArray[np.uint64]]
 
-SIGMA = Decimal("6.4")
 FURTHEST = 83
 DISTANCE_BITS = 120
 """One sample is within 2^-120 of the discrete Gaussian, in statistical distance."""

@@ -42,13 +42,13 @@ from numpy.typing import NDArray
 from keys.exchange import POINT, SUITE, Exponent, encode, on_curve
 from keys.exchange_pool import ExchangePool
 from keys.randomness import MaskStream
+from mpc.lookup.parameters import CHECKS as CHECKS
 from plans.errors import EvidenceBroken, LinkBroken, Malformed, StateConflict
 
 Bytes = NDArray[np.uint8]
 
 BLOCK = 32  # bytes of a hashed key
 OUTPUT = 64  # bytes of an output: 32 of a sealing key, 16 that say the place, 16 that nothing uses
-CHECKS = 3
 LONGEST_KEY = 1024
 
 _P = gmpy2.mpz(2**255 - 19)

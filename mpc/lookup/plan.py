@@ -21,8 +21,7 @@ from typing import ClassVar
 
 from mpc.lookup import buckets
 from mpc.lookup.layout import DIMENSION, LOOKUPS, WORD, Layout, chosen
-from mpc.lookup.oprf import CHECKS
-from mpc.lookup.simple_pir import error_bits, require_parameters
+from mpc.lookup.parameters import CHECKS, error_bits, require_parameters
 from plans.errors import Malformed, TooLarge
 from plans.record import Record
 

@@ -23,14 +23,12 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from mpc.lookup.parameters import CENTRE as CENTRE
 from plans.errors import Defect
 
 Bytes = NDArray[np.uint8]
 Words = NDArray[np.uint32]
 Entries = Bytes | Words
-
-CENTRE = 128
-"""What is taken away from every byte of a table, so that the noise it adds up is half as large."""
 
 MOST_THREADS = 8
 _WORTH_THREADS = 1 << 22  # bytes of a matrix below which starting threads takes longer than the product
@@ -169,6 +167,15 @@ def times_many(matrix: Bytes, vectors: Words, threads: int = 0) -> Words:
 def plain(matrix: Entries, vector: Words) -> Words:
     """Return matrix · vector mod 2^32 by numpy alone: slow, and what the kernels are compared with."""
     return cast(Words, matrix.astype(np.uint32) @ vector)
+
+
+def prepare() -> None:
+    """Compile all products, which takes about a second: for a box that waits for work."""
+    matrix, words = np.zeros((4, 4), dtype=np.uint8), np.zeros((4, 4), dtype=np.uint32)
+    times(matrix, words[0])
+    times(words, words[0])
+    times_many(matrix, words)
+    combine(words[0], words, words[1])
 
 
 def centred(products: Words, vectors: Words) -> Words:

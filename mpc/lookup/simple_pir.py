@@ -45,47 +45,19 @@ from numpy.typing import NDArray
 
 from keys.randomness import MaskStream
 from mpc.lookup import tree
-from mpc.lookup.gaussian import SIGMA, sample
-from mpc.lookup.layout import DIMENSION, MOST_COLUMNS, WORD, Layout
-from mpc.lookup.product import CENTRE, centred, combine, times, times_many
+from mpc.lookup.gaussian import sample
+from mpc.lookup.layout import DIMENSION, WORD, Layout
+from mpc.lookup.parameters import CENTRE, ERROR_BITS, LOG_P, LOG_Q, SIGMA, require_parameters
+from mpc.lookup.parameters import STEP as STEP
+from mpc.lookup.parameters import error_bits as error_bits
+from mpc.lookup.product import centred, combine, times, times_many
 from mpc.lookup.table import TableRecord
-from plans.errors import EvidenceBroken, HashMismatch, LinkBroken, Malformed, StateConflict, TooLarge
+from plans.errors import EvidenceBroken, HashMismatch, LinkBroken, Malformed, StateConflict
 
 Bytes = NDArray[np.uint8]
 Words = NDArray[np.uint32]
 
-LOG_Q, LOG_P = 32, 8
-STEP = 1 << (LOG_Q - LOG_P)
-"""q/p: what one of a byte is worth in an answer."""
-
-ERROR_BITS = 40
-"""A column comes out wrong at most once in 2^40 honest answers."""
-
 _PIECE = 16  # rows of the public matrix, transposed, at a time
-
-
-def error_bits(columns: int, height: int) -> float:
-    """Return b such that an honest column of so many bytes comes out wrong with probability 2^-b at most.
-
-    The union bound over its bytes of 2·exp(−t²/2s²), with t = q/2p and s = 128·σ·√columns.
-    """
-    size = CENTRE * float(SIGMA) * math.sqrt(columns)
-    exponent = (STEP / 2) ** 2 / (2 * size * size)
-    return exponent / math.log(2) - 1 - math.log2(height)
-
-
-def require_parameters(layout: Layout) -> None:
-    """Check that these parameters hold for a table.
-
-    Raises:
-        TooLarge: it has more columns than they allow; the number that does not fit is said.
-    """
-    bits = error_bits(layout.columns, layout.height)
-    if layout.columns > MOST_COLUMNS or bits < ERROR_BITS:
-        raise TooLarge(
-            f"a column of {layout.columns:,} comes out right but for 2^-{bits:.0f}, and 2^-{ERROR_BITS} is asked for",
-            "lookup",
-        )
 
 
 def make_hint(record: TableRecord, matrix: Bytes, threads: int = 0) -> Words:
@@ -140,7 +112,7 @@ def read_hint(record: TableRecord, raw: bytes) -> Words:
     layout = record.layout
     if len(raw) != layout.hint:
         raise LinkBroken(f"{len(raw):,} bytes came where the hint has {layout.hint:,}", "lookup.hint")
-    hint = np.frombuffer(raw, dtype="<u4").astype(np.uint32, copy=False).reshape(layout.height, DIMENSION)
+    hint = np.frombuffer(raw, dtype="<u4").astype(np.uint32).reshape(layout.height, DIMENSION)
     if hint_digest(record, hint) != record.hint:
         raise HashMismatch("the hint is not the one that the table's record names", "lookup.hint")
     return hint

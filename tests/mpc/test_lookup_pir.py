@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keys.exchange import Exponent
-from mpc.lookup import gaussian, layout, oprf, product, simple_pir, table, tree
+from mpc.lookup import gaussian, layout, oprf, parameters, product, simple_pir, table, tree
 from mpc.lookup.layout import DIMENSION, MOST_COLUMNS, Layout, of_columns
 from mpc.lookup.simple_pir import STEP, Prepared, error_bits, most_noise
 from mpc.lookup.table import SealedTable, TableRecord
@@ -117,7 +117,7 @@ def test_a_table_whose_noise_would_not_fit_is_refused_with_the_figure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(layout, "MOST_COLUMNS", 1 << 22)
-    monkeypatch.setattr(simple_pir, "MOST_COLUMNS", 1 << 22)
+    monkeypatch.setattr(parameters, "MOST_COLUMNS", 1 << 22)
     shape = Layout(1 << 22, 1, 1 << 22, 1)
     with pytest.raises(TooLarge, match="4,194,304 comes out right but for 2"):
         simple_pir.require_parameters(shape)
