@@ -14,7 +14,7 @@ from scipy.stats import chisquare
 from keys.randomness import MaskStream
 from mpc.lookup import gaussian, gpu, product
 from plans.errors import Defect, LinkBroken
-from tests.mpc.lookup_world import coins
+from tests.mpc.lookup_world import coins, hidden, looked_up, owner, rows, seeker
 
 
 def drawn(rows: int, columns: int, vectors: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -69,6 +69,16 @@ def test_rows_times_weights_add_up(shape: tuple[int, int, int, int]) -> None:
         (int(first) + total) % 2**32 for first, total in zip(start, exact(matrix.T, weights[1]), strict=True)
     ]
     assert found.tolist() == want
+
+
+def test_what_was_prepared_is_not_compiled_again() -> None:
+    """For the very arrays that a lookup has: read from bytes, cut out of others, of one row and of many."""
+    product.prepare()
+    compiled = (product._row_by_vector, product._tiles, product._combine)
+    before = [len(each.signatures) for each in compiled]  # type: ignore[attr-defined]
+    of = owner(hidden(40), 40)
+    assert looked_up(seeker(of), of, rows(40)[0][0]) is not None
+    assert [len(each.signatures) for each in compiled] == before  # type: ignore[attr-defined]
 
 
 def test_sizes_that_do_not_fit_are_a_defect_and_not_read_beyond() -> None:
