@@ -101,6 +101,11 @@ def _stacked(joint: JointPlan) -> Iterator[str]:
 def _common(joint: JointPlan) -> Iterator[str]:
     if joint.task.helper:
         yield _identifiers(joint)
+        if len(_owners(joint)) > 2:
+            yield (
+                f"{joint.task.finder} with all other owners but one: of every person whom they all have, whether that "
+                "one has it, too"
+            )
         return
     first, second = _owners(joint)
     yield f"{first} with {second}: nothing that is anybody else's, for nobody else takes part"

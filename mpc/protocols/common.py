@@ -21,8 +21,9 @@ in a secret one. F raises these to α, and compares: its own row is in both list
 - *F* sees O's points under β, which it lacks, in O's secret order: those that are equal to none of its own are random
   points to it. It could *test* no other person than those whom it put into its list, which its bound limits.
 
-**Who opens what together:** helper and any owner: the key, so all identifiers of all lists. Finder and another owner
-learn no more of a third than its rows in common with both.
+**Who opens what together:** helper and any owner: the key, so all identifiers of all lists. The finder and all
+other owners but one: of every person whom they all have, whether that one has it, too; alone, the finder does not see
+which owner lacks a person.
 
 All of this holds for parties that follow the protocol. A finder may put persons into its list whom it only suspects:
 each is then tested. That is why its owner's own box reads the rows from the data that the plan names, why a quota

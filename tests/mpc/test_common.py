@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keys.exchange import Exponent
+from mpc.api import trust
 from mpc.protocols import common, pseudonyms
 from mpc.protocols.computation import Found
 from mpc.protocols.identifiers import unpack
@@ -256,6 +257,16 @@ def test_of_three_owners_the_finder_sees_only_who_is_everywhere() -> None:
         ]
         bits.append(heard(owners, OFFICE)[TAX][f"{OFFICE}:common/found"])
     assert bits[0] == bits[1]
+
+
+def test_the_finder_with_all_others_but_one_knows_whom_that_one_lacks_and_the_plan_says_so() -> None:
+    owners = [Owner(HEALTH, np.arange(0, 12)), Owner(SCHOOL, np.arange(6, 18)), Owner(TAX, np.arange(20))]
+    joint = common_plan(owners, TAX, OFFICE)
+    both = set(range(12))  # what the finder and the health office have
+    assert both - set(found(joint, owners).tolist()) == both - set(owners[1].persons.tolist())
+    assert any(f"{TAX} with all other owners but one" in line for line in trust(joint).collusions)
+    two = trust(common_plan(owners[1:], TAX, OFFICE)).collusions
+    assert not any("but one" in line for line in two)
 
 
 @WAYS
