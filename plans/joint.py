@@ -190,7 +190,7 @@ class PortionDecision(Record):
     """An owner's decision about its own portion, and the relation that its box reads.
 
     `identifiers` is the SHA-256 of the file of identifiers, `files` the names of the files of attributes and of
-    identifiers in the owner's data folder.
+    identifiers in the owner's data folder. A model is about nobody: it has neither digest nor file of identifiers.
     """
 
     domain: str
@@ -201,7 +201,8 @@ class PortionDecision(Record):
 
     def check(self) -> None:
         names.require("domain", self.domain, "part-decision.domain")
-        names.require("digest", self.identifiers, "part-decision.identifiers")
+        if self.identifiers:
+            names.require("digest", self.identifiers, "part-decision.identifiers")
         for name in self.files:
             names.require("file", name, "part-decision.files")
 
@@ -247,6 +248,9 @@ class JointPlan(Record):
         self._check_parts(owners)
         if tuple(part.domain for part in self.decisions) != owners:
             raise Malformed("there is one decision for each portion", "joint-plan.decisions")
+        for part, portion in zip(self.decisions, self.reading.portions, strict=True):
+            if bool(part.identifiers) != bool(portion.key):
+                raise Malformed("data about persons have identifiers, and no other", "joint-plan.decisions")
 
     def _check_parts(self, owners: tuple[str, ...]) -> None:
         """Check that the task is for a statement of this shape, and who owns what in it."""
@@ -294,15 +298,23 @@ class JointPlan(Record):
         return (opener,) if opener else self.task.servers
 
     @property
+    def learner(self) -> str:
+        """Return the domain that is told something of single persons: a finder, or of two owners that join, a
+        collector, who finds out which of its rows match; nobody else is.
+        """
+        owned = self.task.collector if self.owns(self.task.collector) is not None else ""
+        return self.task.finder or owned
+
+    @property
     def matcher(self) -> str:
         """Return the domain that compares pseudonyms: the helper, or the first server that owns nothing in this plan;
-        of persons in common without a helper, the finder, who learns nothing else.
+        of two owners alone, who learns which of its own rows match.
 
         Raises:
             Malformed: every server is an owner, one of whom would learn which of its own rows match.
         """
-        if self.task.helper or self.task.finder:
-            return self.task.helper or self.task.finder
+        if self.task.helper or self.learner:
+            return self.task.helper or self.learner
         found = [domain for domain in self.task.servers if self.owns(domain) is None]
         if not found:
             raise Malformed(
