@@ -19,7 +19,7 @@ a missing key would put into a group of their own are left out.
 **Other shapes.** A table that its holders have in parts is put together by UNION ALL (`joint_stacked`). A statement
 whose one output is the column by which persons are joined asks who is at every owner (`_read_common`):
 
-    SELECT person FROM a.register JOIN b.register USING (person)
+    SELECT person FROM residents.register r JOIN pension.members m USING (person)
 
 There is no figure then, and each owner's stand-in counts the rows that its condition lets through.
 """
