@@ -61,7 +61,7 @@ def test_an_agent_that_is_killed_while_it_hands_over_is_asked_again(
 
 
 def test_the_control_an_answer_to_its_end_is_taken(ending: Callable[..., AgentClient]) -> None:
-    good = {"ok": {"receipts": [], "failure": None}}
+    good: dict[str, Any] = {"ok": {"receipts": [], "failure": None}}
     heard: list[str] = []
     assert ending({"state": "closed"}, good).run(JOINT, 1, heard.append).failure is None
     assert heard == ["closed"]
