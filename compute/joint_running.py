@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -165,6 +165,9 @@ class JointRunner:
             self._release(row, plan, agents, receipts)
         elif lost and row.attempt < self._settings.attempts:
             self._again(row)
+        elif (earlier := _good_before(row, agents[plan.handing[0]])) is not None:
+            number, known = earlier
+            self._release(replace(row, attempt=number), plan, agents, known)
         else:
             raise next((each for each in failures if not isinstance(each, _AGAIN)), failures[0])
 
@@ -268,3 +271,17 @@ def _ended(agent: AgentClient, plan: JointPlan, attempt: int) -> PartyEnd:
         return agent.run(plan.digest, attempt)
     except DarkroomError as problem:
         return PartyEnd(problem, ())
+
+
+def _good_before(row: store.JointRow, agent: AgentClient) -> tuple[int, Sequence[Signed]] | None:
+    """Return the earlier attempt that ended well after all, with its receipts, as one knows that hands something over.
+
+    A party may have signed its good end and died before anybody heard of it; it says so before the next attempt, for
+    which keepers then give no key.
+    """
+    for number in range(1, row.attempt):
+        try:
+            return number, agent.result(row.digest, number).receipts
+        except DarkroomError:
+            continue  # it did not end well, or nobody there knows
+    return None

@@ -178,9 +178,12 @@ class JointDesk:
     def _require_open(self, joint: str) -> None:
         """Refuse a joint plan that ended well here: another attempt would have other noise, or another input of a
         peer that swaps its own, and its answer would tell more, for the one charge.
+
+        A good end of which a peer has signed that it failed there is none: that receipt is kept, so its good one is
+        refused for ever, and without all of them nothing is handed over here (`sandbox.opening`).
         """
-        signed = [self._signed(attempt) for attempt in self._receipts if attempt.joint == joint]
-        if any(each is not None and not Receipt.read(each.statement.body).code for each in signed):
+        kept = [receipts for attempt, receipts in self._receipts.items() if attempt.joint == joint]
+        if any(_good_end(receipts, self._side.config.domain) for receipts in kept):
             raise StateConflict(
                 "this joint plan has ended well here, and is answered once",
                 "attempt",
@@ -347,3 +350,8 @@ class JointDesk:
 def _require_number(attempt: int) -> None:
     if not 1 <= attempt <= MOST_ATTEMPTS:
         raise Outdated(f"a joint plan has at most {MOST_ATTEMPTS} attempts", "attempt", "Ask anew.")
+
+
+def _good_end(kept: Mapping[str, Signed], own: str) -> bool:
+    """Return whether an attempt ended well at the own side, and no receipt that is kept says that it failed."""
+    return own in kept and not any(Receipt.read(each.statement.body).code for each in kept.values())

@@ -31,6 +31,7 @@ from typing import Any, TypeVar
 from mpc.agent import failure as failures
 from mpc.agent import preflight
 from mpc.agent.boxes import Boxes, BoxLinks
+from mpc.agent.earlier import ends_of
 from mpc.agent.ending import Agreement
 from mpc.agent.failure import Failure, Told
 from mpc.agent.owner import BoxOf, Side
@@ -54,6 +55,9 @@ from plans.plan import Plan
 from plans.statements import Signed, StageRecord
 
 T = TypeVar("T")
+
+MOST_TOLD = 32
+"""Receipts in one message: those of all parties of an attempt, or of one party and all attempts, are fewer."""
 
 
 class State(StrEnum):
@@ -208,8 +212,19 @@ class Attempt:
         await self._expect("greeting", self._times.preflight, lambda: all(link.clock for link in links))
         clocks = {link.domain: link.clock for link in links if link.clock}
         self._require(preflight.compared(self._side.domain, self._greetings(mine), clocks))
+        await self._tell_earlier()
         await self.table.say("ready", {})
         await self._expect("ready", self._times.preflight)
+        await self._note_receipts()
+
+    async def _tell_earlier(self) -> None:
+        """Tell how earlier attempts ended at this side, one of which others may have called good (`earlier`)."""
+        try:
+            told = await _aside(partial(ends_of, self._side.keeper, self.work.plan, self.work.number))
+        except DarkroomError as problem:
+            raise self._own(PreflightFailed.code, Step.CHECK, f"keeper: {problem}") from None
+        if told:
+            await self.table.say("receipts", {"receipts": [signed.plain() for signed in told]})
 
     def _greetings(self, mine: Greeting) -> dict[str, Greeting]:
         found = {self._side.domain: mine}
@@ -460,7 +475,7 @@ class Attempt:
             peer, content = self.table.receipts.get_nowait()
             heard.add(peer)
             told = content.get("receipts")
-            for plain in told[: len(self._parties())] if isinstance(told, list) else ():
+            for plain in told[:MOST_TOLD] if isinstance(told, list) else ():
                 await self._note_receipt(plain)
         return heard
 
@@ -468,11 +483,13 @@ class Attempt:
         try:
             signed = Signed.read(plain)
             body = Receipt.read(signed.statement.body)
-            known = body.party in self._receipts or body.party not in self.table.peers
-            if known or (body.joint, body.attempt) != (self.work.joint.digest, self.work.number):
+            known = body.attempt == self.work.number and body.party in self._receipts
+            stranger = body.joint != self.work.joint.digest or body.party not in self.table.peers
+            if known or stranger or body.attempt > self.work.number:
                 return
             await _aside(partial(self._side.keeper.keep, signed))
-            self._receipts[body.party] = signed
+            if body.attempt == self.work.number:
+                self._receipts[body.party] = signed
         except DarkroomError as problem:
             self._log(f"a receipt was not kept: {problem}")
 

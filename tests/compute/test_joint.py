@@ -20,7 +20,7 @@ from keeper.api import OLDEST_JOINT_S
 from keys import api as keys
 from mpc.api import Left, PartyEnd
 from plans.decision import Decision, Obligations, Outcome, Tier
-from plans.errors import DarkroomError, PartyFailed, PeerLost, Unreachable
+from plans.errors import DarkroomError, PartyFailed, PeerLost, PreflightFailed, StateConflict, Unreachable
 from plans.joint import JointPlan, Receipt
 from plans.joint_evidence import JointEvidence
 from plans.request import Request
@@ -47,6 +47,8 @@ class Agent:
     holds: threading.Event | None = None
     gone: bool = False
     told: tuple[Signed, ...] = ()
+    well: set[int] = field(default_factory=set)
+    """Attempts that ended well after all, as this party heard since."""
 
     def put(self, joint: JointPlan) -> str:
         if self.gone:
@@ -67,6 +69,8 @@ class Agent:
 
     def result(self, joint: str, attempt: int, receipts: Sequence[Signed] = ()) -> Left:
         self.told = tuple(receipts)
+        if self.ends.get(attempt) is not None and attempt not in self.well and not receipts:
+            raise StateConflict("the attempt has not ended well", "joint result")
         return Left(b"sealed", (receipt(attempt),))
 
 
@@ -195,6 +199,21 @@ def test_a_party_that_was_lost_is_tried_again_and_not_for_ever(working: Centre) 
     working.move("running", attempt=1)
     row = working.until("released", "failed")
     assert (row.state, row.attempt) == ("released", 3)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_good_end_that_is_heard_of_before_the_next_attempt_is_fetched(working: Centre, told: bool) -> None:
+    """All lost one party, which had signed. Back again it says so, and keepers answer the plan no more."""
+    answered = PreflightFailed("nm/tax cannot take part in the joint computation", "extract@nm/tax")
+    for agent in working.agents.values():
+        agent.ends = {1: PeerLost("nm/tax stopped answering", "open@nm/tax"), 2: answered}
+        agent.well = {1} if told else set()
+    working.move("running", attempt=1)
+    row = working.until("released", "failed", "refused")
+    if not told:
+        assert row.state != "released" and row.attempt == 2, "the control: it was no good end"
+        return
+    assert row.state == "released" and json.loads(row.results)["attempt"] == 1
 
 
 def test_three_attempts_are_enough(working: Centre) -> None:

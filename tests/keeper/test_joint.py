@@ -423,6 +423,51 @@ def test_a_plan_is_answered_once_whatever_a_peer_puts_in_next_time(
     assert side.party(plan, 3).peers, "the control: without the rule there is a second answer"
 
 
+def test_a_good_end_that_a_peer_never_signed_is_none_and_the_plan_is_answered_by_another_attempt(
+    side: JointSide,
+) -> None:
+    """A peer died after the own side had signed. Its next life signs that it failed, so nothing is handed over."""
+    about = joint_house.joint(side.keeper)
+    plan = side.approved(about)
+    side.party(plan)
+    ran = joint_house.records(plan)
+    side.keeper.joint.receipt(joint_house.receipt(plan, ran=ran), plan, ran)
+    with pytest.raises(StateConflict, match="answered once"):
+        side.party(plan, 2)
+    died = joint_house.peer_receipt(
+        HEALTH, about, code="joint.party-failed", failed_at="open@nm/health", sealed=""
+    )
+    side.keeper.joint.keep(died)
+    side.restart()
+    assert side.party(plan, 2).peers
+    with pytest.raises(StateConflict, match="two ends of one attempt"):
+        side.keeper.joint.keep(joint_house.peer_receipt(HEALTH, about))
+    again = joint_house.records(plan, attempt=2)
+    side.keeper.joint.receipt(joint_house.receipt(plan, ran=again, attempt=2), plan, again)
+    with pytest.raises(StateConflict, match="answered once"):
+        side.party(plan, 3)
+
+
+def test_a_peer_whose_good_end_is_kept_opens_no_plan_by_saying_afterwards_that_it_failed(
+    side: JointSide,
+) -> None:
+    """Else it had an answer of this attempt, and another one of the next."""
+    about = joint_house.joint(side.keeper)
+    plan = side.approved(about)
+    side.party(plan)
+    ran = joint_house.records(plan)
+    side.keeper.joint.receipt(joint_house.receipt(plan, ran=ran), plan, ran)
+    for domain in PEERS:
+        side.keeper.joint.keep(joint_house.peer_receipt(domain, about))
+    died = joint_house.peer_receipt(
+        HEALTH, about, code="joint.party-failed", failed_at="open@nm/health", sealed=""
+    )
+    with pytest.raises(StateConflict, match="two ends of one attempt"):
+        side.keeper.joint.keep(died)
+    with pytest.raises(StateConflict, match="answered once"):
+        side.party(plan, 2)
+
+
 def test_attempts_that_had_keys_before_any_had_its_end_do_not_all_end_well(side: JointSide) -> None:
     plan = side.approved(joint_house.joint(side.keeper))
     for attempt in (1, 2):

@@ -222,8 +222,8 @@ class PlayedLauncher:
             time.sleep(0.01)
 
     def _send(self, peer: str, end: socket.socket) -> None:
-        end.settimeout(30)
         try:
+            end.settimeout(30)
             end.sendall(_block(self.domain, peer, self.block))
             end.shutdown(socket.SHUT_WR)
         except OSError:

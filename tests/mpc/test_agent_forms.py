@@ -100,3 +100,38 @@ def test_receipts_are_not_passed_to_and_fro_while_one_party_is_slow() -> None:
         assert max(said) <= peers * (peers + 2), "its own, what is new of each peer, and once at the end"
 
     play("stacked", body)
+
+
+def test_after_a_party_that_signed_nothing_the_next_attempt_begins_with_its_word_that_it_failed() -> None:
+    """Others have signed a good end of which nothing is handed over. Their keepers answer the plan again with this."""
+
+    async def body(made: Town) -> None:
+        dying = made.domains[-1]
+        made[dying].keeper.refuses = {"receipt": StateConflict("it is not there", "attempt 1")}
+        made.begin()
+        assert not any(outcome.well for outcome in (await made.ended()).values())
+        signed = {domain: made[domain].keeper.signed.get(1) for domain in made.domains}
+        assert [domain for domain, receipt in signed.items() if receipt is None] == [dying]
+        made[dying].keeper.refuses = {}
+        made.begin(2)
+        assert all(outcome.well for outcome in (await made.ended(2)).values())
+        for domain in set(made.domains) - {dying}:
+            told = {(each.party, each.attempt): each.code for each in made[domain].keeper.kept}
+            assert told[dying, 1] == "joint.party-failed" and told[dying, 2] == ""
+
+    play("stacked", body)
+
+
+def test_a_good_end_that_a_party_could_not_tell_any_more_is_told_before_the_next_attempt() -> None:
+    async def body(made: Town) -> None:
+        made.begin()
+        assert all(outcome.well for outcome in (await made.ended()).values())
+        for domain in made.domains:
+            made[domain].keeper.kept.clear()
+        made.begin(2)
+        await made.ended(2)
+        for domain in made.domains:
+            told = {each.party for each in made[domain].keeper.kept if (each.attempt, each.code) == (1, "")}
+            assert told == set(made.domains) - {domain}
+
+    play("stacked", body)
