@@ -26,6 +26,7 @@ benchmarks run all parties as threads.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,8 +77,35 @@ class Found:
     everywhere: NDArray[np.bool_] = field(repr=False)
 
 
-Handed = Opened | Totals | Found
-"""What a domain has to hand over: a server's shares, an inspector's sums, or whom a finder found."""
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a finder learns of a model: the score of each of its own rows, in their order, in units of 10^-decimals."""
+
+    numbers: tuple[int, ...] = field(repr=False)
+    decimals: int
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All scores in plain notation, each with as many decimals."""
+        return tuple(format(Decimal(number).scaleb(-self.decimals), "f") for number in self.numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What a finder learns of a register: for each of its own rows, in their order, the texts of the fields (None where
+    one has no value), or nothing where the register has no such person.
+    """
+
+    records: tuple[tuple[str | None, ...] | None, ...] = field(repr=False)
+
+
+Handed = Opened | Totals | Found | Scores | Records
+"""What a domain has to hand over: a server's shares, an inspector's sums, or what a finder learns of its persons."""
+
+
+def reads_ciphertexts(joint: JointPlan) -> bool:
+    """Return whether boxes of a plan read ciphertexts of others, so that they enter a crypto box first."""
+    return bool(joint.task.collector) or joint.reading.shape is Shape.SCORED
 
 
 def layout_of(joint: JointPlan) -> Layout:

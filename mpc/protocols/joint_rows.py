@@ -24,16 +24,18 @@ class OwnRows:
     """An owner's n rows of k operands. `repr` shows none of it.
 
     Attributes:
-        keys: packed identifiers `[n × 16]`, all different.
+        keys: packed identifiers `[n × 16]`, all different; a model's one row has zeros.
         values: operands `[k × n]`, int64, at their declared scale; 0 where there is none.
         present: 1 where an operand has a value, `[k × n]`.
         groups: places among the owner's groups `[n]`, uint16.
+        records: of a register, what it tells of each row (`mpc.lookup.fields`), `[n × width]`; else `[0 × 0]`.
     """
 
     keys: Blocks = field(repr=False)
     values: NDArray[np.int64] = field(repr=False)
     present: NDArray[np.uint8] = field(repr=False)
     groups: NDArray[np.uint16] = field(repr=False)
+    records: Blocks = field(repr=False, default_factory=lambda: np.empty((0, 0), dtype=np.uint8))
 
     def piece(self, rows: slice) -> OwnRows:
         """Return some of the rows, without a copy."""
