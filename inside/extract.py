@@ -11,7 +11,10 @@ asker may see it, filtered and masked (`inside.relations`), and after the engine
 - each has a key (`extract.keys`; that keys are different, the other box sees, before it speaks to anybody);
 - each operand is whole at its declared scale and in its declared range, and is there where none may miss
   (`extract.range`);
-- each group is on the public list (`extract.codes`).
+- each group is on the public list (`extract.codes`);
+- each text of a record is no longer than its field (`extract.width`).
+
+A model is one row without a key, and has no file of identifiers (`extract.rows`: there is none, or more than one).
 
 Else the computation does not begin. The code is for the owner; others learn that this party was not ready. Whatever the
 engine says is dropped (`extract.failed`), since its messages quote values.
@@ -69,8 +72,8 @@ def run(session: Session) -> dict[str, Any]:
     """Compute, check and stream this owner's rows; the report says nothing.
 
     Raises:
-        BoxFailure: `extract.keys`, `extract.rows`, `extract.range`, `extract.codes`, or `extract.failed` for whatever
-            the engine says.
+        BoxFailure: `extract.keys`, `extract.rows`, `extract.range`, `extract.codes`, `extract.width`, or
+            `extract.failed` for whatever the engine says.
         HashMismatch: a file that the joint plan names is not among the inputs.
         Malformed: the plan gives this domain no portion.
     """
@@ -93,18 +96,21 @@ def _opened(session: Session, joint: JointPlan, place: int) -> Connection:
     portion, part = joint.reading.portions[place], joint.decisions[place]
     limits = session.plan.stage(session.stage).limits
     connection = session.warmed or open_engine(session.spill, limits)
-    attributes, identifiers = session.file_of(part.relation), _identifiers(session, part)
-    for name in (attributes, identifiers):
+    attributes = session.file_of(part.relation)
+    identifiers = _identifiers(session, part) if portion.key else ""
+    files = tuple(filter(None, (attributes, identifiers)))
+    for name in files:
         add_key(connection, name, session.keys.inputs[name])
     connection.execute(NO_INFINITIES)
     pseudonyms = session.keys.pseudonyms.get(part.relation.name, "")
     create_relation(connection, part.relation, session.inputs[attributes], attributes, pseudonyms)
-    connection.execute(_keys(portion, str(session.inputs[identifiers]), identifiers))
+    if portion.key:
+        connection.execute(_keys(portion, str(session.inputs[identifiers]), identifiers))
     for number, group in enumerate(portion.groups):
         connection.execute(f"CREATE TEMP TABLE _codes{number} (code VARCHAR, place INTEGER)")
         listed = ", ".join(f"({literal(code)}, {place})" for place, code in enumerate(group.codes))
         connection.execute(f"INSERT INTO _codes{number} VALUES {listed}")
-    lock(connection, readable=[session.inputs[name] for name in (attributes, identifiers)])
+    lock(connection, readable=[session.inputs[name] for name in files])
     for shadow in joint.shadows:
         if shadow.domain == portion.domain:
             _require_declared(connection, shadow, part.relation)
@@ -145,6 +151,8 @@ def _make_rows(connection: Connection, portion: Portion, relation: str) -> None:
     and making keys distinct costs as much as all else; so it is done where rows were doubled.
     """
     connection.execute(f"CREATE TEMP TABLE _rows AS {statement(portion, relation)}")
+    if not portion.key:
+        return
     counted = f"SELECT count(*) FROM {_source(portion, relation)}"
     own, joined = (connection.execute(each).fetchone() for each in (counted, "SELECT count(*) FROM _rows"))
     if joined != own:
@@ -178,26 +186,30 @@ def _keys(portion: Portion, path: str, key: str) -> str:
 
 
 def statement(portion: Portion, relation: str, keys: str = "_keys") -> str:
-    """Return the SELECT of the rows that go out: key, operands `v0` …, whether each broke its type, and the group.
+    """Return the SELECT of the rows that go out: key, operands `v0` …, whether each broke its type, the group, and the
+    texts of fields `t0` …
 
     The condition and the expressions are the statement's, over the relation alone, in a SELECT of their own: nothing of
     ours is in their scope.
     """
-    asked = [f"{identifier(names.PERSON)} AS {_PERSON}"]
+    asked = [f"{identifier(names.PERSON)} AS {_PERSON}"] if portion.key else []
     asked += [f"({operand.expression}) AS e{place}" for place, operand in enumerate(portion.operands)]
     asked += [
         f"CAST({identifier(group.column)} AS VARCHAR) AS g{place}"
         for place, group in enumerate(portion.groups)
     ]
+    asked += [
+        f"CAST({identifier(field.column)} AS VARCHAR) AS t{place}"
+        for place, field in enumerate(portion.fields)
+    ]
     own = f"SELECT {', '.join(asked)} FROM {_source(portion, relation)}"
-    listed = [_KEY]
+    listed = [_KEY] if portion.key else []
     for place, operand in enumerate(portion.operands):
         listed += [f"{_whole(operand, place)} AS v{place}", f"{_broken(operand, place)} AS b{place}"]
-    joins = [f" LEFT JOIN _codes{n} AS c{n} ON g{n} = c{n}.code" for n in range(len(portion.groups))]
-    return (
-        f"SELECT {', '.join([*listed, f'{_place(portion)} AS {_GROUP}'])} FROM ({own}) AS own"
-        f" LEFT JOIN {keys} USING ({_PERSON}){''.join(joins)}"
-    )
+    listed += [f"{_place(portion)} AS {_GROUP}", *(f"t{place}" for place in range(len(portion.fields)))]
+    joins = [f" LEFT JOIN {keys} USING ({_PERSON})"] if portion.key else []
+    joins += [f" LEFT JOIN _codes{n} AS c{n} ON g{n} = c{n}.code" for n in range(len(portion.groups))]
+    return f"SELECT {', '.join(listed)} FROM ({own}) AS own{''.join(joins)}"
 
 
 def _exact(operand: Operand, place: int) -> str:
@@ -227,19 +239,22 @@ def _place(portion: Portion) -> str:
 
 def _checked(connection: Connection, portion: Portion) -> int:
     """Return how many rows there are, once all are as the plan says."""
-    wanted = ["count(*)", f"count({_KEY})", f"count({_GROUP})"]
+    keyed = f"count({_KEY})" if portion.key else "count(*)"
+    wanted = ["count(*)", keyed, f"count({_GROUP})", f"count(*) FILTER ({_long(portion)})"]
     for place in range(len(portion.operands)):
         wanted += [f"count(v{place})", f"min(v{place})", f"max(v{place})", f"count(*) FILTER (b{place})"]
     found: tuple[Any, ...] = connection.execute(f"SELECT {', '.join(wanted)} FROM _rows").fetchone() or ()
-    rows, keyed, grouped = found[:3]
-    if rows > portion.bound:
+    rows, keyed_rows, grouped, long = found[:4]
+    if rows > portion.bound or (rows < 1 and not portion.key):
         raise BoxFailure("extract.rows", rows=rows, bound=portion.bound)
-    if keyed < rows:
-        raise BoxFailure("extract.keys", missing=rows - keyed)
+    if keyed_rows < rows:
+        raise BoxFailure("extract.keys", missing=rows - keyed_rows)
     if grouped < rows:
         raise BoxFailure("extract.codes", rows=rows - grouped)
+    if long:
+        raise BoxFailure("extract.width", rows=long)
     for place, operand in enumerate(portion.operands):
-        present, least, most, broken = found[3 + 4 * place : 7 + 4 * place]
+        present, least, most, broken = found[4 + 4 * place : 8 + 4 * place]
         missing = not operand.nullable and present < rows
         outside = present and (least < operand.low or most > operand.high)
         if broken or missing or outside:
@@ -247,20 +262,30 @@ def _checked(connection: Connection, portion: Portion) -> int:
     return int(rows)
 
 
+def _long(portion: Portion) -> str:
+    """Return whether a row has a text that is longer than its field, in bytes of UTF-8."""
+    broken = (f"strlen(t{place}) > {field.width}" for place, field in enumerate(portion.fields))
+    return " OR ".join(broken) or "false"
+
+
 def _stream(session: Session, connection: Connection, portion: Portion, rows: int) -> None:
     """Send the rows to this party's other box, and wait until it has them."""
     count = len(portion.operands)
-    listed = [_KEY, *(f"coalesce(v{n}, 0)::BIGINT" for n in range(count))]
+    listed = [_KEY] if portion.key else []
+    listed += [f"coalesce(v{n}, 0)::BIGINT" for n in range(count)]
     listed += [f"(v{n} IS NOT NULL)::UTINYINT" for n in range(count)]
-    reader = connection.execute(
-        f"SELECT {', '.join([*listed, f'{_GROUP}::USMALLINT'])} FROM _rows"
-    ).to_arrow_reader(BATCH_ROWS)
+    listed.append(f"{_GROUP}::USMALLINT")
+    for place, field in enumerate(portion.fields):
+        text = f"coalesce(t{place}, '')"
+        listed.append(f"coalesce(strlen(t{place}) + 1, 0)::USMALLINT")
+        listed.append(f"encode({text}) || repeat('\\x00'::BLOB, {field.width} - strlen({text}))")
+    reader = connection.execute(f"SELECT {', '.join(listed)} FROM _rows").to_arrow_reader(BATCH_ROWS)
     try:
         with session.links[OWN_ROWS].open() as stream:
             sender = Sender(stream, session.keys.links[OWN_ROWS], OWN_ROWS)
-            portions.write_head(sender, rows, count)
+            portions.write_head(sender, portions.head_of(portion, rows))
             for batch in reader:
-                for part in _parts(batch):
+                for part in _parts(batch, bool(portion.key)):
                     sender.write(part)
             sender.write(portions.BATCH.pack(0, 0))
             sender.finish()
@@ -268,20 +293,32 @@ def _stream(session: Session, connection: Connection, portion: Portion, rows: in
         return  # the other box is gone, and says why by itself
 
 
-def _parts(batch: Any) -> Iterable[Any]:
+def _parts(batch: Any, keyed: bool) -> Iterable[Any]:
     """Yield a batch as `inside.portions` has it, without a copy of the columns."""
     if not len(batch):
         return
-    keys, *columns = batch.columns
-    start, end = keys.offset, keys.offset + len(keys)
-    offsets = memoryview(keys.buffers()[1]).cast("i")[start : end + 1]
-    first, last = offsets[0], offsets[-1]
-    yield portions.BATCH.pack(len(keys), last - first)
-    yield offsets if first == 0 else _moved(offsets, first)
-    yield memoryview(keys.buffers()[2])[first:last]
+    columns = list(batch.columns)
+    if keyed:
+        offsets, text = _texts(columns.pop(0))
+        yield portions.BATCH.pack(len(batch), len(text))
+        yield offsets if offsets[0] == 0 else _moved(offsets, offsets[0])
+        yield text
+    else:
+        yield portions.BATCH.pack(len(batch), 0)
     for column in columns:
-        size = column.type.bit_width // 8
-        yield memoryview(column.buffers()[1])[column.offset * size : (column.offset + len(column)) * size]
+        yield _texts(column)[1] if pa.types.is_binary(column.type) else _numbers(column)
+
+
+def _texts(column: Any) -> tuple[memoryview, memoryview]:
+    """Return where each of a column's texts begins and ends, and their bytes."""
+    start, end = column.offset, column.offset + len(column)
+    offsets = memoryview(column.buffers()[1]).cast("i")[start : end + 1]
+    return offsets, memoryview(column.buffers()[2] or b"")[offsets[0] : offsets[-1]]
+
+
+def _numbers(column: Any) -> memoryview:
+    size = column.type.bit_width // 8
+    return memoryview(column.buffers()[1])[column.offset * size : (column.offset + len(column)) * size]
 
 
 def _moved(offsets: memoryview, first: int) -> memoryview:
