@@ -162,7 +162,7 @@ def test_control_without_the_look_at_ranges_random_numbers_would_be_judged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(ciphers, "collect", mixed)
-    monkeypatch.setattr(ciphers, "require_possible", lambda _joint, _totals: None)
+    monkeypatch.setattr(ciphers, "require_possible", lambda *_: None)
     monkeypatch.setattr(KeyProcess, "_in_range", lambda _self, numbers, _sender: numbers)
     owners = holders(np.random.default_rng(3), 20)
     joint = ciphered(owners)
