@@ -5,9 +5,11 @@ only these two can read; to the boxes of others it sends what the visibility tab
 all of its own rows are there and can be matched. The computation itself is pure (`mpc.protocols.computation`).
 
 Who has something for the recipient leaves one file, `opened.bin` (`JointPlan.handing`, `inside.party_leaving`): a
-server its shares of what may be opened, an inspector the judged table, a finder whom it found; sealed to the recipient
-that the request names, bound to joint plan, attempt and who left it. The report says how many bytes it sent, which is
-public.
+server its shares of what may be opened, an inspector the judged table, a finder what it learned of its persons; sealed
+to the recipient that the request names, bound to joint plan, attempt and who left it. The report says how many bytes it
+sent, which is public, and has a salted commitment to each person who was looked up, for the owner's log.
+
+What others encrypted is read behind the wall of this box, which does one job (`mpc.encrypted.crypto_box`).
 """
 
 from __future__ import annotations
@@ -19,11 +21,12 @@ from inside.party_links import PartyLinks, link_keys
 from inside.party_rows import read_rows
 from inside.session import BoxFailure, Session
 from inside.streams import receive
-from mpc.protocols.computation import Work, take_part
+from mpc.encrypted import crypto_box
+from mpc.protocols.computation import Work, reads_ciphertexts, take_part
 from mpc.protocols.joint_rows import OwnRows
 from plans.errors import Defect, EvidenceBroken, KeyMissing, KeyRepeated, Malformed
 from plans.handover import OPENED, OWN_ROWS
-from plans.joint import JointPlan, joint_of
+from plans.joint import JointPlan, Shape, joint_of
 
 PATIENCE_S = 900.0
 """How long nothing may come from another box where something is due: longer than the longest step of anybody's."""
@@ -39,29 +42,27 @@ def run(session: Session) -> dict[str, Any]:
         LinkBroken, PeerLost: another party's box said something else than the plan makes it say, or is gone.
         SharesDisagree: two servers say different things of a share to this box, which inspects.
         OutputRefused, PolicyDenied: what was opened here may not leave.
+        Refused, StateConflict: ciphertexts are to be read, and this process is no box, or did another job before.
         Malformed: the plan is of another kind, or the keeper vouched for no box at the end of a link.
     """
     joint, domain = joint_of(session.plan.material), session.plan.domain
     rows = _own_rows(session, joint)
     links = _links(session, joint)
-    if joint.task.collector:
-        _enter(joint, session.attempt)
+    if reads_ciphertexts(joint) or joint.reading.shape is Shape.LOOKUP:
+        crypto_box.enter(f"{joint.digest}/{session.attempt}")
     try:
         handed = take_part(Work(joint, domain, session.attempt, links), rows)
     finally:
         links.close()
     if (handed is not None) != (domain in joint.handing):
         raise Defect("a box has something to hand over that is not its own to hand over, or nothing", domain)
+    report: dict[str, Any] = {"sent_bytes": sum(each.sent_bytes for each in links.traffic().values())}
     if handed is not None:
-        (session.out / OPENED).write_bytes(sealed(joint, session.attempt, handed, rows))
-    return {"sent_bytes": sum(traffic.sent_bytes for traffic in links.traffic().values())}
-
-
-def _enter(joint: JointPlan, attempt: int) -> None:
-    """Say that this process is the box in which ciphertexts of others may be read."""
-    from mpc.protocols.ciphers import enter_box  # the engine of ciphertexts takes a second to import
-
-    enter_box(joint, attempt)
+        left = sealed(joint, session.attempt, handed, rows)
+        (session.out / OPENED).write_bytes(left.sealed)
+        if left.commitments:
+            report["looked_up"] = list(left.commitments)
+    return report
 
 
 def _own_rows(session: Session, joint: JointPlan) -> OwnRows | None:

@@ -46,7 +46,7 @@ LARGEST_REPORT = {
     Entry.RELOAD: 2,
     Entry.INSPECT: 2**14,
     Entry.EXTRACT: 2,
-    Entry.PARTY: 2**12,
+    Entry.PARTY: 2**13,
 }
 """Bytes of a report. Of boxes that see data only those that judge have something to report: what was taken over
 elsewhere has no say. What an ingest or a twin reports is for the owner.
@@ -116,8 +116,8 @@ GAVE_UP = {
         "Its owner leaves these rows out with a condition, or ingests a table with one row for each person.",
     ),
     "extract.rows": (
-        "a party has more rows than the public bound of the plan",
-        "Ask for a new plan: the table has grown since the bound was declared.",
+        "a party has more rows than the public bound of the plan, or a model has none",
+        "Ask with a narrower condition or a higher limit, or for a new plan: the table may have grown since.",
     ),
     "extract.range": (
         "a party's data break the range, the decimals or the completeness that their owner declared",
@@ -126,6 +126,10 @@ GAVE_UP = {
     "extract.codes": (
         "a party's data have a group that is not on the public list of codes, or a row without one",
         "Its owner ingests the table with the complete list, or the statement leaves these rows out.",
+    ),
+    "extract.width": (
+        "a register has a text that is longer than its owner declared",
+        "Its owner declares the values of the column, or the statement leaves the column out.",
     ),
     "party.rows": (
         "the party's own rows did not come to their end, so nothing was sent to anybody",
