@@ -22,7 +22,6 @@ from plans.joint import (
     JointTask,
     Party,
     PortionDecision,
-    Shape,
     Trust,
     joint_task_of,
 )
@@ -81,7 +80,8 @@ def compile_joint(
         RederivationMismatch: the reading is of another statement.
         NotFound: a domain that takes part has not described itself.
         PolicyDenied: an owner's decision or terms, or the parties, do not allow it; the sentence says what would help.
-        RangeTooWide: sums may be wider than any ring (ATTACKS 75).
+        RangeTooWide: sums may be wider than any ring (ATTACKS 75), or than ciphertexts.
+        Malformed, TooLarge: another figure of ciphertexts or lookups does not fit.
     """
     task = _task(signed, reading)
     require_possible(task, reading, signed.request.member)
@@ -95,7 +95,7 @@ def compile_joint(
         parties=_parties(task, reading, parties),
         reading=reading,
         decisions=tuple(owner.decision for owner in owners),
-        scheme=scheme_of(reading, [owner.decision.decision for owner in owners], noise),
+        scheme=scheme_of(reading, [owner.decision.decision for owner in owners], noise, task),
         sights=(),
         trust=Trust("", (), ""),
         extract_image=making.extract_image,
@@ -118,7 +118,7 @@ def _noise(owners: Sequence[Owner], task: JointTask, reading: JointReading) -> i
     """
     asked = [owner.rules.noise_micro for owner in owners if owner.rules is not None]
     noise = min(filter(None, asked), default=0)
-    if not noise or reading.shape is Shape.COMMON:
+    if not noise or not reading.figures:
         return 0
     require_noised(task, reading)
     return noise

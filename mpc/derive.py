@@ -70,11 +70,13 @@ def party_plan(joint: JointPlan, domain: str, limits: Mapping[Entry, Limits]) ->
 
 
 def _extract(joint: JointPlan, own: PortionDecision, limits: Mapping[Entry, Limits], tier: Tier) -> BoxSpec:
-    if len(own.files) != 2:
+    digests = tuple(filter(None, (own.relation.file, own.identifiers)))  # a model is about nobody
+    if len(own.files) != len(digests):
         raise Malformed(
-            "a portion names its file of attributes and its file of identifiers", "joint-plan.decisions"
+            "a portion names its file of attributes, and of persons its file of identifiers",
+            "joint-plan.decisions",
         )
-    files = zip(own.files, (own.relation.file, own.identifiers), strict=True)
+    files = zip(own.files, digests, strict=True)
     return BoxSpec(
         Entry.EXTRACT,
         joint.extract_image,
@@ -103,7 +105,7 @@ def require_same(joint: JointPlan, rules: JointRules | None = None, own: str = "
     decisions = [each.decision for each in joint.decisions]
     made = {
         "task": (joint_task_of(joint.request), joint.task),
-        "scheme": (scheme_of(joint.reading, decisions, joint.scheme.noise_micro), joint.scheme),
+        "scheme": (scheme_of(joint.reading, decisions, joint.scheme.noise_micro, joint.task), joint.scheme),
         "sights": (sights(joint), joint.sights),
         "trust": (trust(joint), joint.trust),
     }
@@ -121,7 +123,8 @@ def require_sizes(joint: JointPlan) -> None:
     """Check that the answer is no larger than every owner allows, and that no owner's version is so small that a joint
     statement asks others about the few who are in it (74).
 
-    Persons in common are no cells: of how many an owner lets another know, its terms say (`require_terms`).
+    What is told of persons are no cells: of how many an owner lets another know, its terms say (`require_terms`). Whose
+    persons are scored or looked up may have few; so may a model, which is about nobody.
 
     Raises:
         PolicyDenied: the answer is larger, or a version is about fewer persons than `ROWS_FOR_A_GROUP` minimum groups.
@@ -136,13 +139,18 @@ def require_sizes(joint: JointPlan) -> None:
         )
     least = ROWS_FOR_A_GROUP * joint.scheme.minimum_group
     for shadow in joint.shadows:
-        if shadow.rows < least:
+        if shadow.rows < least and not _may_be_few(joint, shadow.domain):
             raise PolicyDenied(
                 f"{shadow.shadow.relation} is about fewer than {least:,} persons: whoever knows them would learn "
                 "about them from others",
                 "joint-plan.shadows",
                 "Ask with a larger register.",
             )
+
+
+def _may_be_few(joint: JointPlan, domain: str) -> bool:
+    shape = joint.reading.shape
+    return shape is Shape.SCORED or (shape is Shape.LOOKUP and domain == joint.task.finder)
 
 
 def opened_numbers(joint: JointPlan) -> int:
@@ -179,10 +187,10 @@ def require_own_shadow(joint: JointPlan, own: JointShadow) -> None:
 
 
 def told_persons(joint: JointPlan) -> int:
-    """Return of how many persons at the most a plan tells its finder whether they are in another owner's data, which is
-    what quotas of members count; none where figures are opened.
+    """Return of how many persons at the most a plan tells `JointPlan.learner` something, which is what quotas of
+    members count: whether they are in common, a score or a record of each. None where nothing but figures is opened.
     """
-    return joint.scheme.matched if joint.reading.shape is Shape.COMMON else 0
+    return joint.scheme.matched if joint.learner else 0
 
 
 def require_terms(joint: JointPlan, rules: JointRules, own: str = "") -> None:
@@ -191,12 +199,12 @@ def require_terms(joint: JointPlan, rules: JointRules, own: str = "") -> None:
     Args:
         joint: the plan.
         rules: the terms.
-        own: whose they are; a finder is told of its own persons, which its own terms do not count.
+        own: whose they are; who is told of its own persons does not count them by its own terms.
 
     Raises:
         PolicyDenied: two parties that must be separate are administered by one hand; the answer has more cells, or
-            tells of more persons, than is allowed within a whole period; sums are added up as ciphertexts and that is
-            not allowed; or there is less noise than an owner asks for.
+            tells of more persons, than is allowed within a whole period; so many that a model can be worked out;
+            ciphertexts are computed with and that is not allowed; or there is less noise than an owner asks for.
     """
     if rules.separate and (together := shared_administration(joint)):
         raise PolicyDenied(
@@ -206,10 +214,12 @@ def require_terms(joint: JointPlan, rules: JointRules, own: str = "") -> None:
         )
     if joint.task.collector and not rules.ciphertexts:
         raise PolicyDenied(
-            "an owner does not let its sums be added up as ciphertexts under the key of another",
+            "an owner does not let others compute with its ciphertexts under the key of another",
             "joint-task.collector",
             "Name three servers instead of a collector.",
         )
+    if joint.reading.shape is Shape.SCORED and own != joint.task.finder:
+        _require_kept(joint, rules)
     _require_quota(joint, rules, own)
     asked = joint.task.shared and rules.noise_micro  # elsewhere there are no sums, or nobody who adds noise
     if asked and not 0 < joint.scheme.noise_micro <= rules.noise_micro:
@@ -229,10 +239,31 @@ def _require_quota(joint: JointPlan, rules: JointRules, own: str) -> None:
             "joint-plan.reading",
             "Group by fewer keys, or ask for fewer figures.",
         )
-    if own != joint.task.finder and told > rules.members:
+    if own != joint.learner and told > rules.members:
         raise PolicyDenied(
-            f"the answer tells of up to {told:,} persons whether they are there, and an owner lets another know of at "
-            f"most {rules.members:,} within {rules.period_days} days",
+            f"the answer tells {joint.learner} {_TELLS[joint.reading.shape]} of up to {told:,} persons, and an owner "
+            f"tells another of at most {rules.members:,} within {rules.period_days} days",
             "joint-plan.reading",
-            "Ask with a smaller register.",
+            "Ask with fewer rows of the own.",
+        )
+
+
+_TELLS = {
+    Shape.COMMON: "whether they are there",
+    Shape.JOINED: "whether they are there",
+    Shape.SCORED: "a score",
+    Shape.LOOKUP: "a record",
+}
+
+
+def _require_kept(joint: JointPlan, rules: JointRules) -> None:
+    """Check that a model cannot be worked out from the scores of a whole period, unless its owner wants that."""
+    unknown = len(joint.reading.score.terms) if joint.reading.score else 0
+    most = max(joint.scheme.matched, rules.members)
+    if most >= unknown and not rules.given_away:
+        raise PolicyDenied(
+            f"{most:,} scores within {rules.period_days} days are as many equations as a model of {unknown} "
+            "coefficients has unknowns: whoever gets them can work it out",
+            "joint-plan.reading",
+            f"Let its owner allow at most {unknown - 1} members, or say in its terms that the model is given away.",
         )

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from mpc.protocols.planning import ciphertexts, lookups
 from plans.box import Entry
 from plans.joint import JointPlan, Portion, Shape
 from plans.joint_rules import Matching
@@ -41,6 +42,9 @@ _COMPILER_MB = 200
 
 _ENGINE_MB, _ENGINE_S = 400, 10
 """The engine of ciphertexts with its keys, and what it takes to make these."""
+
+_SLOWER = 3
+"""Planners predict seconds of one core of a good machine; a box may have a slower one, and shares it."""
 
 _CIPHERTEXT_BYTES = 1_000
 """A number as it is held while ciphertexts are added up; one that is packed full has 45 bytes on the wire."""
@@ -74,7 +78,7 @@ def need(joint: JointPlan, domain: str) -> Need:
     """Return what the boxes of a party need."""
     portions, ring = joint.reading.portions, joint.scheme.ring_bits // 8
     own = joint.owns(domain)
-    held, worked = _HELD[joint.reading.shape](joint, domain, ring)
+    held, worked = _HELD.get(joint.reading.shape, _held_alone)(joint, domain, ring)
     if own is not None:
         held += _row(portions[own], ring) * portions[own].bound
     if joint.task.helper == domain:
@@ -85,14 +89,30 @@ def need(joint: JointPlan, domain: str) -> Need:
     if joint.task.matching is Matching.DIFFIE_HELLMAN:  # all others wait for the owners
         memory[Entry.PARTY] += _COMPILER_MB if own is not None else 0
         wall[Entry.PARTY] += round(_SECONDS_PER_POINT * sum(portion.bound for portion in portions))
-    if joint.task.collector:
-        memory[Entry.PARTY] += _ENGINE_MB
-        wall[Entry.PARTY] += _ENGINE_S
+    more_mb, more_s = _planned(joint, domain)
+    memory[Entry.PARTY] += more_mb
+    wall[Entry.PARTY] += more_s
     if own is not None:
         rows = portions[own].bound
         memory[Entry.EXTRACT] = _megabytes(rows * (_EXTRACT_BYTES_PER_ROW + _row(portions[own], ring)))
         wall[Entry.EXTRACT] = wall[Entry.PARTY]  # they run side by side, and the one waits for the other
     return Need(memory, wall)
+
+
+def _planned(joint: JointPlan, domain: str) -> tuple[int, int]:
+    """Return what ciphertexts or lookups take more, by their own planners: MiB and seconds; all wait for each other."""
+    reading = joint.reading
+    if reading.shape is Shape.LOOKUP:
+        plan, questions = lookups(reading), reading.portions[0].bound
+        milliseconds = plan.build_ms + questions * (plan.answer_ms + plan.ask_ms)
+        memory = plan.seeker_mb if domain == joint.task.finder else plan.owner_mb
+        return memory - BASE_MB, _SLOWER * milliseconds // 1000
+    found = ciphertexts(joint.task, reading)
+    if found is None:
+        return 0, 0
+    holds = reading.shape is Shape.STACKED and domain not in (joint.task.collector, joint.task.inspector)
+    memory = _ENGINE_MB if holds else max(_ENGINE_MB, found.memory_mb)
+    return memory, _ENGINE_S + _SLOWER * found.milliseconds // 1000
 
 
 def _held_joined(joint: JointPlan, domain: str, ring: int) -> tuple[int, int]:
@@ -121,8 +141,12 @@ def _held_stacked(joint: JointPlan, domain: str, ring: int) -> tuple[int, int]:
 _HELD: Mapping[Shape, Callable[[JointPlan, str, int], tuple[int, int]]] = {
     Shape.JOINED: _held_joined,
     Shape.STACKED: _held_stacked,
-    Shape.COMMON: lambda _joint, _domain, _ring: (0, 0),  # lists of identifiers, which all shapes have
 }
+
+
+def _held_alone(_joint: JointPlan, _domain: str, _ring: int) -> tuple[int, int]:
+    """Return the same of what is told of persons: owners have their own rows, and nobody is there beside them."""
+    return 0, 0
 
 
 def _columns(portion: Portion) -> int:
@@ -131,7 +155,8 @@ def _columns(portion: Portion) -> int:
 
 def _row(portion: Portion, ring: int) -> int:
     """Bytes of one row of a portion as it is sent."""
-    return _PSEUDONYM_BYTES + ring * _columns(portion) + 8 * len(portion.groups)
+    told = sum(field.width for field in portion.fields)
+    return _PSEUDONYM_BYTES + ring * _columns(portion) + 8 * len(portion.groups) + told
 
 
 def _megabytes(count: int) -> int:

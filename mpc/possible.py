@@ -10,7 +10,10 @@ from plans import names
 from plans.errors import PolicyDenied
 from plans.joint import JointPlan, JointReading, JointTask, Shape
 from plans.joint_guards import NOISED
-from plans.joint_rules import Matching
+from plans.joint_rules import Matching, Opening
+
+MOST_LOOKUPS = 100
+"""Persons who are looked up by one statement, at the most: each of them is one question."""
 
 
 def require_possible(task: JointTask, reading: JointReading, member: str) -> None:
@@ -21,7 +24,8 @@ def require_possible(task: JointTask, reading: JointReading, member: str) -> Non
     """
     _require_shape(task, reading)
     owners = tuple(portion.domain for portion in reading.portions)
-    for what, domain in (("helper", task.helper), ("collector", task.collector)):
+    joined = reading.shape is Shape.JOINED
+    for what, domain in (("helper", task.helper), ("collector", "" if joined else task.collector)):
         if domain in owners:
             raise PolicyDenied(
                 f"{domain} has data in this statement, and {_OUTSIDERS[what]}",
@@ -36,7 +40,10 @@ def require_possible(task: JointTask, reading: JointReading, member: str) -> Non
                 "Name one of the owners.",
             )
     if task.finder:
-        _require_common(task, reading, member)
+        _require_persons(task, reading, member)
+    elif task.collector:
+        if joined:
+            _require_two_owners(task, reading)
     elif task.matching is Matching.DIFFIE_HELLMAN and set(owners) >= set(task.servers):
         raise PolicyDenied(
             "without a helper, rows are matched by a server that owns none of them, and every server owns some",
@@ -51,10 +58,32 @@ _OUTSIDERS = {
 }
 _INSTEAD = {"helper": "the matching diffie-hellman", "collector": "three servers"}
 
+_TOLD = {
+    Shape.COMMON: (Opening.INTERSECTION, "asks for persons, whom one of the owners learns of"),
+    Shape.SCORED: (Opening.SCORES, "asks for scores, which the owner of the scored rows learns"),
+    Shape.LOOKUP: (Opening.RECORDS, "asks for records of persons, which who looks them up learns"),
+}
+"""Which statements tell something of single persons: with which opening, and in words."""
+
 
 def _require_shape(task: JointTask, reading: JointReading) -> None:
     """Check that rows come together as the statement needs it, and that figures are asked for where there are some."""
-    stacked, common = reading.shape is Shape.STACKED, reading.shape is Shape.COMMON
+    stacked = reading.shape is Shape.STACKED
+    if reading.shape in _TOLD:
+        opening, asks = _TOLD[reading.shape]
+        if task.opening is not opening:
+            raise PolicyDenied(
+                f"this statement {asks}, and no figure that could be opened",
+                "joint-task.opening",
+                f"Name the owner that is to learn it as finder, with the opening {opening}; or ask for count(*).",
+            )
+        return
+    if task.finder:
+        raise PolicyDenied(
+            "a finder learns something of single persons, and this statement asks for figures",
+            "joint-task.finder",
+            "Leave the finder out, and name three servers; or ask for what is told person by person.",
+        )
     if stacked and task.matching is not Matching.NONE:
         raise PolicyDenied(
             "holders of one table add up their own rows, and nobody is matched",
@@ -67,32 +96,20 @@ def _require_shape(task: JointTask, reading: JointReading) -> None:
             "joint-task.matching",
             "Name a helper, or ask for the matching diffie-hellman.",
         )
-    if common and not task.finder:
-        raise PolicyDenied(
-            "this statement asks for persons, whom one of the owners learns of, and no figure that could be opened",
-            "joint-task.finder",
-            "Name the owner that is to learn of them as finder, or ask for count(*).",
-        )
-    if task.finder and not common:
-        raise PolicyDenied(
-            "a finder learns which persons all owners have, and this statement asks for figures",
-            "joint-task.finder",
-            "Leave the finder out, and name three servers; or select the key alone.",
-        )
 
 
-def _require_common(task: JointTask, reading: JointReading, member: str) -> None:
-    """Check that persons in common are told to the owner that asks, and nothing of them but that they are there."""
-    for portion in reading.portions:
-        if portion.where and portion.domain != task.finder:
-            raise PolicyDenied(
-                f"a condition on {portion.relation} would tell {task.finder} something of every person that it finds",
-                "joint-task.statement",
-                f"Leave conditions on others' rows out; those on {task.finder}'s own rows are allowed.",
-            )
+def _require_persons(task: JointTask, reading: JointReading, member: str) -> None:
+    """Check that what is told of persons is told to the owner that asks, and of its own persons alone."""
+    if reading.shape is not Shape.COMMON and task.finder != reading.portions[0].domain:
+        raise PolicyDenied(
+            f"whose persons are scored or looked up learns it, and they are {reading.portions[0].domain}'s",
+            "joint-task.finder",
+            "Name their owner as finder, or write its relation first.",
+        )
+    _require_no_condition(reading, task.finder)
     if member.partition("@")[2] != task.finder:
         raise PolicyDenied(
-            f"persons in common are found for {task.finder}, and {member} is no member of it",
+            f"what is told of persons is told to {task.finder}, and {member} is no member of it",
             "joint-task.finder",
             "Let a member of the finder's domain ask, or name the own domain as finder.",
         )
@@ -102,21 +119,72 @@ def _require_common(task: JointTask, reading: JointReading, member: str) -> None
             "joint-task.matching",
             "Name a helper, or ask about one other owner at a time.",
         )
+    if any(operand.nullable for portion in reading.portions for operand in portion.operands):
+        raise PolicyDenied(
+            "a score is made of numbers that every row has, and a column may have none",
+            "joint-reading.portions",
+            "Write coalesce(column, a value) for what may be null.",
+        )
+    if reading.shape is Shape.LOOKUP and reading.portions[0].bound > MOST_LOOKUPS:
+        raise PolicyDenied(
+            f"{reading.portions[0].bound:,} persons are to be looked up, and one statement asks for {MOST_LOOKUPS}",
+            "joint-task.statement",
+            f"Write LIMIT 1 to {MOST_LOOKUPS}.",
+        )
+
+
+def _require_no_condition(reading: JointReading, learner: str) -> None:
+    """Check that being found tells nothing of a person but that it is there."""
+    for portion in reading.portions:
+        if portion.where and portion.domain != learner:
+            raise PolicyDenied(
+                f"a condition on {portion.relation} would tell {learner} something of every person that it finds",
+                "joint-task.statement",
+                f"Leave conditions on others' rows out; those on {learner}'s own rows are allowed.",
+            )
+
+
+def _require_two_owners(task: JointTask, reading: JointReading) -> None:
+    """Check that two owners compute alone: the inspector has the key, and the other one matches and multiplies."""
+    owners = {portion.domain for portion in reading.portions}
+    if owners != {task.inspector, task.collector}:
+        raise PolicyDenied(
+            "rows of two owners are joined on ciphertexts by these two alone: one has the key, and the other computes",
+            "joint-task.collector",
+            "Name one of two owners as inspector and the other one as collector; or three servers.",
+        )
+    if task.matching is not Matching.DIFFIE_HELLMAN:
+        raise PolicyDenied(
+            "two owners alone match by themselves",
+            "joint-task.matching",
+            "Ask for the matching diffie-hellman, without a helper.",
+        )
+    _require_no_condition(reading, task.collector)
 
 
 def require_no_own_part(joint: JointPlan) -> None:
-    """Check that whoever gets exact figures of one table in parts has none of the parts.
+    """Check that whoever gets exact figures of one table in parts has none of the parts, and that whose box opens their
+    sums could not take its own part away and be left with that of one other holder.
 
     Tests look at the rows of all holders together. A holder that gets the answer takes its own part away, and what is
     left may be a single person of another holder, who with noise is hidden in it, too.
 
     Raises:
-        PolicyDenied: the member's domain holds one of them, and no noise is added.
+        PolicyDenied: the member's domain holds one of them, or the inspector one of two, and no noise is added.
     """
+    portions, inspector = joint.reading.portions, joint.task.inspector
     if joint.reading.shape is not Shape.STACKED or joint.scheme.noise_micro:
         return
+    if inspector and len(portions) == 2:
+        other = next(portion.domain for portion in portions if portion.domain != inspector)
+        raise PolicyDenied(
+            f"{inspector} has one of two parts: taken away from the sums that its box opens first, it leaves every sum "
+            f"of {other}, small ones too",
+            "joint-task.inspector",
+            "Ask three holders at least; or without an inspector; or, with servers, ask an owner for a rate of noise.",
+        )
     member = joint.request.member
-    for portion in joint.reading.portions:
+    for portion in portions:
         if names.within(member.partition("@")[2], portion.domain):
             raise PolicyDenied(
                 f"{portion.domain} has one of the parts: {member} could take it away from what all have together, and "

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mpc.protocols.planning import reasons_of
 from plans.decision import Decision, Obligations, Tier
 from plans.errors import RangeTooWide
-from plans.joint import JointReading, Scheme, Shape
+from plans.joint import JointReading, JointTask, Scheme, Shape
 from plans.joint_guards import largest_number, strictest_of
 
 RINGS = (64, 128)
@@ -23,29 +24,48 @@ def tier_of(decisions: Sequence[Decision]) -> Tier:
     return strictest_of(decisions).tier
 
 
-def scheme_of(reading: JointReading, decisions: Sequence[Decision], noise_micro: int = 0) -> Scheme:
+def scheme_of(
+    reading: JointReading, decisions: Sequence[Decision], noise_micro: int = 0, task: JointTask | None = None
+) -> Scheme:
     """Return the scheme for a reading, under what all owners demand; `noise_micro` is the rate of noise, 0 for none.
+    A task says whether something is encrypted, of which the scheme has the reasons.
 
     Raises:
         PolicyDenied: an owner's decision is no.
-        RangeTooWide: by what was declared, sums may be wider than any ring (ATTACKS 75), or there are too many rows.
+        RangeTooWide: by what was declared, sums may be wider than any ring (ATTACKS 75), or there are too many rows; or
+            what ciphertexts or lookups need does not fit.
+        Malformed, TooLarge: the latter; the sentence says which figure is too large.
     """
     demanded = strictest_of(decisions)
-    bounds = [portion.bound for portion in reading.portions]
-    stacked = reading.shape is Shape.STACKED
-    if max(bounds) > MOST_MATCHED and not stacked:
-        raise RangeTooWide(
-            f"an owner sends {max(bounds):,} rows, and at most {MOST_MATCHED:,} can be matched",
-            "scheme.matched",
-        )
-    matched = sum(bounds) if stacked else min(bounds)
+    matched = matched_rows(reading)
     return Scheme(
         ring_bits=ring_bits(largest_number(reading, matched, noise_micro)),
         matched=matched,
         minimum_group=demanded.minimum_group,
         dominance=dominance_of(demanded),
         noise_micro=noise_micro,
+        reasons=() if task is None else reasons_of(task, reading),
     )
+
+
+def matched_rows(reading: JointReading) -> int:
+    """Return the public number of rows that come together: as many as the shorter list has, of one table in parts as
+    all have, and as many as are scored or looked up.
+
+    Raises:
+        RangeTooWide: an owner has more than can be matched.
+    """
+    bounds = [portion.bound for portion in reading.portions]
+    if reading.shape is Shape.STACKED:
+        return sum(bounds)
+    if reading.shape in (Shape.SCORED, Shape.LOOKUP):
+        return bounds[0]
+    if max(bounds) > MOST_MATCHED:
+        raise RangeTooWide(
+            f"an owner sends {max(bounds):,} rows, and at most {MOST_MATCHED:,} can be matched",
+            "scheme.matched",
+        )
+    return min(bounds)
 
 
 def ring_bits(largest: int) -> int:

@@ -6,7 +6,9 @@ than a figure the protocols' own pages say; here they stand in one place:
 - any two servers, and the helper with a server: numbers row by row, or every holder's sums;
 - whoever matches, with an owner: whose rows match, and with a helper everybody's identifiers;
 - an owner with its partner, which knows the order of what matched: which of its own rows match;
-- a collector with the inspector, who has the key: every holder's sums.
+- a collector that adds up with the inspector, who has the key: every holder's sums.
+
+Two owners that compute alone may be one hand: what they have together is theirs.
 """
 
 from __future__ import annotations
@@ -21,11 +23,12 @@ def apart(joint: JointPlan) -> Iterator[tuple[str, ...]]:
     task, reading = joint.task, joint.reading
     owners = tuple(portion.domain for portion in reading.portions)
     yield (*task.servers, *filter(None, (task.helper,)))
-    if task.collector:
+    if task.collector and reading.shape is Shape.STACKED:
         yield task.collector, task.inspector
-    if reading.shape is Shape.JOINED or task.helper:
+    joined = reading.shape is Shape.JOINED and task.shared
+    if joined or task.helper:
         yield from ((joint.matcher, owner) for owner in owners)
-    if reading.shape is Shape.JOINED:
+    if joined:
         for place, portion in enumerate(reading.portions):
             if portion.operands or portion.groups:
                 yield portion.domain, joint.partner(place)

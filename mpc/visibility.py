@@ -3,8 +3,9 @@
 Pure. It follows from what a plan computes, for whom, and by which protocols, and every party makes it again with its
 own code before its approvers read it (`mpc.derive`). The arguments why nobody sees more stand with the protocols
 (`mpc.protocols.helper`, `diffie_hellman`, `replicated`, `stacked`, `common`); a test compares the table with the
-messages of a run. Lines of matching are in `mpc.visibility_match`, those of who opens in `mpc.visibility_open`, and who
-must not collude in `mpc.visibility_trust`.
+messages of a run. Lines of matching are in `mpc.visibility_match`, those of ciphertexts and lookups in
+`mpc.visibility_ciphers`, those of who opens in `mpc.visibility_open`, and who must not collude in
+`mpc.visibility_trust`.
 
 A domain with several parts has a line for each. What a party knows anyway, its own data, is in the table once, at the
 step `extract`.
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mpc.visibility_ciphers import computes, encrypts
 from mpc.visibility_match import match, matches
 from mpc.visibility_open import opens
 from plans.joint import SERVERS, JointPlan, Measure, Part, SeenAs, Shape, Sight, Step
@@ -28,7 +30,7 @@ def sights(joint: JointPlan) -> tuple[Sight, ...]:
         *_extract(joint),
         *match(joint),
         *_share(joint),
-        *_encrypt(joint),
+        *encrypts(joint),
         *_compute(joint),
         *opens(joint),
         *_timing(joint),
@@ -58,7 +60,8 @@ def _ask(joint: JointPlan) -> Iterator[Sight]:
 
 
 def _check(joint: JointPlan) -> Iterator[Sight]:
-    before = "the matching" if matches(joint) else "it adds up its rows"
+    before = "the matching" if matches(joint) else _BEFORE[joint.reading.shape]
+    more = _TOO_MANY if joint.reading.shape is Shape.LOOKUP else ""
     for party in joint.parties:
         yield Sight(
             Step.CHECK,
@@ -66,9 +69,19 @@ def _check(joint: JointPlan) -> Iterator[Sight]:
             _part(joint, party.domain),
             "which party is not ready, if one is not; why is told to its owner alone, and at every later step which "
             f"party failed at which step. That an owner fails before {before} tells that under its conditions a "
-            "person is there twice or without an identifier, or that a value is none of the declared ones",
+            f"person is there twice or without an identifier, or that a value is none of the declared ones{more}",
             SeenAs.CLEAR,
         )
+
+
+_BEFORE = {
+    Shape.STACKED: "it adds up its rows",
+    Shape.SCORED: "anything is encrypted",
+    Shape.LOOKUP: "the first question",
+}
+"""What comes after rows were looked at, where nothing is matched."""
+
+_TOO_MANY = ", or that more persons meet the condition of who looks them up than the statement says"
 
 
 def _extract(joint: JointPlan) -> Iterator[Sight]:
@@ -123,15 +136,7 @@ def _compute(joint: JointPlan) -> Iterator[Sight]:
             SeenAs.SHARE,
             reading.cells * len(reading.sums),
         )
-    if joint.task.collector:
-        yield Sight(
-            Step.COMPUTE,
-            joint.task.inspector,
-            Part.INSPECTOR,
-            "each sum of each cell of all holders together, and no single holder's",
-            SeenAs.CIPHERTEXT,
-            reading.cells * len(reading.sums),
-        )
+    yield from computes(joint)
     if joint.task.opening is not Opening.OBLIVIOUS:
         return  # whoever opens first tests in the clear, in its box
     for server in joint.task.servers:
@@ -145,27 +150,6 @@ def _compute(joint: JointPlan) -> Iterator[Sight]:
         )
 
 
-# --- as ciphertexts ------------------------------------------------
-
-
-def _encrypt(joint: JointPlan) -> Iterator[Sight]:
-    task, reading = joint.task, joint.reading
-    if not task.collector:
-        return
-    told = [(portion.domain, Part.OWNER) for portion in reading.portions if portion.domain != task.inspector]
-    for domain, part in (*told, (task.collector, Part.COLLECTOR)):
-        what = f"the public key of this attempt, of which {task.inspector}'s box alone has the secret one"
-        yield Sight(Step.ENCRYPT, domain, part, what, SeenAs.CLEAR, 1)
-    yield Sight(
-        Step.ENCRYPT,
-        task.collector,
-        Part.COLLECTOR,
-        f"each sum of each cell of each holder's own rows, under a key that it lacks; {task.inspector} has it",
-        SeenAs.CIPHERTEXT,
-        len(reading.portions) * len(reading.sums) * reading.cells,
-    )
-
-
 # --- what nobody can hide ------------------------------------------
 
 
@@ -173,7 +157,7 @@ def _timing(joint: JointPlan) -> Iterator[Sight]:
     depends = (
         "how long the matching takes depends a little on how many match"
         if matches(joint)
-        else "how long a holder takes depends a little on how many of its rows pass its condition"
+        else "how long an owner takes depends a little on how many of its rows pass its condition"
     )
     for party in joint.parties:
         yield Sight(

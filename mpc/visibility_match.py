@@ -25,6 +25,9 @@ def match(joint: JointPlan) -> Iterator[Sight]:
     if joint.reading.shape is Shape.COMMON:
         yield from _common(joint)
         return
+    if joint.task.collector:
+        yield from _two_owners(joint)
+        return
     yield from _owners_at_match(joint)
     matcher, part = joint.matcher, Part.HELPER if joint.task.helper else Part.SERVER
     for place, portion in enumerate(joint.reading.portions):
@@ -110,12 +113,34 @@ def _common(joint: JointPlan) -> Iterator[Sight]:
         size = joint.scheme.matched
         yield Sight(Step.MATCH, joint.matcher, Part.HELPER, _intersection(joint), SeenAs.SIZE, size)
         return
-    own = next(each for each in joint.reading.portions if each.domain == joint.task.finder)
-    yield Sight(
+    yield _under_both(joint, Part.FINDER)
+
+
+def _under_both(joint: JointPlan, part: Part) -> Sight:
+    """Return what who finds out gets back of its own list."""
+    own = next(each for each in joint.reading.portions if each.domain == joint.learner)
+    return Sight(
         Step.MATCH,
-        joint.task.finder,
-        Part.FINDER,
+        joint.learner,
+        part,
         "identifiers of its own list under exponents of both owners, in the order in which it sent them",
         SeenAs.PSEUDONYM,
         own.bound,
+    )
+
+
+def _two_owners(joint: JointPlan) -> Iterator[Sight]:
+    """Yield what two owners see that match by themselves, so that one of them can compute with what the other
+    encrypts.
+    """
+    yield from _owners_at_match(joint)
+    yield _under_both(joint, Part.COLLECTOR)
+    yield Sight(
+        Step.MATCH,
+        joint.task.collector,
+        Part.COLLECTOR,
+        f"which of its own rows match under its own condition, and at which places of {joint.task.inspector}'s list, "
+        "whose order it does not know",
+        SeenAs.CLEAR,
+        joint.scheme.matched,
     )

@@ -3,11 +3,13 @@
 - `oblivious`: the recipient alone, and only what passed the tests on shares, with the sums that a figure is made of.
 - `inspected`: the inspector's box sees every sum; the recipient gets judged figures, and no sum of them.
 - `intersection`: the finder's box sees which of its own persons all others have; the recipient gets their identifiers.
+- `scores`, `records`: the finder's box sees a score of each of its rows, or records of the persons whom it asks about;
+  the recipient gets them with identifiers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from plans.joint import JointPlan, Part, SeenAs, Shape, Sight, Step
 from plans.joint_guards import strictest_of
@@ -16,8 +18,8 @@ from plans.joint_rules import Opening
 
 def opens(joint: JointPlan) -> Iterator[Sight]:
     """Yield the lines of the step `open`."""
-    if joint.task.opening is Opening.INTERSECTION:
-        yield from _found(joint)
+    if joint.task.opening.of_persons:
+        yield from _PERSONS[joint.task.opening](joint)
         return
     if joint.task.opening is Opening.INSPECTED:
         yield from _inspected(joint)
@@ -138,3 +140,37 @@ def _found(joint: JointPlan) -> Iterator[Sight]:
         "what two answers tell together of who came and who went: every other owner bounds of how many persons it lets "
         "this finder know within a period, and approves each plan",
     )
+
+
+def _scored(joint: JointPlan) -> Iterator[Sight]:
+    finder, (rows, model) = joint.task.finder, joint.reading.portions
+    coefficients = len(joint.reading.score.terms) if joint.reading.score else 0
+    what = f"a score of each of its own persons by the model of {model.domain}, exactly, before it is rounded"
+    yield Sight(Step.OPEN, finder, Part.FINDER, what, SeenAs.CLEAR, rows.bound)
+    yield _recipient(joint, "the identifiers of these persons, each with its rounded score", rows.bound)
+    yield Sight(
+        Step.OPEN,
+        finder,
+        Part.FINDER,
+        f"what scores tell of the model, one equation each: with as many as it has coefficients, {coefficients}, of "
+        "rows that are independent it is known",
+        SeenAs.CLEAR,
+    )
+
+
+def _records(joint: JointPlan) -> Iterator[Sight]:
+    finder, (asked, register) = joint.task.finder, joint.reading.portions
+    fields = ", ".join(field.name for field in register.fields)
+    what = f"of each person whom it asks about, {fields} as {register.domain} has it, or that it is not there"
+    yield Sight(Step.OPEN, finder, Part.FINDER, what, SeenAs.CLEAR, asked.bound)
+    yield _recipient(
+        joint, "the identifiers of these persons, each with its record or without values", asked.bound
+    )
+
+
+_PERSONS: Mapping[Opening, Callable[[JointPlan], Iterator[Sight]]] = {
+    Opening.INTERSECTION: _found,
+    Opening.SCORES: _scored,
+    Opening.RECORDS: _records,
+}
+"""What is told of single persons."""

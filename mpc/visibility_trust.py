@@ -14,11 +14,9 @@ def trust(joint: JointPlan) -> Trust:
 
 
 def _adversary(joint: JointPlan) -> str:
-    if joint.task.finder:
-        noticed = (
-            f". {joint.task.finder} is told of whomever it has in its data, those included whom it may have put there "
-            "to ask about them"
-        )
+    finder = joint.task.finder
+    if finder:
+        noticed = _NOTICED[joint.reading.shape].format(finder=finder, other=_others(joint, finder))
     elif joint.task.collector:
         noticed = "; a ciphertext that was changed on its way is"
     else:
@@ -30,14 +28,31 @@ def _adversary(joint: JointPlan) -> str:
     )
 
 
+_NOTICED = {
+    Shape.COMMON: ". {finder} is told of whomever it has in its data, those included whom it may have put there to ask "
+    "about them",
+    Shape.SCORED: "; a ciphertext that was changed on its way is. {finder} gets scores of whatever rows it has, those "
+    "included which it may have made up to learn of the model",
+    Shape.LOOKUP: "; an answer that is not from the one table of {other} is, by {finder}'s box, which then hands over "
+    "nothing, and {other} learns that it failed. {finder} is told of whomever it asks about",
+}
+"""What is noticed, and what is not, where something is told of single persons."""
+
+
+def _others(joint: JointPlan, but: str) -> str:
+    return ", ".join(domain for domain in _owners(joint) if domain != but)
+
+
 def _collusions(joint: JointPlan) -> Iterator[str]:
     shape = joint.reading.shape
     if shape is Shape.STACKED:
         yield from _stacked(joint)
     elif shape is Shape.COMMON:
         yield from _common(joint)
-    else:
+    elif shape is Shape.JOINED and joint.task.shared:
         yield from _joined(joint)
+    else:
+        yield from _alone(joint)
     yield from _administrations(joint)
 
 
@@ -107,8 +122,18 @@ def _common(joint: JointPlan) -> Iterator[str]:
                 "one has it, too"
             )
         return
+    yield from _alone(joint)
+
+
+def _alone(joint: JointPlan) -> Iterator[str]:
+    """Yield what two owners open together who are the only parties, and what comes out without any collusion."""
     first, second = _owners(joint)
     yield f"{first} with {second}: nothing that is anybody else's, for nobody else takes part"
+    if joint.reading.score:
+        count = len(joint.reading.score.terms)
+        yield f"whoever has {count} scores with their rows: the coefficients of {second}'s model, as many equations"
+    if joint.task.collector:
+        yield f"{joint.task.collector} with whoever gets the answer: which persons every figure is made of"
 
 
 def _administrations(joint: JointPlan) -> Iterator[str]:
@@ -136,9 +161,21 @@ def _randomness(joint: JointPlan) -> str:
 def _drawn(joint: JointPlan) -> Iterator[str]:
     task, shape = joint.task, joint.reading.shape
     keys = "the key of pseudonyms by all owners together" if task.helper else "exponents by each owner"
-    if shape is Shape.COMMON:
+    if shape is Shape.SCORED:
+        yield f"the key of this attempt by {task.finder}"
+        yield f"what hides all but the scores by {_others(joint, task.finder)}"
+    elif shape is Shape.LOOKUP:
+        register = _others(joint, task.finder)
+        yield f"the name of the table, the exponent of its keys and the places of its records by {register}"
+        yield f"what blinds each identifier, and the secret of each question, by {task.finder}"
+    elif shape is Shape.COMMON:
         yield keys
         yield "rows that stand for nobody, and the order of rows, by each owner"
+    elif shape is Shape.JOINED and task.collector:
+        yield keys
+        yield "rows that stand for nobody, and the order of rows, by each owner"
+        yield f"the key of this attempt by {task.inspector}"
+        yield f"what hides all but the sums by {task.collector}"
     elif shape is Shape.JOINED:
         yield keys
         yield "masks and the order of rows by each owner, the masks in common with its partner"

@@ -11,16 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mpc.encrypted.planner import Planned, plan_products, plan_scores, plan_sums
+from mpc.lookup.fields import width_of
 from mpc.lookup.plan import Plan, planned
 from plans.errors import Malformed
 from plans.joint import JointReading, JointTask, Measure, Shape, Sum
 from plans.joint_guards import cap_of
-
-FIELD_HEAD = 1
-"""Bytes before the text of a field in a record: how long the text is, or that there is none (`NOTHING`)."""
-
-NOTHING = 255
-"""The head of a field without a value; no text is as long (`plans.joint_reading.MOST_WIDTH`)."""
 
 _MOST_MB = 1 << 20
 """Memory that no plan is refused for here."""
@@ -146,18 +141,30 @@ def scores(reading: JointReading) -> Planned:
     Raises:
         RangeTooWide, Malformed: see `plan_scores`; or a score is of no feature.
     """
-    rows, model = reading.portions
     features = [feature for feature, _ in terms_of(reading) if feature >= 0]
     if not features:
         raise Malformed("a score is made of one feature at least", "joint-reading.score")
-    caps = [rows.operands[feature].cap for feature in features]
-    weight = max(
-        model.operands[coefficient].cap * 10**power
-        for (_, coefficient), power in zip(terms_of(reading), powers_of(reading), strict=True)
-    )
     return plan_scores(
-        rows.bound, len(features), max(1, *caps), max(1, weight), _MOST_MB, largest_score(reading)
+        reading.portions[0].bound,
+        len(features),
+        feature_cap(reading),
+        weight_cap(reading),
+        _MOST_MB,
+        largest_score(reading),
     )
+
+
+def feature_cap(reading: JointReading) -> int:
+    """Return the largest absolute value of a feature that a score is made of, 1 at least."""
+    rows = reading.portions[0]
+    return max(1, *(rows.operands[feature].cap for feature, _ in terms_of(reading) if feature >= 0))
+
+
+def weight_cap(reading: JointReading) -> int:
+    """Return the largest absolute value of a coefficient at the scale of its term, 1 at least."""
+    model = reading.portions[1]
+    pairs = zip(terms_of(reading), powers_of(reading), strict=True)
+    return max(1, *(model.operands[place].cap * 10**power for (_, place), power in pairs))
 
 
 def terms_of(reading: JointReading) -> tuple[tuple[int, int], ...]:
@@ -215,5 +222,5 @@ def lookups(reading: JointReading) -> Plan:
 
 
 def record_width(reading: JointReading) -> int:
-    """Return the bytes of a record: of each field a head, and as many as its text may have."""
-    return sum(FIELD_HEAD + field.width for field in reading.portions[1].fields)
+    """Return the bytes of a record (`mpc.lookup.fields`)."""
+    return width_of(tuple(field.width for field in reading.portions[1].fields))

@@ -255,7 +255,9 @@ def _other_owner(portion: Portion, decision: Decision, terms: JointRules | None)
 
 def remade(plan: JointPlan) -> JointPlan:
     """A changed plan with everything in it that code makes of the rest."""
-    scheme = mpc.scheme_of(plan.reading, [each.decision for each in plan.decisions], plan.scheme.noise_micro)
+    scheme = mpc.scheme_of(
+        plan.reading, [each.decision for each in plan.decisions], plan.scheme.noise_micro, plan.task
+    )
     made = replace(plan, scheme=scheme)
     return replace(made, sights=mpc.sights(made), trust=mpc.trust(made))
 

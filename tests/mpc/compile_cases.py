@@ -50,11 +50,10 @@ def owner(
     """An owner that says yes to its portion."""
     relation = Relation(shadow.shadow.relation, examples.digest("1"), examples.digest("2"), (), "")
     leaf = shadow.shadow.relation.partition(".")[2]
-    files = (f"{leaf}-v1-attributes.parquet", f"{leaf}-v1-identifiers.parquet")
+    files = (f"{leaf}-v1-attributes.parquet", f"{leaf}-v1-identifiers.parquet")[: 1 + bool(shadow.key)]
     decision = Decision(Outcome.ALLOW, (), 3, 2, (examples.digest("a"),), (), obligations)
-    return Owner(
-        shadow, PortionDecision(shadow.domain, decision, relation, examples.digest("5"), files), rules
-    )
+    identifiers = examples.digest("5") if shadow.key else ""  # a model is about nobody
+    return Owner(shadow, PortionDecision(shadow.domain, decision, relation, identifiers, files), rules)
 
 
 def with_rules(**changes: Any) -> Callable[[Owner], Owner]:

@@ -1,4 +1,4 @@
-"""What plans of every form are compiled from: inspected, one table in parts, ciphertexts, persons in common."""
+"""What plans of every form are compiled from: inspected, one table in parts, ciphertexts, what is told of persons."""
 
 from __future__ import annotations
 
@@ -6,8 +6,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from plans.joint import MOST_HOLDERS, JointReading, JointTask
+from plans.joint import (
+    MOST_HOLDERS,
+    Field,
+    JointReading,
+    JointTask,
+    Operand,
+    Portion,
+    Score,
+    ScoreFunction,
+    Shape,
+)
 from plans.joint_rules import Matching, Opening
+from plans.request import statement_digest
 from tests.mpc.compile_cases import RULES, TASK, Asked
 from tests.plans import joint_examples, joint_forms
 from tests.plans.joint_forms import (
@@ -26,7 +37,12 @@ from tests.policies.joint_cases import INCOME, SCHOOL, VISITS, between, joint_sh
 
 EDU = "nm/edu"
 ALL_RULES = replace(
-    RULES, matchings=tuple(Matching), openings=tuple(Opening), ciphertexts=True, members=5_000
+    RULES,
+    matchings=tuple(Matching),
+    openings=tuple(Opening),
+    ciphertexts=True,
+    members=5_000,
+    given_away=True,
 )
 """Terms that accept every form."""
 
@@ -39,20 +55,95 @@ def formed(task: JointTask, reading: JointReading | None = None, **changes: Any)
     return Asked(**{"task": task, "reading": reading, "shadows": SHADOWS, "rules": ALL_RULES, **changes})
 
 
+NOISED = replace(ALL_RULES, noise_micro=300_000)
+
+
 INSPECTED = replace(TASK, opening=Opening.INSPECTED, inspector=TAX)
 
 SCHOOLS = joint_forms.portion_in_parts(EDU, "edu.pupils")
 THREE_PARTS = joint_forms.stacked_reading(joint_forms.STACKED_SQL, (*STACKED_READING.portions, SCHOOLS))
 THREE_REGISTERS = joint_forms.common_reading(COMMON_SQL, (*COMMON_READING.portions, SCHOOLS))
 
+# ------------------------------------------------------------------------------------------ ciphertexts and lookups
+
+APPLICANTS = joint_shadow(
+    "health.applicants",
+    HEALTH,
+    12,
+    income=("DECIMAL(12,2)", between("0", "1000000")),
+    age=("INTEGER", between("0", "120")),
+)
+MODEL = replace(
+    joint_shadow("tax.model", TAX, 1, base=("DECIMAL(6,2)", between("-100", "100")),
+        income=("DECIMAL(8,6)", between("-1", "1")), age=("DECIMAL(8,4)", between("-10", "10"))),
+    key="",
+)  # fmt: skip
+CASES = joint_shadow("health.cases", HEALTH, 12, case_no=("INTEGER", None))
+REGISTER = joint_shadow("tax.register", TAX, 2_345, region=("VARCHAR", None), status=("VARCHAR?", None))
+
+SCORED_SQL = (
+    "select a.person, round(1 / (1 + exp(-(m.base + a.income * m.income + a.age * m.age))), 4) as score "
+    "from health.applicants a cross join tax.model m where a.age > 17"
+)
+SCORED = JointTask(SCORED_SQL, Matching.NONE, Opening.SCORES, (), finder=HEALTH)
+SCORED_READING = JointReading(
+    statement_digest(SCORED_SQL),
+    (
+        Portion(
+            HEALTH, "health.applicants", "id_number", '"age" > 17', (),
+            (Operand('"income"', 0, 100_000_000, 2, False), Operand('"age"', 0, 120, 0, False)),
+            'SELECT sum("income"), sum("age"), count(*) FROM health.applicants WHERE "age" > 17', 100,
+        ),
+        Portion(
+            TAX, "tax.model", "", "", (),
+            (
+                Operand('"base"', -10_000, 10_000, 2, False), Operand('"income"', -1_000_000, 1_000_000, 6, False),
+                Operand('"age"', -100_000, 100_000, 4, False),
+            ),
+            'SELECT "base", "income", "age" FROM tax.model', 1,
+        ),
+    ),
+    (), (), ("person", "score"), Shape.SCORED, Score("score", ScoreFunction.LOGISTIC, ((-1, 0), (0, 1), (1, 2)), 4),
+)  # fmt: skip
+
+LOOKUP_SQL = (
+    "select c.person, r.region, r.status from health.cases c left join tax.register r using (person) "
+    "where c.case_no = 17 limit 5"
+)
+LOOKUP = JointTask(LOOKUP_SQL, Matching.NONE, Opening.RECORDS, (), finder=HEALTH)
+LOOKUP_READING = JointReading(
+    statement_digest(LOOKUP_SQL),
+    (
+        Portion(
+            HEALTH, "health.cases", "id_number", '"case_no" = 17', (), (),
+            'SELECT count(*) AS n FROM health.cases WHERE "case_no" = 17', 5,
+        ),
+        Portion(
+            TAX, "tax.register", "id_number", "", (), (), "SELECT region, status FROM tax.register", 2_400,
+            (Field("region", "region", "VARCHAR", 64), Field("status", "status", "VARCHAR", 20)),
+        ),
+    ),
+    (), (), ("person", "region", "status"), Shape.LOOKUP,
+)  # fmt: skip
+
+TWO_OWNERS = replace(
+    INSPECTED, matching=Matching.DIFFIE_HELLMAN, helper="", servers=(), inspector=TAX, collector=HEALTH
+)
+"""Visits of a health bureau, which computes, with incomes of a tax bureau, which has the key."""
+
+SHADOWS = (*SHADOWS, APPLICANTS, MODEL, CASES, REGISTER)
+
 FORMS: Mapping[str, Asked] = {
     "inspected": formed(INSPECTED),
     "stacked": formed(STACKED, STACKED_READING),
     "stacked and inspected": formed(STACKED_INSPECTED, THREE_PARTS),
-    "inspected by one of two": formed(STACKED_INSPECTED, STACKED_READING),
+    "inspected by one of two": formed(STACKED_INSPECTED, STACKED_READING, rules=NOISED),
     "ciphertexts": formed(CIPHERTEXTS, THREE_PARTS),
     "common": formed(COMMON, THREE_REGISTERS),
     "common of two": formed(COMMON_OF_TWO, COMMON_READING),
+    "scored": formed(SCORED, SCORED_READING),
+    "looked up": formed(LOOKUP, LOOKUP_READING),
+    "joined by two owners": formed(TWO_OWNERS),
 }
 
 

@@ -8,10 +8,12 @@ import pytest
 
 from mpc.api import party_plan, require_same
 from mpc.estimate import need
+from mpc.protocols.planning import ciphertexts, lookups
 from plans.box import Entry
 from plans.joint import JointPlan
 from tests.inside.sql_cases import LIMITS
 from tests.mpc.form_cases import ALL_RULES, FORMS, LARGEST
+from tests.plans.joint_forms import TAX
 
 ROOMY = replace(LIMITS, memory_mb=2_048, wall_s=120)
 EACH = pytest.mark.parametrize("form", FORMS)
@@ -24,9 +26,10 @@ def with_rows(plan: JointPlan, rows: int) -> JointPlan:
     return replace(plan, reading=replace(plan.reading, portions=portions), scheme=scheme)
 
 
-def faults(plan: JointPlan, domain: str) -> list[str]:
+def faults(plan: JointPlan, domain: str, memory_mb: int = ROOMY.memory_mb) -> list[str]:
     """What a party's boxes lack."""
-    return need(plan, domain).beyond(party_plan(plan, domain, dict.fromkeys(Entry, ROOMY)))
+    limits = dict.fromkeys(Entry, replace(ROOMY, memory_mb=memory_mb))
+    return need(plan, domain).beyond(party_plan(plan, domain, limits))
 
 
 @EACH
@@ -35,18 +38,42 @@ def test_a_small_computation_of_every_form_fits_at_every_party(form: str) -> Non
     assert not any(faults(plan, each.domain) for each in plan.parties)
 
 
+LARGE = {
+    "scored": (16_000_000, 2_048),
+    "looked up": (16_000_000, 2_048),
+    "joined by two owners": (1_000_000, 512),
+}
+"""Rows that are too many for a box of so many MiB; more than these have no plan in these forms."""
+
+
 @EACH
 def test_what_is_ten_times_too_large_is_told_to_an_owner_before_it_starts(form: str) -> None:
-    plan = with_rows(FORMS[form].plan(), 200_000_000)
+    rows, memory_mb = LARGE.get(form, (200_000_000, 2_048))
+    plan = with_rows(FORMS[form].plan(), rows)
     for portion in plan.reading.portions:
-        assert "MiB of memory" in " ".join(faults(plan, portion.domain))
+        if portion.key:
+            assert "MiB of memory" in " ".join(faults(plan, portion.domain, memory_mb))
+
+
+def test_a_box_that_is_too_small_for_ciphertexts_or_a_table_is_told_the_figure() -> None:
+    """The planners' figures: of columns that are encrypted, and of a table that is sealed and asked about."""
+    for form, domain, rows in (("scored", TAX, 4_000_000), ("looked up", TAX, 4_000_000)):
+        plan = with_rows(FORMS[form].plan(), rows)
+        reading = plan.reading
+        planned = ciphertexts(plan.task, reading)
+        figure = planned.memory_mb if planned else lookups(reading).owner_mb
+        assert need(plan, domain).memory_mb[Entry.PARTY] >= figure
+        (sentence,) = [
+            each for each in faults(plan, domain, figure) if "the stage party" in each and "MiB" in each
+        ]
+        assert f"may have {figure:,}" in sentence
 
 
 @EACH
 def test_more_rows_need_no_less_anywhere(form: str) -> None:
     plan = FORMS[form].plan()
     for party in plan.parties:
-        few, many = (need(with_rows(plan, rows), party.domain) for rows in (1_000, 4_000_000))
+        few, many = (need(with_rows(plan, rows), party.domain) for rows in (1_000, 1_000_000))
         for entry, memory in few.memory_mb.items():
             assert memory <= many.memory_mb[entry] and few.wall_s[entry] <= many.wall_s[entry]
 
