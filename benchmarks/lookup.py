@@ -63,7 +63,8 @@ def made(plan: Plan) -> tuple[Owner, list[bytes], list[bytes]]:
 def lookup(seeker: Seeker, owner: Owner, key: bytes) -> bytes | None:
     """One whole lookup, both sides."""
     asked = seeker.ask(key, fresh())
-    asked.evaluated(owner.evaluate(asked.blinded))
+    evaluation = owner.evaluate(asked.blinded)
+    asked.evaluated(evaluation.revealed(asked.opening(evaluation.commitment)))
     return asked.opened(owner.answer(asked.question))
 
 

@@ -17,7 +17,8 @@ from keys.randomness import MaskStream
 from mpc.lookup import oprf
 from mpc.lookup.layout import WORD
 from mpc.lookup.owner import Owner
-from mpc.lookup.plan import POINTS, Plan, Way
+from mpc.lookup.parameters import CHECKS, COMMITMENT, OPENING, POINTS, REVEALED
+from mpc.lookup.plan import Plan, Way
 from mpc.lookup.seeker import Lookup, Seeker
 from mpc.lookup.table import TableRecord
 from mpc.protocols.channel import Channel
@@ -66,8 +67,7 @@ def serve(
         channel.send(seeker, f"lookup/once/{place}", once[piece])
     for place, part in enumerate(_pieces(questions, _QUESTIONS)):
         count = part.stop - part.start
-        blinded = channel.receive(seeker, f"lookup/blinded/{place}", count * POINTS)
-        channel.send(seeker, f"lookup/evaluated/{place}", _each(blinded, count, owner.evaluate))
+        _evaluate(channel, seeker, place, count, owner)
         if plan.once and plan.way is Way.COLUMNS:
             continue
         asked = channel.receive(seeker, f"lookup/question/{place}", count * _asked(plan))
@@ -106,12 +106,34 @@ def seek(
     found: list[bytes | None] = []
     for place, part in enumerate(_pieces(questions, _QUESTIONS)):
         lookups = [seeking.ask(key, coins) for key in filled[part]]
-        channel.send(owner, f"lookup/blinded/{place}", b"".join(each.blinded for each in lookups))
-        raw = channel.receive(owner, f"lookup/evaluated/{place}", len(lookups) * POINTS)
-        for lookup, piece in zip(lookups, _pieces(len(raw), POINTS), strict=True):
-            lookup.evaluated(raw[piece])
+        _ask(channel, owner, place, lookups)
         found += _opened(channel, owner, place, lookups, plan, once)
     return Found(found[: len(keys)], record)
+
+
+def _evaluate(channel: Channel, seeker: str, place: int, count: int, owner: Owner) -> None:
+    """Evaluate some keys: commit to it, and reveal it when each is seen to be one key with the check keys."""
+    raw = channel.receive(seeker, f"lookup/blinded/{place}", count * POINTS)
+    made = [owner.evaluate(raw[piece]) for piece in _pieces(len(raw), POINTS)]
+    channel.send(seeker, f"lookup/committed/{place}", b"".join([each.commitment for each in made]))
+    raw = channel.receive(seeker, f"lookup/opening/{place}", count * OPENING)
+    parts = zip(made, _pieces(len(raw), OPENING), strict=True)
+    channel.send(
+        seeker, f"lookup/revealed/{place}", b"".join([each.revealed(raw[piece]) for each, piece in parts])
+    )
+
+
+def _ask(channel: Channel, owner: str, place: int, lookups: list[Lookup]) -> None:
+    """Have some keys evaluated."""
+    channel.send(owner, f"lookup/blinded/{place}", b"".join([each.blinded for each in lookups]))
+    raw = channel.receive(owner, f"lookup/committed/{place}", len(lookups) * COMMITMENT)
+    parts = zip(lookups, _pieces(len(raw), COMMITMENT), strict=True)
+    channel.send(
+        owner, f"lookup/opening/{place}", b"".join([each.opening(raw[piece]) for each, piece in parts])
+    )
+    raw = channel.receive(owner, f"lookup/revealed/{place}", len(lookups) * REVEALED)
+    for lookup, piece in zip(lookups, _pieces(len(raw), REVEALED), strict=True):
+        lookup.evaluated(raw[piece])
 
 
 def _opened(
@@ -157,9 +179,7 @@ def _pieces(size: int, most: int) -> list[slice]:
 def _record_size(plan: Plan) -> int:
     """Return how long the record of a table of this plan is: all its texts have fixed lengths."""
     hint = "00" * 32 if plan.way is Way.HIDDEN else ""
-    empty = TableRecord(
-        "00" * 16, plan.layout, "00" * 16, "00" * 32, "00" * 32, ("00" * 32,) * oprf.CHECKS, hint
-    )
+    empty = TableRecord("00" * 16, plan.layout, "00" * 16, "00" * 32, "00" * 32, ("00" * 32,) * CHECKS, hint)
     return len(empty.canonical())
 
 

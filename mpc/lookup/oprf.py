@@ -21,9 +21,19 @@ x-coordinates of Curve25519 in its subgroup of prime order ℓ, because exponent
 *What comes from others is checked*: length, on the curve and not on its twist, not of small order.
 
 *Another exponent than the table's* would make every answer "absent" or tell seekers apart. With the seeker's key
-therefore go `CHECKS` keys whose outputs the table's record commits to, blinded likewise and in a secret order: who
-evaluates one of four differently is found out unless it guesses the right one, with probability 3/4 each time; who
-evaluates all differently, always. (The mode of RFC 9497 with a proof would find out always, and needs whole points.)
+therefore go `CHECKS` keys that everybody knows and whose outputs the table's record commits to, blinded likewise and in
+a secret order. Who evaluates one of four otherwise is found out unless it guesses the right one, with probability 3/4
+each time; who evaluates all otherwise, always. But a seeker might send four keys of its own, and have four evaluations
+for one grant. So the owner first *commits* to what it evaluated, then the seeker says which were the check keys and
+shows their blinding, and only when the owner has found them so it reveals what it committed to:
+
+    seeker   blinded points             `Question.blinded`
+    owner    a commitment               `Evaluation.commitment`
+    seeker   which is its own, and the blinding of the others          `Question.opening`
+    owner    the evaluated points       `Evaluation.revealed`, if the others are the check keys
+
+The blinding of the check keys says nothing of that of the key. (The mode of RFC 9497 with a proof finds out always and
+in one turn. It needs whole points, and the owner's secret in arithmetic whose time depends on it: ours is in OpenSSL's.)
 
 GMP's times depend on numbers: here on b, which is uniform, fresh, and used once in the seeker's own box.
 """
@@ -31,6 +41,7 @@ GMP's times depend on numbers: here on b, which is uniform, fresh, and used once
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
@@ -42,7 +53,7 @@ from numpy.typing import NDArray
 from keys.exchange import POINT, SUITE, Exponent, encode, on_curve
 from keys.exchange_pool import ExchangePool
 from keys.randomness import MaskStream
-from mpc.lookup.parameters import CHECKS as CHECKS
+from mpc.lookup.parameters import CHECKS, COMMITMENT, OPENING, POINTS, REVEALED
 from plans.errors import EvidenceBroken, LinkBroken, Malformed, StateConflict
 
 Bytes = NDArray[np.uint8]
@@ -55,7 +66,9 @@ _P = gmpy2.mpz(2**255 - 19)
 _A24 = gmpy2.mpz(121_665)
 _ORDER = 2**252 + 27742317777372353535851937790883648493  # RFC 7748, section 4.1
 _COFACTOR = 8
+_SCALAR = 32  # bytes of a number below the order
 _SCALAR_BITS = 256
+_NONCE = REVEALED - POINTS
 _PIECE = 1 << 15  # rows hashed at a time
 
 
@@ -96,13 +109,47 @@ def check_digests(exponent: Exponent, table: str) -> tuple[str, ...]:
     return tuple(_check_digest(row.tobytes()) for row in outputs(exponent, _check_blocks(), table))
 
 
-def evaluate(exponent: Exponent, blinded: bytes) -> bytes:
-    """Return a seeker's blinded points under the owner's exponent: the owner's part of one question.
+@dataclass(slots=True)
+class Evaluation:
+    """The owner's part of one question: one grant. What is evaluated is shown once, and not in `repr`."""
 
-    Raises:
-        LinkBroken: it is not one point and `CHECKS` more, or one is no point of the group.
-    """
-    return exponent.of_points(_points(blinded)).tobytes()
+    commitment: bytes
+    _table: str
+    _blinded: bytes = field(repr=False)
+    _evaluated: bytes = field(repr=False)  # a nonce, and the points
+    _revealed: bool = False
+
+    @classmethod
+    def of(cls, exponent: Exponent, table: str, blinded: bytes) -> Evaluation:
+        """Raise a seeker's blinded points to the owner's exponent.
+
+        Raises:
+            LinkBroken: it is not one point and `CHECKS` more, or one is no point of the group.
+        """
+        evaluated = os.urandom(_NONCE) + exponent.of_points(_points(blinded)).tobytes()
+        return cls(_commitment(blinded, evaluated), table, blinded, evaluated)
+
+    def revealed(self, opening: bytes) -> bytes:
+        """Return the nonce and the evaluated points.
+
+        Args:
+            opening: from `Question.opening`.
+
+        Raises:
+            StateConflict: they were revealed before.
+            LinkBroken: the opening has another size or form.
+            EvidenceBroken: other keys than the check keys were sent beside one: more than one grant was asked for.
+        """
+        if self._revealed:
+            raise StateConflict("this evaluation was revealed before", "lookup")
+        self._revealed = True
+        place, blinds = _opening(opening)
+        others = [at for at in range(CHECKS + 1) if at != place]
+        points = encode(_check_blocks(), _tag(self._table))
+        for at, blind, point in zip(others, blinds, points, strict=True):
+            if _raised(_COFACTOR * blind, point.tobytes()) != self._blinded[POINT * at : POINT * (at + 1)]:
+                raise EvidenceBroken("other keys than the check keys came beside a key", "lookup")
+        return self._evaluated
 
 
 @dataclass(slots=True)
@@ -111,8 +158,9 @@ class Question:
 
     blinded: bytes
     _blocks: Bytes = field(repr=False)
-    _undo: list[int] = field(repr=False)
+    _blinds: list[int] = field(repr=False)
     _place: int = field(repr=False)
+    _commitment: bytes = field(repr=False, default=b"")
     _opened: bool = False
 
     @classmethod
@@ -127,41 +175,78 @@ class Question:
         Raises:
             Malformed: the key is empty or too long.
         """
-        place = int(coins.words(1)[0] % np.uint64(CHECKS + 1))  # a bias of 2^-62 or none
+        place = int(coins.words(1)[0] % np.uint64(CHECKS + 1))  # 2^64 is a multiple of 4
         blocks = np.insert(_check_blocks(), place, blocks_of([key])[0], axis=0)
-        sent, undo = [], []
-        for point in encode(blocks, _tag(table)):
-            blind = _scalar(coins)
-            raised = _raised(_COFACTOR * blind, point.tobytes())
-            sent.append(raised)
-            # of the owner's answer [8r·k]P, this makes [8·8r·k / (8·8r)]P, without what may be of small order in it
-            undo.append(_COFACTOR * int(gmpy2.invert(_COFACTOR * _COFACTOR * blind, _ORDER)))
-        return cls(b"".join(sent), blocks, undo, place)
+        blinds = [_scalar(coins) for _ in blocks]
+        points = encode(blocks, _tag(table))
+        sent = [
+            _raised(_COFACTOR * blind, point.tobytes()) for blind, point in zip(blinds, points, strict=True)
+        ]
+        return cls(b"".join(sent), blocks, blinds, place)
 
-    def output(self, evaluated: bytes, checks: Sequence[str]) -> bytes:
+    def opening(self, commitment: bytes) -> bytes:
+        """Return which of the points is the key's, and the blinding of the check keys.
+
+        Args:
+            commitment: of the owner, to what it evaluated.
+
+        Raises:
+            StateConflict: that was told before.
+            LinkBroken: the commitment has another size.
+        """
+        if self._commitment:
+            raise StateConflict("this question was opened before", "lookup", "Blind the key anew.")
+        if len(commitment) != COMMITMENT:
+            raise LinkBroken(f"{len(commitment):,} bytes came where a commitment has {COMMITMENT}", "lookup")
+        self._commitment = commitment
+        others = [blind for at, blind in enumerate(self._blinds) if at != self._place]
+        return bytes([self._place]) + b"".join(blind.to_bytes(_SCALAR, "little") for blind in others)
+
+    def output(self, revealed: bytes, checks: Sequence[str]) -> bytes:
         """Return F of the key, 64 bytes.
 
         Args:
-            evaluated: what the owner made of `blinded`.
+            revealed: from `Evaluation.revealed`.
             checks: what the table's record says of the check keys.
 
         Raises:
+            StateConflict: nothing was committed to, or this was done before.
             LinkBroken: it is not as many points as were sent, or one is no point of the group.
-            EvidenceBroken: the owner did not use the exponent of the table.
-            StateConflict: this question was opened before.
+            EvidenceBroken: it is not what was committed to, or not under the exponent of the table.
         """
-        if self._opened:
-            raise StateConflict("this question was opened before", "lookup", "Blind the key anew.")
-        points = _points(evaluated)
+        if not self._commitment or self._opened:
+            raise StateConflict("an evaluation is taken once, after its commitment", "lookup")
+        points = _points(revealed[_NONCE:])
         self._opened = True
+        if _commitment(self.blinded, revealed) != self._commitment:
+            raise EvidenceBroken("an evaluation is another than was committed to", "lookup")
         found = [
-            _finalised(block.tobytes(), _raised(undo, point.tobytes()))
-            for block, undo, point in zip(self._blocks, self._undo, points, strict=True)
+            _finalised(block.tobytes(), _raised(_undoing(blind), point.tobytes()))
+            for block, blind, point in zip(self._blocks, self._blinds, points, strict=True)
         ]
         own = found.pop(self._place)
         if [_check_digest(each) for each in found] != list(checks):
             raise EvidenceBroken("keys were evaluated under another exponent than the table's", "lookup")
         return own
+
+
+def _undoing(blind: int) -> int:
+    """Return the exponent that makes, of the owner's [8·blind·k]P, [k]P without what may be of small order in it."""
+    return _COFACTOR * int(gmpy2.invert(_COFACTOR * _COFACTOR * blind, _ORDER))
+
+
+def _commitment(blinded: bytes, evaluated: bytes) -> bytes:
+    return hashlib.sha256(b"darkroom/v1/lookup/evaluated/" + blinded + evaluated).digest()
+
+
+def _opening(raw: bytes) -> tuple[int, list[int]]:
+    if len(raw) != OPENING or raw[0] > CHECKS:
+        raise LinkBroken("what came is no opening of a question", "lookup")
+    starts = range(1, OPENING, _SCALAR)
+    blinds = [int.from_bytes(raw[start : start + _SCALAR], "little") for start in starts]
+    if not all(0 < blind < _ORDER for blind in blinds):
+        raise LinkBroken("what came is no opening of a question", "lookup")
+    return raw[0], blinds
 
 
 def _tag(table: str) -> bytes:
@@ -184,7 +269,7 @@ def _finalised(block: bytes, point: bytes) -> bytes:
 
 
 def _points(raw: bytes) -> Bytes:
-    if len(raw) != (CHECKS + 1) * POINT:
+    if len(raw) != POINTS:
         raise LinkBroken(f"{len(raw):,} bytes came where {CHECKS + 1} points are due", "lookup")
     points = np.frombuffer(raw, dtype=np.uint8).reshape(-1, POINT)
     if not on_curve(points).all():

@@ -61,13 +61,13 @@ class Owner:
         record = sealed.record.with_hint(simple_pir.hint_digest(sealed.record, hint))
         return cls(record, hint, sealed, exponent, threads)
 
-    def evaluate(self, blinded: bytes) -> bytes:
-        """Return blinded keys under the exponent of this table: one grant, which the caller counts.
+    def evaluate(self, blinded: bytes) -> oprf.Evaluation:
+        """Evaluate a blinded key under the exponent of this table: one grant, which the caller counts.
 
         Raises:
-            LinkBroken: see `oprf.evaluate`.
+            LinkBroken: see `oprf.Evaluation.of`.
         """
-        return oprf.evaluate(self._exponent, blinded)
+        return oprf.Evaluation.of(self._exponent, self.record.name, blinded)
 
     def answer(self, question: bytes) -> bytes:
         """Return the answer to a question.

@@ -20,6 +20,15 @@ CENTRE = 128
 CHECKS = 3
 """How many check keys go with each blinded key (`oprf`)."""
 
+POINTS = 32 * (CHECKS + 1)
+"""Bytes of a blinded key with its check keys."""
+
+COMMITMENT, OPENING, REVEALED = 32, 1 + 32 * CHECKS, 32 + POINTS
+"""Bytes of what an owner commits to, of a seeker's opening, and of what is then revealed."""
+
+ASKED, EVALUATED = POINTS + OPENING, COMMITMENT + REVEALED
+"""Bytes of an evaluation, to the owner and back."""
+
 LOG_Q, LOG_P = 32, 8
 STEP = 1 << (LOG_Q - LOG_P)
 """q/p: what one of a byte is worth in an answer."""

@@ -21,15 +21,12 @@ from typing import ClassVar
 
 from mpc.lookup import buckets
 from mpc.lookup.layout import DIMENSION, LOOKUPS, WORD, Layout, chosen
-from mpc.lookup.parameters import CHECKS, error_bits, require_parameters
+from mpc.lookup.parameters import ASKED, EVALUATED, error_bits, require_parameters
 from plans.errors import Malformed, TooLarge
 from plans.record import Record
 
 BASE_MB = 250
 """A Python process with numpy and the compiler of the products, before it has a row."""
-
-POINTS = 32 * (CHECKS + 1)
-"""Bytes of a blinded key with its check keys, there and back."""
 
 _MIB = 2**20
 _ROW_BYTES = 500  # of a row with its hash, point and output, beside the record, while a table is made
@@ -113,7 +110,7 @@ def planned(bound: int, width: int, memory_mb: int, lookups: int = LOOKUPS, fewe
 
 
 def _each(layout: Layout) -> int:
-    return 2 * POINTS + WORD * (layout.columns + layout.height)
+    return ASKED + EVALUATED + WORD * (layout.columns + layout.height)
 
 
 def _hidden(layout: Layout, figures: str) -> Plan:
@@ -124,8 +121,8 @@ def _hidden(layout: Layout, figures: str) -> Plan:
         Way.HIDDEN,
         layout,
         layout.hint,
-        POINTS + WORD * layout.columns,
-        POINTS + WORD * layout.height,
+        ASKED + WORD * layout.columns,
+        EVALUATED + WORD * layout.height,
         _milliseconds(build),
         _milliseconds(_SECONDS_FIXED + layout.size * _SECONDS_PER_PRODUCT),
         _milliseconds(_SECONDS_FIXED + (words + layout.hint // WORD) * _SECONDS_PER_WORD),
@@ -149,8 +146,8 @@ def _columns(layout: Layout, why: str) -> Plan:
         Way.COLUMNS,
         layout,
         once,
-        POINTS,
-        POINTS + (0 if once else layout.height),
+        ASKED,
+        EVALUATED + (0 if once else layout.height),
         _milliseconds(layout.bound * _SECONDS_PER_ROW),
         _milliseconds(_SECONDS_FIXED),
         _milliseconds(_SECONDS_FIXED + layout.slots * 2e-6),

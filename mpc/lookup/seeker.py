@@ -1,7 +1,8 @@
-"""The seeker: from a key to its record, or to "absent", in two messages there and two back.
+"""The seeker: from a key to its record, or to "absent", in three messages there and three back.
 
     lookup = seeker.ask(key, coins)             what the owner evaluates:  lookup.blinded
-    lookup.evaluated(answer)                    what the owner answers:    lookup.question (or lookup.place)
+    lookup.opening(commitment)                  which of that is the key, for what the owner then reveals
+    lookup.evaluated(revealed)                  what the owner answers:    lookup.question (or lookup.place)
     lookup.opened(answer)                       a record, or nothing
 
 What goes wrong on the owner's side ends as an error whose class says what: `EvidenceBroken` and those below it say that
@@ -40,6 +41,14 @@ class Lookup:
     def blinded(self) -> bytes:
         """What the owner is sent first."""
         return self._blinding.blinded
+
+    def opening(self, commitment: bytes) -> bytes:
+        """Return what the owner is sent once it has committed to its evaluation.
+
+        Raises:
+            StateConflict, LinkBroken: see `oprf.Question.opening`.
+        """
+        return self._blinding.opening(commitment)
 
     def evaluated(self, raw: bytes) -> None:
         """Take the owner's evaluation.

@@ -28,6 +28,7 @@ from keys.randomness import MaskStream, permute
 from keys.sealing import decrypt_once, encrypt_once
 from mpc.lookup import oprf, tree
 from mpc.lookup.layout import Layout
+from mpc.lookup.parameters import CHECKS
 from plans.errors import Defect, KeyRepeated, LinkBroken, Malformed, TooLarge
 from plans.record import Record
 
@@ -75,7 +76,7 @@ class TableRecord(Record):
         """
         texts = [(self.name, _NAME), (self.salt, SALT), (self.seed, SEED), (self.root, 32)]
         texts += [(check, 32) for check in self.checks] + ([(self.hint, 32)] if self.hint else [])
-        if len(self.checks) != oprf.CHECKS or not all(_is_hex(text, size) for text, size in texts):
+        if len(self.checks) != CHECKS or not all(_is_hex(text, size) for text, size in texts):
             raise Malformed("a table's record has hex of fixed lengths", "lookup-table")
 
     def with_hint(self, digest: str) -> TableRecord:

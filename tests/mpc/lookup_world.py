@@ -10,7 +10,7 @@ from keys.randomness import MaskStream
 from mpc.lookup.layout import Layout, chosen
 from mpc.lookup.owner import Owner
 from mpc.lookup.plan import Plan, Way, planned
-from mpc.lookup.seeker import Seeker
+from mpc.lookup.seeker import Lookup, Seeker
 
 WIDTH = 32
 
@@ -39,9 +39,15 @@ def seeker(of: Owner) -> Seeker:
     return Seeker(of.record, of.hint.tobytes())
 
 
-def looked_up(asking: Seeker, of: Owner, key: bytes, seed: int = 2) -> bytes | None:
-    lookup = asking.ask(key, coins(seed))
-    lookup.evaluated(of.evaluate(lookup.blinded))
+def granted(lookup: Lookup, of: Owner) -> Lookup:
+    """The lookup, after its key was evaluated."""
+    evaluation = of.evaluate(lookup.blinded)
+    lookup.evaluated(evaluation.revealed(lookup.opening(evaluation.commitment)))
+    return lookup
+
+
+def looked_up(seeking: Seeker, of: Owner, key: bytes, seed: int = 2) -> bytes | None:
+    lookup = granted(seeking.ask(key, coins(seed)), of)
     return lookup.opened(of.answer(lookup.question) if of.record.hint else of.column(lookup.place))
 
 

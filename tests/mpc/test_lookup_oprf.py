@@ -31,6 +31,12 @@ def output(key: bytes) -> bytes:
     return oprf.outputs(EXPONENT, oprf.blocks_of([key]), TABLE)[0].tobytes()
 
 
+def evaluated(question: oprf.Question, exponent: Exponent = EXPONENT) -> bytes:
+    """What an owner reveals that follows the protocol."""
+    evaluation = oprf.Evaluation.of(exponent, TABLE, question.blinded)
+    return evaluation.revealed(question.opening(evaluation.commitment))
+
+
 # ------------------------------------------------------------------------------------------ right
 
 
@@ -38,7 +44,7 @@ def output(key: bytes) -> bytes:
 @given(st.binary(min_size=1, max_size=40), st.integers(0, 1000))
 def test_what_a_seeker_gets_is_what_the_owner_has_for_this_key(key: bytes, seed: int) -> None:
     question = oprf.Question.of(key, TABLE, coins(seed))
-    assert question.output(oprf.evaluate(EXPONENT, question.blinded), DIGESTS) == output(key)
+    assert question.output(evaluated(question), DIGESTS) == output(key)
 
 
 def test_the_output_is_the_hash_of_the_point_that_affine_arithmetic_finds() -> None:
@@ -132,28 +138,43 @@ def test_points_that_are_none_are_refused_on_both_sides(point: int) -> None:
     question = oprf.Question.of(b"k", TABLE, coins(1))
     bad = question.blinded[:96] + point.to_bytes(32, "little")
     with pytest.raises(LinkBroken):
-        oprf.evaluate(EXPONENT, bad)
+        oprf.Evaluation.of(EXPONENT, TABLE, bad)
     with pytest.raises(LinkBroken):
-        question.output(bad, DIGESTS)
+        taken(question, bytes(32) + bad)
 
 
 @pytest.mark.parametrize("size", [0, 32, 127, 129, 160])
-def test_another_number_of_points_is_refused(size: int) -> None:
+def test_messages_of_another_size_are_refused(size: int) -> None:
     with pytest.raises(LinkBroken, match=str(size)):
-        oprf.evaluate(EXPONENT, bytes(size))
+        oprf.Evaluation.of(EXPONENT, TABLE, bytes(size))
+    question = oprf.Question.of(b"k", TABLE, coins(1))
+    evaluation = oprf.Evaluation.of(EXPONENT, TABLE, question.blinded)
+    with pytest.raises(LinkBroken, match="no opening"):
+        evaluation.revealed(bytes(size))
+    with pytest.raises(LinkBroken):
+        taken(question, bytes(32 + size))
+    if size != 32:
+        with pytest.raises(LinkBroken, match="a commitment has"):
+            oprf.Question.of(b"k", TABLE, coins(1)).opening(bytes(size))
+
+
+def taken(question: oprf.Question, revealed: bytes) -> bytes:
+    """What a seeker makes of anything that an owner has committed to."""
+    question.opening(oprf._commitment(question.blinded, revealed))
+    return question.output(revealed, DIGESTS)
 
 
 def test_a_component_of_small_order_that_somebody_adds_is_gone() -> None:
     """The owner adds the point of order 2 to all it returns: neither the output nor a failure tells it anything."""
     question = oprf.Question.of(b"k", TABLE, coins(4))
-    evaluated = oprf.evaluate(EXPONENT, question.blinded)
+    points = EXPONENT.of_points(np.frombuffer(question.blinded, np.uint8).reshape(-1, 32))
     twisted = b""
-    for at in range(0, len(evaluated), 32):
-        point = lifted(int.from_bytes(evaluated[at : at + 32], "little"))
+    for row in points:
+        point = lifted(int.from_bytes(row.tobytes(), "little"))
         assert point is not None
         twisted += pow(point[0], -1, P).to_bytes(32, "little")  # P + (0, 0) has the coordinate 1/x
-    assert twisted != evaluated
-    assert question.output(twisted, DIGESTS) == output(b"k")
+    assert twisted != points.tobytes()
+    assert taken(question, bytes(32) + twisted) == output(b"k")
 
 
 @pytest.mark.parametrize("keys", [[b""], [b"a", b"", b"b"], [b"x" * 1025]])
@@ -167,16 +188,17 @@ def test_keys_that_are_none_are_counted_and_not_shown(keys: list[bytes]) -> None
 
 def cheated(question: oprf.Question, places: set[int]) -> bytes:
     other = Exponent(hashlib.sha256(b"another").digest())
-    right, wrong = (oprf.evaluate(each, question.blinded) for each in (EXPONENT, other))
-    parts = [wrong if at in places else right for at in range(oprf.CHECKS + 1)]
-    return b"".join(part[32 * at : 32 * at + 32] for at, part in enumerate(parts))
+    points = np.frombuffer(question.blinded, np.uint8).reshape(-1, 32)
+    right, wrong = EXPONENT.of_points(points), other.of_points(points)
+    rows = [wrong[at] if at in places else right[at] for at in range(oprf.CHECKS + 1)]
+    return bytes(32) + np.concatenate(rows).tobytes()
 
 
 def test_who_evaluates_everything_otherwise_is_always_found_out() -> None:
     for seed in range(10):
         question = oprf.Question.of(b"k", TABLE, coins(seed))
         with pytest.raises(EvidenceBroken, match="another exponent"):
-            question.output(cheated(question, {0, 1, 2, 3}), DIGESTS)
+            taken(question, cheated(question, {0, 1, 2, 3}))
 
 
 def test_who_evaluates_one_otherwise_is_found_out_three_times_of_four() -> None:
@@ -184,7 +206,7 @@ def test_who_evaluates_one_otherwise_is_found_out_three_times_of_four() -> None:
     for seed in range(200):
         question = oprf.Question.of(b"k", TABLE, coins(seed))
         try:
-            assert question.output(cheated(question, {2}), DIGESTS) != output(b"k")
+            assert taken(question, cheated(question, {2})) != output(b"k")
         except EvidenceBroken:
             found += 1
     assert 125 < found < 175
@@ -195,13 +217,93 @@ def test_control_without_check_keys_another_exponent_makes_a_false_output(
 ) -> None:
     monkeypatch.setattr(oprf, "_check_digest", lambda _: "same")
     question = oprf.Question.of(b"k", TABLE, coins(1))
-    assert question.output(cheated(question, {0, 1, 2, 3}), ["same"] * 3) != output(b"k")
+    raw = cheated(question, {0, 1, 2, 3})
+    question.opening(oprf._commitment(question.blinded, raw))
+    assert question.output(raw, ["same"] * 3) != output(b"k")
 
 
-def test_a_question_is_opened_once() -> None:
+def test_an_owner_cannot_wait_until_it_knows_which_point_is_the_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It commits to honest points, hears which is the key's, and reveals another one there."""
+
+    def late(seed: int) -> bytes:
+        question = oprf.Question.of(b"k", TABLE, coins(seed))
+        opening = question.opening(oprf._commitment(question.blinded, cheated(question, set())))
+        return question.output(cheated(question, {opening[0]}), DIGESTS)
+
+    with pytest.raises(EvidenceBroken, match="committed to"):
+        late(1)
+    monkeypatch.setattr(
+        oprf, "_commitment", lambda *_: b"c" * 32
+    )  # the control: commitments that bind nothing
+    assert late(1) != output(b"k")
+
+
+# ------------------------------------------------------------------------- one grant is for one evaluation
+
+
+def four_keys(seed: int) -> tuple[oprf.Question, list[bytes]]:
+    """A seeker that sends four keys of its own; it says that the last three are the check keys."""
+    keys = [b"a", b"b", b"c", b"d"]
+    asked = [oprf.Question.of(key, TABLE, coins(seed + at)) for at, key in enumerate(keys)]
+    points = [each.blinded[32 * each._place :][:32] for each in asked]
+    blinds = [each._blinds[each._place] for each in asked]
+    question = oprf.Question(b"".join(points), oprf.blocks_of(keys), blinds, 0)
+    return question, keys
+
+
+def test_a_seeker_that_sends_other_keys_beside_its_own_gets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: an owner that does not look at the opening gives four outputs for one grant."""
+    question, keys = four_keys(1)
+    with pytest.raises(EvidenceBroken, match="beside a key"):
+        evaluated(question)
+
+    question, keys = four_keys(1)
+    raised, sent = oprf._raised, iter([question.blinded[32 * at :][:32] for at in (1, 2, 3)])
+    evaluation = oprf.Evaluation.of(EXPONENT, TABLE, question.blinded)
+    opening = question.opening(evaluation.commitment)
+    with monkeypatch.context() as blind_owner:
+        blind_owner.setattr(oprf, "_raised", lambda *_: next(sent))  # it finds whatever came
+        raw = evaluation.revealed(opening)
+    found = [
+        oprf._finalised(block.tobytes(), raised(oprf._undoing(blind), raw[32 + 32 * at :][:32]))
+        for at, (block, blind) in enumerate(zip(question._blocks, question._blinds, strict=True))
+    ]
+    assert found == [output(key) for key in keys]
+
+
+def test_nothing_of_an_evaluation_is_known_before_it_is_revealed() -> None:
     question = oprf.Question.of(b"k", TABLE, coins(1))
-    evaluated = oprf.evaluate(EXPONENT, question.blinded)
-    question.output(evaluated, DIGESTS)
+    made = [oprf.Evaluation.of(EXPONENT, TABLE, question.blinded) for _ in range(2)]
+    assert made[0].commitment != made[1].commitment, "a nonce hides what was committed to"
+    assert chi_square(b"".join(each.commitment for each in made)) < LIMIT
+    assert made[0]._evaluated.hex() not in repr(made[0]) and "_evaluated" not in repr(made[0])
+
+
+def test_each_side_opens_and_reveals_once() -> None:
+    question = oprf.Question.of(b"k", TABLE, coins(1))
+    evaluation = oprf.Evaluation.of(EXPONENT, TABLE, question.blinded)
     with pytest.raises(StateConflict):
-        question.output(evaluated, DIGESTS)
-    assert "k" not in repr(question).replace("blinded", "")[:12] and "_blocks" not in repr(question)
+        question.output(bytes(160), DIGESTS)
+    opening = question.opening(evaluation.commitment)
+    with pytest.raises(StateConflict):
+        question.opening(evaluation.commitment)
+    revealed = evaluation.revealed(opening)
+    with pytest.raises(StateConflict):
+        evaluation.revealed(opening)
+    question.output(revealed, DIGESTS)
+    with pytest.raises(StateConflict):
+        question.output(revealed, DIGESTS)
+    assert "_blinds" not in repr(question) and "_place" not in repr(question)
+
+
+@pytest.mark.parametrize("change", [(0, 4), (0, 255), (1, 0)], ids=["no such place", "far", "zero"])
+def test_an_opening_that_nobody_makes_is_refused(change: tuple[int, int]) -> None:
+    question = oprf.Question.of(b"k", TABLE, coins(1))
+    evaluation = oprf.Evaluation.of(EXPONENT, TABLE, question.blinded)
+    opening = bytearray(question.opening(evaluation.commitment))
+    if change[0]:
+        opening[1:33] = bytes(32)
+    else:
+        opening[0] = change[1]
+    with pytest.raises(LinkBroken, match="no opening"):
+        evaluation.revealed(bytes(opening))

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpc.lookup.buckets import shared, whole
-from mpc.lookup.plan import POINTS, Plan, Way, planned
+from mpc.lookup.parameters import ASKED, EVALUATED
+from mpc.lookup.plan import Plan, Way, planned
 from mpc.lookup.simple_pir import error_bits
 from plans.errors import Malformed, TooLarge
 from tests.mpc.lookup_world import WIDTH, coins, owner, seeker
@@ -22,7 +23,7 @@ def test_the_way_follows_from_the_rule(bound: int, width: int, lookups: int, few
     assert Plan.decode(plan.canonical()) == plan
     small = whole(bound, width).height
     moved = plan.once + lookups * (plan.up + plan.down)
-    assert moved <= small + lookups * 2 * POINTS, "never more than the whole table"
+    assert moved <= small + lookups * (ASKED + EVALUATED), "never more than the whole table"
     if plan.way is Way.HIDDEN:
         assert plan.leaks_bits == 0 and small > moved
         assert error_bits(plan.layout.columns, plan.layout.height) >= 40
@@ -44,9 +45,11 @@ def test_bytes_are_those_that_are_sent() -> None:
     for plan in (planned(5000, WIDTH, PLENTY, 5000, 1), planned(500, 400, PLENTY), planned(9, 1, PLENTY)):
         of = owner(plan, plan.layout.bound)
         lookup = seeker(of).ask(b"k", coins(1))
-        evaluated = of.evaluate(lookup.blinded)
-        lookup.evaluated(evaluated)
-        up, down = len(lookup.blinded), len(evaluated)
+        evaluation = of.evaluate(lookup.blinded)
+        opening = lookup.opening(evaluation.commitment)
+        revealed = evaluation.revealed(opening)
+        lookup.evaluated(revealed)
+        up, down = len(lookup.blinded) + len(opening), len(evaluation.commitment) + len(revealed)
         if plan.way is Way.HIDDEN:
             up, down = up + len(lookup.question), down + len(of.answer(lookup.question))
             assert plan.once == of.hint.nbytes

@@ -14,7 +14,7 @@ from mpc.lookup.owner import Owner
 from mpc.lookup.plan import Plan, Way, planned
 from mpc.lookup.seeker import Seeker
 from plans.errors import EvidenceBroken, LinkBroken, StateConflict
-from tests.mpc.lookup_world import WIDTH, coins, hidden, looked_up, owner, rows, seeker
+from tests.mpc.lookup_world import WIDTH, coins, granted, hidden, looked_up, owner, rows, seeker
 
 
 def checked(plan: Plan, count: int) -> Owner:
@@ -62,16 +62,17 @@ def test_fewer_rows_than_the_bound_make_messages_of_the_same_sizes() -> None:
     for count in (5, 2000):
         of = owner(hidden(2000), count)
         lookup = seeker(of).ask(b"k", coins(1))
-        evaluated = of.evaluate(lookup.blinded)
-        lookup.evaluated(evaluated)
+        evaluation = of.evaluate(lookup.blinded)
+        opening = lookup.opening(evaluation.commitment)
+        lookup.evaluated(evaluation.revealed(opening))
         answer = of.answer(lookup.question)
-        sizes.add((len(lookup.blinded), len(evaluated), len(lookup.question), len(answer), of.hint.nbytes))
+        sent = lookup.blinded, opening, lookup.question, evaluation.commitment, answer, of.hint.tobytes()
+        sizes.add(tuple(len(each) for each in sent))
     assert len(sizes) == 1
 
 
 def transcript(of: Owner, key: bytes, seed: int) -> tuple[bytes, bytes]:
-    lookup = seeker(of).ask(key, coins(seed))
-    lookup.evaluated(of.evaluate(lookup.blinded))
+    lookup = granted(seeker(of).ask(key, coins(seed)), of)
     return lookup.blinded, lookup.question
 
 
@@ -83,8 +84,7 @@ def test_an_owner_that_sees_everything_it_is_sent_guesses_no_better_than_by_chan
     asks = seeker(of)
     choice, right = np.random.default_rng(0).integers(0, 2, 200), 0
     for which in choice:
-        lookup = asks.ask(keys[which], stream)
-        lookup.evaluated(of.evaluate(lookup.blinded))
+        lookup = granted(asks.ask(keys[which], stream), of)
         words = np.frombuffer(lookup.question, dtype="<u4")
         outputs = [table.place_of(of.record, _output(of, key)) for key in keys]
         distances = [min(int(words[at]) ^ 2**24, 2**32 - int(words[at])) for at in outputs]
@@ -113,10 +113,13 @@ def test_steps_out_of_order_are_refused() -> None:
     for early in (lambda: lookup.question, lambda: lookup.place):
         with pytest.raises(StateConflict):
             early()
-    evaluated = of.evaluate(lookup.blinded)
-    lookup.evaluated(evaluated)
+    evaluation = of.evaluate(lookup.blinded)
     with pytest.raises(StateConflict):
-        lookup.evaluated(evaluated)
+        lookup.evaluated(bytes(160))
+    revealed = evaluation.revealed(lookup.opening(evaluation.commitment))
+    lookup.evaluated(revealed)
+    with pytest.raises(StateConflict):
+        lookup.evaluated(revealed)
     answer = of.answer(lookup.question)
     lookup.opened(answer)
     with pytest.raises(StateConflict):
@@ -139,16 +142,14 @@ def test_a_table_has_one_way_and_no_other() -> None:
 
 
 def looked(of: Owner) -> seeking.Lookup:
-    lookup = seeker(of).ask(b"k", coins(1))
-    lookup.evaluated(of.evaluate(lookup.blinded))
-    return lookup
+    return granted(seeker(of).ask(b"k", coins(1)), of)
 
 
 def test_an_answer_of_another_version_is_found_out() -> None:
     old, new = owner(hidden(50), 50, 1), owner(hidden(50), 50, 2)
     lookup = seeker(new).ask(rows(50)[0][0], coins(1))
-    with pytest.raises(EvidenceBroken, match="another exponent"):
-        lookup.evaluated(old.evaluate(lookup.blinded))
+    with pytest.raises(EvidenceBroken, match="beside a key"):
+        granted(lookup, old)
     lookup = looked(new)
     with pytest.raises(EvidenceBroken):
         lookup.opened(old.answer(lookup.question))
@@ -167,8 +168,7 @@ def test_a_seeker_keeps_a_hint_and_asks_any_number_of_times() -> None:
     asks, (keys, records) = Seeker(of.record, of.hint.tobytes()), rows(200)
     stream = coins(8)
     for at in (5, 5, 77):
-        lookup = asks.ask(keys[at], stream)
-        lookup.evaluated(of.evaluate(lookup.blinded))
+        lookup = granted(asks.ask(keys[at], stream), of)
         assert lookup.opened(of.answer(lookup.question)) == records[at]
 
 
