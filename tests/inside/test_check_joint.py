@@ -29,14 +29,21 @@ STATEMENT = (
     "where h.icd like 'E11%' and t.tax > 3 group by h.region"
 )
 
+PARTED = (
+    f"select t.region, avg(income) as mean, count(*) as n {TABLE} where days < 9 and formal group by region"
+)
+COMMON = f"select person {FROM} where t.tax > 3"
+
 
 def session(plan: Plan) -> Session:
     return Session(plan, Entry.CHECK, 1, {}, BoxKeys({}, {}, ""))
 
 
-def test_the_checker_box_reads_joint_statements_to_the_same_bytes_each_time() -> None:
-    plan = sandbox.check_joint_plan("nm/tax", "sha256:" + "d" * 64, LIMITS, STATEMENT, SHADOWS)
-    turned = sandbox.check_joint_plan("nm/tax", "sha256:" + "d" * 64, LIMITS, STATEMENT, SHADOWS[::-1])
+@pytest.mark.parametrize("statement", [STATEMENT, PARTED, COMMON])
+def test_the_checker_box_reads_joint_statements_to_the_same_bytes_each_time(statement: str) -> None:
+    shadows = (*SHADOWS, *PARTS)
+    plan = sandbox.check_joint_plan("nm/tax", "sha256:" + "d" * 64, LIMITS, statement, shadows)
+    turned = sandbox.check_joint_plan("nm/tax", "sha256:" + "d" * 64, LIMITS, statement, shadows[::-1])
     assert plan == turned
     assert plan.stages == (
         BoxSpec(Entry.CHECK, "sha256:" + "d" * 64, (), LIMITS, Tier.T1, outputs=plan.stages[0].outputs),
@@ -45,7 +52,7 @@ def test_the_checker_box_reads_joint_statements_to_the_same_bytes_each_time() ->
     assert first == second
     report = canonical.decode(first)
     assert isinstance(report, dict)
-    assert JointReading.read(report["reading"]) == read_joint(STATEMENT, SHADOWS)
+    assert JointReading.read(report["reading"]) == read_joint(statement, shadows)
 
 
 def test_the_checker_box_says_why_it_refuses() -> None:
@@ -117,9 +124,6 @@ def _everywhere(**changes: Any) -> Callable[[JointReading], JointReading]:
     return change
 
 
-PARTED = (
-    f"select t.region, avg(income) as mean, count(*) as n {TABLE} where days < 9 and formal group by region"
-)
 WRONG_PARTS: list[tuple[Callable[[JointReading], JointReading], str]] = [
     (_portion(0, where='("days" < 9) AND "formal"'), "conditions"),
     (_portion(1, where='("days" < 9)'), "conditions"),
@@ -149,9 +153,6 @@ def _shape(shape: Shape) -> Callable[[JointReading], JointReading]:
         return JointReading(reading.statement, portions, (), (), reading.outputs[:1], shape)
 
     return change
-
-
-COMMON = f"select person {FROM} where t.tax > 3"
 
 
 @pytest.mark.parametrize(
