@@ -59,7 +59,7 @@ def _tells_sizes(task: JointTask) -> bool:
     """
     if task.matching is Matching.NONE:
         return False
-    return bool(task.helper) or task.opening is not Opening.INTERSECTION
+    return bool(task.helper) or not task.opening.of_persons
 
 
 def _collected(dataset: str, rules: JointRules) -> Iterator[Reason]:
@@ -85,7 +85,7 @@ def checks_reasons(request: Request, demanded: Obligations, policy: DatasetPolic
     Dominance and the p% rule are tested by public caps, more strictly than for other statements. Zeros are withheld
     with what few persons stand behind. An inspector rounds figures and keeps back further cells for the sake of small
     ones; on shares neither is done, and whole cross-tables are not looked at, as the visibility table says. How many
-    different enterprises are in a cell is no sum, so nobody knows it. Of persons in common there are no figures.
+    different enterprises are in a cell is no sum, so nobody knows it. What is told of single persons is no figure.
     """
     if request.kind is not RequestKind.JOINT:
         return ()
@@ -95,7 +95,7 @@ def checks_reasons(request: Request, demanded: Obligations, policy: DatasetPolic
     exact = rules is None or rules.exact or rules.noise_micro > 0
     if unseen and demanded.rounding > 1 and not exact:
         return (_exact(dataset),)
-    if checks.enterprises and opening is not Opening.INTERSECTION:
+    if checks.enterprises and not opening.of_persons:
         return (
             _checks(
                 dataset, "counts enterprises behind every figure, and their number is no sum over owners"
