@@ -89,7 +89,7 @@ def seeking_of(joint: JointPlan) -> Seeking:
     return Seeking(
         tuple(portion.domain for portion in portions),
         tuple(portion.bound for portion in portions),
-        joint.task.finder,
+        joint.learner,
         joint.scheme.matched,
     )
 
@@ -153,9 +153,26 @@ def seek_alone(
         Malformed: there are more than two owners.
     """
     seeking = seeking_of(joint)
+    hidden, order = hide(keys, seeking.rows_of(me), me, coins)
+    lists = raised(channel, seeking, me, hidden, attempt, coins)
+    return None if lists is None else _own(_flags(lists, 0, seeking), order, len(keys), seeking)
+
+
+def raised(
+    channel: Channel, seeking: Seeking, me: str, hidden: Blocks, attempt: Attempt, coins: MaskStream
+) -> list[Blocks] | None:
+    """Exchange points of two owners' lists; return both under both exponents at who compares them, its own list first.
+
+    Args:
+        seeking: whose finder is who compares.
+        hidden: this owner's list in its secret order (`hide`).
+
+    Raises:
+        LinkBroken, PeerLost: see `Channel`; or points came that are no points.
+        Malformed: there are more than two owners.
+    """
     other = seeking.other()
     exponent = Exponent(coins.draw(EXPONENT).tobytes())
-    hidden, order = hide(keys, seeking.rows_of(me), me, coins)
     with pool_for(exponent, sum(seeking.rows)) as pool:
         if me != seeking.finder:
             for piece in pieces_of(len(hidden)):
@@ -173,8 +190,7 @@ def seek_alone(
             for size in _sizes(seeking.rows_of(other))
         ]
     mine = [receive_blocks(channel, other, RAISED_POINTS, size, BLOCK) for size in _sizes(seeking.bound)]
-    found = _flags([np.concatenate(mine), np.concatenate(theirs)], 0, seeking)
-    return _own(found, order, len(keys), seeking)
+    return [np.concatenate(mine), np.concatenate(theirs)]
 
 
 # ------------------------------------------------------------------------------------------------- both

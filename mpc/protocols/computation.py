@@ -11,8 +11,10 @@
 5. It tests what may be opened, and hands over its shares of that; or it hands the sums to an inspector, whose airlock
    judges them (`inspected`).
 
-Persons in common are found without servers: owners, and a helper if there is one, are all (`common`). Nor are there
-servers where a collector adds up ciphertexts of holders' sums for an inspector, who has the key (`ciphers`).
+Other forms have no servers. Persons in common are found by owners, and a helper if there is one (`common`). A collector
+adds up ciphertexts of holders' sums for an inspector, who has the key (`ciphers`), or, of two owners, multiplies them
+with its own numbers (`two_owners`). One owner has its rows scored by another's model (`scored`), or looks a few persons
+up in another's register (`looked_up`).
 
 A domain that has several parts does them in this order, and every part sends before it waits, so that nobody waits for
 somebody who waits for it: each message that a part waits for was sent in an earlier part, or in the same one by a party
@@ -25,6 +27,7 @@ benchmarks run all parties as threads.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -139,17 +142,16 @@ def take_part(work: Work, rows: OwnRows | None = None, coins: MaskStream | None 
 
     Raises:
         Malformed: the plan asks for what these protocols cannot do, or an owner has no rows.
-        KeyRepeated, TooLarge: an owner's rows are not what the plan says.
+        KeyRepeated, TooLarge, RangeTooWide: an owner's rows are not what the plan says.
         SharesDisagree: at an inspector: two servers say different things about a share.
+        EvidenceBroken: what was decrypted, or looked up, is not what the plan names.
         LinkBroken, PeerLost: see `Channel`.
     """
     joint, coins = work.joint, coins or fresh()
     if joint.owns(work.domain) is not None and rows is None:
         raise Malformed("an owner has no rows", work.domain)
-    if joint.reading.shape is Shape.COMMON:
-        return _seek(work, rows, coins)
-    if joint.task.collector:
-        return _encrypted(work, rows, coins)
+    if not joint.task.shared:
+        return _WAYS[joint.reading.shape](work, rows, coins)
     place = joint.serves(work.domain)
     server = _server(work, place, coins) if place is not None else None
     add_up = _stacked if joint.reading.shape is Shape.STACKED else _joined
@@ -189,6 +191,57 @@ def _encrypted(work: Work, rows: OwnRows | None, coins: MaskStream) -> Totals | 
         return Totals(part.inspect(rows))
     part.hold(rows)
     return None
+
+
+def _of_two(work: Work, rows: OwnRows | None, coins: MaskStream) -> Totals | None:
+    """Do a part in sums over rows that two owners have in common; the inspector returns what it opened."""
+    from mpc.protocols import two_owners  # imports the engine of ciphertexts
+
+    part = two_owners.Part(work.channel, work.joint, work.domain, work.numbered, coins)
+    mine = _rows_of(work, rows)
+    if work.domain == work.joint.task.inspector:
+        return Totals(part.inspect(mine))
+    part.collect(mine)
+    return None
+
+
+def _score(work: Work, rows: OwnRows | None, coins: MaskStream) -> Scores | None:
+    """Do a part in scoring rows by a model; the finder returns the scores."""
+    from mpc.protocols import scored  # imports the engine of ciphertexts
+
+    part = scored.Part(work.channel, work.joint, work.domain, work.numbered, coins)
+    mine = _rows_of(work, rows)
+    if work.domain != work.joint.task.finder:
+        part.answer(mine)
+        return None
+    return Scores(*scored.rounded(work.joint, part.ask(mine)))
+
+
+def _look_up(work: Work, rows: OwnRows | None, coins: MaskStream) -> Records | None:
+    """Do a part in looking persons up; the finder returns their records."""
+    from mpc.protocols import looked_up  # imports the compiler of its products
+
+    mine = _rows_of(work, rows)
+    if work.domain != work.joint.task.finder:
+        looked_up.serve(work.channel, work.joint, mine, coins)
+        return None
+    return Records(looked_up.seek(work.channel, work.joint, mine, coins))
+
+
+def _rows_of(work: Work, rows: OwnRows | None) -> OwnRows:
+    if rows is None:
+        raise Malformed("everybody who takes part in this form owns rows", work.domain)
+    return rows
+
+
+_WAYS: Mapping[Shape, Callable[[Work, OwnRows | None, MaskStream], Handed | None]] = {
+    Shape.JOINED: _of_two,
+    Shape.STACKED: _encrypted,
+    Shape.COMMON: _seek,
+    Shape.SCORED: _score,
+    Shape.LOOKUP: _look_up,
+}
+"""Forms in which nothing is computed on shares."""
 
 
 def _stacked(work: Work, server: Server | None, rows: OwnRows | None, coins: MaskStream) -> Shared | None:

@@ -164,7 +164,8 @@ def weight_cap(reading: JointReading) -> int:
     """Return the largest absolute value of a coefficient at the scale of its term, 1 at least."""
     model = reading.portions[1]
     pairs = zip(terms_of(reading), powers_of(reading), strict=True)
-    return max(1, *(model.operands[place].cap * 10**power for (_, place), power in pairs))
+    caps: list[int] = [model.operands[place].cap * 10**power for (_, place), power in pairs]
+    return max(1, *caps)
 
 
 def terms_of(reading: JointReading) -> tuple[tuple[int, int], ...]:
@@ -202,7 +203,7 @@ def largest_score(reading: JointReading) -> int:
     rows, model = reading.portions
     total = 0
     for (feature, coefficient), power in zip(terms_of(reading), powers_of(reading), strict=True):
-        value = rows.operands[feature].cap if feature >= 0 else 1
+        value = max(1, rows.operands[feature].cap) if feature >= 0 else 1
         total += value * model.operands[coefficient].cap * 10**power
     return max(1, total)
 

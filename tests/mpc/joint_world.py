@@ -11,12 +11,14 @@ import duckdb
 import numpy as np
 
 from keys.randomness import MaskStream
+from mpc.lookup.fields import pack, width_of
 from mpc.protocols.channel import Channel
 from mpc.protocols.computation import Handed, Work, take_part
 from mpc.protocols.identifiers import pack_fixed
 from mpc.protocols.joint_rows import OwnRows
 from mpc.protocols.memory import MemoryChannel, network
 from plans.joint import (
+    Field,
     Grouping,
     JointFigure,
     JointPlan,
@@ -27,6 +29,8 @@ from plans.joint import (
     Operand,
     Portion,
     Scheme,
+    Score,
+    ScoreFunction,
     Shape,
     Sum,
 )
@@ -91,6 +95,34 @@ class Owner:
             connection.execute(f"INSERT INTO {name} SELECT * FROM incoming")
             connection.unregister("incoming")
         return name
+
+
+@dataclass(frozen=True)
+class Model(Owner):
+    """A model: one row about nobody, whose values are its coefficients."""
+
+    def portion(self) -> Portion:
+        return replace(super().portion(), key="", bound=1)
+
+    def rows(self) -> OwnRows:
+        return replace(super().rows(), keys=np.zeros((1, 16), dtype=np.uint8))
+
+
+@dataclass(frozen=True)
+class Register(Owner):
+    """A register: a record of texts for each person, `None` where there is no value."""
+
+    fields: tuple[Field, ...] = ()
+    texts: tuple[tuple[str | None, ...], ...] = field(default=(), repr=False)
+
+    def portion(self) -> Portion:
+        return replace(super().portion(), fields=self.fields)
+
+    def rows(self) -> OwnRows:
+        widths = [each.width for each in self.fields]
+        packed = b"".join(pack(row, widths) for row in self.texts)
+        records = np.frombuffer(packed, dtype=np.uint8).reshape(len(self.texts), width_of(widths))
+        return replace(super().rows(), records=records)
 
 
 def _arrow(columns: Mapping[str, Any]) -> Any:
@@ -200,7 +232,7 @@ def plan_for(owners: Sequence[Owner], asked: JointReading | None = None, **chang
 def plan_of(asked: JointReading, task: JointTask, scheme: Scheme | None = None) -> JointPlan:
     """A plan of any shape, whose task says who does what."""
     portions = asked.portions
-    few = [replace(each, groups=(), operands=()) for each in portions[:2]]
+    few = [replace(each, groups=(), operands=(), fields=(), key="id") for each in portions[:2]]
     base = joint_plan(reading(few, [Sum(Measure.ROWS, ())], [JointFigure("n", "count", (0,), 0)]))
     domains = sorted({*(portion.domain for portion in portions), *task.servers, *task.others})
     bounds = [portion.bound for portion in portions]
@@ -211,7 +243,14 @@ def plan_of(asked: JointReading, task: JointTask, scheme: Scheme | None = None) 
         task=task,
         parties=tuple(joint_examples.party(domain, place) for place, domain in enumerate(domains)),
         reading=asked,
-        decisions=tuple(replace(base.decisions[0], domain=portion.domain) for portion in portions),
+        decisions=tuple(
+            replace(
+                base.decisions[0],
+                domain=portion.domain,
+                identifiers=base.decisions[0].identifiers if portion.key else "",
+            )
+            for portion in portions
+        ),
         scheme=scheme or Scheme(64, matched, 10, 90),
     )
 
@@ -281,6 +320,42 @@ def common_plan(owners: Sequence[Owner], finder: str, helper: str = "", matched:
     task = JointTask(SQL, matching, Opening.INTERSECTION, (), helper=helper, finder=finder)
     scheme = Scheme(64, matched or min(portion.bound for portion in portions), 1, 100)
     return plan_of(asked, task, scheme)
+
+
+# --------------------------------------------------------------------------------- what is told of persons
+
+
+def scored_plan(
+    owner: Owner, model: Model, terms: Sequence[tuple[int, int]], decimals: int = 2, logistic: bool = False
+) -> JointPlan:
+    """A plan in which an owner's rows are scored by a model."""
+    function = ScoreFunction.LOGISTIC if logistic else ScoreFunction.LINEAR
+    score = Score("score", function, tuple(terms), decimals)
+    portions = (owner.portion(), model.portion())
+    asked = JointReading(
+        statement_digest(SQL), portions, (), (), ("person", "score"), Shape.SCORED, score=score
+    )
+    task = JointTask(SQL, Matching.NONE, Opening.SCORES, (), finder=owner.domain)
+    return plan_of(asked, task, Scheme(64, portions[0].bound, 1, 100))
+
+
+def looked_up_plan(owner: Owner, register: Register) -> JointPlan:
+    """A plan in which an owner looks its persons up in a register."""
+    portions = (owner.portion(), register.portion())
+    outputs = ("person", *(each.name for each in register.fields))
+    asked = JointReading(statement_digest(SQL), portions, (), (), outputs, Shape.LOOKUP)
+    task = JointTask(SQL, Matching.NONE, Opening.RECORDS, (), finder=owner.domain)
+    return plan_of(asked, task, Scheme(64, portions[0].bound, 1, 100))
+
+
+def two_owners_plan(owners: Sequence[Owner], inspector: str, asked: JointReading | None = None) -> JointPlan:
+    """A plan in which one of two owners computes on the other's ciphertexts, for that one's airlock."""
+    (collector,) = (each.domain for each in owners if each.domain != inspector)
+    task = JointTask(
+        SQL, Matching.DIFFIE_HELLMAN, Opening.INSPECTED, (), inspector=inspector, collector=collector
+    )
+    scheme = Scheme(64, min(len(each.persons) + each.spare for each in owners), 4, 90)
+    return plan_of(asked or everything(owners), task, scheme)
 
 
 # ------------------------------------------------------------------------------------------------- oracle

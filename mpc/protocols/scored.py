@@ -1,0 +1,163 @@
+"""Scores of one owner's rows by another's model: features travel encrypted, and come back as encrypted scores.
+
+    finder ── cipher/key, cipher/columns ──► the model's owner ── cipher/answers ──► finder
+
+The finder's box makes a key for this attempt alone and encrypts the features of its rows, a column for each term of the
+score (`mpc.encrypted.scoring`). The model's box multiplies and adds up, floods what comes out, and sends it back; the
+finder's box decrypts once. So
+
+- *The model's owner* sees ciphertexts under a key that it lacks, and of rows their public number.
+- *The finder* sees the score of each row that it sent, and no coefficient. As many scores of rows in general position
+  as there are coefficients are as many equations: the terms of the model's owner bound them (`JointRules.members`), or
+  say that the model is given away. Rows that stand for nobody, up to the public number, repeat a row, so that they are
+  no equation more.
+
+Scores are whole numbers of their smallest decimal, exact; rounding, and the logistic curve, come after decryption, in
+the same box. Nobody else could open anything together: there are two parties.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from keys.randomness import MaskStream
+from mpc.encrypted.arithmetic import Numbers
+from mpc.encrypted.envelope import Content
+from mpc.encrypted.key_process import KeyProcess, ScoreTerms, key_id, probability
+from mpc.encrypted.packing import Columns
+from mpc.encrypted.scoring import LinearModel, Scorer
+from mpc.encrypted.sums import Shape
+from mpc.protocols import planning
+from mpc.protocols.channel import Channel
+from mpc.protocols.envelopes import Envelopes
+from mpc.protocols.joint_rows import OwnRows
+from mpc.protocols.layout import Attempt
+from plans.errors import Malformed, RangeTooWide, TooLarge
+from plans.joint import JointPlan, ScoreFunction
+
+COLUMNS_TAG, ANSWERS_TAG = "cipher/columns", "cipher/answers"
+
+
+class Part:
+    """One party's part: what all messages of an attempt are bound to, and who it is.
+
+    Args:
+        channel: a link with the other party.
+        joint: the plan.
+        me: this party's domain.
+        attempt: of the plan.
+        coins: this party's own fresh randomness, for the keys of its envelopes.
+
+    Raises:
+        RangeTooWide, Malformed: see `planning.scores`.
+    """
+
+    def __init__(
+        self, channel: Channel, joint: JointPlan, me: str, attempt: Attempt, coins: MaskStream
+    ) -> None:
+        self._joint, self._me, self._reading = joint, me, joint.reading
+        self._parameters = planning.scores(joint.reading).parameters
+        self._envelopes = Envelopes(channel, attempt, me, self._parameters, coins)
+        self._rows = joint.reading.portions[0].bound
+        terms = planning.terms_of(joint.reading)
+        self._features = [feature for feature, _ in terms if feature >= 0]
+        self._shape = Columns(self._parameters, len(self._features), self._rows)
+
+    def ask(self, rows: OwnRows) -> list[int]:
+        """Do the finder's part; return the score of each of its rows at the scale `planning.score_decimals`.
+
+        Raises:
+            TooLarge: there are more rows than the plan's public number.
+            Malformed: a feature has no value in some row.
+            LinkBroken, EvidenceBroken: what came are no scores of these rows.
+            PeerLost: see `Channel`.
+        """
+        columns = self._columns(rows)
+        owner, model = self._joint.task.finder, self._reading.portions[1].domain
+        first = self._envelopes.front((owner, model), Content.PUBLIC_KEY, "")
+        key = KeyProcess(self._parameters, first, planning.largest_score(self._reading))
+        self._envelopes.send_key(key, model)
+        secret = self._envelopes.secret()
+        cap = planning.feature_cap(self._reading)
+        self._envelopes.channel.send(model, COLUMNS_TAG, secret + key.columns(columns, cap, model, secret))
+        due = self._envelopes.front((model, owner), Content.ANSWERS, key.key, self._rows)
+        size = Shape(self._parameters, self._rows).size
+        raw, secret = self._envelopes.receive(ANSWERS_TAG, due, size)
+        terms = _terms(len(self._features), self._rows)
+        return key.scores(raw, model, self._rows, terms, 0, secret)[: len(rows.keys)]
+
+    def answer(self, rows: OwnRows) -> None:
+        """Do the part of the model's owner, whose `rows` are one: its coefficients.
+
+        Raises:
+            Malformed: the model has another number of rows, or a coefficient has no value.
+            RangeTooWide: a coefficient is outside what was declared.
+            LinkBroken, EvidenceBroken, PeerLost: what came are no columns of this attempt; or see `Channel`.
+        """
+        model, finder = self._model(rows), self._joint.task.finder
+        public = self._envelopes.receive_key(finder)
+        key = key_id(public)
+        count = self._shape.columns * self._shape.rows
+        due = self._envelopes.front((finder, self._me), Content.COLUMNS, key, count)
+        raw = self._envelopes.body(COLUMNS_TAG, due, self._shape.size)
+        scores = Scorer(self._parameters, public).score(raw, self._rows, model)
+        front = self._envelopes.front((self._me, finder), Content.ANSWERS, key, self._rows)
+        self._envelopes.send(ANSWERS_TAG, front, scores)
+
+    def _columns(self, rows: OwnRows) -> list[Numbers]:
+        """Return a column for each term that has a feature, as long as the public number of rows."""
+        count, where = len(rows.keys), self._reading.portions[0].relation
+        if count > self._rows:
+            raise TooLarge("there are more rows than the plan's public number of rows", where)
+        if not rows.present[self._features].all():
+            raise Malformed("a feature has no value in some row, and nothing stands for it", where)
+        if not count:
+            return [np.zeros(self._rows, dtype=np.int64) for _ in self._features]
+        places = np.minimum(np.arange(self._rows), count - 1)  # behind the last row it is repeated
+        return [rows.values[feature][places] for feature in self._features]
+
+    def _model(self, rows: OwnRows) -> LinearModel:
+        """Return whole weights, one for each column, and the sum of the terms without a feature."""
+        portion = self._reading.portions[1]
+        if rows.values.shape != (len(portion.operands), 1) or not rows.present.all():
+            raise Malformed("a model is one row, with a value in every column", portion.relation)
+        found = [int(number) for number in rows.values[:, 0]]
+        if any(
+            not each.low <= number <= each.high for each, number in zip(portion.operands, found, strict=True)
+        ):
+            raise RangeTooWide("a coefficient is outside the declared range", portion.relation)
+        terms = zip(planning.terms_of(self._reading), planning.powers_of(self._reading), strict=True)
+        scaled = [(feature, found[place] * 10**power) for (feature, place), power in terms]
+        weights = tuple(weight for feature, weight in scaled if feature >= 0)
+        constant = sum(weight for feature, weight in scaled if feature < 0)
+        return LinearModel(weights, constant, max(abs(each) for each in (*weights, constant)))
+
+
+def _terms(features: int, rows: int) -> ScoreTerms:
+    """Return terms that the plan has looked at: its compiler and the model's keeper know whether it is given away."""
+    return ScoreTerms(features, rows, 1, given_away=rows > features)
+
+
+def rounded(joint: JointPlan, scores: list[int]) -> tuple[tuple[int, ...], int]:
+    """Return scores in units of 10^-decimals, as the reading rounds them, and decimals; halves go away from zero, as in
+    SQL.
+
+    Args:
+        joint: the plan.
+        scores: whole numbers at the scale `planning.score_decimals`.
+
+    Raises:
+        Malformed: the reading has no score.
+    """
+    score, scale = joint.reading.score, planning.score_decimals(joint.reading)
+    if score is None:
+        raise Malformed("this reading has no score", "joint-reading.score")
+    found, decimals = scores, score.decimals
+    if score.function is ScoreFunction.LOGISTIC:
+        found = [probability(each, scale, decimals) for each in scores]
+    elif decimals >= scale:
+        found = [each * 10 ** (decimals - scale) for each in scores]
+    else:
+        step = 10 ** (scale - decimals)
+        found = [(abs(each) + step // 2) // step * (1 if each >= 0 else -1) for each in scores]
+    return tuple(found), decimals
