@@ -224,15 +224,15 @@ class ScoreBench:
         """The circuit on ciphertexts that were read before: one block, as often as there are blocks."""
         seal = self.scorer.seal
         shape = Columns(self.parameters, FEATURES, ROWS)
-        scalars = [seal.scalar(weight) for weight in self.model.weights]
+        scalars = [seal.scalar(abs(weight)) for weight in self.model.weights]
         watch = Watch({})
         for block in range(shape.blocks):
             read = [shape.read(self.raw, seal, column, block) for column in range(FEATURES)]
             with watch.part("circuit"):
                 for ciphertext, scalar in zip(read, scalars, strict=True):
                     seal.evaluator.multiply_plain_inplace(ciphertext, scalar)
-                for ciphertext in read[1:]:
-                    seal.evaluator.add_inplace(read[0], ciphertext)
+                for ciphertext, weight in zip(read[1:], self.model.weights[1:], strict=True):
+                    seal.add_signed(read[0], ciphertext, weight)
         return watch
 
     def engine_peer(self) -> Watch:

@@ -55,7 +55,7 @@ class Right:
             arithmetic.require_within(column, cap, "right")
             if len(column) != left.rows:
                 raise Defect("both parties have as many rows", "inner.right")
-        totals: list[list[Any]] = [[None] * len(right) for _ in range(left.columns)]
+        totals = [[self._start() for _ in right] for _ in range(left.columns)]
         for block in range(left.blocks):
             plains = [self._reversed(column, block) for column in right]
             for place, row in enumerate(totals):
@@ -78,20 +78,21 @@ class Right:
         self.seal.evaluator.transform_to_ntt_inplace(plain, self.seal.context.first_parms_id())
         return plain, some
 
+    def _start(self) -> Any:
+        """Return an encryption of zero in the form in which products are taken place by place."""
+        total = self._answers.start()
+        self.seal.evaluator.transform_to_ntt_inplace(total)
+        return total
+
     def _add_products(self, totals: list[Any], ciphertext: Any, plains: list[tuple[Any, bool]]) -> None:
-        for place, (plain, some) in enumerate(plains):
+        for total, (plain, some) in zip(totals, plains, strict=True):
             made = sealing.empty()
             self.seal.evaluator.multiply_plain(ciphertext, plain, made)
-            if not some:
-                continue
-            if totals[place] is None:
-                totals[place] = made
-            else:
-                self.seal.evaluator.add_inplace(totals[place], made)
+            if some:
+                self.seal.evaluator.add_inplace(total, made)
 
     def _finish(self, total: Any) -> bytes:
-        if total is not None:
-            self.seal.evaluator.transform_from_ntt_inplace(total)
+        self.seal.evaluator.transform_from_ntt_inplace(total)
         return self._answers.finish(total, slice(0, 1)).tobytes()
 
 

@@ -61,14 +61,13 @@ class Multiplier:
         arithmetic.require_within(matrix, cap, "matrix")
         baby = 1 << -(-(size.bit_length() - 1) // 2)
         moved = self._baby_steps(vector, baby)
-        total = None
-        for giant in range(size // baby - 1, -1, -1):
-            if total is not None:
+        total = self._answers.start()
+        last = size // baby - 1
+        for giant in range(last, -1, -1):
+            if giant != last:
                 self.seal.evaluator.rotate_rows_inplace(total, baby, self._keys)
             part = self._part(moved, matrix, giant * baby)
-            if total is None:
-                total = part
-            elif part is not None:
+            if part is not None:
                 self.seal.evaluator.add_inplace(total, part)
         return self._answers.finish(total).tobytes()
 

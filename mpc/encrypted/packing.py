@@ -83,19 +83,25 @@ class Answers:
         self.seal, self.parameters = seal, seal.parameters
         self._encryptor = sealing.public_encryptor(seal, public)
 
+    def start(self) -> Any:
+        """Return a fresh encryption of zero under the public key, to which every answer is added.
+
+        It makes the answer's second polynomial uniform. It also keeps sums from vanishing: SEAL raises where a
+        ciphertext becomes zero, so whoever sends the same column twice would learn whether two weights cancel.
+        """
+        return self.seal.ciphertext(sealing.fresh_zero(self.seal, self._encryptor))
+
     def finish(self, ciphertext: Any, kept: slice | None = None, plus: Numbers | None = None) -> Words:
         """Return an answer `[2 × primes × N]` of which its noise and its unasked places tell nothing.
 
         Args:
-            ciphertext: what was computed; None: nothing was, so that it is zero.
+            ciphertext: what was computed, from `start` on.
             kept: the places that are asked for; all others get a uniform number added (None: all are asked for).
             plus: numbers that are added in the coefficients.
         """
-        words = sealing.fresh_zero(self.seal, self._encryptor)
-        if ciphertext is not None:
-            if ciphertext.size() != 2:
-                raise Defect("an answer has two polynomials", "answers.finish")
-            arithmetic.add_into(words, self.seal.words(ciphertext), self.parameters)
+        if ciphertext.size() != 2:
+            raise Defect("an answer has two polynomials", "answers.finish")
+        words = self.seal.words(ciphertext)
         if kept is not None:
             hidden = self._uniform()
             hidden[kept] = 0

@@ -68,7 +68,7 @@ class Scorer:
             LinkBroken: the bytes are no ciphertexts of this shape.
         """
         columns = Columns(self.parameters, len(model.weights), rows)
-        scalars = [self.seal.scalar(weight or 1) for weight in model.weights]
+        scalars = [self.seal.scalar(abs(weight) or 1) for weight in model.weights]
         parts = []
         for block in range(columns.blocks):
             plus = np.zeros(self.parameters.degree, dtype=np.int64)
@@ -80,15 +80,10 @@ class Scorer:
     def _weighted(
         self, raw: bytes, columns: Columns, block: int, model: Sequence[tuple[int, object]]
     ) -> object:
-        """Return Σ w_j·c_j of one block; a weight of 0 costs the same time as another."""
-        total = None
+        """Return Σ w_j·c_j of one block; a weight costs the same time whatever it is."""
+        total = self._answers.start()
         for column, (weight, scalar) in enumerate(model):
             ciphertext = columns.read(raw, self.seal, column, block)
             self.seal.evaluator.multiply_plain_inplace(ciphertext, scalar)
-            if weight == 0:
-                continue
-            if total is None:
-                total = ciphertext
-            else:
-                self.seal.evaluator.add_inplace(total, ciphertext)
+            self.seal.add_signed(total, ciphertext, weight)
         return total

@@ -257,8 +257,24 @@ class Seal:
     # ------------------------------------------------------------------------------------------- plaintexts
 
     def scalar(self, number: int) -> Any:
-        """Return the plaintext of one public number that multiplies every coefficient."""
-        return sealapi.Plaintext(f"{number % self.parameters.plains[self.place]:x}")
+        """Return the plaintext of one number from 1 to (t − 1)/2 that multiplies every coefficient.
+
+        No negative one: SEAL multiplies by t − w where a plaintext is the single number −w, not by −w, so that noise
+        grows by t. Multiply by w, and take the product away.
+
+        Raises:
+            Defect: the number is outside.
+        """
+        if not 0 < number <= (self.parameters.plains[self.place] - 1) // 2:
+            raise Defect("ciphertexts are multiplied by a positive number below t/2", "sealing.scalar")
+        return sealapi.Plaintext(f"{number:x}")
+
+    def add_signed(self, total: Any, product: Any, sign: int) -> None:
+        """Add a product to a total, or take it away, by a sign; where that is 0, do neither."""
+        if sign > 0:
+            self.evaluator.add_inplace(total, product)
+        elif sign < 0:
+            self.evaluator.sub_inplace(total, product)
 
     def slots(self, numbers: Words) -> Any:
         """Return the plaintext whose slots are `numbers` (modulo t, up to N of them)."""

@@ -21,7 +21,7 @@ from mpc.encrypted import arithmetic, sealing
 from mpc.encrypted.arithmetic import Numbers, Words
 from mpc.encrypted.numbers import joined
 from mpc.encrypted.parameters import Parameters
-from plans.errors import Malformed
+from plans.errors import EvidenceBroken, Malformed
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +137,19 @@ def open_total(raw: bytes | memoryview, count: int, opener: sealing.Opener) -> l
 
     Raises:
         LinkBroken: the bytes are no ciphertexts of this shape.
+        EvidenceBroken: they hold numbers behind the last, which nobody put there.
     """
     parameters = opener.parameters
     words = Shape(parameters, count).read(raw, "collector")
-    opened: list[list[int]] = [
+    whole = [
         np.concatenate(
             [arithmetic.centred(opener.decrypt(block, place), parameters.plains[place]) for block in row]
-        )[:count].tolist()
+        )
         for place, row in enumerate(words)
     ]
+    if any(row[count:].any() for row in whole):
+        raise EvidenceBroken("a ciphertext holds numbers where none should be", "collector")
+    opened: list[list[int]] = [row[:count].tolist() for row in whole]
     if len(opened) == 1:
         return opened[0]
     return [joined(residues, parameters.plains) for residues in zip(*opened, strict=True)]

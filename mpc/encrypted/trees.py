@@ -78,30 +78,21 @@ class TreeScorer:
         return b"".join(parts)
 
     def _block(self, bits: list[Any], model: Sequence[Tree]) -> Any:
-        products: Any = None
-        singles: Any = None
+        total = self._answers.start()
         for tree in model:
             low_low, low_high, high_low, high_high = tree.leaves
             for bit, factor in ((tree.root, high_low - low_low), (tree.low, low_high - low_low)):
-                singles = self._plus(singles, bits[bit], factor)
+                self._add(total, bits[bit], factor)
             for bit, factor in ((tree.high, high_high - high_low), (tree.low, low_low - low_high)):
                 made = sealing.empty()
                 self.seal.evaluator.multiply(bits[tree.root], bits[bit], made)
-                products = self._plus(products, made, factor)
-        if products is not None:
-            self.seal.evaluator.relinearize_inplace(products, self._keys)
-        if singles is None or products is None:
-            return singles or products
-        self.seal.evaluator.add_inplace(products, singles)
-        return products
-
-    def _plus(self, total: Any, ciphertext: Any, factor: int) -> Any:
-        """Return total + factor · ciphertext; a factor of 0 costs the same time as another."""
-        made = sealing.empty()
-        self.seal.evaluator.multiply_plain(ciphertext, self.seal.scalar(factor or 1), made)
-        if factor == 0:
-            return total
-        if total is None:
-            return made
-        self.seal.evaluator.add_inplace(total, made)
+                self._add(total, made, factor)
+        if total.size() == 3:
+            self.seal.evaluator.relinearize_inplace(total, self._keys)
         return total
+
+    def _add(self, total: Any, ciphertext: Any, factor: int) -> None:
+        """Add factor · ciphertext; a factor costs the same time whatever it is."""
+        made = sealing.empty()
+        self.seal.evaluator.multiply_plain(ciphertext, self.seal.scalar(abs(factor) or 1), made)
+        self.seal.add_signed(total, made, factor)

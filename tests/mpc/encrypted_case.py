@@ -39,9 +39,9 @@ def public(parameters: Parameters) -> Any:
     return opener(parameters).public_words()
 
 
-def front(parameters: Parameters, **changes: Any) -> Front:
+def front(used: Parameters, **changes: Any) -> Front:
     """What an envelope of the key's owner is bound to, with changes."""
-    made = Front(PLAN, 1, "sums", OWNER, OTHER, parameters.digest, "", Content.PUBLIC_KEY, 1)
+    made = Front(PLAN, 1, "sums", OWNER, OTHER, used.digest, "", Content.PUBLIC_KEY, 1)
     return replace(made, **changes)
 
 

@@ -5,16 +5,19 @@ The oracle of fresh noise is the noise itself, which the secret key lays bare; o
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from math import log2
 
 import numpy as np
 import pytest
+from tenseal import sealapi
 
-from mpc.encrypted import arithmetic, bounds, planner, sealing
+from mpc.encrypted import arithmetic, bounds, inner, matrix, planner, scoring, sealing, trees
 from mpc.encrypted.numbers import is_prime, joined, primes_below
+from mpc.encrypted.packing import Columns
 from mpc.encrypted.parameters import SECURE_BITS, Packing, Parameters
-from plans.errors import Malformed
+from plans.errors import Defect, Malformed
 from tests.mpc.encrypted_case import box, budget, noise_of, opener, public  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("box")
@@ -112,6 +115,66 @@ def test_switching_is_near_enough_to_its_bound_to_mean_something() -> None:
     found = budget(opened, seal.words(before))
     bound = left(parameters, bounds.fresh(parameters, seeded=True) + bounds.switched(parameters))
     assert bound <= found <= bound + 20
+
+
+def bare_answers() -> dict[str, tuple[Parameters, Fraction, bytes]]:
+    """Answers without flooding: parameters, the bound that their planner took, and what the other party sends."""
+    found: dict[str, tuple[Parameters, Fraction, bytes]] = {}
+    rng, signs = np.random.default_rng(8), np.array([1, -1, -1, 0])
+
+    def planned(plan: planner.Planned) -> tuple[Parameters, sealing.Opener]:
+        parameters = replace(plan.parameters, flood_bits=0)
+        return parameters, opener(parameters)
+
+    parameters, owner = planned(planner.plan_scores(100, 4, 1000, 1 << 15))
+    raw = Columns(parameters, 4, 100).encrypt(owner, list(rng.integers(-1000, 1001, (4, 100))), 1000)
+    model = scoring.LinearModel(tuple((signs * (1 << 15)).tolist()), -(1 << 15), 1 << 15)
+    noise = bounds.times_plain(parameters, bounds.fresh(parameters, seeded=True), 4 << 15)
+    found["scores"] = parameters, noise, scoring.Scorer(parameters, public(parameters)).score(raw, 100, model)
+
+    parameters, owner = planned(planner.plan_products(9000, (1, 1), 1000, 1000))
+    shape = Columns(parameters, 1, 9000)
+    raw = shape.encrypt(owner, [rng.integers(-1000, 1001, 9000)], 1000)
+    answer = inner.Right(parameters, public(parameters)).products(raw, shape, [np.full(9000, -1000)], 1000)
+    noise = bounds.times_plain(parameters, bounds.fresh(parameters, seeded=True), 9000 * 1000) + 1
+    found["products"] = parameters, noise, answer
+
+    parameters, owner = planned(planner.plan_matrix(16, 100, 100))
+    multiplier = matrix.Multiplier(parameters, public(parameters), owner.rotation_words())
+    vector = multiplier.seal.seeded(*owner.slots(matrix.spread(np.full(16, -100), parameters)))
+    noise = planner.noise_of_matrix(parameters, 4, 4)
+    found["matrix"] = parameters, noise, multiplier.product(vector, np.full((16, 16), -100), 100)
+
+    parameters, owner = planned(planner.plan_trees(100, 3, 2, 1000))
+    shape = Columns(parameters, 3, 100)
+    raw = shape.encrypt(owner, list(rng.integers(0, 2, (3, 100))), 1)
+    scorer = trees.TreeScorer(parameters, public(parameters), owner.relinearisation_words())
+    model = [trees.Tree(0, 1, 2, (1000, -1000, -1000, 1000)), trees.Tree(1, 0, 2, (-1000, 1000, 1000, -1000))]
+    noise = planner.noise_of_trees(parameters, 2, 1000)
+    found["trees"] = parameters, noise, scorer.score(raw, shape, model, 1000)
+    return found
+
+
+def test_answers_stay_within_their_bounds_before_they_are_flooded() -> None:
+    """Flooding must not hide that noise was larger than proved, as it is where SEAL multiplies by a negative number."""
+    for name, (parameters, noise, answer) in bare_answers().items():
+        words = np.frombuffer(answer, dtype="<u8").reshape(-1, 2, len(parameters.moduli), parameters.degree)
+        bound = noise + bounds.fresh(parameters, seeded=False)
+        for block in words:
+            assert budget(opener(parameters), block) >= left(parameters, bound), name
+
+
+def test_control_seal_multiplies_noise_by_t_where_a_plaintext_is_one_negative_number() -> None:
+    parameters = bare_answers()["scores"][0]
+    seal, owner = sealing.Seal(parameters), opener(parameters)
+    first, seed = owner.zero()
+    ciphertext, t = seal.seeded(first, seed), parameters.plains[0]
+    seal.evaluator.multiply_plain_inplace(ciphertext, sealapi.Plaintext(f"{t - 3:x}"))
+    proved = bounds.times_plain(parameters, bounds.fresh(parameters, seeded=True), 3)
+    assert budget(owner, seal.words(ciphertext)) < left(parameters, proved)
+    for number in (-3, 0, t // 2):
+        with pytest.raises(Defect, match="positive number below t/2"):
+            seal.scalar(number)
 
 
 @pytest.mark.parametrize("name", ["products", "matrix", "trees"])
