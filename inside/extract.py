@@ -75,7 +75,7 @@ def run(session: Session) -> dict[str, Any]:
         BoxFailure: `extract.keys`, `extract.rows`, `extract.range`, `extract.codes`, `extract.width`, or
             `extract.failed` for whatever the engine says.
         HashMismatch: a file that the joint plan names is not among the inputs.
-        Malformed: the plan gives this domain no portion.
+        Malformed: the plan gives this domain no portion, or calls data about persons a model.
     """
     joint = joint_of(session.plan.material)
     place = joint.owns(session.plan.domain)
@@ -96,6 +96,8 @@ def _opened(session: Session, joint: JointPlan, place: int) -> Connection:
     portion, part = joint.reading.portions[place], joint.decisions[place]
     limits = session.plan.stage(session.stage).limits
     connection = session.warmed or open_engine(session.spill, limits)
+    if part.relation.about_persons != bool(portion.key):
+        raise Malformed("rows about persons have a key, and a model's row has none", part.relation.name)
     attributes = session.file_of(part.relation)
     identifiers = _identifiers(session, part) if portion.key else ""
     files = tuple(filter(None, (attributes, identifiers)))

@@ -110,7 +110,7 @@ def plan_of(
     decision = replace(examples.DECISION, obligations=demanded)
     parts = tuple(
         PortionDecision(
-            portion.domain, decision, files[portion.domain].part, files[portion.domain].digest("identifiers"),
+            portion.domain, decision, files[portion.domain].part, files[portion.domain].identifiers,
             tuple(files[portion.domain].keys),
         )
         for portion in asked.portions
