@@ -32,8 +32,8 @@ shows their blinding, and only when the owner has found them so it reveals what 
     seeker   which is its own, and the blinding of the others          `Question.opening`
     owner    the evaluated points       `Evaluation.revealed`, if the others are the check keys
 
-The blinding of the check keys says nothing of that of the key. (The mode of RFC 9497 with a proof finds out always and
-in one turn. It needs whole points, and the owner's secret in arithmetic whose time depends on it: ours is in OpenSSL's.)
+The blinding of the check keys says nothing of that of the key. (The mode of RFC 9497 with a proof finds out always, and
+in one turn. It needs whole points, and the owner's secret in arithmetic whose time depends on it; ours is OpenSSL's.)
 
 GMP's times depend on numbers: here on b, which is uniform, fresh, and used once in the seeker's own box.
 """

@@ -38,6 +38,7 @@ def test_it_is_right_with_a_hundred_thousand_rows() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 def test_it_is_right_with_a_million_rows() -> None:
     plan = planned(1_000_000, WIDTH, 4096)
     assert plan.way is Way.HIDDEN
