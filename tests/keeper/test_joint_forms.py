@@ -42,13 +42,16 @@ def test_boxes_of_every_form_have_their_keys_and_their_peers(settings: KeeperCon
     assert own.stage(Entry.PARTY).outputs.files == (OWN in plan.handing)
 
 
+OTHER_HOLDERS = tuple(f"joint/{house.INCOME}+{domain}" for domain in ("nm/civil", HEALTH))
+
+
 @pytest.mark.parametrize(
     ("form", "charged"),
     [
         ("inspected", {f"joint/{house.INCOME}+{HEALTH}": 100 - 9}),
         ("stacked", {f"joint/{house.INCOME}+{HEALTH}": 100 - 6}),
-        ("stacked and inspected", {f"joint/{house.INCOME}+{HEALTH}": 100 - 6}),
-        ("ciphertexts", {f"joint/{house.INCOME}+{HEALTH}": 100 - 6}),
+        ("stacked and inspected", dict.fromkeys(OTHER_HOLDERS, 100 - 6)),
+        ("ciphertexts", dict.fromkeys(OTHER_HOLDERS, 100 - 6)),
         ("common", {}),
         ("common of two", {}),
     ],

@@ -33,7 +33,11 @@ from tests.policies.test_joint_stacked import ASKED, tables
 
 EAST, WEST, HEALTH, TAX, OFFICE = "nm/east", "nm/west", "nm/health", "nm/tax", "nm/office"
 SERVERS = ("nm/civil", EAST, TAX)
-DOMAINS = (EAST, HEALTH, "nm/civil", OFFICE, TAX, WEST)
+NORTH = replace(PARTS[0], domain="nm/north", shadow=replace(PARTS[0].shadow, relation="north.income"))
+"""A third bureau with the same columns as the first, without which an inspector would have one of two parts."""
+
+DOMAINS = (EAST, HEALTH, "nm/civil", NORTH.domain, OFFICE, TAX, WEST)
+THIRD = " union all select region, formal, income, days, balance from north.income) t"
 
 Rows = tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]
 
@@ -49,7 +53,7 @@ def plan_of(task: JointTask, shadows: Any) -> JointPlan:
 @contextmanager
 def holding(rows: Rows) -> Iterator[joint_meaning.Database]:
     with duckdb.connect(":memory:") as database:
-        for likeness, content in zip(PARTS, rows, strict=True):
+        for likeness, content in zip((*PARTS, NORTH), (*rows, rows[0]), strict=True):
             create(database, likeness.shadow, content)
         yield database
 
@@ -82,7 +86,8 @@ def inspected(statement: str, encrypted: bool) -> JointTask:
 def test_an_inspector_opens_every_figure_of_it_from_shares_and_from_ciphertexts(
     rows: Rows, asked: Any, encrypted: bool
 ) -> None:
-    plan = plan_of(inspected(statement_of(asked), encrypted), PARTS)
+    of_three = statement_of(asked).replace(") t", THIRD, 1)
+    plan = plan_of(inspected(of_three, encrypted), (*PARTS, NORTH))
     with pytest.MonkeyPatch.context() as patched, holding(rows) as database:
         patched.setattr(crypto_box, "_entered", [crypto_box.CryptoBox("a test")])
         (handed,), _ = computed(plan, all_rows(plan, database))

@@ -88,13 +88,19 @@ def common_reading(sql: str, portions: tuple[Portion, ...]) -> JointReading:
 STACKED_READING = stacked_reading(
     STACKED_SQL, (portion_in_parts(HEALTH, "health.wages"), portion_in_parts(TAX, "tax.income"))
 )
+THREE_PARTS_SQL = STACKED_SQL.replace(") t", " union all select region, income from civil.wages) t")
+THREE_PARTS_READING = stacked_reading(
+    THREE_PARTS_SQL, (*STACKED_READING.portions, portion_in_parts(CIVIL, "civil.wages"))
+)
+"""Of two parts none is opened first by the holder of one."""
+
 COMMON_READING = common_reading(COMMON_SQL, examples.PORTIONS)
 
 TASKS: Mapping[str, tuple[JointTask, JointReading]] = {
     "inspected": (INSPECTED, examples.JOINT_READING),
     "stacked": (STACKED, STACKED_READING),
-    "stacked and inspected": (STACKED_INSPECTED, STACKED_READING),
-    "ciphertexts": (CIPHERTEXTS, STACKED_READING),
+    "stacked and inspected": (replace(STACKED_INSPECTED, statement=THREE_PARTS_SQL), THREE_PARTS_READING),
+    "ciphertexts": (replace(CIPHERTEXTS, statement=THREE_PARTS_SQL), THREE_PARTS_READING),
     "common": (COMMON, COMMON_READING),
     "common of two": (COMMON_OF_TWO, COMMON_READING),
 }
