@@ -1,5 +1,5 @@
-"""Agencies of two stories, an office and a bureau, with real processes, real boxes and real TLS; the centre's runner is
-in this process, so that no second Ray is started.
+"""Agencies of four stories, an office and a bureau, with real processes, real boxes and real TLS; the centre's runner
+is in this process, so that no second Ray is started.
 """
 
 from __future__ import annotations
@@ -8,17 +8,21 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from compute.joint_running import JointRunner, JointSettings, agent_of
 from darkroom import joint as asking
+from darkroom import signing
+from darkroom.joint_result import JointResult
 from examples.joint import region
 from examples.joint.data import Sizes
 from examples.joint.region import Agencies
-from examples.joint.stories import DIABETES, HELPER, STUDY, Story
+from examples.joint.stories import COMMON, DIABETES, PAYROLL, STUDY, Story
+from mpc.api import AgentClient
 from plans.joint import JointTask
-from plans.joint_rules import Matching, Opening
+from plans.statements import Duty
 from server.enrolment import offer_roster, open_store
 from server.images import work_house
 from server.running import wait_for_api
@@ -26,8 +30,8 @@ from server.settings import box_limits, open_log
 from server.supervisor import Role, Supervisor, owner_roles, wait_for
 from store import api as store
 
-SIZES = Sizes(persons=3_000, students=1_000, records=2_000)
-STORIES = (DIABETES, STUDY)
+SIZES = Sizes(persons=3_000, students=1_000, records=2_000, staff=1_500)
+STORIES = (DIABETES, STUDY, PAYROLL, COMMON)
 PARTIES = DIABETES.parties
 END_S = 120.0
 
@@ -43,24 +47,35 @@ class JointTown:
         """The bureau's connection."""
         return self.agencies.operator.connection
 
-    def ask(self, statement: str, story: Story = DIABETES, **changes: Any) -> str:
-        """Submit a statement, and return the number of the computation."""
-        task = self.task(statement, story, **changes)
-        found = self.operator.ask_jointly(task, project=story.project, purpose=story.purpose)
+    def asker(self, story: Story) -> Any:
+        """The connection of whoever asks a story's question."""
+        return self.agencies.asker(story).connection
+
+    def ask(self, statement: str, story: Story = DIABETES) -> str:
+        """Submit a statement as a story's question is asked, and return the number of the computation."""
+        task = self.task(statement, story)
+        found = self.asker(story).ask_jointly(task, project=story.project, purpose=story.purpose)
         return str(found["id"])
 
-    def task(self, statement: str, story: Story = DIABETES, **changes: Any) -> JointTask:
-        """Return a statement as it is asked here: with the helper, opened by the recipient alone."""
-        plain: dict[str, Any] = {
-            "matching": Matching.HELPER, "opening": Opening.OBLIVIOUS, "servers": story.servers, "helper": HELPER,
-        }  # fmt: skip
-        return JointTask(statement, **(plain | changes))
+    def task(self, statement: str, story: Story = DIABETES) -> JointTask:
+        """Return a statement as it is asked here: by those whom the story names."""
+        return replace(story.task, statement=statement)
 
-    def until(self, number: str, *states: str, seconds: float = END_S) -> dict[str, Any]:
+    def answer(self, story: Story) -> tuple[str, JointResult]:
+        """Ask a story's question, let all parties approve, and return the number and the opened answer."""
+        number = self.planned(story.statement, story)
+        self.approve(number, *story.parties)
+        found = self.until(number, "released", "refused", "failed", story=story)
+        assert found["state"] == "released", found["problem"]
+        return number, self.asker(story).open_jointly(number)
+
+    def until(
+        self, number: str, *states: str, seconds: float = END_S, story: Story = DIABETES
+    ) -> dict[str, Any]:
         """Wait until a computation is in one of these states, and return it."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            found: dict[str, Any] = self.operator.joint(number)
+            found: dict[str, Any] = self.asker(story).joint(number)
             if found["state"] in states:
                 return found
             time.sleep(0.05)
@@ -76,10 +91,35 @@ class JointTown:
             signed.append(statement.digest)
         return signed
 
-    def planned(self, statement: str, story: Story = DIABETES, **changes: Any) -> str:
+    def revoke(self, domain: str, digest: str) -> None:
+        """Let the approver of a party take an approval back."""
+        approver = self.agencies.approver(domain).connection
+        approver.hand_in(signing.revocation_statement(domain, digest, approver.signer(), Duty.APPROVER))
+
+    def until_computing(self, domain: str, number: str) -> None:
+        """Wait until a party's boxes compute, as its agent sees it."""
+        found = self._until_stands(domain, number, "computing", "closed")
+        assert found["state"] == "computing", f"it ended before anybody looked: {found['failure']}"
+
+    def until_over(self, domain: str, number: str) -> None:
+        """Wait until a party computes no more."""
+        self._until_stands(domain, number, "ending", "closed")
+
+    def _until_stands(self, domain: str, number: str, *states: str) -> dict[str, Any]:
+        digest = self.operator.joint(number)["plan_digest"]
+        agent = AgentClient(self.agencies.site.owner(domain).agent_door)
+        end = time.monotonic() + END_S
+        while time.monotonic() < end:
+            for each in agent.status()["attempts"]:
+                if each["joint"] == digest and each["state"] in states:
+                    return dict(each)
+            time.sleep(0.02)
+        raise AssertionError(f"the attempt at {domain} is not {' or '.join(states)}")
+
+    def planned(self, statement: str, story: Story = DIABETES) -> str:
         """Submit a statement and wait until its plan is made."""
-        number = self.ask(statement, story, **changes)
-        found = self.until(number, "waiting-approval", "refused", "failed")
+        number = self.ask(statement, story)
+        found = self.until(number, "waiting-approval", "refused", "failed", story=story)
         assert found["state"] == "waiting-approval", found["problem"]
         return number
 

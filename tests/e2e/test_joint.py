@@ -16,8 +16,8 @@ import duckdb
 import pytest
 
 from darkroom.joint import verified
-from examples.joint.stories import DIABETES, HELPER, STUDY
-from examples.joint.truth import found_in, truth_of
+from examples.joint.stories import COMMON, DIABETES, HELPER, PAYROLL, STUDY, Story
+from examples.joint.truth import differing, found_in, truth_of
 from keys.signing import SigningKey
 from mpc.agent.config import AgentConfig
 from plans.errors import DarkroomError
@@ -45,10 +45,7 @@ def town() -> Iterator[JointTown]:
 @pytest.fixture(scope="module")
 def answered(town: JointTown) -> str:
     """A computation that was approved by all and released."""
-    number = town.planned(DIABETES.statement)
-    town.approve(number, *PARTIES)
-    found = town.until(number, "released", "refused", "failed")
-    assert found["state"] == "released", found["problem"]
+    number, _ = town.answer(DIABETES)
     return number
 
 
@@ -65,11 +62,7 @@ def test_a_bureau_without_data_gets_an_answer_that_is_duckdbs_to_the_last_digit(
 
 def test_a_study_of_two_owners_on_another_ones_server_has_duckdbs_deviations(town: JointTown) -> None:
     """*Students and Taxes*, in small: who computes is not always who has data."""
-    number = town.planned(STUDY.statement, STUDY)
-    town.approve(number, *STUDY.parties)
-    found = town.until(number, "released", "refused", "failed")
-    assert found["state"] == "released", found["problem"]
-    result = town.operator.open_jointly(number)
+    _, result = town.answer(STUDY)
     figures = found_in(STUDY, result)
     assert figures == truth_of(STUDY, town.folder / "files")
     assert len(figures) == 16
@@ -77,12 +70,16 @@ def test_a_study_of_two_owners_on_another_ones_server_has_duckdbs_deviations(tow
     assert any(opened) and not all(opened), "some deviations are opened, and some cells are too small for one"
 
 
-def test_a_finished_computation_is_verified_from_root_keys_on(town: JointTown, answered: str) -> None:
-    evidence = town.operator.joint_evidence(answered)
-    roots = {
+def roots_of(town: JointTown) -> dict[str, str]:
+    """The parties' root keys, as they themselves tell them."""
+    return {
         owner.domain: SigningKey.from_bytes(bytes.fromhex(owner.root_key.read_text())).public
         for owner in town.agencies.owners
     }
+
+
+def test_a_finished_computation_is_verified_from_root_keys_on(town: JointTown, answered: str) -> None:
+    evidence, roots = town.operator.joint_evidence(answered), roots_of(town)
     receipts = verified(evidence, roots)
     assert [receipt.party for receipt in receipts] == sorted(PARTIES)
     assert not any(receipt.code for receipt in receipts)
@@ -91,6 +88,57 @@ def test_a_finished_computation_is_verified_from_root_keys_on(town: JointTown, a
     less = replace(evidence, parties=evidence.parties[1:])
     with pytest.raises(DarkroomError):
         verified(less, roots)
+
+
+OPENED_BY_TAX = replace(DIABETES, named=replace(DIABETES.named, inspector="nm/tax"))
+ON_SHARES = replace(
+    PAYROLL, named=replace(PAYROLL.named, inspector=""), truth=replace(PAYROLL.truth, rounding=1)
+)
+WITHOUT_HELPER = replace(COMMON, named=replace(COMMON.named, helper=""))
+
+
+@pytest.mark.parametrize(
+    "story",
+    [OPENED_BY_TAX, PAYROLL, ON_SHARES, COMMON, WITHOUT_HELPER],
+    ids=[
+        "joined, inspected",
+        "in parts, inspected",
+        "in parts, on shares",
+        "in common",
+        "in common, no helper",
+    ],
+)
+def test_every_form_of_joint_computation_answers_as_duckdb_and_is_verified(
+    town: JointTown, story: Story
+) -> None:
+    number, result = town.answer(story)
+    assert differing(story, result, town.folder / "files") == 0
+    asker, task = town.asker(story), story.task
+    handed = (task.inspector or task.finder,) if task.inspector or task.finder else task.servers
+    assert set(asker.joint_results(number)["sealed"]) == set(handed), "nobody else hands anything over"
+    receipts = verified(asker.joint_evidence(number), roots_of(town))
+    assert {receipt.party for receipt in receipts if receipt.sealed} == set(handed)
+    if task.finder:
+        assert len(result.rows) > 50, "the control: somebody is in common"
+        places = [town.agencies.site.centre, town.agencies.site.run, town.agencies.site.owner(HELPER).folder]
+        assert hunt.in_files(places, hunt.patterns_of_text(str(result.rows[0][0]))) == []
+    else:
+        figures = [figure for row in result.rows for figure in row[1:]]
+        assert None in figures and any(figures), "the control: something was withheld, and something opened"
+
+
+def test_only_the_registers_owner_asks_who_is_in_common_and_for_itself_alone(town: JointTown) -> None:
+    """Else a bureau, or another owner, would read who is in a register."""
+    bureau = replace(COMMON, asker=DIABETES.asker, project=STUDY.project, purpose=STUDY.purpose)
+    for_another = replace(COMMON, named=replace(COMMON.named, finder="nm/tax"))
+    for story in (bureau, for_another):
+        asked = {"project": story.project, "purpose": story.purpose}
+        with pytest.raises(DarkroomError, match=story.task.finder):
+            town.asker(story).explain_jointly(story.task, **asked)
+    asked = {"project": COMMON.project, "purpose": COMMON.purpose}
+    assert town.asker(COMMON).explain_jointly(COMMON.task, **asked).sights, (
+        "the control: the owner for itself"
+    )
 
 
 def test_who_would_see_what_is_told_before_anybody_is_asked(town: JointTown, answered: str) -> None:
@@ -159,11 +207,14 @@ def test_a_condition_over_two_owners_is_refused_by_its_clause(town: JointTown) -
 
 @pytest.fixture(scope="module")
 def survived(town: JointTown) -> str:
-    """A computation in which a party died, and which was ordered again and released."""
+    """A computation in which a party died, and which was ordered again and released.
+
+    All others dial the party whose name is last, and so hear from itself that it has forgotten the attempt.
+    """
     number = town.planned("select count(*) as n from health.patients h join tax.yearly t using (person)")
     town.approve(number, *PARTIES)
-    town.until(number, "running")
-    os.kill(town.supervisor.pid(f"agent:{HELPER}"), signal.SIGKILL)
+    town.until_computing(max(PARTIES), number)
+    os.kill(town.supervisor.pid(f"agent:{max(PARTIES)}"), signal.SIGKILL)
     found = town.until(number, "released", "failed", "refused")
     assert found["state"] == "released", found["problem"]
     return number
@@ -209,12 +260,27 @@ def test_agents_that_run_are_nobody_and_the_doctor_finds_all_parties_well(town: 
 def test_an_approval_that_is_revoked_stops_it_before_it_runs(town: JointTown) -> None:
     number = town.planned("select count(*) as n from health.patients h join civil.residents c using (person)")
     digests = town.approve(number, *PARTIES[:-1])
-    approver = town.agencies.people[f"approver of {PARTIES[0]}"].connection
-    from darkroom import signing
-    from plans.statements import Duty
-
-    approver.hand_in(signing.revocation_statement(PARTIES[0], digests[0], approver.signer(), Duty.APPROVER))
+    town.revoke(PARTIES[0], digests[0])
     town.approve(number, PARTIES[-1])
     time.sleep(1)
     assert town.operator.joint(number)["state"] == "waiting-approval"
     town.operator.cancel_joint(number)
+
+
+def test_an_approval_that_is_revoked_while_it_runs_ends_it_everywhere(town: JointTown) -> None:
+    counted = "select count(*) as n from health.patients h join tax.yearly t using (person)"
+    number = town.planned(f"{counted} join civil.residents c using (person)")
+    digests = dict(zip(PARTIES, town.approve(number, *PARTIES), strict=True))
+    town.until_computing(HELPER, number)
+    helper = town.supervisor.pid(f"agent:{HELPER}")
+    os.kill(helper, signal.SIGSTOP)  # nothing ends well without its word, so that there is time to revoke
+    try:
+        town.revoke("nm/health", digests["nm/health"])
+        town.until_over("nm/health", number)
+    finally:
+        os.kill(helper, signal.SIGCONT)
+    found = town.until(number, "released", "refused", "failed")
+    assert (found["state"], found["problem"]["code"]) == ("refused", "joint.party-stopped")
+    assert "nm/health" in str(found["problem"])
+    with pytest.raises(DarkroomError):
+        town.operator.joint_results(number)
