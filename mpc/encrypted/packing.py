@@ -13,7 +13,7 @@ from keys.sealing import fresh_key
 from mpc.encrypted import arithmetic, sealing
 from mpc.encrypted.arithmetic import Numbers, Words
 from mpc.encrypted.parameters import SEED, Packing, Parameters
-from plans.errors import Defect, LinkBroken
+from plans.errors import Defect, LinkBroken, Malformed
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,13 @@ class Columns:
 
         Raises:
             RangeTooWide: a number is outside the declared range.
+            Malformed: that range is wider than what the parameters hold.
             Defect: another number of columns or rows than the plan says.
         """
         if len(columns) != self.columns or any(len(column) != self.rows for column in columns):
             raise Defect("columns are as many and as long as the plan says", "columns")
+        if cap > self.parameters.largest:
+            raise Malformed("the declared range is wider than the parameters of the plan", "columns.cap")
         parts = []
         for column in columns:
             arithmetic.require_within(column, cap, "columns")

@@ -184,7 +184,7 @@ def plan_scores(
     """
     _require("rows", rows, 1, MOST_NUMBERS)
     _require("features", features, 1, 4096)
-    largest = largest or weight * (features * cap + 1)
+    largest = max(largest or weight * (features * cap + 1), cap, weight)
     parameters, noise = _fitting(
         Wanted(
             largest, lambda n: -(-rows // n),
@@ -225,11 +225,11 @@ def plan_products(
     _require("rows", rows, 1, MOST_NUMBERS)
     left, right = pairs
     _require("cells", left * right, 1, MOST_CELLS)
-    largest = largest or rows * cap * other
+    largest = max(largest or rows * cap * other, cap, other)
     parameters, noise = _fitting(
         Wanted(
             largest, lambda n: left * right,
-            lambda ring: bounds.times_plain(ring, bounds.fresh(ring, seeded=True), rows * other) + 2,
+            lambda ring: noise_of_products(ring, rows, cap, other),
         )
     )  # fmt: skip
     blocks = parameters.blocks(rows)
@@ -245,6 +245,16 @@ def plan_products(
             _flood_sentence(parameters),
         ),
     )  # fmt: skip
+
+
+def noise_of_products(ring: Parameters, rows: int, cap: int, other: int) -> Fraction:
+    """Return the bound of `inner.Right`: errors times a column, and what wrapping around t adds.
+
+    A multiple κ·t in a coefficient is κ·(q − 1) in the phase, as Δ·t = q − 1: noise of −κ. The coefficient that is
+    asked for does not wrap; the others, which are hidden, hold sums up to rows·cap·other, and a uniform number on top.
+    """
+    errors = bounds.times_plain(ring, bounds.fresh(ring, seeded=True), rows * other)
+    return errors + Fraction(rows * cap * other, ring.plains[0]) + 2
 
 
 def plan_matrix(size: int, cap: int, weight: int, memory_mb: int = 4096) -> Planned:

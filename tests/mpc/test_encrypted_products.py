@@ -177,6 +177,8 @@ def test_numbers_and_models_outside_the_declared_range_are_refused() -> None:
         Columns(parameters, 1, 3).encrypt(opener(parameters), [np.array([1, 2, 11])], 10)
     with pytest.raises(RangeTooWide):
         scoring.LinearModel((3, 11), 0, 10)
+    with pytest.raises(Malformed, match="wider than the parameters"):
+        Columns(parameters, 1, 3).encrypt(opener(parameters), [np.array([1, 2, 11])], 1 << 40)
     with pytest.raises(Defect, match="as long as the plan says"):
         Columns(parameters, 1, 3).encrypt(opener(parameters), [np.array([1, 2])], 10)
     right = inner.Right(parameters, public(parameters))
@@ -220,3 +222,20 @@ def test_rounding_goes_to_the_nearest_multiple(number: int, step: int) -> None:
 
 def test_a_probability_is_the_logistic_curve_in_whole_parts() -> None:
     assert [probability(score, 2, 3) for score in (0, 100, -100, 10**9, -(10**9))] == [500, 731, 269, 1000, 0]
+
+
+@pytest.mark.parametrize("largest", [1, 1000])
+def test_a_narrower_range_of_results_gives_a_smaller_modulus_and_still_holds_what_goes_in(
+    largest: int,
+) -> None:
+    """Single columns may say more of a product than the widest of both sides; hidden places wrap, the asked one not."""
+    wide = planner.plan_products(100, (1, 1), 500, 500).parameters
+    parameters = planner.plan_products(100, (1, 1), 500, 500, largest=largest).parameters
+    assert parameters.largest < wide.largest and parameters.largest >= 500
+    left, right = np.full(100, 500), np.zeros(100, dtype=np.int64)
+    left[0], right[0], right[1:50] = 1, 400, 0
+    right[50:] = [500, -500] * 25
+    shape = Columns(parameters, 1, 100)
+    raw = shape.encrypt(opener(parameters), [left], 500)
+    answers = inner.Right(parameters, public(parameters)).products(raw, shape, [right], 500)
+    assert inner.open_products(answers, 1, opener(parameters)) == [int(left @ right)]
