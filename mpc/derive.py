@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mpc.possible import require_no_own_part, require_noised, require_possible
+from mpc.protocols.planning import unknowns
 from mpc.scheme import scheme_of, tier_of
 from mpc.separation import shared_administration
 from mpc.visibility import sights
@@ -258,12 +259,12 @@ _TELLS = {
 
 def _require_kept(joint: JointPlan, rules: JointRules) -> None:
     """Check that a model cannot be worked out from the scores of a whole period, unless its owner wants that."""
-    unknown = len(joint.reading.score.terms) if joint.reading.score else 0
+    unknown = unknowns(joint.reading)
     most = max(joint.scheme.matched, rules.members)
     if most >= unknown and not rules.given_away:
         raise PolicyDenied(
-            f"{most:,} scores within {rules.period_days} days are as many equations as a model of {unknown} "
-            "coefficients has unknowns: whoever gets them can work it out",
+            f"{most:,} scores within {rules.period_days} days are as many equations as this model has "
+            f"unknowns, {unknown}: whoever gets them can work it out",
             "joint-plan.reading",
             f"Let its owner allow at most {unknown - 1} members, or say in its terms that the model is given away.",
         )

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mpc.lookup.parameters import CHECKS
 from mpc.lookup.plan import Way
-from mpc.protocols.planning import factors, lookups, own_cells
+from mpc.protocols.planning import factors, lookups, own_cells, terms_of
 from plans.joint import JointPlan, Part, SeenAs, Shape, Sight, Step
 
 
@@ -101,9 +102,9 @@ def _features(joint: JointPlan) -> Iterator[Sight]:
         Step.ENCRYPT,
         _other(joint),
         Part.OWNER,
-        f"each number of each row of {finder}, rows that stand for nobody among them, under a key that it lacks",
+        f"each feature of each row of {finder}, up to its public number, under a key that it lacks",
         SeenAs.CIPHERTEXT,
-        rows.bound * len(rows.operands),
+        rows.bound * sum(feature >= 0 for feature, _ in terms_of(joint.reading)),
     )
 
 
@@ -139,6 +140,14 @@ def _blinded(joint: JointPlan) -> Iterator[Sight]:
         "and those that stand for nobody among them",
         SeenAs.MASKED,
         asked.bound,
+    )
+    yield Sight(
+        Step.ENCRYPT,
+        register.domain,
+        Part.OWNER,
+        f"with each of them {CHECKS} check keys that everybody knows, by which the finder sees that all have one exponent",
+        SeenAs.CLEAR,
+        CHECKS * asked.bound,
     )
     what = f"the same identifiers under an exponent that {register.domain} alone has"
     yield Sight(Step.ENCRYPT, asked.domain, Part.FINDER, what, SeenAs.PSEUDONYM, asked.bound)

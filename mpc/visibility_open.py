@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from mpc.protocols.planning import unknowns
 from plans.joint import JointPlan, Part, SeenAs, Shape, Sight, Step
 from plans.joint_guards import strictest_of
 from plans.joint_rules import Opening
@@ -144,7 +145,6 @@ def _found(joint: JointPlan) -> Iterator[Sight]:
 
 def _scored(joint: JointPlan) -> Iterator[Sight]:
     finder, (rows, model) = joint.task.finder, joint.reading.portions
-    coefficients = len(joint.reading.score.terms) if joint.reading.score else 0
     what = f"a score of each of its own persons by the model of {model.domain}, exactly, before it is rounded"
     yield Sight(Step.OPEN, finder, Part.FINDER, what, SeenAs.CLEAR, rows.bound)
     yield _recipient(joint, "the identifiers of these persons, each with its rounded score", rows.bound)
@@ -152,8 +152,7 @@ def _scored(joint: JointPlan) -> Iterator[Sight]:
         Step.OPEN,
         finder,
         Part.FINDER,
-        f"what scores tell of the model, one equation each: with as many as it has coefficients, {coefficients}, of "
-        "rows that are independent it is known",
+        f"what scores tell of the model, one equation each: with {unknowns(joint.reading)} independent ones it is known",
         SeenAs.CLEAR,
     )
 

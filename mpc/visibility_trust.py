@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mpc.protocols.planning import unknowns
 from mpc.separation import normal
 from plans.joint import JointPlan, Shape, Trust
 
@@ -129,9 +130,9 @@ def _alone(joint: JointPlan) -> Iterator[str]:
     """Yield what two owners open together who are the only parties, and what comes out without any collusion."""
     first, second = _owners(joint)
     yield f"{first} with {second}: nothing that is anybody else's, for nobody else takes part"
-    if joint.reading.score:
-        count = len(joint.reading.score.terms)
-        yield f"whoever has {count} scores with their rows: the coefficients of {second}'s model, as many equations"
+    if joint.reading.shape is Shape.SCORED:
+        count = unknowns(joint.reading)
+        yield f"whoever has {count} scores with their rows: the model of {second}, of which each is an equation"
     if joint.task.collector:
         yield f"{joint.task.collector} with whoever gets the answer: which persons every figure is made of"
 

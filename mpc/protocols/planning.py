@@ -179,6 +179,13 @@ def terms_of(reading: JointReading) -> tuple[tuple[int, int], ...]:
     return reading.score.terms
 
 
+def unknowns(reading: JointReading) -> int:
+    """Return with how many scores of independent rows a model can be worked out, as far as scores depend on it: one for
+    each feature that has coefficients, and one for the constant.
+    """
+    return len({feature for feature, _ in terms_of(reading)})
+
+
 def score_decimals(reading: JointReading) -> int:
     """Return by which power of ten a score is scaled before it is rounded: the largest of a term."""
     return max(_decimals(reading))
