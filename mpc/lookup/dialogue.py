@@ -10,7 +10,7 @@ had the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from keys.randomness import MaskStream
@@ -71,7 +71,8 @@ def serve(
         if plan.once and plan.way is Way.COLUMNS:
             continue
         asked = channel.receive(seeker, f"lookup/question/{place}", count * _asked(plan))
-        channel.send(seeker, f"lookup/answer/{place}", _each(asked, count, _answering(owner)))
+        each = [asked[piece] for piece in _pieces(len(asked), _asked(plan))]
+        channel.send(seeker, f"lookup/answer/{place}", b"".join(_answers(owner, each)))
     return owner.record
 
 
@@ -105,7 +106,7 @@ def seek(
     seeking = Seeker(record, once if record.hint else b"")
     found: list[bytes | None] = []
     for place, part in enumerate(_pieces(questions, _QUESTIONS)):
-        lookups = [seeking.ask(key, coins) for key in filled[part]]
+        lookups = seeking.ask_several(filled[part], coins)
         _ask(channel, owner, place, lookups)
         found += _opened(channel, owner, place, lookups, plan, once)
     return Found(found[: len(keys)], record)
@@ -161,15 +162,10 @@ def _asked(plan: Plan) -> int:
     return WORD * plan.layout.columns if plan.way is Way.HIDDEN else _PLACE
 
 
-def _answering(owner: Owner) -> Callable[[bytes], bytes]:
+def _answers(owner: Owner, asked: list[bytes]) -> list[bytes]:
     if owner.record.hint:
-        return owner.answer
-    return lambda raw: owner.column(int.from_bytes(raw, "little"))
-
-
-def _each(raw: bytes, count: int, work: Callable[[bytes], bytes]) -> bytes:
-    """Return what the work makes of each of so many equal parts."""
-    return b"".join([work(raw[piece]) for piece in _pieces(len(raw), len(raw) // count)])
+        return owner.answers(asked)
+    return [owner.column(int.from_bytes(raw, "little")) for raw in asked]
 
 
 def _pieces(size: int, most: int) -> list[slice]:

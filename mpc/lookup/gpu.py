@@ -31,6 +31,9 @@ DIGITS = 4
 AT_A_TIME = 1 << 16
 """Columns for which no sum of 32 bits can overflow."""
 
+WORTH = 1 << 26
+"""Bytes of a table below which a processor has answered before a library for GPUs is read."""
+
 _MULTIPLE = 8  # `torch._int_mm` takes so many columns, or a multiple
 
 Multiply = Callable[[Any, Signed], NDArray[np.int32]]
@@ -102,7 +105,9 @@ class DeviceTable:
 
 
 def on_gpu(matrix: Bytes) -> DeviceTable | None:
-    """Return the table on the first GPU, or nothing where there is no torch or no GPU."""
+    """Return the table on the first GPU, or nothing: it is too small for it, or there is no torch or no GPU."""
+    if matrix.size < WORTH or matrix.shape[1] % _MULTIPLE:
+        return None
     try:
         torch: Any = importlib.import_module("torch")
     except ImportError:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from keys.exchange import Exponent
 from keys.randomness import MaskStream
-from mpc.lookup import buckets, oprf, simple_pir, table
+from mpc.lookup import buckets, gpu, oprf, simple_pir, table
+from mpc.lookup.gpu import DeviceTable
 from mpc.lookup.plan import Plan, Way
 from mpc.lookup.product import processors
 from mpc.lookup.table import SealedTable, TableRecord
@@ -33,6 +34,7 @@ class Owner:
     _sealed: SealedTable = field(repr=False)
     _exponent: Exponent = field(repr=False)
     _threads: int = field(repr=False, default=0)
+    _device: DeviceTable | None = field(repr=False, default=None)
 
     @classmethod
     def of(
@@ -59,7 +61,7 @@ class Owner:
             return cls(sealed.record, np.empty((0, 0), dtype=np.uint32), sealed, exponent, threads)
         hint = simple_pir.make_hint(sealed.record, sealed.matrix, threads)
         record = sealed.record.with_hint(simple_pir.hint_digest(sealed.record, hint))
-        return cls(record, hint, sealed, exponent, threads)
+        return cls(record, hint, sealed, exponent, threads, gpu.on_gpu(sealed.matrix))
 
     def evaluate(self, blinded: bytes) -> oprf.Evaluation:
         """Evaluate a blinded key under the exponent of this table: one grant, which the caller counts.
@@ -76,9 +78,19 @@ class Owner:
             LinkBroken: the question is not one to this table.
             StateConflict: this table hands out columns as they are.
         """
+        return self.answers([question])[0]
+
+    def answers(self, questions: Sequence[bytes]) -> list[bytes]:
+        """Return the answers to questions, on the device if the table is on one.
+
+        Raises:
+            LinkBroken, StateConflict: see `answer`.
+        """
         if not self.record.hint:
             raise StateConflict("this table hands out columns as they are", "lookup")
-        return simple_pir.answer(self._sealed.matrix, question, self._threads)
+        if self._device is not None:
+            return self._device.answers(questions)
+        return [simple_pir.answer(self._sealed.matrix, question, self._threads) for question in questions]
 
     def column(self, place: int) -> bytes:
         """Return a column as it is.

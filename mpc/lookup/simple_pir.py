@@ -155,15 +155,30 @@ class Prepared:
             TooLarge: see `require_parameters`.
             Malformed: the hint is not of this table's shape.
         """
+        return cls.several(record, hint, 1, coins, threads)[0]
+
+    @classmethod
+    def several(
+        cls, record: TableRecord, hint: Words, count: int, coins: MaskStream, threads: int = 0
+    ) -> list[Prepared]:
+        """Draw so many secrets, each for one question: the public matrix, most of the work, is made once for all.
+
+        Raises:
+            TooLarge, Malformed: see `of`.
+        """
         layout = record.layout
         require_parameters(layout)
         if hint.shape != (layout.height, DIMENSION):
             raise Malformed("this hint is of another table", "lookup.hint")
-        secret = coins.draw(WORD * DIMENSION).view(np.uint32)
-        masked = sample(layout.columns, coins).view(np.uint32)
+        secrets = [coins.draw(WORD * DIMENSION).view(np.uint32) for _ in range(count)]
+        masked = [sample(layout.columns, coins).view(np.uint32) for _ in range(count)]
         for start, rows in _public_rows(record):
-            combine(masked, rows, secret[start : start + len(rows)])
-        return cls(layout, masked, times(hint, secret, threads))
+            for words, secret in zip(masked, secrets, strict=True):
+                combine(words, rows, secret[start : start + len(rows)])
+        return [
+            cls(layout, words, times(hint, secret, threads))
+            for words, secret in zip(masked, secrets, strict=True)
+        ]
 
     def question(self, column: int) -> bytes:
         """Return the question for a column, which is sent.

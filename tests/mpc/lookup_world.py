@@ -51,6 +51,22 @@ def looked_up(seeking: Seeker, of: Owner, key: bytes, seed: int = 2) -> bytes | 
     return lookup.opened(of.answer(lookup.question) if of.record.hint else of.column(lookup.place))
 
 
+# ------------------------------------------------------------------- a device, of which numpy takes the place
+
+
+def kept(piece: np.ndarray) -> np.ndarray:
+    assert piece.dtype == np.int8
+    return piece
+
+
+def multiplied(piece: np.ndarray, digits: np.ndarray) -> np.ndarray:
+    """What a GPU's product of bytes gives, without wrapping around: numpy checks that it fits 32 bits."""
+    assert digits.dtype == np.int8 and digits.shape[1] % 8 == 0
+    whole = piece.astype(np.int64) @ digits.astype(np.int64)
+    assert np.abs(whole).max(initial=0) < 2**31
+    return whole.astype(np.int32)
+
+
 # ---------------------------------------------------- Curve25519 with both coordinates, on plain integers
 
 P = 2**255 - 19
@@ -81,7 +97,7 @@ def added(one: Point, other: Point) -> Point:
     return x3, (slope * (x1 - x3) - y1) % P
 
 
-def multiplied(scalar: int, point: Point) -> Point:
+def times_point(scalar: int, point: Point) -> Point:
     found: Point = None
     for bit in bin(scalar)[2:]:
         found = added(found, found)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from keys.exchange import Exponent, encode
 from mpc.lookup import oprf
 from plans.errors import EvidenceBroken, LinkBroken, Malformed, StateConflict
-from tests.mpc.lookup_world import ORDER, P, clamped, coins, lifted, multiplied
+from tests.mpc.lookup_world import ORDER, P, clamped, coins, lifted, times_point
 from tests.mpc.test_uniform_view import LIMIT, chi_square
 
 SECRET = hashlib.sha256(b"an owner").digest()
@@ -48,8 +48,8 @@ def test_what_a_seeker_gets_is_what_the_owner_has_for_this_key(key: bytes, seed:
 
 
 def test_the_output_is_the_hash_of_the_point_that_affine_arithmetic_finds() -> None:
-    point = multiplied(clamped(SECRET), lifted(hashed(b"somebody")))
-    assert point is not None and multiplied(ORDER, point) is None, "it is of the subgroup of prime order"
+    point = times_point(clamped(SECRET), lifted(hashed(b"somebody")))
+    assert point is not None and times_point(ORDER, point) is None, "it is of the subgroup of prime order"
     block = hashlib.sha256(b"key/somebody").digest()
     raw = point[0].to_bytes(32, "little")
     assert output(b"somebody") == hashlib.sha512(b"\0\x20" + block + b"\0\x20" + raw + b"Finalize").digest()
@@ -59,7 +59,7 @@ def test_the_output_is_the_hash_of_the_point_that_affine_arithmetic_finds() -> N
 @given(st.one_of(st.integers(1, 40), st.integers(1, 8 * ORDER - 1)), st.binary(min_size=1, max_size=8))
 def test_the_ladder_is_multiplication_for_every_number(scalar: int, key: bytes) -> None:
     x = hashed(key)
-    point = multiplied(scalar, lifted(x))
+    point = times_point(scalar, lifted(x))
     if point is not None and point[0]:
         assert oprf._raised(scalar, x.to_bytes(32, "little")) == point[0].to_bytes(32, "little")
 

@@ -14,7 +14,7 @@ from scipy.stats import chisquare
 from keys.randomness import MaskStream
 from mpc.lookup import gaussian, gpu, product
 from plans.errors import Defect, LinkBroken
-from tests.mpc.lookup_world import coins, hidden, looked_up, owner, rows, seeker
+from tests.mpc.lookup_world import coins, hidden, kept, looked_up, multiplied, owner, rows, seeker
 
 
 def drawn(rows: int, columns: int, vectors: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -95,19 +95,6 @@ def test_sizes_that_do_not_fit_are_a_defect_and_not_read_beyond() -> None:
 
 
 # -------------------------------------------------------------------------------- as products of bytes
-
-
-def kept(piece: np.ndarray) -> np.ndarray:
-    assert piece.dtype == np.int8
-    return piece
-
-
-def multiplied(piece: np.ndarray, digits: np.ndarray) -> np.ndarray:
-    """What a GPU's product of bytes gives, without wrapping around: numpy checks that it fits 32 bits."""
-    assert digits.dtype == np.int8 and digits.shape[1] % 8 == 0
-    whole = piece.astype(np.int64) @ digits.astype(np.int64)
-    assert np.abs(whole).max(initial=0) < 2**31
-    return whole.astype(np.int32)
 
 
 @settings(max_examples=60, deadline=None)

@@ -7,14 +7,25 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mpc.lookup import gpu, simple_pir, table
 from mpc.lookup import seeker as seeking
-from mpc.lookup import table
 from mpc.lookup.layout import of_columns
 from mpc.lookup.owner import Owner
 from mpc.lookup.plan import Plan, Way, planned
 from mpc.lookup.seeker import Seeker
 from plans.errors import EvidenceBroken, LinkBroken, StateConflict
-from tests.mpc.lookup_world import WIDTH, coins, granted, hidden, looked_up, owner, rows, seeker
+from tests.mpc.lookup_world import (
+    WIDTH,
+    coins,
+    granted,
+    hidden,
+    kept,
+    looked_up,
+    multiplied,
+    owner,
+    rows,
+    seeker,
+)
 
 
 def checked(plan: Plan, count: int) -> Owner:
@@ -106,6 +117,44 @@ def _output(of: Owner, key: bytes) -> bytes:
     from mpc.lookup import oprf
 
     return oprf.outputs(of._exponent, oprf.blocks_of([key]), of.record.name)[0].tobytes()
+
+
+def test_several_keys_together_are_as_good_as_one_by_one() -> None:
+    of = owner(hidden(200), 200)
+    keys, records = rows(200)
+    lookups = [
+        granted(each, of) for each in seeker(of).ask_several([*keys[:3], b"nobody", keys[0]], coins(4))
+    ]
+    answers = of.answers([each.question for each in lookups])
+    found = [each.opened(answer) for each, answer in zip(lookups, answers, strict=True)]
+    assert found == [*records[:3], None, records[0]]
+    assert len({each.question for each in lookups}) == 5, "each with secrets of its own"
+
+
+def test_a_table_on_a_device_gives_the_same_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = owner(hidden(200), 200)
+    monkeypatch.setattr(gpu, "on_gpu", lambda matrix: gpu.DeviceTable(matrix, kept, multiplied))
+    of = owner(hidden(200), 200)
+    lookups = [granted(each, of) for each in seeker(of).ask_several(rows(200)[0][:5], coins(4))]
+    asked = [each.question for each in lookups]
+    assert plain._device is None and of._device is not None
+    answers = of.answers(asked)
+    assert answers == [simple_pir.answer(of._sealed.matrix, each) for each in asked]
+    assert [each.opened(answer) for each, answer in zip(lookups, answers, strict=True)] == rows(200)[1][:5]
+
+
+def test_no_gpu_is_looked_for_where_a_table_is_small_and_none_is_needed_where_it_is_large(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def absent(name: str) -> object:
+        asked.append(name)
+        raise ModuleNotFoundError(name)
+
+    monkeypatch.setattr("mpc.lookup.gpu.importlib.import_module", absent)
+    assert gpu.on_gpu(np.zeros((64, 64), dtype=np.uint8)) is None and asked == []
+    assert gpu.on_gpu(np.zeros((1 << 13, 1 << 13), dtype=np.uint8)) is None and asked == ["torch"]
 
 
 def test_steps_out_of_order_are_refused() -> None:
