@@ -92,7 +92,7 @@ def plan_sums(holders: int, count: int, cap: int, memory_mb: int = 4096) -> Plan
     pieces = len(parameters.plain_moduli) * parameters.blocks(count)
     cost = pieces * (holders * (COSTS["public"] + COSTS["add"]) + COSTS["open"])
     return _planned(
-        parameters, noise, (size, size), cost, _memory(size * 3, memory_mb),
+        parameters, noise, (size, size), cost, _memory(size * (holders + 2), memory_mb),
         (
             f"{holders} holders bring up to {cap.bit_length()} bits each, so totals need {wide} with their sign",
             _moduli_sentence(parameters),

@@ -15,6 +15,8 @@ from catalog.description import Share
 from components.api import Part, Sort
 from compute.jobs import JobState
 from keeper.reviews import Standing
+from mpc.encrypted.envelope import Content
+from mpc.encrypted.parameters import Packing
 from plans.artifacts import Form
 from plans.box import BoxState, Entry
 from plans.checks import Mode
@@ -36,7 +38,8 @@ GLOSSARY = (Path(__file__).resolve().parents[2] / "docs" / "glossary.md").read_t
 WORDS = [
     BoxState, Clause, Duty, Entry, FileRole, Finding, Grade, JobState, Kind, Outcome, PlanKind, Role, Rule, Tier, Type,
     Cause, Retention, Share, Action, Effect, Level, MaskKind, RemedyKind, Reveal, Use, Part, Sort,
-    permissions.Role, permissions.Scope, Making, OutputRule, Form, Effected, Answer, Standing, Measure, Mode,
+    permissions.Role, permissions.Scope, Making, OutputRule, Form, Effected, Answer, Standing, Measure, Mode, Content,
+    Packing,
 ]  # fmt: skip
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
