@@ -145,7 +145,7 @@ def _blinded(joint: JointPlan) -> Iterator[Sight]:
         Step.ENCRYPT,
         register.domain,
         Part.OWNER,
-        f"with each of them {CHECKS} check keys that everybody knows, by which the finder sees that all have one exponent",
+        f"with each of them {CHECKS} check keys that everybody knows, which show the finder that all have one exponent",
         SeenAs.CLEAR,
         CHECKS * asked.bound,
     )

@@ -152,7 +152,7 @@ def _scored(joint: JointPlan) -> Iterator[Sight]:
         Step.OPEN,
         finder,
         Part.FINDER,
-        f"what scores tell of the model, one equation each: with {unknowns(joint.reading)} independent ones it is known",
+        f"what scores tell of the model, an equation each: by {unknowns(joint.reading)} independent ones it is known",
         SeenAs.CLEAR,
     )
 

@@ -18,6 +18,7 @@ from plans.joint import (
     Shape,
 )
 from plans.joint_rules import Matching, Opening
+from plans.joint_shadows import JointShadow
 from plans.request import statement_digest
 from tests.mpc.compile_cases import RULES, TASK, Asked
 from tests.plans import joint_examples, joint_forms
@@ -47,7 +48,7 @@ ALL_RULES = replace(
 """Terms that accept every form."""
 
 WAGES = joint_shadow("health.wages", HEALTH, income=("DECIMAL(12,2)", between("0", "1000000")))
-SHADOWS = (VISITS, INCOME, SCHOOL, WAGES)
+SHADOWS: tuple[JointShadow, ...] = (VISITS, INCOME, SCHOOL, WAGES)
 
 
 def formed(task: JointTask, reading: JointReading | None = None, **changes: Any) -> Asked:
