@@ -57,6 +57,15 @@ def _ask(joint: JointPlan) -> Iterator[Sight]:
             "filter and masks, and what the owner's decision demands",
             SeenAs.CLEAR,
         )
+    if joint.reading.shape is Shape.LOOKUP:
+        asked, register = joint.reading.portions
+        yield Sight(
+            Step.ASK,
+            register.domain,
+            Part.OWNER,
+            f"by which condition {asked.domain} chooses whom it asks about: a constant that names a person there says who",
+            SeenAs.CLEAR,
+        )
 
 
 def _check(joint: JointPlan) -> Iterator[Sight]:

@@ -53,8 +53,10 @@ def nullable(portion: Portion) -> dict[str, Any]:
 
 # ------------------------------------------------------------------------------------------ what cannot be
 
-FIGURES: dict[str, Any] = {"opening": Opening.OBLIVIOUS, "finder": "", "servers": TASK.servers, "matching": Matching.HELPER,
-           "helper": OFFICE}  # fmt: skip
+FIGURES: dict[str, Any] = {
+    "opening": Opening.OBLIVIOUS, "finder": "", "servers": TASK.servers, "matching": Matching.HELPER,
+    "helper": OFFICE,
+}  # fmt: skip
 OF_TAX: dict[str, Any] = {"inspector": HEALTH, "collector": TAX}
 IMPOSSIBLE: Mapping[str, tuple[Asked, str]] = {
     "scores opened as figures": (formed(replace(SCORED, **FIGURES), SCORED_READING), "asks for scores"),

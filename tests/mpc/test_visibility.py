@@ -52,7 +52,7 @@ def test_everybody_sees_the_statement_who_failed_and_how_long_things_take(plan: 
 def test_everybody_is_told_what_a_plan_shows_of_the_owners_and_what_a_failure_tells(plan: JointPlan) -> None:
     """A plan goes to all parties whole; that an owner cannot begin is about its rows under the conditions."""
     for party in plan.parties:
-        (asked_for,), (checked,) = of(plan, party.domain, Step.ASK), of(plan, party.domain, Step.CHECK)
+        (asked_for, *_), (checked,) = of(plan, party.domain, Step.ASK), of(plan, party.domain, Step.CHECK)
         assert "row filter" in asked_for.what and "rows and persons" in asked_for.what
         assert "a person is there twice" in checked.what
 
@@ -250,6 +250,83 @@ def test_no_other_owner_sees_who_was_found() -> None:
             sight.party for sight in plan.sights if sight.step is Step.OPEN and sight.form is SeenAs.CLEAR
         }
         assert opened == {plan.task.finder, plan.request.member}
+
+
+# ------------------------------------------------------------------------------------------ two owners alone
+
+SCORED, LOOKED_UP, OF_TWO_OWNERS = (PLANS[form] for form in ("scored", "looked up", "joined by two owners"))
+TWO_ALONE = pytest.mark.parametrize(
+    "plan", [SCORED, LOOKED_UP, OF_TWO_OWNERS], ids=["scored", "looked up", "joined"]
+)
+
+
+def forms_of(plan: JointPlan, domain: str) -> set[SeenAs]:
+    """In which forms a domain sees anything of the other's data, before something is opened."""
+    steps = (Step.MATCH, Step.SHARE, Step.ENCRYPT, Step.COMPUTE)
+    return {sight.form for step in steps for sight in of(plan, domain, step)}
+
+
+@TWO_ALONE
+def test_who_learns_is_told_so_and_with_whom_nobody_could_collude(plan: JointPlan) -> None:
+    first, second = (portion.domain for portion in plan.reading.portions)
+    assert plan.trust.collusions[0].startswith(f"{first} with {second}: nothing that is anybody else's")
+    assert not [sight for sight in plan.sights if sight.form is SeenAs.SHARE]
+    (opener,) = plan.handing
+    opened = {s.party for s in plan.sights if s.step is Step.OPEN and s.form is SeenAs.CLEAR}
+    assert opened == {opener, plan.request.member}
+
+
+def test_a_models_owner_sees_ciphertexts_and_how_many_rows_and_no_score() -> None:
+    assert forms_of(SCORED, "nm/tax") == {SeenAs.CLEAR, SeenAs.CIPHERTEXT}
+    key, features = of(SCORED, "nm/tax", Step.ENCRYPT)
+    assert "the public key" in key.what and (features.form, features.bound) == (SeenAs.CIPHERTEXT, 100 * 2)
+    (scores,) = of(SCORED, "nm/health", Step.COMPUTE)
+    assert (scores.form, scores.bound) == (SeenAs.CIPHERTEXT, 100)
+
+
+def test_that_scores_give_a_model_away_is_told_with_how_many() -> None:
+    assert any(
+        "by 3 independent ones it is known" in sight.what for sight in of(SCORED, "nm/health", Step.OPEN)
+    )
+    assert any(line.startswith("whoever has 3 scores") for line in SCORED.trust.collusions)
+    assert "made up to learn of the model" in SCORED.trust.adversary
+
+
+def test_a_register_sees_how_many_are_looked_up_and_nothing_that_says_whom() -> None:
+    blinded, *_ = of(LOOKED_UP, "nm/tax", Step.ENCRYPT)
+    assert (blinded.form, blinded.bound) == (SeenAs.MASKED, 5)
+    assert not {SeenAs.PSEUDONYM, SeenAs.SIZE} & forms_of(LOOKED_UP, "nm/tax")
+    _, condition = of(LOOKED_UP, "nm/tax", Step.ASK)
+    assert "a constant that names a person" in condition.what
+    first, second = [s for s in LOOKED_UP.sights if s.step is Step.OPEN and s.form is SeenAs.CLEAR]
+    assert (first.party, first.bound, second.party, second.bound) == ("nm/health", 5, "wang@nm/health", 5)
+    assert "region, status" in first.what and "not there" in first.what
+
+
+def test_a_small_register_is_fetched_whole_and_a_large_one_is_asked_for_columns() -> None:
+    portions = LOOKED_UP.reading.portions
+    large = replace(
+        LOOKED_UP,
+        reading=replace(LOOKED_UP.reading, portions=(portions[0], replace(portions[1], bound=5_000_000))),
+    )
+    assert not [sight for sight in sights(LOOKED_UP) if sight.step is Step.COMPUTE]
+    asked, answered = [sight for sight in sights(large) if sight.step is Step.COMPUTE]
+    assert (asked.party, asked.form, asked.bound) == ("nm/tax", SeenAs.CIPHERTEXT, 5)
+    assert (answered.party, answered.form, answered.part) == ("nm/health", SeenAs.CIPHERTEXT, Part.FINDER)
+
+
+def test_of_two_owners_the_collector_learns_who_matches_and_the_inspector_sums() -> None:
+    found = [sight for sight in OF_TWO_OWNERS.sights if "which of its own rows match" in sight.what]
+    assert [(each.party, each.part, each.form) for each in found] == [
+        ("nm/health", Part.COLLECTOR, SeenAs.CLEAR)
+    ]
+    key, columns = of(OF_TWO_OWNERS, "nm/health", Step.ENCRYPT)
+    assert "nm/tax's box alone" in key.what and columns.form is SeenAs.CIPHERTEXT
+    assert columns.bound % OF_TWO_OWNERS.reading.portions[1].bound == 0
+    (total,) = of(OF_TWO_OWNERS, "nm/tax", Step.COMPUTE)
+    assert (total.form, total.bound) == (SeenAs.CIPHERTEXT, 3 * len(OF_TWO_OWNERS.reading.sums))
+    assert forms_of(OF_TWO_OWNERS, "nm/tax") == {SeenAs.PSEUDONYM, SeenAs.CIPHERTEXT}
+    assert any("nm/health with whoever gets the answer" in line for line in OF_TWO_OWNERS.trust.collusions)
 
 
 def test_every_way_in_which_a_number_is_seen_is_met_by_some_form() -> None:
