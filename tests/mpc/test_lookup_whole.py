@@ -71,7 +71,7 @@ def test_buckets_are_right_too() -> None:
 
 def test_fewer_rows_than_the_bound_make_messages_of_the_same_sizes() -> None:
     sizes = set()
-    for count in (5, 2000):
+    for count in (0, 5, 2000):
         of = owner(hidden(2000), count)
         lookup = seeker(of).ask(b"k", coins(1))
         evaluation = of.evaluate(lookup.blinded)
