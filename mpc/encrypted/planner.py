@@ -272,7 +272,7 @@ def plan_matrix(size: int, cap: int, weight: int, memory_mb: int = 4096) -> Plan
     """
     _require("size", size, 2, 2048)
     if size & (size - 1):
-        raise Malformed("a matrix is filled up to a power of two", "encrypted.size")
+        raise Malformed(f"a matrix of {size} rows is not filled up to a power of two", "encrypted.size")
     baby = 1 << -(-(size.bit_length() - 1) // 2)
     giant = size // baby
     largest = size * cap * weight

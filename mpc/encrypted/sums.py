@@ -13,7 +13,7 @@ plain moduli, encoding rounds, and the collector adds noise that hides all of it
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -49,24 +49,18 @@ class Shape:
         return sealing.checked(raw, self.whole, self.parameters.primes, where)
 
 
-@dataclass(slots=True)
 class Holder:
     """One who encrypts under another's public key.
 
     Args:
         parameters: of the plan.
-        public: the key, `[2 × primes + 1 × N]`, as `sealing.checked` read it.
+        public: the key, `[2 × (primes + 1) × N]`, as `sealing.checked` read it.
     """
 
-    parameters: Parameters
-    public: Words
-    seal: sealing.Seal = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        self.seal = sealing.Seal(self.parameters)
-        self._encryptor = sealing.public_encryptor(self.seal, self.public)
-
-    _encryptor: object = field(init=False, repr=False)
+    def __init__(self, parameters: Parameters, public: Words) -> None:
+        self.parameters = parameters
+        self.seal = sealing.Seal(parameters)
+        self._encryptor = sealing.public_encryptor(self.seal, public)
 
     def encrypt(self, numbers: Numbers | list[int], cap: int) -> bytes:
         """Return the ciphertexts of signed numbers.

@@ -262,8 +262,7 @@ def test_what_a_receiver_makes_of_the_public_key_cannot_decrypt() -> None:
     due = front(parameters, count=owner._public.size)
     words = key_process.read_public_key(raw, due, parameters, SECRET)
     holder = sums.Holder(parameters, words)
-    held = [getattr(holder, name) for name in ("seal", "parameters", "public", "_encryptor")]
-    held += list(vars(holder.seal).values())
+    held = [*vars(holder).values(), *vars(holder.seal).values()]
     assert not [thing for thing in held if type(thing).__name__ in ("Decryptor", "SecretKey", "KeyGenerator")]
 
 
