@@ -125,7 +125,8 @@ class Part:
         inspector = self._joint.task.inspector
         order, lists = self._exchange(rows)
         mine, places = common_rows(lists)
-        matched = (places, order[mine])
+        real = order[mine] < len(rows.keys)  # rows, and nobody's
+        matched = (places[real], order[mine][real])
         public = self._envelopes.receive_key(inspector)
         key = key_id(public)
         count = self._shape.columns * self._shape.rows
