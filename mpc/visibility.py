@@ -63,7 +63,7 @@ def _ask(joint: JointPlan) -> Iterator[Sight]:
             Step.ASK,
             register.domain,
             Part.OWNER,
-            f"by which condition {asked.domain} chooses whom it asks about: a constant that names a person there says who",
+            f"by which condition {asked.domain} chooses whom it asks about; a constant that names a person tells who",
             SeenAs.CLEAR,
         )
 
