@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
 from keys.exchange import Exponent
+from keys.sealing import decrypt_once, encrypt_once
 from mpc.lookup import layout as layouts
 from mpc.lookup import oprf, table, tree
 from mpc.lookup.layout import Layout, chosen, of_columns, overflow, slots_for
@@ -260,3 +262,22 @@ def test_a_column_belongs_to_its_root_at_its_place_only(power: int, data: st.Dat
         tree.require_leaf(root, place, bytes(whole[:9]), bytes(whole[9:]))
     with pytest.raises(HashMismatch):
         tree.require_leaf(root, place, content, path + bytes(32))
+
+
+# --------------------------------------------------------------------- a key that encrypts one record
+
+
+@given(st.binary(min_size=32, max_size=32), st.binary(max_size=60), st.binary(max_size=9), st.data())
+def test_what_a_key_encrypts_once_it_opens_unchanged_and_for_its_use_only(
+    key: bytes, text: bytes, use: bytes, data: st.DataObject
+) -> None:
+    sealed = encrypt_once(key, text, use)
+    assert sealed == AESGCM(key).encrypt(bytes(12), text, use) and len(sealed) == len(text) + 16
+    assert decrypt_once(key, sealed, use) == text
+    changed = bytearray(sealed)
+    at = data.draw(st.integers(0, 8 * len(sealed) - 1))
+    changed[at // 8] ^= 1 << at % 8
+    for attempt in (bytes(changed), sealed[:-1], sealed[:15], b""):
+        assert decrypt_once(key, attempt, use) is None
+    assert decrypt_once(key, sealed, use + b"x") is None
+    assert decrypt_once(bytes([key[0] ^ 1]) + key[1:], sealed, use) is None
