@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from mpc.protocols.planning import ciphertexts, lookups
 from plans.box import Entry
+from plans.errors import Malformed, RangeTooWide, TooLarge
 from plans.joint import JointPlan, Portion, Shape
 from plans.joint_rules import Matching
 from plans.plan import Plan
@@ -52,14 +53,15 @@ _CIPHERTEXT_BYTES = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What each box of a party needs: MiB of memory, and seconds."""
+    """What each box of a party needs: MiB of memory, and seconds; `never` says why no box could do it."""
 
     memory_mb: Mapping[Entry, int]
     wall_s: Mapping[Entry, int]
+    never: tuple[str, ...] = ()
 
     def beyond(self, plan: Plan) -> list[str]:
         """Return where a plan's boxes have less than they need, as sentences for the owner."""
-        found = []
+        found = list(self.never)
         for spec in plan.stages:
             memory, wall = self.memory_mb.get(spec.entry, 0), self.wall_s.get(spec.entry, 0)
             if memory > spec.limits.memory_mb:
@@ -89,7 +91,10 @@ def need(joint: JointPlan, domain: str) -> Need:
     if joint.task.matching is Matching.DIFFIE_HELLMAN:  # all others wait for the owners
         memory[Entry.PARTY] += _COMPILER_MB if own is not None else 0
         wall[Entry.PARTY] += round(_SECONDS_PER_POINT * sum(portion.bound for portion in portions))
-    more_mb, more_s = _planned(joint, domain)
+    try:
+        more_mb, more_s = _planned(joint, domain)
+    except (Malformed, RangeTooWide, TooLarge) as problem:  # no keeper gives a key for such a plan
+        return Need(memory, wall, (problem.what,))
     memory[Entry.PARTY] += more_mb
     wall[Entry.PARTY] += more_s
     if own is not None:

@@ -13,7 +13,7 @@ from plans.box import Entry
 from plans.joint import JointPlan
 from tests.inside.sql_cases import LIMITS
 from tests.mpc.form_cases import ALL_RULES, FORMS, LARGEST
-from tests.plans.joint_forms import TAX
+from tests.plans.joint_forms import HEALTH, TAX
 
 ROOMY = replace(LIMITS, memory_mb=2_048, wall_s=120)
 EACH = pytest.mark.parametrize("form", FORMS)
@@ -76,6 +76,13 @@ def test_more_rows_need_no_less_anywhere(form: str) -> None:
         few, many = (need(with_rows(plan, rows), party.domain) for rows in (1_000, 1_000_000))
         for entry, memory in few.memory_mb.items():
             assert memory <= many.memory_mb[entry] and few.wall_s[entry] <= many.wall_s[entry]
+
+
+@pytest.mark.parametrize("form", LARGE)
+def test_a_plan_that_nobody_could_run_is_told_by_its_figure_and_not_by_a_failure(form: str) -> None:
+    for domain in (HEALTH, TAX):
+        (sentence, *_) = faults(with_rows(FORMS[form].plan(), 200_000_000), domain)
+        assert "200" in sentence or "bits" in sentence
 
 
 def test_parts_of_one_table_need_nothing_of_a_server_however_many_rows_there_are() -> None:
