@@ -16,6 +16,7 @@ import duckdb
 import pytest
 
 from darkroom.joint import verified
+from darkroom.joint_task import Named
 from examples.joint.stories import COMMON, DIABETES, HELPER, PAYROLL, STUDY, Story
 from examples.joint.truth import differing, found_in, truth_of
 from keys.signing import SigningKey
@@ -94,16 +95,18 @@ OPENED_BY_TAX = replace(DIABETES, named=replace(DIABETES.named, inspector="nm/ta
 ON_SHARES = replace(
     PAYROLL, named=replace(PAYROLL.named, inspector=""), truth=replace(PAYROLL.truth, rounding=1)
 )
+AS_CIPHERTEXTS = replace(PAYROLL, named=Named(inspector="nm/civil", collector=HELPER))
 WITHOUT_HELPER = replace(COMMON, named=replace(COMMON.named, helper=""))
 
 
 @pytest.mark.parametrize(
     "story",
-    [OPENED_BY_TAX, PAYROLL, ON_SHARES, COMMON, WITHOUT_HELPER],
+    [OPENED_BY_TAX, PAYROLL, ON_SHARES, AS_CIPHERTEXTS, COMMON, WITHOUT_HELPER],
     ids=[
         "joined, inspected",
         "in parts, inspected",
         "in parts, on shares",
+        "in parts, as ciphertexts",
         "in common",
         "in common, no helper",
     ],
