@@ -13,8 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import exp
+from math import exp, prod
 from typing import ClassVar
+
+import numpy as np
 
 from mpc.encrypted import arithmetic, crypto_box, envelope, inner, sealing, sums
 from mpc.encrypted.arithmetic import Numbers, Words
@@ -214,13 +216,30 @@ class KeyProcess:
         found = self._in_range(self._rows(body, rows), sender)
         return [rounded(score, terms.step) for score in found]
 
+    def vector(self, raw: bytes, sender: str, size: int, secret: bytes) -> list[int]:
+        """Return the product of another party's matrix with an own vector of `size` numbers (see `totals`).
+
+        It stands in the slots again and again (`matrix.spread`); anything else is no such product.
+        """
+        due = self._due(sender, Content.ANSWERS, size, 1)
+        self._count(due)
+        body = envelope.unseal(raw, due, self.parameters.ciphertext_bytes, secret)
+        found = self._slots(sums.Shape(self.parameters, 1).read(body, sender)[0]).reshape(-1, size)
+        if (found != found[0]).any():
+            raise EvidenceBroken("a ciphertext holds numbers where none should be", sender)
+        return self._in_range([int(number) for number in found[0]], sender)
+
     def _rows(self, body: bytes, rows: int) -> list[int]:
         if self.parameters.packing is Packing.COEFFICIENTS:
             return sums.open_total(body, rows, self._opener)
-        found = sums.Shape(self.parameters, rows).read(body, "answers")[0]
+        found = self._slots(sums.Shape(self.parameters, rows).read(body, "answers")[0])
+        if found[rows:].any():
+            raise EvidenceBroken("a ciphertext holds numbers where none should be", "answers")
+        return [int(number) for number in found[:rows]]
+
+    def _slots(self, blocks: Words) -> Numbers:
         t = self.parameters.plains[0]
-        opened = [number for block in found for number in arithmetic.centred(self._opener.decrypt(block), t)]
-        return [int(number) for number in opened[:rows]]
+        return np.concatenate([arithmetic.centred(self._opener.decrypt(block), t) for block in blocks])
 
     def _in_range(self, numbers: list[int], sender: str) -> list[int]:
         """Refuse what no honest computation gives: forged ciphertexts decrypt to numbers all over the plain modulus."""
@@ -254,8 +273,25 @@ def read_public_key(raw: bytes, due: Front, parameters: Parameters, secret: byte
         Refused: this process is no crypto box.
         LinkBroken, EvidenceBroken: it is not what is due (see `envelope.unseal`).
     """
-    shape = key_shape(parameters)
-    body = envelope.unseal(raw, due, shape[0] * shape[1] * shape[2] * 8, secret)
+    return _read_keys(raw, due, parameters, secret, key_shape(parameters))
+
+
+def read_product_key(raw: bytes, due: Front, parameters: Parameters, secret: bytes) -> Words:
+    """Return another party's key for products, `[digits × 2 × (primes + 1) × N]` (see `read_public_key`)."""
+    return _read_keys(raw, due, parameters, secret, (len(parameters.moduli), *key_shape(parameters)))
+
+
+def read_rotation_keys(raw: bytes, due: Front, parameters: Parameters, secret: bytes) -> dict[int, Words]:
+    """Return another party's keys of the plan's rotations, by step (see `read_public_key`)."""
+    shape = (len(parameters.rotations), len(parameters.moduli), *key_shape(parameters))
+    found = _read_keys(raw, due, parameters, secret, shape)
+    return dict(zip(parameters.rotations, found, strict=True))
+
+
+def _read_keys(
+    raw: bytes, due: Front, parameters: Parameters, secret: bytes, shape: tuple[int, ...]
+) -> Words:
+    body = envelope.unseal(raw, due, prod(shape) * 8, secret)
     return sealing.checked(body, shape, (*parameters.primes, int(parameters.special)), due.sender)
 
 
