@@ -127,6 +127,8 @@ VIOLATIONS = {
     "client-outside": ("portal/planted.py", "import darkroom\n"),
     "components-alone": ("components/planted.py", "import keys\n"),
     "protocols-alone": ("mpc/protocols/planted.py", "import keeper\n"),
+    "engines-below": ("mpc/lookup/planted.py", "import mpc.agent\n"),
+    "home-of-tenseal": ("mpc/protocols/planted.py", "import tenseal\n"),
     "components-few": ("cluster/planted.py", "import components\n"),
     "home-of-ray": ("compute/planted.py", "import ray\n"),
     "doors-alone": ("policies/reading/planted.py", "import policies.planted\n"),
