@@ -181,11 +181,25 @@ def chosen_rows(connection: Connection, statement: str) -> tuple[tuple[str, ...]
         SqlUnsupported: the plan holds something that is not listed.
     """
     top = planned(connection, statement)
+    kept, rows = rows_yielded(top)
+    return (*kept, tuple(write(output, rows).text for output in top["expressions"]))
+
+
+def rows_yielded(
+    top: Node, before: tuple[str, ...] = (), *, crossed: bool = False
+) -> tuple[tuple[tuple[str, ...], ...], list[Term | None]]:
+    """Return which rows a projection yields (scans, joins, filters), and their columns below it, by position. Relations
+    may stand side by side without a condition where rows may be `crossed`.
+
+    Raises:
+        SqlUnsupported: the plan is another, or holds something that is not listed.
+    """
     if top["type"] != "LOGICAL_PROJECTION":
         raise _unknown_operator(top)
-    reader = _Reader()
+    reader = _Reader(crossed)
+    reader.scans += before
     rows = reader._rows(top["children"][0])
-    return (*reader._kept(), tuple(write(output, rows).text for output in top["expressions"]))
+    return reader._kept(), rows
 
 
 def scanned(plan: Node) -> set[tuple[str, str]]:
@@ -240,7 +254,8 @@ def _type(name: str) -> str:
 class _Reader:
     """Reads one plan from the top; collects uses on the way."""
 
-    def __init__(self) -> None:
+    def __init__(self, crossed: bool = False) -> None:
+        self.crossed = crossed
         self.uses: set[ColumnUse] = set()
         self.functions: set[str] = set()
         self.scans: list[str] = []
@@ -331,6 +346,9 @@ class _Reader:
             return self._mark(node) if node["join_type"] == "MARK" else self._join(node)
         if node["type"] == "LOGICAL_GET":
             return self._scan(node)
+        if node["type"] == "LOGICAL_CROSS_PRODUCT" and self.crossed:
+            self.joins.append("CROSS")
+            return [column for child in node["children"] for column in self._rows(child)]
         raise _unknown_operator(node)
 
     def _join(self, node: Node) -> list[Term | None]:

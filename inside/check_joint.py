@@ -12,7 +12,7 @@ and each owner's part by itself. A reading is given out only if
 
 Of a table in parts this holds for each part, with the outer SELECT over that part alone (`inside.bound_parts`): it is
 a scan of one relation, and nothing is joined. Where persons in common are asked for, the one output is a column that
-names them, and there are no groups.
+names them, and there are no groups. Scores and lookups have rows and outputs of their own (`inside.check_persons`).
 
 No key and no row comes into this box.
 """
@@ -20,11 +20,12 @@ No key and no row comes into this box.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from inside.bound import Connection, chosen_rows, grouped_rows, planned, rows_below, scanned, shadow_engine
 from inside.bound_parts import looked_at, parts
+from inside.check_persons import disagreement, joins_of, own_rows, require_lookup, require_scores, source_of
 from inside.engine import identifier
-from plans.errors import SqlUnsupported
 from plans.joint import JointReading, Portion, Shape
 from plans.joint_shadows import JointShadow
 from plans.names import PERSON
@@ -47,10 +48,8 @@ def check_joint(
     used = tuple(known[portion.relation] for portion in reading.portions)
     connection = shadow_engine(used, memory_mb, opened)
     try:
-        if reading.shape is Shape.STACKED:
-            _require_parts(connection, statement, reading)
-        else:
-            _require_rows(connection, statement, reading)
+        _REQUIRE[reading.shape](connection, statement, reading)
+        if reading.shape is not Shape.STACKED:  # of parts, each is looked at
             _require_columns(connection, statement, reading)
         for portion in reading.portions:
             _require_scales(connection, portion)
@@ -59,25 +58,14 @@ def check_joint(
     return reading
 
 
-def own_rows(portion: Portion) -> str:
-    """Return an owner's own rows as one statement: its condition over its relation, and how many pass."""
-    return f"SELECT count(*) {_from(portion)}"
-
-
-def _from(portion: Portion) -> str:
-    schema, _, table = portion.relation.partition(".")
-    where = f" WHERE {portion.where}" if portion.where else ""
-    return f"FROM {identifier(schema)}.{identifier(table)}{where}"
-
-
 def _require_rows(connection: Connection, statement: str, reading: JointReading) -> None:
     """The same relations, joined by persons, filtered and grouped as the portions say."""
     relations, common = tuple(portion.relation for portion in reading.portions), reading.shape is Shape.COMMON
     scans, joins, filters, groups = (chosen_rows if common else grouped_rows)(connection, statement)
     if scans != relations:
-        raise _disagreement("relations")
-    if len(joins) != len(relations) - 1 or not set(joins) <= _joins(reading):
-        raise _disagreement("joins")
+        raise disagreement("relations")
+    if len(joins) != len(relations) - 1 or not set(joins) <= joins_of(reading):
+        raise disagreement("joins")
     expected: set[str] = set()
     without_key: set[str] = set()
     keys: list[str] = []
@@ -87,52 +75,46 @@ def _require_rows(connection: Connection, statement: str, reading: JointReading)
         without_key |= {f"(NOT ({column} IS NULL))" for column in columns}
         keys += columns
     if not expected - without_key <= set(filters) <= expected:
-        raise _disagreement("conditions")
+        raise disagreement("conditions")
     if common:
         if not set(groups) <= _keys(reading) or len(groups) != 1:
-            raise _disagreement("output")
+            raise disagreement("output")
     elif sorted(groups) != sorted(keys):
-        raise _disagreement("groups")
+        raise disagreement("groups")
 
 
 def _require_parts(connection: Connection, statement: str, reading: JointReading) -> None:
     """As many parts, each of them filtered and grouped as its portion says, over the columns of its stand-in."""
     found = parts(planned(connection, statement))
     if len(found) != len(reading.portions):
-        raise _disagreement("parts")
+        raise disagreement("parts")
     for portion, part in zip(reading.portions, found, strict=True):
         scans, joins, filters, groups = rows_below(part)
         if scans != (portion.relation,) or joins:
-            raise _disagreement("relations")
+            raise disagreement("relations")
         own = set(grouped_rows(connection, own_rows(portion))[2])
         keys = [f"{portion.relation}#0.{group.column}" for group in portion.groups]
         if not own - {f"(NOT ({key} IS NULL))" for key in keys} <= set(filters) <= own:
-            raise _disagreement("conditions")
+            raise disagreement("conditions")
         if sorted(groups) != sorted(keys):
-            raise _disagreement("groups")
+            raise disagreement("groups")
         if looked_at(part) != _alone(connection, portion):
-            raise _disagreement("columns")
+            raise disagreement("columns")
+
+
+_REQUIRE: dict[Shape, Callable[[Connection, str, JointReading], None]] = {
+    Shape.JOINED: _require_rows,
+    Shape.COMMON: _require_rows,
+    Shape.STACKED: _require_parts,
+    Shape.SCORED: require_scores,
+    Shape.LOOKUP: require_lookup,
+}
 
 
 def _keys(reading: JointReading) -> set[str]:
     """Return every column that names persons."""
     named = ((place, portion, (PERSON, portion.key)) for place, portion in enumerate(reading.portions))
     return {f"{portion.relation}#{place}.{column}" for place, portion, both in named for column in both}
-
-
-def _joins(reading: JointReading) -> set[str]:
-    """Return every way to write that two owners' rows are about one person."""
-    named = [
-        (f"{portion.relation}#{place}.{column}", column == PERSON)
-        for place, portion in enumerate(reading.portions)
-        for column in (PERSON, portion.key)
-    ]
-    return {
-        f"INNER {left} = {right}"
-        for left, is_token in named
-        for right, other_is_token in named
-        if is_token == other_is_token and left != right
-    }
 
 
 def _require_columns(connection: Connection, statement: str, reading: JointReading) -> None:
@@ -144,7 +126,7 @@ def _require_columns(connection: Connection, statement: str, reading: JointReadi
         alone |= _alone(connection, portion)
         links |= {(portion.relation, PERSON), (portion.relation, portion.key)}
     if found - links != alone - links:
-        raise _disagreement("columns")
+        raise disagreement("columns")
 
 
 def _alone(connection: Connection, portion: Portion) -> set[tuple[str, str]]:
@@ -152,8 +134,8 @@ def _alone(connection: Connection, portion: Portion) -> set[tuple[str, str]]:
     computed = [operand.expression for operand in portion.operands]
     computed += [identifier(group.column) for group in portion.groups]
     read = scanned(planned(connection, portion.stand_in))
-    if not scanned(planned(connection, f"SELECT {', '.join([*computed, '1'])} {_from(portion)}")) <= read:
-        raise _disagreement("columns")
+    if not scanned(planned(connection, f"SELECT {', '.join([*computed, '1'])} {source_of(portion)}")) <= read:
+        raise disagreement("columns")
     return read
 
 
@@ -164,19 +146,11 @@ def _require_scales(connection: Connection, portion: Portion) -> None:
     listed = ", ".join(f"({operand.expression}) AS e{n}" for n, operand in enumerate(portion.operands))
     for operand, column in zip(
         portion.operands,
-        connection.execute(f"DESCRIBE SELECT {listed} {_from(portion)}").fetchall(),
+        connection.execute(f"DESCRIBE SELECT {listed} {source_of(portion)}").fetchall(),
         strict=True,
     ):
         kind = str(column[1])
         found = _DECIMAL.fullmatch(kind)
         scale = int(found[1]) if found else 0 if _WHOLE.fullmatch(kind) else None
         if scale != operand.decimals:
-            raise _disagreement("decimals")
-
-
-def _disagreement(what: str) -> SqlUnsupported:
-    return SqlUnsupported(
-        f"the two readers disagree about the {what} of the statement",
-        "statement",
-        "Write it more plainly, as in docs/joint-sql.md; if it is plain already, report it as a defect.",
-    )
+            raise disagreement("decimals")

@@ -11,13 +11,14 @@ from plans.reading import Shadow
 
 
 def joint_shadow(manifest: Manifest, shadow: Shadow, masked: Iterable[str] = ()) -> JointShadow | None:
-    """Return the likeness of a dataset as it takes part in joint statements; none for data about nobody.
+    """Return the likeness of a dataset as it takes part in joint statements; none for persons without a file of
+    identifiers. Data about nobody have no key, and as many rows as the version.
 
     `shadow` is what the asker sees of it (`policies.api.views`). Of columns that a mask covers nothing is declared:
     what the mask leaves has another range. Rows are counted as persons are: one of each leaves at the
     most, and a version of few persons with many rows each is a small one.
     """
-    if not manifest.about_persons or identifiers_file(manifest) == ("", ""):
+    if manifest.about_persons and identifiers_file(manifest) == ("", ""):
         return None
     hidden = set(masked)
     declared = tuple(
@@ -25,7 +26,8 @@ def joint_shadow(manifest: Manifest, shadow: Shadow, masked: Iterable[str] = ())
         for column in manifest.columns
         if column.declared != Declared() and column.name not in hidden
     )
-    return JointShadow(domain_of(manifest.dataset), manifest.person, manifest.persons, shadow, declared)
+    rows = manifest.persons if manifest.about_persons else manifest.rows
+    return JointShadow(domain_of(manifest.dataset), manifest.person, rows, shadow, declared)
 
 
 def identifiers_file(manifest: Manifest) -> tuple[str, str]:

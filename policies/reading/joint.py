@@ -21,7 +21,9 @@ whose one output is the column by which persons are joined asks who is at every 
 
     SELECT person FROM residents.register r JOIN pension.members m USING (person)
 
-There is no figure then, and each owner's stand-in counts the rows that its condition lets through.
+There is no figure then, and each owner's stand-in counts the rows that its condition lets through. Nor is there one
+where rows are scored by a model (CROSS JOIN, `joint_scored`) or persons looked up in a register (LEFT JOIN,
+`joint_lookup`).
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ from plans.request import statement_digest
 from policies.reading import joint_select, refusal
 from policies.reading.bounds import parse
 from policies.reading.joint_figures import Sums
+from policies.reading.joint_lookup import read_lookup
 from policies.reading.joint_ranges import Facts
+from policies.reading.joint_scored import read_scored
 from policies.reading.joint_stacked import parts_of, read_stacked
 from policies.reading.sources import Scope, Source, read_sources
 
@@ -49,7 +53,13 @@ def read_joint(text: str, shadows: tuple[JointShadow, ...]) -> JointReading:
         SqlUnsupported: it cannot be cut into what each owner computes by itself.
         Malformed: it has no figure, or too many cells.
     """
-    root = joint_select.require_clauses(parse(text))
+    tree = parse(text)
+    looked_up = _without_figures(tree, "side", "LEFT")
+    root = joint_select.require_clauses(tree, limited=looked_up)
+    if _without_figures(root, "kind", "CROSS"):
+        return read_scored(text, root, shadows)
+    if looked_up:
+        return read_lookup(text, root, *_sources(root, shadows, "LEFT"), root.args.get("limit"))
     parts = parts_of(root)
     if parts:
         return read_stacked(text, root, parts, shadows)
@@ -64,6 +74,13 @@ def read_joint(text: str, shadows: tuple[JointShadow, ...]) -> JointReading:
         figures=found.figures,
         outputs=found.names,
     )
+
+
+def _without_figures(root: exp.Expression, part: str, word: str) -> bool:
+    """Return whether a statement has a join of a kind, and no figure: what it tells, it tells row by row."""
+    joins = root.args.get("joins") or () if isinstance(root, exp.Select) else ()
+    kinds = {str(join.args.get(part) or "").upper() for join in joins}
+    return word in kinds and not any(item.find(exp.AggFunc) for item in root.expressions)
 
 
 def _asks_who(root: exp.Select, scope: Scope, facts: Facts) -> bool:
@@ -96,11 +113,13 @@ def _read_common(text: str, root: exp.Select, scope: Scope, facts: Facts) -> Joi
 # --- FROM -----------------------------------------------------
 
 
-def _sources(root: exp.Select, shadows: tuple[JointShadow, ...]) -> tuple[Scope, dict[str, JointShadow]]:
-    """Return the relations, one of each owner, all joined by the persons in them."""
+def _sources(
+    root: exp.Select, shadows: tuple[JointShadow, ...], wanted: str = ""
+) -> tuple[Scope, dict[str, JointShadow]]:
+    """Return the relations, one of each owner, all joined by the persons in them; `wanted` is the side of joins."""
     for join in root.args.get("joins") or ():
         side, kind = (str(join.args.get(part) or "").upper() for part in ("side", "kind"))
-        if side or kind not in ("", "INNER"):
+        if side != wanted or kind not in ("", "OUTER" if wanted else "INNER"):
             raise refusal.unsupported(
                 join,
                 f"{' '.join(filter(None, (side, kind)))} JOIN is not in the subset of joint statements",
@@ -109,6 +128,7 @@ def _sources(root: exp.Select, shadows: tuple[JointShadow, ...]) -> tuple[Scope,
     scope = read_sources(root, tuple(each.shadow for each in shadows))
     by_relation = {each.shadow.relation: each for each in shadows}
     facts = {source.alias: by_relation[source.shadow.relation] for source in scope.sources}
+    _require_persons(root, facts)
     owners = [facts[source.alias].domain for source in scope.sources]
     if not 2 <= len(owners) <= MOST_OWNERS:
         raise refusal.unsupported(
@@ -127,6 +147,16 @@ def _sources(root: exp.Select, shadows: tuple[JointShadow, ...]) -> tuple[Scope,
         _require_key(root, source, facts)
     _require_one_type(root, facts)
     return scope, facts
+
+
+def _require_persons(root: exp.Expression, facts: dict[str, JointShadow]) -> None:
+    for known in facts.values():
+        if not known.key:
+            raise refusal.unsupported(
+                root,
+                f"{known.shadow.relation} is about nobody, and owners are joined by persons",
+                "Join such data at their owner; a model of one row goes with CROSS JOIN (docs/joint-sql.md).",
+            )
 
 
 def _require_key(root: exp.Expression, source: Source, facts: dict[str, JointShadow]) -> None:

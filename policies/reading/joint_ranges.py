@@ -16,7 +16,7 @@ a value, and the number is whole, chosen by a CASE, or computed by a product.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, floor
@@ -104,7 +104,13 @@ def _range(expression: Expression, facts: Facts, node: exp.Expression) -> Range 
             return _fitting(_of_operation(expression, facts, node), node)
         case Case():
             return _fitting(_of_case(expression, facts, node), node)
-    raise refusal.unsupported(
+        case Call(function="coalesce"):
+            return _fitting(_of_coalesce(expression, facts, node), node)
+    raise _no_range(node)
+
+
+def _no_range(node: exp.Expression) -> SqlUnsupported:
+    return refusal.unsupported(
         node,
         "no range follows for a value that is computed like this",
         "In joint statements numbers are computed from columns and constants by +, -, *, CASE and CAST to DECIMAL.",
@@ -238,6 +244,17 @@ def _of_case(case: Case, facts: Facts, node: exp.Expression) -> Range | None:
     return Range(min(low for low, _ in ends), max(high for _, high in ends), decimals, nullable)
 
 
+def _of_coalesce(call: Call, facts: Facts, node: exp.Expression) -> Range | None:
+    """Return the range of the first value that is there; a figure has none (`require_one_part`)."""
+    known = [found for each in call.arguments if (found := _range(each, facts, node)) is not None]
+    if not known:
+        return None
+    decimals = max(found.decimals for found in known)
+    ends = [found.at(decimals) for found in known]
+    nullable = all(found.nullable for found in known)
+    return Range(min(low for low, _ in ends), max(high for _, high in ends), decimals, nullable)
+
+
 # --- what a number may tell apart -----------------------------------------------------
 
 
@@ -245,8 +262,10 @@ def require_one_part(expression: Expression, node: exp.Expression) -> None:
     """Check that a number tells one part of its cell apart at the most.
 
     Raises:
-        SqlUnsupported: it does more.
+        SqlUnsupported: it does more, or calls a function.
     """
+    if any(isinstance(part, Call) for part in _computed(expression)):
+        raise _no_range(node)
     match expression:
         case Operation(operator="+" | "-"):
             if any(_chooses(part) for part in expression.walk()):
@@ -261,6 +280,13 @@ def require_one_part(expression: Expression, node: exp.Expression) -> None:
             require_one_part(expression.operands[0], node)
         case Case():
             _require_one_branch(expression, node)
+
+
+def _computed(expression: Expression) -> Iterator[Expression]:
+    """Yield an expression and what is computed in it, without the conditions of CASE."""
+    yield expression
+    for part in expression.values if isinstance(expression, Case) else expression.parts:
+        yield from _computed(part)
 
 
 def _require_product(operands: tuple[Expression, ...], node: exp.Expression) -> None:
@@ -386,12 +412,14 @@ def exact(expression: Expression) -> Expression:
         case Case(branches=branches, otherwise=otherwise):
             kept = tuple(Branch(attempt_condition(each.condition), exact(each.value)) for each in branches)
             return Case(kept, exact(otherwise))
+        case Call(function="coalesce", arguments=arguments):
+            return replace(expression, arguments=tuple(map(exact, arguments)))
     return expression
 
 
 def _wide(expression: Expression) -> Expression:
     """Return an operand of arithmetic in the widest type of whole numbers, if it is one: narrow ones would overflow."""
-    widened = isinstance(expression, Column | Case) and _is_whole(expression)
+    widened = isinstance(expression, Column | Case | Call) and _is_whole(expression)
     return Cast(expression, "BIGINT") if widened else expression
 
 

@@ -59,8 +59,9 @@ class Selected:
         )
 
 
-def require_clauses(root: exp.Expression) -> exp.Select:
-    """Return the statement as the one SELECT that it is, without clauses that joint statements have not.
+def require_clauses(root: exp.Expression, *, limited: bool = False) -> exp.Select:
+    """Return the statement as the one SELECT that it is, without clauses that joint statements have not; LIMIT is one
+    of these but where it may be `limited`.
 
     Raises:
         SqlUnsupported: it is something else, or has such a clause.
@@ -71,10 +72,10 @@ def require_clauses(root: exp.Expression) -> exp.Select:
         )
     for part, (word, instead) in _CLAUSES.items():
         found = root.args.get(part)
-        if found:
+        if found and not (limited and part == "limit"):
             node = found if isinstance(found, exp.Expression) else root
             raise refusal.unsupported(node, f"{word} is not in the subset of joint statements", instead)
-    refuse_extra(root, {"expressions", "from_", "joins", "where", "group"})
+    refuse_extra(root, {"expressions", "from_", "joins", "where", "group", *(("limit",) if limited else ())})
     return root
 
 
@@ -317,10 +318,20 @@ def portion_of(
 
 
 def _stand_in(source: Source, conditions: list[Expression], groups: list[Grouping], alone: list[str]) -> str:
-    schema, _, table = source.shadow.relation.partition(".")
     keys = [quoted(group.column) for group in groups]
     figures = [f"{text} AS figure_{number}" for number, text in enumerate(["count(*)", *alone])]
-    text = f"SELECT {', '.join([*keys, *figures])} FROM {quoted(schema)}.{quoted(table)}"
+    text = _selected([*keys, *figures], source, conditions)
+    return f"{text} GROUP BY {', '.join(keys)}" if keys else text
+
+
+def shown(source: Source, names: list[str], conditions: list[Expression]) -> str:
+    """Return the stand-in of what is told row by row: these columns of the rows that conditions let through."""
+    return _selected(list(map(quoted, names)), source, conditions)
+
+
+def _selected(items: list[str], source: Source, conditions: list[Expression]) -> str:
+    schema, _, table = source.shadow.relation.partition(".")
+    text = f"SELECT {', '.join(items)} FROM {quoted(schema)}.{quoted(table)}"
     if conditions:
         text += f" WHERE {' AND '.join(write(mapped(condition, bare)) for condition in conditions)}"
-    return f"{text} GROUP BY {', '.join(keys)}" if keys else text
+    return text

@@ -191,6 +191,12 @@ def _part(node: exp.Expression, shadows: tuple[JointShadow, ...], names: list[st
     scope = read_sources(node, tuple(each.shadow for each in shadows))
     (source,) = scope.sources
     known = next(each for each in shadows if each.shadow.relation == source.shadow.relation)
+    if not known.key:
+        raise refusal.unsupported(
+            node,
+            f"{source.shadow.relation} is about nobody, and a table in parts is about persons",
+            "Ask its owner by itself.",
+        )
     columns: dict[str, Column] = {}
     for item in node.expressions:
         name, column = _column(item, scope, known)

@@ -16,11 +16,13 @@ def joint_shadow(
     key: str = "id_number",
     **columns: tuple[str, Declared | None],
 ) -> JointShadow:
-    """A likeness of one owner's relation; a type that ends in `?` is of a column that may be null."""
+    """A likeness of one owner's relation, or of one about nobody, whose key is empty; a type that ends in `?` is of a
+    column that may be null.
+    """
     listed = tuple(
         ShadowColumn(name, kind.rstrip("?"), kind.endswith("?")) for name, (kind, _) in columns.items()
     )
-    ids = (ShadowColumn("person", "UBIGINT", False), ShadowColumn(key, "VARCHAR", False))
+    ids = (ShadowColumn("person", "UBIGINT", False), ShadowColumn(key, "VARCHAR", False)) if key else ()
     known = tuple(DeclaredColumn(name, said) for name, (_, said) in columns.items() if said is not None)
     return JointShadow(domain, key, rows, Shadow(relation, (*ids, *listed)), known)
 
@@ -93,3 +95,44 @@ TABLE = (
 """One table that two bureaus have in parts, which call some of its columns by other names."""
 
 FROM = "from health.visits h join tax.income t using (person)"
+
+APPLICANTS = joint_shadow(
+    "bank.applicants",
+    "nm/bank",
+    formal=("BOOLEAN", None),
+    income=("DECIMAL(8,2)", between("-100.00", "9000.00")),
+    age=("INTEGER", between("0", "120")),
+    debt=("INTEGER?", between("0", "500")),
+    ratio=("DOUBLE", between("0", "1")),
+    branch=("VARCHAR?", None),
+    note=("INTEGER", None),
+)
+MODEL = joint_shadow(
+    "tax.risk_model",
+    "nm/tax",
+    1,
+    key="",
+    base=("DECIMAL(6,3)", between("-9", "9")),
+    income=("DECIMAL(7,5)", between("-1", "1")),
+    age=("DOUBLE", between("-2", "2")),
+    debt=("INTEGER", between("-3", "3")),
+    gap=("DECIMAL(6,3)?", between("0", "1")),
+    bare=("DECIMAL(6,3)", None),
+    endless=("DECIMAL(6,3)", between("-inf", "nan")),
+)
+REGISTER = joint_shadow(
+    "civil.register",
+    "nm/civil",
+    region=("VARCHAR", Declared(values=("east", "west", "\u5317"))),
+    status=("VARCHAR?", None),
+    since=("DATE?", None),
+    fee=("DECIMAL(6,2)?", between("0", "99")),
+    alive=("BOOLEAN", None),
+    span=("INTERVAL", None),
+)
+CASES = joint_shadow(
+    "own.cases", "nm/own", case_no=("INTEGER", None), opened=("DATE?", None), kind=("VARCHAR?", None)
+)
+SCORED, LOOKED_UP = (APPLICANTS, MODEL), (CASES, REGISTER)
+SCORES = "from bank.applicants a cross join tax.risk_model m"
+LOOKUP = "from own.cases c left join civil.register r using (person)"
