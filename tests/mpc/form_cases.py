@@ -91,9 +91,9 @@ SCORED_READING = JointReading(
     statement_digest(SCORED_SQL),
     (
         Portion(
-            HEALTH, "health.applicants", "id_number", '"age" > 17', (),
+            HEALTH, "health.applicants", "id_number", '("age" > 17)', (),
             (Operand('"income"', 0, 100_000_000, 2, False), Operand('"age"', 0, 120, 0, False)),
-            'SELECT sum("income"), sum("age"), count(*) FROM health.applicants WHERE "age" > 17', 100,
+            'SELECT "income", "age" FROM "health"."applicants" WHERE ("age" > 17)', 100,
         ),
         Portion(
             TAX, "tax.model", "", "", (),
@@ -101,7 +101,8 @@ SCORED_READING = JointReading(
                 Operand('"base"', -10_000, 10_000, 2, False), Operand('"income"', -1_000_000, 1_000_000, 6, False),
                 Operand('"age"', -100_000, 100_000, 4, False),
             ),
-            'SELECT "base", "income", "age" FROM tax.model', 1,
+            'SELECT count(*) AS figure_0, sum("base") AS figure_1, sum("income") AS figure_2, sum("age") AS figure_3 '
+            'FROM "tax"."model"', 1,
         ),
     ),
     (), (), ("person", "score"), Shape.SCORED, Score("score", ScoreFunction.LOGISTIC, ((-1, 0), (0, 1), (1, 2)), 4),
@@ -116,12 +117,12 @@ LOOKUP_READING = JointReading(
     statement_digest(LOOKUP_SQL),
     (
         Portion(
-            HEALTH, "health.cases", "id_number", '"case_no" = 17', (), (),
-            'SELECT count(*) AS n FROM health.cases WHERE "case_no" = 17', 5,
+            HEALTH, "health.cases", "id_number", '("case_no" = 17)', (), (),
+            'SELECT count(*) AS figure_0 FROM "health"."cases" WHERE ("case_no" = 17)', 5,
         ),
         Portion(
-            TAX, "tax.register", "id_number", "", (), (), "SELECT region, status FROM tax.register", 2_400,
-            (Field("region", "region", "VARCHAR", 64), Field("status", "status", "VARCHAR", 20)),
+            TAX, "tax.register", "id_number", "", (), (), 'SELECT "region", "status" FROM "tax"."register"', 2_400,
+            (Field("region", "region", "VARCHAR", 64), Field("status", "status", "VARCHAR", 64)),
         ),
     ),
     (), (), ("person", "region", "status"), Shape.LOOKUP,

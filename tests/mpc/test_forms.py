@@ -22,9 +22,22 @@ from plans.joint_guards import cap_of
 from plans.joint_rules import JointRules, Matching, Opening
 from plans.joint_shadows import JointShadow
 from plans.manifest import Declared
+from policies.reading import read_joint
 from tests.inside.sql_cases import LIMITS
 from tests.mpc.compile_cases import TASK, Asked, party, request
-from tests.mpc.form_cases import ALL_RULES, FORMS, INSPECTED, SHADOWS, THREE_REGISTERS, formed
+from tests.mpc.form_cases import (
+    ALL_RULES,
+    FORMS,
+    INSPECTED,
+    LOOKUP,
+    LOOKUP_READING,
+    SCORED,
+    SCORED_READING,
+    SHADOWS,
+    THREE_REGISTERS,
+    TWO_OWNERS,
+    formed,
+)
 from tests.plans.joint_forms import (
     CIPHERTEXTS,
     COMMON,
@@ -124,6 +137,9 @@ EVERYWHERE = "select person from health.visits h join tax.income t using (person
         (replace(COMMON, statement=EVERYWHERE), SHADOWS),
         (replace(COMMON, statement=f"{EVERYWHERE} where t.tax > 5"), SHADOWS),
         (replace(COMMON_OF_TWO, statement=EVERYWHERE), SHADOWS),
+        (SCORED, SHADOWS),
+        (LOOKUP, SHADOWS),
+        (TWO_OWNERS, SHADOWS),
     ],
 )
 def test_from_a_statement_to_its_plan(task: JointTask, shadows: tuple[JointShadow, ...]) -> None:
@@ -132,6 +148,11 @@ def test_from_a_statement_to_its_plan(task: JointTask, shadows: tuple[JointShado
     for place, shadow in enumerate(plan.shadows):
         assert plan.reading.portions[place].domain == shadow.domain
         require_own_shadow(plan, shadow)
+
+
+def test_readers_find_what_the_examples_of_scores_and_lookups_say() -> None:
+    assert read_joint(SCORED.statement, SHADOWS) == SCORED_READING
+    assert read_joint(LOOKUP.statement, SHADOWS) == LOOKUP_READING
 
 
 def test_a_statement_with_a_condition_on_another_owners_rows_finds_nobody() -> None:
