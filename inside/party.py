@@ -46,10 +46,10 @@ def run(session: Session) -> dict[str, Any]:
         Malformed: the plan is of another kind, or the keeper vouched for no box at the end of a link.
     """
     joint, domain = joint_of(session.plan.material), session.plan.domain
-    rows = _own_rows(session, joint)
-    links = _links(session, joint)
     if reads_ciphertexts(joint) or joint.reading.shape is Shape.LOOKUP:
         crypto_box.enter(f"{joint.digest}/{session.attempt}")
+    rows = _own_rows(session, joint)
+    links = _links(session, joint)
     try:
         handed = take_part(Work(joint, domain, session.attempt, links), rows)
     finally:

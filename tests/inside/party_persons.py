@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping
 from dataclasses import replace
@@ -81,6 +82,11 @@ def scores_in_clear(decimals: int = 2) -> dict[str, str]:
         key: str((base + value * income + years * age).quantize(step, ROUND_HALF_UP))
         for key, value, years in APPLICANTS
     }
+
+
+def probabilities_in_clear(decimals: int) -> dict[str, str]:
+    exact = scores_in_clear(6)  # six decimals are all that terms with two and four have
+    return {key: f"{1 / (1 + math.exp(-float(score))):.{decimals}f}" for key, score in exact.items()}
 
 
 # ------------------------------------------------------------------------------------------------------------ lookups

@@ -1,0 +1,241 @@
+"""Boxes that tell an owner something of its own persons: scores by another's model, and records of another's register.
+
+All boxes are threads of this process, which says that it is one; real ones are in `test_party_person_boxes.py`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inside import party, party_tables
+from keys import sealing
+from mpc.encrypted import crypto_box, scoring
+from mpc.lookup.owner import Owner
+from mpc.lookup.seeker import commitment
+from mpc.protocols import computation
+from plans.errors import EvidenceBroken, LinkBroken, Refused, StateConflict
+from plans.joint import JointPlan, ScoreFunction
+from plans.released import Cell, Released, ReleasedColumn
+from tests.inside import party_persons as persons
+from tests.inside.joint_cases import Files
+from tests.inside.party_cases import Boxes
+from tests.inside.party_persons import APPLICANTS, ASKED, BANK, CANARY, CASES, OWN, REGISTER
+from tests.inside.test_party_forms import go, texts
+
+
+@pytest.fixture
+def in_a_box(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crypto_box, "_entered", [crypto_box.CryptoBox("a test")])
+    monkeypatch.setattr(crypto_box, "enter", lambda _job: None)
+
+
+@pytest.fixture(scope="module")
+def scoring_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Files]:
+    return persons.score_files(tmp_path_factory.mktemp("scores"))
+
+
+@pytest.fixture(scope="module")
+def lookup_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Files]:
+    return persons.lookup_files(tmp_path_factory.mktemp("lookups"))
+
+
+Form = tuple[JointPlan, dict[str, Files]]
+
+
+@pytest.fixture(params=["scores", "records"])
+def form(
+    request: pytest.FixtureRequest, scoring_files: dict[str, Files], lookup_files: dict[str, Files]
+) -> Form:
+    """Either form, with its files."""
+    if request.param == "scores":
+        return persons.scored(scoring_files, persons.KEY), scoring_files
+    return persons.looked_up(lookup_files, persons.KEY), lookup_files
+
+
+def went(form: Form, folder: Path, **changes: Any) -> Boxes:
+    return go(form[0], folder, form[1], persons.KEY, **changes)
+
+
+# ---------------------------------------------------------------------------------------------------- what is told
+
+
+@pytest.mark.parametrize(("function", "decimals"), [("linear", 2), ("linear", 0), ("logistic", 4)])
+def test_every_row_has_the_score_that_arithmetic_in_clear_gives(
+    scoring_files: dict[str, Files], tmp_path: Path, in_a_box: None, function: str, decimals: int
+) -> None:
+    joint = persons.scored(scoring_files, persons.KEY, ScoreFunction(function), decimals)
+    done = went((joint, scoring_files), tmp_path)
+    table = done.judged()
+    wanted = (
+        persons.scores_in_clear(decimals)
+        if function == "linear"
+        else persons.probabilities_in_clear(decimals)
+    )
+    assert texts(table) == sorted(wanted.items())
+    assert [(each.name, each.type) for each in table.columns] == [
+        ("person", "VARCHAR"),
+        ("score", f"DECIMAL(38,{decimals})"),
+    ]
+    assert done.left() == {BANK} and all(set(report) <= {"sent_bytes"} for report in done.reports.values())
+
+
+def test_records_are_those_of_a_left_join_with_the_register(
+    lookup_files: dict[str, Files], tmp_path: Path, in_a_box: None
+) -> None:
+    done = went((persons.looked_up(lookup_files, persons.KEY), lookup_files), tmp_path)
+    table = done.judged()
+    assert texts(table) == persons.records_in_clear()
+    assert (None, None, None) in [row[1:] for row in texts(table)], "one of them is in no register"
+    assert [column.name for column in table.columns] == ["person", "place", "status", "note"]
+    assert done.left() == {OWN}
+
+
+def test_nothing_on_the_wire_is_a_person_or_a_record(form: Form, tmp_path: Path, in_a_box: None) -> None:
+    """The control: the recipient's table has both."""
+    done = went(form, tmp_path)
+    carried = b"".join(bytes(content) for content in done.wire.values())
+    content = done.judged().canonical()
+    told = texts(done.judged())[0]
+    assert all(text is None or text.encode() in content for text in told)
+    assert len(carried) > 10_000
+    assert not any(text.encode() in carried for text in (CANARY, *filter(None, told)) if len(text) > 5)
+
+
+# ------------------------------------------------------------------------------------------------- what is counted
+
+
+def fewer(form: Form, folder: Path) -> Form:
+    """The same plan where the finder has one row, or one person of the case."""
+    joint, files = form
+    if joint.reading.score:
+        few = persons.score_files(folder, applicants=APPLICANTS[:1])
+        return persons.scored(few, persons.KEY), few
+    few = persons.lookup_files(folder, cases=[CASES[-1]])
+    return persons.looked_up(few, persons.KEY), few
+
+
+def test_what_carriers_and_launchers_count_is_the_same_however_many_rows_there_are(
+    form: Form, tmp_path: Path, in_a_box: None
+) -> None:
+    """Bytes of every link, of what leaves and of the report; the control: the tables have other numbers of rows."""
+    seen, rows = [], []
+    for name, one in (("all", form), ("few", fewer(form, tmp_path / "files"))):
+        done = went(one, tmp_path / name)
+        sizes = {ends: len(content) for ends, content in done.wire.items()}
+        reports = {
+            who: {word: str(told) for word, told in each.items()} for who, each in done.reports.items()
+        }
+        lengths = {who: {word: len(told) for word, told in each.items()} for who, each in reports.items()}
+        seen.append((sizes, len(done.sealed()), lengths))
+        rows.append(len(done.judged().rows))
+    assert seen[0] == seen[1] and rows[0] > rows[1] == 1
+
+
+def test_a_log_has_a_commitment_to_everybody_who_was_looked_up_and_to_nobody_more(
+    lookup_files: dict[str, Files], tmp_path: Path, in_a_box: None
+) -> None:
+    """The recipient can show each one by itself. The control: without a salt, whoever guesses a person finds it."""
+    done = went((persons.looked_up(lookup_files, persons.KEY), lookup_files), tmp_path)
+    table, told = done.judged(), done.reports[f"{OWN}/party"]["looked_up"]
+    assert len(told) == done.joint.reading.portions[0].bound > len(table.rows) == ASKED
+    for place, row in enumerate(table.rows):
+        assert told[place] == commitment(str(row[0].v).encode(), party_tables.row_salt(table, place))
+    register = [str(row[0]).encode() for row in REGISTER.rows]
+    guesses = {commitment(key, salt) for key in register for salt in (b"", secrets.token_bytes(32))}
+    assert not guesses & set(told)
+    unsalted = {commitment(str(row[0].v).encode(), b"") for row in table.rows}
+    assert guesses & unsalted
+
+
+def test_commitments_are_other_ones_each_time() -> None:
+    """So two logs cannot be compared for persons whom both looked up."""
+    rows = ((Cell("15010219800101002X", False),),)
+    columns, plan = (ReleasedColumn("person", "VARCHAR"),), "sha256:" + "1" * 64
+    tables = [Released(plan, columns, rows, (), secrets.token_hex(16)) for _ in range(2)]
+    found = [party_tables.commitments(each, 3) for each in tables]
+    assert len({*found[0], *found[1]}) == 6
+
+
+# ------------------------------------------------------------------------------------------------------- the wall
+
+
+def test_a_process_that_is_no_box_reads_nothing_of_others(form: Form, tmp_path: Path) -> None:
+    done = went(form, tmp_path)
+    assert Refused.code in done.failed.values() and done.left() == set()
+
+
+def test_a_box_does_one_job(form: Form, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two boxes in one process: the second one finds what the first one left in memory, and does nothing."""
+    monkeypatch.setattr(crypto_box, "_entered", [])
+    monkeypatch.setattr(crypto_box, "is_confined", lambda: True)
+    done = went(form, tmp_path)
+    assert StateConflict.code in done.failed.values() and done.left() == set()
+
+
+# -------------------------------------------------------------------------------------- what another party makes up
+
+
+def beyond_the_modulus(raw: bytes) -> bytes:
+    return b"\xff" * 8 + raw[8:]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [(beyond_the_modulus, LinkBroken.code), (lambda raw: raw, "")],
+)
+def test_scores_that_are_none_end_the_attempt_with_a_stable_code(
+    scoring_files: dict[str, Files],
+    tmp_path: Path,
+    in_a_box: None,
+    monkeypatch: pytest.MonkeyPatch,
+    spoil: Callable[[bytes], bytes],
+    code: str,
+) -> None:
+    """The model's owner seals what is no ciphertext. The control is the honest one. (Numbers that are scores of another
+    model are as good as this one's.)
+    """
+    honest = scoring.Scorer.score
+    monkeypatch.setattr(scoring.Scorer, "score", lambda *args: spoil(honest(*args)))
+    joint = persons.scored(scoring_files, persons.KEY)
+    done = went((joint, scoring_files), tmp_path)
+    assert done.failed == ({f"{BANK}/party": code} if code else {})
+    assert done.left() == (set() if code else {BANK})
+
+
+def test_a_register_that_answers_with_other_columns_is_found_out(
+    lookup_files: dict[str, Files], tmp_path: Path, in_a_box: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = Owner.column
+    monkeypatch.setattr(Owner, "column", lambda *args: beyond_the_modulus(honest(*args)))
+    joint = persons.looked_up(lookup_files, persons.KEY)
+    done = went((joint, lookup_files), tmp_path)
+    assert set(done.failed) == {f"{OWN}/party"} and done.left() == set()
+
+
+def test_who_has_no_part_in_what_is_told_leaves_nothing(
+    form: Form, tmp_path: Path, in_a_box: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flaw in a protocol that gave the model's or the register's owner something to hand over."""
+    honest, finder = computation.take_part, form[0].task.finder
+
+    def flawed(work: Any, rows: Any) -> Any:
+        found = honest(work, rows)
+        return found if work.domain == finder else computation.Scores((1,), 0)
+
+    monkeypatch.setattr(party, "take_part", flawed)
+    done = went(form, tmp_path)
+    (other,) = {each.domain for each in form[0].parties} - {finder}
+    assert done.failed == {f"{other}/party": "platform.defect"} and done.left() == {finder}
+
+
+def test_whoever_is_not_the_recipient_opens_no_table(form: Form, tmp_path: Path, in_a_box: None) -> None:
+    done = went(form, tmp_path)
+    assert done.judged().rows
+    done.recipient = sealing.OpeningKey.fresh()
+    with pytest.raises(EvidenceBroken):
+        done.judged()
