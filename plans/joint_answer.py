@@ -34,11 +34,18 @@ Value = int | float | Decimal | str | None
 
 @dataclass(frozen=True, slots=True)
 class JointAnswer:
-    """The table of an answer: a row for every cell of the public lists, in their order; `withheld` counts figures."""
+    """The table of an answer: a row for every cell of the public lists, in their order; `suppressed` says of every
+    value whether it is a figure that was withheld, which is not one that is not defined.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Value, ...], ...]
-    withheld: int
+    suppressed: tuple[tuple[bool, ...], ...]
+
+    @property
+    def withheld(self) -> int:
+        """How many figures were withheld."""
+        return sum(map(sum, self.suppressed))
 
 
 def opened_bound(joint: str, attempt: int, server: int) -> bytes:
@@ -61,12 +68,12 @@ def answer_of(joint: JointPlan, attempt: int, opened: Sequence[Opened]) -> Joint
     numbers = iter(_numbers(joint, attempt, opened))
     reading, cells = joint.reading, joint.reading.cells
     figures: dict[str, list[Value]] = {}
-    withheld = 0
+    hidden: dict[str, list[bool]] = {}
     for figure in reading.figures:
         bits = list(itertools.islice(numbers, cells))
         sums = [list(itertools.islice(numbers, cells)) for _ in figure.sums]
         _require_bits(bits, sums)
-        withheld += bits.count(0)
+        hidden[figure.name] = [bit == 0 for bit in bits]
         figures[figure.name] = [
             figure_of(joint, figure, [each[cell] for each in sums]) if bits[cell] else None
             for cell in range(cells)
@@ -77,7 +84,10 @@ def answer_of(joint: JointPlan, attempt: int, opened: Sequence[Opened]) -> Joint
     for cell, codes in enumerate(keys):
         found = dict(zip(named, codes, strict=True)) | {name: each[cell] for name, each in figures.items()}
         rows.append(tuple(found[name] for name in reading.outputs))
-    return JointAnswer(reading.outputs, tuple(rows), withheld)
+    marks = tuple(
+        tuple(name in hidden and hidden[name][cell] for name in reading.outputs) for cell in range(cells)
+    )
+    return JointAnswer(reading.outputs, tuple(rows), marks)
 
 
 def _numbers(joint: JointPlan, attempt: int, opened: Sequence[Opened]) -> list[int]:

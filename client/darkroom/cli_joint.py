@@ -158,6 +158,7 @@ def result(
         "columns": list(opened.columns),
         "rows": [[str(cell) if isinstance(cell, Decimal) else cell for cell in row] for row in opened.rows],
         "withheld": opened.answer.withheld,
+        "suppressed": opened.suppressed,
         "notes": list(opened.notes),
         "sights": [sight.plain() for sight in plan.sights],
     }

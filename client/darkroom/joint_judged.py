@@ -40,10 +40,9 @@ def judged(plan: JointPlan, released: Released) -> Judged:
     if released.plan != plan.digest or columns != plan.reading.outputs:
         raise EvidenceBroken("the table that was opened is of another plan", "opened")
     rows = _persons(plan, released) if plan.reading.shape is Shape.COMMON else _figures(plan, released)
-    withheld = sum(cell.suppressed for row in released.rows for cell in row)
-    return Judged(
-        JointAnswer(columns, rows, withheld), released.rows, tuple(note.sentence for note in released.notes)
-    )
+    marks = tuple(tuple(cell.suppressed for cell in row) for row in released.rows)
+    told = tuple(note.sentence for note in released.notes)
+    return Judged(JointAnswer(columns, rows, marks), released.rows, told)
 
 
 def _persons(plan: JointPlan, released: Released) -> tuple[tuple[Value, ...], ...]:

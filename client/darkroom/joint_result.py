@@ -35,7 +35,7 @@ from plans.joint_answer import (
 )
 from plans.joint_guards import decimals_of, noise_scale, strictest_of
 from plans.joint_rules import Opening
-from plans.released import Cell, Released
+from plans.released import Released
 from plans.statements import Duty, Signed, Type
 
 KeeperOf = Callable[[str], str | None]
@@ -44,14 +44,13 @@ KeeperOf = Callable[[str], str | None]
 
 WITHHELD = "(withheld)"
 UNDEFINED = "(not defined)"
-EITHER = "(withheld or not defined)"
 
 
 @dataclass(frozen=True, slots=True)
 class JointResult:
     """A joint answer with the plan it answers and all receipts; a figure that was withheld, or is not defined, is none.
 
-    `judged` is there where somebody else opened first; only then it is told of each figure which of the two it is.
+    `suppressed` says which of the two it is. `judged` is there where somebody else opened first.
     """
 
     answer: JointAnswer
@@ -70,13 +69,23 @@ class JointResult:
         """The rows: keys as text, figures as numbers, none for a figure that was withheld or is not defined."""
         return list(self.answer.rows)
 
+    @property
+    def suppressed(self) -> list[tuple[bool, ...]]:
+        """For every value whether it was withheld."""
+        return list(self.answer.suppressed)
+
     def texts(self) -> list[list[str]]:
-        """Return every cell as text for a person; what has no value says why, as far as it is known."""
+        """Return every value as text for a person, as it was handed over; what has none says why."""
+        cells: Sequence[Sequence[Value]] = self.answer.rows
         if self.judged is not None:
-            return [[_shown(cell) for cell in row] for row in self.judged.cells]
-        missing = sum(cell is None for row in self.answer.rows for cell in row)
-        why = WITHHELD if missing == self.answer.withheld else EITHER if self.answer.withheld else UNDEFINED
-        return [[_text(cell, why) for cell in row] for row in self.answer.rows]
+            cells = [[cell.v for cell in row] for row in self.judged.cells]
+        return [
+            [
+                WITHHELD if hidden else UNDEFINED if cell is None else str(cell)
+                for cell, hidden in zip(*row, strict=True)
+            ]
+            for row in zip(cells, self.answer.suppressed, strict=True)
+        ]
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -102,14 +111,6 @@ class JointResult:
             f"{told} withheld. That is done where fewer than {scheme.minimum_group} persons stand behind a figure, or "
             f"two persons could be more than {scheme.dominance} % of a total.",
         )
-
-
-def _shown(cell: Cell) -> str:
-    return WITHHELD if cell.suppressed else UNDEFINED if cell.v is None else cell.v
-
-
-def _text(cell: Value, missing: str) -> str:
-    return missing if cell is None else str(cell)
 
 
 def exactness(plan: JointPlan) -> tuple[str, ...]:

@@ -111,6 +111,7 @@ def test_an_answer_opens_to_its_recipient_with_what_must_be_known_of_it() -> Non
     assert opened.columns == ("region", "mean", "n")
     assert opened.rows == [("east", 100_000.0, 30), ("west", 125_000.025, 21), ("north", None, None)]
     assert opened.answer.withheld == 2
+    assert opened.suppressed == [(False,) * 3, (False,) * 3, (False, True, True)]
     told = " ".join(opened.notes)
     for part in ("fewer than 10 persons", "semi-honest", "nm/office with nm/tax", "each server"):
         assert part in told
