@@ -23,6 +23,7 @@ WIDEST_TOTAL = 127  # bits
 DIRECT_BITS = 46  # of the largest plain modulus that divides p − 1
 MOST_PLAIN_BITS = 50  # of one plain modulus
 MOST_CELLS = 1024  # of a cross table
+MOST_LEVELS = 2  # of a tree
 _SMALLEST_PLAIN_BITS = 6
 _LEAST_SPECIAL = 40
 
@@ -305,7 +306,9 @@ def noise_of_matrix(ring: Parameters, baby: int, giant: int) -> Fraction:
     return giant * (part + bounds.switched(ring)) + 1
 
 
-def plan_trees(rows: int, bits: int, trees: int, leaf: int, memory_mb: int = 4096) -> Planned:
+def plan_trees(
+    rows: int, bits: int, trees: int, leaf: int, memory_mb: int = 4096, levels: int = 2
+) -> Planned:
     """Plan the scores of small trees: of two levels, each a product of two encrypted bits.
 
     Args:
@@ -314,6 +317,7 @@ def plan_trees(rows: int, bits: int, trees: int, leaf: int, memory_mb: int = 409
         trees: how many; their leaves are added up.
         leaf: the largest absolute value at a leaf.
         memory_mb: what a box may use.
+        levels: of each tree; a third one would be products of three bits.
 
     Raises:
         RangeTooWide: a score needs more bits than a plain modulus has.
@@ -321,6 +325,7 @@ def plan_trees(rows: int, bits: int, trees: int, leaf: int, memory_mb: int = 409
     """
     _require("rows", rows, 1, MOST_NUMBERS)
     _require("trees", trees, 1, 256)
+    _require("levels", levels, 1, MOST_LEVELS)
     _require("bits", bits, 1, 4096)
     largest = trees * leaf
     parameters, noise = _fitting(

@@ -163,6 +163,7 @@ def test_a_depth_that_fits_no_ring_is_refused() -> None:
         (lambda: planner.plan_matrix(4096, 1, 1), "size: 4096"),
         (lambda: planner.plan_matrix(100, 1, 1), "power of two"),
         (lambda: planner.plan_trees(10, 3, 300, 1), "trees: 300"),
+        (lambda: planner.plan_trees(10, 3, 1, 1, levels=3), "levels: 3, and it may be 1 to 2"),
         (lambda: planner.plan_scores(10**7, 1000, 1, 1, memory_mb=1000), "may use 1000"),
     ],
 )

@@ -69,7 +69,7 @@ class Talk:
         return self.sent(envelope.seal(due, body, SECRET))
 
     def holds_no_secret(self) -> bool:
-        raw = sealing.written(self.owner._opener._secret)[bare.SECRET_META :]
+        raw = sealing.written(self.owner._opener._secret, secret=True)[bare.SECRET_META :]
         pieces = [raw[at : at + 32] for at in range(0, len(raw) - 32, 4096)]
         everything = [*self.messages, *BODIES]
         assert len(BODIES) >= len(self.messages) > 0
