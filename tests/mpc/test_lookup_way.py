@@ -113,15 +113,15 @@ def test_what_is_not_the_plans_is_refused_before_anything_is_sent() -> None:
     owner, by = cases([1, 2]), register(range(9))
     joint = looked_up_plan(owner, by)
     ragged = replace(by, fields=(FIELDS[0],), texts=tuple((f"{n}",) for n in range(9)))
+    kept: dict[str, list[bytes]] = defaultdict(list)
     for bad, error in (
         (register([1, 2, 3, 2]), KeyRepeated),
         (register(range(15)), TooLarge),
         (ragged, Malformed),
     ):
-        kept: dict[str, list[bytes]] = defaultdict(list)
         with pytest.raises(error):
-            run(joint, [owner, bad], wrap=lambda name, end, kept=kept: Noting(end, kept), patience=60)
-        assert kept == {}
+            run(joint, [owner, bad], wrap=lambda _name, end: Noting(end, kept), patience=60)
+    assert kept == {}
     with pytest.raises(TooLarge, match="public number of questions"):
         run(joint, [cases(range(6)), by], patience=60)
 

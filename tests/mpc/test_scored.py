@@ -158,7 +158,7 @@ def refused(joint: JointPlan, owner: Owner, by: Model) -> str:
 def test_rows_and_models_that_are_not_those_of_the_plan_are_refused() -> None:
     owner, by = applicants([np.arange(5), np.arange(5)]), model([1, 2, 3])
     joint = scored_plan(owner, by, TERMS)
-    holes = applicants([np.ma.array(np.arange(5), mask=[0, 0, 1, 0, 0]), np.arange(5)])
+    holes = applicants([np.ma.array(np.arange(5), mask=[False, False, True, False, False]), np.arange(5)])
     assert "no value" in refused(joint, holes, by)
     assert "public number" in refused(joint, applicants([np.arange(13), np.arange(13)]), by)
     assert "declared range" in refused(joint, applicants([np.full(5, 10**6 + 1), np.arange(5)]), by)

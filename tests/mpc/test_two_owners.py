@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mpc.encrypted import crypto_box, inner
 from mpc.encrypted.key_process import KeyProcess
-from mpc.protocols import common, planning, pseudonyms, two_owners
+from mpc.protocols import common, comparing, planning, pseudonyms, two_owners
 from mpc.protocols.computation import Totals
 from plans.errors import EvidenceBroken, LinkBroken, Malformed, RangeTooWide, Refused, TooLarge
 from plans.joint import JointFigure, JointPlan, JointReading, Measure, Sum
@@ -235,7 +235,7 @@ def test_the_inspector_is_sent_one_number_for_each_sum_of_each_cell_and_no_other
 def test_where_a_match_stands_is_another_place_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """The collector finds its rows at random places of the inspector's list, which tell nothing of how that lies."""
     seen: list[tuple[int, ...]] = []
-    true = two_owners.common_rows
+    true = comparing.common_rows
 
     def noted(pairs: Any) -> Any:
         found = true(pairs)
