@@ -3,11 +3,15 @@
 | what is asked | who is named |
 |---|---|
 | figures over rows that are joined by persons | three servers; a helper or none; an inspector or none |
+| the same of two owners alone, on ciphertexts | one of them as inspector, the other as collector |
 | figures over one table in parts (UNION ALL) | three servers; an inspector or none |
 | the same, added up as ciphertexts | a collector and an inspector |
 | which persons are at all owners | a finder; a helper or none |
+| scores of own rows by another's model (CROSS JOIN) | a finder |
+| what another's register has of own persons (LEFT JOIN) | a finder |
 
-How rows find each other follows: by the helper if one is named, not at all in one table, else by Diffie-Hellman.
+How rows find each other follows: by the helper if one is named; not at all in one table, by a model, or in a register
+where persons are looked up; else by Diffie-Hellman.
 """
 
 from __future__ import annotations
@@ -21,6 +25,8 @@ from plans.joint_rules import Matching, Opening
 
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|/\*.*?\*/", re.DOTALL)
 _STACKED = re.compile(r"\bunion\s+all\b", re.IGNORECASE)
+_SCORED = re.compile(r"\bcross\s+join\b", re.IGNORECASE)
+_LOOKUP = re.compile(r"\bleft\s+(outer\s+)?join\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +47,16 @@ def task_of(statement: str, named: Named) -> JointTask:
         Malformed: parties are missing, or some have no part in it; the sentence says which.
     """
     stacked = is_stacked(statement)
-    (_require_finding if named.finder else _require_adding)(named, stacked=stacked)
     opening = Opening.INSPECTED if named.inspector else Opening.OBLIVIOUS
+    if named.finder:
+        opening = finding_of(statement)
+        _require_finding(named, opening, stacked=stacked)
+    else:
+        _require_adding(named, stacked=stacked)
     return JointTask(
         statement=statement,
-        matching=_matching(named, stacked=stacked),
-        opening=Opening.INTERSECTION if named.finder else opening,
+        matching=_matching(named, unmatched=stacked or opening in (Opening.SCORES, Opening.RECORDS)),
+        opening=opening,
         servers=named.servers,
         helper=named.helper,
         inspector=named.inspector,
@@ -57,20 +67,33 @@ def task_of(statement: str, named: Named) -> JointTask:
 
 def is_stacked(statement: str) -> bool:
     """Return whether a statement is over one table in parts; what stands in quotes or comments does not count."""
-    return _STACKED.search(_QUOTED.sub(" ", statement)) is not None
+    return _has(_STACKED, statement)
 
 
-def _matching(named: Named, *, stacked: bool) -> Matching:
-    if stacked:
+def finding_of(statement: str) -> Opening:
+    """Return what a statement tells a finder of its own persons: their scores, what a register has of them, or which
+    of them all others have, too.
+    """
+    if _has(_SCORED, statement):
+        return Opening.SCORES
+    return Opening.RECORDS if _has(_LOOKUP, statement) else Opening.INTERSECTION
+
+
+def _has(words: re.Pattern[str], statement: str) -> bool:
+    return words.search(_QUOTED.sub(" ", statement)) is not None
+
+
+def _matching(named: Named, *, unmatched: bool) -> Matching:
+    if unmatched:
         return Matching.NONE
     return Matching.HELPER if named.helper else Matching.DIFFIE_HELLMAN
 
 
-def _require_finding(named: Named, *, stacked: bool) -> None:
+def _require_finding(named: Named, opening: Opening, *, stacked: bool) -> None:
     """Check who is named beside a finder."""
     if named.servers or named.inspector or named.collector:
         raise Malformed(
-            "persons in common are told to the finder alone, and nothing is computed on shares",
+            "what is told of single persons is told to the finder alone, and nothing is computed on shares",
             "--finder",
             "Leave --servers, --inspector and --collector out.",
         )
@@ -79,6 +102,12 @@ def _require_finding(named: Named, *, stacked: bool) -> None:
             "persons in common are found by joining registers, and this is one table in parts",
             "--finder",
             "Write: select person from a.x join b.y using (person).",
+        )
+    if named.helper and opening is not Opening.INTERSECTION:
+        raise Malformed(
+            "persons are scored and looked up between two owners, so nobody helps",
+            "--helper",
+            "Leave --helper out.",
         )
 
 
@@ -91,27 +120,22 @@ def _require_adding(named: Named, *, stacked: bool) -> None:
             "Leave --helper out.",
         )
     if named.collector:
-        _require_collecting(named, stacked=stacked)
+        _require_collecting(named)
     elif not named.servers:
         raise Malformed(
             "nobody is named who computes",
             "--servers",
             "Name a collector and an inspector, or three servers."
             if stacked
-            else "Name three servers; a finder, if the question is who is in all registers.",
+            else "Name three servers; a finder, if the question is who is in all registers, what a model says of each "
+            "person, or what a register has; of two owners alone, an inspector and a collector.",
         )
 
 
-def _require_collecting(named: Named, *, stacked: bool) -> None:
-    if not stacked:
+def _require_collecting(named: Named) -> None:
+    if named.servers or named.helper or not named.inspector:
         raise Malformed(
-            "a collector adds up one table in parts (UNION ALL), and this statement joins registers",
+            "beside a collector there are neither servers nor a helper, and an inspector has the key",
             "--collector",
-            "Name three servers instead.",
-        )
-    if named.servers or not named.inspector:
-        raise Malformed(
-            "beside a collector there are no servers, and an inspector has the key",
-            "--collector",
-            "Name an inspector, and leave --servers out.",
+            "Name an inspector, and leave --servers and --helper out.",
         )

@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from darkroom.joint_task import Named, is_stacked, task_of
+from darkroom.joint_task import Named, finding_of, is_stacked, task_of
 from plans.errors import Malformed
 from plans.joint_rules import Matching, Opening
 
 JOINED = "select count(*) as n from a.x join b.y using (person)"
 STACKED = "select sum(v) as s from (select v from a.x UNION  all select v from b.y) t"
+SCORED = "select a.person, round(m.base + a.x * m.x, 2) as score from a.x a cross  join b.m m"
+LOOKUP = "select c.person, r.v from a.x c left join b.y r using (person) limit 5"
 SERVERS = ("nm/a", "nm/b", "nm/c")
 ALL = Named(SERVERS, "nm/office", "nm/a", "nm/b", "nm/adder")
 
@@ -25,6 +27,9 @@ ALL = Named(SERVERS, "nm/office", "nm/a", "nm/b", "nm/adder")
         (JOINED, Named(SERVERS, inspector="nm/a"), Matching.DIFFIE_HELLMAN, Opening.INSPECTED),
         (JOINED, Named(finder="nm/a"), Matching.DIFFIE_HELLMAN, Opening.INTERSECTION),
         (JOINED, Named(finder="nm/a", helper="nm/office"), Matching.HELPER, Opening.INTERSECTION),
+        (JOINED, Named(inspector="nm/a", collector="nm/b"), Matching.DIFFIE_HELLMAN, Opening.INSPECTED),
+        (SCORED, Named(finder="nm/a"), Matching.NONE, Opening.SCORES),
+        (LOOKUP, Named(finder="nm/a"), Matching.NONE, Opening.RECORDS),
         (STACKED, Named(SERVERS), Matching.NONE, Opening.OBLIVIOUS),
         (STACKED, Named(SERVERS, inspector="nm/a"), Matching.NONE, Opening.INSPECTED),
         (STACKED, Named(inspector="nm/a", collector="nm/adder"), Matching.NONE, Opening.INSPECTED),
@@ -46,8 +51,16 @@ def test_matching_and_opening_follow_from_who_is_named(
         (STACKED, Named(SERVERS, helper="nm/office"), "Leave --helper out"),
         (STACKED, Named(finder="nm/a"), "using \\(person\\)"),
         (STACKED, Named(collector="nm/adder"), "Name an inspector"),
-        (STACKED, Named(SERVERS, inspector="nm/a", collector="nm/adder"), "leave --servers out"),
-        (JOINED, Named(inspector="nm/a", collector="nm/adder"), "UNION ALL"),
+        (STACKED, Named(SERVERS, inspector="nm/a", collector="nm/adder"), "leave --servers and --helper out"),
+        (
+            JOINED,
+            Named(helper="nm/office", inspector="nm/a", collector="nm/b"),
+            "leave --servers and --helper out",
+        ),
+        (JOINED, Named(collector="nm/b"), "Name an inspector"),
+        (SCORED, Named(), "three servers; a finder"),
+        (SCORED, Named(finder="nm/a", helper="nm/office"), "Leave --helper out"),
+        (LOOKUP, Named(finder="nm/a", helper="nm/office"), "Leave --helper out"),
         (JOINED, Named(SERVERS, finder="nm/a"), "Leave --servers"),
         (JOINED, Named(("nm/a", "nm/b")), "three different servers"),
     ],
@@ -60,7 +73,7 @@ def test_who_is_missing_or_has_no_part_in_it_is_said(statement: str, named: Name
 def test_of_all_ways_to_name_parties_each_makes_a_task_or_is_refused_in_words() -> None:
     """What a person types is never an error of the program, and what is taken is a task that may be signed."""
     fields = ("servers", "helper", "inspector", "finder", "collector")
-    for statement in (JOINED, STACKED):
+    for statement in (JOINED, STACKED, SCORED, LOOKUP):
         for chosen in itertools.product((False, True), repeat=len(fields)):
             left_out = {
                 name: () if name == "servers" else ""
@@ -91,3 +104,19 @@ def test_a_table_in_parts_is_told_by_its_words_and_not_by_a_text_in_quotes(
     statement: str, stacked: bool
 ) -> None:
     assert is_stacked(statement) is stacked
+
+
+@pytest.mark.parametrize(
+    ("statement", "opening"),
+    [
+        (SCORED, Opening.SCORES),
+        (LOOKUP, Opening.RECORDS),
+        (LOOKUP.replace("left join", "LEFT OUTER\n JOIN"), Opening.RECORDS),
+        (
+            "select person from a.x join b.y using (person) where note = 'left join' -- cross join",
+            Opening.INTERSECTION,
+        ),
+    ],
+)
+def test_what_a_finder_is_told_follows_from_the_join(statement: str, opening: Opening) -> None:
+    assert finding_of(statement) is opening
