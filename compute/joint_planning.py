@@ -22,6 +22,7 @@ from plans.joint import JointPlan, JointReading, JointTask, Party, Portion, Port
 from plans.joint_shadows import JointShadow
 from plans.manifest import Manifest
 from plans.plan import Relation
+from plans.reading import Reading
 from plans.request import Request
 from plans.statements import Signed, Type
 from policies import api as policies
@@ -124,12 +125,8 @@ def _owner(house: House, known: Known, request: Request, portion: Portion) -> mp
         PolicyDenied: its rules say no; the first reason is told, with what would help.
     """
     owner = known.owners[portion.domain]
-    domain, now = owner.domain, int(time.time())
-    shadows = owner.shadows(request, now)
-    check = sandbox.check_plan(domain.name, house.image, house.limits[Entry.CHECK], portion.stand_in, shadows)
-    launcher = sandbox.LauncherClient(Path(domain.launcher_socket))
-    reading = sandbox.read_statement(launcher, check, portion.stand_in)
-    case = owner.case(request, reading, now)
+    now = int(time.time())
+    case = owner.case(request, _stand_in(house, owner, request, portion, now), now)
     decision = policies.decide(case)
     if decision.outcome is Outcome.DENY:
         raise _denied(portion.domain, decision)
@@ -141,9 +138,18 @@ def _owner(house: House, known: Known, request: Request, portion: Portion) -> mp
     return mpc.Owner(shadow, said, policy.joint if policy else None)
 
 
+def _stand_in(house: House, owner: forecast.Owner, request: Request, portion: Portion, now: int) -> Reading:
+    """Return what the owner's checker box finds in the statement on which its decision about a portion rests."""
+    domain, shadows = owner.domain, owner.shadows(request, now)
+    check = sandbox.check_plan(domain.name, house.image, house.limits[Entry.CHECK], portion.stand_in, shadows)
+    launcher = sandbox.LauncherClient(Path(domain.launcher_socket))
+    return policies.reading_of_model(portion) or sandbox.read_statement(launcher, check, portion.stand_in)
+
+
 def _said(domain: str, decision: Decision, relation: Relation, manifest: Manifest) -> PortionDecision:
     name, sha256 = mpc.identifiers_file(manifest)
-    return PortionDecision(domain, decision, relation, sha256, (manifest.attributes.name, name))
+    files = tuple(filter(None, (manifest.attributes.name, name)))  # a model is about nobody
+    return PortionDecision(domain, decision, relation, sha256, files)
 
 
 def _denied(domain: str, decision: Decision) -> PolicyDenied:

@@ -137,5 +137,6 @@ def _require_said(said: PortionDecision, decision: Decision, relation: Relation,
     if said.relation.canonical() != relation.canonical():
         raise RederivationMismatch("the plan's relation is not the one that the owner derives", "relation")
     name, sha256 = mpc.identifiers_file(manifest)
-    if (said.identifiers, said.files) != (sha256, (manifest.attributes.name, name)):
+    files = tuple(filter(None, (manifest.attributes.name, name)))  # a model is about nobody
+    if (said.identifiers, said.files) != (sha256, files):
         raise RederivationMismatch("the plan names other files than those of the own version", "files")

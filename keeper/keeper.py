@@ -322,8 +322,8 @@ class Keeper:
 
     def _own_reading(self, joint: JointPlan, place: int) -> tuple[Reading, tuple[Shadow, ...]]:
         """Return what the own checker box finds in the statement on which the own decision about a portion rests."""
-        shadows = self._shadows(joint.request, self.now())
-        return self._read(joint.reading.portions[place].stand_in, shadows), shadows
+        shadows, portion = self._shadows(joint.request, self.now()), joint.reading.portions[place]
+        return policies.reading_of_model(portion) or self._read(portion.stand_in, shadows), shadows
 
     def refund(self, plan: str) -> Signed:
         """Give back what was reserved for a plan of which no box was given a key, and sign that none was.

@@ -29,6 +29,7 @@ from policies.derive import (
 )
 from policies.explain import Explanation, Line, Remedy, RemedyKind, explain
 from policies.grants import Granted, Grants
+from policies.joint import reading_of_model
 from policies.kept import KeptPlan, models_left
 from policies.tasks import reading_of_task
 from policies.telling import access_line, constraint_line, settings_lines, tag_line
@@ -74,6 +75,7 @@ __all__ = [
     "problems",
     "program",
     "program_of",
+    "reading_of_model",
     "reading_of_task",
     "sentence",
     "settings_lines",

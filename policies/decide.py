@@ -101,6 +101,12 @@ class Case:
         return Action.JOINT if self.request.kind is RequestKind.JOINT else ACTIONS[self.reading.level]
 
     @property
+    def actions(self) -> tuple[Action, ...]:
+        """All that is done with each dataset: where a joint computation tells values row by row, rows are read, too."""
+        rows = self.action is Action.JOINT and self.reading.level is Level.ROWS
+        return (self.action, Action.READ_ROWS) if rows else (self.action,)
+
+    @property
     def relations(self) -> tuple[str, ...]:
         """Every relation that the reading lists or uses, each once."""
         read = (use.relation for use in self.reading.uses)
@@ -171,12 +177,11 @@ def _dataset_reasons(seat: Seat, case: Case) -> Iterator[Reason]:
         yield sentences.share_none(policy.dataset)
     if asker.role not in ASKING_ROLES:
         yield sentences.role(policy.dataset, asker.role, ASKING_ROLES)
-    question = access.Question(
-        asker.member, asker.role, asker.purpose, case.action, policy.dataset, asker.now
-    )
-    answer = access.answer(policy, question)
-    if not answer.allowed:
-        yield sentences.no_access(question, answer.denied_by)
+    for action in case.actions:
+        question = access.Question(asker.member, asker.role, asker.purpose, action, policy.dataset, asker.now)
+        answer = access.answer(policy, question)
+        if not answer.allowed:
+            yield sentences.no_access(question, answer.denied_by)
     if policy.mode is Mode.PRIVATE and case.request.kind is not RequestKind.SQL:
         yield sentences.private_code(policy.dataset)
     used = [use.column for use in case.uses(seat.manifest.relation) if use.column != names.PERSON]

@@ -6,18 +6,48 @@ depends on other parties, such as who administers them, `mpc.compile` sees to.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from plans.decision import Obligations, Reason
-from plans.joint import JointTask, joint_task_of
+from plans.joint import JointTask, Portion, joint_task_of
 from plans.joint_rules import JointRules, Matching, Opening
 from plans.manifest import Grade, Manifest
-from plans.request import Request, RequestKind
+from plans.reading import Clause, ColumnUse, Level, Reading
+from plans.request import Request, RequestKind, statement_digest
 from plans.statements import Bundle, DatasetPolicy
 from policies.columns import grade_of
 
+_QUOTED = re.compile(r'"([^"]+)"')
+"""A name in an expression of a reading, which quotes every one."""
+
 MOST_GRADE = Grade.GENERAL_4
 """The highest grade of data that are shared under the semi-honest model, in which a lie is not noticed."""
+
+
+def reading_of_model(portion: Portion) -> Reading | None:
+    """Return the reading on which the decision about a model rests; none for persons, whose stand-in is read.
+
+    A statement over data about nobody alone is refused in a checker box, since its figures would rest on no person.
+    What a model is used for the joint reading says: sums of its columns, of which no single one is shown.
+    """
+    if portion.key:
+        return None
+    names = dict.fromkeys(
+        name for operand in portion.operands for name in _QUOTED.findall(operand.expression)
+    )
+    return Reading(
+        statement=statement_digest(portion.stand_in),
+        level=Level.WORK,
+        relations=(portion.relation,),
+        uses=tuple(ColumnUse(portion.relation, name, Clause.AGGREGATE, "sum") for name in names),
+        functions=("sum",),
+        tables=(),
+        finish="",
+        outputs=(),
+        order=(),
+        limit=None,
+    )
 
 
 def terms_reasons(
@@ -63,12 +93,12 @@ def _tells_sizes(task: JointTask) -> bool:
 
 
 def _collected(dataset: str, rules: JointRules) -> Iterator[Reason]:
-    """Yield what speaks against sums that a collector adds up as ciphertexts."""
+    """Yield what speaks against figures that a collector computes on ciphertexts, beside an inspector with the key."""
     if not rules.ciphertexts:
         yield _ciphertexts(
             dataset,
-            f"The owner of {dataset} does not have its sums added up under an inspector's key, who together with the"
-            " collector could open them.",
+            f"The owner of {dataset} does not let a collector compute with its rows under an inspector's key, who"
+            " together could open them.",
             "Ask for servers instead of a collector, or its owner for ciphertexts = true in the table joint.",
         )
     if rules.noise_micro:
