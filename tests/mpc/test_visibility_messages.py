@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from mpc.protocols.joint_rows import OwnRows
 from plans.joint import JointPlan, SeenAs, Step
 from plans.joint_rules import Matching
 from tests.mpc.compile_cases import Asked
-from tests.mpc.form_cases import FORMS
+from tests.mpc.form_cases import FORMS, LOOKUP, LOOKUP_READING, formed
 from tests.mpc.test_statement_to_answer import Message, computed, seen_in
 
 COMPUTED = {name: made.plan() for name, made in FORMS.items()}
@@ -111,3 +113,15 @@ def test_the_table_of_another_form_does_not_cover_the_messages(ran: str, shown: 
 def test_no_form_has_a_message_whose_length_tells_how_many_rows_there_are(plan: JointPlan) -> None:
     """ATTACKS 99."""
     assert messages(plan, 30) == messages(plan, 3)
+
+
+@pytest.mark.long
+def test_a_large_register_is_asked_for_columns_and_its_table_says_so() -> None:
+    """A small one is fetched whole: no question is sent there, and its table has none."""
+    asked, register = LOOKUP_READING.portions
+    large = replace(LOOKUP_READING, portions=(asked, replace(register, bound=100_000)))
+    plan = formed(LOOKUP, large).plan()
+    received = {(receiver, *said_of(tag)) for receiver, tag, _ in messages(plan, 30)}
+    told = {(sight.party, sight.step, sight.form) for sight in plan.sights}
+    assert {line for line in told if line[1] in (Step.ENCRYPT, Step.COMPUTE)} <= received <= told
+    assert not received <= {(s.party, s.step, s.form) for s in COMPUTED["looked up"].sights}
