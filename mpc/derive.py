@@ -124,19 +124,22 @@ def require_sizes(joint: JointPlan) -> None:
     """Check that the answer is no larger than every owner allows, and that no owner's version is so small that a joint
     statement asks others about the few who are in it (74).
 
-    What is told of persons are no cells: of how many an owner lets another know, its terms say (`require_terms`). Whose
-    persons are scored or looked up may have few; so may a model, which is about nobody.
+    What is told of persons are no cells, but for the fields of a register: of how many an owner lets another know, its
+    terms say (`require_terms`). Whose persons are scored or looked up may have few; so may a model, which is about
+    nobody.
 
     Raises:
         PolicyDenied: the answer is larger, or a version is about fewer persons than `ROWS_FOR_A_GROUP` minimum groups.
     """
-    wanted = joint.reading.cells * len(joint.reading.figures)
-    largest = strictest_of([each.decision for each in joint.decisions]).largest_result
+    wanted, decisions = joint.reading.cells * len(joint.reading.figures), joint.decisions
+    if joint.reading.shape is Shape.LOOKUP:
+        wanted, decisions = told_persons(joint) * len(joint.reading.portions[1].fields), joint.decisions[1:]
+    largest = strictest_of([each.decision for each in decisions]).largest_result
     if wanted > largest:
         raise PolicyDenied(
             f"the answer has {wanted:,} cells, and an owner lets at most {largest:,} leave in one result",
             "joint-plan.reading",
-            "Group by fewer keys, or ask for fewer figures.",
+            "Group by fewer keys, or ask for fewer figures or fields.",
         )
     least = ROWS_FOR_A_GROUP * joint.scheme.minimum_group
     for shadow in joint.shadows:

@@ -244,6 +244,24 @@ def test_the_other_owner_of_two_computes_with_ciphertexts_only_if_both_allow_it(
         require_terms(PLANS[form], replace(ALL_RULES, ciphertexts=False), TAX)
 
 
+def test_a_register_lets_no_more_cells_of_records_leave_than_in_any_other_result() -> None:
+    """Five persons with two fields each."""
+
+    def decided(largest: int, place: int) -> JointPlan:
+        plan = PLANS["looked up"]
+        said = plan.decisions[place].decision
+        assert said.obligations is not None
+        few = replace(said, obligations=replace(said.obligations, largest_result=largest))
+        decisions = list(plan.decisions)
+        decisions[place] = replace(decisions[place], decision=few)
+        return replace(plan, decisions=tuple(decisions))
+
+    with pytest.raises(PolicyDenied, match="has 10 cells"):
+        require_same(decided(9, 1))
+    require_same(decided(10, 1))
+    require_same(decided(9, 0))  # who looks up lets nothing leave but its own persons
+
+
 KEPT = replace(ALL_RULES, given_away=False)
 FEW = formed(SCORED, with_portion(SCORED_READING, 0, bound=2), rules=replace(KEPT, members=2))
 
