@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from inside.party_links import PartyLinks, link_keys
+from keys import sealing
 from keys.signing import SigningKey
 from plans import frames
 from plans.box import Entry
@@ -122,22 +124,50 @@ class House:
     side: Side
     plan: Plan
 
-    def run(self, ends: dict[str, str]) -> None:
+    def run(self, ends: dict[str, str], attempt: int = 1) -> None:
         """Run all stages of the plan side by side, and write down how each ended: empty is well."""
         self.side.client.put(self.plan)
-        threads = [threading.Thread(target=self._stage, args=(spec.entry, ends)) for spec in self.plan.stages]
+        threads = [
+            threading.Thread(target=self._stage, args=(spec.entry, ends, attempt))
+            for spec in self.plan.stages
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
 
-    def _stage(self, stage: Entry, ends: dict[str, str]) -> None:
+    def _stage(self, stage: Entry, ends: dict[str, str], attempt: int) -> None:
         name = f"{self.plan.domain}/{stage}"
         try:
-            self.side.client.run(self.plan.digest, stage, 1)
+            self.side.client.run(self.plan.digest, stage, attempt)
             ends[name] = ""
         except DarkroomError as problem:
             ends[name] = problem.where or problem.code
+
+
+@contextlib.contextmanager
+def foreign_links(
+    domain: str, vouching: Vouching, carrier: Carrier, door: Path, attempt: int = 1
+) -> Iterator[PartyLinks]:
+    """The links of a domain that runs a program of its own in place of its box, for whose key its keeper vouches."""
+    joint, secret = vouching.joint, sealing.OpeningKey.fresh()
+    others = [each.domain for each in joint.parties if each.domain != domain]
+    with vouching.changed:
+        vouching.boxes[domain] = secret.public
+        vouching.changed.notify_all()
+        assert vouching.changed.wait_for(lambda: len(vouching.boxes) == len(joint.parties), 90)
+    ends = {}
+    with carrier.listen(domain, door):
+        for peer in others:
+            end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            end.connect(str(door))
+            end.sendall(frames.pack({"peer": peer}))
+            ends[peer] = (
+                end, link_keys(secret, vouching.boxes[peer], (domain, peer), joint.digest, attempt)
+            )  # fmt: skip
+        links = PartyLinks(ends, 120.0)
+        yield links
+        links.close()
 
 
 @contextlib.contextmanager

@@ -88,6 +88,13 @@ def common(
     return plan_of(asked, task, files, recipient, Scheme(64, 100, 10, 100))
 
 
+def of_two(joint: JointPlan, files: Mapping[str, Files], recipient: sealing.OpeningKey) -> JointPlan:
+    """The same statement between its two owners alone: the tax bureau has the key, and the other one multiplies."""
+    made = inspected(joint, TAX)
+    task = replace(made.task, matching=Matching.DIFFIE_HELLMAN, helper="", servers=(), collector=HEALTH)
+    return replace(plan_of(made.reading, task, files, recipient, made.scheme), decisions=made.decisions)
+
+
 def inspected(joint: JointPlan, inspector: str, rounding: int = 1, **changes: Any) -> JointPlan:
     """The same plan with an inspector, all of whose owners demand the same."""
     task = replace(joint.task, opening=Opening.INSPECTED, inspector=inspector)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,12 +14,11 @@ from typing import Any
 import pytest
 
 from airlock.rounding import count
-from inside.party_links import PartyLinks, link_keys
+from inside.party_links import PartyLinks
 from keys import sealing
 from mpc.protocols.channel import Traffic
 from mpc.protocols.computation import Work, take_part
 from mpc.protocols.inspected import INSPECTED
-from plans import frames
 from plans.box import Entry
 from plans.errors import EvidenceBroken, NotFound
 from plans.handover import OPENED, unpadded
@@ -32,7 +30,7 @@ from plans.released import Released
 from sandbox import api, images
 from tests.inside import party_forms as forms
 from tests.inside.joint_cases import Files, party_plan
-from tests.inside.joint_houses import Carrier, House, Vouching, houses
+from tests.inside.joint_houses import Carrier, House, Vouching, foreign_links, houses
 from tests.inside.test_party import (
     CANARY,
     CIVIL,
@@ -63,9 +61,9 @@ def built(joint: JointPlan) -> tuple[JointPlan, dict[str, Plan]]:
     return joint, plans
 
 
-def run_all(sides: dict[str, House]) -> dict[str, str]:
+def run_all(sides: dict[str, House], attempt: int = 1) -> dict[str, str]:
     ends: dict[str, str] = {}
-    threads = [threading.Thread(target=house.run, args=(ends,)) for house in sides.values()]
+    threads = [threading.Thread(target=house.run, args=(ends, attempt)) for house in sides.values()]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -104,11 +102,11 @@ def test_parties_compute_in_real_boxes(
         assert all(house.side.boxes == [] for house in sides.values())
 
 
-def left_by(sides: dict[str, House]) -> dict[str, bytes]:
+def left_by(sides: dict[str, House], attempt: int = 1) -> dict[str, bytes]:
     """What boxes left, sealed."""
     found = {}
     for domain, house in sides.items():
-        name = api.StageName(house.plan.digest, Entry.PARTY, 1)
+        name = api.StageName(house.plan.digest, Entry.PARTY, attempt)
         with contextlib.suppress(NotFound), api.open_output(house.side.config.home, name, OPENED) as file:
             found[domain] = file.read()
     return found
@@ -167,23 +165,8 @@ class Lying:
 
 def serve_in_place_of(domain: str, vouching: Vouching, carrier: Carrier, door: Path, lies: bool) -> None:
     """Do a server's part by a program of its own, for whose key its keeper vouches."""
-    joint, secret = vouching.joint, sealing.OpeningKey.fresh()
-    others = [each.domain for each in joint.parties if each.domain != domain]
-    with vouching.changed:
-        vouching.boxes[domain] = secret.public
-        vouching.changed.notify_all()
-        assert vouching.changed.wait_for(lambda: len(vouching.boxes) == len(joint.parties), 90)
-    ends = {}
-    with carrier.listen(domain, door):
-        for peer in others:
-            end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            end.connect(str(door))
-            end.sendall(frames.pack({"peer": peer}))
-            keys = link_keys(secret, vouching.boxes[peer], (domain, peer), joint.digest, 1)
-            ends[peer] = (end, keys)
-        links = PartyLinks(ends, 120.0)
-        take_part(Work(joint, domain, 1, Lying(links, lies)))
-        links.close()
+    with foreign_links(domain, vouching, carrier, door) as links:
+        take_part(Work(vouching.joint, domain, 1, Lying(links, lies)))
 
 
 @pytest.mark.parametrize("lies", [True, pytest.param(False, marks=pytest.mark.long)])
