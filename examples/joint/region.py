@@ -1,10 +1,15 @@
-"""Agencies with registers, an office that owns nothing, and a bureau that only asks; all on one machine."""
+"""Agencies with registers, an office that owns nothing, and a bureau that only asks; all on one machine.
+
+What they are called and what their registers look like a `Scenery` says, so that other stories play in the same way.
+"""
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from examples.joint.data import Sizes, write
@@ -14,19 +19,31 @@ from keeper.api import DeskClient, KeeperClient
 from plans.manifest import Manifest
 from plans.statements import Duty, RosterEntry
 from sandbox import api as sandbox
-from server.enrolment import (
-    add_owner,
-    enrol,
-    found_site,
-    register,
-    sign_policies,
-)
+from server.enrolment import Titles, add_owner, enrol, found_site, register, sign_policies
 from server.parties import Described, add_party, exchange, introduce
 from server.settings import box_limits
 from server.site import Owner, Site
 from store import api as store
 
-HERE = Path(__file__).parent
+Writer = Callable[[Path, tuple[str, ...]], Mapping[str, Path]]
+"""Writes the files of registers by their names into a folder, and returns their paths."""
+
+
+@dataclass(frozen=True)
+class Scenery:
+    """What the parties are called, and where `<register>.toml` and `policies/<register>.toml` lie."""
+
+    titles: Mapping[str, Titles]
+    folder: Path
+
+
+PLAIN = Scenery(TITLES, Path(__file__).parent)
+"""Of the stories here."""
+
+
+def of_sizes(sizes: Sizes) -> Writer:
+    """Return who writes the registers of the stories here, in these sizes."""
+    return partial(write, sizes=sizes)
 
 
 @dataclass
@@ -36,6 +53,7 @@ class Agencies:
     site: Site
     url: str
     stories: tuple[Story, ...]
+    scenery: Scenery = PLAIN
     people: dict[str, Person] = field(default_factory=dict)
     manifests: dict[str, Manifest] = field(default_factory=dict)
 
@@ -68,15 +86,15 @@ class Agencies:
         return self.people[f"approver of {domain}"]
 
 
-def found(home: Path, stories: tuple[Story, ...]) -> Agencies:
+def found(home: Path, stories: tuple[Story, ...], scenery: Scenery = PLAIN) -> Agencies:
     """Make the centre and the sides of all who take part, each with its own keys, agent and administrators."""
     port = _free_port()
     site = found_site(home, port)
     image = sandbox.find("sql").digest
     limits = box_limits(store.load_settings(site.settings))
-    agencies = Agencies(site, f"http://127.0.0.1:{port}", stories)
+    agencies = Agencies(site, f"http://127.0.0.1:{port}", stories, scenery)
     for domain in agencies.parties:
-        titles = TITLES[domain]
+        titles = scenery.titles[domain]
         owner = add_owner(site, domain, titles, image, limits)
         add_party(owner, Described(f"staff of {titles.english}", f"machine room of {titles.english}"))
     introduce(agencies.owners)
@@ -101,16 +119,18 @@ def arrivals(agencies: Agencies, folder: Path) -> None:
     exchange(site, agencies.owners)
 
 
-def ingest(agencies: Agencies, folder: Path, sizes: Sizes) -> None:
+def ingest(agencies: Agencies, folder: Path, write_files: Writer) -> None:
     """Have every owner ingest its registers at its own desk, and its steward sign what it allows."""
     registers = registers_of(agencies.stories)
-    paths = write(folder, tuple(each.file for each in registers), sizes)
+    paths = write_files(folder, tuple(each.file for each in registers))
+    described = agencies.scenery.folder
     for each in registers:
         owner = agencies.site.owner(each.domain)
-        signed = DeskClient(owner.desk).ingest(paths[each.file], _of_owner(each, HERE))
+        signed = DeskClient(owner.desk).ingest(paths[each.file], _of_owner(each, described))
         agencies.manifests[each.file] = register(owner.site, signed)
     for domain in dict.fromkeys(each.domain for each in registers):
-        rules = _policies(folder, tuple(each for each in registers if each.domain == domain))
+        own = tuple(each for each in registers if each.domain == domain)
+        rules = _policies(folder, own, described / "policies")
         steward = agencies.people[f"steward of {domain}"]
         sign_policies(agencies.site.owner(domain), rules, steward.keys)
 
@@ -138,9 +158,9 @@ def read_out_keys(agencies: Agencies) -> None:
             agencies.people[name].connection.trust_keeper(owner.domain, key)
 
 
-def _policies(folder: Path, registers: tuple[Register, ...]) -> Path:
+def _policies(folder: Path, registers: tuple[Register, ...], described: Path) -> Path:
     """Write the rules of an owner's registers into one file, since a bundle has all of them."""
-    texts = [_of_owner(each, HERE / "policies") for each in registers]
+    texts = [_of_owner(each, described) for each in registers]
     path = folder / f"policies-{registers[0].file}.toml"
     path.write_text("\n".join(texts), encoding="utf-8")
     return path

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from darkroom import signing
 from darkroom.joint_result import JointResult
 from examples.joint import region
 from examples.joint.data import Sizes
-from examples.joint.region import Agencies
+from examples.joint.region import PLAIN, Agencies, Scenery, Writer, of_sizes
 from examples.joint.stories import COMMON, DIABETES, PAYROLL, STUDY, Story
 from mpc.api import AgentClient
 from plans.joint import JointTask
@@ -124,10 +124,20 @@ class JointTown:
         return number
 
 
+@dataclass(frozen=True)
+class Furniture:
+    """What a town is furnished with: stories, how their parties are called, and who writes the registers."""
+
+    stories: tuple[Story, ...] = STORIES
+    scenery: Scenery = PLAIN
+    write_files: Writer = of_sizes(SIZES)
+
+
 @contextmanager
-def settled(folder: Path) -> Iterator[JointTown]:
+def settled(folder: Path, furniture: Furniture | None = None) -> Iterator[JointTown]:
     """Found, start and furnish it; everything ends with the block."""
-    agencies = region.found(folder / "region", STORIES)
+    wanted = furniture or Furniture()
+    agencies = region.found(folder / "region", wanted.stories, wanted.scenery)
     site = agencies.site
     roles = [role for owner in agencies.owners for role in owner_roles(site, owner.domain)]
     stop = threading.Event()
@@ -142,7 +152,7 @@ def settled(folder: Path) -> Iterator[JointTown]:
         runner.start()
         try:
             region.arrivals(agencies, folder / "people")
-            region.ingest(agencies, folder / "files", SIZES)
+            region.ingest(agencies, folder / "files", wanted.write_files)
             region.grant(agencies)
             region.read_out_keys(agencies)
             yield JointTown(agencies, supervisor, folder)
