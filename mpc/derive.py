@@ -21,7 +21,7 @@ from plans.errors import Malformed, PolicyDenied, RederivationMismatch
 from plans.handover import OPENED, OWN_ROWS
 from plans.joint import JointPlan, PortionDecision, Shape, joint_task_of
 from plans.joint_guards import strictest_of
-from plans.joint_rules import JointRules
+from plans.joint_rules import JointRules, Opening
 from plans.joint_shadows import JointShadow
 from plans.plan import Plan, PlanKind
 
@@ -208,6 +208,7 @@ def require_terms(joint: JointPlan, rules: JointRules, own: str = "") -> None:
     Raises:
         PolicyDenied: two parties that must be separate are administered by one hand; the answer has more cells, or
             tells of more persons, than is allowed within a whole period; so many that a model can be worked out;
+            a collector finds out who is in common, and that is not allowed;
             ciphertexts are computed with and that is not allowed; or there is less noise than an owner asks for.
     """
     if rules.separate and (together := shared_administration(joint)):
@@ -222,8 +223,8 @@ def require_terms(joint: JointPlan, rules: JointRules, own: str = "") -> None:
             "joint-task.collector",
             "Name three servers instead of a collector.",
         )
-    if joint.reading.shape is Shape.SCORED and own != joint.task.finder:
-        _require_kept(joint, rules)
+    if own != joint.learner:
+        _require_told(joint, rules)
     _require_quota(joint, rules, own)
     asked = joint.task.shared and rules.noise_micro  # elsewhere there are no sums, or nobody who adds noise
     if asked and not 0 < joint.scheme.noise_micro <= rules.noise_micro:
@@ -258,6 +259,22 @@ _TELLS = {
     Shape.SCORED: "a score",
     Shape.LOOKUP: "a record",
 }
+
+
+def _require_told(joint: JointPlan, rules: JointRules) -> None:
+    """Check what terms say of somebody else who is told something of single persons, beside how many they are.
+
+    That terms accept the opening is part of the own decision; who finds out who is in common on the way opens nothing.
+    """
+    if joint.reading.shape is Shape.SCORED:
+        _require_kept(joint, rules)
+    found = joint.learner and joint.reading.shape is Shape.JOINED
+    if found and Opening.INTERSECTION not in rules.openings:
+        raise PolicyDenied(
+            f"{joint.learner} finds out which of its persons an owner has, too, and that owner tells nobody so",
+            "joint-task.collector",
+            "Name three servers; or ask the owner for the opening intersection in its terms.",
+        )
 
 
 def _require_kept(joint: JointPlan, rules: JointRules) -> None:

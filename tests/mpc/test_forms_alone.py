@@ -244,6 +244,17 @@ def test_the_other_owner_of_two_computes_with_ciphertexts_only_if_both_allow_it(
         require_terms(PLANS[form], replace(ALL_RULES, ciphertexts=False), TAX)
 
 
+def test_who_finds_out_who_is_in_common_needs_terms_that_tell_so_much() -> None:
+    scores_only = replace(ALL_RULES, openings=(Opening.INSPECTED, Opening.SCORES))
+    with pytest.raises(PolicyDenied, match="tells nobody so"):
+        require_terms(JOINED, scores_only, TAX)
+    with pytest.raises(PolicyDenied, match="tells nobody so"):
+        replace(FORMS["joined by two owners"], rules=scores_only).plan()
+    require_terms(JOINED, replace(scores_only, openings=(*scores_only.openings, Opening.INTERSECTION)), TAX)
+    require_terms(JOINED, scores_only, HEALTH)  # who computes learns it of its own persons
+    require_terms(FORMS["ciphertexts"].plan(), scores_only, TAX)  # nobody is matched
+
+
 def test_a_register_lets_no_more_cells_of_records_leave_than_in_any_other_result() -> None:
     """Five persons with two fields each."""
 
