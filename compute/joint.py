@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -59,6 +59,10 @@ _SENTENCES: Mapping[JobState, tuple[str, str]] = {
     JobState.FAILED: ("The computation ended without a result; nothing of it was released.", ""),
     JobState.CANCELLED: ("The computation was cancelled.", ""),
 }
+
+
+_TOGETHER = 25
+"""Commitments in one event, whose details are short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +209,22 @@ def moved(row: store.JointRow, state: JobState, changes: Mapping[str, Any]) -> a
     return _drafted(
         row, f"joint.{state.value}", "dispatcher", retention, details, str(changes.get("digest", ""))
     )
+
+
+def looked_up(row: store.JointRow, commitments: Sequence[str]) -> list[audit.Draft]:
+    """Return the events of hidden lookups: a salted commitment to each person, of which the log can tell nothing.
+
+    Whoever was handed the answer can show that a commitment is to a person (`inside.party_tables.commitments`), and to
+    no other; so it is held to whom it looked up.
+    """
+    parts = [commitments[start : start + _TOGETHER] for start in range(0, len(commitments), _TOGETHER)]
+    return [
+        _drafted(
+            row, "joint.looked-up", "dispatcher", audit.Retention.STATISTICS,
+            {"attempt": row.attempt, "persons": " ".join(part)},
+        )
+        for part in parts
+    ]  # fmt: skip
 
 
 def approved_by(session: store.Session, digest: str) -> tuple[str, ...]:

@@ -12,8 +12,8 @@ from pathlib import Path
 from keeper.api import KeeperClient
 from plans.errors import NotFound
 from plans.joint import JointPlan, Receipt
-from plans.joint_evidence import JointEvidence, PartyEvidence
-from plans.statements import Roster, Signed, Type
+from plans.joint_evidence import JointEvidence, PartyEvidence, commitments_of
+from plans.statements import Roster, Signed, StageRecord, Type
 from store import api as store
 
 
@@ -48,6 +48,12 @@ def gathered(
         parties.append(PartyEvidence(roster, approvals, plan, tuple(records), by_party[domain]))
     hashes = {domain: "sha256:" + hashlib.sha256(content).hexdigest() for domain, content in sealed.items()}
     return JointEvidence(joint, tuple(parties), hashes)
+
+
+def looked_up(evidence: JointEvidence) -> tuple[str, ...]:
+    """Return the salted commitments to persons who were looked up, those that stand for nobody included."""
+    records = [record for party in evidence.parties for record in party.records]
+    return commitments_of([StageRecord.read(record.statement.body) for record in records])
 
 
 def _roster(session: store.Session, domain: str) -> Signed:

@@ -22,7 +22,7 @@ from pathlib import Path
 from audit import api as audit
 from compute import events, joint
 from compute.jobs import JobState
-from compute.joint_evidence import gathered
+from compute.joint_evidence import gathered, looked_up
 from compute.joint_planning import propose_jointly
 from compute.planning import House
 from keeper.api import OLDEST_JOINT_S
@@ -215,6 +215,8 @@ class JointRunner:
             "receipts": [signed.plain() for signed in next(iter(left.values())).receipts],
             "evidence": evidence.plain(),
         }
+        if drafts := joint.looked_up(row, looked_up(evidence)):
+            self._log.append_all(drafts)
         self._move(row, JobState.RELEASED, results=json.dumps(kept, ensure_ascii=False))
 
     def _fetched(

@@ -120,7 +120,9 @@ def _likeness(case: policies.Case, manifest: Manifest) -> JointShadow:
             found = mpc.joint_shadow(manifest, each.shadow, masked)
             if found is not None:
                 return found
-    raise NotFound("only data about persons, with a file of identifiers, can be joined", manifest.dataset)
+    raise NotFound(
+        "data about persons take part by their file of identifiers, and there is none", manifest.dataset
+    )
 
 
 def _relation(case: policies.Case, name: str) -> Relation:

@@ -1,7 +1,8 @@
 """How many cells are opened jointly of one lineage together with another, in a period. Pure rules, and their memory.
 
     joint/nm/tax/income+nm/health              a pair: the own dataset, and another owner
-    joint-members/nm/tax/income+nm/health      the own dataset, and whom `nm/health` finds in it
+    joint-members/nm/tax/income+nm/health      the own dataset, and of whom in it `nm/health` is told something
+    joint-model/nm/tax/model                   a model, and how many scores by it were told to anybody, ever
 
 A joint plan is charged to every pair of its own lineage with one of the other owners, so that a further owner who is
 joined opens no new quota, nor does another relation of the same one: who wants to know more might ingest the same
@@ -9,9 +10,14 @@ persons under another name. It takes all its cells times the numbers that a cell
 those that will not be opened included: which are not is an answer too. It is charged before a box has a key of the
 data, and nothing is given back when an attempt fails.
 
-Persons in common have no cells. Every owner but the finder charges as many persons as matching may tell the finder of
-(`mpc.derive.told_persons`), whoever of them is there: who is not is an answer too. The finder learns of its own persons
-only what others have, so it charges nothing.
+What is told person by person has no cells: persons in common, scores, records that are looked up. Beside its cells a
+collector of two owners that join finds out which of its rows match. Every owner but the one that is told so
+(`JointPlan.learner`) charges as many persons as it may be told of (`mpc.derive.told_persons`), whoever of them is
+there: who is not is an answer too. Whoever is told knows these persons itself, so for them it charges nothing.
+
+A linear model is known to whoever has as many scores as it has unknowns, whenever they were told, and two finders may
+put theirs together. So all scores by a model whose owner keeps it (`JointRules.given_away`) stay below that, of all
+finders together and without a period; over its versions too, of which each says nearly what the last one did.
 
 Beside that, of every sensitive column at most `exact_cells` cells are opened jointly within the owner's period, with
 whomever, and no more than one for ten persons (`plans.checks`): the ledger of other statements does not know of these
@@ -20,8 +26,8 @@ cells, and many exact sums over chosen persons tell nearly everybody's value (Di
 The same statement again is another joint plan, and charged again: between the two, one row may have changed (ATTACKS
 74), and what two answers tell together is more than what one does. Further attempts at the *same* joint plan are not:
 it names the version of every dataset by its hash, so that there is one answer, and the parties hand over that of one
-attempt at the most. But where another owner opens first, or finds, its side has the answer as soon as its box has
-ended, and may say that the attempt failed and put other rows in for the next. There every attempt is charged.
+attempt at the most. But where another owner opens first, or is told of persons, its side has that as soon as its box
+has ended, and may say that the attempt failed and put other rows in for the next. There every attempt is charged.
 """
 
 from __future__ import annotations
@@ -43,24 +49,27 @@ from plans.reading import Clause, Reading
 CHARGED = "joint-charged"
 """The kind of the journal's lines about it."""
 
-_CELLS, _MEMBERS = "joint/", "joint-members/"
-"""How subjects of both kinds of pairs begin."""
+_CELLS, _MEMBERS, _MODEL = "joint/", "joint-members/", "joint-model/"
+"""How subjects begin: of both kinds of pairs, and of models."""
+
+_EVER = 1_000_000
+"""Days of a period that does not end."""
 
 
-def pairs(joint: JointPlan, own: int, dataset: str) -> tuple[str, ...]:
-    """Return the subjects of a joint plan's quotas: the own lineage with each of the other owners, or with the finder
-    of persons in common, who charges nothing itself.
+def costs(joint: JointPlan, own: int, dataset: str) -> dict[str, int]:
+    """Return what a joint plan takes of each subject of the own dataset: numbers that it may open, with each of the
+    other owners; persons of whom it may tell, and scores by a model, to who learns it, which itself charges none.
     """
-    finder = joint.task.finder
-    others = (each.domain for place, each in enumerate(joint.reading.portions) if place != own)
-    if finder:
-        return tuple(f"{_MEMBERS}{dataset}+{domain}" for domain in others if domain == finder)
-    return tuple(f"{_CELLS}{dataset}+{domain}" for domain in others)
-
-
-def taken(joint: JointPlan) -> int:
-    """Return what a joint plan takes of each pair: numbers that it may open, or persons of whom it may tell."""
-    return mpc.told_persons(joint) or mpc.opened_numbers(joint)
+    domains = [portion.domain for portion in joint.reading.portions]
+    found = {}
+    if joint.reading.figures:
+        opened = mpc.opened_numbers(joint)
+        found = {f"{_CELLS}{dataset}+{each}": opened for each in domains if each != domains[own]}
+    if joint.learner not in ("", domains[own]):
+        found[f"{_MEMBERS}{dataset}+{joint.learner}"] = mpc.told_persons(joint)
+        if joint.reading.score is not None:
+            found[f"{_MODEL}{dataset}"] = mpc.told_persons(joint)
+    return found
 
 
 Column = tuple[Quota, int]
@@ -71,8 +80,11 @@ def columns(
     joint: JointPlan, own: int, stand_in: Reading, manifest: Manifest, checks: Checks
 ) -> tuple[Column, ...]:
     """Return the sensitive columns on which numbers of a joint plan rest: all of them, where a column chooses rows or
-    cells, else those sums whose operand names it.
+    cells, else those sums whose operand names it. Data about nobody have none; and of a register whose records are
+    looked up, persons are counted and not cells.
     """
+    if not manifest.about_persons or joint.reading.portions[own].fields:
+        return ()
     used = [use for use in stand_in.uses if use.relation == manifest.relation]
     chosen = {use.column for use in used if use.clause is not Clause.AGGREGATE}
     found = []
@@ -86,8 +98,8 @@ def columns(
 
 
 def _chosen(joint: JointPlan) -> int:
-    """Return how many numbers of a plan rest on a column that chooses rows or cells: all; of persons in common one, as
-    of the count that stands in for the finder's condition.
+    """Return how many numbers of a plan rest on a column that chooses rows or cells: all; where persons are told of
+    one, as of the count that stands in for the finder's condition. So it is with features that are scored.
     """
     return max(1, mpc.opened_numbers(joint))
 
@@ -122,11 +134,11 @@ class Run:
 
     @property
     def charged_as(self) -> int:
-        """The attempt's number where every one is charged, since another owner has its answer before all have ended;
-        0 where the first stands for all.
+        """The attempt's number where every one is charged, since another owner has its answer, or part of it, before
+        all have ended; 0 where the first stands for all.
         """
-        opener = self.joint.task.inspector or self.joint.task.finder
-        return self.attempt if opener not in ("", self.joint.reading.portions[self.own].domain) else 0
+        joint, own = self.joint, self.joint.reading.portions[self.own].domain
+        return self.attempt if {joint.task.inspector, joint.learner} - {"", own} else 0
 
 
 class JointQuotas:
@@ -147,18 +159,31 @@ class JointQuotas:
         joint = run.joint
         if (joint.digest, run.charged_as) in self._charged:
             return None
-        subjects, wanted = pairs(joint, run.own, run.dataset), taken(joint)
-        for subject in subjects:
+        wanted = costs(joint, run.own, run.dataset)
+        for subject, amount in wanted.items():
+            if subject.startswith(_MODEL):
+                self._require_kept(subject, amount, joint, rules, now)
+                continue
             room = self.room(subject, rules, now)
-            if wanted > room.left:
+            if amount > room.left:
                 raise _spent(subject, room)
         return {
             "joint": joint.digest,
             "attempt": run.charged_as,
             "member": joint.request.member,
-            "cells": wanted,
-            "subjects": list(subjects),
+            "subjects": wanted,
         }
+
+    def _require_kept(self, subject: str, amount: int, joint: JointPlan, rules: JointRules, now: int) -> None:
+        """Check that nobody has enough scores by a model to work it out, unless its owner gives it away."""
+        quota = Quota(subject, mpc.unknowns(joint.reading) - 1, _EVER)
+        if not rules.given_away and amount > self._quotas.room(quota, "", now).left:
+            raise BudgetSpent(
+                "all scores by this model that were ever told to anybody, and those of this answer, are enough to work "
+                "it out",
+                subject.removeprefix(_MODEL),
+                "Use the scores that were told, or ask its owner to say in its terms that the model is given away.",
+            )
 
     def of_columns(self, wanted: tuple[Column, ...], now: int) -> dict[str, int]:
         """Return what a joint plan takes of each sensitive column, if there is room.
@@ -181,10 +206,8 @@ class JointQuotas:
         joint, attempt, member = entry["joint"], entry.get("attempt", 0), entry["member"]
         self._charged.add((joint, attempt))
         name = f"{joint}/{attempt}" if attempt else joint  # charges of one name replace each other
-        for subject in entry["subjects"]:
-            self._subjects.add(subject)
-            self._quotas.charge(subject, Charge(at, name, member, entry["cells"]))
-        for subject, amount in entry.get("columns", {}).items():
+        self._subjects |= set(entry["subjects"])
+        for subject, amount in (entry["subjects"] | entry.get("columns", {})).items():
             self._quotas.charge(subject, Charge(at, name, member, amount))
 
     def room(self, subject: str, rules: JointRules, now: int) -> Room:
@@ -211,7 +234,8 @@ class JointQuotas:
 
 def _spent(subject: str, room: Room) -> BudgetSpent:
     if subject.startswith(_MEMBERS):
-        what, fewer = "whom another owner may find here within the period", "Find fewer persons at a time"
+        what = "of how many persons here another owner may be told something within the period"
+        fewer = "Ask with fewer rows of the own"
     else:
         what, fewer = (
             "what may be opened jointly about these two within the period",

@@ -13,6 +13,7 @@ from mpc.derive import (
     told_persons,
 )
 from mpc.joint_shadow import identifiers_file, joint_shadow
+from mpc.protocols.planning import unknowns
 from mpc.scheme import scheme_of, tier_of
 from mpc.visibility import sights
 from mpc.visibility_trust import trust
@@ -37,4 +38,5 @@ __all__ = [
     "tier_of",
     "told_persons",
     "trust",
+    "unknowns",
 ]

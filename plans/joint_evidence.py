@@ -9,17 +9,23 @@ It shows what was agreed, run and handed over, not that data were true or that a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from plans.box import Entry
 from plans.errors import EvidenceBroken, HashMismatch, NotFound, Outdated, SignatureWrong
 from plans.handover import OPENED
-from plans.joint import JointPlan, Receipt
+from plans.joint import JointPlan, Receipt, Shape, joint_of
 from plans.plan import Plan, PlanKind
 from plans.record import Record
 from plans.request import Request
 from plans.statements import Approval, Duty, Roster, Signed, StageRecord, Statement, Type
+
+LOOKED_UP = "looked_up"
+"""What the report of a box of lookups has its commitments under."""
+
+_COMMITMENT = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +195,25 @@ def require_receipt_of(receipt: Receipt, plan: Plan, records: Sequence[Statement
         )
     if bool(receipt.code) != bool(receipt.failed_at):
         raise HashMismatch("what failed says where, and what ended well does not", "receipt")
+    if not receipt.code:
+        _require_committed(found, joint_of(plan.material), plan.domain)
+
+
+def commitments_of(records: Sequence[StageRecord]) -> tuple[str, ...]:
+    """Return the salted commitments to persons who were looked up, as the box that did reported them."""
+    told = [record.report.get(LOOKED_UP) for record in records if record.stage is Entry.PARTY]
+    return tuple(str(each) for found in told if isinstance(found, list | tuple) for each in found)
+
+
+def _require_committed(records: Sequence[StageRecord], joint: JointPlan, domain: str) -> None:
+    """Check that a finder who looked persons up is held to each, for whoever is shown them later; and nobody else says
+    that it did.
+    """
+    seeks = joint.reading.shape is Shape.LOOKUP and domain == joint.task.finder
+    found = commitments_of(records)
+    wanted = joint.reading.portions[0].bound if seeks else 0
+    if len(found) != wanted or len(set(found)) != wanted or not all(map(_COMMITMENT.fullmatch, found)):
+        raise HashMismatch("as many persons are committed to as were looked up", "receipt")
 
 
 def _require_of(record: StageRecord, plan: Plan, attempt: int) -> None:

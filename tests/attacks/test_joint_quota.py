@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from keeper.config import KeeperConfig
-from keeper.joint_quota import JointQuotas, Run, pairs
+from keeper.joint_quota import JointQuotas, Run, costs
 from plans.box import Entry
 from plans.errors import BudgetSpent, DarkroomError
 from plans.joint import JointPlan, JointReading, PortionDecision, Receipt
@@ -169,8 +169,8 @@ def test_74_the_same_persons_under_another_name_open_no_new_quota(side: JointSid
     quotas.take_in(line, NOW)
     with pytest.raises(BudgetSpent):
         quotas.charge(Run(with_first(relation="health.visits_again"), 1, house.INCOME), terms, NOW)
-    subjects = pairs(with_first(relation="health.visits_again"), 1, house.INCOME)
-    assert subjects == pairs(plan, 1, house.INCOME)
+    subjects = costs(with_first(relation="health.visits_again"), 1, house.INCOME)
+    assert subjects == costs(plan, 1, house.INCOME)
     assert JointQuotas().charge(
         Run(with_first(relation="health.visits_again"), 1, house.INCOME), terms, NOW
     ), "the control: nobody asked before"

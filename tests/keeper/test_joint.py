@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from keeper.config import KeeperConfig, load
-from keeper.joint_quota import pairs
+from keeper.joint_quota import costs
 from keeper.leases import Ground
 from plans.box import Entry
 from plans.errors import (
@@ -290,7 +290,7 @@ def test_no_room_gives_no_key_and_says_when_it_renews_and_no_number(settings: Ke
     with pytest.raises(BudgetSpent, match="ask again from 2025-09-13") as refused:
         side.extract(again)
     assert str(CELLS) not in refused.value.what and refused.value.where == "nm/tax/income+nm/health"
-    (subject,) = pairs(joint_house.joint(side.keeper), 1, house.INCOME)
+    (subject,) = costs(joint_house.joint(side.keeper), 1, house.INCOME)
     for after, left in ((90 * house.DAY - 1, 0), (90 * house.DAY, CELLS)):
         assert side.keeper.joint.quotas.room(subject, terms, house.NOW + after).left == left
 

@@ -84,7 +84,7 @@ def test_whom_another_owner_finds_comes_to_an_end_and_no_number_is_told(settings
     for number in range(MEMBERS // MATCHED):
         keys_of(side, plan_of(side, "found by health", number))
     fourth = side.approved(plan_of(side, "found by health", 9))
-    with pytest.raises(BudgetSpent, match="whom another owner may find here") as refused:
+    with pytest.raises(BudgetSpent, match="of how many persons here another owner") as refused:
         side.extract(fourth)
     assert refused.value.where == f"{house.INCOME}+{HEALTH}"
     assert not any(character.isdigit() for character in refused.value.what)
