@@ -33,6 +33,8 @@ def opens(joint: JointPlan) -> Iterator[Sight]:
     )
     if joint.reading.shape is Shape.STACKED:
         yield from _parts_told(joint)
+    elif joint.task.inspector:
+        yield from _own_told(joint)
     exact = not joint.scheme.noise_micro and not (joint.task.inspector and _rounding(joint) > 1)
     if exact and any(portion.operands for portion in joint.reading.portions):
         yield _recipient(
@@ -115,6 +117,18 @@ def _parts_told(joint: JointPlan) -> Iterator[Sight]:
         yield _recipient(
             joint, f"by subtraction of its own domain's part, {left}, of every figure that is opened"
         )
+
+
+def _own_told(joint: JointPlan) -> Iterator[Sight]:
+    """Yield what an inspector of rows that are joined could work out from sums of what it has itself."""
+    place = joint.owns(joint.task.inspector)
+    own = joint.reading.portions[place or 0]
+    if own.operands or own.groups:
+        what = (
+            "by sums of its own numbers and groups, which few of its own rows match: its box could work that out, and "
+            "does not"
+        )
+        yield Sight(Step.OPEN, joint.task.inspector, Part.INSPECTOR, what, SeenAs.CLEAR)
 
 
 def _found(joint: JointPlan) -> Iterator[Sight]:

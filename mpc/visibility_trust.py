@@ -153,10 +153,13 @@ def _administrations(joint: JointPlan) -> Iterator[str]:
 
 
 def _randomness(joint: JointPlan) -> str:
-    return (
-        f"Drawn in boxes: {'; '.join(_drawn(joint))}. Everything is expanded with the digest of the plan, the attempt "
-        "and the step, and never used twice."
+    expanded = joint.task.shared or joint.reading.shape is Shape.COMMON
+    how = (
+        "Everything is expanded with the digest of the plan, the attempt and the step, and never used twice."
+        if expanded
+        else "All of it is drawn anew for each attempt, and what is encrypted is bound to plan and attempt."
     )
+    return f"Drawn in boxes: {'; '.join(_drawn(joint))}. {how}"
 
 
 def _drawn(joint: JointPlan) -> Iterator[str]:

@@ -144,6 +144,13 @@ def test_an_inspector_sees_every_sum_before_the_recipient_sees_figures_without_a
     assert not [sight for sight in plan.sights if sight.step is Step.GUARD], "nothing is tested on shares"
 
 
+@pytest.mark.parametrize("form", ["inspected", "joined by two owners"])
+def test_what_an_inspector_could_work_out_of_its_own_rows_is_told(form: str) -> None:
+    plan = PLANS[form]
+    lines = [s for s in of(plan, plan.task.inspector, Step.OPEN) if "which few of its own rows" in s.what]
+    assert [line.part for line in lines] == [Part.INSPECTOR]
+
+
 def test_exact_totals_are_spoken_of_where_nothing_rounds_them() -> None:
     def told(plan: JointPlan) -> bool:
         return any("exact totals" in sight.what for sight in plan.sights)
