@@ -22,6 +22,7 @@ from inside.party_rows import read_rows
 from inside.session import BoxFailure, Session
 from inside.streams import receive
 from mpc.encrypted import crypto_box
+from mpc.protocols import planning
 from mpc.protocols.computation import Work, reads_ciphertexts, take_part
 from mpc.protocols.joint_rows import OwnRows
 from plans.errors import Defect, EvidenceBroken, KeyMissing, KeyRepeated, Malformed
@@ -29,7 +30,9 @@ from plans.handover import OPENED, OWN_ROWS
 from plans.joint import JointPlan, Shape, joint_of
 
 PATIENCE_S = 900.0
-"""How long nothing may come from another box where something is due: longer than the longest step of anybody's."""
+"""How long nothing may come from another box where something is due: longer than the longest step of anybody's on
+shares. Where ciphertexts are computed with, or a table for lookups is made, what the plan predicts is added, doubled.
+"""
 
 _PARTY = "party:"
 
@@ -96,4 +99,13 @@ def _links(session: Session, joint: JointPlan) -> PartyLinks:
         between = (session.plan.domain, peer)
         keys = link_keys(session.secret, vouched, between, joint.digest, session.attempt)
         ends[peer] = (session.links[link.name].open(), keys)
-    return PartyLinks(ends, PATIENCE_S)
+    return PartyLinks(ends, patience(joint))
+
+
+def patience(joint: JointPlan) -> float:
+    """Return how many seconds nothing may come from another box of a plan; the same at all parties."""
+    if joint.reading.shape is Shape.LOOKUP:
+        plan = planning.lookups(joint.reading)
+        return PATIENCE_S + 2 * (plan.build_ms + joint.reading.portions[0].bound * plan.answer_ms) / 1000
+    made = planning.ciphertexts(joint.task, joint.reading)
+    return PATIENCE_S + (2 * made.milliseconds / 1000 if made else 0)

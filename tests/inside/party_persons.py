@@ -72,7 +72,7 @@ def scored(
     )
     score = Score("score", function, ((-1, 0), (0, 1), (1, 2)), decimals)
     asked = JointReading(statement_digest(SQL), portions, (), (), ("person", "score"), Shape.SCORED, score)
-    return _told(asked, Opening.SCORES, files, recipient, 100)
+    return told(asked, Opening.SCORES, files, recipient, 100)
 
 
 def scores_in_clear(decimals: int = 2) -> dict[str, str]:
@@ -134,7 +134,7 @@ def looked_up(
     )
     outputs = ("person", *(field.name for field in fields))
     asked = JointReading(statement_digest(SQL), portions, (), (), outputs, Shape.LOOKUP)
-    return _told(asked, Opening.RECORDS, files, recipient, most)
+    return told(asked, Opening.RECORDS, files, recipient, most)
 
 
 def records_in_clear() -> list[tuple[str | None, ...]]:
@@ -144,13 +144,14 @@ def records_in_clear() -> list[tuple[str | None, ...]]:
     return [(key, *register.get(key, absent)) for key in asked]
 
 
-def _told(
+def told(
     asked: JointReading,
     opening: Opening,
     files: Mapping[str, Files],
     recipient: sealing.OpeningKey,
     matched: int,
 ) -> JointPlan:
+    """The plan of a reading, for the owner of its first portion."""
     finder = asked.portions[0].domain
     task = JointTask(SQL, Matching.NONE, opening, (), finder=finder)
     scheme = Scheme(64, matched, 10, 100)

@@ -19,7 +19,8 @@ from plans.errors import KeyRepeated, Malformed
 from plans.joint import Field
 from tests.inside import party_persons as persons
 from tests.inside.joint_cases import Files, Table, extracted
-from tests.inside.party_persons import BANK, CIVIL, MODEL, REGISTER, TAX
+from tests.inside.party_forms import CIVIL, TAX
+from tests.inside.party_persons import BANK, MODEL, REGISTER
 
 
 def register_rows(folder: Path, rows: Any = REGISTER.rows, row_filter: str = "", **changes: Any) -> OwnRows:

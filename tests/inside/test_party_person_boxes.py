@@ -23,7 +23,8 @@ from tests.inside import party_forms as forms
 from tests.inside import party_persons as persons
 from tests.inside.joint_cases import Files
 from tests.inside.joint_houses import Carrier, Vouching, foreign_links, houses
-from tests.inside.party_persons import BANK, CANARY, TAX
+from tests.inside.party_forms import CANARY, TAX
+from tests.inside.party_persons import BANK
 from tests.inside.test_party import expected, files, plan_of, recipient
 from tests.inside.test_party_boxes import built, judged, left_by, run_all
 from tests.inside.test_party_forms import texts

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,24 @@ from inside import party, party_tables
 from keys import sealing
 from mpc.encrypted import crypto_box, scoring
 from mpc.lookup.owner import Owner
-from mpc.lookup.seeker import commitment
+from mpc.lookup.plan import POINTS
+from mpc.lookup.seeker import Lookup, commitment
 from mpc.protocols import computation
+from plans import canonical
+from plans.box import Entry
 from plans.errors import EvidenceBroken, LinkBroken, Refused, StateConflict
 from plans.joint import JointPlan, ScoreFunction
 from plans.released import Cell, Released, ReleasedColumn
+from policies.reading.joint import read_joint
+from policies.reading.joint_lookup import MOST_LOOKUPS
+from sandbox.conversation import LARGEST_REPORT
 from tests.inside import party_persons as persons
 from tests.inside.joint_cases import Files
 from tests.inside.party_cases import Boxes
-from tests.inside.party_persons import APPLICANTS, ASKED, BANK, CANARY, CASES, OWN, REGISTER
+from tests.inside.party_forms import CANARY, CIVIL, TAX
+from tests.inside.party_persons import APPLICANTS, ASKED, BANK, CASES, OWN, REGISTER
 from tests.inside.test_party_forms import go, texts
+from tests.policies.joint_cases import between, joint_shadow
 
 
 @pytest.fixture
@@ -93,6 +102,72 @@ def test_records_are_those_of_a_left_join_with_the_register(
     assert (None, None, None) in [row[1:] for row in texts(table)], "one of them is in no register"
     assert [column.name for column in table.columns] == ["person", "place", "status", "note"]
     assert done.left() == {OWN}
+
+
+STATEMENTS = {
+    "scores": (
+        "select a.person, round(m.base + a.income * m.income + a.age * m.age, 2) as score"
+        " from bank.applicants a cross join tax.risk_model m where a.age >= 40",
+        (
+            joint_shadow(
+                "bank.applicants",
+                BANK,
+                50,
+                income=("DECIMAL(12,2)", between("0", "100000")),
+                age=("INTEGER", between("0", "150")),
+            ),
+            joint_shadow(
+                "tax.risk_model",
+                TAX,
+                1,
+                "",
+                base=("DECIMAL(9,4)", between("-9.9", "9.9")),
+                income=("DECIMAL(9,4)", between("-9.9", "9.9")),
+                age=("DECIMAL(9,4)", between("-9.9", "9.9")),
+            ),
+        ),
+    ),
+    "records": (
+        "select c.person, r.region as place, r.status, r.note from court.cases c"
+        " left join civil.register r using (person) where c.case_no = 17 limit 6",
+        (
+            joint_shadow("court.cases", OWN, 90, case_no=("INTEGER", None)),
+            joint_shadow("civil.register", CIVIL, 80, **dict.fromkeys(REGISTER.columns, ("VARCHAR?", None))),
+        ),
+    ),
+}
+"""As members write them."""
+
+
+def test_statements_are_answered_as_they_are_meant(form: Form, tmp_path: Path, in_a_box: None) -> None:
+    """The reader's portions, by all boxes on encrypted files and in clear."""
+    first, files = form
+    name = "scores" if first.reading.score else "records"
+    statement, shadows = STATEMENTS[name]
+    asked = read_joint(statement, shadows)
+    joint = persons.told(asked, first.task.opening, files, persons.KEY, asked.portions[0].bound)
+    table = texts(went((replace(joint, shadows=shadows), files), tmp_path).judged())
+    old = {key for key, _, age in APPLICANTS if age >= 40}
+    scores = [pair for pair in sorted(persons.scores_in_clear().items()) if pair[0] in old]
+    assert table == (scores if name == "scores" else persons.records_in_clear())
+
+
+def test_the_report_of_as_many_lookups_as_a_statement_may_ask_for_is_one_that_launchers_take() -> None:
+    columns, plan = (ReleasedColumn("person", "VARCHAR"),), "sha256:" + "1" * 64
+    table = Released(plan, columns, (), (), secrets.token_hex(16))
+    report: Any = {"sent_bytes": 2**50, "looked_up": party_tables.commitments(table, MOST_LOOKUPS)}
+    assert len(canonical.encode(report)) <= LARGEST_REPORT[Entry.PARTY]
+
+
+@pytest.mark.parametrize(("rows", "least"), [(100, 0), (10_000_000, 900)])
+def test_a_box_waits_as_long_as_the_other_one_needs(
+    lookup_files: dict[str, Files], rows: int, least: int
+) -> None:
+    """A large register takes its owner's box a quarter of an hour before it says a word."""
+    joint = persons.looked_up(lookup_files, persons.KEY)
+    register = replace(joint.reading.portions[1], bound=rows)
+    large = replace(joint, reading=replace(joint.reading, portions=(joint.reading.portions[0], register)))
+    assert party.patience(large) - party.PATIENCE_S >= least
 
 
 def test_nothing_on_the_wire_is_a_person_or_a_record(form: Form, tmp_path: Path, in_a_box: None) -> None:
@@ -215,6 +290,15 @@ def test_a_register_that_answers_with_other_columns_is_found_out(
     joint = persons.looked_up(lookup_files, persons.KEY)
     done = went((joint, lookup_files), tmp_path)
     assert set(done.failed) == {f"{OWN}/party"} and done.left() == set()
+
+
+def test_a_seeker_that_sends_what_is_no_point_ends_the_registers_box_with_a_stable_code(
+    lookup_files: dict[str, Files], tmp_path: Path, in_a_box: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Lookup, "blinded", property(lambda _lookup: bytes(POINTS)))
+    joint = persons.looked_up(lookup_files, persons.KEY)
+    done = went((joint, lookup_files), tmp_path)
+    assert done.failed[f"{CIVIL}/party"] == LinkBroken.code and done.left() == set()
 
 
 def test_who_has_no_part_in_what_is_told_leaves_nothing(
