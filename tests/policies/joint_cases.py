@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from plans.joint_shadows import DeclaredColumn, JointShadow
 from plans.manifest import Declared
 from plans.reading import Shadow, ShadowColumn
@@ -136,3 +138,12 @@ CASES = joint_shadow(
 SCORED, LOOKED_UP = (APPLICANTS, MODEL), (CASES, REGISTER)
 SCORES = "from bank.applicants a cross join tax.risk_model m"
 LOOKUP = "from own.cases c left join civil.register r using (person)"
+
+LINEAR = f"select a.person, round(m.base + a.income * m.income - a.age * m.debt, 2) as score {SCORES} where a.age > 17"
+CURVE = f"select a.id_number, round(1 / (1 + exp(-(m.base + a.income * m.income))), 4) as p {SCORES}"
+RECORD = f"select c.person, r.region, r.status as s, fee {LOOKUP} where c.case_no = 17 limit 5"
+
+
+def shown(shadow: Shadow) -> Shadow:
+    """The likeness that an asker has who may see every column row by row."""
+    return replace(shadow, columns=tuple(replace(column, shown=True) for column in shadow.columns))
