@@ -10,14 +10,15 @@ import pytest
 from plans.checks import Checks, Mode, Privacy
 from plans.constraints import ANY, Action, Constraint, Effect, Reveal, Tag, Tagged, Use
 from plans.decision import Outcome
-from plans.joint import JointTask
+from plans.joint import JointTask, Operand, Portion
 from plans.joint_rules import JointRules, Matching, Opening
-from plans.manifest import Grade
+from plans.manifest import Grade, Kind
 from plans.reading import Clause
 from plans.request import RequestKind
-from policies.api import Case, decide, explain, short
+from policies.api import Case, decide, explain, program_of, reading_of_model, short
 from tests.keeper import house
-from tests.policies.cases import GOOD, MANIFESTS, bundle, reading, use
+from tests.policies import cases as row_cases
+from tests.policies.cases import GOOD, MANIFESTS, bundle, reading, shown, use
 
 TASK = JointTask("select 1", Matching.HELPER, Opening.OBLIVIOUS, ("nm/a", "nm/b", "nm/c"), helper="nm/d")
 TERMS = JointRules(
@@ -172,3 +173,68 @@ def test_a_prohibition_of_shared_wins_over_what_statements_may() -> None:
         reading=reading(*house.READING.uses),
     )
     assert rules(plain) == []
+
+
+# ------------------------------------------------------------------------------------------ models and rows
+
+SCORED_TASK = JointTask("select 1", Matching.NONE, Opening.SCORES, (), finder="nm/bank")
+LOOKUP_TASK = replace(SCORED_TASK, opening=Opening.RECORDS)
+PORTION = Portion(
+    "nm/tax", "tax.income", "", "", (), (Operand('(- "income")', 0, 1, 0, False), Operand('"region"', 0, 1, 0, False)),
+    'SELECT count(*) AS figure_0, sum("income") AS figure_1 FROM "tax"."income"', 1,
+)  # fmt: skip
+
+
+def of_model(**changes: Any) -> Case:
+    """A request for scores, by a model that stands in the place of the incomes."""
+    kept = tuple(column for column in house.manifest().columns if column.kind is not Kind.IDENTIFIER)
+    model = replace(
+        house.manifest(), person="", persons=0, columns=kept, files=(house.manifest().attributes,)
+    )
+    found = reading_of_model(PORTION)
+    assert found is not None
+    return replace(case(SCORED_TASK, joint=ALL, **changes), reading=found, manifests=(model,))
+
+
+def test_a_models_decision_rests_on_sums_of_the_columns_that_the_joint_reading_names() -> None:
+    asked = of_model(constraints=(short("income", ("shared",)), short("region", ("shared",))))
+    assert rules(asked) == []
+    assert [(each.column, each.clause, each.function) for each in asked.reading.uses] == [
+        ("income", Clause.AGGREGATE, "sum"), ("region", Clause.AGGREGATE, "sum"),
+    ]  # fmt: skip
+    relation = program_of(asked).relations[0]
+    assert not relation.about_persons and relation.columns == ("income", "region")
+    assert reading_of_model(replace(PORTION, key="id_number")) is None
+
+
+def test_a_coefficient_that_its_owner_does_not_share_is_refused() -> None:
+    assert rules(of_model(constraints=(short("income", ("shared",)),))) == ["column-use"]
+    assert rules(of_model(constraints=(short("income", ("group",)), short("region", ("shared",))))) == [
+        "column-use"
+    ]
+
+
+READS = replace(house.EVERYBODY, actions=(Action.JOINT, Action.READ_ROWS))
+
+
+def of_rows(**changes: Any) -> Case:
+    """A request for records, whose stand-in shows the incomes row by row."""
+    rows = row_cases.rows(use("income", Clause.SELECT)).reading
+    return replace(case(LOOKUP_TASK, joint=ALL, **changes), reading=rows)
+
+
+def test_records_leave_where_rows_may_be_read_and_the_column_is_shown() -> None:
+    assert rules(of_rows(access=(READS,), constraints=(shown("income"),))) == []
+
+
+def test_to_compute_jointly_is_not_to_read_rows() -> None:
+    assert rules(of_rows(constraints=(shown("income"),))) == ["access"]
+    assert rules(of_rows(access=(READS,), constraints=(short("income", ("shared",)),))) == ["column-reveal"]
+    assert rules(of_rows(access=(READS,), constraints=(shown("income", Reveal.JOINED),))) == ["after-join"]
+
+
+@pytest.mark.parametrize("task", [SCORED_TASK, LOOKUP_TASK])
+def test_scores_and_records_ask_for_no_sizes_and_no_exact_figures(task: JointTask) -> None:
+    assert rules(case(task, joint=replace(ALL, sizes=False, exact=False))) == []
+    assert rules(case(task, joint=replace(ALL, openings=(Opening.INTERSECTION,)))) == ["joint-opening"]
+    assert rules(case(task, joint=replace(ALL, matchings=(Matching.HELPER,)))) == ["joint-matching"]
