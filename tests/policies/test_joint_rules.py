@@ -17,8 +17,7 @@ from plans.reading import Clause
 from plans.request import RequestKind
 from policies.api import Case, decide, explain, program_of, reading_of_model, short
 from tests.keeper import house
-from tests.policies import cases as row_cases
-from tests.policies.cases import GOOD, MANIFESTS, bundle, reading, shown, use
+from tests.policies.cases import GOOD, MANIFESTS, bundle, over_rows, reading, shown, use
 
 TASK = JointTask("select 1", Matching.HELPER, Opening.OBLIVIOUS, ("nm/a", "nm/b", "nm/c"), helper="nm/d")
 TERMS = JointRules(
@@ -219,7 +218,7 @@ READS = replace(house.EVERYBODY, actions=(Action.JOINT, Action.READ_ROWS))
 
 def of_rows(**changes: Any) -> Case:
     """A request for records, whose stand-in shows the incomes row by row."""
-    rows = row_cases.rows(use("income", Clause.SELECT)).reading
+    rows = over_rows(use("income", Clause.SELECT))
     return replace(case(LOOKUP_TASK, joint=ALL, **changes), reading=rows)
 
 
