@@ -31,6 +31,7 @@ from plans.joint import (
     Portion,
     PortionDecision,
     Receipt,
+    Shape,
     joint_of,
 )
 from plans.joint_rules import JointRules, Matching, Opening
@@ -321,10 +322,19 @@ def _records(
         inputs = tuple(StageInput(item.name, item.sha256) for item in spec.inputs)
         left = spec.outputs.names
         outputs = tuple(StageOutput(name, house.digest(f"{name} of {plan.domain}"), 100) for name in left)
-        body = StageRecord(plan.digest, spec.entry, attempt, inputs, outputs, {})
+        body = StageRecord(plan.digest, spec.entry, attempt, inputs, outputs, _reported(plan, spec.entry))
         body = replace(body, **dict(changes))
         found.append(house.signed(Type.STAGE, Duty.LAUNCHER, body, signer, domain=plan.domain))
     return tuple(found)
+
+
+def _reported(plan: Plan, entry: Entry) -> dict[str, Any]:
+    """What a box says beside: of who looks persons up, commitments to as many as the plan has."""
+    about = joint_of(plan.material)
+    if (entry, about.reading.shape, about.task.finder) != (Entry.PARTY, Shape.LOOKUP, plan.domain):
+        return {}
+    asked = range(about.reading.portions[0].bound)
+    return {"looked_up": [hashlib.sha256(b"person %d" % place).hexdigest() for place in asked]}
 
 
 def receipt(plan: Plan, attempt: int = 1, ran: tuple[Signed, ...] | None = None, **changes: Any) -> Receipt:
