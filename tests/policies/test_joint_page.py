@@ -9,15 +9,12 @@ from inside.check_joint import check_joint
 from plans.joint import Shape
 from plans.joint_rules import JointRules, Matching, Opening
 from plans.manifest import Declared
-from tests.policies.joint_cases import REGIONS, between, joint_shadow
+from tests.policies.joint_cases import LOOKED_UP, REGIONS, SCORED, between, joint_shadow
 
 PAGE = (Path(__file__).parents[2] / "docs" / "joint-sql.md").read_text("utf-8")
 MONEY = ("DECIMAL(12,2)", between("0", "9000"))
 REGION = ("VARCHAR", Declared(values=REGIONS))
 YEAR = ("INTEGER", between("2000", "2100"))
-SHAPES = (Shape.JOINED, Shape.STACKED, Shape.COMMON)
-"""The shapes of statements; others have none."""
-
 SHADOWS = (
     joint_shadow("health.visits", "nm/health", region=REGION, icd=("VARCHAR", None)),
     joint_shadow("tax.income", "nm/tax", income=MONEY),
@@ -25,18 +22,23 @@ SHADOWS = (
     joint_shadow("west.pay", "nm/west", area=REGION, wage=MONEY, year=YEAR),
     joint_shadow("residents.register", "nm/residents", district=("VARCHAR", None)),
     joint_shadow("pension.members", "nm/pension"),
+    *SCORED,
+    *LOOKED_UP,
 )
 
 
 def test_every_statement_on_the_page_is_read_by_both_readers_and_shows_a_shape_of_its_own() -> None:
     blocks = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
     shapes = [check_joint(statement, SHADOWS, 256).shape for statement in blocks]
-    assert sorted(shapes) == sorted(SHAPES)
+    assert sorted(shapes) == sorted(Shape)
 
 
 def test_the_page_names_every_shape_and_what_terms_are_asked() -> None:
     named = set(re.findall(r"[`*]([a-z]+)[`*]", PAGE))
-    assert {shape.value for shape in SHAPES} <= named
+    assert {shape.value for shape in Shape} <= named
     assert {Opening.INSPECTED.value, Opening.OBLIVIOUS.value, Matching.NONE.value} <= named
     fields = set(JointRules.__dataclass_fields__)
-    assert {"sizes", "exact", "ciphertexts"} <= named & fields
+    assert {Opening.SCORES.value, Opening.RECORDS.value} <= set(re.findall("[a-z]+", PAGE))
+    assert {"sizes", "exact", "ciphertexts", "members", "given_away"} <= fields & set(
+        re.findall(r"`([a-z_]+)`", PAGE)
+    )
