@@ -51,11 +51,17 @@ def ask(  # noqa: PLR0913 - each is an option that a person may type
         str, typer.Option(help="The owner whose airlock opens first; none: nobody but you.")
     ] = "",
     finder: Annotated[
-        str, typer.Option(help="Your own domain, where the question is which of its persons all others have.")
+        str,
+        typer.Option(
+            help="Your own domain, where something is asked of its persons: who all others have, scores, records."
+        ),
     ] = "",
     collector: Annotated[
         str,
-        typer.Option(help="The domain that adds up one table in parts as ciphertexts, in place of servers."),
+        typer.Option(
+            help="The domain that computes on ciphertexts, in place of servers: adds up one table in parts, or is the "
+            "other one of two owners."
+        ),
     ] = "",
     file: Annotated[Path | None, typer.Option(help="A file with the statement.")] = None,
     dry_run: DryRun = False,
@@ -64,7 +70,8 @@ def ask(  # noqa: PLR0913 - each is an option that a person may type
     """Ask several owners one statement; its plan then waits until every party has approved it.
 
     Figures over registers that are joined, or over one table in parts (UNION ALL), need three servers, or a collector
-    beside an inspector; which persons are in all registers needs a finder.
+    beside an inspector; which persons are in all registers, scores of own rows by another's model (CROSS JOIN) and
+    what another's register has of own persons (LEFT JOIN) need a finder.
     """
     named = Named(asking.domains(servers), helper, inspector, finder, collector)
     task = task_of(statement_text(statement, file), named)

@@ -12,9 +12,9 @@ from darkroom.signing import Text
 from darkroom.wire import Wire, listed, segment
 from keys import api as keys
 from plans.errors import DarkroomError, HashMismatch, StateConflict, Unreachable, from_problem
-from plans.joint import JointPlan, JointTask, Part, Receipt, Shape
+from plans.joint import JointPlan, JointTask, Part, Portion, Receipt, Shape
 from plans.joint_evidence import JointEvidence, Verifier, verify_joint
-from plans.joint_rules import Matching
+from plans.joint_rules import Matching, Opening
 from plans.joint_sights import together
 from plans.request import Request, RequestKind
 from plans.statements import Statement
@@ -186,10 +186,10 @@ def plan_lines(plan: JointPlan) -> list[Text]:
             for party in plan.parties
         ),
         *(
-            Text(f"{portion.domain} computes", f"{portion.stand_in} ({_sent(plan, portion.bound)})")
+            Text(f"{portion.domain} computes", f"{portion.stand_in} ({_sent(plan, portion)})")
             for portion in plan.reading.portions
         ),
-        Text("matching", _MATCHED[plan.task.matching].format(helper=plan.task.helper)),
+        Text("matching", _matched(plan)),
         Text("opening", opening_of(plan)),
         *_scheme_lines(plan),
         *(Text("exactness", sentence) for sentence in exactness(plan)),
@@ -201,39 +201,73 @@ def plan_lines(plan: JointPlan) -> list[Text]:
 
 def _scheme_lines(plan: JointPlan) -> list[Text]:
     scheme, shape = plan.scheme, plan.reading.shape
-    if shape is Shape.COMMON:
-        return [Text("at most", f"{scheme.matched:,} persons in the list")]
+    reasons = [Text("parameters", sentence) for sentence in scheme.reasons]
+    if shape in _AT_MOST:
+        return [Text("at most", _AT_MOST[shape].format(scheme.matched)), *reasons]
     counted = "in all parts" if shape is Shape.STACKED else "after matching"
     ring = [Text("ring", f"{scheme.ring_bits} bits, {scheme.matched:,} rows {counted}")]
     return [
-        *(ring if plan.task.shared else []),
+        *(ring if plan.task.shared else reasons),
         Text("smallest group", f"{scheme.minimum_group} persons"),
         Text("dominance", f"the two largest persons are at most {scheme.dominance} % of a total"),
     ]
 
 
-def _sent(plan: JointPlan, bound: int) -> str:
+_AT_MOST = {
+    Shape.COMMON: "{:,} persons in the list",
+    Shape.SCORED: "{:,} persons are scored",
+    Shape.LOOKUP: "{:,} persons are looked up, and as many questions asked, however few there are",
+}
+
+
+def _sent(plan: JointPlan, portion: Portion) -> str:
+    bound, task = portion.bound, plan.task
     if plan.reading.shape is Shape.STACKED:
-        form = "shares" if plan.task.shared else "ciphertexts"
+        form = "shares" if task.shared else "ciphertexts"
         return f"adds up at most {bound:,} rows, and sends {form} of its sums"
     if plan.reading.shape is Shape.COMMON:
         return f"sends {bound:,} pseudonyms, those of nobody among them"
-    return f"sends {bound:,} rows"
+    if plan.reading.shape is Shape.SCORED:
+        own = f"sends ciphertexts of {bound:,} rows, those of nobody among them, and has the key"
+        return own if portion.domain == task.finder else "answers with ciphertexts of scores, and has no key"
+    if plan.reading.shape is Shape.LOOKUP:
+        own = f"asks {bound:,} times, for nobody where there are fewer persons, and never says for whom"
+        return own if portion.domain == task.finder else f"answers from at most {bound:,} records"
+    if portion.domain == task.collector:
+        return "multiplies ciphertexts with its own rows, and has no key"
+    return f"sends {'ciphertexts of ' if task.collector else ''}{bound:,} rows"
 
 
 def opening_of(plan: JointPlan) -> str:
-    """Return who sees figures, or persons in common, first, in words."""
-    if plan.task.inspector:
-        return f"inspected: the airlock of {plan.task.inspector} sees every figure, and opens what may leave"
-    if plan.task.finder:
-        return f"intersection: {plan.task.finder} learns which of its own persons all others have, too"
+    """Return who sees figures, or what is told of persons, first, in words."""
+    task = plan.task
+    if task.inspector:
+        return f"inspected: the airlock of {task.inspector} sees every figure, and opens what may leave"
+    if task.finder:
+        return f"{task.opening}: {task.finder} learns {_LEARNED[task.opening]}"
     return "oblivious: nobody sees figures but the recipient, and small ones are withheld on shares"
 
 
-_MATCHED = {
-    Matching.HELPER: "helper: {helper} compares pseudonyms",
-    Matching.DIFFIE_HELLMAN: "diffie-hellman: pseudonyms under exponents of all owners",
-    Matching.NONE: "none: owners hold one table in parts, and each adds up its own rows",
+_LEARNED = {
+    Opening.INTERSECTION: "which of its own persons all others have, too",
+    Opening.SCORES: "what the other's model says of each of its own persons, and no coefficient",
+    Opening.RECORDS: "what the register has of the persons that it asks for, and of nobody else",
+}
+
+
+def _matched(plan: JointPlan) -> str:
+    task = plan.task
+    if task.helper:
+        return f"helper: {task.helper} compares pseudonyms"
+    if task.matching is Matching.DIFFIE_HELLMAN:
+        return "diffie-hellman: pseudonyms under exponents of all owners"
+    return f"none: {_UNMATCHED[plan.reading.shape]}"
+
+
+_UNMATCHED = {
+    Shape.STACKED: "owners hold one table in parts, and each adds up its own rows",
+    Shape.SCORED: "each row is scored by itself, and the model is about nobody",
+    Shape.LOOKUP: "a register answers without learning which of its records are asked for",
 }
 
 

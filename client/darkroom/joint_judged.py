@@ -1,7 +1,8 @@
-"""A joint answer that somebody opened first: the table of an inspector's airlock, or a finder's list of persons.
+"""A joint answer that somebody opened first: the table of an inspector's airlock, or what a finder was told of persons.
 
 Its texts become the same values as those of an answer that the recipient opens itself, after the table was checked
-against the plan: its columns, a row for every cell of the public lists, figures that are numbers.
+against the plan: its columns, a row for every cell of the public lists, figures that are numbers; persons each once,
+scores with their decimals, texts of a record no longer than its fields.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from plans.errors import EvidenceBroken
-from plans.joint import JointFigure, JointPlan, Shape
+from plans.joint import JointFigure, JointPlan, ScoreFunction, Shape
 from plans.joint_answer import JointAnswer, Value
 from plans.joint_guards import decimals_of
 from plans.released import Cell, Released
@@ -39,17 +40,42 @@ def judged(plan: JointPlan, released: Released) -> Judged:
     columns = tuple(column.name for column in released.columns)
     if released.plan != plan.digest or columns != plan.reading.outputs:
         raise EvidenceBroken("the table that was opened is of another plan", "opened")
-    rows = _persons(plan, released) if plan.reading.shape is Shape.COMMON else _figures(plan, released)
+    rows = _figures(plan, released) if plan.reading.figures else _persons(plan, released)
     marks = tuple(tuple(cell.suppressed for cell in row) for row in released.rows)
     told = tuple(note.sentence for note in released.notes)
     return Judged(JointAnswer(columns, rows, marks), released.rows, told)
 
 
 def _persons(plan: JointPlan, released: Released) -> tuple[tuple[Value, ...], ...]:
+    """Return what is told of each person, of whom there is one row at the most."""
     found = [row[0].v for row in released.rows]
     if None in found or len(set(found)) != len(found) or len(found) > plan.scheme.matched:
         raise EvidenceBroken("the list is not one of different persons, as many as the plan allows", "opened")
-    return tuple((person,) for person in found)
+    if any(cell.suppressed for row in released.rows for cell in row):
+        raise EvidenceBroken("nothing is withheld of what is told of persons", "opened")
+    tell = {Shape.SCORED: _score, Shape.LOOKUP: _record}.get(plan.reading.shape)
+    told = [tell(plan, row[1:]) if tell else () for row in released.rows]
+    return tuple((person, *values) for person, values in zip(found, told, strict=True))
+
+
+def _score(plan: JointPlan, cells: Sequence[Cell]) -> tuple[Value, ...]:
+    """Return a score as the decimal number that it is."""
+    score, text = plan.reading.score, cells[0].v
+    decimals = score.decimals if score else 0
+    if text is None or not _NUMBER.fullmatch(text) or len(text.partition(".")[2]) != decimals:
+        raise EvidenceBroken("a score is no number of the statement's decimals", "opened")
+    found = Decimal(text)
+    if score and score.function is ScoreFunction.LOGISTIC and not 0 <= found <= 1:
+        raise EvidenceBroken("a score of the logistic curve is not between 0 and 1", "opened")
+    return (found,)
+
+
+def _record(plan: JointPlan, cells: Sequence[Cell]) -> tuple[Value, ...]:
+    """Return a record's texts; of an absent person, and where nothing is known, none."""
+    for field, cell in zip(plan.reading.portions[1].fields, cells, strict=True):
+        if cell.v is not None and len(cell.v.encode()) > field.width:
+            raise EvidenceBroken("a text of a record is longer than its field", f"opened.{field.name}")
+    return tuple(cell.v for cell in cells)
 
 
 def _figures(plan: JointPlan, released: Released) -> tuple[tuple[Value, ...], ...]:

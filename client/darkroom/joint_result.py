@@ -23,7 +23,7 @@ from darkroom.joint_judged import Judged, judged
 from keys import api as keys
 from plans.errors import EvidenceBroken, HashMismatch, Malformed, SignatureWrong
 from plans.handover import unpadded
-from plans.joint import JointPlan, Opened, Receipt, Shape
+from plans.joint import JointPlan, Opened, Receipt
 from plans.joint_answer import (
     JUDGED_INFO,
     OPENED_INFO,
@@ -102,7 +102,7 @@ class JointResult:
 
     def _withheld(self) -> tuple[str, ...]:
         number, scheme = self.answer.withheld, self.plan.scheme
-        if self.plan.reading.shape is Shape.COMMON:
+        if not self.plan.reading.figures:
             return ()
         told = f"{number} figures are" if number > 1 else f"{'One' if number else 'No'} figure is"
         if self.judged is not None:
@@ -118,14 +118,21 @@ def exactness(plan: JointPlan) -> tuple[str, ...]:
     each figure.
     """
     opening = plan.task.opening
-    if opening is Opening.INTERSECTION:
-        return ("The list is exact: each person stands in it whom all owners have under the same number.",)
+    if opening in _EXACT:
+        return (_EXACT[opening],)
     rounded = _rounding(plan) if opening is Opening.INSPECTED else ()
     if plan.scheme.noise_micro:
         return (*_noise(plan), *rounded)
     return rounded or (
         "Counts and sums are exact; a quotient or root is rounded once, to the nearest double.",
     )
+
+
+_EXACT = {
+    Opening.INTERSECTION: "The list is exact: each person stands in it whom all owners have under the same number.",
+    Opening.SCORES: "Scores are exact, and rounded once, to the decimals that the statement says.",
+    Opening.RECORDS: "Records stand as the register has them under the same number; an absent person has no values.",
+}
 
 
 def _rounding(plan: JointPlan) -> tuple[str, ...]:
