@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -103,12 +104,18 @@ def found(home: Path, stories: tuple[Story, ...], scenery: Scenery = PLAIN) -> A
 
 def arrivals(agencies: Agencies, folder: Path) -> None:
     """Let everybody arrive: who asks, and an approver and a steward of every party; then let the parties meet."""
-    site, url, people = agencies.site, agencies.url, agencies.people
-    people |= {name: arrive(site, url, folder, name, ("operator",)) for name in agencies.askers}
+    site, people = agencies.site, agencies.people
+    roles = {name: (name, "operator") for name in agencies.askers}
     for domain in agencies.parties:
-        approver = arrive(site, url, folder, f"li@{domain}", ("approver",))
-        steward = arrive(site, url, folder, f"zhao@{domain}", ("steward",))
-        people |= {f"approver of {domain}": approver, f"steward of {domain}": steward}
+        roles[f"approver of {domain}"] = (f"li@{domain}", "approver")
+        roles[f"steward of {domain}"] = (f"zhao@{domain}", "steward")
+    with ThreadPoolExecutor(2) as pool:  # passwords and key files take a third of a second each, of one core
+        arriving = [
+            pool.submit(arrive, site, agencies.url, folder, who, (role,)) for who, role in roles.values()
+        ]
+        people |= {called: each.result() for called, each in zip(roles, arriving, strict=True)}
+    for domain in agencies.parties:
+        approver, steward = people[f"approver of {domain}"], people[f"steward of {domain}"]
         enrol(
             site.owner(domain),
             [
@@ -138,16 +145,19 @@ def ingest(agencies: Agencies, folder: Path, write_files: Writer) -> None:
 def grant(agencies: Agencies) -> None:
     """Let whoever asks apply for the columns of every project, and each owner's approver sign."""
     until = (datetime.now(UTC) + timedelta(days=30)).strftime("%Y-%m-%d")
-    projects = {(story.project, story.purpose): story for story in agencies.stories}
-    for (project, purpose), story in projects.items():
-        asker = agencies.asker(story)
-        for each in story.registers:
-            wish = asker.connection.apply(
-                each.dataset, each.columns, purpose, project=project, until=until, role="operator"
-            )
-            approver = agencies.approver(each.domain).connection
-            approver.trust_member(asker.name, asker.fingerprint)
-            approver.hand_in(approver.grant(str(wish["id"])), str(wish["id"]))
+    wishes = {
+        (story.project, story.purpose, story.asker, each): None
+        for story in agencies.stories
+        for each in story.registers
+    }
+    for project, purpose, name, each in wishes:
+        asker = agencies.people[name]
+        wish = asker.connection.apply(
+            each.dataset, each.columns, purpose, project=project, until=until, role="operator"
+        )
+        approver = agencies.approver(each.domain).connection
+        approver.trust_member(asker.name, asker.fingerprint)
+        approver.hand_in(approver.grant(str(wish["id"])), str(wish["id"]))
 
 
 def read_out_keys(agencies: Agencies) -> None:
