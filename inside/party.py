@@ -28,6 +28,7 @@ from mpc.protocols.joint_rows import OwnRows
 from plans.errors import Defect, EvidenceBroken, KeyMissing, KeyRepeated, Malformed
 from plans.handover import OPENED, OWN_ROWS
 from plans.joint import JointPlan, Shape, joint_of
+from plans.joint_evidence import LOOKED_UP
 
 PATIENCE_S = 900.0
 """How long nothing may come from another box where something is due: longer than the longest step of anybody's on
@@ -64,7 +65,7 @@ def run(session: Session) -> dict[str, Any]:
         left = sealed(joint, session.attempt, handed, rows)
         (session.out / OPENED).write_bytes(left.sealed)
         if left.commitments:
-            report["looked_up"] = list(left.commitments)
+            report[LOOKED_UP] = list(left.commitments)
     return report
 
 

@@ -24,6 +24,7 @@ from plans import canonical
 from plans.box import Entry
 from plans.errors import EvidenceBroken, LinkBroken, Refused, StateConflict
 from plans.joint import JointPlan, ScoreFunction
+from plans.joint_evidence import LOOKED_UP
 from plans.released import Cell, Released, ReleasedColumn
 from policies.reading.joint import read_joint
 from policies.reading.joint_lookup import MOST_LOOKUPS
@@ -157,7 +158,7 @@ def test_statements_are_answered_as_they_are_meant(form: Form, tmp_path: Path, i
 def test_the_report_of_as_many_lookups_as_a_statement_may_ask_for_is_one_that_launchers_take() -> None:
     columns, plan = (ReleasedColumn("person", "VARCHAR"),), "sha256:" + "1" * 64
     table = Released(plan, columns, (), (), secrets.token_hex(16))
-    report: Any = {"sent_bytes": 2**50, "looked_up": party_tables.commitments(table, MOST_LOOKUPS)}
+    report: Any = {"sent_bytes": 2**50, LOOKED_UP: party_tables.commitments(table, MOST_LOOKUPS)}
     assert len(canonical.encode(report)) <= LARGEST_REPORT[Entry.PARTY]
 
 
@@ -218,7 +219,7 @@ def test_a_log_has_a_commitment_to_everybody_who_was_looked_up_and_to_nobody_mor
 ) -> None:
     """The recipient can show each one by itself. The control: without a salt, whoever guesses a person finds it."""
     done = went((persons.looked_up(lookup_files, persons.KEY), lookup_files), tmp_path)
-    table, told = done.judged(), done.reports[f"{OWN}/party"]["looked_up"]
+    table, told = done.judged(), done.reports[f"{OWN}/party"][LOOKED_UP]
     assert len(told) == done.joint.reading.portions[0].bound > len(table.rows) == ASKED
     for place, row in enumerate(table.rows):
         assert told[place] == commitment(str(row[0].v).encode(), party_tables.row_salt(table, place))
