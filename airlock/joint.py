@@ -13,7 +13,8 @@ that which rows there are tells nothing.
 
 **Margins** (ATTACKS 27). Where an owner asks for these rules or for one about totals, further cells stay back, so that
 the same figures by fewer keys do not give back the suppressed ones (`airlock.secondary`): of totals always then, of
-counts with `margins`. What figures have in common stays back in all of them: a mean times its count is the total.
+counts with `margins`. Whatever stays back for one of these figures does in all of them: a mean times its count is the
+total, and so are two parts of it that CASEs tell apart, whatever sums they are made of.
 
 **Rounding** is that of every other answer (`airlock.rules`, `airlock.rounding`): counts to the nearest multiple of the
 base, any other figure to the digits that its persons support. Where noise was added, the sums have it already; all of
@@ -126,43 +127,28 @@ class _Table:
             for figure in figures
         ]
         looked = [self._looked(figure, checks) for figure in figures]
-        further = [
-            self._completed(figure, first) - first if look else frozenset()
-            for figure, first, look in zip(figures, own, looked, strict=True)
-        ]
-        together = [self._in_common(place, looked) for place in range(len(figures))]
-        return [
-            first.union(*(further[other] for other in others))
-            for first, others in zip(own, together, strict=True)
-        ]
+        counted = {figure.persons for figure, look in zip(figures, looked, strict=True) if look}
+        sizes = [sum(self.sums[place][cell] for place in counted) for cell in range(self.joint.reading.cells)]
+        further = frozenset[int]().union(
+            *(
+                self._completed(figure, first, sizes) - first
+                for figure, first, look in zip(figures, own, looked, strict=True)
+                if look
+            )
+        )
+        return [first | further if look else first for first, look in zip(own, looked, strict=True)]
 
     def _looked(self, figure: JointFigure, checks: Checks) -> bool:
         """Return whether margins are looked at for a figure."""
         return checks.margins or (applies(checks) and bool(tested(self.joint.reading, figure)))
 
-    def _in_common(self, place: int, looked: Sequence[bool]) -> set[int]:
-        """Return the figures that have sums in common with one, or with one that has, and so on."""
-        figures = self.joint.reading.figures
-        found, waiting = {place}, [place] if looked[place] else []
-        while waiting:
-            sums = self._telling(figures[waiting.pop()])
-            near = {n for n, other in enumerate(figures) if looked[n] and sums & self._telling(other)} - found
-            found |= near
-            waiting += near
-        return found
-
-    def _telling(self, figure: JointFigure) -> set[int]:
-        """Return the sums by which figures hang together; where counts are not looked at by margins, not those."""
-        counts = () if self.demanded.checks.margins else (Measure.ROWS, Measure.PRESENT)
-        return {place for place in figure.sums if self.joint.reading.sums[place].measure not in counts}
-
-    def _completed(self, figure: JointFigure, first: Collection[int]) -> frozenset[int]:
-        persons = self.sums[figure.persons]
+    def _completed(self, figure: JointFigure, first: Collection[int], sizes: Sequence[int]) -> frozenset[int]:
+        """Return the cells that stay back for one figure; of further ones, those that are smallest in all figures."""
         return complete(
             _keys(self.joint.reading),
             first,
             lambda cells: self._stands(figure, cells),
-            lambda cell: persons[cell],
+            lambda cell: sizes[cell],
         )
 
     def _stands(self, figure: JointFigure, cells: Collection[int]) -> bool:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from airlock.joint import judge_joint
 from airlock.secondary import Key
 from plans.checks import Checks
-from plans.joint import JointFigure
+from plans.joint import JointFigure, Measure, Operand, Sum
 from plans.joint_guards import thresholds
 from plans.released import Released
 from tests.airlock.joint_cases import FIGURES, NO_RULES, PRESENT, ROWS, SALT, SQUARE, TOTAL, Case, column
@@ -120,8 +120,8 @@ def test_control_the_margins_give_back_a_cell_where_nobody_looks_at_them() -> No
 
 
 def test_control_figures_that_hide_further_cells_apart_tell_a_total_together() -> None:
-    """The second figure has other persons, so its smallest other cell is another one: what the two have in common must
-    stay back in both, or the first shows what the second hides for it.
+    """The second figure has other persons, so its smallest other cell is another one: both must keep back the same
+    cells, or the first shows what the second hides for it.
     """
     mean = JointFigure("mean", "avg", (TOTAL, PRESENT), ROWS)
     case = Case(sizes=(3,), cap=300, checks=TOTALS, figures=(SUM, mean))
@@ -140,7 +140,41 @@ def test_control_figures_that_hide_further_cells_apart_tell_a_total_together() -
     alone = [judge_joint(replace(case, figures=(one,)).plan(), sums, SALT) for one in case.figures]
     hidden = [column(alone[0], "total"), column(alone[1], "mean")]
     assert [[value == "…" for value in each] for each in hidden] == [[True, True, False], [True, False, True]]
-    assert column(both, "total") == column(both, "mean") == ["…"] * 3
+    assert [[value == "…" for value in column(both, name)] for name in ("total", "mean")] == [
+        [True, False, True]
+    ] * 2
+
+
+def test_27_two_parts_that_cases_tell_apart_do_not_add_up_to_a_further_cell() -> None:
+    """Three figures without a sum in common: a total, and two CASEs that are all of it. The control: each hides another
+    cell when it is alone, so the two parts of the second cell are shown, and the first follows from the margin.
+    """
+    parts, others = [2, 20, 10, 50], [2, 20, 50, 10]
+    whole = [one + other for one, other in zip(parts, others, strict=True)]
+    sums = [[100 * persons for persons in each] for each in (whole, parts, others)] + [whole, parts, others]
+    figures = (
+        JointFigure("total", "sum", (0,), 3),
+        JointFigure("part", "sum", (1,), 4, rest=(5,)),
+        JointFigure("other", "sum", (2,), 5, rest=(4,)),
+    )
+
+    def answer(*asked: JointFigure) -> list[list[bool]]:
+        plan = Case(sizes=(4,), cap=300, checks=TOTALS, figures=FIGURES[:1]).plan()
+        operands = [Operand(f"v{place}", 0, 300 if place < 3 else 1, 0, False) for place in range(6)]
+        first, second = plan.reading.portions
+        reading = replace(
+            plan.reading,
+            portions=(first, replace(second, operands=tuple(operands))),
+            sums=tuple(Sum(Measure.TOTAL, ((1, place),)) for place in range(6)),
+            figures=asked,
+            outputs=("key0", *(figure.name for figure in asked)),
+        )
+        released = judge_joint(replace(plan, reading=reading), sums, SALT)
+        return [[value == "…" for value in column(released, figure.name)] for figure in asked]
+
+    alone = [answer(figure)[0] for figure in figures]
+    assert alone[0] == [True, True, False, False] and not alone[1][1] and not alone[2][1]
+    assert answer(*figures) == [[True, True, False, False]] * 3
 
 
 def test_a_large_answer_is_judged_in_little_time() -> None:
