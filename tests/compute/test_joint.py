@@ -18,14 +18,16 @@ from compute.joint_running import JointRunner, JointSettings
 from compute.planning import House
 from keeper.api import OLDEST_JOINT_S
 from keys import api as keys
-from mpc.api import Left, PartyEnd
+from mpc.api import Left, PartyEnd, party_plan
+from plans.box import Entry
 from plans.decision import Decision, Obligations, Outcome, Tier
 from plans.errors import DarkroomError, PartyFailed, PeerLost, PreflightFailed, StateConflict, Unreachable
 from plans.joint import JointPlan, Receipt
-from plans.joint_evidence import JointEvidence
+from plans.joint_evidence import JointEvidence, PartyEvidence
 from plans.request import Request
-from plans.statements import Approval, Duty, Revocation, Signed, Type
+from plans.statements import Approval, Duty, Revocation, Signed, StageRecord, Type
 from store import api as store
+from tests.keeper.house import LIMITS
 from tests.plans.examples import REQUEST
 from tests.plans.joint_examples import joint_plan
 from tests.plans.joint_forms import FORMS
@@ -183,6 +185,31 @@ def test_what_is_kept_for_the_recipient_comes_from_whom_the_plan_has_hand_it_ove
     assert asked == set(parties)
 
 
+@pytest.mark.parametrize("count", [0, 5, 100])
+def test_the_log_has_a_commitment_to_each_person_who_was_looked_up(
+    working: Centre, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """Before anybody can fetch the answer; in events that stay short, of which most plans have none."""
+    persons = [f"{place:064x}" for place in range(count)]
+    monkeypatch.setattr(joint_running, "gathered", lambda *_: looked_up(persons))
+    working.move("running", attempt=1)
+    row = working.until("released", "failed")
+    assert row.state == "released", row.problem
+    events = working.log.events(0)
+    actions = [event.action for event in events]
+    assert actions == [*["joint.looked-up"] * -(-count // 25), "joint.released"]
+    assert " ".join(event.details.get("persons", "") for event in events).split() == persons
+    assert {event.plan for event in events} == {PLAN.digest}
+
+
+def looked_up(persons: list[str]) -> JointEvidence:
+    """What a finder's side signed of a lookup of these persons."""
+    body = StageRecord(PLAN.digest, Entry.PARTY, 1, (), (), {"looked_up": persons} if persons else {})
+    record = keys.sign(keys.Draft(Type.STAGE, "nm/tax", Duty.LAUNCHER, body), SIGNER)
+    plan = party_plan(PLAN, "nm/office", LIMITS)
+    return JointEvidence(PLAN, (PartyEvidence(record, (), plan, (record,), receipt(1)),), {})
+
+
 def test_an_approval_that_was_revoked_is_none(working: Centre) -> None:
     first = working.approve(PARTIES[0])
     working.say(Type.REVOCATION, PARTIES[0], Revocation(first), first)
@@ -272,7 +299,7 @@ def test_a_plan_that_not_all_approve_within_a_week_ends(
     working: Centre, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     later = time.time() + OLDEST_JOINT_S + 10
-    monkeypatch.setattr(joint_running.time, "time", lambda: later)
+    monkeypatch.setattr("compute.joint_running.time.time", lambda: later)
     row = working.until("failed", "refused")
     assert "week" in json.loads(row.problem)["title"]
 
