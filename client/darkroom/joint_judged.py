@@ -24,11 +24,22 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The answer, its cells as they were handed over, and the sentences about what was done to it."""
+    """The answer, and the table as it was handed over. With the table's salt whoever has it shows of whom a log has
+    commitments, where persons were looked up.
+    """
 
     answer: JointAnswer
-    cells: tuple[tuple[Cell, ...], ...]
-    told: tuple[str, ...]
+    table: Released
+
+    @property
+    def cells(self) -> tuple[tuple[Cell, ...], ...]:
+        """The cells as they were handed over."""
+        return self.table.rows
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """The sentences about what was done to it."""
+        return tuple(note.sentence for note in self.table.notes)
 
 
 def judged(plan: JointPlan, released: Released) -> Judged:
@@ -42,8 +53,7 @@ def judged(plan: JointPlan, released: Released) -> Judged:
         raise EvidenceBroken("the table that was opened is of another plan", "opened")
     rows = _figures(plan, released) if plan.reading.figures else _persons(plan, released)
     marks = tuple(tuple(cell.suppressed for cell in row) for row in released.rows)
-    told = tuple(note.sentence for note in released.notes)
-    return Judged(JointAnswer(columns, rows, marks), released.rows, told)
+    return Judged(JointAnswer(columns, rows, marks), released)
 
 
 def _persons(plan: JointPlan, released: Released) -> tuple[tuple[Value, ...], ...]:

@@ -44,6 +44,7 @@ KeeperOf = Callable[[str], str | None]
 
 WITHHELD = "(withheld)"
 UNDEFINED = "(not defined)"
+ABSENT = "(nothing)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +80,10 @@ class JointResult:
         cells: Sequence[Sequence[Value]] = self.answer.rows
         if self.judged is not None:
             cells = [[cell.v for cell in row] for row in self.judged.cells]
+        missing = UNDEFINED if self.plan.reading.figures else ABSENT
         return [
             [
-                WITHHELD if hidden else UNDEFINED if cell is None else str(cell)
+                WITHHELD if hidden else missing if cell is None else str(cell)
                 for cell, hidden in zip(*row, strict=True)
             ]
             for row in zip(cells, self.answer.suppressed, strict=True)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from darkroom import joint as asking
-from darkroom.joint_result import UNDEFINED, WITHHELD
+from darkroom.joint_result import ABSENT, UNDEFINED, WITHHELD
 from keys import api as keys
 from keys import sealing
 from plans.errors import DarkroomError, EvidenceBroken, HashMismatch
 from plans.handover import padded
-from plans.joint import JointPlan, JointTask, Shape
+from plans.joint import Field, JointPlan, JointReading, JointTask, Score, ScoreFunction, Shape
 from plans.joint_answer import JUDGED_INFO, OPENED_INFO, judged_bound
 from plans.joint_rules import Matching, Opening
 from plans.released import SUPPRESSED, Cell, Note, Released, ReleasedColumn
@@ -24,6 +25,8 @@ from tests.plans.joint_examples import JOINT_SQL, JOINT_TASK
 INSPECTOR, FINDER = "nm/tax", "nm/health"
 INSPECTED = replace(JOINT_TASK, opening=Opening.INSPECTED, inspector=INSPECTOR)
 COMMON = JointTask(JOINT_SQL, Matching.HELPER, Opening.INTERSECTION, (), helper="nm/office", finder=FINDER)
+SCORED = replace(COMMON, matching=Matching.NONE, opening=Opening.SCORES, helper="")
+LOOKUP = replace(SCORED, opening=Opening.RECORDS)
 TABLE = (("east", "100000", "30"), ("west", "125000.5", "25"), ("north", None, None))
 PERSONS = (("15010219800101001X",), ("150102198001010028",))
 
@@ -38,12 +41,35 @@ def planned(made: World, task: JointTask) -> JointPlan:
         "request_signature": keys.sign_bytes("request", request.canonical(), made.ring.signing),
     }
     if task.finder:
-        bare = tuple(replace(portion, groups=(), operands=()) for portion in plan.reading.portions)
-        changes["reading"] = replace(
-            plan.reading, portions=bare, sums=(), figures=(), outputs=("person",), shape=Shape.COMMON
-        )
-        changes["parties"] = tuple(party for party in plan.parties if party.domain != "nm/civil")
+        changes["reading"] = told_of_persons(plan.reading, task.opening)
+        owners = {FINDER, INSPECTOR, *filter(None, (task.helper,))}
+        changes["parties"] = tuple(party for party in plan.parties if party.domain in owners)
+    if task.opening is Opening.SCORES:
+        own, model = plan.decisions
+        changes["decisions"] = (own, replace(model, identifiers="", files=model.files[:1]))
     return replace(plan, **changes)
+
+
+def told_of_persons(reading: JointReading, opening: Opening) -> JointReading:
+    """A reading of the same two relations that tells something of single persons."""
+    own, other = (replace(portion, groups=(), operands=()) for portion in reading.portions)
+    number = replace(reading.portions[1].operands[0], nullable=False)
+    bare = replace(
+        reading, portions=(own, other), sums=(), figures=(), outputs=("person",), shape=Shape.COMMON
+    )
+    if opening is Opening.SCORES:
+        model = replace(other, key="", operands=(number,), bound=1)
+        return replace(
+            bare,
+            portions=(replace(own, operands=(number,)), model),
+            outputs=("person", "risk"),
+            shape=Shape.SCORED,
+            score=Score("risk", ScoreFunction.LOGISTIC, ((0, 0),), 4),
+        )
+    if opening is Opening.RECORDS:
+        register = replace(other, fields=(Field("region", "region", "VARCHAR", 4),))
+        return replace(bare, portions=(own, register), outputs=("person", "region"), shape=Shape.LOOKUP)
+    return bare
 
 
 def table(plan: JointPlan, rows: tuple[tuple[str | None, ...], ...]) -> Released:
@@ -117,6 +143,51 @@ def test_a_finder_reads_the_persons_in_common_and_nothing_is_said_of_figures() -
     told = " ".join(opened.notes)
     assert "The list is exact" in told
     assert "withheld" not in told and "rounded" not in told
+
+
+def told(task: JointTask, *values: str | None) -> World:
+    """What a finder was told of two persons, as it should be."""
+    made = world()
+    made.plan = planned(made, task)
+    rows = tuple((*person, value) for person, value in zip(PERSONS, values, strict=True))
+    released = table(made.plan, rows)
+    cells = tuple(tuple(Cell(each, False) for each in row) for row in rows)
+    handed(made, replace(released, rows=cells), FINDER)
+    return made
+
+
+def test_scores_are_decimal_numbers_and_records_texts_or_nothing() -> None:
+    scored = told(SCORED, "0.1371", "1.0000").opened()
+    assert [row[1] for row in scored.rows] == [Decimal("0.1371"), Decimal(1)]
+    assert scored.texts()[1][1] == "1.0000"
+    records = told(LOOKUP, "east", None).opened()
+    assert [row[1] for row in records.rows] == ["east", None]
+    assert records.texts()[1][1] == ABSENT, "who is absent is not called withheld or undefined"
+    for opened in (scored, records):
+        assert "withheld" not in " ".join(opened.notes)
+        assert opened.answer.withheld == 0
+
+
+@pytest.mark.parametrize("wrong", ["0.13710", "0.137", "1.0001", "-0.0001", "NaN", "1e-4", "", None])
+def test_a_score_that_is_none_of_the_statements_decimals_opens_nothing(wrong: str | None) -> None:
+    assert told(SCORED, "0.1371", "0.5000").opened().rows, "the control"
+    with pytest.raises(EvidenceBroken):
+        told(SCORED, "0.1371", wrong).opened()
+
+
+def test_a_record_that_is_longer_than_its_field_opens_nothing() -> None:
+    with pytest.raises(EvidenceBroken):
+        told(LOOKUP, "east", "\u5317\u4eac").opened()  # two characters, six bytes
+
+
+@pytest.mark.parametrize("task", [SCORED, LOOKUP], ids=["scores", "records"])
+def test_of_a_person_who_is_there_twice_or_withheld_nothing_opens(task: JointTask) -> None:
+    made = told(task, "0.13", "0.13") if task is LOOKUP else told(task, "0.1300", "0.1300")
+    rows = tuple((*PERSONS[0], None) for _ in PERSONS)
+    for spoilt in (rows, tuple((*person, None) for person in PERSONS)):
+        handed(made, table(made.plan, spoilt), FINDER)
+        with pytest.raises(EvidenceBroken):
+            made.opened()
 
 
 def of_another_plan(made: World) -> None:
@@ -214,6 +285,24 @@ def test_a_plan_says_who_opens_first_and_what_each_party_is() -> None:
     assert "nm/health learns which of its own persons" in told["opening"]
     assert "1,000 persons" in told["at most"]
     assert not {"smallest group", "dominance", "ring"} & set(told), "nothing is said of figures"
+
+
+def test_a_plan_says_who_has_the_key_and_what_is_asked_in_secret() -> None:
+    lines = {line.label: line.value for line in asking.plan_lines(told(SCORED, "0.1", "0.1").plan)}
+    assert (
+        "ciphertexts of 1,000 rows" in lines["nm/health computes"]
+        and "has the key" in lines["nm/health computes"]
+    )
+    assert "has no key" in lines["nm/tax computes"]
+    assert "no coefficient" in lines["opening"] and lines["opening"].startswith("scores:")
+    assert "about nobody" in lines["matching"]
+    assert "1,000 persons are scored" in lines["at most"]
+
+    lines = {line.label: line.value for line in asking.plan_lines(told(LOOKUP, "a", "b").plan)}
+    assert "never says for whom" in lines["nm/health computes"]
+    assert "answers from at most" in lines["nm/tax computes"]
+    assert lines["opening"].startswith("records:")
+    assert "as many questions asked" in lines["at most"]
 
 
 def test_holders_of_one_table_say_what_they_send_and_who_adds_it_up() -> None:

@@ -20,6 +20,7 @@ from examples.joint import region
 from examples.joint.data import Sizes
 from examples.joint.region import PLAIN, Agencies, Scenery, Writer, of_sizes
 from examples.joint.stories import COMMON, DIABETES, PAYROLL, STUDY, Story
+from keys.signing import SigningKey
 from mpc.api import AgentClient
 from plans.joint import JointTask
 from plans.statements import Duty
@@ -115,6 +116,13 @@ class JointTown:
                     return dict(each)
             time.sleep(0.02)
         raise AssertionError(f"the attempt at {domain} is not {' or '.join(states)}")
+
+    def roots(self) -> dict[str, str]:
+        """The parties' root keys, as they themselves tell them."""
+        return {
+            owner.domain: SigningKey.from_bytes(bytes.fromhex(owner.root_key.read_text())).public
+            for owner in self.agencies.owners
+        }
 
     def planned(self, statement: str, story: Story = DIABETES) -> str:
         """Submit a statement and wait until its plan is made."""
