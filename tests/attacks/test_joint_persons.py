@@ -303,6 +303,7 @@ ONLY: dict[str, tuple[str, dict[str, Any]]] = {
     "fewer records": (LOOKUP, {"members": ASKED - 1}),
     "no ciphertexts": (OWN_KEY, {"ciphertexts": False}),
     "nobody is matched by the other": (OWN_KEY, {"matchings": (Matching.HELPER,)}),
+    "the other learns of nobody": (OWN_KEY, {"openings": (Opening.INSPECTED, Opening.SCORES)}),
     "the other may know of fewer": (OWN_KEY, {"members": BOUND - 1}),
     "own rows are not scored": ("own rows scored", {"openings": (Opening.OBLIVIOUS, Opening.RECORDS)}),
 }
