@@ -16,14 +16,15 @@ from plans.trial import value_of
 
 
 def declared(column: DescribedColumn) -> Declared:
-    """Return bounds and categories of a described column; what its type cannot hold is left out."""
+    """Return bounds, categories and code of a described column; what its type cannot hold is left out."""
     low = _bound(column, column.minimum, ROUND_CEILING)
     high = _bound(column, column.maximum, ROUND_FLOOR)
     kind = column.engine_type
     if low and high and value_of(kind, low) > value_of(kind, high):  # type: ignore[operator]
         low, high = "", ""  # nothing of the type lies between them
     spelled = [_spelling(column, category) for category in column.categories]
-    return Declared(low, high, tuple(dict.fromkeys(each for each in spelled if each is not None)))
+    values = tuple(dict.fromkeys(each for each in spelled if each is not None))
+    return Declared(low, high, values, column.check_digit.value)
 
 
 def _bound(column: DescribedColumn, text: str | None, rounding: str) -> str:

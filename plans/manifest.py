@@ -6,6 +6,7 @@ is not bound to positions: column chunks can be swapped inside a file unnoticed 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
@@ -50,7 +51,8 @@ class FileRole(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Declared(Record):
-    """What an owner declared about a column's values: bounds (inclusive) and categories, as text; empty for none.
+    """What an owner declared about a column's values: bounds (inclusive) and categories, as text; and which code they
+    are, whose last character proves the others (`id18`: a person's number, `uscc`: an enterprise's). Empty for none.
 
     It was written before anybody looked at the data, so it is public.
     """
@@ -58,6 +60,11 @@ class Declared(Record):
     low: str = ""
     high: str = ""
     values: tuple[str, ...] = ()
+    code: str = ""
+
+    def check(self) -> None:
+        if not re.fullmatch(r"[a-z0-9]{0,16}", self.code):
+            raise Malformed("the name of a code has small letters and digits", "manifest.declared.code")
 
 
 @dataclass(frozen=True, slots=True)

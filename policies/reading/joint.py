@@ -146,6 +146,7 @@ def _sources(
     for source in scope.sources[1:]:
         _require_key(root, source, facts)
     _require_one_type(root, facts)
+    _require_one_code(root, facts)
     return scope, facts
 
 
@@ -183,4 +184,16 @@ def _require_one_type(root: exp.Expression, facts: dict[str, JointShadow]) -> No
         said = ", ".join(f"{relation} {kind}" for relation, kind in sorted(types.items()))
         raise refusal.unsupported(
             root, f"the keys have different types: {said}", "Ask the owners for keys of one type."
+        )
+
+
+def _require_one_code(root: exp.Expression, facts: dict[str, JointShadow]) -> None:
+    """People and enterprises are not joined, where owners said which code names them: hardly one has both."""
+    codes = {each.shadow.relation: each.declared_of(each.key).code for each in facts.values()}
+    if len(set(codes.values()) - {""}) > 1:
+        said = ", ".join(f"{relation} by {code}" for relation, code in sorted(codes.items()) if code)
+        raise refusal.unsupported(
+            root,
+            f"relations name their persons by different codes: {said}",
+            "Join people with people, and enterprises with enterprises.",
         )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog.api import declared
+from catalog.api import CheckDigit, declared
 from plans.manifest import Column, Declared, Kind
 from plans.trial import twin_of, value_of
 from tests.inside.ingest_cases import column
@@ -32,6 +32,10 @@ def test_each_declaration_has_one_spelling(
     kind: str, low: str | None, high: str | None, values: tuple[str, ...], expected: Declared
 ) -> None:
     assert declared(column("a", kind, minimum=low, maximum=high, categories=values)) == expected
+
+
+def test_which_code_a_column_is_stands_in_the_manifest() -> None:
+    assert declared(column("a", "code", check_digit=CheckDigit.USCC)) == Declared(code="uscc")
 
 
 @settings(deadline=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import duckdb
@@ -10,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inside.check_joint import check_joint
-from plans.errors import DarkroomError
+from plans.errors import DarkroomError, SqlUnsupported
 from plans.joint import JointReading, Shape
+from plans.joint_shadows import DeclaredColumn, JointShadow
 from plans.manifest import Declared
 from policies.reading import read_joint
 from tests.inside.sql_cases import create
@@ -149,3 +151,27 @@ def test_two_registers_of_enterprises_are_joined_by_the_codes_that_name_them(lin
             "shop": (12, 2), "factory": (0, 0),
         }  # fmt: skip
         assert joint_meaning.everywhere(database, common) == {"91150100MA0N000018", "92150100MA0N000034"}
+
+
+def _named_by(likeness: JointShadow, code: str) -> JointShadow:
+    """A likeness whose owner described which code its key is."""
+    return replace(likeness, declared=(*likeness.declared, DeclaredColumn(likeness.key, Declared(code=code))))
+
+
+@pytest.mark.parametrize(
+    ("licences", "payers", "refused"),
+    [("uscc", "id18", True), ("uscc", "uscc", False), ("uscc", "", False), ("", "", False)],
+)
+@pytest.mark.parametrize("asked", ["count(*) as n", "p.taxpayer"])
+def test_people_and_enterprises_are_not_joined_where_their_owners_say_which_code_names_them(
+    asked: str, licences: str, payers: str, refused: bool
+) -> None:
+    both = (_named_by(LICENCES, licences), _named_by(PAYERS, payers))
+    statement = f"select {asked} from market.licences l join tax.payers p using (person)"
+    if not refused:
+        assert read_joint(statement, both)
+        return
+    with pytest.raises(
+        SqlUnsupported, match="by different codes: market.licences by uscc, tax.payers by id18"
+    ):
+        read_joint(statement, both)
