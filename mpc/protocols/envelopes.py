@@ -7,19 +7,21 @@ an envelope goes before it in the same message. The receiver knows from the plan
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
 from keys.randomness import KEY, MaskStream
 from mpc.encrypted import crypto_box, envelope
-from mpc.encrypted.arithmetic import Words
+from mpc.encrypted.arithmetic import Numbers, Words
 from mpc.encrypted.envelope import Content, Front
 from mpc.encrypted.key_process import KeyProcess, key_shape, read_public_key
+from mpc.encrypted.packing import Columns
 from mpc.encrypted.parameters import Parameters
 from mpc.protocols.channel import Channel
 from mpc.protocols.layout import Attempt
 from plans.joint import JointPlan
 
-STAGE, KEY_TAG = "cipher", "cipher/key"
+STAGE, KEY_TAG, COLUMNS_TAG = "cipher", "cipher/key", "cipher/columns"
 
 
 def enter_box(joint: JointPlan, attempt: int) -> None:
@@ -76,6 +78,27 @@ class Envelopes:
         due = self.front((owner, self.me), Content.PUBLIC_KEY, "", words)
         raw, secret = self.receive(KEY_TAG, due, 8 * words)
         return read_public_key(raw, due, self.parameters, secret)
+
+    def send_columns(self, owner: KeyProcess, columns: Iterable[Numbers], cap: int, receiver: str) -> None:
+        """Send columns of this party, encrypted under its key: an envelope for each, so that no copy of all is made.
+
+        Raises:
+            RangeTooWide: a number is outside the declared range.
+        """
+        for column in columns:
+            secret = self.secret()
+            sealed = owner.columns([column], cap, receiver, secret)
+            self.channel.send(receiver, COLUMNS_TAG, secret + sealed)
+
+    def receive_columns(self, owner: str, key: str, shape: Columns) -> bytes:
+        """Return the ciphertexts of another party's columns, as `mpc.encrypted` reads them.
+
+        Raises:
+            LinkBroken, EvidenceBroken, PeerLost: see `envelope.unseal` and `Channel`.
+        """
+        one = replace(shape, columns=1)
+        due = self.front((owner, self.me), Content.COLUMNS, key, one.rows)
+        return b"".join([self.body(COLUMNS_TAG, due, one.size) for _ in range(shape.columns)])
 
     def send(self, tag: str, front: Front, body: bytes) -> None:
         """Send a body of this party in an envelope."""

@@ -35,7 +35,7 @@ from mpc.protocols.layout import Attempt
 from plans.errors import Malformed, RangeTooWide, TooLarge
 from plans.joint import JointPlan, ScoreFunction
 
-COLUMNS_TAG, ANSWERS_TAG = "cipher/columns", "cipher/answers"
+ANSWERS_TAG = "cipher/answers"
 
 
 class Part:
@@ -77,9 +77,7 @@ class Part:
         first = self._envelopes.front((owner, model), Content.PUBLIC_KEY, "")
         key = KeyProcess(self._parameters, first, planning.largest_score(self._reading))
         self._envelopes.send_key(key, model)
-        secret = self._envelopes.secret()
-        cap = planning.feature_cap(self._reading)
-        self._envelopes.channel.send(model, COLUMNS_TAG, secret + key.columns(columns, cap, model, secret))
+        self._envelopes.send_columns(key, columns, planning.feature_cap(self._reading), model)
         due = self._envelopes.front((model, owner), Content.ANSWERS, key.key, self._rows)
         size = Shape(self._parameters, self._rows).size
         raw, secret = self._envelopes.receive(ANSWERS_TAG, due, size)
@@ -97,9 +95,7 @@ class Part:
         model, finder = self._model(rows), self._joint.task.finder
         public = self._envelopes.receive_key(finder)
         key = key_id(public)
-        count = self._shape.columns * self._shape.rows
-        due = self._envelopes.front((finder, self._me), Content.COLUMNS, key, count)
-        raw = self._envelopes.body(COLUMNS_TAG, due, self._shape.size)
+        raw = self._envelopes.receive_columns(finder, key, self._shape)
         scores = Scorer(self._parameters, public).score(raw, self._rows, model)
         front = self._envelopes.front((self._me, finder), Content.ANSWERS, key, self._rows)
         self._envelopes.send(ANSWERS_TAG, front, scores)

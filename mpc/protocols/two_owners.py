@@ -44,7 +44,7 @@ from mpc.protocols.pseudonyms import hide
 from plans.errors import Malformed
 from plans.joint import JointPlan, Measure
 
-COLUMNS_TAG, ANSWERS_TAG = "cipher/columns", "cipher/answers"
+ANSWERS_TAG = "cipher/answers"
 
 Indices = NDArray[np.int64]
 
@@ -100,14 +100,12 @@ class Part:
         key = KeyProcess(self._parameters, first, largest)
         self._envelopes.send_key(key, other)
         places = np.flatnonzero(order < len(rows.keys))  # of the list, where a row stands
-        columns = [
+        columns = (
             column
             for factor in self._factors
             for column in self._columns(rows, factor, (places, order[places]))
-        ]
-        secret = self._envelopes.secret()
-        sealed = key.columns(columns, self._cap(self._left), other, secret)
-        self._envelopes.channel.send(other, COLUMNS_TAG, secret + sealed)
+        )
+        self._envelopes.send_columns(key, columns, self._cap(self._left), other)
         count = count_of(self._joint)
         due = self._envelopes.front((other, self._me), Content.ANSWERS, key.key, count)
         raw, secret = self._envelopes.receive(ANSWERS_TAG, due, count * self._parameters.ciphertext_bytes)
@@ -129,9 +127,7 @@ class Part:
         matched = (places[real], order[mine][real])
         public = self._envelopes.receive_key(inspector)
         key = key_id(public)
-        count = self._shape.columns * self._shape.rows
-        due = self._envelopes.front((inspector, self._me), Content.COLUMNS, key, count)
-        raw = self._envelopes.body(COLUMNS_TAG, due, self._shape.size)
+        raw = self._envelopes.receive_columns(inspector, key, self._shape)
         right, parts = Right(self._parameters, public), []
         one = Columns(self._parameters, self._cells, self._shape.rows)  # the columns of one factor
         for total in self._reading.sums:
