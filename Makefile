@@ -8,16 +8,19 @@ RUN    := $(VENV)/python -P -m
 SHELL         := /bin/bash
 .SHELLFLAGS   := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-joint up images setup setup-tests test test-long check lint types imports attack bench docs lock clean
+.PHONY: help demo demo-joint demo-encrypted up images setup setup-tests test test-long check lint types imports attack bench docs lock clean
 
 help:  ## this list
-	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 demo: setup  ## a small region, from data to a checked result, told in numbered steps
 	@$(VENV)/darkroom-server demo
 
 demo-joint: setup  ## agencies answer a bureau's questions together, and nobody learns anything else
 	@$(VENV)/python -m examples.joint
+
+demo-encrypted: setup  ## agencies compute on what they cannot read, and ask a register without saying about whom
+	@$(VENV)/python -m examples.encrypted
 
 up: setup  ## the platform on this machine, on loopback, until you stop it
 	@$(VENV)/darkroom-server up

@@ -13,6 +13,7 @@ from plans.joint import JointPlan, JointTask, Shape
 from plans.joint_rules import Matching, Opening
 from plans.request import Request, RequestKind
 from store import api as store
+from tests.client.test_joint_judged import told_of_persons
 from tests.plans.joint_examples import JOINT_SQL, JOINT_TASK, joint_plan
 from tests.portal.region import Region, request_of, submission
 from tests.portal.test_joint import DECIDED, OLGA
@@ -22,6 +23,8 @@ INSPECTED = replace(JOINT_TASK, opening=Opening.INSPECTED, inspector="nm/tax")
 ADDED_UP = JointTask(
     JOINT_SQL, Matching.NONE, Opening.INSPECTED, (), inspector="nm/tax", collector="nm/office"
 )
+SCORED = JointTask(JOINT_SQL, Matching.NONE, Opening.SCORES, (), finder="nm/health")
+LOOKUP = JointTask(JOINT_SQL, Matching.NONE, Opening.RECORDS, (), finder="nm/health")
 COMMON = JointTask(JOINT_SQL, Matching.DIFFIE_HELLMAN, Opening.INTERSECTION, (), finder="nm/health")
 
 
@@ -30,10 +33,7 @@ def planned(task: JointTask, request: Request) -> JointPlan:
     plan = joint_plan(DECIDED, request)
     reading = plan.reading
     if task.finder:
-        bare = tuple(replace(portion, groups=(), operands=()) for portion in reading.portions)
-        reading = replace(
-            reading, portions=bare, sums=(), figures=(), outputs=("person",), shape=Shape.COMMON
-        )
+        reading = told_of_persons(reading, task.opening)
     elif task.collector:
         parts = tuple(
             replace(reading.portions[1], domain=portion.domain, relation=portion.relation)
@@ -46,7 +46,14 @@ def planned(task: JointTask, request: Request) -> JointPlan:
         reading = replace(reading, portions=parts, sums=sums, outputs=("mean", "n"), shape=Shape.STACKED)
     named = {*(portion.domain for portion in reading.portions), *task.servers, *task.others}
     parties = tuple(party for party in plan.parties if party.domain in named)
-    return replace(plan, request=request, task=task, reading=reading, parties=parties)
+    decisions = tuple(
+        part if portion.key else replace(part, identifiers="", files=part.files[:1])
+        for part, portion in zip(plan.decisions, reading.portions, strict=True)
+    )
+    scheme = replace(plan.scheme, reasons=("The ring is the smallest one that is safe.",))
+    return replace(
+        plan, request=request, task=task, reading=reading, parties=parties, decisions=decisions, scheme=scheme
+    )
 
 
 def shown(region: Region, signed_in: SignedIn, task: JointTask) -> str:
@@ -89,8 +96,23 @@ def shown(region: Region, signed_in: SignedIn, task: JointTask) -> str:
             ),
             ("Smallest group", "Dominance", "Noise", "计算方"),
         ),
+        (
+            SCORED,
+            (
+                "逐人评分",
+                "what the model says of each of its own persons",
+                "1,000 persons are scored",
+                "参数依据",
+            ),
+            ("Smallest group", "in the list"),
+        ),
+        (
+            LOOKUP,
+            ("匿踪查询", "what the register has of the persons", "as many questions asked", "无需匹配"),
+            ("Smallest group", "in the list"),
+        ),
     ],
-    ids=["on shares", "inspected", "ciphertexts", "in common"],
+    ids=["on shares", "inspected", "ciphertexts", "in common", "scores", "records"],
 )
 def test_a_page_says_what_every_party_is_and_who_sees_figures_first(
     region: Region, signed_in: SignedIn, task: JointTask, said: tuple[str, ...], unsaid: tuple[str, ...]
