@@ -106,8 +106,8 @@ def _function(node: Node, parts: list[Polynomial]) -> Polynomial:
     name = node["name"]
     if (node.get("catalog_name", "system"), node.get("schema_name", "main")) != ("system", "main"):
         raise unlisted("a function that is not the engine's own")
-    if name == "-" and len(parts) == 1:
-        return _scaled(parts[0], -1)
+    if name in ("+", "-") and len(parts) == 1:
+        return _scaled(parts[0], -1 if name == "-" else 1)
     if len(parts) != 2 or name not in ("+", "-", "*"):
         raise unlisted("a function in a score")
     first, second = parts

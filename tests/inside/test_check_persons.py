@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from inside import check_joint
-from plans.errors import SqlUnsupported
+from plans.errors import DarkroomError, SqlUnsupported
 from plans.joint import JointReading, ScoreFunction
 from policies.reading import read_joint
 from tests.policies.joint_cases import CURVE, LINEAR, LOOKED_UP, RECORD, SCORED
@@ -103,3 +107,27 @@ def test_the_binder_finds_a_lookup_that_the_statement_is_not(
     monkeypatch.setattr(check_joint, "read_joint", lambda text, shadows: read)
     with pytest.raises(SqlUnsupported):
         check_joint.check_joint(statement, LOOKED_UP, 256)
+
+
+WORDS = [re.findall(r"\w+|[^\s\w]", text) for text in (LINEAR, CURVE, RECORD)]
+OTHERS = sorted(
+    {word for words in WORDS for word in words} | {"debt", "coalesce", "case", "cast", "0", "cross", "*"}
+)
+
+
+@st.composite
+def spoilt(draw: st.DrawFn) -> str:
+    """A statement of which some words were left out, put in, or exchanged."""
+    words = list(draw(st.sampled_from(WORDS)))
+    for _ in range(draw(st.integers(1, 3))):
+        place = draw(st.integers(0, len(words) - 1))
+        words[place : place + draw(st.integers(0, 1))] = draw(st.lists(st.sampled_from(OTHERS), max_size=1))
+    return " ".join(words)
+
+
+@settings(max_examples=150, deadline=None)
+@given(spoilt())
+def test_a_spoilt_statement_is_read_alike_by_both_or_refused_in_words(statement: str) -> None:
+    with contextlib.suppress(DarkroomError):
+        read = read_joint(statement, (*SCORED, *LOOKED_UP))
+        assert check_joint.check_joint(statement, (*SCORED, *LOOKED_UP), 256) == read
