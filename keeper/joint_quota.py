@@ -17,7 +17,8 @@ there: who is not is an answer too. Whoever is told knows these persons itself, 
 
 A linear model is known to whoever has as many scores as it has unknowns, whenever they were told, and two finders may
 put theirs together. So all scores by a model whose owner keeps it (`JointRules.given_away`) stay below that, of all
-finders together and without a period; over its versions too, of which each says nearly what the last one did.
+finders together and without a period; over its versions too, of which each says nearly what the last one did. A score
+in which several coefficients have room side by side counts for as many (`mpc.told_by_score`).
 
 Beside that, of every sensitive column at most `exact_cells` cells are opened jointly within the owner's period, with
 whomever, and no more than one for ten persons (`plans.checks`): the ledger of other statements does not know of these
@@ -68,7 +69,8 @@ def costs(joint: JointPlan, own: int, dataset: str) -> dict[str, int]:
     if joint.learner not in ("", domains[own]):
         found[f"{_MEMBERS}{dataset}+{joint.learner}"] = mpc.told_persons(joint)
         if joint.reading.score is not None:
-            found[f"{_MODEL}{dataset}"] = mpc.told_persons(joint)
+            each = mpc.told_by_score(joint.reading)
+            found[f"{_MODEL}{dataset}"] = mpc.told_persons(joint) * each
     return found
 
 

@@ -13,7 +13,7 @@ from mpc.derive import (
     told_persons,
 )
 from mpc.joint_shadow import identifiers_file, joint_shadow
-from mpc.protocols.planning import unknowns
+from mpc.protocols.planning import told_by_score, unknowns
 from mpc.scheme import scheme_of, tier_of
 from mpc.visibility import sights
 from mpc.visibility_trust import trust
@@ -36,6 +36,7 @@ __all__ = [
     "scheme_of",
     "sights",
     "tier_of",
+    "told_by_score",
     "told_persons",
     "trust",
     "unknowns",

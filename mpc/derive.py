@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mpc.possible import require_no_own_part, require_noised, require_possible
-from mpc.protocols.planning import unknowns
+from mpc.protocols.planning import told_by_score, unknowns
 from mpc.scheme import scheme_of, tier_of
 from mpc.separation import shared_administration
 from mpc.visibility import sights
@@ -279,12 +279,14 @@ def _require_told(joint: JointPlan, rules: JointRules) -> None:
 
 def _require_kept(joint: JointPlan, rules: JointRules) -> None:
     """Check that a model cannot be worked out from the scores of a whole period, unless its owner wants that."""
-    unknown = unknowns(joint.reading)
+    unknown, each = unknowns(joint.reading), told_by_score(joint.reading)
     most = max(joint.scheme.matched, rules.members)
-    if most >= unknown and not rules.given_away:
+    if most * each >= unknown and not rules.given_away:
+        wide = f", with room for {each} coefficients side by side in each" if each > 1 else ""
         raise PolicyDenied(
-            f"{most:,} scores within {rules.period_days} days are as many equations as this model has "
+            f"{most:,} scores within {rules.period_days} days{wide} are as many equations as this model has "
             f"unknowns, {unknown}: whoever gets them can work it out",
             "joint-plan.reading",
-            f"Let its owner allow at most {unknown - 1} members, or say in its terms that the model is given away.",
+            f"Let its owner allow at most {(unknown - 1) // each} members, or say in its terms that the model is given "
+            "away; or ask for narrower features, or fewer decimals.",
         )

@@ -14,7 +14,7 @@ from mpc.encrypted.planner import Planned, plan_products, plan_scores, plan_sums
 from mpc.lookup.fields import width_of
 from mpc.lookup.plan import Plan, planned
 from plans.errors import Malformed
-from plans.joint import JointReading, JointTask, Measure, Shape, Sum
+from plans.joint import JointReading, JointTask, Measure, ScoreFunction, Shape, Sum
 from plans.joint_guards import cap_of
 
 _MOST_MB = 1 << 20
@@ -184,6 +184,33 @@ def unknowns(reading: JointReading) -> int:
     each feature that has coefficients, and one for the constant.
     """
     return len({feature for feature, _ in terms_of(reading)})
+
+
+def told_by_score(reading: JointReading) -> int:
+    """Return how many unknowns of a model one rounded score may tell, at the least 1.
+
+    Whoever chooses the features of a row, by the statement or by its data, can have coefficients stand side by side in
+    one score, as digits do: 1, 10^5, 10^10 (ATTACKS 98). A score has room for so many of the narrowest as its different
+    values are more than theirs together.
+    """
+    spans: dict[int, int] = {}
+    for feature, place in terms_of(reading):
+        operand = reading.portions[1].operands[place]
+        spans[feature] = max(spans.get(feature, 1), operand.high - operand.low + 1)
+    found, together, room = 0, 1, _different_scores(reading)
+    for span in sorted(spans.values()):
+        together *= span
+        found += together <= room
+    return max(1, found)
+
+
+def _different_scores(reading: JointReading) -> int:
+    """Return how many values a rounded score may have."""
+    assert reading.score is not None, "terms of a score were looked at"
+    decimals, scale = reading.score.decimals, score_decimals(reading)
+    if reading.score.function is ScoreFunction.LOGISTIC:
+        return int(10**decimals) + 1
+    return int(2 * largest_score(reading) // 10 ** max(0, scale - decimals)) + 1
 
 
 def score_decimals(reading: JointReading) -> int:

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from keeper.joint_quota import costs
 from mpc.api import require_same, require_terms
 from mpc.encrypted import crypto_box
 from mpc.protocols import stacked
 from mpc.protocols.computation import Scores, Totals
 from mpc.protocols.ring import RINGS
 from plans.errors import PolicyDenied
-from plans.joint import Measure, Scheme
+from plans.joint import Measure, Scheme, ScoreFunction
 from tests.inside.joint_cases import operand
 from tests.mpc.form_cases import ALL_RULES, FORMS, NOISED, SCORED, SCORED_READING, THREE_PARTS, formed
 from tests.mpc.joint_world import Model, Owner, run, scored_plan, stacked_plan
@@ -100,6 +101,42 @@ def test_73_a_centre_that_leaves_the_owners_terms_out_gets_no_key() -> None:
     require_same(plan)
     with pytest.raises(PolicyDenied, match="can work it out"):
         require_terms(plan, replace(ALL_RULES, given_away=False), TAX)
+
+
+WIDE = tuple(operand(f"f{place}", 0, 10**8, 0) for place in range(2))
+
+
+def one_score() -> tuple[Any, int]:
+    """A plan of one row whose features are 10^4 and 10^8, and its score."""
+    owner = Owner(BANK, np.arange(1), WIDE, (np.ma.array([10**4]), np.ma.array([10**8])), spare=0)
+    ranges = tuple(operand(f"c{place}", -4_999, 4_999, 0) for place in range(3))
+    model = Model(BUREAU, np.arange(1), ranges, tuple(np.ma.array([each]) for each in COEFFICIENTS), spare=0)
+    plan = scored_plan(owner, model, TERMS, decimals=0)
+    told = run(plan, [owner, model], patience=60).handed[BANK]
+    assert isinstance(told, Scores)
+    return plan, int(told.numbers[0])
+
+
+def test_98_control_one_score_of_features_that_stand_like_digits_is_all_coefficients() -> None:
+    _, score = one_score()
+    digits = []
+    for _ in range(3):
+        digits.append((score + 5_000) % 10**4 - 5_000)
+        score = (score - digits[-1]) // 10**4
+    assert tuple(digits) == COEFFICIENTS
+
+
+def test_98_a_score_counts_for_as_many_coefficients_as_it_has_room_for() -> None:
+    plan, _ = one_score()
+    kept = replace(ALL_RULES, members=1, given_away=False)
+    with pytest.raises(PolicyDenied, match="room for 3 coefficients side by side"):
+        require_terms(plan, kept, BUREAU)
+    assert costs(plan, 1, "nm/bureau/model")["joint-model/nm/bureau/model"] == 3
+    score = plan.reading.score
+    assert score is not None
+    coarse = replace(score, function=ScoreFunction.LOGISTIC, decimals=3)
+    require_terms(replace(plan, reading=replace(plan.reading, score=coarse)), kept, BUREAU)
+    require_terms(plan, replace(kept, given_away=True), BUREAU)
 
 
 # ------------------------------------------------------------------------------------------ parts
