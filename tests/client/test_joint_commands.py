@@ -14,7 +14,7 @@ from darkroom.cli import app
 from darkroom.joint_result import JointResult
 from plans.joint import JointPlan, JointTask
 from plans.joint_rules import Matching, Opening
-from tests.client.test_joint_judged import inspected
+from tests.client.test_joint_judged import LOOKUP, SCORED, inspected, told
 from tests.client.test_joint_result import World
 
 STACKED = "select sum(v) as s from (select v from a.x union all select v from b.y) t"
@@ -85,6 +85,40 @@ def test_a_dry_run_shows_who_sees_figures_first_and_asks_nobody(room: Room) -> N
     text = " ".join(made.output.split())
     assert "inspector" in text and "sees every figure" in text
     assert "Nobody was asked" in text
+
+
+@pytest.mark.parametrize(
+    ("statement", "opening"),
+    [
+        ("select a.person, round(m.w * a.x, 2) as s from a.x a cross join b.m m", Opening.SCORES),
+        ("select c.person, r.v from a.x c left join b.y r using (person) limit 3", Opening.RECORDS),
+    ],
+)
+def test_scores_and_lookups_are_asked_with_a_finder_and_nothing_else(
+    room: Room, statement: str, opening: Opening
+) -> None:
+    made = ask(statement, "--finder", "nm/a")
+    assert made.exit_code == 0, made.output
+    (task,) = room.asked
+    assert (task.matching, task.opening, task.finder) == (Matching.NONE, opening, "nm/a")
+    assert ask(statement, "--finder", "nm/a", "--helper", "nm/office").exit_code != 0
+    assert len(room.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("made", "shown"),
+    [(told(SCORED, "0.1371", "1.0000"), "1.0000"), (told(LOOKUP, "east", None), "(nothing)")],
+    ids=["scores", "records"],
+)
+def test_what_is_told_of_persons_is_shown_and_programs_read_it_too(
+    room: Room, made: World, shown: str
+) -> None:
+    room.made = made
+    table, plain = typed("result", "0" * 20), typed("result", "0" * 20, "--format", "json")
+    assert (table.exit_code, plain.exit_code) == (0, 0), table.output + plain.output
+    assert shown in table.stdout
+    rows = json.loads(plain.stdout)["rows"]
+    assert rows[1][1] == (None if shown == "(nothing)" else shown)
 
 
 def test_a_result_marks_what_an_airlock_withheld_and_programs_read_it_too(room: Room) -> None:
