@@ -21,6 +21,7 @@ from plans.decision import Decision, Outcome, Reason, Tier
 from plans.reading import Clause, ColumnUse, Level
 from plans.record import Record
 from plans.statements import DatasetPolicy, Grant
+from policies.access import Question, answer
 from policies.by_groups import by_groups, liked, seat_of, shown_by_groups
 from policies.decide import ACTIONS, ASKING_ROLES, Case, columns_needed, decide, supposed_asker
 from policies.grants import Granted, Grants
@@ -277,11 +278,22 @@ def _application(case: Case, reason: Reason) -> Remedy | None:
 
 def _asking(case: Case, reason: Reason) -> Remedy:
     dataset = reason.subject
-    action = case.action.value
     if reason.rule == "access":
+        action = _denied_action(case, dataset)
         return Remedy(RemedyKind.ASK_ACCESS, dataset, role=_role(case, dataset), action=action)
     columns = _needed(case, names.relation_of(dataset))
-    return Remedy(RemedyKind.ASK_POLICY, dataset, columns, role=_role(case, dataset), action=action)
+    role, action = _role(case, dataset), case.action.value
+    return Remedy(RemedyKind.ASK_POLICY, dataset, columns, role=role, action=action)
+
+
+def _denied_action(case: Case, dataset: str) -> str:
+    """Return the first of the actions that the owner's access rules do not let the member do."""
+    policy, asker = case.bundle.policy(dataset), supposed_asker(case, case.index, dataset)
+    for action in case.actions if policy else ():
+        question = Question(asker.member, asker.role, asker.purpose, action, dataset, asker.now)
+        if policy and not answer(policy, question).allowed:
+            return action.value
+    return case.action.value
 
 
 def _rewrite(case: Case, reason: Reason) -> Remedy | None:

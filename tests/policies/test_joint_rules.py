@@ -227,7 +227,9 @@ def test_records_leave_where_rows_may_be_read_and_the_column_is_shown() -> None:
 
 
 def test_to_compute_jointly_is_not_to_read_rows() -> None:
-    assert rules(of_rows(constraints=(shown("income"),))) == ["access"]
+    shut = of_rows(constraints=(shown("income"),))
+    assert rules(shut) == ["access"]
+    assert [(each.kind, each.action) for each in explain(shut).remedies] == [("ask-access", "read-rows")]
     assert rules(of_rows(access=(READS,), constraints=(short("income", ("shared",)),))) == ["column-reveal"]
     assert rules(of_rows(access=(READS,), constraints=(shown("income", Reveal.JOINED),))) == ["after-join"]
 
