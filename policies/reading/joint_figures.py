@@ -8,7 +8,7 @@ into one wide sum, by factors 1, 1000, 1000000 … that it chose (ATTACKS 98).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import reduce
 
@@ -17,8 +17,16 @@ from sqlglot import exp
 from plans.joint import JointFigure, Measure, Operand, Sum
 from policies.reading import joint_ranges as ranges
 from policies.reading import listed, refusal, translate
+from policies.reading.joint_left_out import left_out, turned
 from policies.reading.joint_ranges import Facts, Range, mapped
-from policies.reading.joint_summands import ONE, Value, absolute, left_out, require_one_summand, summands
+from policies.reading.joint_summands import (
+    ONE,
+    Value,
+    absolute,
+    require_one_summand,
+    require_small,
+    summands,
+)
 from policies.reading.sources import Scope, refuse_extra
 from policies.reading.tree import (
     NULL,
@@ -33,9 +41,6 @@ from policies.reading.tree import (
 )
 from policies.reading.writer import write
 
-MOST_COEFFICIENT = 1_000_000
-"""The largest value (times 10^decimals) of the smaller of two owners' factors."""
-
 _ROWS = Sum(Measure.ROWS, ())
 
 
@@ -43,7 +48,8 @@ _ROWS = Sum(Measure.ROWS, ())
 class Sums:
     """What the figures of a statement need, each once: operands and stand-in figures by portion, and sums.
 
-    `computed` are the expressions of the operands, with the columns of the scope.
+    `computed` are the expressions of the operands, with the columns of the scope. What is `tested` alone is shown to
+    nobody: no stand-in has it, and its CASEs may have their one value in several branches.
     """
 
     scope: Scope
@@ -52,6 +58,7 @@ class Sums:
     computed: list[list[Expression]]
     alone: list[list[str]]
     sums: list[Sum] = field(default_factory=list)
+    tested: bool = False
 
     @staticmethod
     def over(scope: Scope, facts: Facts) -> Sums:
@@ -80,7 +87,7 @@ class Sums:
     def stand_in(self, portion: int, function: str, expression: Expression) -> None:
         """Remember how an owner's column is used, for the statement on which its decision rests."""
         text = f"{function}({write(mapped(ranges.uncast(expression), bare))})"
-        if text not in self.alone[portion]:
+        if not self.tested and text not in self.alone[portion]:
             self.alone[portion].append(text)
 
     def measured(self, measure: Measure, *values: Value) -> int:
@@ -106,19 +113,17 @@ def read_figure(node: exp.Expression, name: str, sums: Sums) -> JointFigure:
     Raises:
         SqlUnsupported: it is none of the functions of joint statements, or over values that cannot be shared.
     """
-    return replace(_figure(node, name, sums), rest=_rest(node, sums))
+    found, aside = _figure(node, name, sums), replace(sums, tested=True)
+    others = [_figure(each, name, aside) for each in turned(node, sums.scope)]
+    rest = (*_left_out(node, sums), *(each.persons for each in others))
+    beside = (*found.beside, *(place for each in others for place in (*each.sums, *each.beside)))
+    return replace(found, beside=tuple(dict.fromkeys(beside)), rest=tuple(dict.fromkeys(rest)))
 
 
-def _rest(node: exp.Expression, sums: Sums) -> tuple[int, ...]:
-    """Return the sums that count whom each CASE in a figure leaves out of it."""
-    found = []
-    for each in node.find_all(exp.Case):
-        case = translate.value(each, listed.rows(sums.scope))
-        left = left_out(case, counted=isinstance(node, exp.Count)) if isinstance(case, Case) else None
-        if left is not None and columns(left):
-            value = Value(_portion(left, sums), left, Range(0, 1, 0), each)
-            found.append(sums.measured(Measure.TOTAL, value))
-    return tuple(dict.fromkeys(found))
+def _left_out(node: exp.Expression, sums: Sums) -> Iterator[int]:
+    """Yield the sums that count whom each CASE in a figure leaves out of it."""
+    for case, flag in left_out(node, sums.scope):
+        yield sums.measured(Measure.TOTAL, Value(_portion(flag, sums), flag, Range(0, 1, 0), case))
 
 
 def _figure(node: exp.Expression, name: str, sums: Sums) -> JointFigure:
@@ -202,7 +207,8 @@ def _value(node: exp.Expression, sums: Sums) -> Value:
     expression = local(node, sums.scope)
     if not columns(expression):
         raise refusal.unsupported(node, "a figure is computed from columns", "To count rows, write count(*).")
-    ranges.require_one_part(expression, node)
+    if not sums.tested:
+        ranges.require_one_part(expression, node)
     return Value(_portion(expression, sums), expression, ranges.range_of(expression, sums.facts, node), node)
 
 
@@ -373,22 +379,12 @@ def _of_product(
             )
         require_one_summand(value)
         sums.stand_in(value.portion, function, value.expression)
-    _require_small(values, node)
+    require_small(values, node)
     made: tuple[int, ...] = (sums.measured(Measure.PRODUCT, *values),)
     if function == "avg":
         made = (*made, _together(tuple(_there(value, sums) for value in values), sums))
     behind = tuple(_flag(value, sums, _apart_or_there(value, sums)) for value in values)
     return JointFigure(name, function, made, _together(behind, sums))
-
-
-def _require_small(values: tuple[Value, ...], node: exp.Expression) -> None:
-    if min(value.range.high for value in values) > MOST_COEFFICIENT:
-        raise refusal.unsupported(
-            node,
-            f"both factors of a product over two owners may be larger than {MOST_COEFFICIENT:,}, decimals included:"
-            " wide factors could write single values of the other side into one sum",
-            "Use a factor of 0 and 1 (CASE), cast one to fewer decimals, or ask for a narrower declared range.",
-        )
 
 
 def _there(value: Value, sums: Sums) -> Value | None:
@@ -428,7 +424,7 @@ def _corr(node: exp.Corr, name: str, sums: Sums) -> JointFigure:
     moved = _shifted(first), _shifted(second)
     if first.portion == second.portion:
         return _corr_alone(name, (first, second), moved, sums)
-    _require_small(moved, node)
+    require_small(moved, node)
     flags = tuple(_there(value, sums) for value in moved)
     made = (_together(flags, sums), *_moments(moved, flags, sums))
     tested = absolute(first), absolute(second)

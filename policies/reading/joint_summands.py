@@ -37,6 +37,9 @@ from policies.reading.tree import (
 
 ONE = Constant(Sort.NUMBER, "1")
 
+MOST_COEFFICIENT = 1_000_000
+"""The largest value (times 10^decimals) of the smaller of two owners' factors."""
+
 MOST_TERMS = 16
 """How many monomials a value is multiplied out to at the most: each is a column that its owner shares."""
 
@@ -106,6 +109,21 @@ def require_one_summand(value: Value) -> None:
         )
 
 
+def require_small(values: tuple[Value, ...], node: exp.Expression) -> None:
+    """Check that one of two owners' factors is small (ATTACKS 98).
+
+    Raises:
+        SqlUnsupported: both may be large.
+    """
+    if min(value.range.high for value in values) > MOST_COEFFICIENT:
+        raise refusal.unsupported(
+            node,
+            f"both factors of a product over two owners may be larger than {MOST_COEFFICIENT:,}, decimals included:"
+            " wide factors could write single values of the other side into one sum",
+            "Use a factor of 0 and 1 (CASE), cast one to fewer decimals, or ask for a narrower declared range.",
+        )
+
+
 def _few(value: Value) -> list[Monomial]:
     """Return the monomials of a value, of which n brackets could make 2^n."""
     found = list(islice(_cut(value.expression), MOST_TERMS + 1))
@@ -159,17 +177,3 @@ def _given(whole: Value, part: Expression, facts: Facts) -> Value:
     missing = Operation("is null", (ranges.exact(whole.expression),))
     there = Case((Branch(missing, NULL),), ranges.exact(part))
     return Value(whole.portion, there, replace(bounds, nullable=True), whole.node, ready=True)
-
-
-def left_out(case: Case, *, counted: bool) -> Case | None:
-    """Return the number 1 where a CASE chooses a branch without a value and 0 elsewhere; none if all have one. Where
-    values are `counted`, 0 is one.
-    """
-
-    def flag(value: Expression) -> Expression:
-        return ONE if value == NULL or (not counted and ranges.is_nothing(value)) else ZERO
-
-    found = Case(
-        tuple(Branch(each.condition, flag(each.value)) for each in case.branches), flag(case.otherwise)
-    )
-    return found if ONE in found.values else None

@@ -16,7 +16,7 @@ from plans.errors import PolicyDenied, RangeTooWide, RederivationMismatch, SqlUn
 from plans.joint import JointReading
 from plans.joint_rules import Matching
 from plans.manifest import Declared
-from policies.reading import joint_figures, joint_ranges, read_joint
+from policies.reading import joint_ranges, joint_summands, read_joint
 from tests.inside.sql_cases import create
 from tests.keeper import house
 from tests.mpc.compile_cases import DOMAINS, RULES, TASK, Asked, party
@@ -250,22 +250,51 @@ def test_98_what_a_cast_or_a_sparse_factor_chooses_is_withheld_where_few_stand_b
 
 
 @pytest.mark.parametrize(
-    ("figure", "value"),
+    ("figure", "value", "two"),
     [
-        ("count(case when h.score > 0.5 then 0 end)", 3),
-        ("sum(case when h.score > 0.5 then 1 else 0 end * t.amount)", 2_700),
-        ("sum(case when h.score <= 0.5 then null else 1 end)", 3),
+        ("count(case when h.score > 0.5 then 0 end)", 3, 3),
+        ("sum(case when h.score > 0.5 then 1 else 0 end * t.amount)", 2_700, None),
+        ("sum(case when h.score <= 0.5 then null else 1 end)", 3, 3),
     ],
 )
 def test_25_whom_a_case_leaves_out_is_not_found_by_subtraction_from_the_whole(
-    scored: joint_meaning.Database, figure: str, value: int
+    scored: joint_meaning.Database, figure: str, value: int, two: int | None
 ) -> None:
-    """Three of five are chosen: beside the whole, two others are told by one answer."""
+    """Three of five are chosen: beside the whole, two others are told by one answer. What two add to a sum is tested as
+    a sum of theirs would be.
+    """
     reading = read_joint(f"select {figure} as part, count(*) as n {FROM}", (SCORES, SECRET))
     assert opened(reading, scored, dominance=100, least=3) == [None, PERSONS]
-    assert opened(reading, scored, dominance=100, least=2) == [value, PERSONS]
-    bare = replace(reading, figures=tuple(replace(each, rest=()) for each in reading.figures))
+    assert opened(reading, scored, dominance=100, least=2) == [two, PERSONS]
+    bare = replace(reading, figures=tuple(replace(each, beside=(), rest=()) for each in reading.figures))
     assert opened(bare, scored, dominance=100, least=3) == [value, PERSONS], "the control"
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "sum(case when amount = 0 or late then 0 else amount end)",
+        "sum(amount * case when amount = 0 or late then 0 else 1 end)",
+        "avg(case when amount > 0 and not late then amount end)",
+        "sum(case when amount = 0 then null when late then 0 else amount end)",
+    ],
+)
+def test_25_29_one_person_is_not_found_among_many_whom_a_case_leaves_out_with_nothing_to_add(
+    part: str,
+) -> None:
+    """Twelve are left out, of whom eleven add nothing: beside the whole, the part tells what the twelfth adds."""
+    rows = [(n, f"id{n}", 0 if n < 11 else 900_000, 1, 1, n == 11) for n in range(60)]
+    with duckdb.connect(":memory:") as made:
+        create(made, CODED.shadow, [(n, f"id{n}", 1, "wu") for n in range(60)])
+        create(made, PROFIT.shadow, rows)
+        reading = read_joint(f"select {part} as part, sum(amount) as whole {FROM}", (CODED, PROFIT))
+        whole = 49 * 900_000
+        assert opened(reading, made, 90, 10) == [None, whole]
+        counted = tuple(replace(each, beside=(), rest=each.rest[:1]) for each in reading.figures)
+        shown = opened(replace(reading, figures=counted), made, 90, 10)[0]
+        assert shown is not None, "the control: who is left out is counted, and nothing else is looked at"
+        plain = part.replace("amount = 0 or ", "").replace("amount > 0 and ", "")
+        assert opened(read_joint(f"select {plain} as part {FROM}", (CODED, PROFIT)), made, 90, 1) == [None]
 
 
 # ------------------------------------------------------------------------------------------ 75
@@ -366,7 +395,7 @@ def test_96_holders_of_one_table_may_be_one_hand() -> None:
 
 
 def test_the_bound_of_factors_and_of_widths_are_what_the_page_says() -> None:
-    assert joint_figures.MOST_COEFFICIENT == 1_000_000
+    assert joint_summands.MOST_COEFFICIENT == 1_000_000
     assert (joint_ranges.LARGEST, joint_ranges.MOST_DECIMALS) == (2**53 - 1, 18)
 
 
