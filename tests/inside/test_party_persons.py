@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from darkroom.joint_judged import judged
 from inside import party, party_tables
 from keys import sealing
 from mpc.encrypted import crypto_box, scoring
@@ -149,7 +150,9 @@ def test_statements_are_answered_as_they_are_meant(form: Form, tmp_path: Path, i
     statement, shadows = STATEMENTS[name]
     asked = read_joint(statement, shadows)
     joint = persons.told(asked, first.task.opening, files, persons.KEY, asked.portions[0].bound)
-    table = texts(went((replace(joint, shadows=shadows), files), tmp_path).judged())
+    done = went((replace(joint, shadows=shadows), files), tmp_path)
+    assert judged(done.joint, done.judged()), "the recipient's client takes it"
+    table = texts(done.judged())
     old = {key for key, _, age in APPLICANTS if age >= 40}
     scores = [pair for pair in sorted(persons.scores_in_clear().items()) if pair[0] in old]
     assert table == (scores if name == "scores" else persons.records_in_clear())
@@ -212,6 +215,14 @@ def test_what_carriers_and_launchers_count_is_the_same_however_many_rows_there_a
         seen.append((sizes, len(done.sealed()), lengths))
         rows.append(len(done.judged().rows))
     assert seen[0] == seen[1] and rows[0] > rows[1] == 1
+
+
+def test_nobody_at_all_is_an_answer_like_any_other(form: Form, tmp_path: Path, in_a_box: None) -> None:
+    joint, files = form
+    asked = replace(joint.reading.portions[0], where="1 = 0")
+    joint = replace(joint, reading=replace(joint.reading, portions=(asked, joint.reading.portions[1])))
+    done = went((joint, files), tmp_path)
+    assert done.judged().rows == () and judged(joint, done.judged()) and done.left() == {joint.task.finder}
 
 
 def test_a_log_has_a_commitment_to_everybody_who_was_looked_up_and_to_nobody_more(
