@@ -21,9 +21,9 @@ whose one output is the column by which persons are joined asks who is at every 
 
     SELECT person FROM residents.register r JOIN pension.members m USING (person)
 
-There is no figure then, and each owner's stand-in counts the rows that its condition lets through. Nor is there one
-where rows are scored by a model (CROSS JOIN, `joint_scored`) or persons looked up in a register (LEFT JOIN,
-`joint_lookup`).
+There is no figure then, and each owner's stand-in counts its rows; the finder's, if it has a condition, shows the
+columns in it, since whoever is found meets it. Nor is there one where rows are scored by a model (CROSS JOIN,
+`joint_scored`) or persons looked up in a register (LEFT JOIN, `joint_lookup`).
 """
 
 from __future__ import annotations
@@ -95,13 +95,13 @@ def _asks_who(root: exp.Select, scope: Scope, facts: Facts) -> bool:
 
 
 def _read_common(text: str, root: exp.Select, scope: Scope, facts: Facts) -> JointReading:
-    conditions = joint_select.conditions_of(root, scope)
     sums = Sums.over(scope, facts)
+    parts = list(zip(scope.sources, joint_select.conditions_of(root, scope), strict=True))
     return JointReading(
         statement=statement_digest(text),
         portions=tuple(
-            joint_select.portion_of(place, source, sums, conditions[place], [])
-            for place, source in enumerate(scope.sources)
+            joint_select.chosen(joint_select.portion_of(place, source, sums, own, []), source, own)
+            for place, (source, own) in enumerate(parts)
         ),
         sums=(),
         figures=(),

@@ -9,7 +9,8 @@ begin. So the number is public, and tells the register's owner nothing of how ma
 
 Of the register only columns as they stand can be looked up, as texts of a width that everybody knows. There is no
 condition on its rows: one would tell more of a person than its columns do. Its owner's rules about rows decide: the
-stand-in shows these columns row by row. The seeker's own stand-in counts its rows.
+stand-in shows these columns row by row. The seeker's own stand-in shows the columns in its condition, since whoever is
+in the answer meets it; without one it counts its rows.
 """
 
 from __future__ import annotations
@@ -90,7 +91,10 @@ def read_lookup(
     shown = joint_select.shown(scope.sources[_REGISTER], [field.column for field in fields], [])
     return JointReading(
         statement=statement_digest(text),
-        portions=(replace(asker, bound=asked), replace(register, stand_in=shown, fields=tuple(fields))),
+        portions=(
+            replace(joint_select.chosen(asker, scope.sources[_ASKER], conditions[_ASKER]), bound=asked),
+            replace(register, stand_in=shown, fields=tuple(fields)),
+        ),
         sums=(),
         figures=(),
         outputs=tuple(names),

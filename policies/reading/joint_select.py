@@ -7,7 +7,7 @@ that its holders have in parts (`policies.reading.joint_stacked`).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
@@ -327,6 +327,14 @@ def _stand_in(source: Source, conditions: list[Expression], groups: list[Groupin
 def shown(source: Source, names: list[str], conditions: list[Expression]) -> str:
     """Return the stand-in of what is told row by row: these columns of the rows that conditions let through."""
     return _selected(list(map(quoted, names)), source, conditions)
+
+
+def chosen(portion: Portion, source: Source, conditions: list[Expression]) -> Portion:
+    """Return the portion of an owner of whose persons something is told: whoever is told of a person knows that it
+    meets the conditions, so its stand-in shows the columns in these row by row; without any it counts the rows.
+    """
+    names = dict.fromkeys(column.name for condition in conditions for column in columns(condition))
+    return replace(portion, stand_in=shown(source, list(names), conditions)) if names else portion
 
 
 def _selected(items: list[str], source: Source, conditions: list[Expression]) -> str:

@@ -118,7 +118,7 @@ LOOKUP_READING = JointReading(
     (
         Portion(
             HEALTH, "health.cases", "id_number", '("case_no" = 17)', (), (),
-            'SELECT count(*) AS figure_0 FROM "health"."cases" WHERE ("case_no" = 17)', 5,
+            'SELECT "case_no" FROM "health"."cases" WHERE ("case_no" = 17)', 5,
         ),
         Portion(
             TAX, "tax.register", "id_number", "", (), (), 'SELECT "region", "status" FROM "tax"."register"', 2_400,

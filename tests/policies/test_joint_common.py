@@ -10,15 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inside.check import check
 from inside.check_joint import check_joint
 from plans.errors import DarkroomError, SqlUnsupported
 from plans.joint import JointReading, Shape
 from plans.joint_shadows import DeclaredColumn, JointShadow
 from plans.manifest import Declared
+from plans.reading import Level
 from policies.reading import read_joint
 from tests.inside.sql_cases import create
 from tests.policies import joint_meaning
-from tests.policies.joint_cases import FROM, REGIONS, SHADOWS, between, joint_shadow
+from tests.policies.joint_cases import FROM, REGIONS, SHADOWS, between, joint_shadow, shown
 from tests.policies.test_joint_reading import filled, tables
 
 
@@ -57,7 +59,22 @@ def test_one_output_that_names_persons_asks_who_is_everywhere(statement: str, na
 def test_a_condition_is_in_the_stand_in_and_the_portion_of_its_own_owner() -> None:
     found = reading(f"select person {FROM} join edu.pupils e using (person) where t.tax > 3 and t.exempt")
     assert [portion.where for portion in found.portions] == ["", '("tax" > 3) AND "exempt"', ""]
-    assert found.portions[1].stand_in.endswith('WHERE ("tax" > 3) AND "exempt"')
+    assert [portion.stand_in for portion in found.portions] == [
+        'SELECT count(*) AS figure_0 FROM "health"."visits"',
+        'SELECT "tax", "exempt" FROM "tax"."income" WHERE ("tax" > 3) AND "exempt"',
+        'SELECT count(*) AS figure_0 FROM "edu"."pupils"',
+    ]
+
+
+def test_73_persons_are_found_by_columns_alone_that_the_finders_owner_shows_row_by_row() -> None:
+    """Else a column that is for figures only would leave with identifiers, of everybody who is somewhere else, too."""
+    common = reading(f"select person {FROM} where t.exempt").portions[1].stand_in
+    figures = reading(f"select count(*) {FROM} where t.exempt").portions[1].stand_in
+    (income,) = (each.shadow for each in SHADOWS if each.domain == "nm/tax")
+    assert check(figures, (income,), 256).level is Level.CELLS  # the control: figures choose by it
+    with pytest.raises(SqlUnsupported, match="row-level output"):
+        check(common, (income,), 256)
+    assert check(common, (shown(income),), 256).level is Level.ROWS
 
 
 REFUSED = [

@@ -41,9 +41,11 @@ def test_a_lookup_asks_for_so_many_persons_and_for_fields_of_a_width_that_everyb
     assert not asked.fields and not asked.operands and not register.operands
 
 
-def test_the_register_is_asked_for_rows_and_the_seeker_for_a_number() -> None:
+def test_the_register_is_asked_for_rows_and_so_is_the_seeker_for_what_it_chooses_them_by() -> None:
     asked, register = reading(RECORD, LOOKED_UP).portions
-    assert asked.stand_in == 'SELECT count(*) AS figure_0 FROM "own"."cases" WHERE ("case_no" = 17)'
+    assert asked.stand_in == 'SELECT "case_no" FROM "own"."cases" WHERE ("case_no" = 17)'
+    anybody, _ = reading(RECORD.replace("where c.case_no = 17", ""), LOOKED_UP).portions
+    assert anybody.stand_in == 'SELECT count(*) AS figure_0 FROM "own"."cases"'
     assert register.stand_in == 'SELECT "region", "status", "fee" FROM "civil"."register"'
     assert check(register.stand_in, (shown(REGISTER.shadow),), 256).level is Level.ROWS
     with pytest.raises(SqlUnsupported, match="row-level output"):
