@@ -6,7 +6,7 @@ that is put before it (`mpc.derive.require_same`), since a plan is made by someb
 
 from __future__ import annotations
 
-from plans import names
+from mpc.separation import one_hand
 from plans.errors import PolicyDenied
 from plans.joint import JointPlan, JointReading, JointTask, Shape
 from plans.joint_guards import NOISED
@@ -169,23 +169,26 @@ def require_no_own_part(joint: JointPlan) -> None:
     Tests look at the rows of all holders together. A holder that gets the answer takes its own part away, and what is
     left may be a single person of another holder, who with noise is hidden in it, too.
 
+    Parts of one administration are one part, for who administers two owners sees what both see.
+
     Raises:
-        PolicyDenied: the member's domain holds one of them, or the inspector one of two, and no noise is added.
+        PolicyDenied: the member's domain holds one of them, or the inspector all but one, and no noise is added.
     """
     portions, inspector = joint.reading.portions, joint.task.inspector
     if joint.reading.shape is not Shape.STACKED or joint.scheme.noise_micro:
         return
-    if inspector and len(portions) == 2:
-        other = next(portion.domain for portion in portions if portion.domain != inspector)
+    left = [each.domain for each in portions if inspector and not one_hand(joint, each.domain, inspector)]
+    if len(left) == 1:
         raise PolicyDenied(
-            f"{inspector} has one of two parts: taken away from the sums that its box opens first, it leaves every sum "
-            f"of {other}, small ones too",
+            f"{inspector}, with whoever it is administered together, has all parts but one: taken away from the sums "
+            f"that its box opens first, they leave every sum of {left[0]}, small ones too",
             "joint-task.inspector",
-            "Ask three holders at least; or without an inspector; or, with servers, ask an owner for a rate of noise.",
+            "Ask three holders at least, of different administrations; or without an inspector; or, with servers, ask "
+            "an owner for a rate of noise.",
         )
     member = joint.request.member
     for portion in portions:
-        if names.within(member.partition("@")[2], portion.domain):
+        if one_hand(joint, member.partition("@")[2], portion.domain):
             raise PolicyDenied(
                 f"{portion.domain} has one of the parts: {member} could take it away from what all have together, and "
                 "figures would tell of others' rows, however few these are",

@@ -8,13 +8,15 @@ than a figure the protocols' own pages say; here they stand in one place:
 - an owner with its partner, which knows the order of what matched: which of its own rows match;
 - a collector that adds up with the inspector, who has the key: every holder's sums.
 
-Two owners that compute alone may be one hand: what they have together is theirs.
+Two owners that compute alone may be one hand: what they have together is theirs. So may holders of one table, who count
+as one then (`mpc.possible.require_no_own_part`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from plans import names
 from plans.joint import JointPlan, Shape
 
 
@@ -45,6 +47,14 @@ def _together(joint: JointPlan) -> Iterator[tuple[str, ...]]:
         for domain in domains:
             by_hand.setdefault(normal(joint.party(domain).administration), []).append(domain)
         yield from (tuple(found) for found in by_hand.values() if len(found) > 1)
+
+
+def one_hand(joint: JointPlan, domain: str, holder: str) -> bool:
+    """Return whether who is of a domain sees what a holder sees: it is that, or lies below it, or says of itself that
+    the same people administer it.
+    """
+    said = {party.domain: normal(party.administration) for party in joint.parties}
+    return names.within(domain, holder) or (domain in said and said[domain] == said[holder])
 
 
 def normal(text: str) -> str:

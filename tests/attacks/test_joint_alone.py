@@ -19,11 +19,11 @@ from mpc.protocols import stacked
 from mpc.protocols.computation import Scores, Totals
 from mpc.protocols.ring import RINGS
 from plans.errors import PolicyDenied
-from plans.joint import Measure, Scheme, ScoreFunction
+from plans.joint import Measure, Party, Scheme, ScoreFunction
 from tests.inside.joint_cases import operand
-from tests.mpc.form_cases import ALL_RULES, FORMS, NOISED, SCORED, SCORED_READING, THREE_PARTS, formed
+from tests.mpc.form_cases import ALL_RULES, EDU, FORMS, NOISED, SCORED, SCORED_READING, THREE_PARTS, formed
 from tests.mpc.joint_world import Model, Owner, run, scored_plan, stacked_plan
-from tests.plans.joint_forms import STACKED_INSPECTED, STACKED_READING, TAX
+from tests.plans.joint_forms import HEALTH, STACKED_INSPECTED, STACKED_READING, TAX
 
 BANK, BUREAU, EAST, WEST, NORTH = "nm/bank", "nm/bureau", "nm/east", "nm/west", "nm/north"
 SERVERS = ("nm/civil", "nm/tax", "nm/land")
@@ -176,3 +176,33 @@ def test_29_no_holder_of_one_of_two_parts_opens_their_sums() -> None:
     with pytest.raises(PolicyDenied, match="small ones too"):
         require_same(replace(noised, scheme=replace(noised.scheme, noise_micro=0)))
     require_same(FORMS["ciphertexts"].plan())
+
+
+def in_one_hand(parties: tuple[Party, ...], one: str, other: str) -> tuple[Party, ...]:
+    """The same parties, of which two say of themselves that the same people administer them."""
+    halls = {one: "one hall", other: " One  HALL"}
+    return tuple(
+        replace(each, administration=halls.get(each.domain, each.administration)) for each in parties
+    )
+
+
+@pytest.mark.parametrize("form", ["stacked and inspected", "ciphertexts"])
+def test_29_nor_does_one_hand_that_has_two_of_three_parts(form: str) -> None:
+    """The inspector's administrators employ another holder's, too: what is left is the third one's alone."""
+    asked = FORMS[form]
+    inspector = asked.task.inspector
+    other, left = sorted({HEALTH, EDU, TAX} - {inspector})
+    with pytest.raises(PolicyDenied, match=f"every sum of {left}, small ones too"):
+        replace(asked, parties=in_one_hand(asked.parties, inspector, other)).plan()
+    plan = asked.plan()  # the control: three administrations
+    with pytest.raises(PolicyDenied, match="small ones too"):
+        require_same(replace(plan, parties=in_one_hand(plan.parties, inspector, other)))
+
+
+def test_29_nor_does_a_server_ask_whose_administrators_are_a_holders() -> None:
+    asked = FORMS["stacked"]
+    server = next(each for each in asked.task.servers if each not in (HEALTH, TAX))
+    asks = replace(asked, member=f"wang@{server}", rules=replace(asked.rules, separate=False))
+    asks.plan()  # the control: it has administrators of its own
+    with pytest.raises(PolicyDenied, match="could take it away"):
+        replace(asks, parties=in_one_hand(asked.parties, server, HEALTH)).plan()
