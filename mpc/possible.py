@@ -179,9 +179,13 @@ def require_no_own_part(joint: JointPlan) -> None:
         return
     left = [each.domain for each in portions if inspector and not one_hand(joint, each.domain, inspector)]
     if len(left) == 1:
+        two = len(portions) == 2
+        has = (
+            "has one of two parts" if two else "and holders of the same administration have all parts but one"
+        )
         raise PolicyDenied(
-            f"{inspector}, with whoever it is administered together, has all parts but one: taken away from the sums "
-            f"that its box opens first, they leave every sum of {left[0]}, small ones too",
+            f"{inspector} {has}: taken away from the sums that its box opens first, that leaves every sum of {left[0]}, "
+            "small ones too",
             "joint-task.inspector",
             "Ask three holders at least, of different administrations; or without an inspector; or, with servers, ask "
             "an owner for a rate of noise.",
