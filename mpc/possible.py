@@ -177,15 +177,17 @@ def require_no_own_part(joint: JointPlan) -> None:
     portions, inspector = joint.reading.portions, joint.task.inspector
     if joint.reading.shape is not Shape.STACKED or joint.scheme.noise_micro:
         return
-    left = [each.domain for each in portions if inspector and not one_hand(joint, each.domain, inspector)]
+    others = [each.domain for each in portions if inspector and each.domain != inspector]
+    left = others if len(others) == 1 else [each for each in others if not one_hand(joint, each, inspector)]
     if len(left) == 1:
-        two = len(portions) == 2
-        has = (
-            "has one of two parts" if two else "and holders of the same administration have all parts but one"
+        parts = (
+            "one of two parts"
+            if len(others) == 1
+            else "all parts but one, with holders of its administration"
         )
         raise PolicyDenied(
-            f"{inspector} {has}: taken away from the sums that its box opens first, that leaves every sum of {left[0]}, "
-            "small ones too",
+            f"{inspector} has {parts}: taken away from the sums that its box opens first, that leaves every sum of "
+            f"{left[0]}, small ones too",
             "joint-task.inspector",
             "Ask three holders at least, of different administrations; or without an inspector; or, with servers, ask "
             "an owner for a rate of noise.",
