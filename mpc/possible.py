@@ -137,10 +137,11 @@ def _require_no_condition(reading: JointReading, learner: str) -> None:
     """Check that being found tells nothing of a person but that it is there."""
     for portion in reading.portions:
         if portion.where and portion.domain != learner:
+            keyed = " A key of groups that may have no value is one, too." if portion.groups else ""
             raise PolicyDenied(
                 f"a condition on {portion.relation} would tell {learner} something of every person that it finds",
                 "joint-task.statement",
-                f"Leave conditions on others' rows out; those on {learner}'s own rows are allowed.",
+                f"Leave conditions on others' rows out; those on {learner}'s own rows are allowed.{keyed}",
             )
 
 
