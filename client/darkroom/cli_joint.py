@@ -237,7 +237,7 @@ def cancel(number: Number, dry_run: DryRun = False) -> None:
 def _draw_plan(plan: JointPlan, *, to_person: bool) -> None:
     terminal.facts(asking.plan_lines(plan), to_person=to_person)
     heads = ("step", "who", "form", "at most", "what is seen")
-    terminal.rows(heads, asking.sight_lines(plan))
+    terminal.rows(heads, asking.sight_lines(plan), to_person=to_person)
 
 
 def _told(value: Any) -> str:
