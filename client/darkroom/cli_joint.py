@@ -214,6 +214,8 @@ def verify(
     ]
     plain = {"digest": evidence.joint.digest, "receipts": [each.plain() for each in receipts]}
     terminal.write(plain, form, lambda: terminal.rows(("party", "says", "boxes", "handed over"), lines))
+    terminal.say(f"Asked by {evidence.joint.request.member}: {evidence.joint.task.statement}")
+    terminal.say(f"Opening: {asking.opening_of(evidence.joint)}.")
     terminal.say(
         "Everything fits: who approved, which boxes ran, what they left. It does not show that data were true, "
         "or that a server computed as the protocol says."

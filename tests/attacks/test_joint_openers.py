@@ -12,9 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from compute.joint_evidence import looked_up
 from darkroom import joint_result
+from darkroom.cli import app
 from keeper import joint_rules
 from keeper.config import KeeperConfig
 from keys import api as keys
@@ -132,3 +134,15 @@ def test_a_finder_that_hands_over_other_records_has_no_answer_from_the_centre(se
     assert commitments_of([StageRecord.read(each.statement.body) for each in shown.records]) == ()
     with pytest.raises(HashMismatch):
         looked_up(bad)
+
+
+def test_79_whoever_checks_evidence_reads_what_it_is_about(settings: KeeperConfig, tmp_path: Path) -> None:
+    """That everything fits says nothing to somebody who was handed the evidence of another question."""
+    plan = plan_of(side_of(settings), "inspected")
+    file = tmp_path / "evidence"
+    file.write_bytes(evidence_of(plan).canonical())
+    roots = [word for domain, key in roots_of(plan).items() for word in ("--root", f"{domain}={key}")]
+    made = CliRunner().invoke(app, ["joint", "verify", "--file", str(file), *roots])
+    assert made.exit_code == 0, made.output
+    for said in (plan.task.statement, plan.request.member, f"the airlock of {plan.task.inspector} sees"):
+        assert said in made.stderr
