@@ -168,13 +168,20 @@ def _by(statement: Statement, what: tuple[Type, Duty], roster: Roster) -> Statem
 def _require_approved(
     approvals: Sequence[Signed], joint: JointPlan, roster: Roster, verifier: Verifier
 ) -> None:
-    """Check that an approver signed exactly this joint plan, who did not ask for it."""
+    """Check that an approver signed exactly this joint plan, who did not ask for it. One is enough: another approver may
+    have left the roster meanwhile.
+    """
+    wrong = SignatureWrong("no approver of this party has signed the joint plan", roster.domain)
     for signed in approvals:
-        statement = _by(verifier.statement(signed), (Type.APPROVAL, Duty.APPROVER), roster)
+        try:
+            statement = _by(verifier.statement(signed), (Type.APPROVAL, Duty.APPROVER), roster)
+        except SignatureWrong as problem:
+            wrong = problem
+            continue
         same = Approval.read(statement.body).plan == joint.digest
         if same and not is_requester(statement.signer, joint.request, roster):
             return
-    raise SignatureWrong("no approver of this party has signed the joint plan", roster.domain)
+    raise wrong
 
 
 def is_requester(signer: str, request: Request, roster: Roster) -> bool:

@@ -185,6 +185,14 @@ def test_what_was_changed_shows(good: JointEvidence, change: Change, why: str) -
     verify_joint(good, ROOTS, VERIFIER)
 
 
+def test_an_approver_who_has_left_meanwhile_does_not_undo_the_yes_of_another(good: JointEvidence) -> None:
+    (own,) = (each for each in good.parties if each.plan.domain == HEALTH)
+    (gone,) = old_approval(good, f"keeper of {HEALTH}").parties[DOMAINS.index(HEALTH)].approvals
+    verify_joint(with_party(good, HEALTH, approvals=(gone, *own.approvals)), ROOTS, VERIFIER)
+    with pytest.raises(DarkroomError, match="no approver in"):
+        verify_joint(with_party(good, HEALTH, approvals=(gone,)), ROOTS, VERIFIER)
+
+
 def test_root_keys_come_from_whoever_checks(good: JointEvidence) -> None:
     with pytest.raises(DarkroomError, match="root key of this party is not known"):
         verify_joint(good, {domain: ROOTS[domain] for domain in (OWN, CIVIL, OFFICE)}, VERIFIER)
