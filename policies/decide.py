@@ -62,7 +62,7 @@ from policies import access, sentences
 from policies.columns import Seat, column_reasons, identifies, minimum, relation_reasons
 from policies.constraints import Asker
 from policies.grants import Granted, Grants
-from policies.joint import checks_reasons, terms_reasons
+from policies.joint import checks_reasons, terms_reasons, with_gaps
 from policies.kept import KeptPlan, kept_reasons
 from policies.private import Asked, masked_columns, private_reasons
 from policies.view import fitting_grants, newest_first, standing_grants, views
@@ -225,7 +225,7 @@ def _answer(case: Case, found: tuple[Judged, ...]) -> Decision:
         return Decision(Outcome.DENY, (sentences.two_modes(policies),), *numbers, (), (), None)
     grants = tuple(sorted({judged.granted.digest for judged in found if judged.granted is not None}))
     demanded = obligations(found)
-    beside = checks_reasons(case.request, demanded, policies[0])
+    beside = checks_reasons(case.request, demanded, policies[0], with_gaps(case.reading, case.manifests))
     if cannot := (*_private_reasons(case, demanded), *beside):
         return Decision(Outcome.DENY, cannot, *numbers, (), (), None)
     if any(policy.each_plan or _reads_code(policy, case) for policy in policies):

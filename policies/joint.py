@@ -109,13 +109,37 @@ def _collected(dataset: str, rules: JointRules) -> Iterator[Reason]:
         )
 
 
-def checks_reasons(request: Request, demanded: Obligations, policy: DatasetPolicy) -> tuple[Reason, ...]:
+def with_gaps(reading: Reading, manifests: Iterable[Manifest]) -> tuple[str, ...]:
+    """Return the columns of a stand-in's figures in which some persons have no value.
+
+    However they are used, two figures tell how many these are: a count beside a number of rows, a mean beside a total,
+    and so do totals of a column and of the column plus a constant, or with two values for those who have none.
+    """
+    known = {manifest.relation: manifest for manifest in manifests}
+    found: dict[str, None] = {}
+    for each in reading.uses:
+        column = known[each.relation].column(each.column) if each.relation in known else None
+        if column is not None and column.nulls and each.clause is Clause.AGGREGATE:
+            found[each.column] = None
+    return tuple(found)
+
+
+def checks_reasons(
+    request: Request, demanded: Obligations, policy: DatasetPolicy, gaps: tuple[str, ...] = ()
+) -> tuple[Reason, ...]:
     """Return why what a yes demands cannot be kept in a joint computation; nothing for requests of other kinds.
 
     Dominance and the p% rule are tested by public caps, more strictly than for other statements. Zeros are withheld
     with what few persons stand behind. An inspector rounds figures and keeps back further cells for the sake of small
     ones; on shares neither is done, and whole cross-tables are not looked at, as the visibility table says. How many
     different enterprises are in a cell is no sum, so nobody knows it. What is told of single persons is no figure.
+
+    Args:
+        request: a member's.
+        demanded: what the yes demands.
+        policy: of the dataset.
+        gaps: see `with_gaps`; where an owner keeps back groups that differ by who has no value in a column (docs/
+            ledger.md), nobody looks at such groups here, so there are no figures of these columns.
     """
     if request.kind is not RequestKind.JOINT:
         return ()
@@ -129,6 +153,14 @@ def checks_reasons(request: Request, demanded: Obligations, policy: DatasetPolic
         return (
             _checks(
                 dataset, "counts enterprises behind every figure, and their number is no sum over owners"
+            ),
+        )
+    if checks.missing and gaps and not opening.of_persons:
+        return (
+            _checks(
+                dataset,
+                f"does not let numbers of persons without a value be told, which figures of {', '.join(gaps)} do",
+                "Ask for figures of columns in which everybody has a value, or its owner by itself.",
             ),
         )
     if not checks.automatic:

@@ -127,6 +127,40 @@ def test_each_no_says_what_to_ask_for() -> None:
     assert "Ask for the opening inspected" in reason.help
 
 
+def gapped(nulls: int, *uses: Any, **changes: Any) -> Case:
+    """A case in which so many persons have no income."""
+    first = MANIFESTS[0]
+    columns = tuple(replace(each, nulls=nulls if each.name == "income" else 0) for each in first.columns)
+    return replace(
+        case(**changes), manifests=(replace(first, columns=columns), *MANIFESTS[1:]), reading=reading(*uses)
+    )
+
+
+AMONG_FIGURES = [use("income", Clause.AGGREGATE, function) for function in ("avg", "sum")]
+
+
+@pytest.mark.parametrize("used", AMONG_FIGURES, ids=lambda each: each.function)
+@pytest.mark.parametrize("task", [TASK, INSPECTED, PARTS], ids=["joined", "inspected", "parts"])
+def test_how_many_have_no_value_is_told_by_no_figure_where_an_owner_forbids_it(
+    task: JointTask, used: Any
+) -> None:
+    accepts = {"joint": replace(ALL, exact=True), "checks": Checks(missing=True)}
+    (reason,) = decide(gapped(3, used, task=task, **accepts)).reasons
+    assert reason.rule == "joint-checks" and "figures of income" in reason.sentence
+    assert "3" not in reason.sentence
+    assert "in which everybody has a value" in reason.help
+    for may in (
+        gapped(0, used, task=task, **accepts),
+        gapped(3, used, task=task, **{**accepts, "checks": Checks()}),
+        gapped(3, use("region", Clause.FILTER), use("region", Clause.GROUP), task=task, **accepts),
+    ):
+        assert rules(may) == []
+
+
+def test_persons_in_common_are_told_whoever_has_no_value() -> None:
+    assert rules(gapped(3, *AMONG_FIGURES, task=COMMON, joint=ALL, checks=Checks(missing=True))) == []
+
+
 @pytest.mark.parametrize("grade", [Grade.IMPORTANT, Grade.CORE])
 def test_what_is_graded_important_is_not_shared_under_the_semi_honest_model(grade: Grade) -> None:
     manifests = (replace(MANIFESTS[0], grade=grade), MANIFESTS[1])
