@@ -168,7 +168,9 @@ class Part:
         scale, operands = planning.score_decimals(self._reading), self._reading.portions[1].operands
         made = []
         for tree in self._score.trees:
-            root, low, high = (self._bit(node or tree.root, found) for node in (tree.root, tree.low, tree.high))
+            root, low, high = (
+                self._bit(node or tree.root, found) for node in (tree.root, tree.low, tree.high)
+            )
             leaves = [found[place] * 10 ** (scale - operands[place].decimals) for place in tree.four]
             made.append(Tree(root, low, high, (leaves[0], leaves[1], leaves[2], leaves[3])))
         return made
