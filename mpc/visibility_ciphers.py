@@ -99,7 +99,7 @@ def _features(joint: JointPlan) -> Iterator[Sight]:
     finder, reading = joint.task.finder, joint.reading
     yield _key(_other(joint), Part.OWNER, finder)
     if score_of(reading).trees:
-        made = f"what multiplies two ciphertexts of this attempt, which opens none without {finder}'s box"
+        made = "a public key with which two ciphertexts of this attempt are multiplied, and none is opened"
         yield Sight(Step.ENCRYPT, _other(joint), Part.OWNER, made, SeenAs.CLEAR, 1)
         what = (
             f"of each row of {finder} whether its features are at least each value that a threshold may have"
