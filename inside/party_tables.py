@@ -93,18 +93,18 @@ def looked_up(joint: JointPlan, records: Records, rows: OwnRows) -> Released:
 
 
 def commitments(table: Released, count: int) -> list[str]:
-    """Return what a log may hold of the persons who were looked up: a salted digest of each identifier, and random ones
-    to the plan's public number.
+    """Return what a log may hold of the persons who were looked up: a salted digest of each identifier, and to the
+    plan's public number of nobody, which is an empty one.
 
     The salt of a row follows from the table's own, which the recipient alone has: it can show an auditor whom it looked
-    up, row by row, and nobody else can try persons.
+    up, row by row, and nobody else can try persons. That a row is nobody's it has to show alike: an auditor who is
+    shown the table makes all of them again, so nobody who was looked up passes for a row that fills up.
     """
     from mpc.lookup.seeker import commitment  # its products take a second to import, and few plans need them
 
-    found = [
-        commitment(str(row[0].v).encode(), row_salt(table, place)) for place, row in enumerate(table.rows)
-    ]
-    return found + [secrets.token_hex(32) for _ in range(count - len(found))]
+    keys = [str(row[0].v).encode() for row in table.rows]
+    keys += [b""] * (count - len(keys))
+    return [commitment(key, row_salt(table, place)) for place, key in enumerate(keys)]
 
 
 def row_salt(table: Released, place: int) -> bytes:

@@ -19,9 +19,9 @@ from plans import joint as joints
 from plans.box import Entry, Limits
 from plans.errors import HashMismatch, Malformed, Outdated, PolicyDenied, RederivationMismatch, SignatureWrong
 from plans.joint import JointPlan, Receipt
-from plans.joint_evidence import require_receipt_of
+from plans.joint_evidence import require_asked_for, require_receipt_of
 from plans.plan import Plan
-from plans.request import Request, RequestKind, statement_digest
+from plans.request import Request, RequestKind
 from plans.statements import BoxStatement, Duty, Signed, Type
 
 OLDEST_JOINT_S = 7 * 24 * 3600
@@ -41,7 +41,8 @@ def require_joint(plan: Plan, now: int) -> JointPlan:
     Raises:
         SignatureWrong: not signed by the key that the request names; a changed recipient shows here (ATTACKS 84).
         Malformed: the member signed a request of another kind, on which other rules would decide (78).
-        RederivationMismatch: the task or statement of the plan is not the one that was signed.
+        RederivationMismatch: the task or statement of the plan is not the one that was signed, or does not name a
+            relation of the plan.
         Outdated: the plan or its request is too old, or from the future.
     """
     joint = joints.joint_of(plan.material)
@@ -49,9 +50,7 @@ def require_joint(plan: Plan, now: int) -> JointPlan:
     keys.verify_request(request.signer, request.canonical(), joint.request_signature)
     if request.kind is not RequestKind.JOINT:
         raise Malformed("the member's request is none for a joint computation", "request.kind")
-    task = joints.joint_task_of(request)
-    if task != joint.task or joint.reading.statement != statement_digest(task.statement):
-        raise RederivationMismatch("the plan is about another statement than the member signed", "task")
+    require_asked_for(joint)
     for moment in (joint.made_at, request.asked_at):
         if not now - OLDEST_JOINT_S <= moment <= now + CLOCK_SLACK_S:
             raise Outdated(

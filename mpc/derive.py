@@ -25,6 +25,11 @@ from plans.joint_rules import JointRules, Opening
 from plans.joint_shadows import JointShadow
 from plans.plan import Plan, PlanKind
 
+MOST_LISTED = {Shape.COMMON: 2_000_000, Shape.SCORED: 1_000_000}
+"""Persons of a list at the most, as long as it may be: a longer file no agent hands over (`mpc.agent.client`), and
+that would show once the answer was computed and charged.
+"""
+
 ROWS_FOR_A_GROUP = 10
 """How many minimum groups an owner's version has rows for, at least."""
 
@@ -129,8 +134,10 @@ def require_sizes(joint: JointPlan) -> None:
     nobody.
 
     Raises:
-        PolicyDenied: the answer is larger, or a version is about fewer persons than `ROWS_FOR_A_GROUP` minimum groups.
+        PolicyDenied: the answer is larger, or longer than anybody hands over; or a version is about fewer persons than
+            `ROWS_FOR_A_GROUP` minimum groups.
     """
+    _require_handed(joint)
     wanted, decisions = joint.reading.cells * len(joint.reading.figures), joint.decisions
     if joint.reading.shape is Shape.LOOKUP:
         wanted, decisions = told_persons(joint) * len(joint.reading.portions[1].fields), joint.decisions[1:]
@@ -150,6 +157,16 @@ def require_sizes(joint: JointPlan) -> None:
                 "joint-plan.shadows",
                 "Ask with a larger register.",
             )
+
+
+def _require_handed(joint: JointPlan) -> None:
+    told, most = told_persons(joint), MOST_LISTED.get(joint.reading.shape)
+    if most is not None and told > most:
+        raise PolicyDenied(
+            f"the answer may list {told:,} persons, and at most {most:,} are handed over in one",
+            "joint-plan.reading",
+            "Ask with a smaller register of the own, or for figures.",
+        )
 
 
 def _may_be_few(joint: JointPlan, domain: str) -> bool:

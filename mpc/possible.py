@@ -137,10 +137,11 @@ def _require_no_condition(reading: JointReading, learner: str) -> None:
     """Check that being found tells nothing of a person but that it is there."""
     for portion in reading.portions:
         if portion.where and portion.domain != learner:
+            keyed = " A key of groups that may have no value is one, too." if portion.groups else ""
             raise PolicyDenied(
                 f"a condition on {portion.relation} would tell {learner} something of every person that it finds",
                 "joint-task.statement",
-                f"Leave conditions on others' rows out; those on {learner}'s own rows are allowed.",
+                f"Leave conditions on others' rows out; those on {learner}'s own rows are allowed.{keyed}",
             )
 
 
@@ -177,11 +178,17 @@ def require_no_own_part(joint: JointPlan) -> None:
     portions, inspector = joint.reading.portions, joint.task.inspector
     if joint.reading.shape is not Shape.STACKED or joint.scheme.noise_micro:
         return
-    left = [each.domain for each in portions if inspector and not one_hand(joint, each.domain, inspector)]
+    others = [each.domain for each in portions if inspector and each.domain != inspector]
+    left = others if len(others) == 1 else [each for each in others if not one_hand(joint, each, inspector)]
     if len(left) == 1:
+        parts = (
+            "one of two parts"
+            if len(others) == 1
+            else "all parts but one, with holders of its administration"
+        )
         raise PolicyDenied(
-            f"{inspector}, with whoever it is administered together, has all parts but one: taken away from the sums "
-            f"that its box opens first, they leave every sum of {left[0]}, small ones too",
+            f"{inspector} has {parts}: taken away from the sums that its box opens first, that leaves every sum of "
+            f"{left[0]}, small ones too",
             "joint-task.inspector",
             "Ask three holders at least, of different administrations; or without an inspector; or, with servers, ask "
             "an owner for a rate of noise.",

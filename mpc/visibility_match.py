@@ -18,6 +18,12 @@ def matches(joint: JointPlan) -> bool:
     return joint.task.matching is not Matching.NONE
 
 
+def filtering(joint: JointPlan) -> str:
+    """Return whose row filters a row has passed that is told of to `JointPlan.learner`; empty if there are none."""
+    owners = (each.domain for each in joint.decisions if each.relation.row_filter)
+    return " and ".join(each for each in owners if each != joint.learner)
+
+
 def match(joint: JointPlan) -> Iterator[Sight]:
     """Yield the lines of the step `match`."""
     if not matches(joint):
@@ -135,12 +141,13 @@ def _two_owners(joint: JointPlan) -> Iterator[Sight]:
     """
     yield from _owners_at_match(joint)
     yield _under_both(joint, Part.COLLECTOR)
+    passed = f", and so pass the row filter of {filtering(joint)}" if filtering(joint) else ""
     yield Sight(
         Step.MATCH,
         joint.task.collector,
         Part.COLLECTOR,
-        f"which of its own rows match under its own condition, and at which places of {joint.task.inspector}'s list, "
-        "whose order it does not know",
+        f"which of its own rows match under its own condition{passed}, and at which places of "
+        f"{joint.task.inspector}'s list, whose order it does not know",
         SeenAs.CLEAR,
         joint.scheme.matched,
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from mpc.protocols.planning import unknowns
+from mpc.visibility_match import filtering
 from plans.joint import JointPlan, Part, SeenAs, Shape, Sight, Step
 from plans.joint_guards import strictest_of
 from plans.joint_rules import Opening
@@ -113,6 +114,12 @@ def _parts_told(joint: JointPlan) -> Iterator[Sight]:
         what = f"by subtraction of its own part, {left}, of every sum of every cell"
         numbers = joint.reading.cells * len(joint.reading.sums)
         yield Sight(Step.OPEN, joint.task.inspector, Part.INSPECTOR, what, SeenAs.CLEAR, numbers)
+    if not joint.scheme.noise_micro:
+        yield _recipient(
+            joint,
+            "what other answers leave of it, about all other holders or about the same parts without one: a single "
+            "holder's part of every figure that is opened, however few of its rows its condition lets through",
+        )
     if joint.owns(joint.request.member.partition("@")[2]) is not None:
         yield _recipient(
             joint, f"by subtraction of its own domain's part, {left}, of every figure that is opened"
@@ -136,11 +143,12 @@ def _found(joint: JointPlan) -> Iterator[Sight]:
     own = next(portion for portion in joint.reading.portions if portion.domain == task.finder)
     others = ", ".join(each.domain for each in joint.reading.portions if each.domain != task.finder)
     are = "has" if len(joint.reading.portions) == 2 else "all have"
+    but = f" but that they pass the row filter of {filtering(joint)}" if filtering(joint) else ""
     yield Sight(
         Step.OPEN,
         task.finder,
         Part.FINDER,
-        f"which of its own persons {others} {are}, too, under the own condition, and nothing else of them",
+        f"which of its own persons {others} {are}, too, under the own condition, and nothing else of them{but}",
         SeenAs.CLEAR,
         own.bound,
     )
@@ -174,7 +182,8 @@ def _scored(joint: JointPlan) -> Iterator[Sight]:
 def _records(joint: JointPlan) -> Iterator[Sight]:
     finder, (asked, register) = joint.task.finder, joint.reading.portions
     fields = ", ".join(field.name for field in register.fields)
-    what = f"of each person whom it asks about, {fields} as {register.domain} has it, or that it is not there"
+    hidden = " or is hidden by its row filter" if filtering(joint) else ""
+    what = f"of each person whom it asks about, {fields} as {register.domain} has it, or that it is not there{hidden}"
     yield Sight(Step.OPEN, finder, Part.FINDER, what, SeenAs.CLEAR, asked.bound)
     yield _recipient(
         joint, "the identifiers of these persons, each with its record or without values", asked.bound

@@ -107,7 +107,10 @@ def _stacked(joint: JointPlan) -> Iterator[str]:
         first, second, third = task.servers
         yield f"any two of {first}, {second} and {third}: {each}"
     if task.inspector and len(owners) > 2:
-        yield f"{task.inspector} with all other holders but one: every sum of every cell of that one"
+        yield (
+            f"{task.inspector} with all other holders but one: every sum of every cell of that one; and without them, "
+            "where conditions leave them no rows"
+        )
     yield (
         "whoever gets the answer, with all holders but one: that one's part of every figure that is opened, however "
         "few of its rows stand behind it"

@@ -14,12 +14,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from plans.box import Entry
-from plans.errors import EvidenceBroken, HashMismatch, NotFound, Outdated, SignatureWrong
+from plans.errors import (
+    EvidenceBroken,
+    HashMismatch,
+    NotFound,
+    Outdated,
+    RederivationMismatch,
+    SignatureWrong,
+)
 from plans.handover import OPENED
-from plans.joint import JointPlan, Receipt, Shape, joint_of
+from plans.joint import JointPlan, Receipt, Shape, joint_of, joint_task_of
 from plans.plan import Plan, PlanKind
 from plans.record import Record
-from plans.request import Request
+from plans.request import Request, statement_digest
 from plans.statements import Approval, Duty, Roster, Signed, StageRecord, Statement, Type
 
 LOOKED_UP = "looked_up"
@@ -70,12 +77,14 @@ def verify_joint(
 
     Raises:
         SignatureWrong: a signature does not hold, or its signer may not sign this.
+        RederivationMismatch: the plan is about something else than the member signed.
         NotFound: a party's evidence, or its root key, is missing.
         HashMismatch: a box, record, receipt or result is of another plan or attempt.
         EvidenceBroken: the receipts do not agree.
     """
     joint, request = evidence.joint, evidence.joint.request
     verifier.request(request.signer, request.canonical(), joint.request_signature)
+    require_asked_for(joint)
     found = {each.plan.domain: each for each in evidence.parties}
     missing = [party.domain for party in joint.parties if party.domain not in found]
     if missing or len(found) != len(evidence.parties) or len(found) != len(joint.parties):
@@ -95,6 +104,28 @@ def verify_joint(
             "what was handed to the recipient is not what the parties' sides vouch for", "results"
         )
     return receipts
+
+
+def require_asked_for(joint: JointPlan) -> None:
+    """Check that a plan is about what its member signed: task, statement, and relations that the statement names.
+
+    The task says who serves, helps, opens first, finds and collects, so the keepers that vouch for an answer are those
+    of whom the member named. Else whoever carries plans answers with one among parties of its own choice, who all
+    vouch for it; no owner's keeper is asked then.
+
+    Raises:
+        RederivationMismatch: it is about something else.
+        Malformed: the member asked for no joint computation.
+    """
+    task = joint_task_of(joint.request)
+    if task != joint.task or joint.reading.statement != statement_digest(task.statement):
+        raise RederivationMismatch("the plan is about another statement than the member signed", "task")
+    text = task.statement.lower()  # as the centre finds whose relations a statement names
+    for portion in joint.reading.portions:
+        if portion.relation not in text:
+            raise RederivationMismatch(
+                "the plan is about a relation that the member's statement does not name", portion.relation
+            )
 
 
 def _party(each: PartyEvidence, joint: JointPlan, root: str, verifier: Verifier) -> Receipt:

@@ -250,7 +250,7 @@ def opening_of(plan: JointPlan) -> str:
 
 _LEARNED = {
     Opening.INTERSECTION: "which of its own persons all others have, too",
-    Opening.SCORES: "what the other's model says of each of its own persons, and no coefficient",
+    Opening.SCORES: "what the other's model says of each of its own persons, each an equation about its coefficients",
     Opening.RECORDS: "what the register has of the persons that it asks for, and of nobody else",
 }
 
@@ -260,7 +260,12 @@ def _matched(plan: JointPlan) -> str:
     if task.helper:
         return f"helper: {task.helper} compares pseudonyms"
     if task.matching is Matching.DIFFIE_HELLMAN:
-        return "diffie-hellman: pseudonyms under exponents of all owners"
+        found = "diffie-hellman: pseudonyms under exponents of all owners"
+        if not plan.learner or task.finder:
+            return found
+        return (
+            f"{found}; {plan.learner} learns which of its own rows match, {plan.scheme.matched:,} at the most"
+        )
     return f"none: {_UNMATCHED[plan.reading.shape]}"
 
 

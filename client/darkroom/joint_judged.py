@@ -19,7 +19,8 @@ from plans.joint_answer import JointAnswer, Value
 from plans.joint_guards import decimals_of
 from plans.released import Cell, Released
 
-_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_NUMBER = re.compile(r"-?[0-9]{1,60}(\.[0-9]{1,60})?")
+"""A number in plain notation, of no more digits than sums and their decimals have: who opened may have made it up."""
 
 
 @dataclass(frozen=True, slots=True)

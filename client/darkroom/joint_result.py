@@ -1,10 +1,11 @@
 """The answer of a joint computation, opened after everything about it was checked: three servers' shares, or the table
 of whoever opened first.
 
-What is checked before anything is believed: the plan holds the member's own signed request; every party's keeper, as
-the member trusts it, signed a receipt of the same attempt at this very plan, and none reports a failure; the sealed
-bytes have the hash that the receipt of whoever handed them over names; they open with the member's key for this plan,
-attempt and party; every share that two servers hold is the same from both; and a table is one of this plan.
+What is checked before anything is believed: the plan holds the member's own signed request, and is about what that
+asks for, of whom it names; every party's keeper, as the member trusts it, signed a receipt of the same attempt at this
+very plan, and none reports a failure; the sealed bytes have the hash that the receipt of whoever handed them over
+names; they open with the member's key for this plan, attempt and party; every share that two servers hold is the same
+from both; and a table is one of this plan.
 
 What is not checked, since nobody can: that an owner computed on true data, that a server computed what the protocol
 says, and that an inspector withheld and rounded as its rules say. The plan's model says who must not collude.
@@ -33,6 +34,7 @@ from plans.joint_answer import (
     judged_bound,
     opened_bound,
 )
+from plans.joint_evidence import require_asked_for
 from plans.joint_guards import decimals_of, noise_scale, strictest_of
 from plans.joint_rules import Opening
 from plans.released import Released
@@ -167,6 +169,7 @@ def open_joint(
 
     Raises:
         SignatureWrong: the request is not the member's own, or a receipt is not signed by a keeper that is trusted.
+        RederivationMismatch: the plan is about something else than the request asks for.
         EvidenceBroken, HashMismatch, SharesDisagree: what was handed over is not what the parties vouch for.
     """
     _require_own(plan, ring)
@@ -190,6 +193,7 @@ def _require_own(plan: JointPlan, ring: keys.MemberKeys) -> None:
             "the joint plan answers a request with other keys than yours", "joint-plan.request"
         )
     keys.verify_request(request.signer, request.canonical(), plan.request_signature)
+    require_asked_for(plan)
 
 
 def _checked(plan: JointPlan, receipts: Sequence[Signed], keeper_of: KeeperOf) -> dict[str, Receipt]:

@@ -73,20 +73,24 @@ def differing(story: Story, result: JointResult, files: Path) -> int:
 
 
 def _off(story: Story, result: JointResult, files: Path) -> int:
-    """Return how many figures of an inspected answer are off by more than rounding, or withheld or told wrongly."""
+    """Return how many figures of an inspected answer are off by more than rounding, or withheld or told wrongly.
+
+    What stays back for the sake of small cells does so in all figures of a cell but its count.
+    """
     truth, sums, found = story.truth, _sums(story, files), found_in(story, result)
     empty = _Sums(0, 0, Decimal(0), Decimal(0))
+    exact = {cell: _figures(truth, sums.get(cell, empty)) for cell in found}
+    some_withheld = any(
+        value is None
+        for figures in exact.values()
+        for figure, value in zip(truth.figures, figures, strict=True)
+        if figure != "count"
+    )
     wrong = len(sums.keys() - found.keys())
-    for place, figure in enumerate(truth.figures):
-        exact = {cell: _figures(truth, sums.get(cell, empty))[place] for cell in found}
-        some_withheld = None in exact.values()
-        for cell, told in found.items():
-            wrong += not _as_rounded(
-                told[place],
-                exact[cell],
-                _unit(truth, figure, exact[cell], sums.get(cell, empty)),
-                further=some_withheld and figure != "count",
-            )
+    for cell, told in found.items():
+        for figure, one, other in zip(truth.figures, told, exact[cell], strict=True):
+            unit = _unit(truth, figure, other, sums.get(cell, empty))
+            wrong += not _as_rounded(one, other, unit, further=some_withheld and figure != "count")
     return wrong
 
 

@@ -224,6 +224,11 @@ def a_figure_that_is_no_number(made: World) -> None:
     handed(made, table(made.plan, (("east", "NaN", "30"), *TABLE[1:])), INSPECTOR)
 
 
+def a_figure_of_more_digits_than_can_be_read(made: World) -> None:
+    """An inspector's side made it up; Python's own reader of whole numbers would end in an error of its own."""
+    handed(made, table(made.plan, (("east", "1", "3" * 5_000), *TABLE[1:])), INSPECTOR)
+
+
 def a_count_that_is_not_whole(made: World) -> None:
     handed(made, table(made.plan, (("east", "1", "30.5"), *TABLE[1:])), INSPECTOR)
 
@@ -249,6 +254,7 @@ def a_servers_bytes_in_place_of_the_inspectors(made: World) -> None:
         (a_row_less, EvidenceBroken),
         (rows_that_changed_places, EvidenceBroken),
         (a_figure_that_is_no_number, EvidenceBroken),
+        (a_figure_of_more_digits_than_can_be_read, EvidenceBroken),
         (a_count_that_is_not_whole, EvidenceBroken),
         (another_column, EvidenceBroken),
         (a_servers_bytes_in_place_of_the_inspectors, HashMismatch),
@@ -294,7 +300,7 @@ def test_a_plan_says_who_has_the_key_and_what_is_asked_in_secret() -> None:
         and "has the key" in lines["nm/health computes"]
     )
     assert "has no key" in lines["nm/tax computes"]
-    assert "no coefficient" in lines["opening"] and lines["opening"].startswith("scores:")
+    assert "an equation about its coefficients" in lines["opening"] and lines["opening"].startswith("scores:")
     assert "about nobody" in lines["matching"]
     assert "1,000 persons are scored" in lines["at most"]
 
@@ -303,6 +309,16 @@ def test_a_plan_says_who_has_the_key_and_what_is_asked_in_secret() -> None:
     assert "answers from at most" in lines["nm/tax computes"]
     assert lines["opening"].startswith("records:")
     assert "as many questions asked" in lines["at most"]
+
+
+def test_79_an_approver_reads_who_finds_out_who_is_in_common_on_the_way() -> None:
+    """Figures are all that two owners open; that one of them learns whom both have stands beside the matching, too."""
+    plan = inspected().plan
+    two = replace(INSPECTED, matching=Matching.DIFFIE_HELLMAN, servers=(), helper="", collector=FINDER)
+    parties = tuple(each for each in plan.parties if each.domain in (FINDER, INSPECTOR))
+    lines = {line.label: line.value for line in asking.plan_lines(replace(plan, task=two, parties=parties))}
+    assert f"{FINDER} learns which of its own rows match, 1,000 at the most" in lines["matching"]
+    assert "learns" not in {line.label: line.value for line in asking.plan_lines(plan)}["matching"]
 
 
 def test_holders_of_one_table_say_what_they_send_and_who_adds_it_up() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from keys import sealing
 from mpc.encrypted import crypto_box, scoring
 from mpc.protocols.computation import Work, take_part
 from mpc.protocols.joint_rows import OwnRows
+from plans.box import Entry
+from plans.errors import PeerLost
 from plans.handover import unpadded
 from plans.joint_answer import JUDGED_INFO, judged_bound
 from plans.released import Released
@@ -109,3 +112,32 @@ def test_what_is_no_ciphertext_ends_one_box_and_the_launcher_runs_the_next_one(
         bound = judged_bound(joint.digest, 2, BANK)
         table = Released.decode(unpadded(recipient.open(sealed, JUDGED_INFO, bound)))
         assert texts(table) == sorted(persons.scores_in_clear().items())
+
+
+def test_a_box_that_may_use_too_little_memory_ends_alone(
+    recipient: sealing.OpeningKey, tmp_path: Path, open_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It leaves nothing, and its launcher goes on; the control is the same with its full limit, in the other tests."""
+    monkeypatch.setattr(crypto_box, "_entered", [crypto_box.CryptoBox("a program that is no box")])
+    owners = persons.score_files(tmp_path)
+    joint, plans = built(persons.scored(owners, recipient))
+    stages = tuple(
+        replace(each, limits=replace(each.limits, memory_mb=64)) if each.entry is Entry.PARTY else each
+        for each in plans[BANK].stages
+    )
+    carrier, vouching = Carrier(), Vouching(joint)
+
+    def other() -> None:
+        with contextlib.suppress(
+            PeerLost, AssertionError
+        ):  # the box dies while they speak, or before it asks for keys
+            score_in_place_of(vouching, carrier, open_home / "door", 1)
+
+    with contextlib.ExitStack() as stack:
+        own = {BANK: replace(plans[BANK], stages=stages)}
+        sides = stack.enter_context(houses(open_home, vouching, own, owners, carrier))
+        stack.enter_context(launched(sides[BANK].side))
+        threading.Thread(target=other, daemon=True).start()
+        ends = run_all(sides)
+        assert ends[f"{BANK}/party"].startswith("box.") and left_by(sides) == {}
+        assert sides[BANK].side.boxes == []

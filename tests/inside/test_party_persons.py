@@ -250,6 +250,19 @@ def test_commitments_are_other_ones_each_time() -> None:
     assert len({*found[0], *found[1]}) == 6
 
 
+def test_nobody_who_was_looked_up_passes_for_a_row_that_fills_up() -> None:
+    """Two persons were looked up of three; the finder shows an auditor a table with one. Every row of that is in the
+    log, and the control is an auditor who looks at no more: were the rest random, nothing would tell.
+    """
+    rows = tuple((Cell(text, False),) for text in ("15010219800101002X", "150102198001010028"))
+    table = Released("sha256:" + "1" * 64, (ReleasedColumn("person", "VARCHAR"),), rows, (), "7" * 32)
+    shown = replace(table, rows=rows[:1])
+    logged = party_tables.commitments(table, 3)
+    assert len({*logged}) == 3 and party_tables.commitments(table, 3) == logged
+    assert party_tables.commitments(shown, 3)[0] in logged, "the control: whom it shows, it looked up"
+    assert party_tables.commitments(shown, 3) != logged
+
+
 # ------------------------------------------------------------------------------------------------------- the wall
 
 

@@ -6,10 +6,15 @@ from dataclasses import replace
 
 import pytest
 
+from inside.party_leaving import _room_of_rows
+from mpc.agent.client import LARGEST_SEALED
 from mpc.api import party_plan, require_same
+from mpc.derive import MOST_LISTED, require_sizes
 from mpc.estimate import need
 from mpc.protocols.planning import ciphertexts, lookups
 from plans.box import Entry
+from plans.errors import PolicyDenied
+from plans.handover import padded_size
 from plans.joint import JointPlan
 from tests.inside.sql_cases import LIMITS
 from tests.mpc.form_cases import ALL_RULES, FORMS, LARGEST
@@ -94,6 +99,20 @@ def test_parts_of_one_table_need_nothing_of_a_server_however_many_rows_there_are
     joined = FORMS["inspected"].plan()
     few, many = (need(with_rows(joined, rows), "nm/civil") for rows in (1_000, 200_000_000))
     assert few.memory_mb != many.memory_mb  # the control: rows that matched arrive
+
+
+@pytest.mark.parametrize("form", ["common", "common of two", "scored"])
+def test_a_list_that_is_longer_than_anybody_hands_over_is_refused_before_anything_is_charged(
+    form: str,
+) -> None:
+    plan = FORMS[form].plan()
+    most = MOST_LISTED[plan.reading.shape]
+    require_sizes(with_rows(plan, most))
+    assert padded_size(_room_of_rows(plan.reading, most)) < LARGEST_SEALED
+    with pytest.raises(PolicyDenied, match="handed over in one"):
+        require_sizes(with_rows(plan, most + 1))
+    twice = padded_size(_room_of_rows(plan.reading, 2 * most))
+    assert twice >= LARGEST_SEALED, "the control: of so many the file is not taken"
 
 
 def test_as_many_holders_as_there_may_be_fit() -> None:
