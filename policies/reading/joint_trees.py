@@ -26,6 +26,7 @@ from policies.reading.joint_summands import Value
 from policies.reading.sources import Scope, refuse_extra
 from policies.reading.tree import Column, columns
 
+_SIGNS = {exp.GT: ">", exp.LT: "<", exp.LTE: "<=", exp.EQ: "=", exp.NEQ: "<>"}
 _FORM = "CASE WHEN a.x >= m.t THEN m.high ELSE m.low END"
 
 
@@ -97,7 +98,7 @@ def _question(node: exp.Expression, sums: Sums) -> ScoreNode:
     if not isinstance(node, exp.GTE):
         raise refusal.unsupported(
             node,
-            f"a tree asks whether a value of the rows is at least a threshold, by >=, and this is {refusal.word(node)}",
+            f"a tree asks whether a value of the rows is at least a threshold, by >=, and this is {_SIGNS.get(type(node)) or refusal.word(node)}",
             f"Write {_FORM}.",
         )
     left, right = bare(node.this), bare(node.expression)
