@@ -96,9 +96,10 @@ def _leaf(node: exp.Expression, negative: bool, sums: Sums) -> int:
 
 def _question(node: exp.Expression, sums: Sums) -> ScoreNode:
     if not isinstance(node, exp.GTE):
+        found = _SIGNS.get(type(node)) or refusal.word(node)
         raise refusal.unsupported(
             node,
-            f"a tree asks whether a value of the rows is at least a threshold, by >=, and this is {_SIGNS.get(type(node)) or refusal.word(node)}",
+            f"a tree asks whether a value of the rows is at least a threshold, by >=, and this is {found}",
             f"Write {_FORM}.",
         )
     left, right = bare(node.this), bare(node.expression)
