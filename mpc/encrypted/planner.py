@@ -341,7 +341,7 @@ def plan_trees(
     )
     return _planned(
         parameters, noise, (up, blocks * parameters.ciphertext_bytes), cost * _size(parameters),
-        _memory(up * 2, memory_mb),
+        _memory(up * 2 + bits * parameters.ciphertext_bytes, memory_mb),
         (
             f"a score is at most {largest.bit_length()} bits: {trees} trees of two levels",
             "products of two bits are added up as they are, and relinearised once for each block of rows",

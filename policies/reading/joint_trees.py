@@ -5,8 +5,8 @@
 
 A *question* is whether a value of the rows is at least a threshold, a column of the model. Which features are asked,
 and where, everybody sees; thresholds and leaves are the model's. The owner of a threshold declared all values that it
-may have (`values` of its description), so that the box with the rows can answer for each of them, encrypted, and the
-box with the model take its own answer. Every other comparison is refused, since it would need other answers.
+may have (`categories` of its description), so that the box with the rows can answer for each of them, encrypted, and
+the box with the model take its own answer. Every other comparison is refused, since it would need other answers.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def _values(column: Column, decimals: int, node: exp.Expression, sums: Sums) -> 
         raise refusal.unsupported(
             node,
             f"{said.domain} has declared no list of 1 to {MOST_THRESHOLDS} values of the threshold {column.name}",
-            "Ask it to declare all values that the threshold may have (docs/joint-sql.md).",
+            "Ask it to declare all values that the threshold may have, as categories (docs/joint-sql.md).",
         )
     found = {Fraction(text) * 10**decimals for text in texts if ranges.is_number(text)}
     if len(found) != len(texts) or any(value.denominator != 1 for value in found):
