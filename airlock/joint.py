@@ -9,6 +9,11 @@ on shares where nobody inspects (`plans.joint_guards.thresholds`), on persons an
 knows what a single person adds, either. There is a row for every cell of the public lists, with persons or without, so
 that which rows there are tells nothing.
 
+Of one table in parts, without noise, each holder has looked at its own part by the same tests, and only what nobody
+says no to stands (`plans.joint_guards.agreed`). Several cells stand as one where every holder says yes to each, or
+where all holders' parts of one of them pass: what is added to a part that passes makes it larger. Of which holder a no
+is nobody here knows, so that cells which would stand together may be kept back.
+
 **Zeros.** Where an owner asks for it, a figure of a total to which nobody adds anything is suppressed, too.
 
 **Margins** (ATTACKS 27). Where an owner asks for these rules or for one about totals, further cells stay back, so that
@@ -40,11 +45,22 @@ from plans.decision import Obligations
 from plans.errors import Malformed, OutputRefused, PolicyDenied
 from plans.joint import JointFigure, JointPlan, JointReading, Measure
 from plans.joint_answer import figure_of
-from plans.joint_guards import decimals_of, strictest_of, tested, thresholds
+from plans.joint_guards import (
+    agreed,
+    decimals_of,
+    most_votes,
+    strictest_of,
+    tested,
+    thresholds,
+    vectors_of,
+    votes_of,
+)
 from plans.released import SUPPRESSED, Cell, Note, Released, ReleasedColumn
 
 Sums = Sequence[Sequence[int]]
-"""Every sum of a reading in every cell, `[sums][cells]`, as signed whole numbers at their scales."""
+"""Every sum of a reading in every cell, votes of holders behind them, `[vectors][cells]`, as signed whole numbers at
+their scales.
+"""
 
 COUNT, SIGNED = "count", ("sum", "avg")
 """The function whose figures are counts, and those whose figures can cancel out."""
@@ -68,7 +84,7 @@ def judge_joint(joint: JointPlan, sums: Sums, salt: str) -> Released:
     """
     reading, demanded = joint.reading, strictest_of([each.decision for each in joint.decisions])
     _require_kept(demanded)
-    if len(sums) != len(reading.sums) or any(len(each) != reading.cells for each in sums):
+    if len(sums) != vectors_of(joint) or any(len(each) != reading.cells for each in sums):
         raise Malformed(
             "what was opened has another number of sums or cells than the plan", "joint-plan.sums"
         )
@@ -156,7 +172,13 @@ class _Table:
         tests = list(thresholds(self.joint, figure))
         if self.demanded.checks.zeros:
             tests += [(place, 1) for place, _ in tested(self.joint.reading, figure)]
-        return all(sum(self.sums[place][cell] for cell in cells) >= least for place, least in tests)
+        reached = all(sum(self.sums[place][cell] for cell in cells) >= least for place, least in tests)
+        return reached and all(self._agreed(*test, cells) for test in agreed(self.joint, figure))
+
+    def _agreed(self, place: int, least: int, cells: Collection[int]) -> bool:
+        """Return whether every holder's part of some cells is empty, or passes its tests."""
+        votes = [self.sums[place][cell] for cell in cells]
+        return all(each >= least for each in votes) or most_votes(self.joint.reading) in votes
 
     def shown(self, figure: JointFigure, cell: int) -> Cell:
         """Return a figure that may leave, rounded; nothing where it is not defined."""
@@ -166,7 +188,7 @@ class _Table:
         base = self.demanded.rounding
         if figure.function == COUNT:
             return Cell(str(count(int(value), base)), False)
-        persons = self.sums[figure.persons][cell] // self.joint.reading.rows_of_a_person
+        persons = -(-self.sums[figure.persons][cell] // self.joint.reading.rows_of_a_person)
         return Cell(plain(measure(Decimal(str(value)), persons, base, self._cancelled(figure, cell))), False)
 
     def _cancelled(self, figure: JointFigure, cell: int) -> Decimal:
@@ -199,19 +221,15 @@ def _notes(joint: JointPlan, demanded: Obligations) -> tuple[Note, ...]:
     notes = []
     if scheme.minimum_group > 1:
         persons = f"A figure that rests on fewer than {scheme.minimum_group:,} persons is suppressed"
-        also = (
-            f"; since one person may be in every holder's part, it has {reading.rows_of_a_person} times as many rows."
-            if reading.rows_of_a_person > 1
-            else "."
-        )
-        notes.append(Note(Rule.SMALL_GROUP.value, persons + also))
+        notes.append(Note(Rule.SMALL_GROUP.value, persons + _parts(joint)))
     if totals:
         sentence = (
             "A figure of a total is suppressed where two persons could make up more than"
             f" {scheme.dominance} percent of it, by the ranges that owners declared."
         )
         zeros = " So is a total to which nobody adds anything." if checks.zeros else ""
-        notes.append(Note(Rule.DOMINANCE.value, sentence + zeros))
+        own = " Each holder's own part is tested so by itself." if votes_of(joint) else ""
+        notes.append(Note(Rule.DOMINANCE.value, sentence + own + zeros))
     if reading.groups and (checks.margins or (totals and applies(checks))):
         sentence = "Further cells are suppressed, from which others could be found by subtraction."
         notes.append(Note(Rule.SMALL_GROUP.value if checks.margins else Rule.DOMINANCE.value, sentence))
@@ -227,3 +245,15 @@ def _notes(joint: JointPlan, demanded: Obligations) -> tuple[Note, ...]:
         )
         notes.append(Note(Rule.ROUNDING.value, sentence))
     return tuple(notes)
+
+
+def _parts(joint: JointPlan) -> str:
+    """Return how the test of persons looks at a table in parts, as the end of a sentence."""
+    rows = joint.reading.rows_of_a_person
+    if votes_of(joint):
+        return ", and so is one of which a holder's own part has rows of fewer."
+    return (
+        f"; since one person may be in every holder's part, it has {rows} times as many rows."
+        if rows > 1
+        else "."
+    )

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from keeper.api import KeeperClient
 from plans.errors import NotFound
-from plans.joint import JointPlan, Receipt
-from plans.joint_evidence import JointEvidence, PartyEvidence, commitments_of
+from plans.joint import JointPlan, Receipt, Shape
+from plans.joint_evidence import JointEvidence, PartyEvidence, commitments_of, require_receipt_of
 from plans.statements import Roster, Signed, StageRecord, Type
 from store import api as store
 
@@ -51,9 +51,21 @@ def gathered(
 
 
 def looked_up(evidence: JointEvidence) -> tuple[str, ...]:
-    """Return the salted commitments to persons who were looked up, those that stand for nobody included."""
-    records = [record for party in evidence.parties for record in party.records]
-    return commitments_of([StageRecord.read(record.statement.body) for record in records])
+    """Return the salted commitments to persons who were looked up, those that stand for nobody included.
+
+    They stand in the records that the finder's receipt names, which all parties have: a finder's side that hands over
+    others would have its answer, and nobody in the log.
+
+    Raises:
+        HashMismatch: the records are not those of the receipt, or do not commit to as many persons as were asked for.
+    """
+    joint = evidence.joint
+    if joint.reading.shape is not Shape.LOOKUP:
+        return ()
+    finder = next(each for each in evidence.parties if each.plan.domain == joint.task.finder)
+    records = [record.statement for record in finder.records]
+    require_receipt_of(Receipt.read(finder.receipt.statement.body), finder.plan, records)
+    return commitments_of([StageRecord.read(record.body) for record in records])
 
 
 def _roster(session: store.Session, domain: str) -> Signed:

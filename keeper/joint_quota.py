@@ -28,7 +28,8 @@ The same statement again is another joint plan, and charged again: between the t
 74), and what two answers tell together is more than what one does. Further attempts at the *same* joint plan are not:
 it names the version of every dataset by its hash, so that there is one answer, and the parties hand over that of one
 attempt at the most. But where another owner opens first, or is told of persons, its side has that as soon as its box
-has ended, and may say that the attempt failed and put other rows in for the next. There every attempt is charged.
+has ended, and may say that the attempt failed and put other rows in for the next. There every attempt is charged, and
+there are no more than `MOST_ATTEMPTS_TOLD`: approvers signed what one answer tells.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ from typing import Any
 from keeper.ledger_quota import Charge, Quota, Quotas, Room
 from mpc import api as mpc
 from plans.checks import Checks
-from plans.errors import BudgetSpent
-from plans.joint import JointPlan, Shape
+from plans.errors import BudgetSpent, Outdated
+from plans.joint import MOST_ATTEMPTS_TOLD, JointPlan, Shape
 from plans.joint_rules import JointRules
 from plans.manifest import Kind, Manifest
 from plans.reading import Clause, Reading
@@ -157,10 +158,18 @@ class JointQuotas:
         Raises:
             BudgetSpent: a pair has not so many cells, or persons, left. No number is told: how much is left tells how
                 much others asked.
+            Outdated: another owner may have had the answer of as many attempts as there may be.
         """
         joint = run.joint
         if (joint.digest, run.charged_as) in self._charged:
             return None
+        told = sum(digest == joint.digest and attempt > 0 for digest, attempt in self._charged)
+        if told >= MOST_ATTEMPTS_TOLD:
+            raise Outdated(
+                f"another owner may have the answers of {told} attempts at this joint plan, and there are no more",
+                f"attempt {run.attempt}",
+                "Ask anew, so that people look at it again.",
+            )
         wanted = costs(joint, run.own, run.dataset)
         for subject, amount in wanted.items():
             if subject.startswith(_MODEL):

@@ -15,6 +15,7 @@ from mpc.protocols.planning import ciphertexts, lookups
 from plans.box import Entry
 from plans.errors import Malformed, RangeTooWide, TooLarge
 from plans.joint import JointPlan, Portion, Shape
+from plans.joint_guards import vectors_of
 from plans.joint_rules import Matching
 from plans.plan import Plan
 
@@ -134,8 +135,8 @@ def _held_joined(joint: JointPlan, domain: str, ring: int) -> tuple[int, int]:
 
 
 def _held_stacked(joint: JointPlan, domain: str, ring: int) -> tuple[int, int]:
-    """Return the same of one table in parts: sums of cells of every holder, as shares or as ciphertexts."""
-    numbers = len(joint.reading.sums) * joint.reading.cells * (len(joint.reading.portions) + 1)
+    """Return the same of one table in parts: sums and votes of every holder, as shares or as ciphertexts."""
+    numbers = vectors_of(joint) * joint.reading.cells * (len(joint.reading.portions) + 1)
     if joint.task.collector:
         held = numbers * _CIPHERTEXT_BYTES
         return (held, held) if domain in (joint.task.collector, joint.task.inspector) else (0, 0)

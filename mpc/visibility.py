@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mpc.visibility_ciphers import computes, encrypts
+from mpc.visibility_ciphers import VOTES, computes, encrypts
 from mpc.visibility_match import match, matches
 from mpc.visibility_open import opens
 from plans.joint import SERVERS, JointPlan, Measure, Part, SeenAs, Shape, Sight, Step
+from plans.joint_guards import vectors_of, votes_of
 from plans.joint_rules import Opening
 
 
@@ -112,8 +113,11 @@ def _share(joint: JointPlan) -> Iterator[Sight]:
     reading, stacked = joint.reading, joint.reading.shape is Shape.STACKED
     for server in joint.task.servers:
         if stacked:
-            what = f"two of the {SERVERS} components of each sum of each cell of each holder's own rows"
-            bound = len(reading.portions) * len(reading.sums) * reading.cells
+            votes = f", and of {VOTES}" if votes_of(joint) else ""
+            what = (
+                f"two of the {SERVERS} components of each sum of each cell of each holder's own rows{votes}"
+            )
+            bound = len(reading.portions) * vectors_of(joint) * reading.cells
         else:
             what = (
                 f"two of the {SERVERS} components of every number of every row that came out of matching, and of its "
@@ -136,14 +140,15 @@ def shared_columns(joint: JointPlan) -> int:
 def _compute(joint: JointPlan) -> Iterator[Sight]:
     reading = joint.reading
     together = ", of all holders together" if reading.shape is Shape.STACKED else ""
+    votes = ", and of how many parts are empty or pass" if votes_of(joint) else ""
     for server in joint.task.servers:
         yield Sight(
             Step.COMPUTE,
             server,
             Part.SERVER,
-            f"two components of each sum of each cell{together}",
+            f"two components of each sum of each cell{together}{votes}",
             SeenAs.SHARE,
-            reading.cells * len(reading.sums),
+            reading.cells * vectors_of(joint),
         )
     yield from computes(joint)
     if joint.task.opening is not Opening.OBLIVIOUS:

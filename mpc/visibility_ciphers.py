@@ -14,6 +14,10 @@ from mpc.lookup.parameters import CHECKS
 from mpc.lookup.plan import Way
 from mpc.protocols.planning import encrypted_columns, factors, lookups, own_cells, score_of
 from plans.joint import JointPlan, Part, SeenAs, Shape, Sight, Step
+from plans.joint_guards import vectors_of
+
+VOTES = "whether that part of each figure is empty, or passes all tests by itself"
+"""What each holder of one table says of its own part, never in the clear."""
 
 
 def encrypts(joint: JointPlan) -> Iterator[Sight]:
@@ -41,7 +45,7 @@ def computes(joint: JointPlan) -> Iterator[Sight]:
         yield from _asked(joint)
     elif task.collector:
         whose = (
-            "of all holders together, and no single holder's"
+            "of all holders together, and no single holder's; of how many parts are empty or pass"
             if reading.shape is Shape.STACKED
             else "over the rows that match, all else in it hidden"
         )
@@ -51,7 +55,7 @@ def computes(joint: JointPlan) -> Iterator[Sight]:
             Part.INSPECTOR,
             f"each sum of each cell {whose}",
             SeenAs.CIPHERTEXT,
-            reading.cells * len(reading.sums),
+            reading.cells * vectors_of(joint),
         )
 
 
@@ -73,9 +77,10 @@ def _parts(joint: JointPlan) -> Iterator[Sight]:
         Step.ENCRYPT,
         task.collector,
         Part.COLLECTOR,
-        f"each sum of each cell of each holder's own rows, under a key that it lacks; {task.inspector} has it",
+        f"each sum of each cell of each holder's own rows, and {VOTES}, under a key that it lacks and "
+        f"{task.inspector} has",
         SeenAs.CIPHERTEXT,
-        len(reading.portions) * len(reading.sums) * reading.cells,
+        len(reading.portions) * vectors_of(joint) * reading.cells,
     )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from mpc.protocols.planning import score_of, unknowns
 from mpc.visibility_match import filtering
 from plans.joint import JointPlan, Part, SeenAs, Shape, Sight, Step
-from plans.joint_guards import strictest_of
+from plans.joint_guards import strictest_of, vectors_of, votes_of
 from plans.joint_rules import Opening
 
 
@@ -59,6 +59,8 @@ def _behind(joint: JointPlan) -> str:
     persons = f"figures behind which at least {least} persons stand and nobody dominates"
     if rows == 1:
         return persons
+    if votes_of(joint):
+        return f"{persons}, and so of each single part that is not empty (a person may be in each of the {rows} parts)"
     return f"{persons} (at least {least * rows:,} rows, for a person may be in each of the {rows} parts)"
 
 
@@ -83,14 +85,19 @@ def _noised(joint: JointPlan) -> str:
 
 def _inspected(joint: JointPlan) -> Iterator[Sight]:
     reading, noise = joint.reading, _noised(joint)
+    votes = (
+        "; and of how many holders the part of each figure is empty, or fails a test"
+        if votes_of(joint)
+        else ""
+    )
     yield Sight(
         Step.OPEN,
         joint.task.inspector,
         Part.INSPECTOR,
         "every sum of every cell, small ones too, before anybody else: in its box, where its airlock judges by what "
-        f"all owners demand{', ' + noise if noise else ''}",
+        f"all owners demand{', ' + noise if noise else ''}{votes}",
         SeenAs.CLEAR,
-        reading.cells * len(reading.sums),
+        reading.cells * vectors_of(joint),
     )
     base = _rounding(joint)
     how = [noise] if noise else []
@@ -114,15 +121,16 @@ def _parts_told(joint: JointPlan) -> Iterator[Sight]:
         what = f"by subtraction of its own part, {left}, of every sum of every cell"
         numbers = joint.reading.cells * len(joint.reading.sums)
         yield Sight(Step.OPEN, joint.task.inspector, Part.INSPECTOR, what, SeenAs.CLEAR, numbers)
-    if not joint.scheme.noise_micro:
+    if votes_of(joint):
         yield _recipient(
             joint,
             "what other answers leave of it, about all other holders or about the same parts without one: a single "
-            "holder's part of every figure that is opened, however few of its rows its condition lets through",
+            "holder's part of every figure that is opened, which is empty or passes all tests by itself",
         )
     if joint.owns(joint.request.member.partition("@")[2]) is not None:
+        each = ", of which each part is empty or passes all tests by itself" if votes_of(joint) else ""
         yield _recipient(
-            joint, f"by subtraction of its own domain's part, {left}, of every figure that is opened"
+            joint, f"by subtraction of its own domain's part, {left}, of every figure that is opened{each}"
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from mpc.protocols.planning import score_of, unknowns
 from mpc.separation import normal
 from plans.joint import JointPlan, Shape, Trust
+from plans.joint_guards import votes_of
 
 
 def trust(joint: JointPlan) -> Trust:
@@ -111,10 +112,8 @@ def _stacked(joint: JointPlan) -> Iterator[str]:
             f"{task.inspector} with all other holders but one: every sum of every cell of that one; and without them, "
             "where conditions leave them no rows"
         )
-    yield (
-        "whoever gets the answer, with all holders but one: that one's part of every figure that is opened, however "
-        "few of its rows stand behind it"
-    )
+    own = "which is empty or passes all tests by itself" if votes_of(joint) else "with all the noise"
+    yield f"whoever gets the answer, with all holders but one: that one's part of every figure that is opened, {own}"
 
 
 def _common(joint: JointPlan) -> Iterator[str]:

@@ -55,6 +55,12 @@ SERVERS = 3
 MOST_ATTEMPTS = 20
 """Attempts at one joint plan. How an attempt fails tells something of the data, if only how long it took."""
 
+MOST_ATTEMPTS_TOLD = 3
+"""Attempts at one joint plan at the most of which another owner has the answer before all have ended: who opens first,
+or is told of persons. Its side may say that it failed, and put other rows in for the next, so what approvers read of an
+answer is told so often.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class JointTask(Record):

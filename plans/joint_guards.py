@@ -10,6 +10,10 @@ The sums of a figure stand in this order (`SUMS`):
 * `corr`: the number, the totals of x and of y, of their squares, and of x times y.
 
 Operands of variances and correlations may be shifted by a constant, which changes neither.
+
+Of one table in parts, exactly, every holder tests its own part of every figure and cell, too, and has a *vote* 表决: so
+what all have together, less one's own part, is made of parts that are empty or large. Votes stand behind the sums, a
+vector for each figure, and are added up as sums are (`votes_of`).
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from functools import reduce
 
 from plans.decision import Decision, Obligations
 from plans.errors import PolicyDenied
-from plans.joint import JointFigure, JointPlan, JointReading, Measure, Sum
+from plans.joint import JointFigure, JointPlan, JointReading, Measure, Shape, Sum
 
 SUMS = {
     "count": 1,
@@ -46,19 +50,24 @@ def decimals_of(reading: JointReading, total: Sum) -> int:
     return 2 * each[0] if total.measure is Measure.SQUARE else sum(each)
 
 
-def cap_of(reading: JointReading, total: Sum) -> int:
-    """Return the largest absolute value that one row adds to a sum."""
+def cap_of(reading: JointReading, total: Sum, holder: int | None = None) -> int:
+    """Return the largest absolute value that one row adds to a sum; of one table in parts that of any holder's row, or
+    of a row of the holder whose portion stands at this place.
+    """
     if total.measure in (Measure.ROWS, Measure.PRESENT):
         return 1
     cap = 1
     for place in total.operands:
-        cap *= max(operand.cap for operand in reading.alike(*place))
+        alike = [operand.cap for operand in reading.alike(*place)]
+        cap *= max(alike) if holder is None else alike[holder]
     return cap * cap if total.measure is Measure.SQUARE else cap
 
 
-def tested(reading: JointReading, figure: JointFigure) -> tuple[tuple[int, int], ...]:
-    """Return what the test of dominance looks at before a figure is opened: (place of a sum, cap of one person) in
-    pairs.
+def tested(
+    reading: JointReading, figure: JointFigure, holder: int | None = None
+) -> tuple[tuple[int, int], ...]:
+    """Return what the test of dominance looks at before a figure is opened: (place of a sum, cap of one row) in pairs;
+    the caps are those of one holder's rows where its place is given.
 
     Every total, total of squares and product of the figure, and of what is tested beside it, is tested by the total of
     its absolute values: by itself where no row can be negative, else by the sum of the measure `magnitude` over the
@@ -68,7 +77,7 @@ def tested(reading: JointReading, figure: JointFigure) -> tuple[tuple[int, int],
     for place in (*figure.sums, *figure.beside):
         total = reading.sums[place]
         if total.measure in (Measure.TOTAL, Measure.SQUARE, Measure.PRODUCT):
-            pairs.append((_magnitude(reading, place), cap_of(reading, total) * reading.rows_of_a_person))
+            pairs.append((_magnitude(reading, place), cap_of(reading, total, holder)))
     return tuple(dict.fromkeys(pairs))
 
 
@@ -82,16 +91,73 @@ def _magnitude(reading: JointReading, place: int) -> int:
 
 
 def thresholds(joint: JointPlan, figure: JointFigure) -> tuple[tuple[int, int], ...]:
-    """Return the tests of a figure: (place of a sum, what it must reach) in pairs, those of persons first.
+    """Return the tests of a figure on sums: (place of a sum, what it must reach) in pairs, those of persons first.
 
     A person who may be in the parts of several holders of one table counts for one, so there are as many times more
-    rows behind a figure as there are holders.
+    rows behind a figure as there are holders; but not where each holder votes, for then there are enough different
+    persons, of whom nobody dominates, in every part that is not empty, and so in all together.
     """
-    reading, scheme = joint.reading, joint.scheme
-    least = scheme.minimum_group * reading.rows_of_a_person
-    found = [(place, least) for place in (figure.persons, *figure.rest)]
-    found += [(place, -(-200 * cap // scheme.dominance)) for place, cap in tested(reading, figure)]
+    rows = 1 if votes_of(joint) else joint.reading.rows_of_a_person
+    return _tests(joint, figure, tested(joint.reading, figure), rows)
+
+
+def own_thresholds(joint: JointPlan, figure: JointFigure, holder: int) -> tuple[tuple[int, int], ...]:
+    """Return the same tests as one holder makes them on the sums of its own part, by the ranges of its own rows."""
+    return _tests(joint, figure, tested(joint.reading, figure, holder), 1)
+
+
+def _tests(
+    joint: JointPlan, figure: JointFigure, caps: Sequence[tuple[int, int]], rows: int
+) -> tuple[tuple[int, int], ...]:
+    found = [(place, joint.scheme.minimum_group * rows) for place in (figure.persons, *figure.rest)]
+    found += [(place, -(-200 * cap * rows // joint.scheme.dominance)) for place, cap in caps]
     return tuple(dict.fromkeys(found))
+
+
+# --- votes of holders ----------------------------------------------
+
+
+def votes_of(joint: JointPlan) -> int:
+    """Return how many vectors of votes stand behind the sums: one for each figure of one table in parts without noise.
+
+    With noise there are none: a vote is made from exact numbers, so it would not be private.
+    """
+    exact = joint.reading.shape is Shape.STACKED and not joint.scheme.noise_micro
+    return len(joint.reading.figures) if exact else 0
+
+
+def vectors_of(joint: JointPlan) -> int:
+    """Return how many vectors of a number for each cell are made together: all sums, and votes behind them."""
+    return len(joint.reading.sums) + votes_of(joint)
+
+
+def vote(reading: JointReading, empty: bool, passes: bool) -> int:
+    """Return a holder's vote on a figure in a cell: 0 where its part has rows and fails a test, h where it has no row
+    at all, and h + 1 where it passes all tests; h is the number of holders.
+
+    So votes of h holders add up to h² at least exactly where nobody says no, and to h² + h where all parts pass.
+    """
+    holders = len(reading.portions)
+    if empty:
+        return holders
+    return holders + 1 if passes else 0
+
+
+def agreed(joint: JointPlan, figure: JointFigure) -> tuple[tuple[int, int], ...]:
+    """Return the test of holders' votes on a figure, as `thresholds` returns those of sums; none where nobody votes."""
+    holders = len(joint.reading.portions)
+    return ((vote_place(joint, figure), holders * holders),) if votes_of(joint) else ()
+
+
+def vote_place(joint: JointPlan, figure: JointFigure) -> int:
+    """Return the place of a figure's votes among all vectors."""
+    return len(joint.reading.sums) + joint.reading.figures.index(figure)
+
+
+def most_votes(reading: JointReading) -> int:
+    """Return what votes of all holders add up to at the most."""
+    holders = len(reading.portions)
+    return holders * (holders + 1)
 
 
 def strictest_of(decisions: Sequence[Decision]) -> Obligations:

@@ -214,6 +214,8 @@ def verify(
     ]
     plain = {"digest": evidence.joint.digest, "receipts": [each.plain() for each in receipts]}
     terminal.write(plain, form, lambda: terminal.rows(("party", "says", "boxes", "handed over"), lines))
+    terminal.say(f"Asked by {evidence.joint.request.member}: {evidence.joint.task.statement}")
+    terminal.say(f"Opening: {asking.opening_of(evidence.joint)}.")
     terminal.say(
         "Everything fits: who approved, which boxes ran, what they left. It does not show that data were true, "
         "or that a server computed as the protocol says."
@@ -237,7 +239,7 @@ def cancel(number: Number, dry_run: DryRun = False) -> None:
 def _draw_plan(plan: JointPlan, *, to_person: bool) -> None:
     terminal.facts(asking.plan_lines(plan), to_person=to_person)
     heads = ("step", "who", "form", "at most", "what is seen")
-    terminal.rows(heads, asking.sight_lines(plan))
+    terminal.rows(heads, asking.sight_lines(plan), to_person=to_person)
 
 
 def _told(value: Any) -> str:

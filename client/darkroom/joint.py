@@ -12,7 +12,7 @@ from darkroom.signing import Text
 from darkroom.wire import Wire, listed, segment
 from keys import api as keys
 from plans.errors import DarkroomError, HashMismatch, StateConflict, Unreachable, from_problem
-from plans.joint import JointPlan, JointTask, Part, Portion, Receipt, Shape
+from plans.joint import MOST_ATTEMPTS_TOLD, JointPlan, JointTask, Part, Portion, Receipt, Shape
 from plans.joint_evidence import JointEvidence, Verifier, verify_joint
 from plans.joint_rules import Matching, Opening
 from plans.joint_sights import together
@@ -192,6 +192,7 @@ def plan_lines(plan: JointPlan) -> list[Text]:
         Text("matching", _matched(plan)),
         Text("opening", opening_of(plan)),
         *_scheme_lines(plan),
+        *_attempt_lines(plan),
         *(Text("exactness", sentence) for sentence in exactness(plan)),
         Text("adversary", plan.trust.adversary),
         Text("randomness", plan.trust.randomness),
@@ -211,6 +212,15 @@ def _scheme_lines(plan: JointPlan) -> list[Text]:
         Text("smallest group", f"{scheme.minimum_group} persons"),
         Text("dominance", f"the two largest persons are at most {scheme.dominance} % of a total"),
     ]
+
+
+def _attempt_lines(plan: JointPlan) -> list[Text]:
+    """Return the line about attempts where an owner is told something before all have ended; none where nobody is."""
+    told = " and ".join(dict.fromkeys(filter(None, (plan.task.inspector, plan.learner))))
+    if not told:
+        return []
+    often = f"at most {MOST_ATTEMPTS_TOLD}, if some fail: of each {told} may have had what it is told by then"
+    return [Text("attempts", f"{often}, and it is charged")]
 
 
 _AT_MOST = {

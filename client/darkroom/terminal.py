@@ -58,14 +58,14 @@ def write(value: Any, form: Format, table: Callable[[], None]) -> None:
         table()
 
 
-def rows(heads: Sequence[str], lines: Sequence[Sequence[object]]) -> None:
-    """Draw a table."""
+def rows(heads: Sequence[str], lines: Sequence[Sequence[object]], *, to_person: bool = False) -> None:
+    """Draw a table; what a person is asked about goes to standard error, beside the question."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for head in heads:
         table.add_column(_cell(head), overflow="fold")
     for line in lines:
         table.add_row(*(_cell(value) for value in line))
-    _console().print(table)
+    _console(stderr=to_person).print(table)
 
 
 def lines(text: str) -> None:

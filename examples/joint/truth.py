@@ -8,6 +8,7 @@ may be, so that none is found by subtraction.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from fractions import Fraction
@@ -38,9 +39,13 @@ class _Sums:
     squares: Decimal
 
 
+EMPTY = _Sums(0, 0, Decimal(0), Decimal(0))
+
+
 def truth_of(story: Story, files: Path) -> dict[Key, Figures]:
     """Return what may be told of every cell that has a person in it, by its keys as text."""
-    return {key: _figures(story.truth, sums) for key, sums in _sums(story, files).items()}
+    told = _told(story, files)
+    return {key: told(key) for key in _sums(story, files, story.truth.joined)}
 
 
 def found_in(story: Story, result: JointResult) -> dict[Key, Figures]:
@@ -77,9 +82,9 @@ def _off(story: Story, result: JointResult, files: Path) -> int:
 
     What stays back for the sake of small cells does so in all figures of a cell but its count.
     """
-    truth, sums, found = story.truth, _sums(story, files), found_in(story, result)
-    empty = _Sums(0, 0, Decimal(0), Decimal(0))
-    exact = {cell: _figures(truth, sums.get(cell, empty)) for cell in found}
+    truth, found = story.truth, found_in(story, result)
+    sums, told_of = _sums(story, files, truth.joined), _told(story, files)
+    exact = {cell: told_of(cell) for cell in found}
     some_withheld = any(
         value is None
         for figures in exact.values()
@@ -89,7 +94,7 @@ def _off(story: Story, result: JointResult, files: Path) -> int:
     wrong = len(sums.keys() - found.keys())
     for cell, told in found.items():
         for figure, one, other in zip(truth.figures, told, exact[cell], strict=True):
-            unit = _unit(truth, figure, other, sums.get(cell, empty))
+            unit = _unit(truth, figure, other, sums.get(cell, EMPTY))
             wrong += not _as_rounded(one, other, unit, further=some_withheld and figure != "count")
     return wrong
 
@@ -107,7 +112,7 @@ def _unit(truth: Truth, figure: str, exact: Value, sums: _Sums) -> Fraction:
     if not exact:
         return Fraction(0)
     lost = len(str(truth.rounding - 1)) if truth.rounding > 1 else 0
-    digits = min(MOST_DIGITS, max(1, len(str(sums.present // truth.parts)) - lost))
+    digits = min(MOST_DIGITS, max(1, len(str(-(-sums.present // truth.parts))) - lost))
     return Fraction(10) ** (Decimal(str(exact)).adjusted() - digits + 1)
 
 
@@ -119,14 +124,14 @@ def _tables(story: Story, files: Path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _sums(story: Story, files: Path) -> dict[Key, _Sums]:
+def _sums(story: Story, files: Path, joined: str) -> dict[Key, _Sums]:
     truth = story.truth
     keys = "".join(f"{key}, " for key in truth.keys)
     value = f"({truth.value})::DECIMAL(12, 2)"
     with _tables(story, files) as connection:
         cells = connection.execute(
             f"SELECT {keys} count(*), count({value}), coalesce(sum({value}), 0), coalesce(sum({value} * {value}), 0)"
-            f" FROM {truth.joined} GROUP BY ALL"
+            f" FROM {joined} GROUP BY ALL"
         ).fetchall()
     width = len(truth.keys)
     return {tuple(map(str, cell[:width])): _Sums(*cell[width:]) for cell in cells}
@@ -136,20 +141,35 @@ def _text(key: object) -> str:
     return str(key).lower() if isinstance(key, bool) else str(key)
 
 
-def _figures(truth: Truth, sums: _Sums) -> Figures:
-    """Return a cell's figures: from ten persons on, and where no two could be more than 90 % of a total. A person who
-    may have a row at each holder of one table counts for one.
+def _told(story: Story, files: Path) -> Callable[[Key], Figures]:
+    """Return what tells the figures of a cell, by its keys: those that may be told. Of one table in parts, each part
+    that is not empty must pass the same tests by itself.
     """
-    least = SMALLEST_GROUP * truth.parts
-    total_told = sums.present >= least and sums.total * DOMINANCE >= 200 * truth.highest * truth.parts
-    deviation_told = total_told and sums.squares * DOMINANCE >= 200 * truth.highest**2 * truth.parts
-    made: dict[str, Value] = {
-        "count": sums.rows if sums.rows >= least else None,
-        "total": sums.total if total_told else None,
-        "mean": float(Fraction(sums.total) / sums.present) if total_told else None,
-        "deviation": _deviation(sums) if deviation_told else None,
-    }
-    return tuple(made[figure] for figure in truth.figures)
+    truth, whole = story.truth, _sums(story, files, story.truth.joined)
+    parts = [_sums(story, files, each.file) for each in story.registers] if truth.parts > 1 else []
+
+    def told(key: Key) -> Figures:
+        sums = whole.get(key, EMPTY)
+        looked = [sums, *(part[key] for part in parts if key in part)]
+        made: dict[str, Value] = {"count": sums.rows, "total": sums.total}
+        if sums.present:
+            made["mean"] = float(Fraction(sums.total) / sums.present)
+        if sums.present > 1:
+            made["deviation"] = _deviation(sums)
+        return tuple(
+            made[figure] if all(_passes(truth, figure, each) for each in looked) else None
+            for figure in truth.figures
+        )
+
+    return told
+
+
+def _passes(truth: Truth, figure: str, sums: _Sums) -> bool:
+    """Return whether a figure may be told: from ten persons on, and where no two could be more than 90 % of a total."""
+    if figure == "count":
+        return sums.rows >= SMALLEST_GROUP
+    total = sums.present >= SMALLEST_GROUP and sums.total * DOMINANCE >= 200 * truth.highest
+    return total and (figure != "deviation" or sums.squares * DOMINANCE >= 200 * truth.highest**2)
 
 
 def _deviation(sums: _Sums) -> float:

@@ -3,13 +3,14 @@
     inspector ── cipher/key ──► holders, collector
     holder ── cipher/part ──► collector ── cipher/total ──► inspector
 
-The inspector is a holder, too; its box makes a key for this attempt alone. Each holder adds up its own rows
-(`stacked.own_sums`), and its sums leave it encrypted. The collector has no key and no data; it gets the public key only
-to know by which name parts must call it. The inspector's box decrypts the one total, once, and is handed no holder's
-part (`mpc.encrypted.key_process`). So collector and inspector together, and no other two, open every holder's sums.
+The inspector is a holder, too; its box makes a key for this attempt alone. Each holder adds up its own rows and tests
+its own part (`stacked.own_vectors`), and sums and votes leave it encrypted. The collector has no key and no data; it
+gets the public key only to know by which name parts must call it. The inspector's box decrypts the one total, once, and
+is handed no holder's part (`mpc.encrypted.key_process`). So collector and inspector together, and no other two, open
+every holder's sums.
 
 Everything travels in envelopes (`mpc.protocols.envelopes`). Parameters follow from the plan alone: how many holders,
-how many sums of cells, and how large a part may be, by the bounds of rows and the ranges that owners declared
+how many sums and votes of cells, and how large a part may be, by the bounds of rows and the ranges that owners declared
 (`mpc.protocols.planning`). All parties derive the same.
 """
 
@@ -31,10 +32,10 @@ from mpc.protocols.envelopes import enter_box as enter_box
 from mpc.protocols.joint_rows import OwnRows
 from mpc.protocols.layout import Attempt
 from mpc.protocols.ring import RINGS
-from mpc.protocols.stacked import own_sums
+from mpc.protocols.stacked import own_vectors
 from plans.errors import EvidenceBroken, Malformed
 from plans.joint import JointPlan, Measure
-from plans.joint_guards import cap_of
+from plans.joint_guards import cap_of, most_votes, vectors_of, votes_of
 
 PART_TAG, TOTAL_TAG = "cipher/part", "cipher/total"
 
@@ -51,8 +52,8 @@ def planned(joint: JointPlan) -> Planned:
 
 
 def count_of(joint: JointPlan) -> int:
-    """Return how many numbers each holder encrypts: its sums of all cells."""
-    return len(joint.reading.sums) * joint.reading.cells
+    """Return how many numbers each holder encrypts: its sums of all cells, and its votes."""
+    return vectors_of(joint) * joint.reading.cells
 
 
 def rows_of_all(joint: JointPlan) -> int:
@@ -65,21 +66,23 @@ def require_possible(joint: JointPlan, totals: Sums, rows: int) -> None:
 
     Args:
         joint: the plan.
-        totals: `[sums][cells]`.
+        totals: `[vectors][cells]`.
         rows: how many rows a cell has at the most.
 
     Raises:
         EvidenceBroken: a number is further from 0 than rows and range allow, or below it where none can be.
     """
-    for total, numbers in zip(joint.reading.sums, totals, strict=True):
+    ranges = [(0, most_votes(joint.reading))] * votes_of(joint)
+    for total in reversed(joint.reading.sums):
         most = rows * cap_of(joint.reading, total)
-        least = -most if total.measure in (Measure.TOTAL, Measure.PRODUCT) else 0
+        ranges.insert(0, (-most if total.measure in (Measure.TOTAL, Measure.PRODUCT) else 0, most))
+    for (least, most), numbers in zip(ranges, totals, strict=True):
         if not all(least <= number <= most for number in numbers):
             raise EvidenceBroken("what was decrypted are no totals of this plan", joint.task.collector)
 
 
 def by_sum(joint: JointPlan, numbers: list[int]) -> Sums:
-    """Return numbers of all sums and cells, one behind the other, as `[sums][cells]`."""
+    """Return numbers of all vectors and cells, one behind the other, as `[vectors][cells]`."""
     cells = joint.reading.cells
     return tuple(tuple(numbers[start : start + cells]) for start in range(0, len(numbers), cells))
 
@@ -111,22 +114,22 @@ class Part:
         self._size = Shape(self._parameters, self._count).size
 
     def inspect(self, rows: OwnRows) -> Sums:
-        """Do the inspector's part; return all totals, `[sums][cells]`.
+        """Do the inspector's part; return all totals, `[vectors][cells]`.
 
         Raises:
-            TooLarge, Malformed: see `stacked.own_sums`.
+            TooLarge, Malformed: see `stacked.own_vectors`.
             LinkBroken, EvidenceBroken: what came is not the one total of this attempt.
             PeerLost: see `Channel`.
         """
         collector, holders = self._joint.task.collector, len(self._joint.reading.portions)
         first = self._front(self._me, collector, Content.PUBLIC_KEY, "")
         most = rows_of_all(self._joint)
-        owner = KeyProcess(self._parameters, first, planning.largest_cap(self._joint.reading) * most)
+        owner = KeyProcess(self._parameters, first, planning.largest_total(self._joint.reading))
         others = [each.domain for each in self._joint.reading.portions if each.domain != self._me]
         for party in (*others, collector):
             self._envelopes.send_key(owner, party)
         ring = RINGS[self._joint.scheme.ring_bits]
-        numbers = ring.decode(own_sums(rows, self._joint.reading, self._place, ring))
+        numbers = ring.decode(own_vectors(rows, self._joint, self._place))
         part = holder_encrypt(
             numbers, planning.largest_part(self._joint.reading), owner.public, self._parameters
         )
@@ -141,11 +144,11 @@ class Part:
         """Do another holder's part.
 
         Raises:
-            TooLarge, Malformed: see `stacked.own_sums`.
+            TooLarge, Malformed: see `stacked.own_vectors`.
             LinkBroken, EvidenceBroken, PeerLost: what came is no public key of this attempt; or see `Channel`.
         """
         ring, task = RINGS[self._joint.scheme.ring_bits], self._joint.task
-        numbers = ring.decode(own_sums(rows, self._joint.reading, self._place, ring))
+        numbers = ring.decode(own_vectors(rows, self._joint, self._place))
         public = self._envelopes.receive_key(task.inspector)
         part = holder_encrypt(numbers, planning.largest_part(self._joint.reading), public, self._parameters)
         front = self._front(self._me, task.collector, Content.PART, key_id(public))

@@ -5,7 +5,7 @@
 
 1. Each server sends the next one the seed of what the two have in common (`seed/servers`).
 2. An owner sends its covered rows (`helper.send_rows`, or `diffie_hellman`). Of one table in parts it sends shares of
-   its own sums, and 3 falls away (`stacked`).
+   its own sums and votes, and 3 falls away (`stacked`).
 3. The helper matches, and shares what matched (`helper.help_matching`).
 4. A server adds up the rows of each cell, and adds its part of the noise, if there is any (`joint_server`).
 5. It tests what may be opened, and hands over its shares of that; or it hands the sums to an inspector, whose airlock
@@ -68,7 +68,9 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What an inspector opens: every sum of the reading in every cell, `[sums][cells]`, as signed whole numbers."""
+    """What an inspector opens: every sum of the reading in every cell, and added votes of holders of one table behind
+    them (`plans.joint_guards`), `[vectors][cells]`, as signed whole numbers.
+    """
 
     sums: tuple[tuple[int, ...], ...] = field(repr=False)
 
@@ -249,8 +251,8 @@ def _stacked(work: Work, server: Server | None, rows: OwnRows | None, coins: Mas
     joint, kept = work.joint, None
     owned = joint.owns(work.domain)
     if owned is not None and rows is not None:
-        mine = stacked.own_sums(rows, joint.reading, owned, RINGS[joint.scheme.ring_bits])
-        kept = stacked.share_sums(work.channel, joint, work.domain, mine, work.numbered, coins)
+        mine = stacked.own_vectors(rows, joint, owned)
+        kept = stacked.share_vectors(work.channel, joint, work.domain, mine, work.numbered, coins)
     return None if server is None else stacked.sums_of_all(server, joint, kept)
 
 

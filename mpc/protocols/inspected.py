@@ -1,7 +1,8 @@
 """Sums for an inspector: the servers hand it both components of each, and it opens what two servers agree on.
 
 An inspector is an owner whose airlock judges figures before the recipient sees any. So nothing is tested on shares:
-all sums of all cells are opened, in the inspector's box and nowhere else, with their noise, if there is any. What a
+all sums of all cells, and votes that holders of one table have behind them (`plans.joint_guards`), are opened, in the
+inspector's box and nowhere else, with their noise, if there is any. What a
 server hands over has been refreshed (`replicated.refresh`), so that together it is uniform given the sums, and tells
 the inspector nothing of how they came about; an inspector that is a server adds nothing by what it holds already.
 """
@@ -13,6 +14,7 @@ from mpc.protocols.opening import Pair, hand_over, reconstruct
 from mpc.protocols.replicated import Server, Shared, refresh
 from mpc.protocols.ring import RINGS
 from plans.joint import JointPlan
+from plans.joint_guards import vectors_of
 
 INSPECTED = "open/inspected"
 
@@ -31,7 +33,7 @@ def hand_to(me: Server, inspector: str, domain: str, sums: Shared) -> Pair | Non
 
 
 def open_sums(channel: Channel, joint: JointPlan, mine: Pair | None) -> tuple[tuple[int, ...], ...]:
-    """Return all sums at the inspector, `[sums][cells]`.
+    """Return all sums at the inspector, votes behind them, `[vectors][cells]`.
 
     Args:
         mine: what `hand_to` returned.
@@ -41,7 +43,7 @@ def open_sums(channel: Channel, joint: JointPlan, mine: Pair | None) -> tuple[tu
         LinkBroken, PeerLost: see `Channel`.
     """
     ring, cells = RINGS[joint.scheme.ring_bits], joint.reading.cells
-    shape = len(joint.reading.sums), cells
+    shape = vectors_of(joint), cells
     size = ring.bytes_of(shape)
     pairs = []
     for server in joint.task.servers:

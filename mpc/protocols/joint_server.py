@@ -6,7 +6,8 @@
 - *Noise*, where the plan names a rate: on every sum, before it is tested or opened (`noise`).
 - *Tests* (`plans.joint_guards`): a figure's bit is 1 in a cell where at least the minimum group of persons stands
   behind it, and every total passes the test of dominance on public caps: magnitude · dominance ≥ 200 · cap, that is,
-  a public number is reached. So every test is [sum ≥ public number], all of them one comparison of many elements.
+  a public number is reached. Of one table in parts, exactly, all holders' votes on it are tested as well. So every
+  test is [sum ≥ public number], all of them one comparison of many elements.
   Nobody learns a bit before it is opened.
 - *What is handed over*, where nobody but the recipient opens: for every figure the bits, and each of its sums times
   the bit. A sum that may not be opened is opened as 0, with a bit 0 that says so. An inspector is handed the sums
@@ -27,7 +28,7 @@ from mpc.protocols.replicated import Grouped, Server, Shared
 from mpc.protocols.ring import Ring
 from mpc.protocols.rows import Matched
 from plans.joint import JointPlan, JointReading, Measure, Sum
-from plans.joint_guards import thresholds
+from plans.joint_guards import agreed, thresholds
 
 HexShares = tuple[tuple[str, ...], tuple[str, ...]]
 
@@ -124,10 +125,10 @@ def guarded(me: Server, joint: JointPlan, sums: Shared) -> Shared:
     """Return what is opened, in the order of `Opened`: each figure's bits, and its sums where the bit is 1.
 
     Args:
-        sums: `[sums × cells]`.
+        sums: `[sums × cells]`, votes of holders behind them where they have any.
     """
     ring, figures = sums.ring, joint.reading.figures
-    tests = [thresholds(joint, figure) for figure in figures]
+    tests = [(*thresholds(joint, figure), *agreed(joint, figure)) for figure in figures]
     distinct = list(dict.fromkeys(test for each in tests for test in each))
     least = ring.encode([number for _, number in distinct])
     picked = _rows(sums, [place for place, _ in distinct])

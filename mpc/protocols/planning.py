@@ -15,7 +15,7 @@ from mpc.lookup.fields import width_of
 from mpc.lookup.plan import Plan, planned
 from plans.errors import Malformed
 from plans.joint import JointReading, JointTask, Measure, Operand, Score, ScoreFunction, ScoreNode, Shape, Sum
-from plans.joint_guards import cap_of
+from plans.joint_guards import cap_of, most_votes
 
 _MOST_MB = 1 << 20
 """Memory that no plan is refused for here."""
@@ -50,15 +50,21 @@ def ciphertexts(task: JointTask, reading: JointReading) -> Planned | None:
 
 
 def sums(reading: JointReading) -> Planned:
-    """Plan the sums of a table in parts. Raises as `plan_sums` does."""
-    return plan_sums(
-        len(reading.portions), len(reading.sums) * reading.cells, largest_part(reading), _MOST_MB
-    )
+    """Plan the sums of a table in parts, and holders' votes on every figure. Raises as `plan_sums` does."""
+    vectors = len(reading.sums) + len(reading.figures)
+    return plan_sums(len(reading.portions), vectors * reading.cells, largest_part(reading), _MOST_MB)
 
 
 def largest_part(reading: JointReading) -> int:
-    """Return the largest absolute value of one holder's sum."""
-    return largest_cap(reading) * max(portion.bound for portion in reading.portions)
+    """Return the largest absolute value of one holder's sum, or vote."""
+    most = largest_cap(reading) * max(portion.bound for portion in reading.portions)
+    return max(most, len(reading.portions) + 1)
+
+
+def largest_total(reading: JointReading) -> int:
+    """Return the largest absolute value of a sum of all holders together, or of their votes."""
+    most = largest_cap(reading) * sum(portion.bound for portion in reading.portions)
+    return max(most, most_votes(reading))
 
 
 def largest_cap(reading: JointReading) -> int:

@@ -1,8 +1,9 @@
 """One table in parts: each owner adds up its own rows, and shares nothing but its sums.
 
-No row leaves an owner, nobody is matched, and no size is seen: what an owner sends are `sums × cells` elements, which
-is public. They are exact: a cell's values are added up in limbs of 32 bits, so many rows at a time that a double holds
-their sum, and the limbs are put together in the ring.
+No row leaves an owner, nobody is matched, and no size is seen: what an owner sends are `vectors × cells` elements, sums
+and its votes on figures behind them (`plans.joint_guards`), which is public. They are exact: a cell's values are added
+up in limbs of 32 bits, so many rows at a time that a double holds their sum, and the limbs are put together in the
+ring.
 
 An owner takes each number apart as x = x0 + x1 + x2, two of which it draws itself, and sends server i the components
 x_i and x_{i+1}. It needs nothing in common with anybody, so an owner that is a server does the same and keeps its own
@@ -11,6 +12,8 @@ all components, and so every owner's sums of every cell: the plan's trust says s
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -23,6 +26,7 @@ from mpc.protocols.replicated import SERVERS, Server, Shared
 from mpc.protocols.ring import RINGS, Ring, Words
 from plans.errors import Malformed, TooLarge
 from plans.joint import JointPlan, JointReading, Measure, Sum
+from plans.joint_guards import own_thresholds, vectors_of, vote, votes_of
 
 STAGE, SHARES = "sum", "sum/shares"
 
@@ -63,19 +67,48 @@ def _by_cell(rows: OwnRows, total: Sum, ring: Ring, cells: int) -> Words:
     return found
 
 
-def share_sums(
-    channel: Channel, joint: JointPlan, me: str, sums: Words, attempt: Attempt, coins: MaskStream
+def own_vectors(rows: OwnRows, joint: JointPlan, portion: int) -> Words:
+    """Return an owner's sums and, behind them, its votes on every figure in every cell, `[vectors × cells]`.
+
+    Raises:
+        TooLarge, Malformed: see `own_sums`.
+    """
+    ring, reading = _ring_of(joint), joint.reading
+    sums = own_sums(rows, reading, portion, ring)
+    if not votes_of(joint):
+        return sums
+    votes = ring.encode([number for row in _votes(rows, joint, portion, sums) for number in row])
+    return np.concatenate([sums, votes.reshape(votes_of(joint), reading.cells, *ring.words)])
+
+
+def _votes(rows: OwnRows, joint: JointPlan, portion: int, sums: Words) -> Iterator[list[int]]:
+    """Yield, figure by figure, this owner's votes in all cells."""
+    ring, reading = _ring_of(joint), joint.reading
+    counted = np.bincount(rows.groups, minlength=reading.cells).tolist()
+    numbers = [ring.decode(each) for each in sums]
+    for figure in reading.figures:
+        tests = own_thresholds(joint, figure, portion)
+        yield [
+            vote(reading, not counted[cell], all(numbers[place][cell] >= least for place, least in tests))
+            for cell in range(reading.cells)
+        ]
+
+
+def share_vectors(
+    channel: Channel, joint: JointPlan, me: str, vectors: Words, attempt: Attempt, coins: MaskStream
 ) -> Shared | None:
-    """Send each server its two components of an owner's sums; return those of this owner where it is a server.
+    """Send each server its two components of an owner's sums and votes; return those of this owner where it is a
+    server.
 
     Args:
+        vectors: of this owner, `[vectors × cells]`.
         attempt: of the plan, by which the components are drawn, too.
         coins: this owner's own fresh randomness.
     """
     ring, shape = _ring_of(joint), _shape(joint)
     masks = Masks(coins.draw(KEY).tobytes(), attempt.digest, attempt.number, STAGE)
     first, second = (ring.draw(masks.stream(f"component/{place}"), shape) for place in range(SERVERS - 1))
-    parts = (first, second, ring.sub(ring.sub(sums, first), second))
+    parts = (first, second, ring.sub(ring.sub(vectors, first), second))
     kept = None
     for place, server in enumerate(joint.task.servers):
         pair = Shared(ring, parts[place], parts[(place + 1) % SERVERS])
@@ -87,10 +120,11 @@ def share_sums(
 
 
 def sums_of_all(me: Server, joint: JointPlan, kept: Shared | None) -> Shared:
-    """Return a server's shares of the sums over all parts of the table, `[sums × cells]`.
+    """Return a server's shares of the sums over all parts of the table, votes added up behind them, `[vectors ×
+    cells]`.
 
     Args:
-        kept: what `share_sums` gave, where this server is an owner.
+        kept: what `share_vectors` gave, where this server is an owner.
 
     Raises:
         LinkBroken, PeerLost: see `Channel`.
@@ -112,4 +146,4 @@ def _ring_of(joint: JointPlan) -> Ring:
 
 
 def _shape(joint: JointPlan) -> tuple[int, int]:
-    return len(joint.reading.sums), joint.reading.cells
+    return vectors_of(joint), joint.reading.cells

@@ -22,6 +22,7 @@ from plans.joint import (
     Shape,
     Sum,
 )
+from plans.joint_guards import own_thresholds
 from plans.joint_rules import Matching, Opening
 from plans.released import Released
 from tests.plans import examples, joint_examples
@@ -117,7 +118,33 @@ class Case:
         return JointReading(examples.digest("0"), portions, sums, self.figures, outputs, shape)
 
     def sums(self, cells: Sequence[People]) -> list[list[int]]:
-        """What the servers open: each person once."""
+        """What the servers open: each person once; of one table in parts, whose persons are dealt out to its holders
+        one by one.
+        """
+        if self.holders > 1:
+            parts = [[people[place :: self.holders] for people in cells] for place in range(self.holders)]
+            return self.sums_of_parts(parts)
+        return self._sums(cells)
+
+    def sums_of_parts(self, parts: Sequence[Sequence[People]]) -> list[list[int]]:
+        """The same of parts of a table, `[holders][cells]`, with votes behind the sums where there is no noise."""
+        joint, each = self.plan(), [self._sums(cells) for cells in parts]
+        places = range(len(self.figures) if not self.noise_micro else 0)
+        votes = [
+            [[self.vote(joint, part, place, cell) for cell in range(len(part[0]))] for place in places]
+            for part in each
+        ]
+        vectors = [[*part, *said] for part, said in zip(each, votes, strict=True)]
+        return [[sum(numbers) for numbers in zip(*rows, strict=True)] for rows in zip(*vectors, strict=True)]
+
+    def vote(self, joint: JointPlan, part: list[list[int]], place: int, cell: int) -> int:
+        """What a holder says of its part of a figure: 0 for no, h for an empty one, h + 1 for yes."""
+        if not part[ROWS][cell]:
+            return self.holders
+        tests = own_thresholds(joint, self.figures[place], 0)
+        return (self.holders + 1) * all(part[number][cell] >= least for number, least in tests)
+
+    def _sums(self, cells: Sequence[People]) -> list[list[int]]:
         found = []
         for people in cells:
             values = [value for value in people if value is not None]

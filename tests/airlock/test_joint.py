@@ -141,11 +141,44 @@ def test_a_total_of_both_signs_is_tested_by_its_magnitude() -> None:
 
 @pytest.mark.parametrize(("persons", "shown"), [(29, "…"), (30, "30")])
 def test_of_one_table_in_parts_a_person_may_be_every_holders(persons: int, shown: str) -> None:
-    """The control: rows of one holder are persons, and ten are enough."""
+    """With noise there are three times as many; else each of the three parts has ten, and one of nine keeps all back.
+    The control: rows of one holder are persons, and ten are enough.
+    """
     figures = (JointFigure("n", "count", (ROWS,), ROWS),)
     case = replace(ONE_CELL, holders=3, figures=figures)
     assert column(left(case, [5] * persons), "n") == [shown]
+    assert column(left(replace(case, noise_micro=10**6), [5] * persons), "n") == [shown]
     assert column(left(replace(case, holders=1), [5] * persons), "n") == [str(persons)]
+
+
+PARTS = replace(ONE_CELL, holders=3, figures=FIGURES[:3])
+FULL, MISSING = [500] * 10, [None] * 10
+
+
+@pytest.mark.parametrize(
+    ("third", "shown"),
+    [
+        ([], ["20", "10000", "500"]),
+        (FULL, ["30", "15000", "500"]),
+        (FULL[:9], ["…", "…", "…"]),
+        (MISSING, ["30", "…", "…"]),
+        ([*MISSING, 5], ["31", "…", "…"]),
+    ],
+    ids=["empty", "ten", "nine", "without values", "one value"],
+)
+def test_29_a_part_that_fails_by_itself_keeps_the_figure_back(third: Any, shown: list[str]) -> None:
+    """An empty one does not, though two parts of ten are what it would have been without the third holder."""
+    released = judge_joint(PARTS.plan(), PARTS.sums_of_parts([[FULL], [FULL], [third]]), SALT)
+    assert [column(released, figure.name)[0] for figure in PARTS.figures] == shown
+    enough = judge_joint(PARTS.plan(), PARTS.sums_of_parts([[FULL * 9], [FULL * 9], [third]]), SALT)
+    assert (column(enough, "total") == ["…"]) is (shown[1] == "…"), "however large the others are"
+
+
+def test_29_control_where_holders_say_nothing_the_figure_leaves() -> None:
+    plan, sums = PARTS.plan(), PARTS.sums_of_parts([[FULL], [FULL], [[7]]])
+    assert column(judge_joint(plan, sums, SALT), "n") == ["…"]
+    said = [*sums[: len(plan.reading.sums)], *([12] for _ in plan.reading.figures)]
+    assert column(judge_joint(plan, said, SALT), "n") == ["21"], "less two known parts: one person"
 
 
 def test_who_is_left_out_by_a_case_is_tested_too() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airlock.joint import judge_joint
+from airlock.joint import _Table, judge_joint
 from airlock.secondary import Key
 from plans.checks import Checks
 from plans.joint import JointFigure, Measure, Operand, Sum
@@ -181,3 +181,45 @@ def test_a_large_answer_is_judged_in_little_time() -> None:
     case = Case(sizes=(64, 64), cap=300, checks=Checks(margins=True), largest=10**6)
     cells = [[200] * (3 + (7 * place) % 60) for place in range(64 * 64)]
     assert judge_joint(case.plan(), case.sums(cells), SALT).rows
+
+
+# --------------------------------------------------------------------------------- parts of one table
+
+
+@st.composite
+def parts(draw: st.DrawFn) -> tuple[Case, list[list[list[int]]]]:
+    """Three holders' amounts of every cell; now and then a part has few persons, or none."""
+    sizes = draw(st.sampled_from([(3,), (2, 2), (3, 3)]))
+    checks = draw(st.sampled_from((MARGINS, TOTALS)))
+    case = Case(sizes=sizes, cap=300, checks=checks, holders=3, figures=(SUM,))
+    people = st.sampled_from([30, 30, 30, 30, 12, 3, 0]).map(lambda size: [200] * size)
+    cells = len(case.codes())
+    return case, [draw(st.lists(people, min_size=cells, max_size=cells)) for _ in range(3)]
+
+
+def lonely(case: Case, found: list[list[list[int]]]) -> list[int]:
+    """By how many persons of one holder margins differ from what is shown, where these are fewer than ten."""
+    released = judge_joint(case.plan(), case.sums_of_parts(found), SALT)
+    places: dict[Key, int] = {key: place for place, key in enumerate(case.codes())}
+    withheld = set(places) - shown(case, released, SUM)
+    left = [cells & withheld for cells in margins(places).values() if cells & withheld and cells - withheld]
+    counts = [sum(len(part[places[key]]) for key in hidden) for hidden in left for part in found]
+    return [count for count in counts if 0 < count < 10]
+
+
+@settings(max_examples=150, deadline=None)
+@given(parts())
+def test_29_what_is_left_of_a_margin_has_no_small_part_of_any_holder(made: Any) -> None:
+    """A holder that gets it takes its own part away; others together may be many, and one of them a single person."""
+    case, found = made
+    assert lonely(case, found) == []
+
+
+def test_29_control_where_parts_are_not_asked_about_several_cells_one_is_left(monkeypatch: Any) -> None:
+    case = Case(sizes=(4,), cap=300, checks=TOTALS, holders=3, figures=(SUM,))
+    full, few, none = [200] * 30, [200] * 3, list[int]()
+    found = [[full] * 4, [few, none, none, full], [full] * 4]
+    assert lonely(case, found) == []
+    true = _Table._agreed
+    monkeypatch.setattr(_Table, "_agreed", lambda *said: len(said[3]) > 1 or true(*said))
+    assert lonely(case, found) == [3]

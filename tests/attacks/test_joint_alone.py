@@ -197,12 +197,3 @@ def test_29_nor_does_one_hand_that_has_two_of_three_parts(form: str) -> None:
     plan = asked.plan()  # the control: three administrations
     with pytest.raises(PolicyDenied, match="small ones too"):
         require_same(replace(plan, parties=in_one_hand(plan.parties, inspector, other)))
-
-
-def test_29_nor_does_a_server_ask_whose_administrators_are_a_holders() -> None:
-    asked = FORMS["stacked"]
-    server = next(each for each in asked.task.servers if each not in (HEALTH, TAX))
-    asks = replace(asked, member=f"wang@{server}", rules=replace(asked.rules, separate=False))
-    asks.plan()  # the control: it has administrators of its own
-    with pytest.raises(PolicyDenied, match="could take it away"):
-        replace(asks, parties=in_one_hand(asked.parties, server, HEALTH)).plan()

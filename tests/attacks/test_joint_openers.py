@@ -12,21 +12,29 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from compute.joint_evidence import looked_up
 from darkroom import joint_result
+from darkroom.cli import app
 from keeper import joint_rules
 from keeper.config import KeeperConfig
 from keys import api as keys
 from plans import joint_evidence
-from plans.errors import RederivationMismatch
+from plans.errors import HashMismatch, RederivationMismatch
 from plans.joint import JointPlan, JointReading
-from plans.joint_evidence import verify_joint
+from plans.joint_evidence import commitments_of, verify_joint
 from plans.request import statement_digest
+from plans.statements import StageRecord
 from tests.attacks.test_joint_forms import evidence_of, roots_of
+from tests.attacks.test_joint_persons import reported
 from tests.client.test_joint_judged import INSPECTOR, TABLE, handed, inspected, table
 from tests.client.test_joint_result import World, world
 from tests.keeper import house, joint_house
 from tests.keeper.joint_forms_house import plan_of, side_of
+from tests.keeper.joint_persons_house import ASKED
+from tests.keeper.joint_persons_house import plan_of as plan_of_persons
+from tests.keeper.joint_persons_house import side_of as side_of_persons
 from tests.keeper.test_joint_verify import VERIFIER
 from tests.plans.joint_examples import JOINT_SQL
 
@@ -112,3 +120,29 @@ def test_78_a_side_without_data_computes_on_no_relation_that_the_statement_does_
     with pytest.raises(RederivationMismatch, match="does not name"):
         joint_rules.require_joint(changed, house.NOW)
     assert joint_rules.require_joint(joint_house.party_plan(plan, joint_house.OFFICE), house.NOW) == plan
+
+
+def test_a_finder_that_hands_over_other_records_has_no_answer_from_the_centre(settings: KeeperConfig) -> None:
+    """Its receipt names the box's record; what its keeper shows the centre is one that commits to nobody. The control:
+    whoever looks at the records alone finds that nobody was looked up, and writes nothing into the log.
+    """
+    good = evidence_of(plan_of_persons(side_of_persons(settings), "looked up there"))
+    assert len(looked_up(good)) == ASKED
+    place = next(at for at, each in enumerate(good.parties) if each.plan.domain == joint_house.OWN)
+    shown = replace(good.parties[place], records=reported(good.parties[place].plan, {}))
+    bad = replace(good, parties=(*good.parties[:place], shown, *good.parties[place + 1 :]))
+    assert commitments_of([StageRecord.read(each.statement.body) for each in shown.records]) == ()
+    with pytest.raises(HashMismatch):
+        looked_up(bad)
+
+
+def test_79_whoever_checks_evidence_reads_what_it_is_about(settings: KeeperConfig, tmp_path: Path) -> None:
+    """That everything fits says nothing to somebody who was handed the evidence of another question."""
+    plan = plan_of(side_of(settings), "inspected")
+    file = tmp_path / "evidence"
+    file.write_bytes(evidence_of(plan).canonical())
+    roots = [word for domain, key in roots_of(plan).items() for word in ("--root", f"{domain}={key}")]
+    made = CliRunner().invoke(app, ["joint", "verify", "--file", str(file), *roots])
+    assert made.exit_code == 0, made.output
+    for said in (plan.task.statement, plan.request.member, f"the airlock of {plan.task.inspector} sees"):
+        assert said in made.stderr

@@ -115,7 +115,7 @@ def test_any_two_servers_have_a_holders_sums_as_the_plan_says_and_one_alone_has_
     owners = parts()
     world = overhear(owners, "")
     ring, joint = RINGS[128], world.went.joint
-    own = stacked.own_sums(owners[1].rows(), joint.reading, 1, ring)
+    own = stacked.own_vectors(owners[1].rows(), joint, 1)
     shape = ring.shape(own)
     (one, two), (third, again) = (components(world, WEST, server) for server in ("nm/tax", "nm/civil"))
     x2, x0, x0_again, x1 = (ring.from_raw(raw, shape) for raw in (one, two, third, again))

@@ -16,12 +16,12 @@ import pytest
 from keeper.config import KeeperConfig
 from keeper.joint_quota import JointQuotas, Run, costs
 from plans.box import Entry
-from plans.errors import BudgetSpent, DarkroomError
-from plans.joint import JointPlan, JointReading, PortionDecision, Receipt
+from plans.errors import BudgetSpent, DarkroomError, Outdated
+from plans.joint import MOST_ATTEMPTS_TOLD, JointPlan, JointReading, PortionDecision, Receipt
 from plans.plan import Plan
 from tests.keeper import house, joint_house
 from tests.keeper.house import NOW
-from tests.keeper.joint_forms_house import MATCHED, MEMBERS, POLICY, TERMS, plan_of, side_of
+from tests.keeper.joint_forms_house import MATCHED, POLICY, plan_of, side_of
 from tests.keeper.joint_house import CELLS, HEALTH, JointSide
 
 
@@ -189,27 +189,44 @@ def replace_reading(plan: JointPlan, reading: JointReading) -> JointPlan:
 
 
 @pytest.mark.parametrize(
-    ("form", "subject", "attempts"),
+    ("form", "subject", "terms"),
     [
-        ("found by health", f"joint-members/{house.INCOME}+{HEALTH}", MEMBERS // MATCHED),
-        ("inspected by health", f"joint/{house.INCOME}+{HEALTH}", TERMS.cells // CELLS),
+        ("found by health", f"joint-members/{house.INCOME}+{HEALTH}", {"members": 2 * MATCHED}),
+        ("inspected by health", f"joint/{house.INCOME}+{HEALTH}", {"cells": 2 * CELLS}),
     ],
 )
 def test_74_every_attempt_whose_answer_a_peer_may_have_is_charged(
-    settings: KeeperConfig, form: str, subject: str, attempts: int
+    settings: KeeperConfig, form: str, subject: str, terms: dict[str, int]
 ) -> None:
     """A finder's side has the list once its own box has ended. It may then say that the attempt failed, and put other
     persons into its register for the next: without a charge for each, twenty lists for the price of one.
     """
-    side = side_of(settings, replace(POLICY, checks=replace(POLICY.checks, unsafe_exact_cells=True)))
+    side = side_of(settings, replace(POLICY, checks=replace(POLICY.checks, unsafe_exact_cells=True)), **terms)
     own = side.approved(plan_of(side, form))
-    for number in range(1, attempts + 1):
+    for number in (1, 2):
         assert side.extract(own, number).inputs
         side.keeper.joint.receipt(failed(own, number), own, ())
     side.restart()
     with pytest.raises(BudgetSpent) as refused:
-        side.extract(own, attempts + 1)
+        side.extract(own, 3)
     assert refused.value.where == subject.partition("/")[2]
+
+
+@pytest.mark.parametrize("form", ["found by health", "inspected by health"])
+def test_74_what_approvers_signed_once_is_not_told_twenty_times(settings: KeeperConfig, form: str) -> None:
+    """There is room for many answers. One plan was read and approved, which says of how many persons it tells."""
+    rich = replace(POLICY, checks=replace(POLICY.checks, unsafe_exact_cells=True))
+    side = side_of(settings, rich, members=100 * MATCHED, cells=100 * CELLS)
+    own = side.approved(plan_of(side, form))
+    for number in range(1, MOST_ATTEMPTS_TOLD + 1):
+        assert side.extract(own, number).inputs
+        side.keeper.joint.receipt(failed(own, number), own, ())
+    side.restart()
+    with pytest.raises(Outdated, match="people look at it again"):
+        side.extract(own, MOST_ATTEMPTS_TOLD + 1)
+    assert side.extract(side.approved(plan_of(side, form, 1))).inputs, (
+        "the control: there is room for another plan"
+    )
 
 
 @pytest.mark.parametrize("form", ["stacked", "inspected", "common"])

@@ -14,6 +14,7 @@ from darkroom.cli import app
 from darkroom.joint_result import JointResult
 from plans.joint import JointPlan, JointTask
 from plans.joint_rules import Matching, Opening
+from plans.statements import Approval, Statement
 from tests.client.test_joint_judged import LOOKUP, SCORED, inspected, told
 from tests.client.test_joint_result import World
 
@@ -25,7 +26,7 @@ class Room:
     """A connection that remembers what it was asked for, and answers from a world that has ended."""
 
     def __init__(self, made: World) -> None:
-        self.made, self.asked = made, list[JointTask]()
+        self.made, self.asked, self.signed = made, list[JointTask](), list[Statement]()
 
     def explain_jointly(self, task: JointTask, **_: str) -> JointPlan:
         self.asked.append(task)
@@ -40,6 +41,15 @@ class Room:
 
     def trusted_keeper(self, domain: str) -> str:
         return self.made.keepers[domain].public
+
+    def me(self) -> dict[str, Any]:
+        return {"domain": "nm/tax", "roles": ["approver"]}
+
+    def signer(self) -> str:
+        return "ed25519:" + "1" * 64
+
+    def hand_in(self, statement: Statement) -> None:
+        self.signed.append(statement)
 
     def wait_jointly(self, *_: object) -> dict[str, Any]:
         return {"state": "released"}
@@ -129,3 +139,14 @@ def test_a_result_marks_what_an_airlock_withheld_and_programs_read_it_too(room: 
     read = json.loads(plain)
     assert read["rows"][2] == ["north", None, None]
     assert read["suppressed"][2] == [False, True, True]
+
+
+def test_79_who_approves_reads_who_would_see_what_wherever_the_answer_goes(room: Room) -> None:
+    """An approver whose output goes to a program reads the table beside the question, and the program no table."""
+    made = typed("approve", "0" * 20, "--yes", "--format", "json")
+    assert made.exit_code == 0, made.output
+    (statement,) = room.signed
+    assert json.loads(made.stdout) == {"digest": statement.digest, "type": "approval"}
+    assert Approval.read(statement.body).plan == room.made.plan.digest
+    for sight in room.made.plan.sights:
+        assert sight.what in made.stderr

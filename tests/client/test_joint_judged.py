@@ -290,6 +290,10 @@ def test_a_plan_says_who_opens_first_and_what_each_party_is() -> None:
     assert told["nm/health"].startswith("owner, finder;")
     assert "nm/health learns which of its own persons" in told["opening"]
     assert "1,000 persons" in told["at most"]
+    assert "at most 3, if some fail: of each nm/health may" in told["attempts"]
+    assert "attempts" not in {line.label for line in asking.plan_lines(world().plan)}, (
+        "of shares nobody has anything"
+    )
     assert not {"smallest group", "dominance", "ring"} & set(told), "nothing is said of figures"
 
 

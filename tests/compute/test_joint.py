@@ -18,16 +18,14 @@ from compute.joint_running import JointRunner, JointSettings
 from compute.planning import House
 from keeper.api import OLDEST_JOINT_S
 from keys import api as keys
-from mpc.api import Left, PartyEnd, party_plan
-from plans.box import Entry
+from mpc.api import Left, PartyEnd
 from plans.decision import Decision, Obligations, Outcome, Tier
 from plans.errors import DarkroomError, PartyFailed, PeerLost, PreflightFailed, StateConflict, Unreachable
 from plans.joint import JointPlan, Receipt
-from plans.joint_evidence import JointEvidence, PartyEvidence
+from plans.joint_evidence import JointEvidence
 from plans.request import Request
-from plans.statements import Approval, Duty, Revocation, Signed, StageRecord, Type
+from plans.statements import Approval, Duty, Revocation, Signed, Type
 from store import api as store
-from tests.keeper.house import LIMITS
 from tests.plans.examples import REQUEST
 from tests.plans.joint_examples import joint_plan
 from tests.plans.joint_forms import FORMS
@@ -191,7 +189,7 @@ def test_the_log_has_a_commitment_to_each_person_who_was_looked_up(
 ) -> None:
     """Before anybody can fetch the answer; in events that stay short, of which most plans have none."""
     persons = [f"{place:064x}" for place in range(count)]
-    monkeypatch.setattr(joint_running, "gathered", lambda *_: looked_up(persons))
+    monkeypatch.setattr(joint_running, "looked_up", lambda _: tuple(persons))
     working.move("running", attempt=1)
     row = working.until("released", "failed")
     assert row.state == "released", row.problem
@@ -200,14 +198,6 @@ def test_the_log_has_a_commitment_to_each_person_who_was_looked_up(
     assert actions == [*["joint.looked-up"] * -(-count // 25), "joint.released"]
     assert " ".join(event.details.get("persons", "") for event in events).split() == persons
     assert {event.plan for event in events} == {PLAN.digest}
-
-
-def looked_up(persons: list[str]) -> JointEvidence:
-    """What a finder's side signed of a lookup of these persons."""
-    body = StageRecord(PLAN.digest, Entry.PARTY, 1, (), (), {"looked_up": persons} if persons else {})
-    record = keys.sign(keys.Draft(Type.STAGE, "nm/tax", Duty.LAUNCHER, body), SIGNER)
-    plan = party_plan(PLAN, "nm/office", LIMITS)
-    return JointEvidence(PLAN, (PartyEvidence(record, (), plan, (record,), receipt(1)),), {})
 
 
 def test_an_approval_that_was_revoked_is_none(working: Centre) -> None:

@@ -17,6 +17,7 @@ from tests.keeper import house, joint_house
 from tests.keeper.house import DAY
 from tests.keeper.joint_forms_house import MATCHED, MEMBERS, TASKS, plan_of, side_of
 from tests.keeper.joint_house import HEALTH, OWN, JointSide
+from tests.plans import joint_forms
 
 
 def keys_of(side: JointSide, plan: JointPlan, attempt: int = 1) -> Plan:
@@ -71,11 +72,10 @@ def test_every_form_is_charged_once_at_its_own_price(
 
 def test_every_other_holder_of_a_table_is_a_pair(settings: KeeperConfig) -> None:
     side = side_of(settings)
-    plan = plan_of(side, "stacked")
-    third = replace(plan.reading.portions[0], domain="nm/civil", relation="civil.wages")
-    three = replace(plan.reading, portions=(third, *plan.reading.portions))
+    three = joint_forms.THREE_PARTS_READING
     side.readers.known[three.statement] = three
-    keys_of(side, plan_of(side, "stacked", reading=three))
+    asked = replace(joint_forms.STACKED, statement=joint_forms.THREE_PARTS_SQL).canonical().decode()
+    keys_of(side, plan_of(side, "stacked", reading=three, statement=asked))
     assert left(side) == {f"joint/{house.INCOME}+{domain}": 94 for domain in ("nm/civil", HEALTH)}
 
 

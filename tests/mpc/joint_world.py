@@ -404,6 +404,38 @@ def sums_in_clear(joint: JointPlan, owners: Sequence[Owner]) -> tuple[tuple[int,
     return tuple(zip(*rows, strict=True))
 
 
+def votes_in_clear(joint: JointPlan, owners: Sequence[Owner]) -> list[list[list[int]]]:
+    """What every holder of one table says of its own part by DuckDB on its rows alone, `[holders][figures][cells]`: 0
+    where it fails, else how many holders there are, and one more where there are rows. Nothing where nobody votes.
+    """
+    if joint.reading.shape is not Shape.STACKED or joint.scheme.noise_micro:
+        return []
+    return [_votes_of(joint, place, owner) for place, owner in enumerate(owners)]
+
+
+def _votes_of(joint: JointPlan, holder: int, owner: Owner) -> list[list[int]]:
+    laid, figures = lay(joint, [owner]), joint.reading.figures
+    tests = ", ".join(_tests(joint, laid, place, holder) for place in range(len(figures)))
+    keys = ", ".join(laid.keys)
+    listed, group = (f"{keys}, ", f" GROUP BY {keys}") if keys else ("", "")
+    found = laid.connection.execute(f"SELECT {listed}count(*), {tests} FROM {laid.source}{group}").fetchall()
+    width, holders = len(laid.keys), len(joint.reading.portions)
+    by_key = {row[:width]: row[width:] for row in found}
+    sizes = [len(each.codes) for each in joint.reading.groups]
+    rows = [by_key.get(key, [0, *[False] * len(figures)]) for key in np.ndindex(*sizes)]
+    voted = [
+        [(holders + 1 if passed else 0) if count else holders for passed in said] for count, *said in rows
+    ]
+    return [list(each) for each in zip(*voted, strict=True)]
+
+
+def vectors_in_clear(joint: JointPlan, owners: Sequence[Owner]) -> tuple[tuple[int, ...], ...]:
+    """Every sum of a plan in every cell, and all holders' votes on every figure behind them, `[vectors][cells]`."""
+    votes = np.array(votes_in_clear(joint, owners), dtype=int)
+    added = votes.sum(axis=0).tolist() if votes.size else []
+    return (*sums_in_clear(joint, owners), *(tuple(each) for each in added))
+
+
 def _measured(laid: Laid, total: Sum) -> str:
     values = [f"{laid.value(at)}::HUGEINT" for at in total.operands]
     made: dict[Measure, Callable[[], str]] = {
@@ -430,10 +462,13 @@ def oracle(joint: JointPlan, owners: Sequence[Owner]) -> list[dict[str, Any]]:
     by_key = {row[: len(keys)]: row[len(keys) :] for row in found}
     cells = []
     names = [figure.name for figure in joint.reading.figures]
-    for key in np.ndindex(*sizes):
+    votes = votes_in_clear(joint, owners)
+    for cell, key in enumerate(np.ndindex(*sizes)):
         row = by_key.get(key)
         figures = dict(zip(names, row[: len(names)], strict=True)) if row else dict.fromkeys(names)
         open_ = dict(zip(names, row[len(names) :], strict=True)) if row else dict.fromkeys(names, False)
+        for place, name in enumerate(names):
+            open_[name] = open_[name] and all(each[place][cell] for each in votes)
         cells.append({"figures": figures, "open": open_})
     return cells
 
@@ -447,17 +482,22 @@ def _sql(joint: JointPlan, laid: Laid, figure: JointFigure) -> str:
     return f"{figure.function}({laid.value(sums[0].operands[0])})"
 
 
-def _tests(joint: JointPlan, laid: Laid, place: int) -> str:
-    """The rule in words of SQL, written anew: enough persons, and no two persons could be more than the share."""
+def _tests(joint: JointPlan, laid: Laid, place: int, holder: int | None = None) -> str:
+    """The rule in words of SQL, written anew: enough persons, and no two persons could be more than the share; of one
+    holder's part by its own ranges.
+    """
     figure, scheme = joint.reading.figures[place], joint.scheme
     persons = joint.reading.sums[figure.persons]
     stacked = joint.reading.shape is Shape.STACKED
-    rows = len(joint.reading.portions) if stacked else 1  # as many of one person
+    # as many rows of one person, where holders do not look at their own parts
+    rows = len(joint.reading.portions) if stacked and scheme.noise_micro else 1
     counted = "count(*)" if not persons.operands else f"count({laid.value(persons.operands[0])})"
     conditions = [f"{counted} >= {scheme.minimum_group * rows}"]
     for number in figure.sums:
         total = joint.reading.sums[number]
         holders = joint.reading.portions if stacked else ()
+        if holder is not None:
+            holders = holders[holder : holder + 1]
         caps = [
             max(each.operands[o].cap for each in holders or joint.reading.portions[p : p + 1])
             for p, o in total.operands

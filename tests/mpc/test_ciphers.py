@@ -18,12 +18,12 @@ from mpc.encrypted.sums import collect
 from mpc.protocols import ciphers
 from mpc.protocols.computation import Totals
 from mpc.protocols.ring import RINGS
-from mpc.protocols.stacked import own_sums
+from mpc.protocols.stacked import own_vectors
 from plans.errors import EvidenceBroken, LinkBroken, Malformed, Refused, TooLarge
 from plans.joint import JointPlan, JointTask, Scheme
 from plans.joint_rules import Matching, Opening
 from tests.inside.joint_cases import SQL, operand
-from tests.mpc.joint_world import Owner, Went, plan_of, run, stacked, sums_in_clear
+from tests.mpc.joint_world import Owner, Went, plan_of, run, stacked, vectors_in_clear
 from tests.mpc.test_computation import owner
 from tests.mpc.test_stacked import EAST, SOUTH, WEST, anybody, holders
 from tests.mpc.test_uniform_view import Noting
@@ -60,7 +60,7 @@ def opened(went: Went) -> tuple[tuple[int, ...], ...]:
 def test_the_inspector_opens_what_duckdb_adds_up(inspector: str) -> None:
     owners = holders(np.random.default_rng(3))
     joint = ciphered(owners, inspector)
-    assert opened(run(joint, owners)) == sums_in_clear(joint, owners)
+    assert opened(run(joint, owners)) == vectors_in_clear(joint, owners)
 
 
 def test_totals_that_need_several_plain_moduli_are_exact() -> None:
@@ -72,14 +72,14 @@ def test_totals_that_need_several_plain_moduli_are_exact() -> None:
     ]
     joint = ciphered(owners, bits=128)
     assert len(ciphers.planned(joint).parameters.plain_moduli) > 1
-    assert opened(run(joint, owners)) == sums_in_clear(joint, owners)
+    assert opened(run(joint, owners)) == vectors_in_clear(joint, owners)
 
 
 @settings(max_examples=8, deadline=None)
 @given(anybody())
 def test_of_any_schema(owners: list[Owner]) -> None:
     joint = ciphered(owners, owners[-1].domain, 128)
-    assert opened(run(joint, owners)) == sums_in_clear(joint, owners)
+    assert opened(run(joint, owners)) == vectors_in_clear(joint, owners)
 
 
 def test_sums_at_the_end_of_what_was_declared_are_exact() -> None:
@@ -96,7 +96,7 @@ def test_sums_at_the_end_of_what_was_declared_are_exact() -> None:
             for domain in (EAST, WEST)
         ]
         joint = ciphered(owners)
-        assert opened(run(joint, owners)) == ((100,), (100 * value,), (10**8,), (10**14,))
+        assert opened(run(joint, owners)) == ((100,), (100 * value,), (10**8,), (10**14,), *[(6,)] * 4)
 
 
 def test_a_plan_with_noise_and_rows_beyond_the_bound_are_refused() -> None:
@@ -167,7 +167,7 @@ def test_control_without_the_look_at_ranges_random_numbers_would_be_judged(
     monkeypatch.setattr(sums, "open_total", loosely)
     owners = holders(np.random.default_rng(3), 20)
     joint = ciphered(owners)
-    assert opened(run(joint, owners)) != sums_in_clear(joint, owners)
+    assert opened(run(joint, owners)) != vectors_in_clear(joint, owners)
 
 
 def loosely(raw: bytes, count: int, opener: Any, whole: Any = sums.open_total) -> list[int]:
@@ -218,7 +218,7 @@ def test_control_where_envelopes_are_not_compared_the_part_is_opened(monkeypatch
     went, owners = forwarded()
     joint = went.joint
     ring = RINGS[64]
-    west = own_sums(owners[1].rows(), joint.reading, 1, ring)
+    west = own_vectors(owners[1].rows(), joint, 1)
     assert opened(went) == tuple(tuple(ring.decode(row)) for row in west)
 
 

@@ -21,7 +21,7 @@ from plans.joint_answer import figure_of
 from plans.joint_rules import Matching
 from tests.inside.joint_cases import operand
 from tests.mpc import test_computation, test_stacked
-from tests.mpc.joint_world import Owner, Went, inspected_by, plan_for, run, stacked_plan, sums_in_clear
+from tests.mpc.joint_world import Owner, Went, inspected_by, plan_for, run, stacked_plan, vectors_in_clear
 from tests.mpc.test_computation import HEALTH, TAX, owner
 from tests.mpc.test_stacked import ALL, AMONG, APART, CIVIL, EAST, WEST, holders
 from tests.mpc.test_uniform_view import LIMIT, Noting, chi_square
@@ -60,7 +60,7 @@ def test_of_one_table_in_parts_the_inspector_opens_what_duckdb_adds_up(
 ) -> None:
     owners = holders(np.random.default_rng(3))
     joint = stacked_plan(owners, servers, inspector=inspector)
-    assert opened(run(joint, owners)) == sums_in_clear(joint, owners)
+    assert opened(run(joint, owners)) == vectors_in_clear(joint, owners)
 
 
 @pytest.mark.parametrize("matching", [Matching.HELPER, Matching.DIFFIE_HELLMAN])
@@ -69,14 +69,14 @@ def test_of_one_table_in_parts_the_inspector_opens_what_duckdb_adds_up(
 )
 def test_of_joined_rows_too(servers: tuple[str, ...], matching: Matching) -> None:
     joint, owners = joined(np.random.default_rng(4), servers, matching)
-    assert opened(run(joint, owners)) == sums_in_clear(joint, owners)
+    assert opened(run(joint, owners)) == vectors_in_clear(joint, owners)
 
 
 @settings(max_examples=20, deadline=None)
 @given(test_stacked.anybody(), st.sampled_from((APART, AMONG, ALL)))
 def test_of_any_schema(owners: list[Owner], servers: tuple[str, ...]) -> None:
     joint = stacked_plan(owners, servers, Scheme(128, 300, 5, 90), inspector=owners[-1].domain)
-    assert opened(run(joint, owners)) == sums_in_clear(joint, owners)
+    assert opened(run(joint, owners)) == vectors_in_clear(joint, owners)
 
 
 def test_figures_are_those_that_an_answer_would_show() -> None:
@@ -110,7 +110,7 @@ def test_with_noise_all_that_is_opened_has_it_and_another_attempt_has_other_nois
         outputs=tuple(name for name in plain.reading.outputs if not name.endswith("_var")),
     )
     joint = replace(plain, reading=asked, scheme=replace(plain.scheme, noise_micro=100_000))
-    exact = np.array(sums_in_clear(joint, owners))
+    exact = np.array(vectors_in_clear(joint, owners))
     first, second = (np.array(opened(run(joint, owners, attempt))) for attempt in (1, 2))
     assert (first != exact).mean() > 0.9 and (first != second).mean() > 0.9
     assert (abs(first[0] - exact[0]) < 40 * 3 * 10).all(), (
@@ -155,7 +155,7 @@ def test_control_without_the_comparison_the_changed_share_moves_a_sum(
     monkeypatch.setattr(inspected, "reconstruct", trusting)
     owners = holders(np.random.default_rng(3))
     joint = stacked_plan(owners, APART, inspector=EAST)
-    moved, true = np.array(opened(run(joint, owners))), np.array(sums_in_clear(joint, owners))
+    moved, true = np.array(opened(run(joint, owners))), np.array(vectors_in_clear(joint, owners))
     assert (moved != true).sum() == 1 and abs(moved - true).max() == 1
 
 
@@ -240,7 +240,8 @@ def heard(parts: tuple[int, ...], listener: str) -> dict[str, list[bytes]]:
     kept: dict[str, list[bytes]] = defaultdict(list)
     joint = stacked_plan(owners, APART, inspector=EAST)
     went = run(joint, owners, wrap=lambda name, end: Noting(end, kept) if name == listener else end)
-    assert opened(went) == ((sum(parts),),)
+    agreed = sum(4 if part >= 10 else 0 for part in parts)
+    assert opened(went) == ((sum(parts),), (agreed,))
     return kept
 
 
@@ -254,8 +255,10 @@ def test_the_inspector_sees_the_total_and_not_how_holders_make_it_up() -> None:
             sizes.add(tuple(len(raw) for messages in kept.values() for raw in messages))
             (pair,) = kept[f"{APART[0]}:open/inspected"]
             counts[pair[0] & 15] += 1
-            counts[16 + (pair[8] & 15)] += 1
-        assert sizes == {(16, 16, 16)}, "two components of one sum from each server, and nothing else"
+            counts[16 + (pair[16] & 15)] += 1
+        assert sizes == {(32, 32, 32)}, (
+            "two components of a sum and of votes from each server, and nothing else"
+        )
         samples.append(counts)
     one, other = samples
     assert ((one - other) ** 2 / np.maximum(one + other, 1)).sum() < 80, "30 degrees: by chance once in 10^6"
@@ -265,4 +268,4 @@ def test_control_without_masks_a_server_reads_each_holders_part(monkeypatch: pyt
     monkeypatch.setattr(Ring, "draw", lambda self, _stream, shape: self.zeros(shape))
     for parts in ((10, 1, 29), (10, 29, 1)):
         (pair,) = heard(parts, APART[1])[f"{WEST}:sum/shares"]
-        assert int.from_bytes(pair[8:], "little") == parts[1]
+        assert int.from_bytes(pair[16:24], "little") == parts[1]

@@ -18,7 +18,7 @@ from mpc.protocols.identifiers import pack_texts
 from mpc.protocols.joint_rows import OwnRows
 from mpc.protocols.memory import MemoryChannel, together
 from plans import joint_guards
-from plans.joint import JointPlan, JointReading, SeenAs, Step
+from plans.joint import JointFigure, JointPlan, JointReading, SeenAs, Shape, Step
 from plans.joint_answer import Value, answer_of
 from plans.joint_rules import Matching
 from tests.mpc.compile_cases import TASK, Asked
@@ -119,19 +119,28 @@ def answered(
     }, messages
 
 
+def _passes(plan: JointPlan, figure: JointFigure, cell: joint_meaning.Cell) -> bool:
+    return cell.behind >= MINIMUM and all(
+        cell.magnitudes[place] * plan.scheme.dominance >= 200 * cap
+        for place, cap in joint_guards.tested(plan.reading, figure)
+    )
+
+
 def require_right(plan: JointPlan, database: joint_meaning.Database, found: Any) -> None:
-    """Each figure is DuckDB's where it may be opened, and withheld elsewhere."""
+    """Each figure is DuckDB's where it may be opened, and withheld elsewhere; of one table, where every part may."""
     expected = joint_meaning.cells(database, plan.reading)
     assert set(found) == set(expected)
-    least = MINIMUM * plan.reading.rows_of_a_person
+    stacked = plan.reading.shape is Shape.STACKED
+    parts = [
+        joint_meaning.own_cells(database, plan.reading, place)
+        for place in range(len(plan.reading.portions))
+        if stacked
+    ]
     for codes, cells in expected.items():
         for figure in plan.reading.figures:
             ours, cell = found[codes][figure.name], cells[figure.name]
-            magnitudes = [
-                cell.magnitudes[place] * plan.scheme.dominance >= 200 * cap
-                for place, cap in joint_guards.tested(plan.reading, figure)
-            ]
-            if cell.behind < least or not all(magnitudes):
+            own = [part[codes][1][figure.name] for part in parts if part[codes][0]]
+            if not all(_passes(plan, figure, each) for each in (cell, *own)):
                 assert ours is None
             elif cell.value is None:
                 assert ours is None or figure.function.startswith(("corr", "var", "stddev"))

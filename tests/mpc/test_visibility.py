@@ -9,6 +9,7 @@ import pytest
 from mpc.api import sights, trust
 from mpc.protocols.joint_rows import columns_of
 from plans.joint import JointPlan, Part, SeenAs, Sight, Step
+from plans.joint_guards import vectors_of
 from plans.joint_rules import Matching
 from plans.joint_sights import together
 from tests.mpc.compile_cases import Asked, asked, with_obligations
@@ -137,7 +138,7 @@ def test_an_inspector_sees_every_sum_before_the_recipient_sees_figures_without_a
     first, second, *_ = [sight for sight in plan.sights if sight.step is Step.OPEN]
     reading = plan.reading
     assert (first.part, first.party, first.bound) == (
-        Part.INSPECTOR, plan.task.inspector, reading.cells * len(reading.sums),
+        Part.INSPECTOR, plan.task.inspector, reading.cells * vectors_of(plan),
     )  # fmt: skip
     assert (second.part, second.bound) == (Part.RECIPIENT, reading.cells * len(reading.figures))
     assert "without the sums" in second.what and "rounded to multiples of 5" in second.what
@@ -177,21 +178,25 @@ def test_of_one_table_in_parts_nobody_sees_a_size_a_pseudonym_or_another_holders
 def test_servers_get_shares_of_every_holders_sums_and_of_no_row() -> None:
     for server in STACKED.task.servers:
         (line,) = of(STACKED, server, Step.SHARE)
-        assert (line.form, line.bound) == (SeenAs.SHARE, 2 * 2 * 3)  # holders, sums, cells
+        assert (line.form, line.bound) == (SeenAs.SHARE, 2 * (2 + 2) * 3)  # holders, sums and figures, cells
         (added,) = of(STACKED, server, Step.COMPUTE)
-        assert (added.form, added.bound) == (SeenAs.SHARE, 2 * 3)
+        assert (added.form, added.bound) == (SeenAs.SHARE, (2 + 2) * 3)
 
 
 def test_a_collector_sees_ciphertexts_and_the_key_is_the_inspectors() -> None:
     key, collected = of(SECRET, "nm/office", Step.ENCRYPT)
     assert "the public key" in key.what
-    assert (collected.form, collected.part, collected.bound) == (SeenAs.CIPHERTEXT, Part.COLLECTOR, 3 * 2 * 3)
+    assert (collected.form, collected.part, collected.bound) == (
+        SeenAs.CIPHERTEXT,
+        Part.COLLECTOR,
+        3 * (2 + 2) * 3,
+    )
     keyed = [
         sight.party for sight in SECRET.sights if sight.step is Step.ENCRYPT and sight.part is Part.OWNER
     ]
     assert keyed == ["nm/health", "nm/edu"]
     (total,) = of(SECRET, SECRET.task.inspector, Step.COMPUTE)
-    assert (total.form, total.bound) == (SeenAs.CIPHERTEXT, 2 * 3)
+    assert (total.form, total.bound) == (SeenAs.CIPHERTEXT, (2 + 2) * 3)
     assert SECRET.trust.collusions[0].startswith(
         "nm/office with nm/tax: every sum of every cell of each single holder"
     )
@@ -207,8 +212,9 @@ def test_who_may_subtract_its_own_part_is_told() -> None:
     assert subtracting(STACKED) == {}, "who asks has no part"
     assert subtracting(OF_TWO) == {"nm/tax": Part.INSPECTOR}
     noised = replace(FORMS["stacked"].rules, noise_micro=300_000)
-    own = replace(FORMS["stacked"], member="wang@nm/tax", rules=noised).plan()
-    assert subtracting(own) == {"wang@nm/tax": Part.RECIPIENT}
+    for rules in (noised, FORMS["stacked"].rules):
+        own = replace(FORMS["stacked"], member="wang@nm/tax", rules=rules).plan()
+        assert subtracting(own) == {"wang@nm/tax": Part.RECIPIENT}
     for plan, words in ((OF_TWO, "the other holder's"), (OF_THREE, "that of the other holders together")):
         assert any(words in sight.what for sight in plan.sights)
     (left,) = (line for line in OF_THREE.trust.collusions if "with all other holders but one" in line)
@@ -219,11 +225,12 @@ def test_who_may_subtract_its_own_part_is_told() -> None:
 
 @pytest.mark.parametrize("plan", [STACKED, OF_THREE, SECRET])
 def test_29_one_plan_and_an_answer_about_the_other_holders_are_a_holders_part(plan: JointPlan) -> None:
-    """No test on sums of all parts sees that a condition leaves one row in one of them: approvers read that it may."""
-    told = [sight.part for sight in plan.sights if "however few of its rows" in sight.what]
+    """Approvers read that other answers leave it, and that its holder has tested it by itself."""
+    told = [sight.part for sight in plan.sights if "what other answers leave of it" in sight.what]
     assert told == [Part.RECIPIENT]
+    assert any("what other answers" in s.what and "by itself" in s.what for s in plan.sights)
     with_noise = replace(FORMS["stacked"], rules=replace(FORMS["stacked"].rules, noise_micro=300_000)).plan()
-    assert not any("however few of its rows" in sight.what for sight in with_noise.sights)
+    assert not any("by itself" in sight.what for sight in with_noise.sights), "nobody tests its own part"
 
 
 @pytest.mark.parametrize("form", ["common", "looked up", "joined by two owners"])

@@ -78,6 +78,21 @@ def cells(database: Database, reading: JointReading) -> dict[tuple[str, ...], di
     }
 
 
+def own_cells(
+    database: Database, reading: JointReading, place: int
+) -> dict[tuple[str, ...], tuple[int, dict[str, Cell]]]:
+    """Every cell of one holder's part of a table by itself: how many rows it has, and every figure in it."""
+    mine: dict[tuple[str, ...], list[list[tuple[int | None, ...]]]] = {
+        codes: [] for codes in itertools.product(*(group.codes for group in reading.groups))
+    }
+    for codes, operands in portion_rows(database, reading.portions[place]).values():
+        mine[codes].append([operands])
+    return {
+        codes: (len(rows), {figure.name: _cell(reading, figure, rows) for figure in reading.figures})
+        for codes, rows in mine.items()
+    }
+
+
 def everywhere(database: Database, reading: JointReading) -> set[str]:
     """The keys of the persons whom all owners have."""
     return set.intersection(*(set(portion_rows(database, portion)) for portion in reading.portions))
