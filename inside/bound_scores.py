@@ -2,7 +2,8 @@
 
 Two expressions with the same polynomial over the same columns compute the same exact number. Casts that lose nothing
 are not seen. What is no arithmetic, such as a CASE, a coalesce or a cast that rounds, is one unknown, whose name says
-how it is computed.
+how it is computed. A CASE that compares rows with the model is a question of a tree: its answer, 0 or 1, is an unknown,
+and the CASE what is below no, and the answer times by how much what is below yes is more.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ def polynomial(node: Node, rows: Rows, *, doubles: bool = False) -> Polynomial:
         return _cast(node, rows, doubles)
     if kind == "BOUND_FUNCTION":
         return _function(node, [polynomial(child, rows, doubles=doubles) for child in node["children"]])
+    if kind == "BOUND_CASE" and _asks_model(node, rows):
+        return _tree(node, rows, doubles)
     if kind == "BOUND_CASE":
         pairs = [
             (write(check["when_expr"], rows).text, _named(check["then_expr"], rows))
@@ -58,6 +61,30 @@ def polynomial(node: Node, rows: Rows, *, doubles: bool = False) -> Polynomial:
     if node["type"] == "OPERATOR_COALESCE":
         return {(f"coalesce({[_named(child, rows) for child in node['children']]})",): Fraction(1)}
     raise unlisted("an expression in a score")
+
+
+def _asks_model(node: Node, rows: Rows) -> bool:
+    """Return whether the condition of a CASE is over two relations."""
+    return any(
+        len({relation for relation, _ in write(check["when_expr"], rows).columns}) > 1
+        for check in node["case_checks"]
+    )
+
+
+def _tree(node: Node, rows: Rows, doubles: bool) -> Polynomial:
+    """Return what a question of a tree and all below it are."""
+    (check, *others), when = node["case_checks"], node["case_checks"][0]["when_expr"]
+    if others or when["type"] != "COMPARE_GREATERTHANOREQUALTO":
+        raise unlisted("a condition on rows and model that is not one >=")
+    feature, threshold = (polynomial(when[side], rows) for side in ("left", "right"))
+    below = (polynomial(each, rows, doubles=doubles) for each in (node["else_expr"], check["then_expr"]))
+    return branched(feature, threshold, *below)
+
+
+def branched(feature: Polynomial, threshold: Polynomial, low: Polynomial, high: Polynomial) -> Polynomial:
+    """Return what is `high` where a feature is at least a threshold, and else `low`."""
+    answer: Polynomial = {(f"{sorted(feature.items())} >= {sorted(threshold.items())}",): Fraction(1)}
+    return total([low, product(answer, total([high, _scaled(low, -1)]))])
 
 
 def _named(node: Node, rows: Rows) -> str:

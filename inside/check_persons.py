@@ -8,11 +8,11 @@ was written.
 from __future__ import annotations
 
 from inside.bound import Connection, Node, grouped_rows, planned, rows_yielded
-from inside.bound_scores import Polynomial, polynomial, product, rounded, total
+from inside.bound_scores import Polynomial, branched, polynomial, product, rounded, total
 from inside.engine import identifier
 from inside.terms import write
 from plans.errors import SqlUnsupported
-from plans.joint import JointReading, Portion, ScoreFunction
+from plans.joint import JointReading, Portion, ScoreFunction, ScoreNode, ScoreTree
 from plans.names import PERSON
 
 
@@ -95,13 +95,24 @@ def require_scores(connection: Connection, statement: str, reading: JointReading
     features, coefficients = (_operands(connection, reading, place) for place in (0, 1))
     if score is None:
         raise disagreement("score")
-    said = total(
+    terms = (
         product(features[feature], coefficients[place]) if feature >= 0 else coefficients[place]
         for feature, place in score.terms
     )
+    said = total([*terms, *(_tree(tree, features, coefficients) for tree in score.trees)])
     logistic = score.function is ScoreFunction.LOGISTIC
     if rounded(outputs[1], rows) != (logistic, said, score.decimals):
         raise disagreement("score")
+
+
+def _tree(tree: ScoreTree, features: list[Polynomial], coefficients: list[Polynomial]) -> Polynomial:
+    def branch(node: ScoreNode | None, low: Polynomial, high: Polynomial) -> Polynomial:
+        if node is None:  # one leaf, twice
+            return low
+        return branched(features[node.feature], coefficients[node.threshold], low, high)
+
+    leaves = [coefficients[place] for place in tree.four]
+    return branch(tree.root, branch(tree.low, *leaves[:2]), branch(tree.high, *leaves[2:]))
 
 
 def _require_filtered(

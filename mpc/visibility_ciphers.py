@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from mpc.lookup.parameters import CHECKS
 from mpc.lookup.plan import Way
-from mpc.protocols.planning import factors, lookups, own_cells, terms_of
+from mpc.protocols.planning import encrypted_columns, factors, lookups, own_cells, score_of
 from plans.joint import JointPlan, Part, SeenAs, Shape, Sight, Step
 from plans.joint_guards import vectors_of
 
@@ -101,15 +101,23 @@ def _columns(joint: JointPlan) -> Iterator[Sight]:
 
 
 def _features(joint: JointPlan) -> Iterator[Sight]:
-    finder, rows = joint.task.finder, joint.reading.portions[0]
+    finder, reading = joint.task.finder, joint.reading
     yield _key(_other(joint), Part.OWNER, finder)
+    if score_of(reading).trees:
+        made = "a public key with which two ciphertexts of this attempt are multiplied, and none is opened"
+        yield Sight(Step.ENCRYPT, _other(joint), Part.OWNER, made, SeenAs.CLEAR, 1)
+        what = (
+            f"of each row of {finder} whether its features are at least each value that a threshold may have"
+        )
+    else:
+        what = f"each feature of each row of {finder}"
     yield Sight(
         Step.ENCRYPT,
         _other(joint),
         Part.OWNER,
-        f"each feature of each row of {finder}, up to its public number, under a key that it lacks",
+        f"{what}, up to its public number, under a key that it lacks",
         SeenAs.CIPHERTEXT,
-        rows.bound * sum(feature >= 0 for feature, _ in terms_of(joint.reading)),
+        reading.portions[0].bound * encrypted_columns(reading),
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from mpc.protocols.planning import unknowns
+from mpc.protocols.planning import score_of, unknowns
 from mpc.visibility_match import filtering
 from plans.joint import JointPlan, Part, SeenAs, Shape, Sight, Step
 from plans.joint_guards import strictest_of, vectors_of, votes_of
@@ -173,16 +173,22 @@ def _found(joint: JointPlan) -> Iterator[Sight]:
     )
 
 
+def _told(joint: JointPlan) -> str:
+    """Return what one score tells of a model."""
+    return "a sum of leaves, one of every tree," if score_of(joint.reading).trees else "an equation"
+
+
 def _scored(joint: JointPlan) -> Iterator[Sight]:
     finder, (rows, model) = joint.task.finder, joint.reading.portions
     what = f"a score of each of its own persons by the model of {model.domain}, exactly, before it is rounded"
     yield Sight(Step.OPEN, finder, Part.FINDER, what, SeenAs.CLEAR, rows.bound)
     yield _recipient(joint, "the identifiers of these persons, each with its rounded score", rows.bound)
+    count = unknowns(joint.reading)
     yield Sight(
         Step.OPEN,
         finder,
         Part.FINDER,
-        f"what scores tell of the model, an equation each: by {unknowns(joint.reading)} independent ones it is known",
+        f"what scores tell of the model, {_told(joint)} each: by {count} independent ones it is known",
         SeenAs.CLEAR,
     )
 

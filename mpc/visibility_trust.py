@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mpc.protocols.planning import unknowns
+from mpc.protocols.planning import score_of, unknowns
 from mpc.separation import normal
 from plans.joint import JointPlan, Shape, Trust
 from plans.joint_guards import votes_of
@@ -134,7 +134,8 @@ def _alone(joint: JointPlan) -> Iterator[str]:
     yield f"{first} with {second}: nothing that is anybody else's, for nobody else takes part"
     if joint.reading.shape is Shape.SCORED:
         count = unknowns(joint.reading)
-        yield f"whoever has {count} scores with their rows: the model of {second}, of which each is an equation"
+        equation = "a sum of leaves" if score_of(joint.reading).trees else "an equation"
+        yield f"whoever has {count} scores with their rows: the model of {second}, of which each is {equation}"
     if joint.task.collector:
         yield f"{joint.task.collector} with whoever gets the answer: which persons every figure is made of"
 

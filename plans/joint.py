@@ -34,6 +34,8 @@ from plans.joint_reading import Operand as Operand
 from plans.joint_reading import Portion as Portion
 from plans.joint_reading import Score as Score
 from plans.joint_reading import ScoreFunction as ScoreFunction
+from plans.joint_reading import ScoreNode as ScoreNode
+from plans.joint_reading import ScoreTree as ScoreTree
 from plans.joint_reading import Shape as Shape
 from plans.joint_reading import Sum as Sum
 from plans.joint_rules import Matching, Opening

@@ -21,8 +21,8 @@ MOST_OWNERS, MOST_HOLDERS, MOST_JOINT_CELLS = 8, 16, 4096
 """Owners that join, holders of one table, and cells of an answer, at the most."""
 
 
-MOST_WIDTH, MOST_SCORE_DECIMALS = 200, 6
-"""Bytes of the text of a field, and decimals of a score, at the most."""
+MOST_WIDTH, MOST_SCORE_DECIMALS, MOST_THRESHOLDS = 200, 6, 64
+"""Bytes of the text of a field, decimals of a score, and values that a threshold may have, at the most."""
 
 
 class Shape(StrEnum):
@@ -182,23 +182,91 @@ _OF_PERSONS = (Shape.COMMON, Shape.SCORED, Shape.LOOKUP)
 
 
 @dataclass(frozen=True, slots=True)
+class ScoreNode(Record):
+    """A question of a tree: whether a feature of the rows is at least a threshold of the model.
+
+    `feature` and `threshold` are places of operands of the first and the second portion. `values` are all that the
+    threshold may be, as its owner declared them, from the lowest to the highest, at its operand's scale: they are
+    public, and which of them it is, is not.
+    """
+
+    feature: int
+    threshold: int
+    values: tuple[int, ...]
+
+    def check(self) -> None:
+        if not 1 <= len(self.values) <= MOST_THRESHOLDS or list(self.values) != sorted(set(self.values)):
+            raise Malformed(
+                f"a threshold has 1 to {MOST_THRESHOLDS} values, from the lowest to the highest", "score-node"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreTree(Record):
+    """A tree of one or two levels: a question at the root, and perhaps one below each answer, `low` below no, and
+    `high` below yes. `leaves` are places of the model's operands, those below no before those below yes.
+    """
+
+    root: ScoreNode
+    low: ScoreNode | None
+    high: ScoreNode | None
+    leaves: tuple[int, ...]
+
+    def check(self) -> None:
+        if len(self.leaves) != len(self.nodes) + 1:
+            raise Malformed("a tree has one leaf more than it has questions", "score-tree.leaves")
+
+    @property
+    def nodes(self) -> tuple[ScoreNode, ...]:
+        """All questions."""
+        return (self.root, *(node for node in (self.low, self.high) if node is not None))
+
+    @property
+    def four(self) -> tuple[int, int, int, int]:
+        """Leaves as if both answers had a question below: low-low, low-high, high-low, high-high."""
+        below = 2 if self.low else 1
+        low, high = self.leaves[:below], self.leaves[below:]
+        return low[0], low[-1], high[0], high[-1]
+
+
+@dataclass(frozen=True, slots=True)
 class Score(Record):
     """A score of every row of the first portion by the model that is the second: Σ feature · coefficient.
 
     `terms` are (place of an operand of the first portion, place of one of the second) in pairs; −1 as the first stands
-    for 1, the model's constant. The result is rounded to `decimals`.
+    for 1, the model's constant. Where there are `trees`, the leaf to which a row comes in each is added, and all terms
+    are constants. The result is rounded to `decimals`.
     """
 
     name: str
     function: ScoreFunction
     terms: tuple[tuple[int, int], ...]
     decimals: int
+    trees: tuple[ScoreTree, ...] = ()
 
     def check(self) -> None:
-        if not self.terms or len({coefficient for _, coefficient in self.terms}) != len(self.terms):
-            raise Malformed("a score has terms, each with a coefficient of its own", self.name)
+        if not (self.terms or self.trees) or len(set(self.coefficients)) != len(self.coefficients):
+            raise Malformed("a score has terms or trees, each with coefficients of its own", self.name)
+        if self.trees and any(feature >= 0 for feature, _ in self.terms):
+            raise Malformed("a score is linear, or of trees and constants", self.name)
         if not 0 <= self.decimals <= MOST_SCORE_DECIMALS:
             raise Malformed(f"a score is rounded to 0 to {MOST_SCORE_DECIMALS} decimals", self.name)
+
+    @property
+    def nodes(self) -> tuple[ScoreNode, ...]:
+        """All questions of all trees."""
+        return tuple(node for tree in self.trees for node in tree.nodes)
+
+    @property
+    def features(self) -> tuple[int, ...]:
+        """Places of features in terms and questions, −1 for constants."""
+        return (*(feature for feature, _ in self.terms), *(node.feature for node in self.nodes))
+
+    @property
+    def coefficients(self) -> tuple[int, ...]:
+        """Places of all numbers of the model: of terms, thresholds and leaves."""
+        leaves = (place for tree in self.trees for place in tree.leaves)
+        return (*(place for _, place in self.terms), *(node.threshold for node in self.nodes), *leaves)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +343,11 @@ class JointReading(Record):
 
     def _fits(self, score: Score) -> bool:
         features, coefficients = (len(portion.operands) for portion in self.portions)
-        return all(-1 <= feature < features and 0 <= place < coefficients for feature, place in score.terms)
+        if any(not 0 <= node.feature < features for node in score.nodes):
+            return False
+        return all(-1 <= feature < features for feature in score.features) and all(
+            0 <= place < coefficients for place in score.coefficients
+        )
 
     def _check_stacked(self) -> None:
         first = self.portions[0]

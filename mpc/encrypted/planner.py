@@ -6,6 +6,7 @@ Seconds are predictions from measured costs of single steps (`COSTS`), for a cor
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -340,7 +341,7 @@ def plan_trees(
     )
     return _planned(
         parameters, noise, (up, blocks * parameters.ciphertext_bytes), cost * _size(parameters),
-        _memory(up * 2, memory_mb),
+        _memory(up * 2 + bits * parameters.ciphertext_bytes, memory_mb),
         (
             f"a score is at most {largest.bit_length()} bits: {trees} trees of two levels",
             "products of two bits are added up as they are, and relinearised once for each block of rows",
@@ -413,8 +414,16 @@ def _rings(plain_bits: int, packing: Packing) -> Iterator[tuple[int, tuple[int, 
 
 
 def _slot_modulus(degree: int, plain_bits: int) -> int:
-    """Return a prime that is 1 modulo 2N and has more than `plain_bits` bits."""
-    return primes_below(max(plain_bits + 1, degree.bit_length() + 4), 2 * degree, 1)[0]
+    """Return a prime that is 1 modulo 2N and has more than `plain_bits` bits, as few as there is one of.
+
+    Raises:
+        Malformed: there is none.
+    """
+    least = max(plain_bits + 1, degree.bit_length() + 4)
+    for bits in range(least, LARGEST_PRIME_BITS):
+        with contextlib.suppress(Malformed):  # of some sizes there is none, as of 19 bits for N = 8192
+            return primes_below(bits, 2 * degree, 1)[0]
+    return primes_below(LARGEST_PRIME_BITS, 2 * degree, 1)[0]
 
 
 def _size(parameters: Parameters) -> int:

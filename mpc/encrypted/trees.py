@@ -50,7 +50,9 @@ class TreeScorer:
         self._answers = Answers(self.seal, public)
         self._keys = sealing.relinearisation_keys(self.seal, products)
 
-    def score(self, raw: bytes, columns: Columns, model: Sequence[Tree], cap: int) -> bytes:
+    def score(
+        self, raw: bytes, columns: Columns, model: Sequence[Tree], cap: int, constant: int = 0
+    ) -> bytes:
         """Return the encrypted sums of leaves, row by row.
 
         Args:
@@ -58,6 +60,7 @@ class TreeScorer:
             columns: their shape.
             model: trees within the plan's number.
             cap: the declared largest absolute value of a leaf.
+            constant: what is added to every row.
 
         Raises:
             RangeTooWide: a leaf is outside.
@@ -73,7 +76,8 @@ class TreeScorer:
         for block in range(columns.blocks):
             bits = [columns.read(raw, self.seal, column, block) for column in range(columns.columns)]
             plus = np.zeros(self.parameters.degree, dtype=np.int64)
-            plus[: columns.rows - block * self.parameters.degree] = sum(tree.leaves[0] for tree in model)
+            lowest = constant + sum(tree.leaves[0] for tree in model)
+            plus[: columns.rows - block * self.parameters.degree] = lowest
             parts.append(self._answers.finish(self._block(bits, model), None, plus).tobytes())
         return b"".join(parts)
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from math import prod
 
 from keys.randomness import KEY, MaskStream
 from mpc.encrypted import crypto_box, envelope
 from mpc.encrypted.arithmetic import Numbers, Words
 from mpc.encrypted.envelope import Content, Front
-from mpc.encrypted.key_process import KeyProcess, key_shape, read_public_key
+from mpc.encrypted.key_process import KeyProcess, key_shape, read_product_key, read_public_key
 from mpc.encrypted.packing import Columns
 from mpc.encrypted.parameters import Parameters
 from mpc.protocols.channel import Channel
@@ -22,6 +23,7 @@ from mpc.protocols.layout import Attempt
 from plans.joint import JointPlan
 
 STAGE, KEY_TAG, COLUMNS_TAG = "cipher", "cipher/key", "cipher/columns"
+PRODUCT_TAG = "cipher/products"
 
 
 def enter_box(joint: JointPlan, attempt: int) -> None:
@@ -78,6 +80,22 @@ class Envelopes:
         due = self.front((owner, self.me), Content.PUBLIC_KEY, "", words)
         raw, secret = self.receive(KEY_TAG, due, 8 * words)
         return read_public_key(raw, due, self.parameters, secret)
+
+    def send_product_key(self, owner: KeyProcess, receiver: str) -> None:
+        """Send the key for products of two of this party's ciphertexts."""
+        secret = self.secret()
+        self.channel.send(receiver, PRODUCT_TAG, secret + owner.product_key(receiver, secret))
+
+    def receive_product_key(self, owner: str, key: str) -> Words:
+        """Return another party's key for products of its ciphertexts.
+
+        Raises:
+            LinkBroken, EvidenceBroken, PeerLost: what came is no such key of this attempt; or see `Channel`.
+        """
+        words = len(self.parameters.moduli) * prod(key_shape(self.parameters))
+        due = self.front((owner, self.me), Content.PRODUCT_KEY, key, words)
+        raw, secret = self.receive(PRODUCT_TAG, due, 8 * words)
+        return read_product_key(raw, due, self.parameters, secret)
 
     def send_columns(self, owner: KeyProcess, columns: Iterable[Numbers], cap: int, receiver: str) -> None:
         """Send columns of this party, encrypted under its key: an envelope for each, so that no copy of all is made.

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mpc.encrypted.planner import Planned, plan_products, plan_scores, plan_sums
+from mpc.encrypted.planner import Planned, plan_products, plan_scores, plan_sums, plan_trees
 from mpc.lookup.fields import width_of
 from mpc.lookup.plan import Plan, planned
 from plans.errors import Malformed
-from plans.joint import JointReading, JointTask, Measure, ScoreFunction, Shape, Sum
+from plans.joint import JointReading, JointTask, Measure, Operand, Score, ScoreFunction, ScoreNode, Shape, Sum
 from plans.joint_guards import cap_of, most_votes
 
 _MOST_MB = 1 << 20
@@ -145,25 +145,45 @@ def scores(reading: JointReading) -> Planned:
     """Plan the scores of the first portion's rows by the model that is the second.
 
     Raises:
-        RangeTooWide, Malformed: see `plan_scores`; or a score is of no feature.
+        RangeTooWide, Malformed: see `plan_scores` and `plan_trees`; or a score is of no feature.
     """
-    features = [feature for feature, _ in terms_of(reading) if feature >= 0]
-    if not features:
+    count, rows = encrypted_columns(reading), reading.portions[0].bound
+    if not count:
         raise Malformed("a score is made of one feature at least", "joint-reading.score")
-    return plan_scores(
-        reading.portions[0].bound,
-        len(features),
-        feature_cap(reading),
-        weight_cap(reading),
-        _MOST_MB,
-        largest_score(reading),
-    )
+    if trees := len(score_of(reading).trees):
+        leaf = leaf_cap(reading) + -(-_largest_constant(reading) // trees)  # together as large as all
+        return plan_trees(rows, count, trees, leaf, _MOST_MB)
+    widest = feature_cap(reading), weight_cap(reading)
+    return plan_scores(rows, count, *widest, _MOST_MB, largest_score(reading))
+
+
+def score_of(reading: JointReading) -> Score:
+    """Return a reading's score.
+
+    Raises:
+        Malformed: it has none.
+    """
+    if reading.score is None:
+        raise Malformed("this reading has no score", "joint-reading.score")
+    return reading.score
+
+
+def terms_of(reading: JointReading) -> tuple[tuple[int, int], ...]:
+    """Return the terms of a reading's score. Raises as `score_of` does."""
+    return score_of(reading).terms
+
+
+def encrypted_columns(reading: JointReading) -> int:
+    """Return how many columns of rows are encrypted: features of terms, or the answers to all questions of trees."""
+    return len(bits_of(reading)) or sum(feature >= 0 for feature, _ in terms_of(reading))
 
 
 def feature_cap(reading: JointReading) -> int:
-    """Return the largest absolute value of a feature that a score is made of, 1 at least."""
-    rows = reading.portions[0]
-    return max(1, *(rows.operands[feature].cap for feature, _ in terms_of(reading) if feature >= 0))
+    """Return the largest absolute value in an encrypted column: of a feature, 1 at least; of an answer 1."""
+    rows, score = reading.portions[0], score_of(reading)
+    if score.trees:
+        return 1
+    return max(1, *(rows.operands[feature].cap for feature, _ in score.terms if feature >= 0))
 
 
 def weight_cap(reading: JointReading) -> int:
@@ -174,22 +194,52 @@ def weight_cap(reading: JointReading) -> int:
     return max(1, *caps)
 
 
-def terms_of(reading: JointReading) -> tuple[tuple[int, int], ...]:
-    """Return the terms of a reading's score.
+def bits_of(reading: JointReading) -> tuple[tuple[int, int], ...]:
+    """Return the answers that the trees of a score may ask for, each once: pairs of a feature and the whole number that
+    it is at least, at its scale. Nothing where there are no trees.
 
-    Raises:
-        Malformed: it has none.
+    Values of a threshold between which no value of the feature is have one answer.
     """
-    if reading.score is None:
-        raise Malformed("this reading has no score", "joint-reading.score")
-    return reading.score.terms
+    asked = (
+        (node.feature, cut_of(reading, node, value))
+        for node in score_of(reading).nodes
+        for value in node.values
+    )
+    return tuple(dict.fromkeys(asked))
+
+
+def cut_of(reading: JointReading, node: ScoreNode, value: int) -> int:
+    """Return from which whole number on, at its own scale, a feature is at least a threshold of this value.
+
+    It is within the feature's range, or one beyond: what lies farther gives every row the same answer, too.
+    """
+    feature = reading.portions[0].operands[node.feature]
+    threshold = reading.portions[1].operands[node.threshold]
+    found: int = -(-value * 10**feature.decimals // 10**threshold.decimals)
+    return min(max(found, feature.low), feature.high + 1)
+
+
+def leaf_cap(reading: JointReading) -> int:
+    """Return the largest absolute value of a leaf at the scale of the score, 1 at least."""
+    scale, model = score_decimals(reading), reading.portions[1]
+    places = [place for tree in score_of(reading).trees for place in tree.leaves]
+    caps: list[int] = [_at(model.operands[place], scale) for place in places]
+    return max(1, *caps)
 
 
 def unknowns(reading: JointReading) -> int:
-    """Return with how many scores of independent rows a model can be worked out, as far as scores depend on it: one for
-    each feature that has coefficients, and one for the constant.
+    """Return with how many scores a model can be worked out, as far as scores depend on it: one for each feature that
+    has coefficients, and one for the constant.
+
+    Of trees it is one for each leaf but the last, which the constant may be, too: as many scores of rows on both sides
+    of each threshold tell leaves and thresholds. So thresholds, of which few values are possible, count for nothing,
+    and trees that ask the same features in the same places count once, for they may be one.
     """
-    return len({feature for feature, _ in terms_of(reading)})
+    score = score_of(reading)
+    if not score.trees:
+        return len({feature for feature, _ in score.terms})
+    asked = {tuple(node.feature for node in tree.nodes): len(tree.leaves) for tree in score.trees}
+    return 1 + sum(leaves - 1 for leaves in asked.values())
 
 
 def told_by_score(reading: JointReading) -> int:
@@ -197,14 +247,16 @@ def told_by_score(reading: JointReading) -> int:
 
     Whoever chooses the features of a row, by the statement or by its data, can have coefficients stand side by side in
     one score, as digits do: 1, 10^5, 10^10 (ATTACKS 98). A score has room for so many of the narrowest as its different
-    values are more than theirs together.
+    values are more than theirs together. Of a tree it tells one leaf.
     """
-    spans: dict[int, int] = {}
-    for feature, place in terms_of(reading):
-        operand = reading.portions[1].operands[place]
-        spans[feature] = max(spans.get(feature, 1), operand.high - operand.low + 1)
+    model, score = reading.portions[1].operands, score_of(reading)
+    wide: dict[int, int] = {}
+    for feature, place in score.terms:
+        wide[feature] = max(wide.get(feature, 1), model[place].high - model[place].low + 1)
+    spans = [*wide.values()]
+    spans += [min(model[leaf].high - model[leaf].low + 1 for leaf in tree.leaves) for tree in score.trees]
     found, together, room = 0, 1, _different_scores(reading)
-    for span in sorted(spans.values()):
+    for span in sorted(spans):
         together *= span
         found += together <= room
     return max(1, found)
@@ -212,16 +264,17 @@ def told_by_score(reading: JointReading) -> int:
 
 def _different_scores(reading: JointReading) -> int:
     """Return how many values a rounded score may have."""
-    assert reading.score is not None, "terms of a score were looked at"
-    decimals, scale = reading.score.decimals, score_decimals(reading)
-    if reading.score.function is ScoreFunction.LOGISTIC:
-        return int(10**decimals) + 1
-    return int(2 * largest_score(reading) // 10 ** max(0, scale - decimals)) + 1
+    score, scale = score_of(reading), score_decimals(reading)
+    if score.function is ScoreFunction.LOGISTIC:
+        return int(10**score.decimals) + 1
+    return int(2 * largest_score(reading) // 10 ** max(0, scale - score.decimals)) + 1
 
 
 def score_decimals(reading: JointReading) -> int:
-    """Return by which power of ten a score is scaled before it is rounded: the largest of a term."""
-    return max(_decimals(reading))
+    """Return by which power of ten a score is scaled before it is rounded: the largest of a term, or of a leaf."""
+    model = reading.portions[1].operands
+    leaves = (model[place].decimals for tree in score_of(reading).trees for place in tree.leaves)
+    return max(*_decimals(reading), *leaves, 0)
 
 
 def powers_of(reading: JointReading) -> tuple[int, ...]:
@@ -238,13 +291,26 @@ def _decimals(reading: JointReading) -> list[int]:
     ]
 
 
+def _at(operand: Operand, scale: int) -> int:
+    """Return the largest absolute value of a number of the model at a scale."""
+    return int(operand.cap * 10 ** (scale - operand.decimals))
+
+
+def _largest_constant(reading: JointReading) -> int:
+    """Return the largest absolute value of all constants of a score together, at its scale."""
+    scale, model = score_decimals(reading), reading.portions[1].operands
+    return sum(_at(model[place], scale) for feature, place in terms_of(reading) if feature < 0)
+
+
 def largest_score(reading: JointReading) -> int:
     """Return the largest absolute value of a score at its scale (`score_decimals`)."""
-    rows, model = reading.portions
-    total = 0
+    rows, model = (portion.operands for portion in reading.portions)
+    total, scale = _largest_constant(reading), score_decimals(reading)
     for (feature, coefficient), power in zip(terms_of(reading), powers_of(reading), strict=True):
-        value = max(1, rows.operands[feature].cap) if feature >= 0 else 1
-        total += value * model.operands[coefficient].cap * 10**power
+        if feature >= 0:
+            total += max(1, rows[feature].cap) * model[coefficient].cap * 10**power
+    for tree in score_of(reading).trees:
+        total += max(_at(model[place], scale) for place in tree.leaves)
     return max(1, total)
 
 

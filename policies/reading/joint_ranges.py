@@ -186,10 +186,11 @@ def _declared(column: Column, decimals: int, facts: Facts, node: exp.Expression)
 def numbers_of(declared: Declared) -> list[str]:
     """Return the numbers between which all values of a column are, by what was declared of it; none: it says none."""
     ends = [declared.low, declared.high]
-    return ends if all(map(_is_number, ends)) else list(filter(_is_number, declared.values))
+    return ends if all(map(is_number, ends)) else list(filter(is_number, declared.values))
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Return whether a declared text is a plain number."""
     return bool(re.fullmatch(r"-?\d{1,38}(\.\d{1,38})?", text))
 
 

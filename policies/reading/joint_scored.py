@@ -1,12 +1,15 @@
-"""Scores of one owner's rows by another's model: a linear form or its logistic curve, cut into terms.
+"""Scores of one owner's rows by another's model: a linear form or small trees, or the logistic curve of it.
 
     SELECT a.person, round(m.base + a.income * m.income + a.age * m.age, 2) AS score
     FROM bank.applicants a CROSS JOIN tax.risk_model m WHERE a.age > 17
 
-Each term is a value that the rows' owner computes by itself, times a column of the model, or such a column alone. More
-than that nobody computes on ciphertexts here: a product of two coefficients, or a bracket over both owners' columns,
-is a polynomial of higher degree and refused by this name. Every feature and every coefficient lies in a range that its
-owner declared, and none may be without a value, since nothing would stand for it.
+Each term of a linear form is a value that the rows' owner computes by itself, times a column of the model, or such a
+column alone. More than that nobody computes on ciphertexts here: a product of two coefficients, or a bracket over both
+owners' columns, is a polynomial of higher degree and refused by this name. Every feature and every coefficient lies in
+a range that its owner declared, and none may be without a value, since nothing would stand for it.
+
+A score of trees (`joint_trees`) is a sum of CASEs and of columns of the model; terms with features stand in no sum with
+them, since they would need other ciphertexts.
 
 The logistic curve is written as `1 / (1 + exp(-(…)))`. It is computed from the exact sum after decryption.
 
@@ -24,7 +27,7 @@ from functools import reduce
 
 from sqlglot import exp
 
-from plans.joint import JointReading, Score, ScoreFunction, Shape
+from plans.joint import JointReading, Score, ScoreFunction, ScoreTree, Shape
 from plans.joint_reading import MOST_SCORE_DECIMALS
 from plans.joint_shadows import JointShadow
 from plans.names import PERSON
@@ -32,12 +35,10 @@ from plans.request import statement_digest
 from policies.reading import joint_ranges as ranges
 from policies.reading import joint_select, refusal
 from policies.reading.joint_figures import Sums, local, sources_of
-from policies.reading.joint_summands import Value
+from policies.reading.joint_model import MODEL, ROWS, bare, coefficient, number
+from policies.reading.joint_trees import is_tree, model_columns, read_tree
 from policies.reading.sources import Scope, Source, read_sources, refuse_extra
-from policies.reading.tree import Cast, Column, Expression, Operation, columns
-
-_ROWS, _MODEL = 0, 1
-"""Places of the two portions."""
+from policies.reading.tree import columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +62,20 @@ def read_scored(text: str, root: exp.Select, shadows: tuple[JointShadow, ...]) -
     require_key(key, scope, facts)
     name = joint_select.name_of(key, 1, [])
     conditions = joint_select.conditions_of(root, scope)
-    if conditions[_MODEL]:
+    if conditions[MODEL]:
         raise refusal.unsupported(
             root.args["where"], "a condition on the model", "A model is one row; leave conditions on it out."
         )
     function, form, decimals = _rounded(joint_select.inner(item))
     sums = Sums.over(scope, facts)
-    terms = tuple(_place(term, sums) for term in _terms(form, scope))
-    if all(feature < 0 for feature, _ in terms):
-        raise refusal.unsupported(
-            form, "a score of no feature is the same for everybody", "Multiply a column with a coefficient."
-        )
-    score = Score(joint_select.name_of(item, 2, [name]), function, terms, decimals)
+    terms, trees = _parts(form, sums)
+    score = Score(joint_select.name_of(item, 2, [name]), function, terms, decimals, trees)
     rows, model = (
         joint_select.portion_of(place, source, sums, conditions[place], [])
         for place, source in enumerate(scope.sources)
     )
-    used = dict.fromkeys(column.name for each in sums.computed[_ROWS] for column in columns(each))
-    shown = joint_select.shown(scope.sources[_ROWS], list(used), conditions[_ROWS])
+    used = dict.fromkeys(column.name for each in sums.computed[ROWS] for column in columns(each))
+    shown = joint_select.shown(scope.sources[ROWS], list(used), conditions[ROWS])
     return JointReading(
         statement=statement_digest(text),
         portions=(replace(rows, stand_in=shown), replace(model, bound=1)),
@@ -196,7 +193,7 @@ def _rounded(node: exp.Expression) -> tuple[ScoreFunction, exp.Expression, int]:
         raise refusal.unsupported(
             node, f"a score is rounded to 0 to {MOST_SCORE_DECIMALS} decimals, written as a number"
         )
-    inside = _bare(node.this)
+    inside = bare(node.this)
     form = _exponent(inside)
     if form is not None:
         return ScoreFunction.LOGISTIC, form, int(digits)
@@ -211,53 +208,72 @@ def _exponent(node: exp.Expression) -> exp.Expression | None:
     """
     if not isinstance(node, exp.Div):
         return None
-    below = _bare(node.expression)
+    below = bare(node.expression)
     if _is_one(node.this) and isinstance(below, exp.Add):
-        sides = [_bare(below.this), _bare(below.expression)]
+        sides = [bare(below.this), bare(below.expression)]
         curve = next((each for each in sides if isinstance(each, exp.Exp)), None)
-        if any(map(_is_one, sides)) and curve is not None and isinstance(_bare(curve.this), exp.Neg):
-            return _bare(_bare(curve.this).this)
+        if any(map(_is_one, sides)) and curve is not None and isinstance(bare(curve.this), exp.Neg):
+            return bare(bare(curve.this).this)
     raise refusal.unsupported(
         node, "a quotient that is not the logistic curve", "Write it as 1 / (1 + exp(-(m.base + a.x * m.x)))."
     )
 
 
 def _is_one(node: exp.Expression) -> bool:
-    bare = _bare(node)
+    inner = bare(node)
     return (
-        isinstance(bare, exp.Literal)
-        and not bare.is_string
-        and re.fullmatch(r"1(\.0*)?", bare.this) is not None
+        isinstance(inner, exp.Literal)
+        and not inner.is_string
+        and re.fullmatch(r"1(\.0*)?", inner.this) is not None
     )
-
-
-def _bare(node: exp.Expression) -> exp.Expression:
-    while isinstance(node, exp.Paren):
-        node = node.this
-    return node
 
 
 # --- terms -----------------------------------------------------
 
 
-def _terms(node: exp.Expression, scope: Scope) -> Iterator[_Term]:
-    """Yield the terms of a score, once each is seen to be a feature times a coefficient."""
+def _parts(form: exp.Expression, sums: Sums) -> tuple[tuple[tuple[int, int], ...], tuple[ScoreTree, ...]]:
+    """Return the terms and the trees of a score.
+
+    Raises:
+        SqlUnsupported: a part is neither; both have features, or none has; or a column of the model stands there twice.
+    """
+    scope = sums.scope
+    summed = list(_summed(form, False))
+    cases = [(negative, node) for negative, node in summed if is_tree(node, scope)]
+    written = [_term(negative, node, scope) for negative, node in summed if not is_tree(node, scope)]
+    _require_once([node for _, node in summed], scope)
+    mixed = next((term for term in written if cases and term.factors), None)
+    if mixed is not None:
+        raise refusal.unsupported(
+            mixed.factors[0],
+            "a score is linear, or of trees and constants, and this one is both",
+            "Ask for two scores, and add them up on your own side.",
+        )
+    terms = tuple(_place(term, sums) for term in written)
+    trees = tuple(read_tree(node, negative, sums) for negative, node in cases)
+    if not trees and all(feature < 0 for feature, _ in terms):
+        raise refusal.unsupported(
+            form, "a score of no feature is the same for everybody", "Multiply a column with a coefficient."
+        )
+    return terms, trees
+
+
+def _require_once(nodes: list[exp.Expression], scope: Scope) -> None:
     seen: set[str] = set()
-    for negative, part in _summed(node, False):
-        term = _term(negative, part, scope)
-        written = scope.column(next(iter(term.coefficient.find_all(exp.Column)))).name
-        if written in seen:
-            raise refusal.unsupported(
-                part,
-                f"the coefficient {written} stands in two terms",
-                "Put what it is multiplied by into one bracket: (a.x + a.y) * m.w.",
-            )
-        seen.add(written)
-        yield term
+    for node in nodes:
+        for written in model_columns(node, scope):
+            if written in seen:
+                raise refusal.unsupported(
+                    node,
+                    f"the coefficient {written} stands in two terms",
+                    "Put what it is multiplied by into one bracket: (a.x + a.y) * m.w. In trees each threshold and "
+                    "each leaf is a column of its own.",
+                )
+            seen.add(written)
 
 
 def _summed(node: exp.Expression, negative: bool) -> Iterator[tuple[bool, exp.Expression]]:
-    node = _bare(node)
+    node = bare(node)
     if isinstance(node, exp.Neg):
         yield from _summed(node.this, not negative)
     elif isinstance(node, exp.Add | exp.Sub):
@@ -298,7 +314,7 @@ def _term(negative: bool, node: exp.Expression, scope: Scope) -> _Term:
 
 def _multiplied(node: exp.Expression) -> Iterator[tuple[bool, exp.Expression]]:
     """Yield the factors of a product, each with whether a sign turns it."""
-    node = _bare(node)
+    node = bare(node)
     if isinstance(node, exp.Mul):
         yield from _multiplied(node.this)
         yield from _multiplied(node.expression)
@@ -312,17 +328,8 @@ def _multiplied(node: exp.Expression) -> Iterator[tuple[bool, exp.Expression]]:
 
 def _place(term: _Term, sums: Sums) -> tuple[int, int]:
     """Return the places of a term's feature (−1: none) and coefficient, added if they are new."""
-    coefficient = local(term.coefficient, sums.scope)
-    itself = coefficient.operand if isinstance(coefficient, Cast) else coefficient
-    if not isinstance(itself, Column):
-        raise refusal.unsupported(
-            term.coefficient,
-            "a coefficient is a column of the model as it stands",
-            "Ask its owner for a model that has the number in a column of its own.",
-        )
-    sums.stand_in(_MODEL, "sum", coefficient)
     alone = not term.factors
-    _, place = sums.operand(_number(_MODEL, coefficient, term.coefficient, sums, term.negative and alone))
+    place = coefficient(term.coefficient, sums, negative=term.negative and alone)
     if alone:
         return -1, place
     product = reduce(lambda left, right: exp.Mul(this=left, expression=right), term.factors)
@@ -333,22 +340,4 @@ def _place(term: _Term, sums: Sums) -> tuple[int, int]:
             "a constant is multiplied with a coefficient",
             "Ask its owner for the product as a column, or multiply a column of the rows.",
         )
-    return sums.operand(_number(_ROWS, feature, product, sums, term.negative))[1], place
-
-
-def _number(portion: int, expression: Expression, node: exp.Expression, sums: Sums, negative: bool) -> Value:
-    """Return a feature or a coefficient with its range."""
-    if negative:
-        expression = Operation("negative", (expression,))
-    found = ranges.range_of(expression, sums.facts, node)
-    if found.nullable:
-        names = ", ".join(dict.fromkeys(each.name for each in columns(expression) if each.nullable))
-        what = ("a feature", "a coefficient")[portion]
-        raise refusal.unsupported(
-            node,
-            f"{what} may be without a value ({names}), and nothing would stand for it",
-            ("Write coalesce(column, a number).", "Ask the model's owner for a version without gaps.")[
-                portion
-            ],
-        )
-    return Value(portion, expression, found, node)
+    return sums.operand(number(ROWS, feature, product, sums, term.negative))[1], place

@@ -15,10 +15,13 @@ from plans.joint import (
     Portion,
     Score,
     ScoreFunction,
+    ScoreNode,
+    ScoreTree,
     Shape,
 )
 from plans.joint_rules import Matching, Opening
 from plans.joint_shadows import JointShadow
+from plans.manifest import Declared
 from plans.request import statement_digest
 from tests.mpc.compile_cases import RULES, TASK, Asked
 from tests.plans import joint_examples, joint_forms
@@ -108,6 +111,44 @@ SCORED_READING = JointReading(
     (), (), ("person", "score"), Shape.SCORED, Score("score", ScoreFunction.LOGISTIC, ((-1, 0), (0, 1), (1, 2)), 4),
 )  # fmt: skip
 
+TREES = joint_shadow(
+    "tax.trees", TAX, 1, key="", base=("DECIMAL(6,2)", between("-100", "100")),
+    t0=("INTEGER", Declared(values=("30", "45", "60"))), t1=("DECIMAL(10,1)", Declared(values=("999.5", "5000"))),
+    old=("DECIMAL(6,2)", between("-100", "100")), rich=("DECIMAL(6,2)", between("-50", "50")),
+    young=("INTEGER", between("-9", "9")),
+)  # fmt: skip
+TREES_SQL = (
+    "select a.person, round(m.base + case when a.age >= m.t0 then m.old "
+    "else case when a.income >= m.t1 then m.rich else m.young end end, 2) as score "
+    "from health.applicants a cross join tax.trees m where a.age > 17"
+)
+BY_TREES = replace(SCORED, statement=TREES_SQL)
+TREES_READING = replace(
+    SCORED_READING,
+    statement=statement_digest(TREES_SQL),
+    portions=(
+        replace(
+            SCORED_READING.portions[0],
+            operands=(Operand('"age"', 0, 120, 0, False), Operand('"income"', 0, 100_000_000, 2, False)),
+            stand_in='SELECT "age", "income" FROM "health"."applicants" WHERE ("age" > 17)',
+        ),
+        Portion(
+            TAX, "tax.trees", "", "", (),
+            (
+                Operand('"base"', -10_000, 10_000, 2, False), Operand('"t0"', 30, 60, 0, False),
+                Operand('"t1"', 9_995, 50_000, 1, False), Operand('"young"', -9, 9, 0, False),
+                Operand('"rich"', -5_000, 5_000, 2, False), Operand('"old"', -10_000, 10_000, 2, False),
+            ),
+            'SELECT count(*) AS figure_0, sum("base") AS figure_1, sum("t0") AS figure_2, sum("t1") AS figure_3, '
+            'sum("young") AS figure_4, sum("rich") AS figure_5, sum("old") AS figure_6 FROM "tax"."trees"', 1,
+        ),
+    ),
+    score=Score(
+        "score", ScoreFunction.LINEAR, ((-1, 0),), 2,
+        (ScoreTree(ScoreNode(0, 1, (30, 45, 60)), ScoreNode(1, 2, (9_995, 50_000)), None, (3, 4, 5)),),
+    ),
+)  # fmt: skip
+
 LOOKUP_SQL = (
     "select c.person, r.region, r.status from health.cases c left join tax.register r using (person) "
     "where c.case_no = 17 limit 5"
@@ -133,7 +174,7 @@ TWO_OWNERS = replace(
 )
 """Visits of a health bureau, which computes, with incomes of a tax bureau, which has the key."""
 
-SHADOWS = (*SHADOWS, APPLICANTS, MODEL, CASES, REGISTER)
+SHADOWS = (*SHADOWS, APPLICANTS, MODEL, TREES, CASES, REGISTER)
 
 FORMS: Mapping[str, Asked] = {
     "inspected": formed(INSPECTED),
@@ -144,6 +185,7 @@ FORMS: Mapping[str, Asked] = {
     "common": formed(COMMON, THREE_REGISTERS),
     "common of two": formed(COMMON_OF_TWO, COMMON_READING),
     "scored": formed(SCORED, SCORED_READING),
+    "scored by trees": formed(BY_TREES, TREES_READING),
     "looked up": formed(LOOKUP, LOOKUP_READING),
     "joined by two owners": formed(TWO_OWNERS),
 }

@@ -330,7 +330,11 @@ def scored_plan(
 ) -> JointPlan:
     """A plan in which an owner's rows are scored by a model."""
     function = ScoreFunction.LOGISTIC if logistic else ScoreFunction.LINEAR
-    score = Score("score", function, tuple(terms), decimals)
+    return scored_by(owner, model, Score("score", function, tuple(terms), decimals))
+
+
+def scored_by(owner: Owner, model: Model, score: Score) -> JointPlan:
+    """A plan in which an owner's rows have such a score by a model."""
     portions = (owner.portion(), model.portion())
     asked = JointReading(
         statement_digest(SQL), portions, (), (), ("person", "score"), Shape.SCORED, score=score

@@ -80,3 +80,10 @@ def test_the_same_figures_give_the_same_parameters_everywhere() -> None:
         planner.plan_scores(1000, 8, 1001, 1000).parameters
         != planner.plan_scores(1000, 8, 10**6, 1000).parameters
     )
+
+
+def test_where_no_prime_of_a_size_has_slots_the_next_size_is_taken() -> None:
+    """For N = 8192 there is none of 19 bits: such scores of trees were refused."""
+    found = planner.plan_trees(10, 3, 1, 1 << 16)
+    t = found.parameters.plains[0]
+    assert found.parameters.degree == 8192 and t % 16_384 == 1 and t.bit_length() == 20

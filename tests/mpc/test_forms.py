@@ -27,6 +27,7 @@ from tests.inside.sql_cases import LIMITS
 from tests.mpc.compile_cases import TASK, Asked, party, request
 from tests.mpc.form_cases import (
     ALL_RULES,
+    BY_TREES,
     FORMS,
     INSPECTED,
     LOOKUP,
@@ -35,6 +36,7 @@ from tests.mpc.form_cases import (
     SCORED_READING,
     SHADOWS,
     THREE_REGISTERS,
+    TREES_READING,
     TWO_OWNERS,
     formed,
 )
@@ -138,6 +140,7 @@ EVERYWHERE = "select person from health.visits h join tax.income t using (person
         (replace(COMMON, statement=f"{EVERYWHERE} where t.tax > 5"), SHADOWS),
         (replace(COMMON_OF_TWO, statement=EVERYWHERE), SHADOWS),
         (SCORED, SHADOWS),
+        (BY_TREES, SHADOWS),
         (LOOKUP, SHADOWS),
         (TWO_OWNERS, SHADOWS),
     ],
@@ -152,6 +155,7 @@ def test_from_a_statement_to_its_plan(task: JointTask, shadows: tuple[JointShado
 
 def test_readers_find_what_the_examples_of_scores_and_lookups_say() -> None:
     assert read_joint(SCORED.statement, SHADOWS) == SCORED_READING
+    assert read_joint(BY_TREES.statement, SHADOWS) == TREES_READING
     assert read_joint(LOOKUP.statement, SHADOWS) == LOOKUP_READING
 
 
@@ -292,7 +296,7 @@ def test_the_parties_of_a_plan_are_owners_and_whom_the_task_names() -> None:
         replace(FORMS["ciphertexts"], parties=tuple(map(party, ("nm/edu", *owners)))).plan()
 
 
-FEW = {"scored": (0, 1), "looked up": (0,)}
+FEW = {"scored": (0, 1), "scored by trees": (0, 1), "looked up": (0,)}
 """Whose persons may be few: they are the own ones of who learns; a model is about nobody."""
 
 

@@ -12,12 +12,13 @@ from mpc.api import opened_numbers, party_plan, require_same, require_terms, tol
 from mpc.protocols import planning
 from plans.box import Entry
 from plans.errors import DarkroomError, Malformed, PolicyDenied, RangeTooWide, RederivationMismatch, TooLarge
-from plans.joint import JointPlan, JointReading, Portion
+from plans.joint import JointPlan, JointReading, Operand, Portion, Score, ScoreFunction, ScoreNode, ScoreTree
 from plans.joint_rules import Matching, Opening
 from tests.inside.sql_cases import LIMITS
 from tests.mpc.compile_cases import DOMAINS, RULES, TASK, Asked, party
 from tests.mpc.form_cases import (
     ALL_RULES,
+    BY_TREES,
     FORMS,
     LOOKUP,
     LOOKUP_READING,
@@ -26,6 +27,7 @@ from tests.mpc.form_cases import (
     SCORED_READING,
     SHADOWS,
     THREE_PARTS,
+    TREES_READING,
     TWO_OWNERS,
     formed,
 )
@@ -33,7 +35,7 @@ from tests.plans.joint_forms import CIPHERTEXTS, HEALTH, OFFICE, STACKED_INSPECT
 from tests.policies.joint_cases import FROM
 
 EVERY = dict.fromkeys(Entry, LIMITS)
-ALONE = ("scored", "looked up", "joined by two owners")
+ALONE = ("scored", "scored by trees", "looked up", "joined by two owners")
 EACH = pytest.mark.parametrize("form", ALONE)
 PLANS = {form: FORMS[form].plan() for form in ALONE}
 JOINED = PLANS["joined by two owners"]
@@ -220,6 +222,7 @@ def test_what_quotas_count_is_persons_of_whom_something_is_told() -> None:
     counted = {form: (opened_numbers(plan), told_persons(plan), plan.learner) for form, plan in PLANS.items()}
     assert counted == {
         "scored": (0, 100, HEALTH),
+        "scored by trees": (0, 100, HEALTH),
         "looked up": (0, 5, HEALTH),
         "joined by two owners": (9, 1_000, HEALTH),
     }
@@ -294,6 +297,60 @@ def test_to_name_a_feature_twice_makes_no_model_safer() -> None:
     assert asked.reading is not None and planning.unknowns(asked.reading) == 2
     with pytest.raises(PolicyDenied, match="unknowns, 2"):
         asked.plan()
+
+
+def trees(*each: tuple[int, int, int]) -> JointReading:
+    """A score by trees of two levels, which ask these features: at the root, below no, below yes."""
+    coefficients = iter(range(7 * len(each)))
+    made = []
+    for asked in each:
+        root, low, high = (ScoreNode(feature, next(coefficients), (1, 5)) for feature in asked)
+        made.append(ScoreTree(root, low, high, tuple(next(coefficients) for _ in range(4))))
+    (rows, model), numbers = (
+        TREES_READING.portions,
+        tuple(Operand("x", -9, 9, 0, False) for _ in range(7 * len(each))),
+    )
+    score = Score("score", ScoreFunction.LINEAR, (), 0, tuple(made))
+    few = replace(rows, bound=2)
+    return replace(TREES_READING, portions=(few, replace(model, operands=numbers)), score=score)
+
+
+def test_trees_have_as_many_unknowns_as_rows_may_come_to_leaves_that_differ() -> None:
+    """Thresholds count for nothing, for as many scores of rows on both sides of each tell them, too; and trees that ask
+    the same count once, for they may be one.
+    """
+    assert planning.unknowns(TREES_READING) == 3
+    assert planning.unknowns(trees((0, 1, 1))) == 4
+    assert planning.unknowns(trees((0, 1, 1), (1, 0, 0))) == 7
+    assert planning.unknowns(trees((0, 1, 1), (0, 1, 1))) == 4
+    with pytest.raises(PolicyDenied, match="unknowns, 3"):
+        formed(BY_TREES, TREES_READING, rules=KEPT).plan()
+    few = with_portion(TREES_READING, 0, bound=2)
+    formed(BY_TREES, few, rules=replace(KEPT, members=2)).plan()
+    with pytest.raises(PolicyDenied, match="unknowns, 3"):
+        formed(BY_TREES, few, rules=replace(KEPT, members=3)).plan()
+
+
+def test_a_score_counts_for_as_many_leaves_as_it_has_room_for() -> None:
+    """ATTACKS 98: leaves of one digit, and of tens and more, stand side by side in one sum."""
+    reading = trees((0, 1, 1), (1, 0, 0))
+    assert planning.told_by_score(reading) == 1
+    fine = tuple(
+        replace(each, low=0, decimals=2 if n < 7 else 0)
+        for n, each in enumerate(reading.portions[1].operands)
+    )
+    assert reading.score is not None
+    told = with_portion(replace(reading, score=replace(reading.score, decimals=2)), 1, operands=fine)
+    assert planning.told_by_score(told) == 2
+
+
+def test_answers_are_asked_for_once_and_within_what_a_feature_may_be() -> None:
+    assert planning.bits_of(TREES_READING) == ((0, 30), (0, 45), (0, 60), (1, 99_950), (1, 500_000))
+    twice = trees((0, 0, 0))
+    assert planning.bits_of(twice) == ((0, 1), (0, 5))
+    node = ScoreNode(0, 2, (-10, 9_995, 50_000))  # of one decimal, of a feature between 0 and 120
+    assert [planning.cut_of(TREES_READING, node, value) for value in node.values] == [0, 121, 121]
+    assert [planning.cut_of(TREES_READING, node, value) for value in (10, 11, 19, 20)] == [1, 2, 2, 2]
 
 
 @EACH

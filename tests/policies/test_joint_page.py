@@ -22,15 +22,25 @@ SHADOWS = (
     joint_shadow("west.pay", "nm/west", area=REGION, wage=MONEY, year=YEAR),
     joint_shadow("residents.register", "nm/residents", district=("VARCHAR", None)),
     joint_shadow("pension.members", "nm/pension"),
+    joint_shadow(
+        "tax.risk_trees",
+        "nm/tax",
+        1,
+        key="",
+        t0=("INTEGER", Declared(values=("18", "30"))),
+        t1=("DECIMAL(9,1)", Declared(values=("999.5", "5000"))),
+        **dict.fromkeys(("base", "v1", "v01", "v00"), ("DECIMAL(6,2)", between("-9", "9"))),
+    ),  # fmt: skip
     *SCORED,
     *LOOKED_UP,
 )
 
 
-def test_every_statement_on_the_page_is_read_by_both_readers_and_shows_a_shape_of_its_own() -> None:
+def test_every_statement_on_the_page_is_read_by_both_readers_and_shows_a_shape_or_score_of_its_own() -> None:
     blocks = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
-    shapes = [check_joint(statement, SHADOWS, 256).shape for statement in blocks]
-    assert sorted(shapes) == sorted(Shape)
+    found = [check_joint(statement, SHADOWS, 256) for statement in blocks]
+    assert sorted(each.shape for each in found) == sorted([*Shape, Shape.SCORED])
+    assert sorted(bool(each.score.trees) for each in found if each.score) == [False, True]
 
 
 def test_the_page_names_every_shape_and_what_terms_are_asked() -> None:
