@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from mpc.encrypted.planner import Planned, plan_products, plan_scores, plan_sums, plan_trees
 from mpc.lookup.fields import width_of
 from mpc.lookup.plan import Plan, planned
+from mpc.protocols import forecast
 from plans.errors import Malformed
 from plans.joint import JointReading, JointTask, Measure, Operand, Score, ScoreFunction, ScoreNode, Shape, Sum
 from plans.joint_guards import cap_of, most_votes
@@ -22,15 +23,17 @@ _MOST_MB = 1 << 20
 
 
 def reasons_of(task: JointTask, reading: JointReading) -> tuple[str, ...]:
-    """Return how a plan's parameters came to be what they are, as sentences; none where nothing is encrypted.
+    """Return how a plan's parameters came to be what they are, and what it will take, as sentences; none where nothing
+    is encrypted.
 
     Raises:
         RangeTooWide, Malformed, TooLarge: they do not fit; the sentence says which figure is too large.
     """
     if reading.shape is Shape.LOOKUP:
-        return lookups(reading).reasons
+        plan = lookups(reading)
+        return (*plan.reasons, forecast.of_lookups(plan, reading.portions[0].bound))
     found = ciphertexts(task, reading)
-    return found.reasons if found else ()
+    return (*found.reasons, forecast.of_ciphertexts(found)) if found else ()
 
 
 def ciphertexts(task: JointTask, reading: JointReading) -> Planned | None:
