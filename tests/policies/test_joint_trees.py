@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -249,6 +251,33 @@ def test_a_case_over_the_rows_alone_stays_a_feature_of_a_linear_score() -> None:
         "from bank.applicants a cross join tax.risk_model m", SCORED,
     )  # fmt: skip
     assert found.score is not None and not found.score.trees and len(found.score.terms) == 1
+
+
+WORDS = re.findall(r">=|\w+|[^\s\w]", STATEMENT)
+OTHERS = sorted(
+    {*WORDS, ">", "0", "case when", "end", "coalesce", "m.v0", "a.debt", "m.hole", "null", "and", "not"}
+)
+
+
+@st.composite
+def spoilt(draw: st.DrawFn) -> str:
+    """The statement, with some words left out, put in, or exchanged."""
+    words = list(WORDS)
+    for _ in range(draw(st.integers(1, 3))):
+        place = draw(st.integers(0, len(words) - 1))
+        words[place : place + draw(st.integers(0, 1))] = draw(st.lists(st.sampled_from(OTHERS), max_size=1))
+    return " ".join(words)
+
+
+@settings(max_examples=60, deadline=None)
+@given(spoilt())
+def test_a_spoilt_statement_is_read_alike_by_both_or_refused_in_words(statement: str) -> None:
+    with contextlib.suppress(DarkroomError):
+        read = read_joint(statement, BOTH)
+        try:
+            assert check_joint.check_joint(statement, BOTH, 256) == read
+        except SqlUnsupported as refused:
+            assert "disagree about the score" not in refused.what
 
 
 # ------------------------------------------------------------------------------------------ meaning of trees
