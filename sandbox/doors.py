@@ -18,6 +18,7 @@ from plans.errors import BoxFailed
 
 _CHUNK = 2**18
 _MODE = 0o660
+_FOLDER_MODE = 0o750
 
 
 class Doors:
@@ -34,7 +35,8 @@ class Doors:
         with contextlib.ExitStack() as undo:
             undo.callback(self.close)
             try:
-                folder.mkdir(mode=0o750)
+                folder.mkdir(_FOLDER_MODE)
+                folder.chmod(_FOLDER_MODE)  # whatever the launcher's umask takes away from new folders
                 if owner is not None:
                     os.chown(folder, -1, owner)
                 for number in range(count):

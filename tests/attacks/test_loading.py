@@ -19,20 +19,22 @@ from inside.session import handover, unpadded
 from keys import sealing
 from plans.artifacts import Artifact, Form
 from plans.box import Entry, Outputs
+from plans.decision import Tier
 from plans.errors import DarkroomError
 from plans.key import BoxKeys
 from plans.plan import Plan, Relation
 from plans.statements import BoxStatement
 from plans.tasks import Need, PythonTask
 from sandbox import api, images, recipes
+from sandbox.gvisor import GvisorBoxes
 from tests.inside.load_cases import link_key, sha256, work_plan
 from tests.inside.python_cases import folder
 from tests.inside.sql_cases import LIMITS
 from tests.plans import examples
-from tests.sandbox.conftest import open_home, probe_image, probe_images
+from tests.sandbox.conftest import gvisor_boxes, open_home, probe_image, probe_images
 from tests.sandbox.side import Side, eventually, launched, side
 
-__all__ = ["open_home", "probe_image", "probe_images", "side"]
+__all__ = ["gvisor_boxes", "open_home", "probe_image", "probe_images", "side"]
 pytestmark = [pytest.mark.box, pytest.mark.timeout(180)]
 ROOT = Path(__file__).resolve().parents[2]
 CANARY, HIDDEN = "canary-of-loading-9920", "hidden-of-loading-1177"
@@ -46,7 +48,7 @@ class Loading:
     side: Side
     file: Path
 
-    def plan(self, code: str) -> Plan:
+    def plan(self, code: str, tier: Tier = Tier.T1) -> Plan:
         sql, member = (images.build(ROOT / place) for place in ("images/sql", "tests/inside/member"))
         what = folder(code)
         artifacts = (Artifact("score.json", Form.METRICS),)
@@ -60,7 +62,7 @@ class Loading:
         stages = tuple(
             replace(
                 spec, image=member.digest if spec.entry is Entry.PYTHON else sql.digest, limits=small,
-                outputs=outputs.get(spec.entry, Outputs(0)),
+                outputs=outputs.get(spec.entry, Outputs(0)), tier=tier,
             )
             for spec in plan.stages
         )  # fmt: skip
@@ -138,6 +140,16 @@ def test_rows_reach_the_job_and_leave_no_trace_at_the_launcher(loading: Loading)
     kept = b"".join(path.read_bytes() for path in loading.side.config.home.rglob("*") if path.is_file())
     assert kept and CANARY.encode() not in kept and loading.side.boxes == []
     assert held_by(os.getpid(), CANARY.encode()), "the control: this process holds it, and is found out"
+
+
+def test_rows_reach_a_job_that_has_a_kernel_of_its_own(loading: Loading, gvisor_boxes: GvisorBoxes) -> None:
+    """T2, where links are doors in a folder; the control is in `test_side_by_side`."""
+    plan = loading.plan(LOOK, Tier.T2)
+    with launched(loading.side):
+        assert loading.run(plan) == {Entry.LOAD: "", Entry.PYTHON: ""}
+        assert loading.log(plan) == "['person', 'note'] 90000 90000 0\n"
+    kept = b"".join(path.read_bytes() for path in loading.side.config.home.rglob("*") if path.is_file())
+    assert kept and CANARY.encode() not in kept and loading.side.boxes == []
 
 
 def held_by(process: int, what: bytes) -> bool:

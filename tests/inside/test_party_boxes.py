@@ -20,6 +20,7 @@ from mpc.protocols.channel import Traffic
 from mpc.protocols.computation import Work, take_part
 from mpc.protocols.inspected import INSPECTED
 from plans.box import Entry
+from plans.decision import Tier
 from plans.errors import EvidenceBroken, NotFound
 from plans.handover import OPENED, unpadded
 from plans.joint import JointPlan, Opened
@@ -45,10 +46,10 @@ from tests.inside.test_party import (
     recipient,
 )
 from tests.inside.test_party_forms import parts, texts
-from tests.sandbox.conftest import open_home
+from tests.sandbox.conftest import gvisor_boxes, open_home, probe_image, probe_images
 from tests.sandbox.side import eventually, launched
 
-__all__ = ["files", "open_home", "parts", "recipient"]
+__all__ = ["files", "gvisor_boxes", "open_home", "parts", "probe_image", "probe_images", "recipient"]
 pytestmark = [pytest.mark.box, pytest.mark.timeout(240)]
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -59,6 +60,11 @@ def built(joint: JointPlan) -> tuple[JointPlan, dict[str, Plan]]:
     joint = replace(joint, extract_image=sql, party_image=crypto)
     plans = {each.domain: party_plan(joint, each.domain) for each in joint.parties}
     return joint, plans
+
+
+def at_tier(plan: Plan, tier: Tier) -> Plan:
+    """The plan with stronger boxes."""
+    return replace(plan, stages=tuple(replace(spec, tier=tier) for spec in plan.stages))
 
 
 def run_all(sides: dict[str, House], attempt: int = 1) -> dict[str, str]:
@@ -82,12 +88,23 @@ def opened(joint: JointPlan, sides: dict[str, House], own: sealing.OpeningKey) -
     return found
 
 
-@pytest.mark.parametrize("matching", [Matching.HELPER, Matching.DIFFIE_HELLMAN])
+@pytest.mark.parametrize(
+    ("matching", "tier"),
+    [(Matching.HELPER, Tier.T1), (Matching.HELPER, Tier.T2), (Matching.DIFFIE_HELLMAN, Tier.T1)],
+)
 def test_parties_compute_in_real_boxes(
-    files: dict[str, Files], recipient: sealing.OpeningKey, open_home: Path, matching: Matching
+    files: dict[str, Files],
+    recipient: sealing.OpeningKey,
+    open_home: Path,
+    matching: Matching,
+    tier: Tier,
+    request: pytest.FixtureRequest,
 ) -> None:
     """The carrier's record has the bytes of the whole computation, and nothing of a person's."""
     joint, plans = built(plan_of(files, recipient, matching=matching))
+    if tier is Tier.T2:
+        request.getfixturevalue("gvisor_boxes")  # this machine holds such boxes, or says why not
+        plans = {domain: at_tier(plan, tier) for domain, plan in plans.items()}
     carrier = Carrier()
     with contextlib.ExitStack() as stack:
         sides = stack.enter_context(houses(open_home, Vouching(joint), plans, files, carrier))

@@ -155,13 +155,17 @@ def side(open_home: Path, probe_images: Path) -> Iterator[Side]:
 
 
 @contextlib.contextmanager
-def launched(side: Side, times: LeaseTimes | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """A launcher process of its own; short lease times, where a test waits for them, by a small program."""
+def launched(
+    side: Side, times: LeaseTimes | None = None, first: str = ""
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A launcher process of its own; by a small program with short lease times, where a test waits for them, or that
+    does something `first`, for a control.
+    """
     settings = side.config.home.parent / "launcher.json"
     side.config.save(settings)
     command = ["-P", "-m", "sandbox.launcher", str(settings)]
-    if times is not None:
-        command = ["-P", "-c", _WITH_TIMES.format(times=times), str(settings)]
+    if times is not None or first:
+        command = ["-P", "-c", _PROGRAM.format(times=times or LeaseTimes(), first=first), str(settings)]
     process = subprocess.Popen(
         [sys.executable, *command], cwd=ROOT, env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
     )
@@ -179,11 +183,12 @@ def answers(side: Side) -> bool:
     return False
 
 
-_WITH_TIMES = """
+_PROGRAM = """
 import os, sys
 from pathlib import Path
 from sandbox.lease import LeaseTimes
 from sandbox import launcher
+{first}
 os.umask(0o077)
 launcher.begin(Path(sys.argv[1]), {times})
 """

@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 
 from plans.box import Entry, Link
+from plans.decision import Tier
 from plans.errors import BoxFailed, DarkroomError
 from plans.plan import Plan
 from sandbox.client import LauncherClient
 from sandbox.contract import Ends
+from sandbox.gvisor import GvisorBoxes
 from sandbox.links import Exchange
 from sandbox.shelf import Shelf, StageName
 from tests.sandbox.side import SLEEP, Side, eventually, launched, side, sql_plan
@@ -40,6 +42,8 @@ FAIL = "\nfrom inside.session import BoxFailure\nimport time\n"
 QUERY_FAILS = FAIL + (
     "def run(session):\n    if session.stage == 'query': raise BoxFailure('query.failed')\n    time.sleep(60)\n"
 )
+
+CLOSED = "from sandbox import doors\ndoors._FOLDER_MODE = 0o700"
 
 
 def linked(image: str, code: str) -> Plan:
@@ -76,6 +80,20 @@ def test_more_batches_than_there_are_places_for_all_come_to_their_end(side: Side
     with launched(side):
         ends = both(side.client, plans)
     assert len(ends) == 6 and not [end for end in ends.values() if isinstance(end, str)]
+
+
+@pytest.mark.parametrize("first", ["", CLOSED], ids=["open", "closed"])
+def test_links_of_boxes_with_a_kernel_of_their_own_open_under_the_launchers_umask(
+    side: Side, probe_image: Any, gvisor_boxes: GvisorBoxes, first: str
+) -> None:
+    """The control: with the folder of doors as the umask leaves it, no box reaches its link."""
+    plan = linked(probe_image.digest, STREAM)
+    plan = replace(plan, stages=tuple(replace(spec, tier=Tier.T2) for spec in plan.stages))
+    with launched(side, first=first):
+        ends = both(side.client, [plan])
+        assert side.boxes == []
+    wrong = [end for end in ends.values() if isinstance(end, str)]
+    assert len(wrong) == (2 if first else 0), ends
 
 
 def test_a_stage_that_ends_without_a_result_ends_the_one_beside_it(side: Side, probe_image: Any) -> None:
