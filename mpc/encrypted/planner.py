@@ -343,7 +343,7 @@ def plan_trees(
         parameters, noise, (up, blocks * parameters.ciphertext_bytes), cost * _size(parameters),
         _memory(up * 2 + bits * parameters.ciphertext_bytes, memory_mb),
         (
-            f"a score is at most {largest.bit_length()} bits: {trees} trees of two levels",
+            f"a score is at most {largest.bit_length()} bits: {trees} trees of up to two levels",
             "products of two bits are added up as they are, and relinearised once for each block of rows",
             _flood_sentence(parameters),
         ),

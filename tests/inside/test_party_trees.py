@@ -106,7 +106,7 @@ def test_a_threshold_that_its_owner_did_not_declare_ends_its_box_before_anything
 def test_the_plan_says_how_many_scores_tell_the_model_and_what_is_encrypted(tmp_path: Path) -> None:
     joint, _ = asked(tmp_path, model())
     assert planning.unknowns(joint.reading) == 3 and planning.encrypted_columns(joint.reading) == 5
-    assert any("1 trees of two levels" in reason for reason in joint.scheme.reasons)
+    assert any("1 trees of up to two levels" in reason for reason in joint.scheme.reasons)
 
 
 @pytest.mark.box
