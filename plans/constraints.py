@@ -36,8 +36,8 @@ class Use(StrEnum):
 
     `filter` is any condition, `compare` only one that compares with a constant, or with anything computed; on a
     pseudonym such a comparison needs the word `compare` itself. `aggregate` names its functions. `model` feeds a
-    training job; `shared` and `encrypted` allow joint computation under secret sharing, and homomorphic
-    computation, and nothing in clear.
+    training job; `shared` allows joint computations, `encrypted` only those on ciphertexts, and neither allows anything in
+    clear.
     """
 
     SELECT = "select"

@@ -24,7 +24,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import casbin
@@ -104,6 +104,21 @@ def answer(policy: DatasetPolicy, question: Question) -> Answer:
     )
     allowed = bool(candidates) and bool(enforcer(candidates).enforce(*asked))
     return Answer(allowed, *_by_effect(policy, notes))
+
+
+def answered(policy: DatasetPolicy, question: Question) -> Answer:
+    """Return what access rules say, those for a wider action included: what is `encrypted` is `joint`, too.
+
+    A computation on ciphertexts is a joint one. So a rule for either word allows it, and one that forbids either word
+    forbids it; to compute on shares `encrypted` says nothing. Raises as `answer` does.
+    """
+    found = answer(policy, question)
+    if question.action is not Action.ENCRYPTED:
+        return found
+    wider = answer(policy, replace(question, action=Action.JOINT))
+    yes = tuple(sorted({*found.allowed_by, *wider.allowed_by}))
+    no = tuple(sorted({*found.denied_by, *wider.denied_by}))
+    return Answer(bool(yes and not no), yes, no)
 
 
 def parties_of(member: str) -> tuple[str, ...]:

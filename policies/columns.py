@@ -25,7 +25,8 @@ from policies.joined import met_another
 class Seat:
     """From where columns are judged: a dataset with its policy, and who asks. Remembers what it found.
 
-    `others` are the datasets that there are. `joint` says that the columns go into a joint computation.
+    `others` are the datasets that there are. `joint` are the uses that stand for every clause where columns go into a
+    joint computation; `scored` says that it tells something of single rows that it computes on ciphertexts.
     """
 
     manifest: Manifest
@@ -33,7 +34,8 @@ class Seat:
     bundle: Bundle
     asker: Asker
     others: tuple[Manifest, ...] = ()
-    joint: bool = False
+    joint: tuple[Use, ...] = ()
+    scored: bool = False
     known: dict[str, Effective | None] = field(default_factory=dict, compare=False, repr=False)
 
     def may(self, name: str) -> Effective | None:
@@ -152,13 +154,15 @@ def _of_column(seat: Seat, found: Effective, use: ColumnUse, reading: Reading) -
     subject = f"{use.relation}.{use.column}"
     if found.trouble:
         yield _contradiction(subject, found.trouble)
-    elif seat.joint and Use.SHARED in found.forbidden:
+    elif not found.forbidden.isdisjoint(seat.joint):
         yield _not_shared(found, subject)
     elif reading.level is not Level.ROWS:
         if not found.covering(use.clause, use.function, seat.policy.mode is Mode.PRIVATE, seat.joint):
             yield _not_covered(found, use, subject)
     elif found.forbids(use.clause, use.function):
         yield _use_denied(found, use, subject)
+    elif seat.scored and found.scored:
+        return
     elif not found.shown:
         yield _not_shown(found, subject)
     elif found.joined_only and not seat.met_another(reading):

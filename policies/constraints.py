@@ -33,6 +33,7 @@ _REVEALED = {
     Use.MODEL: Reveal.AGGREGATED,
     Use.SELECT: Reveal.PLAIN,
     Use.SHARED: Reveal.AGGREGATED,
+    Use.ENCRYPTED: Reveal.AGGREGATED,
 }
 
 
@@ -87,13 +88,18 @@ class Effective:
         plainly = any(one.covers(Use.SELECT, "", Reveal.MASKED) and one.minimum <= 1 for one in self.allowed)
         return self.shown and not plainly
 
+    @property
+    def scored(self) -> bool:
+        """Whether something may be told of single values (after the mask) that was computed on ciphertexts of them."""
+        return any(one.covers(Use.ENCRYPTED, "", Reveal.MASKED) and one.minimum <= 1 for one in self.allowed)
+
     def covering(
-        self, clause: Clause, function: str = "", noised: bool = False, joint: bool = False
+        self, clause: Clause, function: str = "", noised: bool = False, joint: tuple[Use, ...] = ()
     ) -> tuple[Allowed, ...]:
         """Return the ways in which figures may use the column in a clause; none means no.
 
-        Where all that leaves is `noised`, no rule has to reveal more than that. In a `joint` computation the use
-        `shared` stands for every clause, with as much reveal as the clause asks for.
+        Where all that leaves is `noised`, no rule has to reveal more than that. In a joint computation the uses `joint`
+        (`policies.joint.joint_uses`) stand for every clause, with as much reveal as the clause asks for.
         """
         if clause not in _FIGURES or self.forbids(clause, function):
             return ()
@@ -103,8 +109,8 @@ class Effective:
         if clause is Clause.COMPARE and self.mask is not None and self.mask.kind is MaskKind.PSEUDONYM:
             # Whoever may compare a pseudonym with a constant follows one person through every answer.
             words = (Use.COMPARE,)
-        elif joint:
-            words = (*words, Use.SHARED)
+        else:
+            words = (*words, *joint)
         return tuple(one for one in self.allowed if any(one.covers(word, function, reveal) for word in words))
 
     def forbids(self, clause: Clause, function: str = "") -> bool:
@@ -116,7 +122,7 @@ class Effective:
             clause is Clause.AGGREGATE and function in self.forbidden_functions
         )
 
-    def minimum(self, clause: Clause, function: str = "", joint: bool = False) -> int:
+    def minimum(self, clause: Clause, function: str = "", joint: tuple[Use, ...] = ()) -> int:
         """Return the smallest number of persons that the rules ask for behind what a use reveals; 0 is none.
 
         Of several rules that allow the use the mildest counts, for it alone would allow it.

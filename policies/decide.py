@@ -28,7 +28,8 @@ their reasons:
 * `private-bounds`   a sum or mean is not of one column with declared bounds
 * `private-cells`    the declared values of the keys have too many combinations
 * `private-spend`    the request wants to spend more than there is
-* `joint-grade`      data that are computed with jointly are graded important or core (`policies.joint`)
+* `joint-grade`      data that are computed with jointly are graded important or core, or general-4 where the terms
+                       let one hand administer parties that open more together (`policies.joint`)
 * `joint-terms`      a joint computation is asked for, and the owner has no terms for it
 * `joint-matching`   the terms do not accept the matching
 * `joint-opening`    they do not accept the opening
@@ -62,7 +63,7 @@ from policies import access, sentences
 from policies.columns import Seat, column_reasons, identifies, minimum, relation_reasons
 from policies.constraints import Asker
 from policies.grants import Granted, Grants
-from policies.joint import checks_reasons, terms_reasons, with_gaps
+from policies.joint import checks_reasons, joint_uses, on_ciphertexts, scored, terms_reasons, with_gaps
 from policies.kept import KeptPlan, kept_reasons
 from policies.private import Asked, masked_columns, private_reasons
 from policies.view import fitting_grants, newest_first, standing_grants, views
@@ -98,12 +99,14 @@ class Case:
     @property
     def action(self) -> Action:
         """What is done with each dataset as a whole."""
-        return Action.JOINT if self.request.kind is RequestKind.JOINT else ACTIONS[self.reading.level]
+        if self.request.kind is not RequestKind.JOINT:
+            return ACTIONS[self.reading.level]
+        return Action.ENCRYPTED if on_ciphertexts(self.request) else Action.JOINT
 
     @property
     def actions(self) -> tuple[Action, ...]:
         """All that is done with each dataset: where a joint computation tells values row by row, rows are read, too."""
-        rows = self.action is Action.JOINT and self.reading.level is Level.ROWS
+        rows = self.request.kind is RequestKind.JOINT and self.reading.level is Level.ROWS
         return (self.action, Action.READ_ROWS) if rows else (self.action,)
 
     @property
@@ -149,8 +152,8 @@ def _judge(case: Case, index: Grants, relation: str) -> Judged:
         return Judged((sentences.no_policy(manifest),))
     uses = case.uses(relation)
     asker = supposed_asker(case, index, manifest.dataset)
-    joint = case.request.kind is RequestKind.JOINT
-    seat = Seat(manifest, policy, case.bundle, asker, case.manifests, joint)
+    words, scores = joint_uses(case.request), scored(case.request)
+    seat = Seat(manifest, policy, case.bundle, asker, case.manifests, words, scores)
     granted, why_not = _grant_for(case, index, manifest, uses)
     of_columns = (*column_reasons(seat, case.reading, uses), *relation_reasons(seat, case.reading, uses))
     reasons = (*_dataset_reasons(seat, case), *of_columns, *why_not)
@@ -179,7 +182,7 @@ def _dataset_reasons(seat: Seat, case: Case) -> Iterator[Reason]:
         yield sentences.role(policy.dataset, asker.role, ASKING_ROLES)
     for action in case.actions:
         question = access.Question(asker.member, asker.role, asker.purpose, action, policy.dataset, asker.now)
-        answer = access.answer(policy, question)
+        answer = access.answered(policy, question)
         if not answer.allowed:
             yield sentences.no_access(question, answer.denied_by)
     if policy.mode is Mode.PRIVATE and case.request.kind is not RequestKind.SQL:

@@ -21,7 +21,7 @@ from plans.decision import Decision, Outcome, Reason, Tier
 from plans.reading import Clause, ColumnUse, Level
 from plans.record import Record
 from plans.statements import DatasetPolicy, Grant
-from policies.access import Question, answer
+from policies.access import Question, answered
 from policies.by_groups import by_groups, liked, seat_of, shown_by_groups
 from policies.decide import ACTIONS, ASKING_ROLES, Case, columns_needed, decide, supposed_asker
 from policies.grants import Granted, Grants
@@ -291,7 +291,7 @@ def _denied_action(case: Case, dataset: str) -> str:
     policy, asker = case.bundle.policy(dataset), supposed_asker(case, case.index, dataset)
     for action in case.actions if policy else ():
         question = Question(asker.member, asker.role, asker.purpose, action, dataset, asker.now)
-        if policy and not answer(policy, question).allowed:
+        if policy and not answered(policy, question).allowed:
             return action.value
     return case.action.value
 

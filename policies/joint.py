@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from plans.constraints import Use
 from plans.decision import Obligations, Reason
 from plans.joint import JointTask, Portion, joint_task_of
 from plans.joint_rules import JointRules, Matching, Opening
@@ -23,6 +24,32 @@ _QUOTED = re.compile(r'"([^"]+)"')
 
 MOST_GRADE = Grade.GENERAL_4
 """The highest grade of data that are shared under the semi-honest model, in which a lie is not noticed."""
+
+SEPARATE_GRADE = Grade.GENERAL_4
+"""The lowest grade of data of which terms must demand separate administrations (`JointRules.separate`)."""
+
+
+def on_ciphertexts(request: Request) -> bool:
+    """Return whether a request's computation is on ciphertexts: beside a collector, or for scores.
+
+    Raises:
+        Malformed: the request's statement is no joint task.
+    """
+    return request.kind is RequestKind.JOINT and (bool(joint_task_of(request).collector) or scored(request))
+
+
+def scored(request: Request) -> bool:
+    """Return whether a request asks for scores of single rows. Raises as `on_ciphertexts` does."""
+    return request.kind is RequestKind.JOINT and joint_task_of(request).opening is Opening.SCORES
+
+
+def joint_uses(request: Request) -> tuple[Use, ...]:
+    """Return the uses of columns that stand for every clause of a request, of which none may be forbidden: of a joint
+    computation `shared`, and of one on ciphertexts `encrypted` beside it. Raises as `on_ciphertexts` does.
+    """
+    if request.kind is not RequestKind.JOINT:
+        return ()
+    return (Use.SHARED, Use.ENCRYPTED) if on_ciphertexts(request) else (Use.SHARED,)
 
 
 def reading_of_model(portion: Portion) -> Reading | None:
@@ -66,11 +93,14 @@ def terms_reasons(
         default=manifest.grade,
         key=lambda each: each.level,
     )
-    if max(grade.level, manifest.grade.level) > MOST_GRADE.level:
+    level = max(grade.level, manifest.grade.level)
+    if level > MOST_GRADE.level:
         yield _grade(policy.dataset)
     if rules is None:
         yield _terms(policy.dataset)
         return
+    if level >= SEPARATE_GRADE.level and not rules.separate:
+        yield _one_hand(policy.dataset)
     if task.matching not in rules.matchings:
         yield _matching(policy.dataset, task, [each.value for each in rules.matchings])
     if task.opening not in rules.openings:
@@ -237,6 +267,16 @@ def _checks(
 
 def _ciphertexts(dataset: str, what: str, instead: str) -> Reason:
     return Reason("joint-ciphertexts", dataset, what, instead)
+
+
+def _one_hand(dataset: str) -> Reason:
+    return Reason(
+        "joint-grade",
+        dataset,
+        f"{dataset}, or a column that is used, is graded {SEPARATE_GRADE} or higher, and its owner's terms let parties "
+        "that open more together be administered by one hand.",
+        "Leave the column out, or ask the owner for separate = true in the table joint of its policy.",
+    )
 
 
 def _grade(dataset: str) -> Reason:

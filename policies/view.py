@@ -23,6 +23,7 @@ from plans.statements import Bundle, DatasetPolicy, Grant
 from policies import access
 from policies.constraints import Asker, Effective, effective, links_rows
 from policies.grants import Granted, Grants
+from policies.joint import scored
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def views(
     found = []
     for manifest in manifests:
         asker = asker_of(request, grants, manifest.dataset, now)
-        found.append(view(manifest, bundle.policy(manifest.dataset), bundle, asker))
+        found.append(view(manifest, bundle.policy(manifest.dataset), bundle, asker, scored(request)))
     return tuple(found)
 
 
@@ -51,21 +52,29 @@ def shadows(
     return tuple(each.shadow for each in views(request, bundle, manifests, grants, now))
 
 
-def view(manifest: Manifest, policy: DatasetPolicy | None, bundle: Bundle, asker: Asker | None) -> View:
+def view(
+    manifest: Manifest,
+    policy: DatasetPolicy | None,
+    bundle: Bundle,
+    asker: Asker | None,
+    scores: bool = False,
+) -> View:
     """Return an asker's view of a dataset; without a policy or an asker nothing is shown or masked.
 
     Where the owner hides rows, any column may be without a value: whether one is, may be so in a hidden row alone,
-    and how persons are counted for it stands in the plan, which the asker reads.
+    and how persons are counted for it stands in the plan, which the asker reads. Where `scores` are asked for, columns
+    of which these may tell are shown, too: the statement over them is one over rows, which nobody sees.
     """
     laid: list[Mask] = []
     filtered = policy is not None and bool(policy.row_filter)
     rules = _rules(manifest, policy, bundle, asker)
-    rows = any(found.shown for found in rules.values()) and _rows_allowed(policy, asker)
+    seen = {name for name, found in rules.items() if found.shown or (scores and found.scored)}
+    rows = bool(seen) and _rows_allowed(policy, asker)
     linked = rows and policy is not None and asker is not None and links_rows(policy, bundle, asker)
     columns = [ShadowColumn(names.PERSON, "UBIGINT", False, linked)] if manifest.about_persons else []
     for column in manifest.columns:
         found = rules.get(column.name)
-        shown = rows and found is not None and found.shown
+        shown = rows and column.name in seen
         if found is not None and found.mask is not None:
             laid.append(found.mask)
             columns.append(masked_column(column, found.mask, shown))

@@ -64,8 +64,8 @@ VERBS = _words(
     (Action.QUERY, "ask for figures about groups of persons", "查询关于人群的统计结果"),
     (Action.READ_ROWS, "read rows of columns whose values are shown", "读取允许展示字段的逐行数据"),
     (Action.TRAIN, "train a model", "训练模型"),
-    (Action.JOINT, "take part in a joint computation under secret sharing", "参与基于秘密分享的联合计算"),
-    (Action.ENCRYPTED, "compute on encrypted values", "在密文上计算"),
+    (Action.JOINT, "take part in joint computations", "参与联合计算"),
+    (Action.ENCRYPTED, "take part in joint computations on ciphertexts only", "仅参与基于密文的联合计算"),
     ("apply", "ask for a grant", "申请授权"),
     ("approve", "sign a grant, or a yes to one plan", "签署授权或批准单个计划"),
     ("revoke", "end a grant or an approval", "撤销授权或批准"),
@@ -122,8 +122,8 @@ USES = _words(
     (Use.GROUP, "be a key of groups", "作为分组键"),
     (Use.AGGREGATE, "stand inside the aggregate functions that are named", "用于指定的聚合函数"),
     (Use.MODEL, "feed a training job", "用于模型训练"),
-    (Use.SHARED, "be an input of a joint computation, in shares only", "仅以秘密分享方式参与联合计算"),
-    (Use.ENCRYPTED, "be computed on encrypted only", "仅以密文方式参与计算"),
+    (Use.SHARED, "be an input of joint computations, never in clear", "参与联合计算，不以明文出现"),
+    (Use.ENCRYPTED, "be an input of joint computations on ciphertexts only", "仅参与基于密文的联合计算"),
 )
 
 REVEALS = _words(

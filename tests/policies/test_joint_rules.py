@@ -170,6 +170,28 @@ def test_what_is_graded_important_is_not_shared_under_the_semi_honest_model(grad
     assert rules(replace(classed, bundle=replace(classed.bundle, tags=tags))) == ["joint-grade"]
 
 
+@pytest.mark.parametrize("task", [TASK, COLLECTED, COMMON])
+@pytest.mark.parametrize("grade", Grade)
+def test_from_a_grade_on_terms_must_demand_separate_administrations(grade: Grade, task: JointTask) -> None:
+    """The attack: terms that let one hand open what is graded high. The controls: lower grades, and stricter terms."""
+    trusting, demanding = replace(ALL, separate=False, exact=True), replace(ALL, exact=True)
+    manifests = (replace(MANIFESTS[0], grade=grade), MANIFESTS[1])
+    never, high = grade in (Grade.IMPORTANT, Grade.CORE), grade is Grade.GENERAL_4
+    said = decide(replace(case(task, joint=trusting), manifests=manifests)).reasons
+    assert {reason.rule for reason in said} == ({"joint-grade"} if never or high else set())
+    assert any("separate = true" in reason.help for reason in said) is (never or high)
+    said = decide(replace(case(task, joint=demanding), manifests=manifests)).reasons
+    assert [reason.rule for reason in said] == (["joint-grade"] if never else [])
+
+
+def test_a_class_that_is_graded_high_asks_for_separate_administrations_where_its_column_is_used() -> None:
+    tags = (Tag("secret", "", Grade.GENERAL_4, tuple(Use), ("avg", "sum", "count"), Reveal.GROUPED),)
+    asked = case(tagged=(Tagged("income", ("secret",)),), joint=replace(TERMS, separate=False))
+    asked = replace(asked, bundle=replace(asked.bundle, tags=tags))
+    assert rules(asked) == ["joint-grade"]
+    assert rules(replace(asked, reading=reading(use("region", Clause.GROUP)))) == []
+
+
 def test_terms_say_nothing_to_other_statements() -> None:
     asked = replace(
         GOOD, bundle=bundle(replace(house.INCOME_POLICY, joint=None)), reading=reading(*house.READING.uses)
