@@ -9,7 +9,6 @@ It shows what was agreed, run and handed over, not that data were true or that a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,16 +22,12 @@ from plans.errors import (
     SignatureWrong,
 )
 from plans.handover import OPENED
-from plans.joint import JointPlan, Receipt, Shape, joint_of, joint_task_of
+from plans.joint import JointPlan, Receipt, joint_of, joint_task_of
+from plans.joint_reports import require_one_table, require_reports
 from plans.plan import Plan, PlanKind
 from plans.record import Record
 from plans.request import Request, statement_digest
 from plans.statements import Approval, Duty, Roster, Signed, StageRecord, Statement, Type
-
-LOOKED_UP = "looked_up"
-"""What the report of a box of lookups has its commitments under."""
-
-_COMMITMENT = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +74,8 @@ def verify_joint(
         SignatureWrong: a signature does not hold, or its signer may not sign this.
         RederivationMismatch: the plan is about something else than the member signed.
         NotFound: a party's evidence, or its root key, is missing.
-        HashMismatch: a box, record, receipt or result is of another plan or attempt.
+        HashMismatch: a box, record, receipt or result is of another plan or attempt, or the boxes of lookups were at
+            different tables.
         EvidenceBroken: the receipts do not agree.
     """
     joint, request = evidence.joint, evidence.joint.request
@@ -98,12 +94,22 @@ def verify_joint(
     ends = {(each.attempt, each.code, each.failed_at) for each in receipts}
     if len(ends) != 1:
         raise EvidenceBroken("the parties' receipts do not say the same of one attempt", "receipts")
+    if not receipts[0].code:
+        require_one_table(boxes_of(evidence), joint)
     handed = {each.party: each.sealed for each in receipts if each.sealed}
     if dict(evidence.results) != handed:
         raise HashMismatch(
             "what was handed to the recipient is not what the parties' sides vouch for", "results"
         )
     return receipts
+
+
+def boxes_of(evidence: JointEvidence) -> dict[str, list[StageRecord]]:
+    """Return the records of each party's boxes, as its launchers signed them."""
+    return {
+        each.plan.domain: [StageRecord.read(record.statement.body) for record in each.records]
+        for each in evidence.parties
+    }
 
 
 def require_asked_for(joint: JointPlan) -> None:
@@ -168,7 +174,7 @@ def _by(statement: Statement, what: tuple[Type, Duty], roster: Roster) -> Statem
 def _require_approved(
     approvals: Sequence[Signed], joint: JointPlan, roster: Roster, verifier: Verifier
 ) -> None:
-    """Check that an approver signed exactly this joint plan, who did not ask for it. One is enough: another approver may
+    """Check that an approver signed exactly this joint plan, who did not ask for it. One is enough: another may
     have left the roster meanwhile.
     """
     wrong = SignatureWrong("no approver of this party has signed the joint plan", roster.domain)
@@ -212,8 +218,8 @@ def require_boxes_of(plan: Plan, joint: JointPlan) -> None:
 def require_receipt_of(receipt: Receipt, plan: Plan, records: Sequence[Statement]) -> None:
     """Check what a receipt says of an attempt against the launcher's records of it.
 
-    A good end needs the records of all stages; what failed may have fewer, and hands nothing on. Why it failed is the
-    party's word: nobody else was there.
+    A good end needs the records of all stages, and in them all that boxes of this form report (`joint_reports`); what
+    failed may have fewer, and hands nothing on. Why it failed is the party's word: nobody else was there.
 
     Raises:
         HashMismatch: the records are not of this plan's stages and this attempt, or it says something else of them.
@@ -234,24 +240,7 @@ def require_receipt_of(receipt: Receipt, plan: Plan, records: Sequence[Statement
     if bool(receipt.code) != bool(receipt.failed_at):
         raise HashMismatch("what failed says where, and what ended well does not", "receipt")
     if not receipt.code:
-        _require_committed(found, joint_of(plan.material), plan.domain)
-
-
-def commitments_of(records: Sequence[StageRecord]) -> tuple[str, ...]:
-    """Return the salted commitments to persons who were looked up, as the box that did reported them."""
-    told = [record.report.get(LOOKED_UP) for record in records if record.stage is Entry.PARTY]
-    return tuple(str(each) for found in told if isinstance(found, list | tuple) for each in found)
-
-
-def _require_committed(records: Sequence[StageRecord], joint: JointPlan, domain: str) -> None:
-    """Check that a finder who looked persons up is held to each, for whoever is shown them later; and nobody else says
-    that it did.
-    """
-    seeks = joint.reading.shape is Shape.LOOKUP and domain == joint.task.finder
-    found = commitments_of(records)
-    wanted = joint.reading.portions[0].bound if seeks else 0
-    if len(found) != wanted or len(set(found)) != wanted or not all(map(_COMMITMENT.fullmatch, found)):
-        raise HashMismatch("as many persons are committed to as were looked up", "receipt")
+        require_reports(found, joint_of(plan.material), plan.domain)
 
 
 def _require_of(record: StageRecord, plan: Plan, attempt: int) -> None:
