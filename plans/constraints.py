@@ -36,8 +36,7 @@ class Use(StrEnum):
 
     `filter` is any condition, `compare` only one that compares with a constant, or with anything computed; on a
     pseudonym such a comparison needs the word `compare` itself. `aggregate` names its functions. `model` feeds a
-    training job; `shared` allows joint computations, `encrypted` only those on ciphertexts, and neither allows anything in
-    clear.
+    training job; `shared` allows joint computations, `encrypted` only those on ciphertexts, and neither anything else.
     """
 
     SELECT = "select"

@@ -38,10 +38,10 @@ def views(
     request: Request, bundle: Bundle, manifests: tuple[Manifest, ...], grants: Grants, now: int
 ) -> tuple[View, ...]:
     """Return the view of every dataset for a request, in the order of the manifests."""
-    found = []
+    found, scores = [], scored(request)
     for manifest in manifests:
         asker = asker_of(request, grants, manifest.dataset, now)
-        found.append(view(manifest, bundle.policy(manifest.dataset), bundle, asker, scored(request)))
+        found.append(view(manifest, bundle.policy(manifest.dataset), bundle, asker, scores))
     return tuple(found)
 
 
