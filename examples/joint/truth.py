@@ -127,7 +127,7 @@ def _tables(story: Story, files: Path) -> duckdb.DuckDBPyConnection:
 def _sums(story: Story, files: Path, joined: str) -> dict[Key, _Sums]:
     truth = story.truth
     keys = "".join(f"{key}, " for key in truth.keys)
-    value = f"({truth.value})::DECIMAL(12, 2)"
+    value = f"({truth.value})::DECIMAL(20, 2)"
     with _tables(story, files) as connection:
         cells = connection.execute(
             f"SELECT {keys} count(*), count({value}), coalesce(sum({value}), 0), coalesce(sum({value} * {value}), 0)"

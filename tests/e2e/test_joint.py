@@ -10,6 +10,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -22,11 +24,13 @@ from examples.joint.truth import differing, found_in, truth_of
 from keys.signing import SigningKey
 from mpc.agent.config import AgentConfig
 from plans.errors import DarkroomError
+from plans.joint_rules import Matching
 from server import party_health, party_view
 from server.carrying import Carrier
 from server.enrolment import open_store
 from tests.e2e import hunt
-from tests.e2e.joint_town import PARTIES, JointTown, settled
+from tests.e2e.joint_more import NOISED, PRODUCT, SCALES, scenery, write_all
+from tests.e2e.joint_town import PARTIES, SIZES, STORIES, Furniture, JointTown, settled
 
 pytestmark = [pytest.mark.box]
 
@@ -37,7 +41,9 @@ def town() -> Iterator[JointTown]:
     folder = Path(tempfile.mkdtemp(prefix="dr-joint-"))
     folder.chmod(0o711)
     try:
-        with settled(folder) as found:
+        stories = (*STORIES, PRODUCT, NOISED)
+        furniture = Furniture(stories, scenery(folder / "scenery"), partial(write_all, sizes=SIZES))
+        with settled(folder, furniture) as found:
             yield found
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -128,6 +134,44 @@ def test_every_form_of_joint_computation_answers_as_duckdb_and_is_verified(
     else:
         figures = [figure for row in result.rows for figure in row[1:]]
         assert None in figures and any(figures), "the control: something was withheld, and something opened"
+
+
+def test_three_servers_multiply_two_owners_columns_though_nobody_helps(town: JointTown) -> None:
+    """Who compares is the server that owns none of the rows, under exponents of both owners."""
+    number, result = town.answer(PRODUCT)
+    plan = town.operator.joint_plan(number)
+    assert (plan.task.matching, plan.task.helper) == (Matching.DIFFIE_HELLMAN, "")
+    assert HELPER not in {
+        receipt.party for receipt in verified(town.operator.joint_evidence(number), town.roots())
+    }
+    assert differing(PRODUCT, result, town.folder / "files") == 0
+    opened = [product is not None for _, product in found_in(PRODUCT, result).values()]
+    assert any(opened) and not all(opened), "the control: products are opened, and a small ward's is not"
+
+
+def test_figures_of_an_owner_that_demands_noise_leave_near_the_truth_and_never_exactly(
+    town: JointTown,
+) -> None:
+    """Noise within fifty scales has failed once in 10^20 runs; exact figures of all sums come once in 10^8."""
+    number, result = town.answer(NOISED)
+    plan = town.operator.joint_plan(number)
+    assert plan.scheme.noise_micro == 1_000_000
+    assert any("discrete noise on every sum" in sight.what for sight in plan.sights)
+    assert any("noise" in note for note in result.notes)
+    files = town.folder / "files"
+    with duckdb.connect() as connection:
+        exact = connection.execute(
+            "SELECT count(*), sum(rooms), sum(income::DECIMAL(12, 2))"
+            f" FROM '{files}/dwellings.csv' JOIN '{files}/yearly.csv' USING (id18)"
+        ).fetchall()
+    (found,), (wanted,) = result.rows, exact
+    for told, true, scale in zip(found, wanted, SCALES, strict=True):
+        assert abs(Fraction(str(told)) - Fraction(str(true))) < 50 * scale
+    assert found != wanted, "the control: without noise figures are DuckDB's"
+    spread = NOISED.statement.replace("sum(d.rooms)", "stddev(d.rooms)")
+    with pytest.raises(DarkroomError, match="no noised form"):
+        asked = {"project": NOISED.project, "purpose": NOISED.purpose}
+        town.operator.explain_jointly(town.task(spread, NOISED), **asked)
 
 
 def test_only_the_registers_owner_asks_who_is_in_common_and_for_itself_alone(town: JointTown) -> None:
