@@ -214,7 +214,7 @@ def moved(row: store.JointRow, state: JobState, changes: Mapping[str, Any]) -> a
 def looked_up(row: store.JointRow, commitments: Sequence[str]) -> list[audit.Draft]:
     """Return the events of hidden lookups: a salted commitment to each person, of which the log can tell nothing.
 
-    Whoever was handed the answer can show that a commitment is to a person (`inside.party_tables.commitments`), and to
+    Whoever was handed the answer can show that a commitment is to a person (`plans.joint_persons`), and to
     no other; so it is held to whom it looked up.
     """
     parts = [commitments[start : start + _TOGETHER] for start in range(0, len(commitments), _TOGETHER)]

@@ -12,8 +12,9 @@ from pathlib import Path
 from keeper.api import KeeperClient
 from plans.errors import NotFound
 from plans.joint import JointPlan, Receipt, Shape
-from plans.joint_evidence import JointEvidence, PartyEvidence, commitments_of, require_receipt_of
-from plans.statements import Roster, Signed, StageRecord, Type
+from plans.joint_evidence import JointEvidence, PartyEvidence, boxes_of, require_receipt_of
+from plans.joint_reports import commitments_of, require_one_table
+from plans.statements import Roster, Signed, Type
 from store import api as store
 
 
@@ -54,18 +55,21 @@ def looked_up(evidence: JointEvidence) -> tuple[str, ...]:
     """Return the salted commitments to persons who were looked up, those that stand for nobody included.
 
     They stand in the records that the finder's receipt names, which all parties have: a finder's side that hands over
-    others would have its answer, and nobody in the log.
+    others would have its answer, and nobody in the log. Both sides' boxes must have been at one table.
 
     Raises:
-        HashMismatch: the records are not those of the receipt, or do not commit to as many persons as were asked for.
+        HashMismatch: the records are not those of the receipts, or do not commit to as many persons as were asked for;
+            or the sides speak of different tables.
     """
     joint = evidence.joint
     if joint.reading.shape is not Shape.LOOKUP:
         return ()
-    finder = next(each for each in evidence.parties if each.plan.domain == joint.task.finder)
-    records = [record.statement for record in finder.records]
-    require_receipt_of(Receipt.read(finder.receipt.statement.body), finder.plan, records)
-    return commitments_of([StageRecord.read(record.body) for record in records])
+    for each in evidence.parties:
+        records = [record.statement for record in each.records]
+        require_receipt_of(Receipt.read(each.receipt.statement.body), each.plan, records)
+    told = boxes_of(evidence)
+    require_one_table(told, joint)
+    return commitments_of(told[joint.task.finder])
 
 
 def _roster(session: store.Session, domain: str) -> Signed:

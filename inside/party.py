@@ -7,7 +7,8 @@ all of its own rows are there and can be matched. The computation itself is pure
 Who has something for the recipient leaves one file, `opened.bin` (`JointPlan.handing`, `inside.party_leaving`): a
 server its shares of what may be opened, an inspector the judged table, a finder what it learned of its persons; sealed
 to the recipient that the request names, bound to joint plan, attempt and who left it. The report says how many bytes it
-sent, which is public, and has a salted commitment to each person who was looked up, for the owner's log.
+sent, which is public, how often a key of this box decrypted, which table was asked, and has a salted commitment to each
+person who was looked up, for the owner's log (`plans.joint_reports`).
 
 What others encrypted is read behind the wall of this box, which does one job (`mpc.encrypted.crypto_box`).
 """
@@ -28,7 +29,7 @@ from mpc.protocols.joint_rows import OwnRows
 from plans.errors import Defect, EvidenceBroken, KeyMissing, KeyRepeated, Malformed
 from plans.handover import OPENED, OWN_ROWS
 from plans.joint import JointPlan, Shape, joint_of
-from plans.joint_evidence import LOOKED_UP
+from plans.joint_reports import DECRYPTIONS, LOOKED_UP, TABLE
 
 PATIENCE_S = 900.0
 """How long nothing may come from another box where something is due: longer than the longest step of anybody's on
@@ -54,13 +55,18 @@ def run(session: Session) -> dict[str, Any]:
         crypto_box.enter(f"{joint.digest}/{session.attempt}")
     rows = _own_rows(session, joint)
     links = _links(session, joint)
+    work = Work(joint, domain, session.attempt, links)
     try:
-        handed = take_part(Work(joint, domain, session.attempt, links), rows)
+        handed = take_part(work, rows)
     finally:
         links.close()
     if (handed is not None) != (domain in joint.handing):
         raise Defect("a box has something to hand over that is not its own to hand over, or nothing", domain)
     report: dict[str, Any] = {"sent_bytes": sum(each.sent_bytes for each in links.traffic().values())}
+    if work.account.decryptions:
+        report[DECRYPTIONS] = work.account.decryptions
+    if work.account.table:
+        report[TABLE] = work.account.table
     if handed is not None:
         left = sealed(joint, session.attempt, handed, rows)
         (session.out / OPENED).write_bytes(left.sealed)

@@ -12,13 +12,14 @@ import secrets
 from dataclasses import dataclass
 
 from airlock.joint import judge_joint
-from inside.party_tables import commitments, table_of
+from inside.party_tables import table_of
 from keys import sealing
 from mpc.protocols.computation import Handed, Totals
 from mpc.protocols.joint_rows import OwnRows
 from plans.handover import padded, padded_size
 from plans.joint import JointPlan, JointReading, Opened, Shape
 from plans.joint_answer import JUDGED_INFO, OPENED_INFO, judged_bound, opened_bound
+from plans.joint_persons import commitments
 from plans.released import Cell, Released
 
 LONGEST_FIGURE, LONGEST_KEY, LONGEST_SCORE = 128, 32, 32

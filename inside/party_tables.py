@@ -7,14 +7,12 @@ how many persons, owners' terms decide (`plans.joint_rules.JointRules.members`).
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Sequence
 
 from mpc.protocols.computation import Found, Records, Scores
 from mpc.protocols.identifiers import unpack
 from mpc.protocols.joint_rows import OwnRows
-from plans import canonical
 from plans.errors import Malformed
 from plans.joint import JointPlan
 from plans.released import Cell, Note, Released, ReleasedColumn
@@ -90,26 +88,6 @@ def looked_up(joint: JointPlan, records: Records, rows: OwnRows) -> Released:
         (text, *(record or absent)) for text, record in zip(unpack(rows.keys), records.records, strict=True)
     ]
     return _released(joint, columns, found, Note(LOOKED_UP, sentence))
-
-
-def commitments(table: Released, count: int) -> list[str]:
-    """Return what a log may hold of the persons who were looked up: a salted digest of each identifier, and to the
-    plan's public number of nobody, which is an empty one.
-
-    The salt of a row follows from the table's own, which the recipient alone has: it can show an auditor whom it looked
-    up, row by row, and nobody else can try persons. That a row is nobody's it has to show alike: an auditor who is
-    shown the table makes all of them again, so nobody who was looked up passes for a row that fills up.
-    """
-    from mpc.lookup.seeker import commitment  # its products take a second to import, and few plans need them
-
-    keys = [str(row[0].v).encode() for row in table.rows]
-    keys += [b""] * (count - len(keys))
-    return [commitment(key, row_salt(table, place)) for place, key in enumerate(keys)]
-
-
-def row_salt(table: Released, place: int) -> bytes:
-    """Return the salt of the commitment to a row of a table."""
-    return hashlib.sha256(canonical.encode({"lookup": table.salt, "row": place})).digest()
 
 
 def _require_about(joint: JointPlan, count: int, rows: OwnRows) -> None:

@@ -11,8 +11,6 @@ the owner did not do what its signed record says.
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -134,18 +132,3 @@ class Seeker:
         if self._hint is not None:
             prepared = Prepared.several(self.record, self._hint, len(keys), coins, self._threads)
         return [Lookup(self.record, *each) for each in zip(blindings, prepared, strict=True)]
-
-
-def commitment(key: bytes, salt: bytes) -> str:
-    """Return what a log may hold of a key: whoever is later given the key and the salt can check it, and nobody else.
-
-    Args:
-        key: what was looked up.
-        salt: 32 random bytes, for this entry alone (`fresh_salt`); who has it can try keys.
-    """
-    return hashlib.sha256(b"darkroom/v1/lookup/key/" + len(salt).to_bytes(2, "big") + salt + key).hexdigest()
-
-
-def fresh_salt() -> bytes:
-    """Return the salt of one commitment."""
-    return os.urandom(32)

@@ -107,6 +107,7 @@ class Part:
     ) -> None:
         if joint.scheme.noise_micro:
             raise Malformed("sums that are added up as ciphertexts get no noise", "scheme.noise_micro")
+        self.owner: KeyProcess | None = None  # of the key, at who has it
         self._joint, self._me = joint, me
         self._parameters = planned(joint).parameters
         self._envelopes = Envelopes(channel, attempt, me, self._parameters, coins)
@@ -124,7 +125,7 @@ class Part:
         collector, holders = self._joint.task.collector, len(self._joint.reading.portions)
         first = self._front(self._me, collector, Content.PUBLIC_KEY, "")
         most = rows_of_all(self._joint)
-        owner = KeyProcess(self._parameters, first, planning.largest_total(self._joint.reading))
+        self.owner = owner = KeyProcess(self._parameters, first, planning.largest_total(self._joint.reading))
         others = [each.domain for each in self._joint.reading.portions if each.domain != self._me]
         for party in (*others, collector):
             self._envelopes.send_key(owner, party)

@@ -30,6 +30,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,18 +48,37 @@ from plans.errors import Malformed
 from plans.joint import JointPlan, Opened, Shape
 from plans.joint_rules import Opening
 
+if TYPE_CHECKING:
+    from mpc.encrypted.key_process import KeyProcess
+
 SERVING = "servers"
 """The stage under which the servers' common randomness is derived."""
 
 
+@dataclass(slots=True)
+class Account:
+    """What a box can say of its part once it has ended well, for its signed record (`plans.joint_reports`).
+
+    Attributes:
+        decryptions: how often the key that it made decrypted, failures included; 0 where it made none.
+        table: digest of the record of the table that was asked, at both sides of lookups; empty for none.
+    """
+
+    decryptions: int = 0
+    table: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One party's share of one attempt: the plan, who it is, and its links with every other party of the plan."""
+    """One party's share of one attempt: the plan, who it is, and its links with every other party of the plan; and what
+    it can say of its part afterwards.
+    """
 
     joint: JointPlan
     domain: str
     attempt: int
     channel: Channel
+    account: Account = field(default_factory=Account)
 
     @property
     def numbered(self) -> Attempt:
@@ -190,7 +210,9 @@ def _encrypted(work: Work, rows: OwnRows | None, coins: MaskStream) -> Totals | 
         part.collect()
         return None
     if work.domain == work.joint.task.inspector:
-        return Totals(part.inspect(rows))
+        totals = Totals(part.inspect(rows))
+        work.account.decryptions = _decrypted(part.owner)
+        return totals
     part.hold(rows)
     return None
 
@@ -202,7 +224,9 @@ def _of_two(work: Work, rows: OwnRows | None, coins: MaskStream) -> Totals | Non
     part = two_owners.Part(work.channel, work.joint, work.domain, work.numbered, coins)
     mine = _rows_of(work, rows)
     if work.domain == work.joint.task.inspector:
-        return Totals(part.inspect(mine))
+        totals = Totals(part.inspect(mine))
+        work.account.decryptions = _decrypted(part.owner)
+        return totals
     part.collect(mine)
     return None
 
@@ -216,7 +240,9 @@ def _score(work: Work, rows: OwnRows | None, coins: MaskStream) -> Scores | None
     if work.domain != work.joint.task.finder:
         part.answer(mine)
         return None
-    return Scores(*scored.rounded(work.joint, part.ask(mine)))
+    scores = part.ask(mine)
+    work.account.decryptions = _decrypted(part.owner)
+    return Scores(*scored.rounded(work.joint, scores))
 
 
 def _look_up(work: Work, rows: OwnRows | None, coins: MaskStream) -> Records | None:
@@ -225,9 +251,16 @@ def _look_up(work: Work, rows: OwnRows | None, coins: MaskStream) -> Records | N
 
     mine = _rows_of(work, rows)
     if work.domain != work.joint.task.finder:
-        looked_up.serve(work.channel, work.joint, mine, coins)
+        work.account.table = looked_up.serve(work.channel, work.joint, mine, coins).digest
         return None
-    return Records(looked_up.seek(work.channel, work.joint, mine, coins))
+    records, table = looked_up.seek(work.channel, work.joint, mine, coins)
+    work.account.table = table.digest
+    return Records(records)
+
+
+def _decrypted(owner: KeyProcess | None) -> int:
+    """Return how often a key was used, by its own log."""
+    return len(owner.log) if owner is not None else 0
 
 
 def _rows_of(work: Work, rows: OwnRows | None) -> OwnRows:

@@ -16,6 +16,7 @@ from __future__ import annotations
 from keys.randomness import MaskStream
 from mpc.lookup import dialogue
 from mpc.lookup.fields import unpack
+from mpc.lookup.table import TableRecord
 from mpc.protocols import planning
 from mpc.protocols.channel import Channel
 from mpc.protocols.joint_rows import OwnRows
@@ -25,8 +26,8 @@ from plans.joint import JointPlan
 Texts = tuple[str | None, ...]
 
 
-def serve(channel: Channel, joint: JointPlan, rows: OwnRows, coins: MaskStream) -> None:
-    """Do the part of the register's owner.
+def serve(channel: Channel, joint: JointPlan, rows: OwnRows, coins: MaskStream) -> TableRecord:
+    """Do the part of the register's owner; return the record of the table that it made for this attempt.
 
     Args:
         channel: a link with the finder.
@@ -43,11 +44,13 @@ def serve(channel: Channel, joint: JointPlan, rows: OwnRows, coins: MaskStream) 
         raise Malformed("the rows of a register have records of the width of its fields", register.relation)
     keys, records = ([bytes(row) for row in table] for table in (rows.keys, rows.records))
     plan = planning.lookups(joint.reading)
-    dialogue.serve(channel, joint.task.finder, (keys, records), plan, questions(joint), coins)
+    return dialogue.serve(channel, joint.task.finder, (keys, records), plan, questions(joint), coins)
 
 
-def seek(channel: Channel, joint: JointPlan, rows: OwnRows, coins: MaskStream) -> tuple[Texts | None, ...]:
-    """Do the finder's part; return what the register has of each of its rows, in their order.
+def seek(
+    channel: Channel, joint: JointPlan, rows: OwnRows, coins: MaskStream
+) -> tuple[tuple[Texts | None, ...], TableRecord]:
+    """Do the finder's part; return what the register has of each of its rows, in their order, and of which table.
 
     Raises:
         TooLarge: there are more rows than the plan's public number.
@@ -58,7 +61,8 @@ def seek(channel: Channel, joint: JointPlan, rows: OwnRows, coins: MaskStream) -
     keys = [bytes(key) for key in rows.keys]
     found = dialogue.seek(channel, register.domain, keys, plan, questions(joint), coins)
     widths = [field.width for field in register.fields]
-    return tuple(None if record is None else tuple(unpack(record, widths)) for record in found.records)
+    told = [None if record is None else tuple(unpack(record, widths)) for record in found.records]
+    return tuple(told), found.table
 
 
 def questions(joint: JointPlan) -> int:

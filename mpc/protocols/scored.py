@@ -60,6 +60,7 @@ class Part:
     def __init__(
         self, channel: Channel, joint: JointPlan, me: str, attempt: Attempt, coins: MaskStream
     ) -> None:
+        self.owner: KeyProcess | None = None  # of the key, at who has it
         self._joint, self._me, self._reading = joint, me, joint.reading
         self._parameters = planning.scores(joint.reading).parameters
         self._envelopes = Envelopes(channel, attempt, me, self._parameters, coins)
@@ -81,7 +82,7 @@ class Part:
         columns = self._columns(rows)
         owner, model = self._joint.task.finder, self._reading.portions[1].domain
         first = self._envelopes.front((owner, model), Content.PUBLIC_KEY, "")
-        key = KeyProcess(self._parameters, first, planning.largest_score(self._reading))
+        self.owner = key = KeyProcess(self._parameters, first, planning.largest_score(self._reading))
         self._envelopes.send_key(key, model)
         if self._score.trees:
             self._envelopes.send_product_key(key, model)

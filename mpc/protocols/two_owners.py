@@ -69,6 +69,7 @@ class Part:
     ) -> None:
         if joint.scheme.noise_micro:
             raise Malformed("sums of products of ciphertexts get no noise", "scheme.noise_micro")
+        self.owner: KeyProcess | None = None  # of the key, at who has it
         domains = [portion.domain for portion in joint.reading.portions]
         self._joint, self._reading, self._me, self._coins = joint, joint.reading, me, coins
         self._parameters = planning.products(joint.task, joint.reading).parameters
@@ -97,7 +98,7 @@ class Part:
         order, _ = self._exchange(rows)
         largest = planning.largest_product(self._reading)
         first = self._envelopes.front((self._me, other), Content.PUBLIC_KEY, "")
-        key = KeyProcess(self._parameters, first, largest)
+        self.owner = key = KeyProcess(self._parameters, first, largest)
         self._envelopes.send_key(key, other)
         places = np.flatnonzero(order < len(rows.keys))  # of the list, where a row stands
         columns = (

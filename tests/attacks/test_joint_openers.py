@@ -23,7 +23,8 @@ from keys import api as keys
 from plans import joint_evidence
 from plans.errors import HashMismatch, RederivationMismatch
 from plans.joint import JointPlan, JointReading
-from plans.joint_evidence import commitments_of, verify_joint
+from plans.joint_evidence import verify_joint
+from plans.joint_reports import commitments_of
 from plans.request import statement_digest
 from plans.statements import StageRecord
 from tests.attacks.test_joint_forms import evidence_of, roots_of

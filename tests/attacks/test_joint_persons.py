@@ -13,12 +13,15 @@ from typing import Any
 
 import pytest
 
+from compute import joint_evidence as centre
+from compute.joint_evidence import looked_up
 from keeper.config import KeeperConfig
 from keeper.joint_quota import JointQuotas, Run
 from mpc import derive
+from plans import joint_evidence
 from plans.errors import BudgetSpent, DarkroomError, HashMismatch, PolicyDenied
 from plans.joint import JointPlan
-from plans.joint_evidence import verify_joint
+from plans.joint_evidence import JointEvidence, verify_joint
 from plans.joint_rules import Matching, Opening
 from plans.manifest import Declared, Manifest
 from plans.plan import Plan
@@ -43,7 +46,7 @@ from tests.keeper.joint_persons_house import (
 )
 from tests.keeper.joint_refused import Change, require_keys, require_refused
 from tests.keeper.test_joint_persons import left
-from tests.keeper.test_joint_verify import VERIFIER
+from tests.keeper.test_joint_verify import VERIFIER, name
 
 SCORED, LOOKUP, OWN_KEY = "scored by the own model", "looked up here", "own key, other computes"
 LOOKED_UP_THERE = "looked up there"
@@ -333,6 +336,7 @@ def reported(plan: Plan, report: dict[str, Any]) -> tuple[Signed, ...]:
 
 
 _GOOD = [house.digest(str(place)).removeprefix("sha256:") for place in range(ASKED)]
+_TABLE = {"table": house.digest("the table")}
 HIDDEN: dict[str, dict[str, Any]] = {
     "nobody": {},
     "one fewer": {"looked_up": _GOOD[1:]},
@@ -349,7 +353,7 @@ def test_a_finder_that_hides_whom_it_looked_up_has_no_good_end(
 ) -> None:
     side = side_of(settings)
     own = side.approved(plan_of(side, LOOKED_UP_THERE))
-    bad, good = reported(own, report), reported(own, {"looked_up": _GOOD})
+    bad, good = reported(own, _TABLE | report), reported(own, _TABLE | {"looked_up": _GOOD})
     with pytest.raises(HashMismatch, match="as many persons are committed to"):
         side.keeper.joint.receipt(joint_house.receipt(own, ran=bad), own, bad)
     side.keeper.joint.receipt(joint_house.receipt(own, ran=good), own, good)
@@ -358,11 +362,93 @@ def test_a_finder_that_hides_whom_it_looked_up_has_no_good_end(
 def test_nobody_but_a_finder_of_records_says_that_it_looked_somebody_up(settings: KeeperConfig) -> None:
     side = side_of(settings)
     own = side.approved(plan_of(side, "own rows scored"))
-    ran = reported(own, {"looked_up": _GOOD})
+    good = {"decryptions": 1}
+    ran = reported(own, good | {"looked_up": _GOOD})
     with pytest.raises(HashMismatch):
         side.keeper.joint.receipt(joint_house.receipt(own, ran=ran), own, ran)
-    bare = reported(own, {"sent_bytes": 7})
+    bare = reported(own, good | {"sent_bytes": 7})
     side.keeper.joint.receipt(joint_house.receipt(own, ran=bare), own, bare)
+
+
+# --- how often a key decrypted, and which table was asked ------------------------------------------
+
+
+OTHERWISE: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "the key's owner says nothing": ("own rows scored", {}, {"decryptions": 1}),
+    "it never decrypted": ("own rows scored", {"decryptions": 0}, {"decryptions": 1}),
+    "it decrypted twice": ("own rows scored", {"decryptions": 2}, {"decryptions": 1}),
+    "it says a truth value": ("own rows scored", {"decryptions": True}, {"decryptions": 1}),
+    "it says a text": ("own rows scored", {"decryptions": "1"}, {"decryptions": 1}),
+    "the model's owner decrypted": (SCORED, {"decryptions": 1}, {}),
+    "it says that it did not": (SCORED, {"decryptions": 0}, {}),
+    "an inspector says nothing": (OWN_KEY, {}, {"decryptions": 1}),
+    "a register decrypted": (LOOKUP, _TABLE | {"decryptions": 1}, _TABLE),
+    "a register says nothing of its table": (LOOKUP, {}, _TABLE),
+    "its table is no digest": (LOOKUP, {"table": "the table"}, _TABLE),
+    "its table is a number": (LOOKUP, {"table": 7}, _TABLE),
+    "a finder says nothing of the table": (
+        LOOKED_UP_THERE, {"looked_up": _GOOD}, _TABLE | {"looked_up": _GOOD},
+    ),
+    "a table where nobody is looked up": (SCORED, _TABLE, {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("form", "said", "good"), OTHERWISE.values(), ids=OTHERWISE)
+def test_a_side_whose_box_did_otherwise_than_its_form_has_no_good_end(
+    settings: KeeperConfig, form: str, said: dict[str, Any], good: dict[str, Any]
+) -> None:
+    """The launcher signs what the box says. The control: what boxes of this form say."""
+    side = side_of(settings)
+    own = side.approved(plan_of(side, form))
+    bad, ran = reported(own, said), reported(own, good)
+    with pytest.raises(HashMismatch):
+        side.keeper.joint.receipt(joint_house.receipt(own, ran=bad), own, bad)
+    side.keeper.joint.receipt(joint_house.receipt(own, ran=ran), own, ran)
+
+
+def test_nothing_else_than_the_box_of_the_protocol_says_such_things(settings: KeeperConfig) -> None:
+    side = side_of(settings)
+    own = side.approved(plan_of(side, "own rows scored"))
+    first, last = joint_house.records(own)
+    body = replace(StageRecord.read(first.statement.body), report={"decryptions": 1})
+    ran = (house.signed(Type.STAGE, Duty.LAUNCHER, body, "launcher"), last)
+    with pytest.raises(HashMismatch, match="decrypted as often"):
+        side.keeper.joint.receipt(joint_house.receipt(own, ran=ran), own, ran)
+
+
+def at_another_table(good: JointEvidence, domain: str, **report: Any) -> JointEvidence:
+    """The same where one side's launcher and keeper signed that its box was at another table."""
+    place = next(at for at, each in enumerate(good.parties) if each.plan.domain == domain)
+    plan = good.parties[place].plan
+    *before, last = good.parties[place].records
+    was = StageRecord.read(last.statement.body)
+    body = replace(was, report={**was.report, **report})
+    ran = (*before, house.signed(Type.STAGE, Duty.LAUNCHER, body, name("launcher", domain), domain=domain))
+    receipt = joint_house.receipt(plan, ran=ran)
+    said = house.signed(Type.RECEIPT, Duty.KEEPER, receipt, name("keeper", domain), domain=domain)
+    changed = replace(good.parties[place], records=ran, receipt=said)
+    return replace(good, parties=(*good.parties[:place], changed, *good.parties[place + 1 :]))
+
+
+@pytest.mark.parametrize("who", [OWN, HEALTH])
+def test_a_register_cannot_say_afterwards_that_it_answered_from_another_table(
+    settings: KeeperConfig, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    """Hint and root of a table are in its record, and each side's launcher signs which one its box was at. All of both
+    sides' signatures hold here, and each side's own end is good; only who compares finds it.
+    """
+    plan = plan_of(side_of(settings), LOOKED_UP_THERE)
+    good = evidence_of(plan)
+    assert verify_joint(good, roots_of(plan), VERIFIER) and len(looked_up(good)) == ASKED
+    bad = at_another_table(good, who, **_TABLE)
+    with pytest.raises(HashMismatch, match="different tables"):
+        verify_joint(bad, roots_of(plan), VERIFIER)
+    with pytest.raises(HashMismatch, match="different tables"):
+        looked_up(bad)  # so that the centre hands over no answer of it
+    for room in (joint_evidence, centre):
+        monkeypatch.setattr(room, "require_one_table", lambda *_: None)
+    assert verify_joint(bad, roots_of(plan), VERIFIER), "the control: each side alone ended well"
+    assert len(looked_up(bad)) == ASKED
 
 
 def test_evidence_without_the_commitments_of_the_finder_is_none(settings: KeeperConfig) -> None:
@@ -371,7 +457,7 @@ def test_evidence_without_the_commitments_of_the_finder_is_none(settings: Keeper
     good = evidence_of(plan)
     place = next(at for at, each in enumerate(good.parties) if each.plan.domain == OWN)
     own = good.parties[place].plan
-    ran = reported(own, {})
+    ran = reported(own, _TABLE)
     said = house.signed(Type.RECEIPT, Duty.KEEPER, joint_house.receipt(own, ran=ran), "keeper")
     changed = replace(good.parties[place], records=ran, receipt=said)
     parties = (*good.parties[:place], changed, *good.parties[place + 1 :])

@@ -19,9 +19,8 @@ from examples.encrypted.data import MODEL, Sizes, write
 from examples.encrypted.stories import BANKER, REGISTRATION, SCORES, STORIES
 from examples.encrypted.truth import differing
 from examples.joint.stories import OPERATOR, Story
-from inside.party_tables import row_salt
-from mpc.lookup.seeker import commitment
 from plans.errors import DarkroomError
+from plans.joint_persons import commitment, row_salt
 from tests.e2e import hunt
 from tests.e2e.joint_town import Furniture, JointTown, settled
 

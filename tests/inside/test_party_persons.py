@@ -14,18 +14,19 @@ from typing import Any
 import pytest
 
 from darkroom.joint_judged import judged
-from inside import party, party_tables
+from inside import party
 from keys import sealing
 from mpc.encrypted import crypto_box, scoring
 from mpc.lookup.owner import Owner
 from mpc.lookup.parameters import POINTS
-from mpc.lookup.seeker import Lookup, commitment
+from mpc.lookup.seeker import Lookup
 from mpc.protocols import computation
 from plans import canonical
 from plans.box import Entry
 from plans.errors import EvidenceBroken, LinkBroken, Refused, StateConflict
 from plans.joint import JointPlan, ScoreFunction
-from plans.joint_evidence import LOOKED_UP
+from plans.joint_persons import commitment, commitments, row_salt
+from plans.joint_reports import DECRYPTIONS, LOOKED_UP, TABLE
 from plans.released import Cell, Released, ReleasedColumn
 from policies.reading.joint import read_joint
 from policies.reading.joint_lookup import MOST_LOOKUPS
@@ -92,7 +93,12 @@ def test_every_row_has_the_score_that_arithmetic_in_clear_gives(
         ("person", "VARCHAR"),
         ("score", f"DECIMAL(38,{decimals})"),
     ]
-    assert done.left() == {BANK} and all(set(report) <= {"sent_bytes"} for report in done.reports.values())
+    assert done.left() == {BANK}
+    told = {
+        who: {word: said for word, said in each.items() if word != "sent_bytes"}
+        for who, each in done.reports.items()
+    }
+    assert told == {who: {DECRYPTIONS: 1} if who == f"{BANK}/party" else {} for who in told}
 
 
 def test_records_are_those_of_a_left_join_with_the_register(
@@ -104,6 +110,8 @@ def test_records_are_those_of_a_left_join_with_the_register(
     assert (None, None, None) in [row[1:] for row in texts(table)], "one of them is in no register"
     assert [column.name for column in table.columns] == ["person", "place", "status", "note"]
     assert done.left() == {OWN}
+    tables = {report.get(TABLE) for who, report in done.reports.items() if who.endswith("/party")}
+    assert len(tables) == 1 and None not in tables, "launchers of both sides sign which table their box was at"
 
 
 TEXT = ("VARCHAR?", None)
@@ -161,7 +169,7 @@ def test_statements_are_answered_as_they_are_meant(form: Form, tmp_path: Path, i
 def test_the_report_of_as_many_lookups_as_a_statement_may_ask_for_is_one_that_launchers_take() -> None:
     columns, plan = (ReleasedColumn("person", "VARCHAR"),), "sha256:" + "1" * 64
     table = Released(plan, columns, (), (), secrets.token_hex(16))
-    report: Any = {"sent_bytes": 2**50, LOOKED_UP: party_tables.commitments(table, MOST_LOOKUPS)}
+    report: Any = {"sent_bytes": 2**50, TABLE: plan, LOOKED_UP: commitments(table, MOST_LOOKUPS)}
     assert len(canonical.encode(report)) <= LARGEST_REPORT[Entry.PARTY]
 
 
@@ -233,7 +241,7 @@ def test_a_log_has_a_commitment_to_everybody_who_was_looked_up_and_to_nobody_mor
     table, told = done.judged(), done.reports[f"{OWN}/party"][LOOKED_UP]
     assert len(told) == done.joint.reading.portions[0].bound > len(table.rows) == ASKED
     for place, row in enumerate(table.rows):
-        assert told[place] == commitment(str(row[0].v).encode(), party_tables.row_salt(table, place))
+        assert told[place] == commitment(str(row[0].v).encode(), row_salt(table, place))
     register = [str(row[0]).encode() for row in REGISTER.rows]
     guesses = {commitment(key, salt) for key in register for salt in (b"", secrets.token_bytes(32))}
     assert not guesses & set(told)
@@ -246,7 +254,7 @@ def test_commitments_are_other_ones_each_time() -> None:
     rows = ((Cell("15010219800101002X", False),),)
     columns, plan = (ReleasedColumn("person", "VARCHAR"),), "sha256:" + "1" * 64
     tables = [Released(plan, columns, rows, (), secrets.token_hex(16)) for _ in range(2)]
-    found = [party_tables.commitments(each, 3) for each in tables]
+    found = [commitments(each, 3) for each in tables]
     assert len({*found[0], *found[1]}) == 6
 
 
@@ -257,10 +265,10 @@ def test_nobody_who_was_looked_up_passes_for_a_row_that_fills_up() -> None:
     rows = tuple((Cell(text, False),) for text in ("15010219800101002X", "150102198001010028"))
     table = Released("sha256:" + "1" * 64, (ReleasedColumn("person", "VARCHAR"),), rows, (), "7" * 32)
     shown = replace(table, rows=rows[:1])
-    logged = party_tables.commitments(table, 3)
-    assert len({*logged}) == 3 and party_tables.commitments(table, 3) == logged
-    assert party_tables.commitments(shown, 3)[0] in logged, "the control: whom it shows, it looked up"
-    assert party_tables.commitments(shown, 3) != logged
+    logged = commitments(table, 3)
+    assert len({*logged}) == 3 and commitments(table, 3) == logged
+    assert commitments(shown, 3)[0] in logged, "the control: whom it shows, it looked up"
+    assert commitments(shown, 3) != logged
 
 
 # ------------------------------------------------------------------------------------------------------- the wall

@@ -34,6 +34,7 @@ from plans.joint import (
     Shape,
     joint_of,
 )
+from plans.joint_reports import key_owner
 from plans.joint_rules import JointRules, Matching, Opening
 from plans.joint_shadows import DeclaredColumn, JointShadow
 from plans.key import BoxKeys
@@ -329,12 +330,19 @@ def _records(
 
 
 def _reported(plan: Plan, entry: Entry) -> dict[str, Any]:
-    """What a box says beside: of who looks persons up, commitments to as many as the plan has."""
+    """What a box says beside: how often its key decrypted; of lookups which table it was at, and of who looks persons
+    up commitments to as many as the plan has.
+    """
     about = joint_of(plan.material)
-    if (entry, about.reading.shape, about.task.finder) != (Entry.PARTY, Shape.LOOKUP, plan.domain):
+    if entry is not Entry.PARTY:
         return {}
-    asked = range(about.reading.portions[0].bound)
-    return {"looked_up": [hashlib.sha256(b"person %d" % place).hexdigest() for place in asked]}
+    said: dict[str, Any] = {"decryptions": 1} if key_owner(about) == plan.domain else {}
+    if about.reading.shape is Shape.LOOKUP:
+        said["table"] = house.digest(f"table of {about.digest}")
+        if about.task.finder == plan.domain:
+            asked = range(about.reading.portions[0].bound)
+            said["looked_up"] = [hashlib.sha256(b"person %d" % place).hexdigest() for place in asked]
+    return said
 
 
 def receipt(plan: Plan, attempt: int = 1, ran: tuple[Signed, ...] | None = None, **changes: Any) -> Receipt:

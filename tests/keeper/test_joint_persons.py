@@ -12,7 +12,8 @@ from plans.constraints import Action
 from plans.decision import Outcome
 from plans.errors import BudgetSpent, SqlUnsupported, StateConflict
 from plans.joint import JointPlan
-from plans.joint_evidence import commitments_of, verify_joint
+from plans.joint_evidence import verify_joint
+from plans.joint_reports import commitments_of
 from plans.plan import Plan
 from plans.statements import StageRecord
 from tests.attacks.test_joint_forms import evidence_of, roots_of
