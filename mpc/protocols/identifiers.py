@@ -9,8 +9,8 @@ identifiers. Two shapes are told apart by the first byte:
 | 129 to 143 | so many less 128 bytes of UTF-8, zeros behind |
 
 A text that could be packed either way takes the first, so equal texts give equal blocks. What is longer is
-refused and never cut. Identifiers are compared as they are: whoever writes a small `x` or blanks at one owner and
-not at the other has another person. That belongs to ingest (`catalog` knows codes and their check characters).
+refused and never cut. Here identifiers are compared as they come: that a small `x`, or blanks at an end, make no other
+person is seen to by whoever reads them (`inside.extract`, in the form of person tokens).
 
 A list must name every person once: missing and repeated identifiers are counted here, for their owner alone, and
 `require_keys` refuses without the number.
