@@ -9,9 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from darkroom import joint as asking
-from darkroom import terminal
+from darkroom import joint_forms, terminal
 from darkroom.cli_access import DryRun, FormatOption, Yes, room, settle_trust
 from darkroom.cli_jobs import statement_text
+from darkroom.joint_forms import Filled, Form
 from darkroom.joint_task import Named, task_of
 from darkroom.signing import Text
 from darkroom.terminal import Format
@@ -38,9 +39,14 @@ def add_to(app: typer.Typer) -> None:
 
 
 def ask(  # noqa: PLR0913 - each is an option that a person may type
-    statement: Annotated[str, typer.Argument(help="SQL over relations of several owners, or - with --file.")],
     project: Annotated[str, typer.Option(help="The project whose grants are used.")],
     purpose: Annotated[str, typer.Option(help="Why, as in the grants.")],
+    statement: Annotated[
+        str,
+        typer.Argument(
+            help="SQL over relations of several owners, or - for standard input; not with --file or --form."
+        ),
+    ] = "",
     servers: Annotated[
         str, typer.Option(help="Three domains that compute on shares, with commas between.")
     ] = "",
@@ -64,6 +70,30 @@ def ask(  # noqa: PLR0913 - each is an option that a person may type
         ),
     ] = "",
     file: Annotated[Path | None, typer.Option(help="A file with the statement.")] = None,
+    question: Annotated[
+        Form | None,
+        typer.Option(
+            "--form", help="A question without SQL: its statement is shown, and signed after a yes."
+        ),
+    ] = None,
+    of: Annotated[
+        str,
+        typer.Option(help="With --form: its relations, schema.table, with commas between; an own one first."),
+    ] = "",
+    by: Annotated[
+        str, typer.Option(help="With --form: columns whose values are the cells, schema.table.column.")
+    ] = "",
+    columns: Annotated[
+        str, typer.Option(help="With --form: columns of figures, scores or records (docs/joint-forms.md).")
+    ] = "",
+    where: Annotated[
+        list[str] | None,
+        typer.Option(help="With --form: a column, a comparison and a value; all that are given hold."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="With --form lookup: how many questions are asked.")
+    ] = None,
+    yes: Yes = False,
     dry_run: DryRun = False,
     form: FormatOption = Format.TABLE,
 ) -> None:
@@ -71,18 +101,47 @@ def ask(  # noqa: PLR0913 - each is an option that a person may type
 
     Figures over registers that are joined, or over one table in parts (UNION ALL), need three servers, or a collector
     beside an inspector; which persons are in all registers, scores of own rows by another's model (CROSS JOIN) and
-    what another's register has of own persons (LEFT JOIN) need a finder.
+    what another's register has of own persons (LEFT JOIN) need a finder. Without SQL, --form makes the statement.
     """
     named = Named(asking.domains(servers), helper, inspector, finder, collector)
-    task = task_of(statement_text(statement, file), named)
+    filled = Filled(
+        asking.domains(of), asking.domains(by), asking.domains(columns), tuple(where or ()), limit or 0
+    )
+    if question is None:
+        _require_blank(filled)
+        task = task_of(statement_text(statement, file), named)
+    else:
+        _require_no_sql(statement, file)
+        task = joint_forms.task(question, filled, named)
+        terminal.say(f"This form asks the statement: {task.statement}")
     if dry_run:
         plan = room().explain_jointly(task, project=project, purpose=purpose)
         terminal.write(plan.plain(), form, lambda: _draw_plan(plan, to_person=False))
         terminal.say("This is the plan that it would get. Nobody was asked, and nothing was charged.")
         return
+    if question is not None:
+        terminal.confirm("Sign this statement?", yes=yes)
     made = room().ask_jointly(task, project=project, purpose=purpose)
     terminal.write(made, form, lambda: typer.echo(made["id"]))
     terminal.say(f"Taken. What would be seen by whom: darkroom joint show {made['id']}")
+
+
+def _require_blank(filled: Filled) -> None:
+    """Refuse words for a form where none was named."""
+    if filled != Filled(()):
+        raise Malformed(
+            "--of, --by, --columns, --where and --limit are the blanks of a form, and none is named",
+            "--form",
+            f"Name one of {', '.join(Form)}, or write all of it as SQL.",
+        )
+
+
+def _require_no_sql(statement: str, file: Path | None) -> None:
+    """Refuse SQL beside a form, which makes its own."""
+    if statement or file is not None:
+        raise Malformed(
+            "a form makes its statement by itself", "--form", "Leave the SQL out, or leave --form out."
+        )
 
 
 def list_all(form: FormatOption = Format.TABLE) -> None:

@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from darkroom import signing
+from darkroom import joint_forms, signing
+from darkroom.joint_forms import Filled, Form
 from darkroom.joint_result import JointResult, exactness, open_joint
+from darkroom.joint_task import Named
 from darkroom.signing import Text
 from darkroom.wire import Wire, listed, segment
 from keys import api as keys
-from plans.errors import DarkroomError, HashMismatch, StateConflict, Unreachable, from_problem
+from plans.errors import DarkroomError, HashMismatch, Malformed, StateConflict, Unreachable, from_problem
 from plans.joint import MOST_ATTEMPTS_TOLD, JointPlan, JointTask, Part, Portion, Receipt, Shape
 from plans.joint_evidence import JointEvidence, Verifier, verify_joint
 from plans.joint_rules import Matching, Opening
@@ -47,6 +49,25 @@ class Joint:
         found: dict[str, Any] = self._wire.post("/api/v1/joint", body, again=True)
         require_asked(request, str(found["id"]))
         return found
+
+    def ask_form(
+        self, form: Form, filled: Filled, named: Named, *, project: str, purpose: str, statement: str
+    ) -> dict[str, Any]:
+        """Sign and submit a joint question without SQL (`darkroom.joint_forms`); it is signed only if it is, letter by
+        letter, the `statement` that the member gives, as `joint_forms.statement` makes it.
+
+        Raises:
+            Malformed: a blank or a party is wrong, or the statement is another; the error says which it would be.
+            DarkroomError: as `ask_jointly`.
+        """
+        task = joint_forms.task(form, filled, named)
+        if statement != task.statement:
+            raise Malformed(
+                "this form is asked as a statement, and that is what you sign",
+                str(form),
+                f"Once you have read it, give statement={task.statement!r}",
+            )
+        return self.ask_jointly(task, project=project, purpose=purpose)
 
     def explain_jointly(self, task: JointTask, *, project: str, purpose: str) -> JointPlan:
         """Return the plan that a task would get, with its table of who would see what; nothing is asked of anybody.

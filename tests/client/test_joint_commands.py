@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -113,6 +116,68 @@ def test_scores_and_lookups_are_asked_with_a_finder_and_nothing_else(
     assert (task.matching, task.opening, task.finder) == (Matching.NONE, opening, "nm/a")
     assert ask(statement, "--finder", "nm/a", "--helper", "nm/office").exit_code != 0
     assert len(room.asked) == 1
+
+
+def form(*options: str) -> Result:
+    return typed("ask", "--project", "p", "--purpose", "q", *options)
+
+
+SIZE = ("--form", "intersection-size", "--of", "tax.income,health.visits", "--servers", "nm/a,nm/b,nm/c")
+
+
+def test_a_form_shows_its_statement_and_asks_it_only_after_a_yes(room: Room) -> None:
+    silent = form(*SIZE)
+    assert silent.exit_code != 0 and room.asked == [], "nobody said yes"
+    assert "FROM tax.income t1 JOIN health.visits t2 USING (person)" in " ".join(silent.stderr.split())
+    made = form(*SIZE, "--yes")
+    assert made.exit_code == 0, made.output
+    (task,) = room.asked
+    assert task.statement in made.stderr
+    assert (task.matching, task.opening) == (Matching.DIFFIE_HELLMAN, Opening.OBLIVIOUS)
+
+
+def test_the_plan_of_a_form_is_shown_without_a_yes_and_nothing_is_asked(room: Room) -> None:
+    made = form(*SIZE, "--dry-run")
+    assert made.exit_code == 0, made.output
+    assert "Nobody was asked" in made.stderr
+
+
+def test_the_example_on_the_page_of_forms_can_be_typed(room: Room) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "joint-forms.md").read_text("utf-8")
+    (example,) = re.findall(r"^darkroom joint (ask --form .*?)^```", page, re.MULTILINE | re.DOTALL)
+    made = typed(*shlex.split(example.replace("\\\n", "")), "--yes")
+    assert made.exit_code == 0, made.output
+    assert 'GROUP BY t1."region"' in room.asked[0].statement
+
+
+def test_a_lookup_is_asked_without_sql(room: Room) -> None:
+    made = form(
+        "--form", "lookup", "--of", "own.cases,civil.register", "--columns", "region,status", "--limit", "5",
+        "--where", "case_no = 17", "--where", "kind = 'A'", "--finder", "nm/own", "--yes",
+    )  # fmt: skip
+    assert made.exit_code == 0, made.output
+    (task,) = room.asked
+    assert (task.opening, task.finder) == (Opening.RECORDS, "nm/own")
+    assert """WHERE t1."case_no" = 17 AND t1."kind" = 'A' LIMIT 5""" in task.statement
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--form", "nonsense"), "nonsense"),
+        (("--of", "a.x,b.y", "--servers", "nm/a,nm/b,nm/c"), "blanks of a form, and none is named"),
+        (("select 1", *SIZE), "Leave the SQL out"),
+        ((*SIZE, "--finder", "nm/a"), "Leave --finder out"),
+        ((*SIZE, "--columns", "tax.income.tax"), "Leave --columns out"),
+        (("--form", "common", "--of", "a.x,b.y", "--servers", "nm/a,nm/b,nm/c"), "as finder"),
+    ],
+)
+def test_words_that_do_not_fit_a_form_are_named_and_nothing_is_asked(
+    room: Room, options: tuple[str, ...], told: str
+) -> None:
+    made = form(*options, "--yes")
+    assert made.exit_code != 0 and room.asked == []
+    assert told in " ".join(made.output.split())
 
 
 @pytest.mark.parametrize(
