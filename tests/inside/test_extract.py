@@ -146,6 +146,30 @@ def test_what_was_not_declared_does_not_begin(files: Files, code: str, changes: 
     assert "I10" not in repr(caught.value.facts)
 
 
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
+def test_what_is_no_number_is_outside_of_every_range(tmp_path: Path, value: str) -> None:
+    """SQL takes NaN for a number, and the greatest one. Where the range was declared, no condition on the column lets
+    the statement begin, either. The control: without that one row all begin, and a condition alone would leave it out.
+    """
+    columns = {"region": "VARCHAR", "weight": "DOUBLE"}
+    rows = [(str(n), "east", n / 2) for n in range(100)]
+    listed = tuple(
+        ShadowColumn(name, kind, True) for name, kind in {"id_number": "VARCHAR", **columns}.items()
+    )
+    shadow = JointShadow("nm/tax", "id_number", 400, Shadow("tax.income", listed), ())
+    within = replace(shadow, declared=(DeclaredColumn("weight", Declared("0", "100")),))
+    weight = (operand('"weight"', 0, 1000, 1, nullable=True),)
+    files = other_files(tmp_path / "well", rows, columns)
+    spoilt = other_files(tmp_path, [*rows, ("100", "east", float(value))], columns)
+    few = '"weight" BETWEEN 1 AND 2'
+    assert len(run(files, operands=weight, shadows=(within,)).keys) == 100
+    assert len(run(spoilt, operands=weight, where=few, shadows=(shadow,)).keys) == 3
+    for where, known_as in (("", shadow), ("", within), (few, within), ('NOT "weight" >= 0', within)):
+        with pytest.raises(BoxFailure) as caught:
+            run(spoilt, operands=weight, where=where, shadows=(known_as,))
+        assert caught.value.code == "extract.range"
+
+
 def known(**declared: Declared) -> tuple[JointShadow, ...]:
     """What readers know of the relation, and what its owner declared."""
     columns = tuple(

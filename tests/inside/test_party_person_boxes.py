@@ -15,6 +15,8 @@ import pytest
 
 from keys import sealing
 from mpc.encrypted import crypto_box, scoring
+from mpc.lookup.plan import Way
+from mpc.protocols import planning
 from mpc.protocols.computation import Work, take_part
 from mpc.protocols.joint_rows import OwnRows
 from plans.box import Entry
@@ -54,6 +56,31 @@ def test_persons_are_looked_up_in_real_boxes(
     owners = persons.lookup_files(tmp_path)
     table, carried = judged(persons.looked_up(owners, recipient), owners, recipient, open_home)
     assert texts(table) == persons.records_in_clear()
+    for text in filter(None, texts(table)[-1][:1] + texts(table)[-1][2:]):
+        assert text.encode() in table.canonical() and text.encode() not in carried
+
+
+@pytest.mark.long
+def test_persons_are_looked_up_the_hidden_way_in_real_boxes(
+    recipient: sealing.OpeningKey, tmp_path: Path, open_home: Path
+) -> None:
+    """The register says that it may have 100,000 rows, so that its table is not sent whole (`mpc.lookup.simple_pir`).
+    Making a table of that size takes a box twenty seconds; in the short tests its rows are a hundred, and it is sent.
+    """
+    owners = persons.lookup_files(tmp_path)
+    joint = persons.looked_up(owners, recipient)
+    assert planning.lookups(joint.reading).way is Way.COLUMNS
+    asked, register = joint.reading.portions
+    reading = replace(joint.reading, portions=(asked, replace(register, bound=100_000)))
+    plan = planning.lookups(reading)
+    assert plan.way is Way.HIDDEN
+    scheme = replace(joint.scheme, reasons=planning.reasons_of(joint.task, reading))
+    table, carried = judged(replace(joint, reading=reading, scheme=scheme), owners, recipient, open_home)
+    assert texts(table) == persons.records_in_clear()
+    questions = asked.bound * (plan.up + plan.down)
+    assert plan.once + questions <= len(carried) < 1.1 * (plan.once + questions), (
+        "hint, questions and answers"
+    )
     for text in filter(None, texts(table)[-1][:1] + texts(table)[-1][2:]):
         assert text.encode() in table.canonical() and text.encode() not in carried
 
