@@ -12,7 +12,9 @@ from darkroom import joint as asking
 from darkroom import joint_forms, terminal
 from darkroom.cli_access import DryRun, FormatOption, Yes, room, settle_trust
 from darkroom.cli_jobs import statement_text
+from darkroom.cli_looked_up import say_shown, show_looked_up
 from darkroom.joint_forms import Filled, Form
+from darkroom.joint_looked_up import checked
 from darkroom.joint_task import Named, task_of
 from darkroom.signing import Text
 from darkroom.terminal import Format
@@ -35,6 +37,7 @@ def add_to(app: typer.Typer) -> None:
     for command in (ask, show, approve, result, verify, cancel):
         group.command()(command)
     group.command("list")(list_all)
+    group.command("show-looked-up")(show_looked_up)
     app.add_typer(group, name="joint")
 
 
@@ -249,6 +252,10 @@ def verify(
         ),
     ] = None,
     save: Annotated[Path | None, typer.Option(help="Write the evidence here, for others to verify.")] = None,
+    looked_up: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PERSON=SALT", help="Whom a member shows to have looked up; one for each."),
+    ] = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Check a finished computation again: approvals, boxes, records and receipts of all parties, from root keys on."""
@@ -268,6 +275,7 @@ def verify(
             f"Ask each of {told} for its own.",
         )
     receipts = asking.verified(evidence, dict(_root(each) for each in root))
+    persons = checked(evidence, looked_up) if looked_up else ()
     lines = [
         [each.party, each.code or "ended well", str(len(each.records)), each.sealed] for each in receipts
     ]
@@ -275,6 +283,7 @@ def verify(
     terminal.write(plain, form, lambda: terminal.rows(("party", "says", "boxes", "handed over"), lines))
     terminal.say(f"Asked by {evidence.joint.request.member}: {evidence.joint.task.statement}")
     terminal.say(f"Opening: {asking.opening_of(evidence.joint)}.")
+    say_shown(persons, evidence)
     terminal.say(
         "Everything fits: who approved, which boxes ran, what they left. It does not show that data were true, "
         "or that a server computed as the protocol says."

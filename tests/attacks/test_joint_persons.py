@@ -416,8 +416,8 @@ def test_nothing_else_than_the_box_of_the_protocol_says_such_things(settings: Ke
         side.keeper.joint.receipt(joint_house.receipt(own, ran=ran), own, ran)
 
 
-def at_another_table(good: JointEvidence, domain: str, **report: Any) -> JointEvidence:
-    """The same where one side's launcher and keeper signed that its box was at another table."""
+def saying(good: JointEvidence, domain: str, **report: Any) -> JointEvidence:
+    """The same where one side's launcher and keeper signed that its box reported this."""
     place = next(at for at, each in enumerate(good.parties) if each.plan.domain == domain)
     plan = good.parties[place].plan
     *before, last = good.parties[place].records
@@ -440,7 +440,7 @@ def test_a_register_cannot_say_afterwards_that_it_answered_from_another_table(
     plan = plan_of(side_of(settings), LOOKED_UP_THERE)
     good = evidence_of(plan)
     assert verify_joint(good, roots_of(plan), VERIFIER) and len(looked_up(good)) == ASKED
-    bad = at_another_table(good, who, **_TABLE)
+    bad = saying(good, who, **_TABLE)
     with pytest.raises(HashMismatch, match="different tables"):
         verify_joint(bad, roots_of(plan), VERIFIER)
     with pytest.raises(HashMismatch, match="different tables"):
