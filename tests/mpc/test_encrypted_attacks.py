@@ -273,7 +273,8 @@ def secret_pieces(owner: Any) -> list[bytes]:
 
 
 @inside_a_box
-def test_no_message_and_no_file_of_a_run_holds_a_piece_of_the_secret_key(tmp_path: Path) -> None:
+def test_no_message_holds_a_piece_of_the_secret_key() -> None:
+    """Files and messages of whole runs are looked through in `tests/inside/test_party_keys.py`."""
     parameters = planner.plan_matrix(8, 10, 10).parameters
     owner = made_key_process(parameters)
     messages = [
