@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ def own_folder(folder: Path, domain: str) -> Path:
 
 
 def say(line: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(line) + "\n")
+    """Say a line, and when: by the clock that all processes of a machine share."""
+    sys.stdout.write(json.dumps(line | {"at": time.monotonic()}) + "\n")
     sys.stdout.flush()
 
 

@@ -27,6 +27,30 @@ from tests.mpc.party_process import own_folder
 from tests.plans.examples import DECISION, REQUEST
 from tests.plans.joint_examples import joint_plan
 
+RATE = 100_000_000
+"""Bits a second of each line, in each direction."""
+
+BURST = 64_000
+"""Bytes that pass at once."""
+
+STREAM = 2_500_000
+HEAR = """
+import socket, time
+with socket.create_server(("", 6999)) as door:
+    print("ready", flush=True)
+    end, _ = door.accept()
+    end.recv(1)
+    began = time.monotonic()
+    while end.recv(2**18):
+        pass
+    print(time.monotonic() - began)
+"""
+TELL = """
+import socket, sys
+with socket.create_connection((sys.argv[1], 6999), 30) as end:
+    end.sendall(bytes(int(sys.argv[2])))
+"""
+
 ROOT = Path(__file__).resolve().parents[2]
 OTHERS = tuple(domain for domain in DOMAINS if domain != TAX)
 
@@ -45,6 +69,7 @@ class Network:
     """A switch in a namespace of its own, and a line from it to each party."""
 
     name: str
+    slow: bool = True
     delay: bool = False
     made: list[str] = field(default_factory=list)
 
@@ -70,10 +95,39 @@ class Network:
 
     def _shape(self, space: str, device: str) -> None:
         line = ("tc", "-n", space, "qdisc", "add", "dev", device, "root")
-        far = ("netem", "delay", "5ms", "rate", "100mbit")
+        if not self.slow:
+            return
+        far = ("netem", "delay", "5ms", "rate", f"{RATE}bit")
         self.delay = system(*line, *far, well=False) == 0
         if not self.delay:
-            system(*line, "tbf", "rate", "100mbit", "burst", "64kb", "latency", "50ms")
+            system(*line, "tbf", "rate", f"{RATE}bit", "burst", f"{BURST}", "latency", "50ms")
+
+    def require_slow(self) -> None:
+        """Send a stream over every line, and see that it takes the time that it should."""
+        for place in range(len(DOMAINS)):
+            other = (place + 1) % len(DOMAINS)
+            took = self._streamed(place, other)
+            assert took >= 0.8 * STREAM * 8 / RATE, (
+                f"the line of party {place} is not as slow as it is said to be"
+            )
+
+    def _streamed(self, place: int, other: int) -> float:
+        """Return the seconds from the first byte of a stream to its end, by whoever receives it."""
+        inside = ["ip", "netns", "exec"]
+        hearing = subprocess.Popen(
+            [*inside, self.space(other), sys.executable, "-c", HEAR], stdout=subprocess.PIPE, text=True
+        )
+        with hearing:
+            assert hearing.stdout and hearing.stdout.readline() == "ready\n"
+            address, size = f"10.77.0.{other + 1}", str(STREAM)
+            system(*inside, self.space(place), sys.executable, "-c", TELL, address, size)
+            return float(hearing.stdout.readline())
+
+    def sent(self, place: int) -> int:
+        """Bytes that a party's line has carried away from it."""
+        told = ["ip", "-n", self.space(place), "-s", "-j", "link", "show", "line"]
+        found = json.loads(subprocess.run(told, check=True, capture_output=True).stdout)
+        return int(found[0]["stats64"]["tx"]["bytes"])
 
     def cut(self, place: int) -> None:
         """Take a party's line away."""
@@ -114,6 +168,7 @@ def parties(block: int) -> Iterator[tuple[Network, dict[str, Running]]]:
         _write(folder)
         try:
             network.build()
+            network.require_slow()
             for place, domain in enumerate(DOMAINS):
                 command = ["ip", "netns", "exec", network.space(place), sys.executable, "-m"]
                 arguments = ["tests.mpc.party_process", str(folder), domain, str(block)]
@@ -143,8 +198,27 @@ def _write(folder: Path) -> None:
 
 
 def test_an_attempt_ends_well_over_slow_lines() -> None:
-    with parties(block=2_000_000) as (_, running):
-        assert [each.ended()["well"] for each in running.values()] == [True] * 4
+    """It takes the time that its bytes take on such lines, at least."""
+    block = 2_000_000
+    with parties(block) as (network, running):
+        computing = [
+            each.until(lambda line: line.get("state") == "computing")["at"] for each in running.values()
+        ]
+        ended = [each.ended() for each in running.values()]
+        assert [each["well"] for each in ended] == [True] * 4
+        sent = 3 * block  # to all others
+        assert all(network.sent(place) > sent + STREAM for place in range(len(DOMAINS)))
+        assert max(each["at"] for each in ended) - min(computing) >= (sent - BURST) * 8 / RATE
+
+
+def test_control_a_line_that_nothing_slows_down_is_found_out() -> None:
+    network = Network(f"dr{os.getpid()}", slow=False)
+    try:
+        network.build()
+        with pytest.raises(AssertionError, match="not as slow"):
+            network.require_slow()
+    finally:
+        network.close()
 
 
 def test_71_a_process_that_is_killed_is_named_by_all_others() -> None:
