@@ -48,7 +48,6 @@ from plans.joint_answer import figure_of
 from plans.joint_guards import (
     agreed,
     decimals_of,
-    most_votes,
     strictest_of,
     tested,
     thresholds,
@@ -176,9 +175,10 @@ class _Table:
         return reached and all(self._agreed(*test, cells) for test in agreed(self.joint, figure))
 
     def _agreed(self, place: int, least: int, cells: Collection[int]) -> bool:
-        """Return whether every holder's part of some cells is empty, or passes its tests."""
-        votes = [self.sums[place][cell] for cell in cells]
-        return all(each >= least for each in votes) or most_votes(self.joint.reading) in votes
+        """Return whether every holder's part of some cells as one passes its tests: it does where it does in one of
+        them, since what is added to it only grows.
+        """
+        return max(self.sums[place][cell] for cell in cells) >= least
 
     def shown(self, figure: JointFigure, cell: int) -> Cell:
         """Return a figure that may leave, rounded; nothing where it is not defined."""
@@ -251,7 +251,7 @@ def _parts(joint: JointPlan) -> str:
     """Return how the test of persons looks at a table in parts, as the end of a sentence."""
     rows = joint.reading.rows_of_a_person
     if votes_of(joint):
-        return ", and so is one of which a holder's own part has rows of fewer."
+        return ", and so is one of which a holder's own part rests on fewer."
     return (
         f"; since one person may be in every holder's part, it has {rows} times as many rows."
         if rows > 1

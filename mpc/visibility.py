@@ -140,7 +140,7 @@ def shared_columns(joint: JointPlan) -> int:
 def _compute(joint: JointPlan) -> Iterator[Sight]:
     reading = joint.reading
     together = ", of all holders together" if reading.shape is Shape.STACKED else ""
-    votes = ", and of how many parts are empty or pass" if votes_of(joint) else ""
+    votes = ", and of how many parts pass" if votes_of(joint) else ""
     for server in joint.task.servers:
         yield Sight(
             Step.COMPUTE,

@@ -16,7 +16,7 @@ from mpc.protocols.planning import encrypted_columns, factors, lookups, own_cell
 from plans.joint import JointPlan, Part, SeenAs, Shape, Sight, Step
 from plans.joint_guards import vectors_of
 
-VOTES = "whether that part of each figure is empty, or passes all tests by itself"
+VOTES = "whether that part of each figure passes all tests by itself"
 """What each holder of one table says of its own part, never in the clear."""
 
 
@@ -45,7 +45,7 @@ def computes(joint: JointPlan) -> Iterator[Sight]:
         yield from _asked(joint)
     elif task.collector:
         whose = (
-            "of all holders together, and no single holder's; of how many parts are empty or pass"
+            "of all holders together, and no single holder's; of how many parts pass"
             if reading.shape is Shape.STACKED
             else "over the rows that match, all else in it hidden"
         )

@@ -60,7 +60,7 @@ def _behind(joint: JointPlan) -> str:
     if rows == 1:
         return persons
     if votes_of(joint):
-        return f"{persons}, and so of each single part that is not empty (a person may be in each of the {rows} parts)"
+        return f"{persons}, and so of each single part (a person may be in each of the {rows} parts)"
     return f"{persons} (at least {least * rows:,} rows, for a person may be in each of the {rows} parts)"
 
 
@@ -85,11 +85,7 @@ def _noised(joint: JointPlan) -> str:
 
 def _inspected(joint: JointPlan) -> Iterator[Sight]:
     reading, noise = joint.reading, _noised(joint)
-    votes = (
-        "; and of how many holders the part of each figure is empty, or fails a test"
-        if votes_of(joint)
-        else ""
-    )
+    votes = "; and of how many holders the part of each figure fails a test" if votes_of(joint) else ""
     yield Sight(
         Step.OPEN,
         joint.task.inspector,
@@ -125,10 +121,10 @@ def _parts_told(joint: JointPlan) -> Iterator[Sight]:
         yield _recipient(
             joint,
             "what other answers leave of it, about all other holders or about the same parts without one: a single "
-            "holder's part of every figure that is opened, which is empty or passes all tests by itself",
+            "holder's part of every figure that is opened, which passes all tests by itself",
         )
     if joint.owns(joint.request.member.partition("@")[2]) is not None:
-        each = ", of which each part is empty or passes all tests by itself" if votes_of(joint) else ""
+        each = ", of which each part passes all tests by itself" if votes_of(joint) else ""
         yield _recipient(
             joint, f"by subtraction of its own domain's part, {left}, of every figure that is opened{each}"
         )

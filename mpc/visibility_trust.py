@@ -112,7 +112,7 @@ def _stacked(joint: JointPlan) -> Iterator[str]:
             f"{task.inspector} with all other holders but one: every sum of every cell of that one; and without them, "
             "where conditions leave them no rows"
         )
-    own = "which is empty or passes all tests by itself" if votes_of(joint) else "with all the noise"
+    own = "which passes all tests by itself" if votes_of(joint) else "with all the noise"
     yield f"whoever gets the answer, with all holders but one: that one's part of every figure that is opened, {own}"
 
 

@@ -12,8 +12,9 @@ The sums of a figure stand in this order (`SUMS`):
 Operands of variances and correlations may be shifted by a constant, which changes neither.
 
 Of one table in parts, exactly, every holder tests its own part of every figure and cell, too, and has a *vote* 表决: so
-what all have together, less one's own part, is made of parts that are empty or large. Votes stand behind the sums, a
-vector for each figure, and are added up as sums are (`votes_of`).
+what all have together, less one's own part, is made of large parts. Votes stand behind the sums, a vector for each
+figure, and are added up as sums are (`votes_of`). A part without a row fails, too: were it told apart from one of a few
+rows, a condition would ask whether a single person is there.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ def thresholds(joint: JointPlan, figure: JointFigure) -> tuple[tuple[int, int], 
 
     A person who may be in the parts of several holders of one table counts for one, so there are as many times more
     rows behind a figure as there are holders; but not where each holder votes, for then there are enough different
-    persons, of whom nobody dominates, in every part that is not empty, and so in all together.
+    persons, of whom nobody dominates, in every part, and so in all together.
     """
     rows = 1 if votes_of(joint) else joint.reading.rows_of_a_person
     return _tests(joint, figure, tested(joint.reading, figure), rows)
@@ -131,22 +132,10 @@ def vectors_of(joint: JointPlan) -> int:
     return len(joint.reading.sums) + votes_of(joint)
 
 
-def vote(reading: JointReading, empty: bool, passes: bool) -> int:
-    """Return a holder's vote on a figure in a cell: 0 where its part has rows and fails a test, h where it has no row
-    at all, and h + 1 where it passes all tests; h is the number of holders.
-
-    So votes of h holders add up to h² at least exactly where nobody says no, and to h² + h where all parts pass.
-    """
-    holders = len(reading.portions)
-    if empty:
-        return holders
-    return holders + 1 if passes else 0
-
-
 def agreed(joint: JointPlan, figure: JointFigure) -> tuple[tuple[int, int], ...]:
     """Return the test of holders' votes on a figure, as `thresholds` returns those of sums; none where nobody votes."""
     holders = len(joint.reading.portions)
-    return ((vote_place(joint, figure), holders * holders),) if votes_of(joint) else ()
+    return ((vote_place(joint, figure), holders),) if votes_of(joint) else ()
 
 
 def vote_place(joint: JointPlan, figure: JointFigure) -> int:
@@ -155,9 +144,8 @@ def vote_place(joint: JointPlan, figure: JointFigure) -> int:
 
 
 def most_votes(reading: JointReading) -> int:
-    """Return what votes of all holders add up to at the most."""
-    holders = len(reading.portions)
-    return holders * (holders + 1)
+    """Return what votes of all holders add up to at the most: one for each part that passes."""
+    return len(reading.portions)
 
 
 def strictest_of(decisions: Sequence[Decision]) -> Obligations:

@@ -143,14 +143,14 @@ def _text(key: object) -> str:
 
 def _told(story: Story, files: Path) -> Callable[[Key], Figures]:
     """Return what tells the figures of a cell, by its keys: those that may be told. Of one table in parts, each part
-    that is not empty must pass the same tests by itself.
+    must pass the same tests by itself.
     """
     truth, whole = story.truth, _sums(story, files, story.truth.joined)
     parts = [_sums(story, files, each.file) for each in story.registers] if truth.parts > 1 else []
 
     def told(key: Key) -> Figures:
         sums = whole.get(key, EMPTY)
-        looked = [sums, *(part[key] for part in parts if key in part)]
+        looked = [sums, *(part.get(key, EMPTY) for part in parts)]
         made: dict[str, Value] = {"count": sums.rows, "total": sums.total}
         if sums.present:
             made["mean"] = float(Fraction(sums.total) / sums.present)

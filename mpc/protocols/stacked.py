@@ -26,7 +26,7 @@ from mpc.protocols.replicated import SERVERS, Server, Shared
 from mpc.protocols.ring import RINGS, Ring, Words
 from plans.errors import Malformed, TooLarge
 from plans.joint import JointPlan, JointReading, Measure, Sum
-from plans.joint_guards import own_thresholds, vectors_of, vote, votes_of
+from plans.joint_guards import own_thresholds, vectors_of, votes_of
 
 STAGE, SHARES = "sum", "sum/shares"
 
@@ -82,15 +82,13 @@ def own_vectors(rows: OwnRows, joint: JointPlan, portion: int) -> Words:
 
 
 def _votes(rows: OwnRows, joint: JointPlan, portion: int, sums: Words) -> Iterator[list[int]]:
-    """Yield, figure by figure, this owner's votes in all cells."""
+    """Yield, figure by figure, this owner's votes in all cells: 1 where its part passes every test, else 0."""
     ring, reading = _ring_of(joint), joint.reading
-    counted = np.bincount(rows.groups, minlength=reading.cells).tolist()
     numbers = [ring.decode(each) for each in sums]
     for figure in reading.figures:
         tests = own_thresholds(joint, figure, portion)
         yield [
-            vote(reading, not counted[cell], all(numbers[place][cell] >= least for place, least in tests))
-            for cell in range(reading.cells)
+            int(all(numbers[place][cell] >= least for place, least in tests)) for cell in range(reading.cells)
         ]
 
 

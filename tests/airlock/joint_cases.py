@@ -138,11 +138,9 @@ class Case:
         return [[sum(numbers) for numbers in zip(*rows, strict=True)] for rows in zip(*vectors, strict=True)]
 
     def vote(self, joint: JointPlan, part: list[list[int]], place: int, cell: int) -> int:
-        """What a holder says of its part of a figure: 0 for no, h for an empty one, h + 1 for yes."""
-        if not part[ROWS][cell]:
-            return self.holders
+        """What a holder says of its part of a figure: 1 for yes."""
         tests = own_thresholds(joint, self.figures[place], 0)
-        return (self.holders + 1) * all(part[number][cell] >= least for number, least in tests)
+        return int(all(part[number][cell] >= least for number, least in tests))
 
     def _sums(self, cells: Sequence[People]) -> list[list[int]]:
         found = []

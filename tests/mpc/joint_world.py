@@ -405,8 +405,8 @@ def sums_in_clear(joint: JointPlan, owners: Sequence[Owner]) -> tuple[tuple[int,
 
 
 def votes_in_clear(joint: JointPlan, owners: Sequence[Owner]) -> list[list[list[int]]]:
-    """What every holder of one table says of its own part by DuckDB on its rows alone, `[holders][figures][cells]`: 0
-    where it fails, else how many holders there are, and one more where there are rows. Nothing where nobody votes.
+    """What every holder of one table says of its own part by DuckDB on its rows alone, `[holders][figures][cells]`: 1
+    where it passes, else 0. Nothing where nobody votes.
     """
     if joint.reading.shape is not Shape.STACKED or joint.scheme.noise_micro:
         return []
@@ -418,15 +418,12 @@ def _votes_of(joint: JointPlan, holder: int, owner: Owner) -> list[list[int]]:
     tests = ", ".join(_tests(joint, laid, place, holder) for place in range(len(figures)))
     keys = ", ".join(laid.keys)
     listed, group = (f"{keys}, ", f" GROUP BY {keys}") if keys else ("", "")
-    found = laid.connection.execute(f"SELECT {listed}count(*), {tests} FROM {laid.source}{group}").fetchall()
-    width, holders = len(laid.keys), len(joint.reading.portions)
+    found = laid.connection.execute(f"SELECT {listed}{tests} FROM {laid.source}{group}").fetchall()
+    width = len(laid.keys)
     by_key = {row[:width]: row[width:] for row in found}
     sizes = [len(each.codes) for each in joint.reading.groups]
-    rows = [by_key.get(key, [0, *[False] * len(figures)]) for key in np.ndindex(*sizes)]
-    voted = [
-        [(holders + 1 if passed else 0) if count else holders for passed in said] for count, *said in rows
-    ]
-    return [list(each) for each in zip(*voted, strict=True)]
+    rows = [by_key.get(key, [False] * len(figures)) for key in np.ndindex(*sizes)]
+    return [[int(passed) for passed in said] for said in zip(*rows, strict=True)]
 
 
 def vectors_in_clear(joint: JointPlan, owners: Sequence[Owner]) -> tuple[tuple[int, ...], ...]:

@@ -96,7 +96,7 @@ def test_sums_at_the_end_of_what_was_declared_are_exact() -> None:
             for domain in (EAST, WEST)
         ]
         joint = ciphered(owners)
-        assert opened(run(joint, owners)) == ((100,), (100 * value,), (10**8,), (10**14,), *[(6,)] * 4)
+        assert opened(run(joint, owners)) == ((100,), (100 * value,), (10**8,), (10**14,), *[(2,)] * 4)
 
 
 def test_a_plan_with_noise_and_rows_beyond_the_bound_are_refused() -> None:
