@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from compute.joint_evidence import looked_up
+from darkroom import joint_looked_up
 from darkroom.joint import verified
 from darkroom.joint_result import JointResult
 from examples.encrypted.__main__ import SCENERY
@@ -109,7 +110,8 @@ def test_the_log_is_committed_to_whom_the_bank_looked_up_and_tells_nobody_else(
     town: JointTown, answers: Answers
 ) -> None:
     number, result = answers["registration"]
-    held = looked_up(town.asker(REGISTRATION).joint_evidence(number))
+    evidence = town.asker(REGISTRATION).joint_evidence(number)
+    held = looked_up(evidence)
     assert len(held) == 3, "as many as LIMIT says, however few persons there were"
     assert result.judged is not None
     table = result.judged.table
@@ -117,6 +119,12 @@ def test_the_log_is_committed_to_whom_the_bank_looked_up_and_tells_nobody_else(
         commitment(str(row[0].v).encode(), row_salt(table, place)) for place, row in enumerate(table.rows)
     ]
     assert shown and set(shown) < set(held)
+    every = joint_looked_up.looked_up(result, evidence)
+    assert [each.commitment for each in every] == list(held)
+    texts = [f"{each.person}={each.salt}" for each in every]
+    assert joint_looked_up.checked(evidence, texts) == every, "an auditor is shown every question"
+    with pytest.raises(DarkroomError):
+        joint_looked_up.checked(evidence, [f"{every[0].person}={every[1].salt}"])
     other = replace(table, salt="0" * 32)
     assert commitment(str(table.rows[0][0].v).encode(), row_salt(other, 0)) not in held, "the control"
 
