@@ -111,7 +111,9 @@ def test_records_are_those_of_a_left_join_with_the_register(
     assert [column.name for column in table.columns] == ["person", "place", "status", "note"]
     assert done.left() == {OWN}
     tables = {report.get(TABLE) for who, report in done.reports.items() if who.endswith("/party")}
-    assert len(tables) == 1 and None not in tables, "launchers of both sides sign which table their box was at"
+    assert len(tables) == 1 and None not in tables, (
+        "launchers of both sides sign which table their box was at"
+    )
 
 
 TEXT = ("VARCHAR?", None)
