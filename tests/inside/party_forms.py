@@ -32,7 +32,7 @@ CANARY = "150102198001019999"
 
 EAST = [(str(int(CANARY) - 7 * n), REGIONS[n % 2], Decimal(20_000 + n * n) / 100) for n in range(60)]
 WEST = [
-    (str(int(CANARY) - 7 * n), REGIONS[n % 2], Decimal(30_000 + n * n) / 100, 2024 + n % 2)
+    (str(int(CANARY) - 7 * n), REGIONS[n % 2], Decimal(30_000 + n * n) / 100, 2024 + n // 2 % 2)
     for n in range(30, 90)
 ]
 """Two parts of one table, of which the second has two years and other names of columns; some persons are in both."""

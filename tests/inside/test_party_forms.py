@@ -164,7 +164,7 @@ def test_the_size_of_what_leaves_tells_nothing(
 def test_parts_of_one_table_are_added_up_for_the_recipient(
     parts: dict[str, Files], recipient: sealing.OpeningKey, tmp_path: Path
 ) -> None:
-    """Columns have other names in each part; a person may be in both, so twice the rows must stand behind a figure."""
+    """Columns have other names in each part; a person may be in both, so each part has a group of its own."""
     went = go(forms.stacked(parts, recipient), tmp_path, parts, recipient)
     answer = went.answer()
     assert {row[0]: row[1:] for row in answer.rows if row[2]} == {
