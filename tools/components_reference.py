@@ -40,8 +40,8 @@ client asks that statement in its place. It shows it, and signs it only once you
 yes at the terminal, or by giving it (`--statement FILE`; in Python `statement=…`). Price, budget and error bars are
 those of any statement (`darkroom component … --dry-run`). All other components are refused there (`private-code`).
 
-A component reads tables of one owner. Questions over several owners (persons in common, cross tables, correlations, sums
-over holders of one table, also encrypted; scores by another's model, hidden lookups) are asked by a form:
+A component reads tables of one owner. Questions over several owners (persons in common, cross tables, correlations,
+sums over holders of one table, also encrypted; scores by another's model, hidden lookups) are asked by a form:
 [joint-forms.md](joint-forms.md).
 
 `python -m examples.components` shows what each leaves of made-up tables. How one is added stands in
