@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import exp, prod
+from math import exp, floor, prod
 from typing import ClassVar
 
 import numpy as np
@@ -306,7 +306,7 @@ def rounded(number: int, step: int) -> int:
 
 
 def probability(score: int, decimals: int, digits: int) -> int:
-    """Return the logistic curve at score · 10^−decimals, as a whole number of 10^−digits."""
+    """Return the logistic curve at score · 10^−decimals, as a whole number of 10^−digits, a half upwards as in SQL."""
     x = max(-700.0, min(700.0, score / 10**decimals))
     whole: int = 10**digits
-    return round(whole / (1.0 + exp(-x)))
+    return floor(whole / (1.0 + exp(-x)) + 0.5)

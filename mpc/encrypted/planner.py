@@ -328,7 +328,7 @@ def plan_trees(
     _require("trees", trees, 1, 256)
     _require("levels", levels, 1, MOST_LEVELS)
     _require("bits", bits, 1, 4096)
-    largest = trees * leaf
+    largest = max(2, trees) * leaf  # what multiplies a bit is a difference of two leaves
     parameters, noise = _fitting(
         Wanted(
             largest, lambda n: -(-rows // n), lambda ring: noise_of_trees(ring, trees, leaf), Packing.SLOTS, True,
@@ -343,7 +343,8 @@ def plan_trees(
         parameters, noise, (up, blocks * parameters.ciphertext_bytes), cost * _size(parameters),
         _memory(up * 2 + bits * parameters.ciphertext_bytes, memory_mb),
         (
-            f"a score is at most {largest.bit_length()} bits: {trees} trees of up to two levels",
+            f"a score, or a difference of two leaves, is at most {largest.bit_length()} bits: {trees} trees of up to "
+            "two levels",
             "products of two bits are added up as they are, and relinearised once for each block of rows",
             _flood_sentence(parameters),
         ),

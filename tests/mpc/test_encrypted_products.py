@@ -137,6 +137,26 @@ def test_trees_go_to_the_leaf_that_the_bits_say() -> None:
     assert set(opened[300:].tolist()) == {0}, "nothing of the model stands behind the last row"
 
 
+@pytest.mark.parametrize("cap", [41_000, 50_000, 65_535, 260_000])
+def test_leaves_of_a_single_tree_may_be_as_far_apart_as_their_range(cap: int) -> None:
+    """What multiplies a bit is a difference of leaves: a plan that had no room for it failed by the model's secret."""
+    planned = planner.plan_trees(4, 3, 1, cap)
+    parameters, shape = planned.parameters, Columns(planned.parameters, 3, 4)
+    bits = np.array([[0, 0, 1, 1], [0, 1, 0, 1], [0, 1, 0, 1]])
+    scorer = trees.TreeScorer(parameters, public(parameters), opener(parameters).relinearisation_words())
+    for leaves in ((-cap, 7, cap, 9), (cap, -cap, -cap, cap)):
+        raw = shape.encrypt(opener(parameters), list(bits), 1)
+        answer = scorer.score(raw, shape, [trees.Tree(0, 1, 2, leaves)], cap)
+        words = sums.Shape(parameters, 4).read(answer, "trees")[0, 0]
+        opened = arithmetic.centred(opener(parameters).decrypt(words), parameters.plains[0])
+        assert opened[:4].tolist() == list(leaves)
+
+
+def test_a_probability_of_a_half_is_rounded_as_in_sql() -> None:
+    assert probability(0, 2, 0) == 1
+    assert probability(0, 2, 2) == 50
+
+
 # -------------------------------------------------------------------------------------------- refusals
 
 
