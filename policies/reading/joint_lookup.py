@@ -30,7 +30,7 @@ from policies.reading.joint_figures import Sums
 from policies.reading.joint_ranges import Facts
 from policies.reading.joint_scored import require_key
 from policies.reading.sources import Scope, refuse_extra
-from policies.reading.tree import Column
+from policies.reading.tree import Column, columns
 
 MOST_LOOKUPS = 100
 """Persons who are looked up by one statement, at the most: each of them is one question."""
@@ -77,6 +77,14 @@ def read_lookup(
             root.args["where"],
             f"a condition on {scope.sources[_REGISTER].shadow.relation}, in which persons are looked up",
             "Look its columns up, and choose rows on your own side.",
+        )
+    asking = facts[scope.sources[_ASKER].alias].key
+    if any(column.name == asking for each in conditions[_ASKER] for column in columns(each)):
+        raise refusal.unsupported(
+            root.args["where"],
+            f"a condition on {asking}, which names persons: every party reads the statement, and would read who is asked"
+            " for",
+            "Choose rows by a column that says nothing to others, such as the number of a case.",
         )
     names = [joint_select.name_of(key, 1, [])]
     fields: list[Field] = []

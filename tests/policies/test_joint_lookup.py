@@ -104,6 +104,7 @@ NOT_LOOKED_UP = [
     ("select c.person, m.base from own.cases c left join tax.risk_model m on c.case_no = m.debt limit 5",
      (CASES, MODEL), "about nobody"),
     ("select count(*) " + LOOKUP, LOOKED_UP, "LEFT JOIN is not in the subset"),
+    (ASK + LOOKUP + " where c.id_number = '150102198001019999' limit 5", LOOKED_UP, "would read who is asked for"),
 ]  # fmt: skip
 
 
