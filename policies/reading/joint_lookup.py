@@ -82,8 +82,8 @@ def read_lookup(
     if any(column.name == asking for each in conditions[_ASKER] for column in columns(each)):
         raise refusal.unsupported(
             root.args["where"],
-            f"a condition on {asking}, which names persons: every party reads the statement, and would read who is asked"
-            " for",
+            f"a condition on {asking}, which names persons: every party reads the statement, and would read who is"
+            " asked for",
             "Choose rows by a column that says nothing to others, such as the number of a case.",
         )
     names = [joint_select.name_of(key, 1, [])]
