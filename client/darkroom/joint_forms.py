@@ -130,7 +130,11 @@ def _require_number(form: Form, option: str, number: int, ends: _Count) -> None:
     if most == 0:
         raise Malformed(f"the form {form} has no such blank", option, f"Leave {option} out.")
     wanted = str(least) if least == most else f"{least} to {most}"
-    raise Malformed(f"the form {form} takes {wanted} here, and not {number}", option, f"Give {wanted}.")
+    raise Malformed(
+        f"the form {form} takes {wanted} here, and not {number}",
+        option,
+        f"Give {wanted}, with commas between; what each is: docs/joint-forms.md.",
+    )
 
 
 # --- words -----------------------------------------------------

@@ -30,7 +30,7 @@ from policies.reading.joint_figures import Sums
 from policies.reading.joint_ranges import Facts
 from policies.reading.joint_scored import require_key
 from policies.reading.sources import Scope, refuse_extra
-from policies.reading.tree import Column, columns
+from policies.reading.tree import Column, Expression, columns
 
 MOST_LOOKUPS = 100
 """Persons who are looked up by one statement, at the most: each of them is one question."""
@@ -78,14 +78,7 @@ def read_lookup(
             f"a condition on {scope.sources[_REGISTER].shadow.relation}, in which persons are looked up",
             "Look its columns up, and choose rows on your own side.",
         )
-    asking = facts[scope.sources[_ASKER].alias].key
-    if any(column.name == asking for each in conditions[_ASKER] for column in columns(each)):
-        raise refusal.unsupported(
-            root.args["where"],
-            f"a condition on {asking}, which names persons: every party reads the statement, and would read who is"
-            " asked for",
-            "Choose rows by a column that says nothing to others, such as the number of a case.",
-        )
+    _require_unnamed(root, conditions[_ASKER], facts[scope.sources[_ASKER].alias].key)
     names = [joint_select.name_of(key, 1, [])]
     fields: list[Field] = []
     for item in items:
@@ -171,6 +164,17 @@ def _width(item: exp.Expression, column: Column, known: JointShadow) -> int:
             "Look up columns of plain types; ask the owner for shorter codes.",
         )
     return width
+
+
+def _require_unnamed(root: exp.Select, conditions: list[Expression], key: str) -> None:
+    """Check that no constant of the statement, which every party reads, names who is asked for."""
+    if any(column.name == key for each in conditions for column in columns(each)):
+        raise refusal.unsupported(
+            root.args["where"],
+            f"a condition on {key}, which names persons: every party reads the statement, and would read who is"
+            " asked for",
+            "Choose rows by a column that says nothing to others, such as the number of a case.",
+        )
 
 
 def _require_fields(root: exp.Select, fields: list[Field]) -> None:
