@@ -21,7 +21,7 @@ class Entry(StrEnum):
 
     `python` runs a member's own folder, `component` an entry of the algorithm library; `load` streams rows to
     either, and `reload` once more to the box that checks what was fitted to them. In a joint computation `extract`
-    reads an owner's rows, and `party` speaks the protocol with the boxes of other parties.
+    reads an owner's rows, and `party` speaks the protocol with the boxes of other parties. `lab` is a member's JupyterLab.
     """
 
     CHECK = "check"
@@ -40,6 +40,7 @@ class Entry(StrEnum):
     TWIN = "twin"
     EXTRACT = "extract"
     PARTY = "party"
+    LAB = "lab"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,8 @@ class Outputs(Record):
 class Link(Record):
     """A named stream of bytes to a peer that the plan lists: another stage (`stage:query`) or a party (`party:nm/tax`).
 
-    Nothing but the bytes passes; the box cannot open another.
+    Nothing but the bytes passes; the box cannot open another. A link to a service (`service:hub`, of labs alone) may be
+    opened many times.
     """
 
     name: str
@@ -121,13 +123,35 @@ class Link(Record):
         kind, _, whom = self.peer.partition(":")
         if kind == "party":
             names.require("domain", whom, "box.link")
+        elif kind == "service":
+            names.require("file", whom, "box.link")
         elif kind != "stage" or whom not in list(Entry):
-            raise Malformed("a link leads to stage:NAME or party:DOMAIN", "box.link")
+            raise Malformed("a link leads to stage:NAME, party:DOMAIN or service:NAME", "box.link")
+
+    @property
+    def service(self) -> str:
+        """The service that it leads to, or nothing."""
+        kind, _, whom = self.peer.partition(":")
+        return whom if kind == "service" else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Home(Record):
+    """A folder that outlives its box: name, and how many MiB and files it may hold. The box sees it as `/home/<name>`."""
+
+    name: str
+    mb: int
+    files: int
+
+    def check(self) -> None:
+        names.require("file", self.name, "box.home")
+        if self.mb < 1 or self.files < 1:
+            raise Malformed("a home has room for something", "box.home")
 
 
 @dataclass(frozen=True, slots=True)
 class BoxSpec(Record):
-    """One box: image by digest, program with its arguments, inputs, outputs, limits, GPUs, links, tier.
+    """One box: image by digest, program with its arguments, inputs, outputs, limits, GPUs, links, tier, and its home.
 
     What is not named here a box does not have: no file, no peer, no device.
     """
@@ -143,6 +167,7 @@ class BoxSpec(Record):
     outputs: Outputs = Outputs()
     gpus: int = 0
     links: tuple[Link, ...] = ()
+    home: Home | None = None
 
     def check(self) -> None:
         names.require("digest", self.image, "box.image")
@@ -156,6 +181,9 @@ class BoxSpec(Record):
             raise Malformed(f"a box has between 0 and {MOST_GPUS} GPUs", "box.gpus")
         if len(self.arguments) > MOST_ARGUMENTS or any(not _is_argument(each) for each in self.arguments):
             raise Malformed("arguments are few, short, and without control characters", "box.arguments")
+        lab = self.entry is Entry.LAB
+        if lab != (self.home is not None) or any(bool(link.service) != lab for link in self.links):
+            raise Malformed("a lab has a home and links to services; nothing else has either", "box")
 
 
 def _is_argument(text: str) -> bool:

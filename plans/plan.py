@@ -29,11 +29,12 @@ class PlanKind(StrEnum):
     CHECK = "check"
     TRIAL = "trial"
     JOINT = "joint"
+    LAB = "lab"
 
     @property
     def keyless(self) -> bool:
         """Whether its boxes get no key and no file: there is no data in such a plan."""
-        return self in (PlanKind.CHECK, PlanKind.TRIAL)
+        return self in (PlanKind.CHECK, PlanKind.TRIAL, PlanKind.LAB)
 
     @property
     def asked(self) -> bool:
@@ -122,9 +123,10 @@ class Plan(Record):
       folder that the task names by hash (`plans.trial.Folder`);
     * `ingest`, `check`, `trial` and `twin`: `material`, the canonical description of what is ingested, read, tried
       (`plans.trial`) or imitated (`plans.twins`), and one stage;
-    * `joint`: the joint plan (`plans.joint`) as `material`, and the boxes of one party to it, `domain`.
+    * `joint`: the joint plan (`plans.joint`) as `material`, and the boxes of one party to it, `domain`;
+    * `lab`: whose it is and what for (`plans.labs`) as `material`, and one stage, with links to services.
 
-    `domain` owns the data (for `check` and `trial`: runs the box). `request_signature` is hex, Ed25519
+    `domain` owns the data (for `check`, `trial` and `lab`: runs the box). `request_signature` is hex, Ed25519
     over the request.
     """
 
@@ -165,7 +167,7 @@ class Plan(Record):
             raise Malformed(
                 "a statement has a program of its own level, and a task has the level work", "plan"
             )
-        if self.kind.keyless and any(stage.inputs or stage.links for stage in self.stages):
+        if self.kind.keyless and any(stage.inputs or _leads_out(stage) for stage in self.stages):
             raise Malformed(f"a plan of the kind {self.kind} has no input and no link", "plan.stages")
 
     def _expected_stages(self) -> tuple[Entry, ...]:
@@ -207,10 +209,16 @@ class Plan(Record):
         raise Malformed(f"the plan has no stage {entry}", "plan.stages")
 
 
+def _leads_out(stage: BoxSpec) -> bool:
+    """Whether a box has a link to another box; those of labs lead to services (`plans.box` checks it)."""
+    return any(not link.service for link in stage.links)
+
+
 _STAGES: dict[PlanKind, tuple[Entry, ...]] = {
     PlanKind.INGEST: (Entry.INGEST,),
     PlanKind.CHECK: (Entry.CHECK,),
     PlanKind.TRIAL: (Entry.PYTHON,),
+    PlanKind.LAB: (Entry.LAB,),
     PlanKind.TWIN: (Entry.TWIN,),
     PlanKind.JOINT: (Entry.EXTRACT, Entry.PARTY),
 }
