@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from darkroom import joint as asking
+from darkroom import joint_asking as asking
 from darkroom import joint_forms, terminal
 from darkroom.cli_access import DryRun, FormatOption, Yes, room, settle_trust
 from darkroom.cli_jobs import statement_text

@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 from darkroom import signing
 from darkroom.files import Files
 from darkroom.job import Job, job_id_of
-from darkroom.joint import Joint
+from darkroom.joint_asking import Joint
 from darkroom.profile import Home, home
 from darkroom.result import Evidence, Result, open_release
 from darkroom.tasks import Tasks

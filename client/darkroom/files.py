@@ -13,7 +13,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from darkroom.tables import metrics_file, table_file
+from darkroom.sheets import metrics_file, table_file
 from plans import names
 from plans.artifacts import Artifact, Form, ReleasedArtifact, ReleasedSet
 from plans.errors import HashMismatch, Malformed, StateConflict

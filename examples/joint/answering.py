@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from darkroom import joint as asking
+from darkroom import joint_asking as asking
 from darkroom.joint_result import JointResult
 from examples.joint.region import Agencies
 from examples.joint.stories import Story

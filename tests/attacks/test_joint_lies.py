@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from compute.joint import joint_id
-from darkroom import joint as asking
-from darkroom.joint import Joint
+from darkroom import joint_asking as asking
+from darkroom.joint_asking import Joint
 from keeper import joint_rules
 from keeper.config import KeeperConfig
 from keeper.meeting import Shown

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from darkroom import joint_forms
-from darkroom.joint import Joint
+from darkroom.joint_asking import Joint
 from darkroom.joint_forms import OF_PERSONS, Filled, Form, statement, task
 from darkroom.joint_task import Named
 from inside.check_joint import check_joint

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from darkroom import joint as asking
+from darkroom import joint_asking as asking
 from darkroom.joint_result import ABSENT, UNDEFINED, WITHHELD
 from keys import api as keys
 from keys import sealing

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from compute.joint_running import JointRunner, JointSettings, agent_of
-from darkroom import joint as asking
+from darkroom import joint_asking as asking
 from darkroom import signing
 from darkroom.joint_result import JointResult
 from examples.joint import region

@@ -13,7 +13,7 @@ import pytest
 
 from compute.joint_evidence import looked_up
 from darkroom import joint_looked_up
-from darkroom.joint import verified
+from darkroom.joint_asking import verified
 from darkroom.joint_result import JointResult
 from examples.encrypted.__main__ import SCENERY
 from examples.encrypted.data import MODEL, Sizes, write

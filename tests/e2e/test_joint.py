@@ -17,7 +17,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from darkroom.joint import verified
+from darkroom.joint_asking import verified
 from darkroom.joint_task import Named
 from examples.joint.stories import COMMON, DIABETES, HELPER, PAYROLL, STUDY, Story
 from examples.joint.truth import differing, found_in, truth_of
