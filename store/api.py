@@ -11,16 +11,29 @@ with database.reading() as session:            # never waits for writers, refuse
 
 from __future__ import annotations
 
-from store import applications, domains, folders, jobs, joint, manifests, members, sessions, statements
+from store import (
+    applications,
+    domains,
+    folders,
+    jobs,
+    joint,
+    manifests,
+    members,
+    projects,
+    sessions,
+    statements,
+)
 from store.applications import ApplicationRow
 from store.database import Database, Session, open_database
 from store.domains import DomainRow
 from store.jobs import JobRow
 from store.joint import JointRow
+from store.lab_settings import Labs, Profile
 from store.loading import load_settings
 from store.manifests import ManifestRow
 from store.members import MemberRow
 from store.migrate import migrate
+from store.projects import ProjectRow
 from store.reference import settings_reference
 from store.sessions import SessionRow
 from store.settings import Limits, Settings
@@ -32,9 +45,12 @@ __all__ = [
     "DomainRow",
     "JobRow",
     "JointRow",
+    "Labs",
     "Limits",
     "ManifestRow",
     "MemberRow",
+    "Profile",
+    "ProjectRow",
     "Session",
     "SessionRow",
     "Settings",
@@ -49,6 +65,7 @@ __all__ = [
     "members",
     "migrate",
     "open_database",
+    "projects",
     "sessions",
     "settings_reference",
     "statements",

@@ -9,9 +9,12 @@ import tomllib
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from plans import names
 from plans.errors import Malformed, SettingsWrong
+from store.lab_settings import Profile
 from store.settings import OTHER_VARIABLES, Settings
 
 DEFAULT_FILE = Path("darkroom.toml")
@@ -36,7 +39,7 @@ def load_settings(file: Path | None = None, environment: Mapping[str, str] | Non
 
 
 def leaves(kind: type = Settings, before: str = "") -> Iterator[tuple[str, type]]:
-    """Yield every setting by its dotted name, with its type."""
+    """Yield every setting by its dotted name, with its type. Profiles of labs are one setting."""
     hints = typing.get_type_hints(kind)
     for each in dataclasses.fields(kind):
         name, type_ = before + each.name, hints[each.name]
@@ -82,7 +85,8 @@ def _flat(
         elif any(each.startswith(name + ".") for each in known) and isinstance(value, dict):
             yield from _flat(value, known, name + ".", where)
         else:
-            raise _unknown(name, known, where)
+            first = next(iter(value), "") if isinstance(value, dict) else ""
+            raise _unknown(f"{name}.{first}" if first else name, known, where)
 
 
 def _from_variables(variables: Mapping[str, str]) -> dict[str, Any]:
@@ -112,7 +116,31 @@ def _parsed(text: str, kind: type, where: str) -> Any:
     return _typed(text, kind, where)
 
 
+def _profiles(value: Any, where: str) -> Mapping[str, Profile]:
+    """Return the profiles of labs: a table for each, whose settings are as strict as all others."""
+    if not isinstance(value, dict):
+        raise SettingsWrong("profiles are written in the settings file, a table for each", where)
+    return MappingProxyType({name: _profile(name, given, f"{where}.{name}") for name, given in value.items()})
+
+
+def _profile(name: str, given: Any, where: str) -> Profile:
+    known = dict(leaves(Profile))
+    if not isinstance(given, dict):
+        raise SettingsWrong("a profile is a table", where, "Write its settings below [labs.profiles.NAME].")
+    try:
+        names.require("project", name, where)
+    except Malformed as problem:
+        raise SettingsWrong(f"{problem.what}, as a profile has", where) from None
+    for key in given:
+        if key not in known:
+            raise _unknown(f"{where}.{key}", {f"{where}.{each}": each for each in known}, where)
+    read = {key: _typed(value, known[key], f"{where}.{key}") for key, value in given.items()}
+    return Profile(**read)
+
+
 def _typed(value: Any, kind: type, where: str) -> Any:
+    if kind == Mapping[str, Profile]:
+        return _profiles(value, where)
     if kind is Path and isinstance(value, str) and value:
         return Path(value).expanduser()
     if kind is not Path and type(value) is kind:

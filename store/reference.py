@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from plans.box import Limits as BoxLimits
+from store.lab_settings import DEFAULT_PROFILES, Labs, Profile
 from store.loading import leaves, variable
 from store.settings import OTHER_VARIABLES, Limits, Settings
 
@@ -21,6 +22,7 @@ _BOX_MEANINGS = {
     "files": "open files",
     "cpus": "processors",
 }
+_OWN_SECTIONS = ("limits", "labs", "profiles")
 _HEAD = """# Settings
 
 <!-- Generated from store/settings.py by tools/settings_reference.py; do not edit. -->
@@ -37,6 +39,15 @@ attempts = 2
 
 [limits.query]
 memory_mb = 8192
+
+[labs]
+idle_hours = 2
+
+[labs.profiles.large]
+title = "Large"
+title_zh = "大型"
+cpus = 8
+memory_mb = 32768
 ```
 """
 
@@ -44,7 +55,7 @@ memory_mb = 8192
 def settings_reference() -> str:
     """Return `docs/settings.md`."""
     return "\n".join([_HEAD, *_plain(Settings, "", "The installation"), *_plain(Limits, "limits.", "Limits"),
-                      *_boxes(), *_others()])  # fmt: skip
+                      *_boxes(), *_plain(Labs, "labs.", "Labs"), *_profiles(), *_others()])  # fmt: skip
 
 
 def _plain(kind: type, before: str, title: str) -> Iterator[str]:
@@ -52,7 +63,7 @@ def _plain(kind: type, before: str, title: str) -> Iterator[str]:
     yield "| setting | variable | default | meaning |"
     yield "|---|---|---|---|"
     for each in dataclasses.fields(kind):
-        if not dataclasses.is_dataclass(each.default) and each.name != "limits":
+        if not dataclasses.is_dataclass(each.default) and each.name not in _OWN_SECTIONS:
             name = before + each.name
             yield f"| `{name}` | `{variable(name)}` | {_shown(each.default)} | {each.metadata['meaning']} |"
     yield ""
@@ -70,6 +81,20 @@ def _boxes() -> Iterator[str]:
     for each in entries:
         yield f"- `{each.name}`: {each.metadata['meaning']}"
     yield ""
+
+
+def _profiles() -> Iterator[str]:
+    yield "## Profiles of labs\n"
+    yield (
+        "`labs.profiles`: a table `[labs.profiles.NAME]` for each, in the file only. What is left out has the default\n"
+        "of this table. A file that names any profile names all that there are.\n"
+    )
+    yield "| setting | default | meaning |"
+    yield "|---|---|---|"
+    for each in dataclasses.fields(Profile):
+        yield f"| `{each.name}` | {_shown(each.default)} | {each.metadata['meaning']} |"
+    listed = ", ".join(f"`{name}` ({profile.tier})" for name, profile in DEFAULT_PROFILES.items())
+    yield f"\nWithout any in the file there are {listed}.\n"
 
 
 def _others() -> Iterator[str]:

@@ -11,11 +11,18 @@ from store.database import Session
 from store.lines import Lines
 
 SESSION, TOKEN = "session", "token"
+ENTRANCE, LAB = "entrance", "lab"
+"""Kinds: a session that began with a password, a member's own token, what JupyterHub holds for a member who came from
+the portal, and the token inside a lab."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """A session of the portal, or a member's token with its scopes. Both end."""
+    """A session of the portal, or a token with its scopes. All of them end.
+
+    `label` is what a member calls a token; of the token inside a lab it is the lab's project. `parent` is the hash of
+    the session under which an entrance was made, which ends with it; empty for none.
+    """
 
     token_hash: str
     member: str
@@ -24,6 +31,7 @@ class SessionRow:
     label: str
     created_at: int
     expires_at: int
+    parent: str = ""
 
 
 _lines = Lines(tables.sessions, SessionRow, "token_hash", "session")
@@ -59,6 +67,12 @@ def end(session: Session, token_hash: str) -> bool:
     """End a session; return whether there was one."""
     table = tables.sessions
     return session.execute(table.delete().where(table.c.token_hash == token_hash)).rowcount > 0
+
+
+def end_children(session: Session, parent: str) -> int:
+    """End what was made under a session and ends with it; return how many there were."""
+    table = tables.sessions
+    return session.execute(table.delete().where(table.c.parent == parent)).rowcount if parent else 0
 
 
 def end_expired(session: Session, now: int | None = None) -> int:

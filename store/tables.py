@@ -87,10 +87,23 @@ sessions = Table(
     _text("kind"),
     _list("scopes"),
     _text("label"),
+    _text("parent"),
     _number("created_at"),
     _number("expires_at"),
     Index(None, "member"),
     Index(None, "expires_at"),
+)
+
+projects = Table(
+    "projects",
+    metadata,
+    _key("name"),
+    _text("title"),
+    _text("title_zh"),
+    _text("purpose"),
+    _list("members"),
+    _list("profiles"),
+    _number("until"),
 )
 
 domains = Table(

@@ -134,6 +134,22 @@ def test_applications_of_before_roles_asked_as_researchers(url: str) -> None:
     opened.close()
 
 
+def test_sessions_of_before_labs_were_made_under_none(url: str) -> None:
+    opened = store.open_database(url)
+    at(opened, "0005")
+    columns = "token_hash, member, kind, scopes, label, created_at, expires_at"
+    insert = f"insert into sessions ({columns}) values ('{{}}', 'a@nm', 'session', '[]', '', 1, 9)"
+    with opened.session() as session:
+        session.execute(text(insert.format("h")))
+    store.migrate(opened)
+    with opened.reading() as session:
+        assert store.sessions.get(session, "h", 8).parent == ""
+        assert store.projects.all(session) == ()
+    with pytest.raises(DarkroomError), opened.session() as session:  # a new one has to say so
+        session.execute(text(insert.format("i")))
+    opened.close()
+
+
 def at(opened: store.Database, version: str) -> None:
     """Make the tables of an older version."""
     with opened.session() as session:

@@ -73,6 +73,10 @@ def test_a_variable_wins_over_the_file_and_the_rest_keeps_its_default(tmp_path: 
         ("[limits.query]\nmemory = 1", "limits.query.memory_mb"),
         ("[limit]\nattempts = 1", "limits.attempts"),
         ("limits.prase = 1", "limits.parse"),
+        ("[labs]\nidle_hour = 1", "labs.idle_hours"),
+        ("[lab]\nidle_hours = 1", "labs.idle_hours"),
+        ("[labs.profiles.big]\nmemory = 1", "labs.profiles.big.memory_mb"),
+        ("[labs.profile.big]\ncpus = 1", "labs.profiles"),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_nearest_known_one(tmp_path: Path, text: str, hint: str) -> None:
@@ -125,6 +129,65 @@ def test_a_named_file_that_is_not_there_is_explained(tmp_path: Path) -> None:
 
 def test_a_password_in_the_url_is_not_shown_with_the_settings() -> None:
     assert "hunter2" not in repr(store.Settings(database_url="postgresql+psycopg://u:hunter2@h/d"))
+
+
+# ---------------------------------------------------------------------------------------------------- labs
+
+
+def test_labs_are_on_with_a_weaker_and_a_stronger_profile_and_a_host_of_their_own() -> None:
+    labs = store.Settings().labs
+    assert labs.on and labs.public_origin == "http://labs.localhost:8471"
+    assert {name: profile.tier for name, profile in labs.profiles.items()} == {"small": "T1", "strong": "T2"}
+    small = labs.profiles["small"]
+    assert (small.cpus, small.memory_mb, small.home_mb, small.image) == (1, 2048, 2048, "notebook")
+
+
+def test_profiles_in_the_file_are_all_that_there_are_and_keep_their_defaults(tmp_path: Path) -> None:
+    text = '[labs]\nidle_hours = 2\n[labs.profiles.large]\ntitle_zh = "大型"\ncpus = 4\n'
+    labs = load(tmp_path, text, DARKROOM_LABS_AGE_DAYS="3").labs
+    assert (labs.idle_hours, labs.age_days, labs.port) == (2, 3, 8471)
+    assert labs.profiles == {"large": store.Profile(title_zh="大型", cpus=4)}
+    with pytest.raises(TypeError):
+        labs.profiles["other"] = store.Profile()  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "on = 1", "port = 0", "port = 8470", "idle_hours = 0", "age_days = 0", "token_days = 0", "memory_mb = -1",
+        'host = "localhost"', 'host = "127.0.0.1"', 'host = "labs.localhost:8471"', 'host = "http://labs.localhost"',
+        'host = "Labs.localhost"', 'host = ""', 'origin = "http://labs.example"', 'origin = "https://labs.example/"',
+        'origin = "https://a@labs.example"', 'origin = "https://"', 'origin = "ftp://labs.example"',
+        'origin = "https://labs.example?x"', 'origin = "https://127.0.0.1:9"', 'mirror = "relative"',
+        "profiles = 3", "[labs.profiles]\nbig = 3", "[labs.profiles.Big]\ncpus = 1", '[labs.profiles."a/b"]\ncpus = 1',
+        "[labs.profiles.big]\ncpus = 0", "[labs.profiles.big]\ncpus = true", "[labs.profiles.big]\ngpus = 17",
+        '[labs.profiles.big]\ntier = "T3"', '[labs.profiles.big]\nimage = ""',
+        "[labs.profiles.big]\nmemory_mb = 99999999", "[labs.profiles.big]\ncpus = 65", '[labs.profiles.big]\ntitle = "a\\u0007"',
+    ],
+)  # fmt: skip
+def test_a_bad_setting_of_labs_is_refused_and_named(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsWrong) as caught:
+        load(tmp_path, text if text.startswith("[") else f"[labs]\n{text}")
+    assert caught.value.where.startswith("labs") and caught.value.next_step
+
+
+@pytest.mark.parametrize(
+    "portal, labs", [("portal.nm", "portal.nm"), ("portal.nm", "labs.portal.nm"),
+                     ("portal.labs.nm", "labs.nm")],
+)  # fmt: skip
+def test_labs_never_lie_where_a_browser_would_send_them_the_portals_cookie(
+    tmp_path: Path, portal: str, labs: str
+) -> None:
+    text = f'host = "{portal}"\nunsafe_public_host = true\n[labs]\norigin = "https://{labs}"\n'
+    with pytest.raises(SettingsWrong):
+        load(tmp_path, text)
+    assert load(tmp_path, text + "on = false\n").labs.on is False
+    assert load(tmp_path, text.replace(f"https://{labs}", "https://labs.elsewhere.nm")).labs.on
+
+
+def test_profiles_cannot_come_by_a_variable(tmp_path: Path) -> None:
+    with pytest.raises(SettingsWrong, match="settings file"):
+        load(tmp_path, DARKROOM_LABS_PROFILES="small")
 
 
 # ----------------------------------------------------------------------------------------------- reference

@@ -72,6 +72,42 @@ def test_an_expired_session_signs_nobody_in(database: store.Database) -> None:
         assert store.sessions.end(session, "h") is False
 
 
+def test_what_was_made_under_a_session_ends_with_it_and_nothing_else_does(database: store.Database) -> None:
+    rows = (("s", "session", ""), ("e", "entrance", "s"), ("f", "entrance", "other"), ("l", "lab", ""))
+    with database.session() as session:
+        for token, kind, parent in rows:
+            row = store.SessionRow(token, "a@nm", kind, (), "", NOW, NOW + 10, parent)
+            store.sessions.add(session, row)
+            assert store.sessions.get(session, token, NOW) == row
+        assert store.sessions.end_children(session, "") == 0, "no session is not the session of all others"
+        assert store.sessions.end_children(session, "s") == 1
+        assert {row.token_hash for row in store.sessions.of_member(session, "a@nm")} == {"s", "f", "l"}
+
+
+def project(name: str, *members: str, until: int = 0) -> store.ProjectRow:
+    return store.ProjectRow(name, "Rents", "租金", "A study of rents", members, ("small",), until)
+
+
+def test_a_members_projects_are_those_that_name_exactly_them(database: store.Database) -> None:
+    with database.session() as session:
+        store.projects.add(session, project("rents", "a@nm", "b@nm/tax"))
+        store.projects.add(session, project("fares", "a@nm", until=NOW))
+        store.projects.add(session, project("empty"))
+        named = {m: [row.name for row in store.projects.of_member(session, m)] for m in NAMED}
+        assert named == {"a@nm": ["fares", "rents"], "b@nm/tax": ["rents"], **dict.fromkeys(NAMED[2:], [])}
+        assert [row.name for row in store.projects.all(session)] == ["empty", "fares", "rents"]
+        store.projects.change(session, project("rents", "c@nm"))
+        assert store.projects.get(session, "rents").members == ("c@nm",)
+        assert store.projects.get(session, "rents").title_zh == "租金"
+        with pytest.raises(NotFound):
+            store.projects.change(session, project("nothing"))
+    with pytest.raises(StateConflict), database.session() as session:
+        store.projects.add(session, project("rents"))
+
+
+NAMED = ("a@nm", "b@nm/tax", "b@nm", "nm", "%", "_@nm", '", "', "")
+
+
 def test_a_domain_is_replaced_by_a_later_word_about_it(database: store.Database) -> None:
     with database.session() as session:
         store.domains.put(session, store.DomainRow("nm/tax", "Tax", "税务", "", "", ""))
