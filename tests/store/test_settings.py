@@ -162,7 +162,8 @@ def test_profiles_in_the_file_are_all_that_there_are_and_keep_their_defaults(tmp
         "profiles = 3", "[labs.profiles]\nbig = 3", "[labs.profiles.Big]\ncpus = 1", '[labs.profiles."a/b"]\ncpus = 1',
         "[labs.profiles.big]\ncpus = 0", "[labs.profiles.big]\ncpus = true", "[labs.profiles.big]\ngpus = 17",
         '[labs.profiles.big]\ntier = "T3"', '[labs.profiles.big]\nimage = ""',
-        "[labs.profiles.big]\nmemory_mb = 99999999", "[labs.profiles.big]\ncpus = 65", '[labs.profiles.big]\ntitle = "a\\u0007"',
+        "[labs.profiles.big]\nmemory_mb = 99999999", "[labs.profiles.big]\ncpus = 65",
+        '[labs.profiles.big]\ntitle = "a\\u0007"',
     ],
 )  # fmt: skip
 def test_a_bad_setting_of_labs_is_refused_and_named(tmp_path: Path, text: str) -> None:
