@@ -7,9 +7,10 @@
     /etc/passwd, /etc/group      a few names, so that programs that ask who they are get an answer
     /usr/share/zoneinfo          time zones of the locked package tzdata, where the lock has it
     /etc/built-on                the digest of the image below, where there is one
-    /in /out /spill /links /gpu /tmp /proc /dev     empty; the runner mounts there
+    /usr/bin, /bin/sh            commands of this machine, where a recipe names some, with /usr/share/terminfo and /etc/hosts
+    /in /out /spill /links /gpu /home /mirror /tmp /proc /dev     empty; the runner mounts there
 
-There is no shell, no package installer, no configuration. Python runs without `site`, so neither a `.pth`
+There is no shell unless a recipe names one, and no configuration. Python runs without `site`, so neither a `.pth`
 file nor a `sitecustomize` means anything in a box. Byte code is compiled beforehand and never checked against
 sources (PEP 552, unchecked hashes); it is compiled in one process with a fixed hash seed, so that the same
 sources give the same bytes.
@@ -34,7 +35,7 @@ from sandbox import packages
 PYTHON, BOX = Path("python"), Path("box")
 LIBRARY = PYTHON / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}"
 ORIGIN = Path("etc", "built-on")
-MOUNTS = ("in", "out", "spill", "links", "gpu", "tmp", "proc", "dev")
+MOUNTS = ("in", "out", "spill", "links", "gpu", "home", "mirror", "tmp", "proc", "dev")
 
 _MAIN = """import os
 
@@ -51,16 +52,20 @@ _EXTENSION_LEFT_OUT = re.compile(
 )
 _USERS = "root:x:0:0:box:/tmp:\nbox:x:1000:1000:box:/tmp:\nprogram:x:1001:1001:box:/tmp:\n"
 _GROUPS = "root:x:0:\nbox:x:1000:\nprogram:x:1001:\n"
+_TERMINALS = ("xterm", "xterm-256color", "xterm-color", "vt100", "linux", "dumb", "ansi", "screen")
+_TERMINFO = (Path("/lib/terminfo"), Path("/usr/share/terminfo"))
 _LDD_LINE = re.compile(r"^\s*(?:(?P<name>\S+) => )?(?P<path>/\S+) \(0x[0-9a-f]+\)$", re.MULTILINE)
 _LDD_MISSING = re.compile(r"^\s*(\S+) => not found$", re.MULTILINE)
 
 
-def lay_base(root: Path, lock: Path, extensions: Iterable[str]) -> tuple[Path, ...]:
+def lay_base(
+    root: Path, lock: Path, extensions: Iterable[str], programs: Iterable[str] = ()
+) -> tuple[Path, ...]:
     """Fill an empty root with interpreter, libraries and packages, compiled; return what it took from this machine.
 
     Raises:
         Unreachable: the locked packages cannot be had.
-        NotFound: a shared library is missing on this machine.
+        NotFound: a shared library or a program is missing on this machine.
     """
     for name in MOUNTS:
         (root / name).mkdir(parents=True)
@@ -69,13 +74,16 @@ def lay_base(root: Path, lock: Path, extensions: Iterable[str]) -> tuple[Path, .
     _copy_extensions(root, extensions)
     packages.install(root / BOX, packages.pins(lock), root.parent)
     _lay_time_zones(root)
-    libraries = _copy_libraries(root, [root / PYTHON / "bin" / "python3", *_shared_objects(root)])
+    commands, taken = lay_programs(root, programs)
+    libraries = _copy_libraries(root, [root / PYTHON / "bin" / "python3", *_shared_objects(root), *commands])
     compile_below(root, (LIBRARY, BOX))
-    return Path(os.path.realpath(sys.executable)), *libraries
+    return Path(os.path.realpath(sys.executable)), *libraries, *taken
 
 
-def lay_above(root: Path, lock: Path, below: Path, extensions: Iterable[str]) -> tuple[Path, ...]:
-    """Add to the root of another base what `lock` pins beyond the lock `below`, and parts of the library.
+def lay_above(
+    root: Path, lock: Path, below: Path, extensions: Iterable[str], programs: Iterable[str] = ()
+) -> tuple[Path, ...]:
+    """Add to the root of another base what `lock` pins beyond the lock `below`, parts of the library, and programs.
 
     Nothing that is there is changed.
 
@@ -90,21 +98,88 @@ def lay_above(root: Path, lock: Path, below: Path, extensions: Iterable[str]) ->
         new = [root / BOX / path.relative_to(above) for path in _shared_objects(above)]
         packages.merge(above, root / BOX)
     new += _copy_extensions(root, extensions)
-    return _copy_libraries(root, new)
+    commands, taken = lay_programs(root, programs)
+    return *_copy_libraries(root, [*new, *commands]), *taken
 
 
-def lay_house(root: Path, sources: Iterable[tuple[str, Path]]) -> None:
+def lay_programs(root: Path, names: Iterable[str]) -> tuple[list[Path], list[Path]]:
+    """Copy programs of this machine and what terminals need; return where they went, and what was taken.
+
+    Raises:
+        NotFound: this machine has no such program.
+    """
+    names = tuple(names)
+    if not names:
+        return [], []
+    laid, taken = [], []
+    for name in names:
+        found = shutil.which(name, path="/usr/bin:/bin")
+        if found is None:
+            raise NotFound(
+                "a program is missing on this machine", name, "Install the Debian package that has it."
+            )
+        source = Path(os.path.realpath(found))
+        taken.append(source)
+        for folder in ("usr/bin", "bin") if name == "sh" else ("usr/bin",):  # what others call by its path
+            laid.append(root / folder / name)
+            laid[-1].parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, laid[-1])
+            laid[-1].chmod(0o755)
+    _lay_new(root / "etc" / "hosts", b"127.0.0.1 localhost box\n")
+    return laid, [*taken, *_lay_terminals(root)]
+
+
+def _lay_terminals(root: Path) -> list[Path]:
+    """Copy the descriptions of common terminals to one place where programs look; return what was taken."""
+    taken = []
+    for name in _TERMINALS:
+        for folder in _TERMINFO:
+            source = folder / name[0] / name
+            if source.is_file():
+                _lay_new(root / "usr" / "share" / "terminfo" / name[0] / name, source.read_bytes())
+                taken.append(Path(os.path.realpath(source)))
+                break
+    return taken
+
+
+def lay_house(root: Path, sources: Iterable[tuple[str, Path]], below: Path | None = None) -> None:
     """Put our own modules into a root whose base is there, compiled.
+
+    What the image of the root `below` has is taken from there with its byte code: compiled once more, among other
+    modules, the same source can give other bytes.
 
     Raises:
         SettingsWrong: a package has a module of the same name, or a module does not compile.
     """
-    places = {"__main__.py"}
-    _lay_new(root / BOX / "__main__.py", _MAIN.encode())
+    places, alone = {"__main__.py"}, []
+    if below is None or not _link_module(
+        below / BOX / "__main__.py", root / BOX / "__main__.py", _MAIN.encode()
+    ):
+        _lay_new(root / BOX / "__main__.py", _MAIN.encode())
     for place, source in sources:
-        _lay_new(root / BOX / place, source.read_bytes())
+        content = source.read_bytes()
+        if below is not None and _link_module(below / BOX / place, root / BOX / place, content):
+            continue
+        _lay_new(root / BOX / place, content)
+        if source.stat().st_mode & 0o100:
+            (root / BOX / place).chmod(0o755)
         places.add(place.split("/")[0])
-    compile_below(root, tuple(BOX / place for place in sorted(places)))
+        alone += [place] if place.endswith(".py") else []
+    targets = sorted(places) if below is None else sorted(alone)
+    compile_below(root, tuple(BOX / place for place in targets))
+
+
+def _link_module(source: Path, target: Path, content: bytes) -> bool:
+    """Link a file of the image below, and its byte code, if it has this content; return whether it has."""
+    if not source.is_file() or source.read_bytes() != content:
+        return False
+    compiled = Path("__pycache__", f"{source.stem}.{sys.implementation.cache_tag}.pyc")
+    for place in (Path(source.name), compiled if source.suffix == ".py" else Path(source.name)):
+        there = target.parent / place
+        there.parent.mkdir(parents=True, exist_ok=True)
+        if not there.exists():
+            os.link(source.parent / place, there)
+    return True
 
 
 def lay_origin(root: Path, digest: str) -> None:
@@ -113,10 +188,12 @@ def lay_origin(root: Path, digest: str) -> None:
 
 
 def compile_below(root: Path, places: tuple[Path, ...], shown_as: Path | None = None) -> None:
-    """Compile modules to byte code whose bytes depend on the sources only.
+    """Compile modules to byte code whose bytes depend on the sources only, all of them together.
 
     Tracebacks name a module by its place below `root`, or below `shown_as` if its tree will be moved there.
     """
+    if not places:
+        return
     targets = [str(root / place) for place in places]
     strip, prepend = (root / places[0], f"/{shown_as}") if shown_as else (root, "/")
     options = ["-q", "--invalidation-mode", "unchecked-hash", "-s", str(strip), "-p", prepend]

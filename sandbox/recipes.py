@@ -5,8 +5,13 @@ lock        the packages, with versions and hashes
 house       our own packages and modules, by path without `.py`
 base        the name of another recipe beside this one: its image is kept byte for byte, and this one only adds to it
 extensions  parts of the interpreter's library that boxes have only if they are named here (`layout`)
-overlay     a folder copied over the house's modules: what only this image has (`python`: the module that members
-            import; images for tests: probes where programs are)
+placed      files of ours under a name of their own, place = "path" (`python`: the module that members import, which is
+            a file of the client)
+programs    commands of this machine, with the libraries and the terminal descriptions that they need
+overlay     a folder copied over the house's modules: what only this image has (`notebook`: our part of its server;
+            images for tests: probes where programs are)
+
+A file of ours that may be executed where it lies may be executed in the box.
 """
 
 from __future__ import annotations
@@ -25,6 +30,8 @@ from plans.errors import SettingsWrong
 CHECKOUT = Path(__file__).resolve().parent.parent
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _EXTENSION = re.compile(r"_[a-z][a-z0-9]{0,39}")
+_PROGRAM = re.compile(r"[a-z\[][a-z0-9.+_-]{0,39}")
+_PLACE = re.compile(r"[a-z][a-z0-9_]*(/[a-z][a-z0-9_]*)*\.[a-z]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +43,14 @@ class Recipe:
     sources: tuple[tuple[str, Path], ...]
     base: Recipe | None = None
     extensions: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
 
     @property
     def base_stamp(self) -> str:
         """Names what changes rarely: the interpreter, the locked packages, and the code that lays them out."""
         parts = [sys.version.encode(), sys.base_prefix.encode(), self.lock.read_bytes()]
         parts += [Path(__file__).with_name(name).read_bytes() for name in ("layout.py", "packages.py")]
-        parts += [word.encode() for word in self.extensions]
+        parts += [word.encode() for word in (*self.extensions, *self.programs)]
         return _hash([*parts, self.base.base_stamp.encode()] if self.base else parts)
 
     @property
@@ -50,8 +58,17 @@ class Recipe:
         """Names everything that goes into the image."""
         parts = [self.base_stamp.encode(), self.base.stamp.encode() if self.base else b""]
         for place, source in self.sources:
-            parts += [place.encode(), source.read_bytes()]
+            parts += [
+                place.encode(),
+                source.read_bytes(),
+                *([b"executable"] if is_executable(source) else []),
+            ]
         return _hash(parts)
+
+
+def is_executable(source: Path) -> bool:
+    """Whether a file of ours may be executed in the box, too."""
+    return bool(source.stat().st_mode & 0o100)
 
 
 def read_recipe(folder: Path) -> Recipe:
@@ -71,17 +88,20 @@ def _read(folder: Path, above: tuple[str, ...]) -> Recipe:
     except (OSError, tomllib.TOMLDecodeError, KeyError):
         advice = "Name one of the folders of images/, such as images/sql."
         raise SettingsWrong("there is no image.toml with name, lock and house", str(path), advice) from None
-    extensions = content.get("extensions", [])
-    if not _NAME.fullmatch(name) or not all(_EXTENSION.fullmatch(word) for word in extensions):
+    extensions, programs = content.get("extensions", []), content.get("programs", [])
+    placed = content.get("placed", {})
+    named = ((_EXTENSION, extensions), (_PROGRAM, programs), (_PLACE, placed), (_NAME, [name]))
+    if not all(pattern.fullmatch(word) for pattern, words in named for word in words):
         raise SettingsWrong("a name in the recipe is not well-formed", str(path))
     if not lock.is_file():
         raise SettingsWrong("the image's lock file is missing", str(path))
     base = _read_base(folder, content.get("base", ""), (*above, name))
     sources = dict(base.sources) if base else {}
     sources.update(pair for item in house for pair in _house_files(item))
+    sources.update((place, _house_file(item)) for place, item in placed.items())
     if content.get("overlay"):
         sources.update(_files_below(folder / content["overlay"]))
-    return Recipe(name, lock, tuple(sorted(sources.items())), base, tuple(extensions))
+    return Recipe(name, lock, tuple(sorted(sources.items())), base, tuple(extensions), tuple(programs))
 
 
 def _read_base(folder: Path, name: str, above: tuple[str, ...]) -> Recipe | None:
@@ -118,6 +138,13 @@ def _house_files(item: str) -> Iterator[tuple[str, Path]]:
         yield from ((f"{item}/{place}", source) for place, source in _files_below(found))
     else:
         yield str(found.relative_to(CHECKOUT)), found
+
+
+def _house_file(item: str) -> Path:
+    """Return the one file of ours with this path."""
+    if not (CHECKOUT / item).is_file():
+        raise SettingsWrong("a file that the image needs is not there", item)
+    return CHECKOUT / item
 
 
 def _files_below(folder: Path) -> Iterator[tuple[str, Path]]:

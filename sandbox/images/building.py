@@ -173,7 +173,7 @@ def _build(recipe: Recipe, kept: Path, anew: bool) -> Image:
     with tempfile.TemporaryDirectory(prefix=WORK, dir=kept) as work, noticing_a_full_disk(kept):
         root = Path(work, "image", "root")
         link_tree(base / "root", root)
-        layout.lay_house(root, recipe.sources)
+        layout.lay_house(root, recipe.sources, below.root if below else None)
         if below is not None:
             layout.lay_origin(root, below.digest)
         layout.settle_modes(root)
@@ -209,11 +209,11 @@ def _base(recipe: Recipe, kept: Path, anew: bool) -> Path:
         new = Path(work, "base")
         root = new / "root"
         if recipe.base is None:
-            taken = layout.lay_base(root, recipe.lock, recipe.extensions)
+            taken = layout.lay_base(root, recipe.lock, recipe.extensions, recipe.programs)
         else:
             below = _base_folder(recipe.base, kept)
             link_tree(below / "root", root)
-            taken = layout.lay_above(root, recipe.lock, recipe.base.lock, recipe.extensions)
+            taken = layout.lay_above(root, recipe.lock, recipe.base.lock, recipe.extensions, recipe.programs)
             taken = (*taken, *map(Path, _host_files(below)))
         layout.settle_modes(root)
         files = sorted(each_file(root))

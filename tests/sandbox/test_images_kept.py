@@ -30,7 +30,7 @@ DAY_S = 86_400
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bases of three files, so that a build takes no time; `test_images.py` builds real ones."""
 
-    def lay_base(root: Path, lock: Path, extensions: object) -> tuple[Path, ...]:
+    def lay_base(root: Path, lock: Path, *_: object) -> tuple[Path, ...]:
         for name, content in (
             ("python/python3", LARGE),
             ("box/small.py", b"A = 1\n"),
@@ -40,7 +40,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
             (root / name).write_bytes(content)
         return (Path(sys.executable),)
 
-    def lay_above(root: Path, lock: Path, below: Path, extensions: object) -> tuple[Path, ...]:
+    def lay_above(root: Path, lock: Path, below: Path, *_: object) -> tuple[Path, ...]:
         (root / "box" / "above.py").write_bytes(lock.read_bytes())
         return ()
 
