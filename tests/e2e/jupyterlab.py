@@ -1,0 +1,208 @@
+"""What a person does in JupyterLab: a real Chromium, pages found by what they say, waits and no sleeps.
+
+Nothing here knows Darkroom: the same hands drive a lab and a bare JupyterHub (`benchmarks/notebook_peer.py`).
+
+*Usable* means, in both: JupyterLab has drawn its launcher with the card of a kernel, or a notebook with its kernel's
+name, and the cover that it shows while it loads is gone; a click on the card then gives a kernel.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+
+CHROMIUM = "/usr/bin/chromium"
+CARD = ".jp-LauncherCard[data-category=Notebook]:visible"
+NOTEBOOK = ".jp-NotebookPanel:visible"
+DONE = re.compile(r"\[\d+\]")
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Start Debian's Chromium, without a window; as root it has no sandbox of its own."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium") or CHROMIUM,
+            args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
+        )
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def a_person(browser: Browser, language: str = "en-US", patience_s: float = 60) -> BrowserContext:
+    """Return a fresh browser of one person: no cookie, nothing cached."""
+    context = browser.new_context(locale=language, viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(patience_s * 1000)
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    return context
+
+
+def wait_until_usable(page: Page, patience_s: float = 120) -> None:
+    """Wait until JupyterLab in this page is usable, as the module's text defines it."""
+    ready = page.locator(f"{CARD}, {NOTEBOOK} .jp-Toolbar-kernelName")
+    ready.first.wait_for(timeout=patience_s * 1000)
+    expect(page.locator("#jupyterlab-splash")).to_have_count(0, timeout=patience_s * 1000)
+
+
+@dataclass(slots=True)
+class Cell:
+    """One code cell that was sent to the kernel."""
+
+    place: Locator
+
+    @property
+    def output(self) -> Locator:
+        """The part of the cell below its code."""
+        return self.place.locator(".jp-Cell-outputArea")
+
+    @property
+    def text(self) -> str:
+        """What a person reads below the code now, without prompts."""
+        return "\n".join(self.output.locator(".jp-OutputArea-output").all_inner_texts())
+
+    @property
+    def html(self) -> str:
+        """The markup of the output."""
+        return "\n".join(part.inner_html() for part in self.output.locator(".jp-OutputArea-output").all())
+
+    @property
+    def pictures(self) -> int:
+        """How many drawings are below the code."""
+        return self.output.locator("img, svg").count()
+
+    def wait(self, patience_s: float = 90) -> Cell:
+        """Wait until the kernel is done with it."""
+        self.place.locator(".jp-InputArea-prompt").filter(has_text=DONE).wait_for(timeout=patience_s * 1000)
+        return self
+
+    def wait_for_text(self, text: str | re.Pattern[str], patience_s: float = 60) -> Cell:
+        """Wait until the output says something; the cell may still run."""
+        expect(self.output).to_contain_text(text, timeout=patience_s * 1000)
+        return self
+
+    def answer(self, text: str, patience_s: float = 60) -> Cell:
+        """Answer the question that the cell asks (`input`, `getpass`)."""
+        field = self.output.locator("input.jp-Stdin-input")
+        field.wait_for(timeout=patience_s * 1000)
+        field.fill(text)
+        field.press("Enter")
+        return self
+
+
+@dataclass(slots=True)
+class Notebook:
+    """A notebook in a tab of its own, by the name that the page has for its panel."""
+
+    page: Page
+    name: str
+
+    @property
+    def panel(self) -> Locator:
+        """Toolbar and cells."""
+        return self.page.locator(f'[id="{self.name}"]')
+
+    @property
+    def cells(self) -> Locator:
+        """All its cells."""
+        return self.panel.locator(".jp-Cell")
+
+    def wait_for_kernel(self, patience_s: float = 60) -> Notebook:
+        """Wait until its kernel has started and has nothing to do."""
+        idle = self.panel.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]")
+        idle.wait_for(timeout=patience_s * 1000)
+        return self
+
+    def start(self, code: str) -> Cell:
+        """Type code into the last cell and send it; do not wait for its end."""
+        cell = self.cells.nth(self.cells.count() - 1)
+        cell.locator(".cm-content").click()
+        self.page.keyboard.press("Control+a")
+        self.page.keyboard.insert_text(code)
+        place = cell.get_attribute("data-windowed-list-index")
+        self.page.keyboard.press("Shift+Enter")
+        return Cell(self.panel.locator(f'.jp-Cell[data-windowed-list-index="{place}"]'))
+
+    def run(self, code: str, patience_s: float = 90) -> Cell:
+        """Type code into the last cell, send it, and wait until the kernel is done with it."""
+        return self.start(code).wait(patience_s)
+
+    def type(self, text: str) -> None:
+        """Type into the last cell without sending it: work that is not saved yet."""
+        self.cells.nth(self.cells.count() - 1).locator(".cm-content").click()
+        self.page.keyboard.insert_text(text)
+
+    def save(self) -> None:
+        """Save by the keyboard, keep the name that is offered, and wait until nothing is left to save."""
+        self.page.keyboard.press("Control+s")
+        named = self.page.locator(".jp-Dialog button.jp-mod-accept")
+        saved = self.page.locator(".lm-TabBar-tab.lm-mod-current:not(.jp-mod-dirty)")
+        named.or_(saved).first.wait_for()
+        if named.count():
+            named.click()
+        self.wait_until_saved()
+
+    def wait_until_saved(self, patience_s: float = 60) -> None:
+        """Wait until JupyterLab has saved the notebook, by itself or because it was asked."""
+        unsaved = self.page.locator(".lm-TabBar-tab.lm-mod-current.jp-mod-dirty")
+        expect(unsaved).to_have_count(0, timeout=patience_s * 1000)
+
+
+@dataclass(slots=True)
+class JupyterLab:
+    """JupyterLab in one page of one person."""
+
+    page: Page
+
+    def new_notebook(self, patience_s: float = 60) -> Notebook:
+        """Open the launcher, choose Python, and wait for the kernel."""
+        before = self._panels()
+        if not self.page.locator(CARD).count():
+            self.page.locator('[data-command="launcher:create"]').first.click()
+        self.page.locator(CARD).first.click()
+        return self._new(before, patience_s)
+
+    def open(self, file: str, patience_s: float = 60) -> Notebook:
+        """Open a notebook from the list of files; one that is open already comes to the front."""
+        self.page.locator(".jp-DirListing-item", has_text=file).first.dblclick()
+        self.page.locator(".lm-TabBar-tab.lm-mod-current", has_text=file).wait_for(timeout=patience_s * 1000)
+        return self.in_front(patience_s)
+
+    def in_front(self, patience_s: float = 60) -> Notebook:
+        """Return the notebook that is seen."""
+        return self._new([], patience_s)
+
+    def _panels(self) -> list[str]:
+        return [str(each.get_attribute("id")) for each in self.page.locator(".jp-NotebookPanel").all()]
+
+    def _new(self, before: list[str], patience_s: float) -> Notebook:
+        others = "".join(f':not([id="{name}"])' for name in before)
+        panel = self.page.locator(f".jp-NotebookPanel{others}:visible").first
+        panel.wait_for(timeout=patience_s * 1000)
+        found = Notebook(self.page, str(panel.get_attribute("id")))
+        return found.wait_for_kernel(patience_s)
+
+    def dialog(self, patience_s: float = 30) -> str:
+        """Wait for a dialog or a notice and return what it says."""
+        said = self.page.locator(".jp-Dialog-content, .Toastify__toast").first
+        said.wait_for(timeout=patience_s * 1000)
+        return said.inner_text()
+
+    def dismiss(self) -> None:
+        """Close every dialog and every notice."""
+        for button in self.page.locator(".jp-Dialog button.jp-mod-accept, .jp-toastContainer button").all():
+            button.click()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Return one Chromium for the whole test session."""
+    with chromium() as found:
+        yield found
