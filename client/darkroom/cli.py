@@ -6,7 +6,16 @@ from __future__ import annotations
 
 import typer
 
-from darkroom import cli_access, cli_approvals, cli_asking, cli_code, cli_jobs, cli_joint, cli_work
+from darkroom import (
+    cli_access,
+    cli_approvals,
+    cli_asking,
+    cli_code,
+    cli_jobs,
+    cli_joint,
+    cli_notebook,
+    cli_work,
+)
 from darkroom.terminal import SpeakingGroup
 
 EXIT_CODES = {
@@ -29,7 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (cli_access, cli_asking, cli_approvals, cli_code, cli_jobs, cli_joint, cli_work):
+for module in (cli_access, cli_asking, cli_approvals, cli_code, cli_jobs, cli_joint, cli_notebook, cli_work):
     module.add_to(app)
 
 
