@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 
+from catalog import api as catalog
 from plans import names
 from plans.errors import NotFound
-from portal import views
+from portal import column_uses, evidence, views
 from portal.access import allowed_to, services_of
 from portal.permissions import Action
 from portal.services import Services
@@ -31,13 +32,16 @@ def datasets(caller: Reader, services: Serving) -> dict[str, Any]:
 
 @router.get("/datasets/{dataset:path}")
 def dataset(dataset: str, caller: Reader, services: Serving) -> dict[str, Any]:
-    """Return one dataset with its columns."""
+    """Return one dataset with its columns, and what each may be used for by its owner's rules."""
     names.require("dataset", dataset, "dataset")
     with services.database.reading() as session:
         row = store.manifests.current(session, dataset)
-    if row is None:
-        raise NotFound(f"there is no dataset {dataset}", "dataset", "List them with `darkroom datasets`.")
-    return views.description(row)
+        if row is None:
+            raise NotFound(f"there is no dataset {dataset}", "dataset", "List them with `darkroom datasets`.")
+        bundle = next(iter(evidence.bundles(session, row.domain)), None)
+    found = views.description(row)
+    columns = [each | column_uses.told(bundle, dataset, each["name"]) for each in found["columns"]]
+    return found | {"columns": columns}
 
 
 @router.get("/domains/{domain:path}")
@@ -46,3 +50,10 @@ def domain(domain: str, caller: Reader, services: Serving) -> dict[str, Any]:
     names.require("domain", domain, "domain")
     with services.database.reading() as session:
         return views.domain(store.domains.get(session, domain))
+
+
+def _current(session: store.Session, dataset: str) -> store.ManifestRow:
+    row = store.manifests.current(session, dataset)
+    if row is None:
+        raise NotFound(f"there is no dataset {dataset}", "dataset", "List them with `darkroom datasets`.")
+    return row
