@@ -53,7 +53,7 @@ def sql(  # noqa: PLR0913 - each is an option that a person may type
         terminal.say(f"Would sign and submit {len(text)} characters of SQL for {project}: {purpose}")
         return
     connection = room()
-    submitted = connection.sql(text, project=project, purpose=purpose, spend_micro=spend_micro)
+    submitted = connection.sql(text, on="real", project=project, purpose=purpose, spend_micro=spend_micro)
     terminal.say(f"Job {submitted.id}")
     if wait:
         follow(submitted)

@@ -108,7 +108,7 @@ def component(  # noqa: PLR0913 - each is an option that a person may type
         return
     meant = _meant(text, statement)
     submitted = connection.component(
-        name, values, table or [], project=project, purpose=purpose, statement=meant
+        name, values, table or [], project=project, purpose=purpose, statement=meant, on="real"
     )
     _go_on(submitted, wait, (keeper_key, out, form))
 

@@ -14,18 +14,22 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from darkroom import signing
+from darkroom import advice, completion, signing, unlocking
+from darkroom.either import Either
 from darkroom.files import Files
 from darkroom.job import Job, job_id_of
 from darkroom.joint_asking import Joint
+from darkroom.listing import Applications, Budget, Datasets, Description, Grants, Jobs, Packages
+from darkroom.local import in_lab, portal_page
 from darkroom.profile import Home, home
 from darkroom.result import Evidence, Result, open_release
 from darkroom.tasks import Tasks
+from darkroom.twin import Twins
 from darkroom.wire import Wire, listed, segment
 from keys import api as keys
 from keys.keyfile import fingerprint, read_public
 from plans import names
-from plans.errors import HashMismatch, Malformed, NotFound, SignatureWrong, WrongPassphrase
+from plans.errors import HashMismatch, Malformed, NotAllowed, NotFound, SignatureWrong
 from plans.impact import ImpactReport, impact
 from plans.manifest import Manifest
 from plans.plan import Plan
@@ -39,26 +43,11 @@ LONGEST_WAIT_S = 15.0
 """How long one call waits for a job to move; the next one goes on waiting."""
 
 
-def from_environment() -> str:
-    """Return the passphrase in `DARKROOM_PASSPHRASE`.
-
-    Raises:
-        WrongPassphrase: it is not set.
-    """
-    passphrase = os.environ.get("DARKROOM_PASSPHRASE")
-    if passphrase is None:
-        raise WrongPassphrase(
-            "your key file needs its passphrase",
-            "DARKROOM_PASSPHRASE",
-            "Set that variable, or pass passphrase=getpass.getpass to connect().",
-        )
-    return passphrase
-
-
-class Connection(Tasks, Joint):
+class Connection(Either, Tasks, Joint, Twins):
     """A signed-in member at a portal. Make one with `connect`."""
 
     def __init__(self, wire: Wire, member: str, folder: Home, passphrase: Passphrase) -> None:
+        super().__init__()
         self._wire, self.member, self._home, self._passphrase = wire, member, folder, passphrase
         self._keys: keys.MemberKeys | None = None
 
@@ -73,7 +62,9 @@ class Connection(Tasks, Joint):
 
     def datasets(self) -> list[dict[str, Any]]:
         """Return every dataset: id, name in SQL, title, grade, owner, version."""
-        return listed(self._wire.get("/api/v1/datasets"), "datasets")
+        found = Datasets(listed(self._wire.get("/api/v1/datasets"), "datasets"))
+        completion.keep_datasets(found)
+        return found
 
     def describe(self, dataset: str) -> dict[str, Any]:
         """Return one dataset with its columns: type, unit, kind.
@@ -81,7 +72,9 @@ class Connection(Tasks, Joint):
         Raises:
             NotFound: there is none of this id.
         """
-        return self._wire.get(f"/api/v1/datasets/{names.require('dataset', dataset)}")
+        found = Description(self._wire.get(f"/api/v1/datasets/{names.require('dataset', dataset)}"))
+        completion.keep_description(found)
+        return found
 
     # --- applications and grants -----------------------------------------------------
 
@@ -108,11 +101,26 @@ class Connection(Tasks, Joint):
             "uses": uses,
             "role": role,
         }
-        return self._wire.post("/api/v1/applications", body)
+        try:
+            return self._wire.post("/api/v1/applications", body)
+        except NotAllowed as problem:
+            raise self._on_the_portal(problem, body) from None
+
+    def _on_the_portal(self, problem: NotAllowed, body: dict[str, Any]) -> NotAllowed:
+        """Return where a member applies whose token may not: a page of the portal with what was said filled in."""
+        named = {"columns": ",".join(body["columns"])} | {
+            name: str(body[name]) for name in ("dataset", "project", "purpose", "role")
+        }
+        page = portal_page("/apply", **named)
+        if not page:
+            return problem
+        return NotAllowed(
+            "a lab cannot apply for you", body["dataset"], f"Apply on the portal, it is filled in: {page}"
+        )
 
     def applications(self) -> list[dict[str, Any]]:
         """Return the member's own applications, and for an approver those that wait for a decision."""
-        return listed(self._wire.get("/api/v1/applications"), "applications")
+        return Applications(listed(self._wire.get("/api/v1/applications"), "applications"))
 
     def application(self, number: str) -> dict[str, Any]:
         """Return one application."""
@@ -124,7 +132,7 @@ class Connection(Tasks, Joint):
 
     def grants(self) -> list[dict[str, Any]]:
         """Return the grants that serve this member; for an approver, those of the domain."""
-        return listed(self._wire.get("/api/v1/grants"), "grants")
+        return Grants(listed(self._wire.get("/api/v1/grants"), "grants"))
 
     def hand_in(self, statement: Statement, application: str | None = None) -> dict[str, Any]:
         """Sign a statement that the member has seen (`signing.shown`) and hand it in; handing it in twice
@@ -148,19 +156,40 @@ class Connection(Tasks, Joint):
             WrongPassphrase: the passphrase does not open them.
         """
         if self._keys is None:
-            if not self._home.keys_file.exists():
-                raise NotFound(
-                    "you have no keys here", str(self._home.keys_file), "Make them: darkroom keys make"
-                )
-            self._keys = keys.load_member_keys(self._home.keys_file, self._passphrase())
+            self._keys = unlocking.opened(self, self._home.keys_file, self._passphrase)
         return self._keys
 
     def enrol(self) -> dict[str, Any]:
         """Tell the portal the public halves of the member's keys; possible once."""
         public = read_public(self._home.keys_file)
-        return self._wire.post(
-            "/api/v1/me/keys", {"signing_key": public["signing"], "opening_key": public["opening"]}
-        )
+        try:
+            return self._wire.post(
+                "/api/v1/me/keys", {"signing_key": public["signing"], "opening_key": public["opening"]}
+            )
+        except NotAllowed as problem:
+            page = self.enrolment_page()
+            if not page:
+                raise
+            raise NotAllowed(
+                "a lab cannot enrol your keys for you", problem.where, f"Enrol them on the portal: {page}"
+            ) from None
+
+    def enrolment_page(self) -> str:
+        """Return the portal's page on which the member enrols the keys that lie here; empty where it has none."""
+        public = read_public(self._home.keys_file)
+        return portal_page("/keys", signing=public["signing"], opening=public["opening"])
+
+    def budget(self) -> Budget:
+        """Return what this member's grants in force allow: the dataset, the project, at most how many plans, until
+        when. How much of it is used only the owner's keeper knows; `dry_run` says of a statement whether it fits.
+        """
+        told = ("dataset", "project", "purpose", "role", "columns", "uses", "until")
+        mine = [each for each in self.grants() if each.get("member") == self.member]
+        return Budget({name: each[name] for name in told} for each in mine if each["state"] == "in force")
+
+    def packages(self) -> Packages:
+        """Return the images that a program may run in, each with the modules that can be imported there."""
+        return Packages(self.images())
 
     def change_password(self, old: str, new: str) -> None:
         """Replace the password; every other session and token of this member ends.
@@ -199,18 +228,6 @@ class Connection(Tasks, Joint):
             spend_micro=spend_micro,
         )
 
-    def sql(self, statement: str, *, project: str, purpose: str, spend_micro: int = 0) -> Job:
-        """Submit a statement and return its job at once.
-
-        `spend_micro` is how many millionths of rho it may cost where figures leave with noise; 0: the platform's share.
-
-        Raises:
-            TooLarge: the statement is longer than a request may be.
-            DarkroomError: what the portal says.
-        """
-        request = self.request(statement, project=project, purpose=purpose, spend_micro=spend_micro)
-        return self.submit(request)
-
     def dry_run(self, statement: str, *, project: str, purpose: str, spend_micro: int = 0) -> dict[str, Any]:
         """Return what would be answered to a statement, with its price and its noise where there is any; nothing runs
         on data. `noise` is null where figures leave without.
@@ -218,10 +235,11 @@ class Connection(Tasks, Joint):
         request = self.request(statement, project=project, purpose=purpose, spend_micro=spend_micro)
         signature = signing.signed_request(request, self.keys().signing)
         body = {"request": request.plain(), "signature": signature}
-        found: dict[str, Any] = self._wire.post("/api/v1/dry-runs", body, again=True)
+        with advice.teaching(self, statement, project=project, purpose=purpose, spend_micro=spend_micro):
+            found: dict[str, Any] = self._wire.post("/api/v1/dry-runs", body, again=True)
         return found
 
-    def submit(self, request: Request, folder: Folder | None = None) -> Job:
+    def hand_over(self, request: Request, folder: Folder | None = None) -> Job:
         """Sign and submit a request, for a task of Python with its folder."""
         body = {"request": request.plain(), "signature": signing.signed_request(request, self.keys().signing)}
         if folder is None:
@@ -233,15 +251,16 @@ class Connection(Tasks, Joint):
             raise HashMismatch(
                 "the portal made another job than the one that was asked for", f"job {found.id}"
             )
+        advice.remember(found.id, request)
         return found
 
     def jobs(self) -> list[Job]:
         """Return the member's jobs, newest first."""
-        return [Job(self, view) for view in listed(self._wire.get("/api/v1/jobs"), "jobs")]
+        return Jobs(Job(self, view) for view in listed(self._wire.get("/api/v1/jobs"), "jobs"))
 
     def jobs_to_approve(self) -> list[Job]:
         """Return the jobs that wait for this approver's domain."""
-        return [Job(self, view) for view in listed(self._wire.get("/api/v1/approvals"), "jobs")]
+        return Jobs(Job(self, view) for view in listed(self._wire.get("/api/v1/approvals"), "jobs"))
 
     def job(self, number: str) -> Job:
         """Return one job.
@@ -380,7 +399,7 @@ def connect(
     *,
     token: str | None = None,
     folder: Home | None = None,
-    passphrase: Passphrase = from_environment,
+    passphrase: Passphrase = unlocking.passphrase,
 ) -> Connection:
     """Return a connection: with the profile of `darkroom login`, or with an address and token.
 
@@ -395,12 +414,15 @@ def connect(
         Unreachable: the portal does not answer.
     """
     folder = folder or home()
+    socket = "" if url else os.environ.get("DARKROOM_API_SOCKET", "")
     token = token or os.environ.get("DARKROOM_TOKEN")
+    url = url or (os.environ.get("DARKROOM_URL") if in_lab() else None)
     if url is None or token is None:
         profile = folder.profile()
         url, token = url or profile.url, token or profile.token
-    wire = Wire(url, token)
-    return Connection(wire, str(wire.get("/api/v1/me")["name"]), folder, passphrase)
+    wire = Wire(url, token, socket)
+    member = os.environ.get("DARKROOM_MEMBER", "") if in_lab() else ""
+    return Connection(wire, member or str(wire.get("/api/v1/me")["name"]), folder, passphrase)
 
 
 def sign_in(url: str, member: str, password: str) -> str:

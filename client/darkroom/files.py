@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import html
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from darkroom.listing import Displayed
 from darkroom.sheets import metrics_file, table_file
 from plans import names
 from plans.artifacts import Artifact, Form, ReleasedArtifact, ReleasedSet
@@ -22,11 +22,13 @@ from plans.tasks import task_of
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
+class Files(Displayed):
     """What leaves of a task. Reading and showing do nothing; `save` writes."""
 
     released: ReleasedSet
     plan: Plan = field(repr=False)
+    keeper: str = field(default="", repr=False)
+    """The public key of the keeper whose signature was verified; empty where none was."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -68,15 +70,6 @@ class Files:
 
     def __repr__(self) -> str:
         return f"Files({', '.join(self.names)}; plan {self.released.plan})"
-
-    def _repr_html_(self) -> str:
-        """A notebook's display: names, forms and notes, escaped; nothing is fetched, written or run."""
-        rows = "".join(
-            f"<tr><td>{html.escape(each.name)}</td><td>{html.escape(each.form)}</td></tr>"
-            for each in self.released.artifacts
-        )
-        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
-        return f"<table><tbody>{rows}</tbody></table><ul>{notes}</ul>"
 
 
 def require_declared(released: ReleasedSet, plan: Plan) -> None:

@@ -4,19 +4,19 @@ do.
 
 from __future__ import annotations
 
-import html
 import math
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from darkroom.listing import Displayed
 from plans.errors import DarkroomError, HashMismatch, StateConflict, Unreachable, from_problem
-from plans.request import Request
 
 if TYPE_CHECKING:
     from darkroom.connection import Connection
     from darkroom.files import Files
     from darkroom.result import Result
+    from plans.request import Request
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
 """Between looks at a portal that answers at once although nothing has moved."""
@@ -34,8 +34,11 @@ def job_id_of(request: Request) -> str:
     return request.digest.removeprefix("sha256:")[:20]
 
 
-class Job:
+class Job(Displayed):
     """One submitted request."""
+
+    look_alike = False
+    """It is about the real data (see `darkroom.twin_result.TwinJob`)."""
 
     def __init__(self, connection: Connection, view: dict[str, Any]) -> None:
         self._connection, self._view = connection, view
@@ -143,6 +146,22 @@ class Job:
         problem = self._view.get("problem")
         return from_problem(problem) if problem else None
 
+    def progress(self) -> str:
+        """Look again, and return in one line where the job is and who has to act next."""
+        self.refresh()
+        waits = f"; waits for {self.waiting}" if self.waiting else ""
+        return f"{self.state}: {self.sentence}{waits}"
+
+    def logs(self) -> str:
+        """Return what happened to the job so far, a line for each state, in UTC. What a program prints on real data
+        stays in its box; a trial (`on="twin"`) shows it whole.
+        """
+        lines = []
+        for entry in self._view.get("timeline") or ():
+            at, _, state = str(entry).partition(" ")
+            lines.append(time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(int(at))) + f"  {state}")
+        return "\n".join(lines)
+
     def cancel(self) -> Job:
         """Cancel it, unless it has finished."""
         self._view = self._connection.cancel(self.id)
@@ -164,7 +183,9 @@ class Job:
         self.wait(timeout)
         problem = self.problem()
         if problem is not None:
-            raise problem
+            from darkroom.advice import taught
+
+            raise taught(problem, self)
         if self.state != RELEASED:
             raise StateConflict(f"this job has no result: {self.sentence}", f"job {self.id}")
         evidence = self._connection.evidence(self.id)
@@ -178,7 +199,3 @@ class Job:
     def __repr__(self) -> str:
         waits = f", waits for {self.waits_for}" if self.waits_for else ""
         return f"Job({self.id}: {self.state}{waits})"
-
-    def _repr_html_(self) -> str:
-        """A notebook's display, of what is known already."""
-        return f"<p><b>{html.escape(self.id)}</b> {html.escape(self.state)}: {html.escape(self.sentence)}</p>"

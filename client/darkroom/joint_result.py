@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from darkroom.joint_judged import Judged, judged
+from darkroom.listing import Displayed
 from keys import api as keys
 from plans.errors import EvidenceBroken, HashMismatch, Malformed, SignatureWrong
 from plans.handover import unpadded
@@ -50,7 +51,7 @@ ABSENT = "(nothing)"
 
 
 @dataclass(frozen=True, slots=True)
-class JointResult:
+class JointResult(Displayed):
     """A joint answer with the plan it answers and all receipts; a figure that was withheld, or is not defined, is none.
 
     `suppressed` says which of the two it is. `judged` is there where somebody else opened first.

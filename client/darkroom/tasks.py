@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from darkroom import folder as folders
+from darkroom.listing import Components
 from darkroom.wire import Wire, listed, segment
 from plans.asking import Asking
 from plans.asking import statement as as_statement
-from plans.errors import HashMismatch, Malformed, Unreachable
+from plans.errors import HashMismatch, Malformed
 from plans.plan import Plan
 from plans.record import Record
 from plans.request import Request, RequestKind
@@ -21,6 +20,7 @@ from plans.trial import Folder, TrialReport
 
 if TYPE_CHECKING:
     from darkroom.job import Job
+    from darkroom.twin_trial import TrialJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Tasks:
     if TYPE_CHECKING:
 
         def request(self, statement: str, *, project: str, purpose: str, kind: RequestKind) -> Request: ...
-        def submit(self, request: Request, folder: Folder | None = None) -> Job: ...
+        def submit(self, work: Path, *, on: str, project: str = "", purpose: str = "") -> Any: ...
         def plan(self, number: str) -> Plan: ...
 
     def images(self) -> list[dict[str, Any]]:
@@ -55,21 +55,20 @@ class Tasks:
 
     def components(self) -> list[dict[str, Any]]:
         """Return the algorithm library: each component's description, its parameters and what leaves."""
-        return listed(self._wire.get("/api/v1/components"), "components")
+        return Components(listed(self._wire.get("/api/v1/components"), "components"))
 
     def run(self, folder: Path | str, *, project: str = "", purpose: str = "") -> Job:
-        """Submit a folder of Python, as its `darkroom.toml` describes it, and return its job at once.
+        """Submit a folder of Python, as its `darkroom.toml` describes it, and return its job at once: `submit` on real
+        data, whatever `darkroom.use` chose.
 
         Raises:
             NotFound, Malformed, TooLarge: what is not right with the folder, and where.
             DarkroomError: what the portal says.
         """
-        work = folders.read(Path(folder))
-        task = work.task(self.images(), self.models() if work.models else ())
-        request = self._of_task(task, RequestKind.PYTHON, project or work.project, purpose or work.purpose)
-        return self.submit(request, work.folder)
+        found: Job = self.submit(Path(folder), on="real", project=project, purpose=purpose)
+        return found
 
-    def component(
+    def component_request(
         self,
         name: str,
         parameters: Mapping[str, Any],
@@ -77,23 +76,22 @@ class Tasks:
         *,
         project: str,
         purpose: str,
-        statement: str = "",
-    ) -> Job:
-        """Submit a component of the algorithm library with these parameters on these tables; numbers with a point are
-        text ("0.05"). Where figures leave with noise only, it is asked as a statement, if it can be: see `asked_as`.
-        That is signed only if it is, letter by letter, the `statement` that the member gives.
+        statement: str,
+    ) -> Request:
+        """Return the request for a component, not yet signed: of the task itself, or of the statement that it is asked
+        as, if that is the one that the member gives.
 
         Raises:
-            HashMismatch: the portal made another task of it.
-            Malformed: it is asked as a statement, which the member has not given; the error says which.
-            DarkroomError: what the portal says; of a wrong parameter, what it may be.
+            HashMismatch, Malformed, DarkroomError: as `Either.component`.
         """
-        task, text = self._component(name, parameters, tables)
+        task, text = self.component_task(name, parameters, tables)
         if statement != text:
             raise _other_statement(name, text)
         if text:
-            return self.submit(self.request(text, project=project, purpose=purpose, kind=RequestKind.SQL))
-        return self.submit(self._of_task(task, RequestKind.COMPONENT, project, purpose))
+            return self.request(text, project=project, purpose=purpose, kind=RequestKind.SQL)
+        return self.request(
+            task.canonical().decode(), project=project, purpose=purpose, kind=RequestKind.COMPONENT
+        )
 
     def asked_as(self, name: str, parameters: Mapping[str, Any], tables: Sequence[str]) -> str:
         """Return the statement that stands for a component where figures leave with noise only (docs/private.md);
@@ -103,9 +101,9 @@ class Tasks:
         Raises:
             HashMismatch, DarkroomError: as `component`.
         """
-        return self._component(name, parameters, tables)[1]
+        return self.component_task(name, parameters, tables)[1]
 
-    def _component(
+    def component_task(
         self, name: str, parameters: Mapping[str, Any], tables: Sequence[str]
     ) -> tuple[ComponentTask, str]:
         """Return a component's task, checked against what was asked for, and the statement that it is asked as.
@@ -132,27 +130,8 @@ class Tasks:
         Raises:
             Unreachable: it has not ended within `timeout` seconds; trying again finds the same trial.
         """
-        work = folders.read(Path(folder))
-        body = {"task": replace(work, models={}).task(self.images()).plain(), "folder": work.folder.plain()}
-        ends = time.monotonic() + timeout
-        while time.monotonic() < ends:
-            report = self._wire.post("/api/v1/trials", body, again=True)["report"]
-            if report is not None:
-                return TrialReport.read(report)
-        raise Unreachable(
-            "the trial has not ended yet", str(folder), "It goes on; the same command finds it again."
-        )
-
-    def _of_task(
-        self, task: PythonTask | ComponentTask, kind: RequestKind, project: str, purpose: str
-    ) -> Request:
-        if not project or not purpose:
-            raise Malformed(
-                "a job is for a project and a purpose, as its grant says",
-                "project" if not project else "purpose",
-                "Give both, or write them into darkroom.toml.",
-            )
-        return self.request(task.canonical().decode(), project=project, purpose=purpose, kind=kind)
+        trial: TrialJob = self.submit(Path(folder), on="twin")
+        return trial.wait(timeout).report()
 
     def code(self, number: str) -> Reviewed:
         """Return the code of a plan that waits for this approver, checked against the hash that its member signed.

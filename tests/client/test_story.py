@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 import darkroom
-from darkroom import SUPPRESSED, cli, terminal
+from darkroom import SUPPRESSED, cli, session, terminal
 from plans.errors import PolicyDenied, Unreachable
 from plans.statements import Type
 from store import api as store
@@ -201,7 +201,7 @@ def test_a_statement_comes_from_a_file_or_from_standard_input(
 def test_the_module_asks_with_the_profile_of_the_command(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DARKROOM_HOME", str(town.home(MEI).folder))
     monkeypatch.setenv("DARKROOM_PASSPHRASE", PASSPHRASE)
-    monkeypatch.setattr(darkroom, "_OPEN", {})
+    session.forget()
     assert [each["dataset"] for each in darkroom.datasets()] == [DATASET]
     assert darkroom.describe(DATASET)["grade"] == "general-3" and darkroom.grants() == []
     assert darkroom.sql(SQL, project="housing", purpose="Study of rents").state == "submitted"

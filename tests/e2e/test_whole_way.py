@@ -98,7 +98,7 @@ def test_limit_and_order_are_applied_to_what_is_released(town):
 def test_the_same_request_twice_is_one_job(town):
     connection = town.researcher.connection
     request = connection.request(BY_LEAGUE, project="study", purpose="A study of incomes")
-    assert connection.submit(request).id == connection.submit(request).id
+    assert connection.hand_over(request).id == connection.hand_over(request).id
 
 
 def test_nobody_else_can_open_the_result(town):
