@@ -8,7 +8,9 @@ get a key costs something until it ends. So:
   ordered, ended and heard of at the owner's door alone: an ingest's report counts rows, and a twin costs privacy;
 * no box has limits above the ceiling of its program, and none runs for another domain;
 * what comes through the open door runs in an image that the owner trusts or that has a name here, and a plan
-  without keys has no argument, link, input or GPU;
+  without keys has no argument, link, input or GPU (a lab has links to services, and may have a GPU);
+* labs run where there are services for them, and nothing else runs there: what holds an owner's rows has no neighbour
+  who works by hand. A lab has the home of the member whose it is, and no other;
 * three lines wait for places of their own, each bounded, so that none can starve another: the owner's plans
   without keys (a keeper has statements read while a box waits for its keys), everybody's, and boxes with keys.
 """
@@ -27,6 +29,7 @@ from enum import StrEnum
 
 from plans.box import Entry, Limits
 from plans.errors import NotAllowed, TierMissing, Unreachable
+from plans.labs import Lab, home_of
 from plans.plan import Plan, PlanKind
 from sandbox.own_user import owners_trusted
 
@@ -56,10 +59,11 @@ class Line(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What this launcher runs: for which domain, up to which limits."""
+    """What this launcher runs: for which domain, up to which limits, and labs if it has services for them."""
 
     domain: str
     ceilings: Mapping[Entry, Limits]
+    services: Collection[str] = ()
 
 
 def require_admissible(plan: Plan, door: Door, rules: Rules, known: Collection[str]) -> None:
@@ -71,6 +75,7 @@ def require_admissible(plan: Plan, door: Door, rules: Rules, known: Collection[s
     if plan.domain != rules.domain:
         raise NotAllowed("this launcher runs plans of one domain, and the plan is another's", plan.domain)
     require_door(door, plan.kind in (PlanKind.INGEST, PlanKind.TWIN))
+    _require_place(plan, rules)
     for spec in plan.stages:
         ceiling = rules.ceilings.get(spec.entry)
         if ceiling is None or not spec.limits.within(ceiling):
@@ -79,7 +84,8 @@ def require_admissible(plan: Plan, door: Door, rules: Rules, known: Collection[s
                 spec.entry.value,
                 "Ask the administrator for a higher ceiling (docs/settings.md).",
             )
-        if plan.kind.keyless and (spec.arguments or spec.links or spec.inputs or spec.gpus):
+        lab = plan.kind is PlanKind.LAB
+        if plan.kind.keyless and (spec.arguments or spec.inputs or not lab and (spec.links or spec.gpus)):
             raise NotAllowed("a plan without keys has no argument, link, input or GPU", spec.entry.value)
         if door is not Door.OWNER and spec.image not in known:
             raise NotAllowed(
@@ -87,6 +93,24 @@ def require_admissible(plan: Plan, door: Door, rules: Rules, known: Collection[s
                 spec.entry.value,
                 "Build the image here, or ask for one that was.",
             )
+
+
+def _require_place(plan: Plan, rules: Rules) -> None:
+    """Refuse a lab where there are no services for it, anything else where there are, and a lab with another's home."""
+    lab = plan.kind is PlanKind.LAB
+    if lab != bool(rules.services):
+        raise NotAllowed(
+            "labs have a launcher of their own, which runs nothing else",
+            plan.kind.value,
+            "Ask the launcher for labs (docs/labs.md)." if lab else "Ask the owner's own launcher.",
+        )
+    if not lab:
+        return
+    home = plan.stages[0].home
+    if home is None or home.name != home_of(Lab.decode(plan.material.encode()).member):
+        raise NotAllowed("a lab has the home of the member whose it is", "box.home")
+    if any(link.service not in rules.services for link in plan.stages[0].links):
+        raise NotAllowed("a lab has links to the services that its launcher has, and no other", "box.links")
 
 
 def require_door(door: Door, owners: bool) -> None:
@@ -127,6 +151,11 @@ def places(uid_count: int, spare: int) -> Mapping[Line, int]:
     quarter = max(1, uid_count // 4)
     spare = min(spare, quarter)
     return {Line.OWNER: quarter, Line.OPEN: quarter, Line.KEYED: max(1, uid_count - 2 * quarter - spare)}
+
+
+def lab_places(uid_count: int, spare: int) -> int:
+    """Return the same for a launcher that runs labs, and nothing else."""
+    return max(1, uid_count - min(spare, max(1, uid_count // 4)))
 
 
 class Places:

@@ -16,6 +16,7 @@ from sandbox.shelf import StageName
 from sandbox.telling import SENTENCES, Failed, Told, Tried, bucket, told
 from sandbox.tiers import not_made_here
 from sandbox.trying import Bench, trial_plan
+from sandbox.waiting import Waiting
 
 __all__ = [
     "SENTENCES",
@@ -29,6 +30,7 @@ __all__ = [
     "StageResult",
     "Told",
     "Tried",
+    "Waiting",
     "bucket",
     "by_digest",
     "check_joint_plan",

@@ -11,13 +11,13 @@ from pathlib import Path
 from plans.box import BoxSpec
 from plans.decision import Tier
 from plans.errors import TierMissing
-from sandbox import bubblewrap, gate, syscalls
+from sandbox import bubblewrap, gate, services, syscalls
 from sandbox.cgroups import Cgroup, Cgroups, group_name
 from sandbox.contract import Ends, Offer, Wall
 from sandbox.gpus import Gpus
 from sandbox.identities import Identities
 from sandbox.process_box import Fittings, ProcessBox, Started
-from sandbox.sites import Sites, allowance
+from sandbox.sites import Labs, Sites, allowance
 
 MONITORS = 2
 """Processes of a box's control group beside its own: bubblewrap's monitor, and the gate on its way."""
@@ -33,9 +33,10 @@ class BubblewrapBoxes:
         identities: Identities,
         *,
         gpus: Gpus | None = None,
+        labs: Labs | None = None,
         unsafe_without: frozenset[Wall] = frozenset(),
     ) -> None:
-        self.sites = Sites(home, images_folder, identities)
+        self.sites = Sites(home, images_folder, identities, labs)
         self._gpus = gpus or Gpus.find()
         self._without = unsafe_without
         self._groups = Cgroups.open(group_name(home))
@@ -75,29 +76,42 @@ class BubblewrapBoxes:
             separate = self.sites.identities.separate
             gpus = self._gpus.take(spec.gpus)
             site.lent.callback(self._gpus.give_back, gpus)
-            walls = bubblewrap.Walls(root, site.place, site.uid, separate, self._without, gpus)
+            slot = self.sites.slot(site, spec)
+            mirror = self.sites.mirror if slot else None
+            walls = bubblewrap.Walls(root, site.place, site.uid, separate, self._without, gpus, slot, mirror)
             held = allowance(spec.limits, walls, spec.limits.processes + MONITORS)
             group = self._groups.make(site.place.whole.name, held)
             site.undo.callback(group.discard)
             fittings = Fittings(
                 tier=Tier.T1,
-                start=lambda: _start(spec, walls, group, program),
+                start=lambda: _start(spec, walls, group, program, site.lent),
                 group=group,
                 user=site.uid if walls.own_user else None,
                 released=site.lent.close,
                 holds_memory=self._groups.limits_memory,
+                slot=slot,
             )
             return site.build(spec, inputs, fittings)
 
 
-async def _start(spec: BoxSpec, walls: bubblewrap.Walls, group: Cgroup, program: tuple[str, ...]) -> Started:
+async def _start(
+    spec: BoxSpec,
+    walls: bubblewrap.Walls,
+    group: Cgroup,
+    program: tuple[str, ...],
+    lent: contextlib.ExitStack,
+) -> Started:
     """Start bubblewrap from this thread, whose end would be the box's end, and wait until the walls are up."""
     with contextlib.ExitStack() as ours:
         theirs = ours.enter_context(contextlib.ExitStack())
-        filter_end = gate.kept(theirs, syscalls.filter_file())
+        filter_end = gate.kept(theirs, syscalls.filter_file(lab=spec.home is not None))
         info_end, tell_end = os.pipe()
         gate.kept(theirs, tell_end)
-        ends, passed = _links(len(spec.links), ours, theirs)
+        if spec.home is not None:
+            owner = walls.uid if walls.own_user else None
+            ends, passed = services.listeners(bubblewrap.links_folder(walls), owner, spec.links, lent), []
+        else:
+            ends, passed = _links(len(spec.links), ours, theirs)
         words = bubblewrap.command(spec, walls, bubblewrap.Descriptors(filter_end, tell_end), program)
         environment = None if walls.has(Wall.ENVIRONMENT) else os.environ
         inherited = [filter_end, tell_end, *passed, *_everything(walls)]

@@ -13,6 +13,7 @@ From the outside in:
 * the image as `/`, read-only; `/in` read-only; `/out`; `/spill` for engines; a sized tmpfs for `/tmp` (the home)
   and `/dev/shm`; a `/dev` of four devices; a `/proc` of its own, with what tells of the host covered; no `/sys`;
 * the filter of `sandbox.syscalls`;
+* for a lab: its home, its links, terminals of its own, a folder of packages, and its own loopback;
 * standard input and output are the launcher's pipes, standard error goes nowhere;
 * Landlock, which the program puts on before anything else (`inside.fence`).
 
@@ -28,7 +29,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from plans.box import BoxSpec, Entry, Limits
+from plans.box import BoxSpec, Entry
 from plans.decision import Tier
 from plans.errors import TierMissing
 from sandbox import landlock
@@ -36,11 +37,12 @@ from sandbox.contract import Offer, Protection, Wall
 from sandbox.folders import BoxFolders
 from sandbox.gate import GATE
 from sandbox.gpus import LIBRARIES_IN_BOX, Lent
+from sandbox.homes import Slot
 
 INNER_USER = "1000"
 SHARED_MEMORY_MB = 16
 
-VIRTUAL_HEADROOM_MB = {Entry.PYTHON: 16_384}
+VIRTUAL_HEADROOM_MB = {Entry.PYTHON: 16_384, Entry.LAB: 16_384}
 LEAST_HEADROOM_MB = 768
 """Added to the plan's memory for RLIMIT_AS, which counts what libraries and stacks map and never use."""
 
@@ -60,7 +62,10 @@ ENVIRONMENT = {"HOME": "/tmp", "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "2", "OPEN
 
 @dataclass(frozen=True, slots=True)
 class Walls:
-    """What a box stands on: image and folders of the host behind its view, its user id, and whether that is its own."""
+    """What a box stands on: image and folders of the host behind its view, its user id, and whether that is its own.
+
+    A lab has a `slot` for its home, and a `mirror` where there is one.
+    """
 
     root: Path
     place: BoxFolders
@@ -68,6 +73,8 @@ class Walls:
     separate: bool
     without: frozenset[Wall] = frozenset()
     gpus: Lent = Lent()
+    slot: Slot | None = None
+    mirror: Path | None = None
 
     def has(self, wall: Wall) -> bool:
         """Whether a protection stands; all do, but in tests."""
@@ -94,7 +101,8 @@ def entry_program(spec: BoxSpec) -> tuple[str, ...]:
 
 def command(spec: BoxSpec, walls: Walls, descriptors: Descriptors, program: tuple[str, ...]) -> list[str]:
     """Return the command line of a box; to be started with an empty environment."""
-    fenced = (FENCE, *program) if walls.has(Wall.LANDLOCK) else program
+    fence = (FENCE, "--lab") if spec.entry is Entry.LAB else (FENCE,)
+    fenced = (*fence, *program) if walls.has(Wall.LANDLOCK) else program
     return [
         *GATE,
         *identity(walls),
@@ -162,16 +170,23 @@ NO_CORE = "1"
 program of the host that core_pattern may name (core(5)); at 0 it would, with rows in it."""
 
 
-def rlimits(limits: Limits, headroom_mb: int) -> dict[str, str]:
-    """Return the limits of one process, by the names of prlimit(1)."""
-    largest = max(limits.output_mb, limits.temp_mb, limits.spill_mb) * _MIB
+def largest_file(spec: BoxSpec) -> int:
+    """Return how many bytes a file of a box may have."""
+    limits, home_mb = spec.limits, spec.home.mb if spec.home else 0
+    return max(limits.output_mb, limits.temp_mb, limits.spill_mb, home_mb) * _MIB
+
+
+def rlimits(spec: BoxSpec, headroom_mb: int) -> dict[str, str]:
+    """Return the limits of one process, by the names of prlimit(1). A lab works for days: only its time ends it."""
+    limits = spec.limits
+    cpu = {} if spec.entry is Entry.LAB else {"cpu": f"{limits.cpu_s}:{limits.cpu_s + 1}"}
     return {
+        **cpu,
         "core": NO_CORE,
         "data": str(limits.memory_mb * _MIB),
         "as": str((limits.memory_mb + headroom_mb) * _MIB),
-        "cpu": f"{limits.cpu_s}:{limits.cpu_s + 1}",
         "nofile": str(limits.files),
-        "fsize": str(largest),
+        "fsize": str(largest_file(spec)),
         "memlock": "0",
         "msgqueue": "0",
         "nice": "0",
@@ -203,7 +218,7 @@ def _limits(spec: BoxSpec, walls: Walls) -> list[str]:
     switches = {
         "core": Wall.CORE_DUMPS, "data": Wall.MEMORY, "as": Wall.MEMORY, "nofile": Wall.OPEN_FILES,
     }  # fmt: skip
-    all_limits = rlimits(spec.limits, VIRTUAL_HEADROOM_MB.get(spec.entry, LEAST_HEADROOM_MB))
+    all_limits = rlimits(spec, VIRTUAL_HEADROOM_MB.get(spec.entry, LEAST_HEADROOM_MB))
     if walls.own_user and walls.has(Wall.PROCESS_COUNT):
         all_limits["nproc"] = str(spec.limits.processes + 2)
     held = {
@@ -232,7 +247,7 @@ def _files(spec: BoxSpec, walls: Walls) -> list[str]:
     limits, place = spec.limits, walls.place
     read = "--ro-bind" if walls.has(Wall.READ_ONLY) else "--bind"
     words = [read, os.fspath(walls.root), "/"]
-    words += [*_proc(walls), *_devices(walls)]
+    words += [*_proc(walls), *_devices(walls, terminals=spec.entry is Entry.LAB)]
     words += [*_tmpfs(walls, "/dev/shm", SHARED_MEMORY_MB), "--remount-ro", "/dev"]
     words += [*_tmpfs(walls, "/tmp", max(limits.temp_mb, 1))]
     words += [read, os.fspath(place.inputs), "/in", "--bind", os.fspath(place.outputs), "/out"]
@@ -242,9 +257,30 @@ def _files(spec: BoxSpec, walls: Walls) -> list[str]:
         words += ["--ro-bind", os.fspath(library), os.fspath(LIBRARIES_IN_BOX / library.name)]
     if limits.spill_mb:
         words += ["--bind", os.fspath(place.spill), "/spill"]
+    words += _of_lab(spec, walls)
     if not walls.has(Wall.VIEW):
-        words += ["--ro-bind", "/", "/links"]
+        words += ["--ro-bind", "/", "/mirror" if spec.home else "/links"]
     return words
+
+
+def links_folder(walls: Walls) -> Path:
+    """Return where on the host the sockets of a box's links lie, at tiers and programs that have any."""
+    return walls.place.whole / "links"
+
+
+def _of_lab(spec: BoxSpec, walls: Walls) -> Iterator[str]:
+    """Yield the words for what only a lab has. A home that is bound by itself lies in a `/home` of its own."""
+    if spec.home is None or walls.slot is None:
+        return
+    source, at = walls.slot.view(spec.home)
+    if at != "/home":
+        yield from ("--perms", "0711", "--size", "4096", "--tmpfs", "/home")
+    yield from ("--bind", os.fspath(source), at)
+    if at != "/home":
+        yield from ("--remount-ro", "/home")
+    yield from ("--ro-bind", os.fspath(links_folder(walls)), "/links")
+    if walls.mirror is not None and walls.has(Wall.VIEW):
+        yield from ("--ro-bind", os.fspath(walls.mirror), "/mirror")
 
 
 def _environment(walls: Walls) -> dict[str, str]:
@@ -269,13 +305,16 @@ def _is_roots_alone(file: str, walls: Walls) -> bool:
     return walls.separate and walls.has(Wall.USER) and not os.stat(file).st_mode & stat.S_IROTH
 
 
-def _devices(walls: Walls) -> Iterator[str]:
+def _devices(walls: Walls, *, terminals: bool) -> Iterator[str]:
     if not walls.has(Wall.DEVICES):
         yield from ("--dev-bind", "/dev", "/dev")
         return
-    yield from ("--perms", "0755", "--size", "65536", "--tmpfs", "/dev")
-    for device in _DEVICES:
-        yield from ("--dev-bind", f"/dev/{device}", f"/dev/{device}")
+    if terminals:  # bubblewrap's own: full and tty beside the four, and an instance of /dev/pts
+        yield from ("--dev", "/dev")
+    else:
+        yield from ("--perms", "0755", "--size", "65536", "--tmpfs", "/dev")
+        for device in _DEVICES:
+            yield from ("--dev-bind", f"/dev/{device}", f"/dev/{device}")
     for path in walls.gpus.devices:
         yield from ("--dev-bind", os.fspath(path), f"/dev/{path.name}")
 

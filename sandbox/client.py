@@ -13,6 +13,7 @@ from plans.box import BoxState, Entry
 from plans.errors import DarkroomError, Malformed, Unreachable
 from plans.plan import Plan
 from plans.statements import Signed
+from sandbox.waiting import Waiting
 
 ASK_S = 30.0
 LONGEST_RUN_S = 3600.0
@@ -48,10 +49,12 @@ class LauncherClient:
         stage: Entry,
         attempt: int,
         on_state: Callable[[BoxState], None] | None = None,
-        timeout_s: float = LONGEST_RUN_S,
+        timeout_s: float | None = LONGEST_RUN_S,
+        on_waiting: Callable[[Waiting], None] | None = None,
     ) -> StageResult:
         """Run a stage, or wait for it if it runs already, or return what it gave. `on_state` hears the box's
-        states.
+        states, and `on_waiting` where a lab stands in its line. A `timeout_s` of none is for labs, which say nothing
+        for days.
 
         Raises:
             BoxLimit, BoxFailed: the box ended without a result; `where` is a stable code, see also
@@ -67,11 +70,21 @@ class LauncherClient:
                 connection.connect(str(self._path))
                 connection.sendall(frames.pack(question))
                 with connection.makefile("rb") as stream:
-                    answer = _last(stream, on_state)
+                    answer = _last(stream, on_state, on_waiting)
         except OSError as problem:
             told = problem.strerror or "no answer in time"
             raise Unreachable(f"the launcher does not answer ({told})", self._path.name) from None
         return self._result(answer)
+
+    def kept(self, plan: str, stage: Entry, attempt: int) -> StageResult:
+        """Return what a stage that has ended gave, and start nothing.
+
+        Raises:
+            NotFound: it has not ended, or nothing of it is kept: it was never run, or its launcher stopped meanwhile.
+            DarkroomError: what it ended with.
+        """
+        question = {"op": "kept", "plan": plan, "stage": stage.value, "attempt": attempt}
+        return self._result({"ok": frames.ask(self._path, question, ASK_S)})
 
     def pair(self, plan: str, trial: str) -> None:
         """Say which trial's plan belongs to a job's plan, before the job runs (`sandbox.pairing`).
@@ -130,9 +143,18 @@ def facts_of(problem: DarkroomError) -> Mapping[str, str | int]:
     return found
 
 
-def _last(stream: BinaryIO, on_state: Callable[[BoxState], None] | None) -> dict[str, Any] | None:
-    """Return the frame that ends the answer, telling the states before it."""
-    while (message := frames.read(stream)) is not None and "state" in message:
+def _last(
+    stream: BinaryIO,
+    on_state: Callable[[BoxState], None] | None,
+    on_waiting: Callable[[Waiting], None] | None,
+) -> dict[str, Any] | None:
+    """Return the frame that ends the answer, telling the states and the waiting before it."""
+    while (message := frames.read(stream)) is not None and ("state" in message or "waiting" in message):
+        if "waiting" in message:
+            waiting = Waiting.read(message["waiting"])
+            if on_waiting is not None:
+                on_waiting(waiting)
+            continue
         if message["state"] not in list(BoxState):
             raise Malformed("the launcher speaks of a state that does not exist", "launcher")
         if on_state is not None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from keys.signing import SigningKey
 from plans import names
 from plans.box import Entry, Limits
 from plans.errors import SettingsWrong
+from plans.labs import SERVICES
 from sandbox import settings
 from sandbox.own_user import OwnIds
 
@@ -37,6 +38,10 @@ class LauncherConfig:
     `agent_socket` is where this side's agent takes the links of joint plans to other parties; none for a side that
     takes part in no joint computation. `side_group` is the group that opens that socket's folder, and the one with the
     keeper's; none where the launcher's own does.
+
+    `services` are the sockets of the services that labs have links to, by name (`plans.labs`); a launcher with any runs
+    labs and nothing else, and keeps their homes. `mirror` is a folder of packages that every lab may install, or none.
+    `labs_memory_mb` is what the limits of living labs may come to together; 0 is not bounded.
     """
 
     domain: str
@@ -57,6 +62,9 @@ class LauncherConfig:
     images: tuple[str, ...]
     agent_socket: Path | None = None
     side_group: int | None = None
+    services: Mapping[str, Path] = field(default_factory=dict)
+    mirror: Path | None = None
+    labs_memory_mb: int = 0
 
     @classmethod
     def load(cls, path: Path) -> LauncherConfig:
@@ -67,8 +75,13 @@ class LauncherConfig:
                 type.
         """
         older = {"agent_socket": None, "side_group": None}  # from before there were joint computations
+        older |= {"services": {}, "mirror": None, "labs_memory_mb": 0}  # from before there were labs
         config = cls(**settings.load(path, "the launcher", _READERS, older))
         names.require("domain", config.domain, "launcher.domain")
+        if not set(config.services) <= set(SERVICES) or config.labs_memory_mb < 0:
+            raise SettingsWrong(
+                f"a launcher has services for labs of these names: {', '.join(SERVICES)}", str(path)
+            )
         return config
 
     def save(self, path: Path) -> None:
@@ -106,7 +119,7 @@ class LauncherConfig:
 
 
 _READERS: Mapping[str, settings.Reader] = dict.fromkeys(
-    (field.name for field in fields(LauncherConfig)), settings.place
+    (each.name for each in fields(LauncherConfig)), settings.place
 ) | {
     "domain": settings.text,
     "node": settings.text,
@@ -121,5 +134,8 @@ _READERS: Mapping[str, settings.Reader] = dict.fromkeys(
     "askers": settings.several(settings.number),
     "ceilings": settings.limits,
     "images": settings.several(settings.digest),
+    "services": settings.by_name(settings.place),
+    "mirror": settings.maybe(settings.place),
+    "labs_memory_mb": settings.number,
 }
 """How each member is read; most are paths."""

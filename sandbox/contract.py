@@ -106,11 +106,12 @@ class Cause(StrEnum):
     PROTOCOL = "box.protocol"
     LAUNCHER = "box.launcher-stopped"
     PEER = "box.peer-ended"
+    HOME = "box.home"
 
     @property
     def is_limit(self) -> bool:
         """Whether the box reached one of its own limits."""
-        return self in (Cause.MEMORY, Cause.CPU, Cause.WALL, Cause.OUTPUT)
+        return self in (Cause.MEMORY, Cause.CPU, Cause.WALL, Cause.OUTPUT, Cause.HOME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,10 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """One link of a box: the launcher's end of the stream, and where the box finds its own (`inside.session.Link`)."""
+    """One link of a box: the launcher's end of the stream, and where the box finds its own (`inside.session.Link`).
+
+    Of a link to a service `ours` is a socket that listens.
+    """
 
     ours: socket.socket
     place: int | str

@@ -27,8 +27,9 @@ LONGEST_FACT = 200
 _CODE = re.compile(r"[a-z][a-z0-9.-]{0,59}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
 
-SPEAKS_OF_FACTS = frozenset({Entry.CHECK, Entry.INGEST})
-"""Programs whose failures may say more than a code: a check has no data, an ingest's facts are for the owner."""
+SPEAKS_OF_FACTS = frozenset({Entry.CHECK, Entry.INGEST, Entry.LAB})
+"""Programs whose failures may say more than a code: a check and a lab have no data of an owner, an ingest's facts are
+for the owner."""
 
 LARGEST_REPORT = {
     Entry.CHECK: 2**20,
@@ -47,6 +48,7 @@ LARGEST_REPORT = {
     Entry.INSPECT: 2**14,
     Entry.EXTRACT: 2,
     Entry.PARTY: 2**13,
+    Entry.LAB: 2,
 }
 """Bytes of a report. Of boxes that see data only those that judge have something to report: what was taken over
 elsewhere has no say. What an ingest or a twin reports is for the owner.

@@ -35,10 +35,7 @@ class Doors:
         with contextlib.ExitStack() as undo:
             undo.callback(self.close)
             try:
-                folder.mkdir(_FOLDER_MODE)
-                folder.chmod(_FOLDER_MODE)  # whatever the launcher's umask takes away from new folders
-                if owner is not None:
-                    os.chown(folder, -1, owner)
+                make_folder(folder, owner)
                 for number in range(count):
                     self._make(folder, str(number), owner)
             except OSError as problem:
@@ -52,23 +49,40 @@ class Doors:
             task.cancel()
 
     def _make(self, folder: Path, name: str, owner: int | None) -> None:
-        """Make one door. It is bound through a descriptor, since names of sockets are short (unix(7): 107 bytes)."""
-        door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        opened = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            door.bind(f"/proc/self/fd/{opened}/{name}")
-        finally:
-            os.close(opened)
-        path = folder / name
-        path.chmod(_MODE)
-        if owner is not None:
-            os.chown(path, -1, owner)
+        """Make one door."""
+        door, path = bound(folder, name, owner), folder / name
         door.listen(1)
         door.setblocking(False)
         ours, carried = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         carried.setblocking(False)
         self.ends += (ours,)
         self._tasks.append(asyncio.get_running_loop().create_task(_serve(door, path, carried)))
+
+
+def make_folder(folder: Path, owner: int | None) -> None:
+    """Make a folder of sockets through which the user id `owner` may pass."""
+    folder.mkdir(_FOLDER_MODE)
+    folder.chmod(_FOLDER_MODE)  # whatever the launcher's umask takes away from new folders
+    if owner is not None:
+        os.chown(folder, -1, owner)
+
+
+def bound(folder: Path, name: str, owner: int | None) -> socket.socket:
+    """Return a socket with a name in a folder, which `owner` may open.
+
+    It is bound through a descriptor, since names of sockets are short (unix(7): 107 bytes).
+    """
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    opened = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        door.bind(f"/proc/self/fd/{opened}/{name}")
+    finally:
+        os.close(opened)
+    path = folder / name
+    path.chmod(_MODE)
+    if owner is not None:
+        os.chown(path, -1, owner)
+    return door
 
 
 async def _serve(door: socket.socket, path: Path, carried: socket.socket) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from plans.box import BoxSpec
 from plans.decision import Tier
 from plans.errors import TierMissing
-from sandbox import bubblewrap, gate, runsc
+from sandbox import bubblewrap, gate, runsc, services
 from sandbox.bubblewrap import Walls
 from sandbox.cgroups import Cgroup, Cgroups, group_name
 from sandbox.contract import Ends, Offer, Wall
@@ -100,7 +101,12 @@ class GvisorBoxes:
         self.require()
         root = self._sites.trusted_root(spec.image)
         with self._sites.settled() as site:
-            walls = self._walls(root, site.place, site.uid)
+            slot = self._sites.slot(site, spec)
+            walls = replace(
+                self._walls(root, site.place, site.uid),
+                slot=slot,
+                mirror=self._sites.mirror if slot else None,
+            )
             held = allowance(spec.limits, walls, runsc.processes_on_host(spec))
             group = self._groups.make(site.place.whole.name, held)
             site.undo.callback(group.discard)
@@ -111,6 +117,7 @@ class GvisorBoxes:
                 user=site.uid if walls.own_user else None,
                 released=site.lent.close,
                 holds_memory=self._groups.limits_memory,
+                slot=slot,
             )
             return site.build(spec, inputs, fittings)
 
@@ -142,6 +149,9 @@ def _links(spec: BoxSpec, walls: Walls, lent: contextlib.ExitStack) -> tuple[End
     if not spec.links:
         return ()
     owner = walls.uid if walls.own_user else None
-    doors = Doors(runsc.links_folder(walls), owner, len(spec.links))
+    folder = bubblewrap.links_folder(walls)
+    if spec.home is not None:
+        return services.listeners(folder, owner, spec.links, lent)
+    doors = Doors(folder, owner, len(spec.links))
     lent.callback(doors.close)
     return tuple(Ends(ours, f"{runsc.LINKS}/{number}") for number, ours in enumerate(doors.ends))

@@ -7,11 +7,13 @@ of them may ask for what says `sandbox.admission`:
     run     plan, stage, attempt    `{"state": …}` frames, then the answer; a stage runs once
     pair    plan, trial             say which trial belongs to a job, before it runs (`sandbox.pairing`)
     cancel  plan, stage, attempt    end its box, and those beside it
+    kept    plan, stage, attempt    the answer of a stage that has ended; nothing is started
     opened  plan, attempt           `{"sealed": hex}` frames: what its part of a joint computation left, sealed
     status                          who this is, what it offers, which boxes live
 
 Stages that the plan links run side by side: their places are taken together, and where one ends without a result the
-others are ended after a moment in which they may say why themselves.
+others are ended after a moment in which they may say why themselves. A lab (`plans.labs`) waits in a line of its own,
+and whoever asked hears where it stands: `{"waiting": {"before": n, "why": "places" | "memory"}}`.
 
 A caller that hangs up changes nothing; whoever asks for the same stage again is attached to it, or gets its
 kept answer. One thread of control: boxes die with the thread that started them, so they die with the launcher
@@ -25,9 +27,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import functools
 import os
+import resource
 import signal
 import socket
 import sys
@@ -37,27 +39,29 @@ from typing import Any
 
 from keys.signing import SigningKey
 from plans import frames, frames_async
-from plans.box import BoxState
 from plans.errors import (
     BoxFailed,
     DarkroomError,
-    DiskFull,
     Malformed,
     NotFound,
     SettingsWrong,
     StateConflict,
     Unreachable,
 )
-from plans.plan import Plan
+from plans.plan import Plan, PlanKind
 from sandbox import admission, cgroups, images, opening, own_user, pairing, reaper, telling
 from sandbox.admission import Door, Places, Rules, Together
 from sandbox.config import LauncherConfig
 from sandbox.contract import Boxes, Cause
+from sandbox.homes import Homes
 from sandbox.identities import Identities
+from sandbox.lab_line import LabLine
 from sandbox.lease import Keeper, LeaseTimes
 from sandbox.links import Exchange
 from sandbox.pool import WarmBoxes, keep_kinds, read_kinds
+from sandbox.running import Place, Running
 from sandbox.shelf import Shelf, StageName
+from sandbox.sites import Labs
 from sandbox.stage import KILLED, StageRun, Workshop
 from sandbox.tiers import node_boxes
 
@@ -82,64 +86,21 @@ SETTLED_NS = 1_000_000_000
 _MODES = {Door.OPEN: 0o660, Door.OWNER: 0o600}
 
 
-class _Running:
-    """A stage that waits for its place or runs: its task, the states so far, and who listens."""
-
-    def __init__(self, run: StageRun, places: Together) -> None:
-        self.states: list[BoxState] = []
-        self.listeners: set[asyncio.Queue[BoxState | None]] = set()
-        self.run = run
-        self._given_up = Cause.NONE
-        self._begun = False
-        self.task = asyncio.create_task(self._work(places))
-        self.task.add_done_callback(lambda _: self._spread(None))
-
-    async def kill(self, cause: Cause) -> None:
-        """End the stage, or its waiting."""
-        await asyncio.sleep(0)  # a task that has not begun could not say why it ended
-        if self._begun:
-            await self.run.kill(cause)
-        elif not self.task.done():
-            self._given_up = cause
-            self.task.cancel()
-
-    async def _work(self, places: Together) -> dict[str, Any]:
-        try:
-            async with places.place():
-                self._begun = True
-                return await self.run.answer()
-        except DarkroomError as problem:
-            return frames.refusal(problem)
-        except OSError as problem:
-            return frames.refusal(_stopped(problem))
-        except asyncio.CancelledError:
-            if self._given_up is Cause.NONE:
-                raise
-            sentence, advice = KILLED[self._given_up]
-            return frames.refusal(BoxFailed(sentence, self._given_up, advice))
-
-    def heard(self, state: BoxState) -> None:
-        """Tell everybody who listens that the box has another state."""
-        if not self.states or self.states[-1] is not state:
-            self.states.append(state)
-            self._spread(state)
-
-    def _spread(self, state: BoxState | None) -> None:
-        for listener in self.listeners:
-            listener.put_nowait(state)
-
-
 class Launcher:
     """Answers questions; see the module."""
 
     def __init__(self, workshop: Workshop) -> None:
         self._shop = workshop
-        self._running: dict[StageName, _Running] = {}
+        self._running: dict[StageName, Running] = {}
         self._together: dict[tuple[StageName, ...], Together] = {}
         self._endings: set[asyncio.Task[None]] = set()
         config = workshop.config
-        self._rules = Rules(config.domain, config.ceilings)
+        self._rules = Rules(config.domain, config.ceilings, tuple(config.services))
         self._places = Places(admission.places(config.uid_count, config.warm_kinds))
+        places = admission.lab_places(config.uid_count, config.warm_kinds)
+        self._labs = LabLine(places, config.labs_memory_mb)
+        waiting = admission.MOST_WAITING + config.uid_count if config.services else 0
+        self._most_callers = MOST_CONNECTIONS + waiting  # whoever asked for a lab listens for days
         self._listed = 0
         self._box_ids = range(config.first_uid, config.first_uid + config.uid_count)
         self._callers = dict.fromkeys(Door, 0)
@@ -211,7 +172,7 @@ class Launcher:
 
     def _require_welcome(self, door: Door, writer: asyncio.StreamWriter) -> None:
         admission.require_peer(writer.get_extra_info("socket"), self._box_ids, self._shop.config.askers)
-        if self._callers[door] > MOST_CONNECTIONS:
+        if self._callers[door] > self._most_callers:
             raise Unreachable("the launcher has as many callers as it takes", door, "Try again shortly.")
 
     async def _decide(self, door: Door, question: dict[str, Any], writer: asyncio.StreamWriter) -> None:
@@ -223,6 +184,8 @@ class Launcher:
                 await _say(writer, {"ok": {"plan": plan.digest}})
             case "run":
                 await self._run(door, StageName.read(question), writer)
+            case "kept":
+                await self._kept(door, StageName.read(question), writer)
             case "pair":
                 pairing.pair(self._shop.shelf, str(question.get("plan")), str(question.get("trial")))
                 await _say(writer, {"ok": {}})
@@ -262,28 +225,42 @@ class Launcher:
             await _say(writer, _told(door, kept))
             return
         running = self._running.get(name) or self._begun(door, name)
-        heard: asyncio.Queue[BoxState | None] = asyncio.Queue()
-        for past in running.states:
+        heard: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        for past in running.told:
             heard.put_nowait(past)
         running.listeners.add(heard)
         try:
-            while not running.task.done() and (state := await heard.get()) is not None:
-                await _say(writer, {"state": state.value})
+            while not running.task.done() and (frame := await heard.get()) is not None:
+                await _say(writer, frame)
             await _say(writer, _told(door, await asyncio.shield(running.task)))
         finally:
             running.listeners.discard(heard)
 
-    def _begun(self, door: Door, name: StageName) -> _Running:
+    async def _kept(self, door: Door, name: StageName, writer: asyncio.StreamWriter) -> None:
+        """Give the kept answer of a stage that has ended."""
+        admission.require_door(door, name.stage in admission.OWNERS_OWN)
+        kept = self._shop.shelf.result(name)
+        if kept is None:
+            raise NotFound(
+                "no answer of this stage is kept", name.stage.value, "Run it, or wait until it has ended."
+            )
+        await _say(writer, _told(door, kept))
+
+    def _begun(self, door: Door, name: StageName) -> Running:
         plan = self._shop.shelf.plan(name.plan)
         self._require_admissible(plan, door)
         batch = _beside(plan, name)
         for peer in batch:
             if peer != name and peer not in self._running and self._shop.shelf.result(peer) is not None:
                 raise BoxFailed(KILLED[Cause.PEER][0], Cause.PEER, KILLED[Cause.PEER][1])
-        line = admission.line_of(plan, door)
-        places = self._together.setdefault(batch, Together(self._places, line, len(batch)))
         run = StageRun(self._shop, name, lambda state: running.heard(state))
-        running = self._running[name] = _Running(run, places)
+        if plan.kind is PlanKind.LAB:
+            memory_mb = plan.stage(name.stage).limits.memory_mb
+            place: Place = functools.partial(self._labs.place, memory_mb, lambda where: running.waits(where))
+        else:
+            line = admission.line_of(plan, door)
+            place = self._together.setdefault(batch, Together(self._places, line, len(batch))).place
+        running = self._running[name] = Running(run, place)
         running.task.add_done_callback(lambda task: self._ended(name, batch, task))
         return running
 
@@ -359,13 +336,28 @@ def workshop(
     keeper = Keeper(config.keeper_socket) if config.keeper_socket else None
     if boxes is None:
         boxes = WarmBoxes(
-            node_boxes(shelf.boxes, config.images_folder, identities),
+            node_boxes(shelf.boxes, config.images_folder, identities, _labs(config, identities)),
             config.warm_kinds,
             functools.partial(keep_kinds, config.home / "warm.json"),
         )
         boxes.want(read_kinds(config.home / "warm.json"))
     times = times or LeaseTimes()
-    return Workshop(config, key, boxes, shelf, keeper, times, Exchange(config.agent_socket))
+    exchange = Exchange(config.agent_socket, config.services)
+    return Workshop(config, key, boxes, shelf, keeper, times, exchange)
+
+
+def _labs(config: LauncherConfig, identities: Identities) -> Labs | None:
+    """Return what labs need, at a launcher that runs them; earlier boxes are gone by now, and their homes at rest.
+
+    Each connection of a lab costs two open files, so as many are allowed as this user may have.
+    """
+    if not config.services:
+        return None
+    homes = Homes(config.home / "homes", separate=identities.separate)
+    homes.prepare()
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return Labs(homes, config.mirror)
 
 
 def begin(settings: Path, times: LeaseTimes | None = None) -> None:
@@ -403,7 +395,7 @@ def _beside(plan: Plan, name: StageName) -> tuple[StageName, ...]:
     return tuple(StageName(name.plan, stage, name.attempt) for stage in batch)
 
 
-async def _end_peers(peers: list[_Running]) -> None:
+async def _end_peers(peers: list[Running]) -> None:
     """End those beside a stage that ended without a result, unless they do so themselves."""
     await asyncio.wait([peer.task for peer in peers], timeout=PEER_S)
     for peer in peers:
@@ -427,14 +419,6 @@ async def _say(writer: asyncio.StreamWriter, message: dict[str, Any]) -> None:
     with contextlib.suppress(ConnectionError):
         writer.write(frames.pack(message))
         await writer.drain()
-
-
-def _stopped(problem: OSError) -> DarkroomError:
-    """Return the error of a stage whose launcher was refused something by the system; its box is gone by then."""
-    told = f"the launcher could not go on ({problem.strerror})"
-    if problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return DiskFull(told, "launcher")
-    return Unreachable(told, "launcher", "Try again shortly; `darkroom-server doctor` says what is wrong.")
 
 
 def _free_socket(path: Path) -> None:

@@ -8,6 +8,8 @@ if it comes only afterwards; an end whose peer never comes waits until its box r
 A link to another party (`party:nm/tax`) is joined to this side's own agent (`mpc.agent`), who carries it there: the
 launcher connects to the agent's socket, says in one frame (`header`) whose link it is, and copies both ways as ever.
 There are such links in joint plans only, and only where the launcher's settings name an agent.
+
+A link to a service (`service:hub`, of labs) is served while its box lives (`sandbox.services`).
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,10 +26,10 @@ from plans import frames
 from plans.box import BoxSpec, Entry, Link
 from plans.errors import TierMissing
 from plans.plan import Plan, PlanKind
+from sandbox import services
 from sandbox.contract import Ends
+from sandbox.joining import join
 from sandbox.shelf import StageName
-
-BLOCK = 2**18
 
 MOST_GONE = 1024
 """How many ends that left before their peers came are remembered."""
@@ -46,15 +48,18 @@ class _Name:
     between: frozenset[Entry]
 
 
-def require_joinable(plan: Plan, spec: BoxSpec, agent: bool) -> None:
+def require_joinable(plan: Plan, spec: BoxSpec, agent: bool, known: Collection[str] = ()) -> None:
     """Check that every link of a stage leads to a stage of its plan that has the same link back, or to a party of a
-    joint plan, where this launcher has an agent to carry it.
+    joint plan, where this launcher has an agent to carry it, or to a service that is `known` here.
 
     Raises:
-        TierMissing: one leads to a party that this launcher cannot reach, or to nobody.
+        TierMissing: one leads to whom this launcher cannot reach, or to nobody.
     """
     for link in spec.links:
         kind, _, whom = link.peer.partition(":")
+        if kind == "service":
+            _require_service(link, known)
+            continue
         if kind == "party":
             _require_party(plan, whom, agent)
             continue
@@ -62,6 +67,15 @@ def require_joinable(plan: Plan, spec: BoxSpec, agent: bool) -> None:
         peers = [stage for stage in plan.stages if stage.entry == whom and whom != spec.entry]
         if not any(back in stage.links for stage in peers):
             raise TierMissing("a link of the plan leads to a stage that has no link back", "box.links")
+
+
+def _require_service(link: Link, known: Collection[str]) -> None:
+    if link.service not in known:
+        raise TierMissing(
+            "this launcher has no such service for labs",
+            link.service,
+            "Name the service's socket in the launcher's settings (services).",
+        )
 
 
 def _require_party(plan: Plan, whom: str, agent: bool) -> None:
@@ -87,10 +101,13 @@ def header(name: StageName, link: Link) -> dict[str, Any]:
 
 
 class Exchange:
-    """Joins ends as they come; one per launcher. `agent` is the socket of this side's agent, none for no agent."""
+    """Joins ends as they come; one per launcher.
 
-    def __init__(self, agent: Path | None = None) -> None:
-        self.agent = agent
+    `agent` is the socket of this side's agent, none for no agent; `services` are those of labs, by name.
+    """
+
+    def __init__(self, agent: Path | None = None, services: Mapping[str, Path] | None = None) -> None:
+        self.agent, self.services = agent, dict(services or {})
         self._waiting: dict[_Name, socket.socket] = {}
         self._gone: dict[_Name, None] = {}
         self._joined: set[asyncio.Task[None]] = set()
@@ -101,6 +118,8 @@ class Exchange:
         mine = {}
         for link in spec.links:
             kind, _, whom = link.peer.partition(":")
+            if kind == "service":
+                continue
             end = ends[link.name].ours.dup()
             if kind == "party":
                 self._keep(_to_agent(end, self.agent, header(name, link)))
@@ -110,10 +129,14 @@ class Exchange:
         for each, end in mine.items():
             self._offer(each, end)
         well = False
+        serving = list(self._serving(name, spec, ends))
         try:
             yield
             well = True
         finally:
+            for task in serving:
+                task.cancel()
+            await asyncio.gather(*serving, return_exceptions=True)
             for each, end in mine.items():
                 if self._waiting.get(each) is end:
                     self._waiting.pop(each).close()
@@ -121,6 +144,16 @@ class Exchange:
                         self._gone[each] = None
             while len(self._gone) > MOST_GONE:
                 del self._gone[next(iter(self._gone))]
+
+    def _serving(
+        self, name: StageName, spec: BoxSpec, ends: Mapping[str, Ends]
+    ) -> Iterator[asyncio.Task[None]]:
+        """Begin to let a lab's connections in to the services that it has links to."""
+        for link in spec.links:
+            if link.service:
+                head = services.header(name.plan, link)
+                work = services.serve(ends[link.name].ours, self.services[link.service], head)
+                yield asyncio.create_task(work)
 
     def _offer(self, name: _Name, end: socket.socket) -> None:
         end.setblocking(False)
@@ -134,7 +167,7 @@ class Exchange:
         if peer is None:
             self._waiting[name] = end
             return
-        self._keep(_join(end, peer))
+        self._keep(join(end, peer))
 
     def _keep(self, work: Any) -> None:
         task = asyncio.create_task(work)
@@ -155,21 +188,4 @@ async def _to_agent(end: socket.socket, agent: Path | None, head: dict[str, Any]
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
             return
-        await _join(end, carrier)
-
-
-async def _join(one: socket.socket, other: socket.socket) -> None:
-    """Copy both ways until both streams have ended."""
-    with one, other:
-        await asyncio.gather(_copy(one, other), _copy(other, one))
-
-
-async def _copy(source: socket.socket, target: socket.socket) -> None:
-    """Copy until the end of the stream; where nobody reads any more, nobody may write."""
-    loop = asyncio.get_running_loop()
-    with contextlib.suppress(OSError):
-        while block := await loop.sock_recv(source, BLOCK):
-            await loop.sock_sendall(target, block)
-    for end, direction in ((source, socket.SHUT_RD), (target, socket.SHUT_WR)):
-        with contextlib.suppress(OSError):
-            end.shutdown(direction)
+        await join(end, carrier)

@@ -7,7 +7,7 @@ conversation begins. It is handed over once, runs one stage, and is destroyed li
 the pool.
 
 Two boxes are of one kind when nothing that a process is started with differs: tier, image, program, limits, number
-of links. What belongs to a plan comes later, over the pipe.
+of links (of a lab: which links, and how large a home). What belongs to a plan comes later, over the pipe.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ REST_S, LONGEST_REST_S = 0.3, 1.0
 """How long nobody must have asked for a box before the next is started: those that were handed over come first, and
 the stages that follow them. Where somebody always asks, it is started all the same after the longer time.
 """
+
+
+NOBODY = "nobody"
+"""The name of the home of a lab that waits; it has none yet."""
 
 
 class ProcessBoxes(Boxes, Protocol):
@@ -91,7 +95,7 @@ class WarmBoxes:
         except DarkroomError:
             self._drop(box)
             raise
-        if not spec.gpus:  # a box that waits would keep a GPU from those with work
+        if not spec.gpus and box.can_wait:  # a box that waits would keep a GPU from those with work
             self._remember(kind_of(spec))
         return box
 
@@ -201,6 +205,9 @@ def keep_kinds(path: Path, kinds: tuple[BoxSpec, ...]) -> None:
 
 def kind_of(spec: BoxSpec) -> BoxSpec:
     """Return what boxes of one kind have in common: a specification without what belongs to one plan."""
+    if spec.home is not None:  # links of labs have names, and a home's size is a limit of files
+        home = replace(spec.home, name=NOBODY)
+        return replace(spec, inputs=(), arguments=(), outputs=Outputs(), home=home)
     links = tuple(Link(f"link-{number}", f"stage:{spec.entry}") for number, _ in enumerate(spec.links))
     return replace(spec, inputs=(), arguments=(), outputs=Outputs(), links=links)
 

@@ -15,21 +15,28 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from plans.box import BoxSpec, BoxState
+from plans.box import BoxSpec, BoxState, Entry
 from plans.decision import Tier
-from plans.errors import BoxFailed, StateConflict
+from plans.errors import BoxFailed, DarkroomError, StateConflict
 from plans.statements import StageOutput
 from sandbox import collecting, folders, gate, processes
 from sandbox.cgroups import Cgroup
 from sandbox.contract import ENDED, Cause, Conversation, Ending, Ends, Life
 from sandbox.folders import BoxFolders
 from sandbox.gate import Process
+from sandbox.homes import Slot, Use, Watch
 
 WATCH_S = 0.2
 """How often outputs, the clock and the group's count of memory are looked at."""
 
 CLOSE_WATCH_S = 0.05
 """How often memory is added up where no control group holds it."""
+
+HOME_WATCH_S = 0.5
+"""How often the disk is asked how much was written, for a box with a home."""
+
+LAB_PATIENCE = 5
+"""How many times rarer a lab is looked at than other boxes: there are many, for days, and most do nothing."""
 
 CPU_GRACE_S = 1.0
 """How far beyond its limit of processor time a box may be: the kernel's limit of one process comes first."""
@@ -55,7 +62,8 @@ class Fittings:
     """What a tier gives to a box.
 
     `start` brings up the first process, its pipes open; it waits for its launcher's first frame. `user` is the
-    id that belongs to this box alone, or none. `released` is called once the box is wiped.
+    id that belongs to this box alone, or none. `released` is called once the box is wiped. `slot` is where a lab's home
+    comes to.
     """
 
     tier: Tier
@@ -64,6 +72,7 @@ class Fittings:
     user: int | None
     released: Callable[[], None]
     holds_memory: bool = False
+    slot: Slot | None = None
 
 
 class ProcessBox:
@@ -128,6 +137,11 @@ class ProcessBox:
         self._fittings.group.weigh(_WORKING)
 
     @property
+    def can_wait(self) -> bool:
+        """Whether a box of this kind can be started before it has work; a home bound by itself must be there first."""
+        return self._fittings.slot is None or self._fittings.user is not None
+
+    @property
     def waits(self) -> bool:
         """Whether a process is up and waits for its first word."""
         return self._up is not None and self._up.process.returncode is None
@@ -137,8 +151,11 @@ class ProcessBox:
         self._life.move(BoxState.STARTING)
         self._began = time.monotonic()
         try:
+            at_home = await self._settle()
             up = self._up = self._up or await self._fittings.start()
-        except BoxFailed:
+        except DarkroomError:
+            if self._up is not None:
+                await self._finish_off(self._up.process)
             self._end(BoxState.FAILED, 1)
             raise
         if self._cause is not Cause.NONE:
@@ -148,7 +165,14 @@ class ProcessBox:
             raise BoxFailed("the box was killed while it started", self._cause)
         self._life.move(BoxState.RUNNING)
         self._tasks = [asyncio.create_task(self._await_end(up.process)), asyncio.create_task(self._watch())]
+        if at_home is not None:
+            self._tasks.append(asyncio.create_task(self._watch_home(at_home)))
         return self._conversation(up)
+
+    async def _settle(self) -> Use | None:
+        """Bring the home to a box that has one; raises as `sandbox.homes.Slot.settle`."""
+        slot, home = self._fittings.slot, self.spec.home
+        return await slot.settle(home) if slot is not None and home is not None else None
 
     def _conversation(self, up: Started) -> Conversation:
         from_box, to_box = up.process.stdout, up.process.stdin
@@ -256,7 +280,8 @@ class ProcessBox:
         if status != 128 + signal.SIGKILL:
             return _BY_STATUS.get(status, Cause.NONE)
         limits, spent = self.spec.limits, time.monotonic() - self._began
-        if spent * (limits.cpus + 1) >= limits.cpu_s:  # so much processor time it can have had
+        could_have_had = spent * (limits.cpus + 1)
+        if not self._is_lab and could_have_had >= limits.cpu_s:
             return Cause.CPU
         return Cause.NONE if self._fittings.holds_memory else Cause.MEMORY
 
@@ -267,16 +292,33 @@ class ProcessBox:
         if not self._ended.done():
             self._ended.set_result(Ending(state, status, self._cause))
 
+    async def _watch_home(self, at_start: Use) -> None:
+        """Kill the box when its home is too large."""
+        slot, home = self._fittings.slot, self.spec.home
+        if slot is None or home is None:
+            return
+        watch = Watch(slot.path(home), home, at_start)
+        while not await self._over_within(HOME_WATCH_S):
+            if await watch.is_over(self.pid):
+                await self.kill(Cause.HOME)
+                return
+
+    async def _over_within(self, pause_s: float) -> bool:
+        """Wait for so long, or until the box has ended; return whether it has."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self._ended), pause_s)
+        return self._ended.done()
+
     async def _watch(self) -> None:
         """Kill the box at the limits that no kernel limit of ours covers.
 
         The first look comes after a pause as every other: at once it would delay the first words of the conversation.
         """
         pause = WATCH_S if self._fittings.holds_memory else CLOSE_WATCH_S
-        while not self._ended.done():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(self._ended), pause)
-            cause = Cause.NONE if self._ended.done() else self._over_limit()
+        if self._is_lab:
+            pause *= LAB_PATIENCE
+        while not await self._over_within(pause):
+            cause = self._over_limit()
             if cause is not Cause.NONE:
                 await self.kill(cause)
                 return
@@ -292,9 +334,14 @@ class ProcessBox:
             spilled = collecting.usage(self._place.spill)
             if not spilled.whole or spilled.size > limits.spill_mb * _MIB:
                 return Cause.OUTPUT
-        if self._processor_s() > limits.cpu_s + CPU_GRACE_S:
+        if not self._is_lab and self._processor_s() > limits.cpu_s + CPU_GRACE_S:
             return Cause.CPU
         return Cause.MEMORY if self._over_memory() else Cause.NONE
+
+    @property
+    def _is_lab(self) -> bool:
+        """Whether the box works for days, and processor time is no limit of it."""
+        return self.spec.entry is Entry.LAB
 
     def _processor_s(self) -> float:
         """Return the processor time of the whole box; the kernel's own limit is each process's by itself."""

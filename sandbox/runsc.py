@@ -27,7 +27,6 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from plans.box import BoxSpec, Entry
@@ -53,7 +52,7 @@ HOST_FILES = 16_384
 TOOLS = "/usr/bin:/bin:/usr/local/bin"
 """Where runsc may lie; never what a variable of the environment says."""
 
-LINKS = "/links"
+LINKS, MIRROR = "/links", "/mirror"
 _RUNSC, _IMAGE, _CONFIG = "/runsc", "/image", "/bundle/config.json"
 _MIB = 2**20
 _SMALL = 4096
@@ -83,7 +82,8 @@ def bundle(spec: BoxSpec, walls: Walls, program: tuple[str, ...]) -> dict[str, A
     }
     content["process"]["capabilities"] = _capabilities(spec, walls)
     if walls.has(Wall.SYSCALLS):
-        content["linux"]["seccomp"] = syscalls.oci_filter(links=bool(spec.links))
+        lab = spec.entry is Entry.LAB
+        content["linux"]["seccomp"] = syscalls.oci_filter(links=bool(spec.links), lab=lab)
     return content
 
 
@@ -105,9 +105,14 @@ def command(spec: BoxSpec, walls: Walls, descriptors: Descriptors) -> list[str]:
     if spec.limits.spill_mb:
         words += ["--bind", os.fspath(place.spill), "/spill"]
     if spec.links:
-        words += ["--ro-bind", os.fspath(links_folder(walls)), LINKS]
+        words += ["--ro-bind", os.fspath(bubblewrap.links_folder(walls)), LINKS]
     elif not walls.has(Wall.VIEW):
         words += ["--ro-bind", "/", LINKS]
+    if spec.home is not None and walls.slot is not None:
+        source, at = walls.slot.view(spec.home)
+        words += ["--bind", os.fspath(source), at]
+        if walls.mirror is not None:
+            words += ["--ro-bind", os.fspath(walls.mirror), MIRROR]
     return [
         *GATE,
         *bubblewrap.identity(walls),
@@ -117,11 +122,6 @@ def command(spec: BoxSpec, walls: Walls, descriptors: Descriptors) -> list[str]:
         *("--info-fd", str(descriptors.info), "--"),
         *_run(walls, links=bool(spec.links)),
     ]
-
-
-def links_folder(walls: Walls) -> Path:
-    """Return where on the host the sockets of a box's links lie."""
-    return walls.place.whole / "links"
 
 
 def processes_on_host(spec: BoxSpec) -> int:
@@ -242,7 +242,17 @@ def _mounts(spec: BoxSpec, walls: Walls) -> list[dict[str, Any]]:
         mounts.append(_bind("/spill", "rw"))
     if spec.links or not walls.has(Wall.VIEW):
         mounts.append(_bind(LINKS, "ro"))
-    return mounts
+    return [*mounts, *_of_lab(spec, walls)]
+
+
+def _of_lab(spec: BoxSpec, walls: Walls) -> list[dict[str, Any]]:
+    """Return the mounts that only a lab has. Terminals are in the `/dev` of gVisor."""
+    if spec.home is None or walls.slot is None:
+        return []
+    _, at = walls.slot.view(spec.home)
+    around = [] if at == "/home" else [_tmpfs("/home", "mode=711", f"size={_SMALL}")]
+    mirror = [] if walls.mirror is None else [_bind(MIRROR, "ro")]
+    return [*around, _bind(at, "rw"), *mirror]
 
 
 def _tmpfs(folder: str, *options: str) -> dict[str, Any]:
@@ -260,10 +270,11 @@ def _rlimits(spec: BoxSpec, walls: Walls) -> list[dict[str, Any]]:
     headroom = bubblewrap.VIRTUAL_HEADROOM_MB.get(spec.entry, bubblewrap.LEAST_HEADROOM_MB)
     held = {
         "CORE": int(bubblewrap.NO_CORE),
-        "CPU": limits.cpu_s + 1,
-        "FSIZE": max(limits.output_mb, limits.temp_mb, limits.spill_mb) * _MIB,
+        "FSIZE": bubblewrap.largest_file(spec),
         "MEMLOCK": 0,
     }
+    if spec.entry is not Entry.LAB:
+        held["CPU"] = limits.cpu_s + 1
     if walls.has(Wall.MEMORY):
         held |= {"DATA": limits.memory_mb * _MIB, "AS": (limits.memory_mb + headroom) * _MIB}
     if walls.has(Wall.PROCESS_COUNT):
@@ -283,7 +294,7 @@ def _host_limits(spec: BoxSpec, walls: Walls) -> list[str]:
     words = [
         bubblewrap.found("prlimit"),
         f"--core={bubblewrap.NO_CORE}",
-        f"--cpu={cpu_s}:{cpu_s}",
+        *(() if spec.entry is Entry.LAB else (f"--cpu={cpu_s}:{cpu_s}",)),
         f"--nofile={_at_most(resource.RLIMIT_NOFILE, HOST_FILES)}",
     ]
     words += ["--memlock=0", "--msgqueue=0", "--nice=0", "--rtprio=0"]

@@ -63,7 +63,9 @@ def save(settings: Any, path: Path) -> None:
 
 def _plain(value: object) -> object:
     if isinstance(value, Mapping):
-        return {entry.value: limits.plain() for entry, limits in value.items()}
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, Limits):
+        return value.plain()
     if isinstance(value, tuple):
         return list(value)
     return str(value) if isinstance(value, Path) else value
@@ -103,6 +105,17 @@ def several(reader: Reader) -> Reader:
         if not isinstance(value, list):
             raise TypeError
         return tuple(reader(item) for item in value)
+
+    return read
+
+
+def by_name(reader: Reader) -> Reader:
+    """An object whose values are what this reader reads, and whose names are plain."""
+
+    def read(value: Any) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise TypeError
+        return {names.require("file", name): reader(item) for name, item in value.items()}
 
     return read
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plans.box import BoxSpec, Limits
-from plans.errors import HashMismatch, NotFound
+from plans.errors import HashMismatch, NotFound, TierMissing
 from sandbox import folders, images
 from sandbox.bubblewrap import Walls
 from sandbox.cgroups import Allowance
 from sandbox.contract import Wall
+from sandbox.homes import Homes, Slot
 from sandbox.identities import Identities
 from sandbox.process_box import Fittings, ProcessBox
 
@@ -46,11 +47,22 @@ class Site:
         return box
 
 
+@dataclass(frozen=True, slots=True)
+class Labs:
+    """What a launcher has for labs: the folder of their homes, and packages that they may install, if any."""
+
+    homes: Homes
+    mirror: Path | None = None
+
+
 class Sites:
     """The sites of one launcher; shared by its tiers, so that an image is hashed once for all of them."""
 
-    def __init__(self, home: Path, images_folder: Path, identities: Identities) -> None:
+    def __init__(
+        self, home: Path, images_folder: Path, identities: Identities, labs: Labs | None = None
+    ) -> None:
         self.home, self.images_folder, self.identities = home, images_folder, identities
+        self._labs = labs
         self._trusted: dict[str, images.Hold] = {}
         if identities.separate:
             folders.require_passable(home)
@@ -66,6 +78,26 @@ class Sites:
             place = folders.make(self.home, uid if self.identities.separate else None)
             undo.callback(folders.discard, place.whole)
             yield Site(place, uid, lent, undo)
+
+    def slot(self, site: Site, spec: BoxSpec) -> Slot | None:
+        """Return the place for a lab's home, given back once the box is gone; none for other boxes.
+
+        Raises:
+            TierMissing: there are no homes here.
+        """
+        if spec.home is None:
+            return None
+        if self._labs is None:
+            raise TierMissing("this launcher keeps no homes, so it runs no labs", "box.home")
+        slot = self._labs.homes.slot(site.uid if self.identities.separate else None)
+        site.lent.callback(slot.release)
+        return slot
+
+    @property
+    def mirror(self) -> Path | None:
+        """The folder of packages that labs see, if there is one."""
+        mirror = self._labs.mirror if self._labs else None
+        return mirror if mirror is not None and mirror.is_dir() else None
 
     async def trust_named(self) -> None:
         """Hash the images that have a name, a file at a time; one that does not hold stays untrusted."""

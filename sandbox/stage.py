@@ -54,6 +54,10 @@ KILLED = {
     Cause.CPU: ("the box reached its limit of processor time", _LESS),
     Cause.WALL: ("the box reached its limit of time", _LESS),
     Cause.OUTPUT: ("the box reached its limit of output, or of what its engine may spill", _LESS),
+    Cause.HOME: (
+        "the lab reached the limit of its home, so it was ended; nothing in the home was lost",
+        "Start the lab again and delete files, or ask the administrator for a profile with a larger home.",
+    ),
     Cause.CANCELLED: ("the box was cancelled", "Submit the statement again if it is still wanted."),
     Cause.REVOKED: (
         "the owner's keeper ended the box: what it ran under was revoked",
@@ -141,7 +145,8 @@ class StageRun:
         """Find the plan and every input of the stage."""
         plan = self._shop.shelf.plan(self.name.plan)
         spec = plan.stage(self.name.stage)
-        require_joinable(plan, spec, self._shop.exchange.agent is not None)
+        exchange = self._shop.exchange
+        require_joinable(plan, spec, exchange.agent is not None, exchange.services)
         handed = self._shop.shelf.handed_over(plan, spec, self.name.attempt)
         files: dict[str, Path] = {}
         inputs = []

@@ -23,7 +23,7 @@ from typing import Any
 from plans.errors import TierMissing
 
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
-_NOT_EQUAL, _MASKED_EQUAL = 1, 7
+_NOT_EQUAL, _GREATER, _MASKED_EQUAL = 1, 6, 7
 _CLONE_NEW = {
     "NEWTIME": 0x80, "NEWNS": 0x20000, "NEWCGROUP": 0x2000000, "NEWUTS": 0x4000000, "NEWIPC": 0x8000000,
     "NEWUSER": 0x10000000, "NEWPID": 0x20000000, "NEWNET": 0x40000000,
@@ -31,6 +31,7 @@ _CLONE_NEW = {
 _PUSH_INPUT, _LINUX_CONSOLE = 0x5412, 0x541C  # TIOCSTI, TIOCLINUX
 _SET_PARENT_DEATH = 1  # PR_SET_PDEATHSIG, an int: the kernel looks at its lower half
 _TELL_OF_OTHERS = (5, 36, 1024, 1026)  # fcntl: F_GETLK, F_OFD_GETLK, F_SETLEASE, F_NOTIFY
+_ASK_FOR_LOCKS = (5, 36)  # of these the first two
 _LOCK_A_PART = (6, 7, 37, 38)  # fcntl: F_SETLK, F_SETLKW, F_OFD_SETLK, F_OFD_SETLKW
 _PRETENDED = 0
 _CORE_SIZE = 4  # RLIMIT_CORE
@@ -39,12 +40,14 @@ _ONLY_CACHED = 8  # RWF_NOWAIT of preadv2
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """Which calls a denial is about: those whose argument, seen through a mask, has a value; or has another."""
+    """Which calls a denial is about: those whose argument, seen through a mask, has a value; or has another, or a
+    larger one."""
 
     argument: int
     value: int
     mask: int = 2**64 - 1
     other: bool = False
+    above: bool = False
     besides: When | None = None
     """What must hold of another argument as well."""
 
@@ -62,6 +65,8 @@ class Denial:
     why: str
     when: When | None = None
 
+
+_OTHERS_LIMITS = When(0, 0, other=True)
 
 NEWER = {"statmount": 457, "listmount": 458, "lsm_set_self_attr": 460, "open_tree_attr": 467}
 """Calls that Debian 12's libseccomp does not know by name; their numbers are the same on every architecture."""
@@ -83,7 +88,7 @@ DENIALS = (
         Denial(("ioctl",), errno.EPERM, "a terminal takes what is pushed into it as typed", When(1, request, 2**32 - 1))
         for request in (_PUSH_INPUT, _LINUX_CONSOLE)
     ),
-    Denial(("prlimit64",), errno.EPERM, "a process has its own limits to lower, not another's", When(0, 0, other=True)),
+    Denial(("prlimit64",), errno.EPERM, "a process has its own limits to lower, not another's", _OTHERS_LIMITS),
     Denial(
         ("prctl",), errno.EPERM, "a box dies with its launcher; nobody takes off the signal by which it does",
         When(0, _SET_PARENT_DEATH, 2**32 - 1),
@@ -197,18 +202,87 @@ Of sockets it gets those that reach nothing but itself.
 """
 
 
+_FAMILY, _TYPE, _PROTOCOL = 0, 1, 2  # arguments of socket(2)
+_FAMILIES = (int(socket.AF_UNIX), int(socket.AF_INET), int(socket.AF_INET6))
+_TYPE_BITS, _TYPES = 0xF, (int(socket.SOCK_STREAM), int(socket.SOCK_DGRAM))
+_PROTOCOLS = (0, socket.IPPROTO_TCP, socket.IPPROTO_UDP)
+_KIND, _CHARACTERS, _BLOCKS = 0o170000, 0o020000, 0o060000  # inode(7): S_IFMT, S_IFCHR, S_IFBLK
+
+_OWN_LOOPBACK = "a lab's sockets are of its own loopback, and of its own folders"
+_RARE = "raw and rare kinds of sockets reach little known parts of the kernel"
+
+LAB_DENIALS = (
+    *(
+        Denial(("socket",), errno.EACCES, _OWN_LOOPBACK, when)
+        for when in (
+            *(When(_FAMILY, each, 2**32 - 1) for each in range(max(_FAMILIES)) if each not in _FAMILIES),
+            When(_FAMILY, max(_FAMILIES), above=True),
+        )
+    ),
+    *(
+        Denial(("socket",), errno.EACCES, _RARE, when)
+        for when in (
+            *(
+                When(_PROTOCOL, each, 2**32 - 1)
+                for each in range(1, max(_PROTOCOLS))
+                if each not in _PROTOCOLS
+            ),
+            When(_PROTOCOL, max(_PROTOCOLS), above=True),
+            *(
+                When(_FAMILY, family, 2**32 - 1, besides=When(_TYPE, kind, _TYPE_BITS))
+                for family in _FAMILIES[1:]
+                for kind in range(_TYPE_BITS + 1)
+                if kind not in _TYPES
+            ),
+        )
+    ),
+    *(
+        Denial((call,), errno.EPERM, "a lab makes FIFOs, and no device", When(mode, kind, _KIND))
+        for call, mode in (("mknod", 1), ("mknodat", 2))
+        for kind in (_CHARACTERS, _BLOCKS)
+    ),
+)
+"""What is denied to labs instead of every socket, every `mknod` and others' limits.
+
+Its network has a loopback and nothing else; of sockets there are streams and datagrams by TCP, UDP and Unix. Its server
+lowers limits of the kernels that it starts, which are other processes of the same box.
+"""
+
+LAB_SIGNALS = tuple(
+    each
+    for each in SIGNALS
+    if each.calls != ("flock",)
+    and (each.when is None or each.when.value not in (*_LOCK_A_PART, *_ASK_FOR_LOCKS))
+)
+"""Of `SIGNALS` what holds for labs too. Locks are real there: several processes write one database in a home.
+
+Nobody learns by them: boxes with data neither lock nor see locks, so a lab hears of none of theirs.
+"""
+
+
 class _Compare(ctypes.Structure):
     _fields_ = [("arg", ctypes.c_uint), ("op", ctypes.c_int), ("a", ctypes.c_uint64), ("b", ctypes.c_uint64)]
 
 
-def filter_file() -> int:
-    """Return a descriptor from which the BPF program of the filter can be read once.
+def filter_file(*, lab: bool = False) -> int:
+    """Return a descriptor from which the BPF program of the filter can be read once; that of a lab denies less.
 
     Raises:
         TierMissing: libseccomp is missing, or does not take a line of the table; a box without its filter is
             not started.
     """
-    return _compiled([*DENIALS, *SIGNALS])
+    return _compiled([*lab_denials(), *LAB_SIGNALS] if lab else [*DENIALS, *SIGNALS])
+
+
+def lab_denials() -> list[Denial]:
+    """Return the table of labs: what a server, its kernels and a terminal need of each other is not denied."""
+    spared = {"socket", "mknod", "mknodat"}
+    kept = [
+        each
+        for each in DENIALS
+        if not spared & set(each.calls) and not (each.calls == ("prlimit64",) and each.when == _OTHERS_LIMITS)
+    ]
+    return [*kept, *LAB_DENIALS]
 
 
 def kernel_filter_file() -> int:
@@ -248,7 +322,7 @@ def _compiled(table: Sequence[Denial]) -> int:
         library.seccomp_release(context)
 
 
-def oci_filter(*, links: bool) -> dict[str, Any]:
+def oci_filter(*, links: bool, lab: bool = False) -> dict[str, Any]:
     """Return the same table as the OCI runtime specification writes it (linux.seccomp), for a kernel of a box's own.
 
     That kernel (gVisor's of 2022) answers every denial with EPERM. For `clone3` this would break programs, whose
@@ -259,13 +333,15 @@ def oci_filter(*, links: bool) -> dict[str, Any]:
 
     Args:
         links: whether the box may make Unix sockets, to reach the links of its plan by name.
+        lab: whether it is a lab, which may make more (`LAB_DENIALS`), and symbolic links.
     """
-    left = {"clone3", *NEWER}
-    table = [replace(each, calls=tuple(call for call in each.calls if call not in left)) for each in DENIALS]
-    if links:
+    left, whole = {"clone3", *NEWER}, lab_denials() if lab else DENIALS
+    table = [replace(each, calls=tuple(call for call in each.calls if call not in left)) for each in whole]
+    if links and not lab:
         table = [_OTHER_SOCKETS if "socket" in each.calls else each for each in table]
     rules = [_oci_rule(each) for each in table if each.calls]
-    rules.append(_oci_rule(Denial(("symlink", "symlinkat"), errno.EPERM, "as Landlock does at T1")))
+    if not lab:
+        rules.append(_oci_rule(Denial(("symlink", "symlinkat"), errno.EPERM, "as Landlock does at T1")))
     return {
         "defaultAction": "SCMP_ACT_ALLOW",
         "architectures": [f"SCMP_ARCH_{platform.machine().upper()}"],
@@ -286,8 +362,9 @@ def _oci_rule(denial: Denial) -> dict[str, Any]:
 
 
 def _oci_condition(when: When) -> dict[str, Any]:
-    if when.other:
-        return {"index": when.argument, "value": when.value, "op": "SCMP_CMP_NE"}
+    if when.other or when.above:
+        operation = "SCMP_CMP_GT" if when.above else "SCMP_CMP_NE"
+        return {"index": when.argument, "value": when.value, "op": operation}
     return {"index": when.argument, "value": when.mask, "valueTwo": when.value, "op": "SCMP_CMP_MASKED_EQ"}
 
 
@@ -320,8 +397,8 @@ def _deny(library: ctypes.CDLL, context: int, call: str, denial: Denial) -> None
 
 
 def _compare(when: When) -> _Compare:
-    if when.other:
-        return _Compare(when.argument, _NOT_EQUAL, when.value, 0)
+    if when.other or when.above:
+        return _Compare(when.argument, _GREATER if when.above else _NOT_EQUAL, when.value, 0)
     return _Compare(when.argument, _MASKED_EQUAL, when.mask, when.value)
 
 

@@ -14,6 +14,7 @@ from sandbox.contract import Offer
 from sandbox.gvisor import GvisorBoxes
 from sandbox.identities import Identities
 from sandbox.process_box import ProcessBox
+from sandbox.sites import Labs
 
 
 class TierBoxes(Protocol):
@@ -78,9 +79,13 @@ class NodeBoxes:
         return None
 
 
-def node_boxes(home: Path, images_folder: Path, identities: Identities) -> NodeBoxes:
-    """Return the boxes of every tier that this node has, in `home`, from the images in `images_folder`."""
-    weak = BubblewrapBoxes(home, images_folder, identities)
+def node_boxes(
+    home: Path, images_folder: Path, identities: Identities, labs: Labs | None = None
+) -> NodeBoxes:
+    """Return the boxes of every tier that this node has, in `home`, from the images in `images_folder`; with `labs`
+    also labs.
+    """
+    weak = BubblewrapBoxes(home, images_folder, identities, labs=labs)
     strong = GvisorBoxes(home, images_folder, identities, sites=weak.sites)
     return NodeBoxes({Tier.T1: weak, Tier.T2: strong})
 
