@@ -1,1 +1,1 @@
-"""The researcher's room: JupyterHub, and what stands between it and the boxes in which labs live (docs/notebooks.md)."""
+"""The researcher's room: JupyterHub, and what stands between it and the boxes of labs (docs/notebooks.md)."""

@@ -19,7 +19,7 @@ from plans.errors import DarkroomError, NotFound
 from policies import api as policies
 from sandbox import api as sandbox
 from sandbox.attacks.probing import probe
-from server import party_health
+from server import labs, party_health
 from server.enrolment import open_store
 from server.running import address
 from server.site import Owner, Site, open_site
@@ -66,6 +66,7 @@ def examine(home: Path) -> list[Finding]:
     found += _portal(site)
     for owner in site.owners():
         found += _owner(owner)
+    found += (Finding(*each) for each in labs.weaker_points(site))
     found += _parties(site)
     found += _database(site)
     return [*found, _shape(site)]

@@ -33,13 +33,16 @@ from server.bundles import require_fitting
 from server.events import record
 from server.images import work_images
 from server.policy_files import read_policies
-from server.site import Owner, Site, make_folders, write_private
+from server.site import LABS, Owner, Site, make_folders, write_private
 from store import api as store
 
 FIRST_UID = 61_000
 UIDS_PER_OWNER = 64
 """User ids of an owner's side on its node: the first is its launcher's, the last its agent's, the others its boxes'."""
 WARM_KINDS = 6
+
+USUAL_PORT, MOST_PORT = 8470, 65_535
+"""The portal's; a site on another one has its labs on the port after it, so that two sites can be up side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ def found_site(home: Path, port: int, database_url: str = "") -> Site:
     write_private(site.log_key, keys.SigningKey.fresh().unsafe_secret())
     lines = ['data_folder = "centre"', f"port = {port}"]
     lines += [f"database_url = {json.dumps(database_url)}"] if database_url else []
+    lines += ["[labs]", f"port = {port + 1}"] if 0 < port < MOST_PORT and port != USUAL_PORT else []
     write_private(site.settings, ("\n".join(lines) + "\n").encode())
     store.migrate(open_store(site))
     for path in site.centre.glob("centre.db*"):
@@ -87,6 +91,10 @@ def add_owner(site: Site, domain: str, titles: Titles, image: str, limits: Mappi
     keeper.
     """
     owner = site.owner(names.require("domain", domain))
+    if domain == LABS:
+        raise StateConflict(
+            "this name is taken by the launcher of labs", domain, "Name the domain differently."
+        )
     if owner.folder.exists():
         raise StateConflict(
             "there is an owner's side of this domain already",

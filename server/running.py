@@ -11,6 +11,7 @@ import urllib.request
 from pathlib import Path
 
 from plans.errors import DarkroomError, Unreachable
+from server import labs
 from server.enrolment import found_site, offer_roster
 from server.site import Site, open_site
 from server.supervisor import Role, Supervisor, owner_roles, roles, wait_for
@@ -25,13 +26,34 @@ def stay_up(home: Path, port: int) -> None:
     site = Site(home.resolve())
     if not site.settings.exists():
         site = found_site(home, port)
+    _found_labs(site)
     with started(open_site(home)) as supervisor:
         sys.stderr.write(
             f"Darkroom is up at {address(site)} (only this machine can reach it). Ctrl-C ends it.\n"
         )
+        _tell_of_labs(site)
         sides = Sides(site, supervisor)
         while not stop.wait(0.5):
             sides.follow()
+
+
+def _found_labs(site: Site) -> None:
+    """Make the side of labs. A Darkroom without one is a Darkroom still, so what is missing is only said."""
+    try:
+        labs.found(site)
+    except DarkroomError as problem:
+        site.labs.settings.unlink(missing_ok=True)
+        sys.stderr.write(f"No labs here: {problem}\n")
+
+
+def _tell_of_labs(site: Site) -> None:
+    if not labs.roles(site):
+        return
+    try:
+        labs.wait_until_up(site)
+        sys.stderr.write(f"Labs are at {labs.address(site)}, by the portal's sign-in.\n")
+    except DarkroomError as problem:
+        sys.stderr.write(f"Labs are not up: {problem}\n")
 
 
 class Sides:
@@ -57,11 +79,12 @@ class Sides:
                 offer_roster(owner)
 
     def _roles(self) -> list[Role]:
-        return [role for owner in self._site.owners() for role in owner_roles(self._site, owner.domain)]
+        owners = [role for owner in self._site.owners() for role in owner_roles(self._site, owner.domain)]
+        return [*owners, *labs.roles(self._site)]
 
 
 def _written(role: Role) -> bytes:
-    """Return the settings of a process of an owner's side, as they are in its file."""
+    """Return the settings of a process of a side, as they are in its file."""
     return Path(role.arguments[0]).read_bytes()
 
 
@@ -70,7 +93,7 @@ def started(site: Site) -> Supervisor:
     site.restore_run_folder()
     supervisor = Supervisor(site)
     try:
-        supervisor.start(roles(site))
+        supervisor.start([*roles(site), *labs.roles(site)])
         for owner in site.owners():
             wait_for(owner.launcher_socket)
             wait_for(owner.keeper_socket)

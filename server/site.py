@@ -10,6 +10,17 @@
     <run>/<domain>/node/        open, owner: the launcher's sockets
     <run>/<domain>/agent/       door, link: the agent's sockets, where there is an agent
 
+Where members have labs (`server.labs`):
+
+    <home>/labs/labs.json       settings of porter, proxy and Hub
+    <home>/labs/keys/           their secrets, each in a file: oauth, cookie, state, proxy
+    <home>/labs/hub/            the Hub's database
+    <home>/labs/porter/         which lab has which port
+    <home>/nodes/labs/          the launcher of labs: its key, launcher.json, and home/ with homes/
+    <run>/labs/node/            open: that launcher's socket
+    <run>/labs/porter/          hub, api: where that launcher brings what labs say
+    <run>/labs/desk/            desk: where the Hub asks the porter
+
 Paths of sockets are short, since they have 107 bytes at the most.
 
 Run by root, everything belongs to root but what each launcher needs under the user that it becomes
@@ -28,6 +39,14 @@ the launcher's in the folders of sockets, and the launcher is in that group as w
     run/<domain>/node                          the launcher's, mode 2710 for the agent's group: so is its open socket
     run/<domain>/agent                         the agent's, mode 0710 for its group
 
+Porter, proxy and Hub have users of their own as well, and behind their walls see nothing else (`notebooks.walls`):
+
+    labs and labs/keys                         root's alone; secrets are handed over when a process starts
+    labs/hub, labs/porter                      the Hub's, the porter's
+    run/labs/node                              the launcher's, mode 2710 for the Hub's group
+    run/labs/porter                            the porter's, mode 2710 for the launcher's group
+    run/labs/desk                              the porter's, mode 2710 for the Hub's group
+
 The embedded shape has one administrator, so it separates processes and keys, not people.
 """
 
@@ -42,6 +61,9 @@ from pathlib import Path
 from plans.errors import NotFound
 
 _LONGEST_RUN_PATH = 66
+
+LABS = "labs"
+"""The name of the side of labs, as a folder and as the domain of its launcher; no owner's domain is called so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +113,11 @@ class Site:
         _make(self.run, 0o711)
         for owner in self.owners():
             owner.make_run_folders()
+
+    @property
+    def labs(self) -> LabsSide:
+        """The side of labs."""
+        return LabsSide(self)
 
     def owner(self, domain: str) -> Owner:
         """Return the paths of an owner's side."""
@@ -224,6 +251,103 @@ class Owner:
         _make(self.run / "node", 0o700 if agent is None else 0o2710, (user, group))
         if self.agent_identity.exists():
             _make(self.agent_door.parent, 0o700 if agent is None else 0o710, (agent, agent))
+
+
+@dataclass(frozen=True, slots=True)
+class LabUsers:
+    """The user ids of the side of labs, each also the number of a group; none where all run as who starts them."""
+
+    launcher: int | None = None
+    porter: int | None = None
+    proxy: int | None = None
+    hub: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LabsSide:
+    """The paths of the side of labs."""
+
+    site: Site
+
+    @property
+    def folder(self) -> Path:
+        """The folder of settings, secrets and state."""
+        return self.site.home / LABS
+
+    @property
+    def settings(self) -> Path:
+        """The settings of porter, proxy and Hub; there where the side was founded."""
+        return self.folder / "labs.json"
+
+    @property
+    def keys(self) -> Path:
+        """The folder of secrets, each in a file of its own."""
+        return self.folder / "keys"
+
+    @property
+    def oauth_secret(self) -> Path:
+        """The secret with which the Hub shows the portal that it is the Hub; a text of one line."""
+        return self.keys / "oauth"
+
+    @property
+    def hub(self) -> Path:
+        """The Hub's own folder."""
+        return self.folder / "hub"
+
+    @property
+    def porter(self) -> Path:
+        """The porter's own folder."""
+        return self.folder / "porter"
+
+    @property
+    def node(self) -> Path:
+        """The folder of the launcher of labs."""
+        return self.site.home / "nodes" / LABS
+
+    @property
+    def launcher_settings(self) -> Path:
+        """That launcher's settings."""
+        return self.node / "launcher.json"
+
+    @property
+    def launcher_home(self) -> Path:
+        """Where it keeps boxes, and the members' homes."""
+        return self.node / "home"
+
+    @property
+    def launcher_socket(self) -> Path:
+        """Its socket."""
+        return self.site.run / LABS / "node" / "open"
+
+    @property
+    def desk(self) -> Path:
+        """The porter's socket for the Hub."""
+        return self.site.run / LABS / "desk" / "desk"
+
+    def service(self, name: str) -> Path:
+        """The porter's socket for a service that labs have a link to."""
+        return self.site.run / LABS / "porter" / name
+
+    def make_folders(self, who: LabUsers) -> None:
+        """Make the folders of the side."""
+        _make(self.folder, 0o711)
+        _make(self.keys, 0o700)
+        for folder, user in ((self.hub, who.hub), (self.porter, who.porter)):
+            _make(folder, 0o700, (user, user))
+        _make(self.node, 0o711)
+        _make(self.launcher_home, 0o711, (who.launcher, who.launcher))
+        _make(self.node / "data", 0o700 if who.launcher is None else 0o710, (None, who.launcher))
+        self.make_run_folders(who)
+
+    def make_run_folders(self, who: LabUsers) -> None:
+        """Make the folders of its sockets; each is open to the group of the one process that asks there."""
+        _make(self.site.run / LABS, 0o711)
+        for name, user, group in (
+            ("node", who.launcher, who.hub),
+            ("porter", who.porter, who.launcher),
+            ("desk", who.porter, who.hub),
+        ):
+            _make(self.site.run / LABS / name, 0o700 if user is None else 0o2710, (user, group))
 
 
 def open_site(home: Path) -> Site:

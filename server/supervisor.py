@@ -86,6 +86,8 @@ class Supervisor:
         self._children.clear()
         for owner in self.site.owners():
             sandbox.forget_groups(owner.launcher_home)
+        if self.site.labs.settings.exists():
+            sandbox.forget_groups(self.site.labs.launcher_home)
 
     def __enter__(self) -> Supervisor:
         return self

