@@ -1,0 +1,176 @@
+"""Errors in IPython as one card, and tracebacks cut to the member's own lines, without local variables.
+
+Of an error of the house only the lines that the member wrote are shown: cells and files of their own, not this
+package, HTTP, or IPython itself. The whole of it stays at hand, again without variables: `darkroom.last_traceback()`.
+What IPython keeps for `%tb` is cut, too, since some of its modes print variables, and ours may hold a secret.
+"""
+
+from __future__ import annotations
+
+import linecache
+import os
+import re
+import site
+import sys
+import sysconfig
+import traceback
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any
+
+from darkroom.display import Shown, written
+from darkroom.display_words import say
+from plans.errors import DarkroomError
+
+_CELL = re.compile(r"<ipython-input-|ipykernel_\d+[/\\]|<stdin>|<string>|<console>")
+_HIDDEN = ("darkroom", "plans", "keys")
+LONGEST = 200
+"""Frames of a whole traceback that are kept."""
+
+_last: list[list[str]] = []
+_before: list[Any] = []
+
+
+def frames(tb: TracebackType | None) -> Iterator[tuple[TracebackType, bool]]:
+    """Yield the steps of a traceback, each with whether it is the member's own."""
+    while tb is not None:
+        yield tb, is_own(tb.tb_frame.f_code.co_filename)
+        tb = tb.tb_next
+
+
+def is_own(file: str) -> bool:
+    """Return whether a file, or the name of a cell, is one that the member wrote: not installed, not of the house."""
+    if _CELL.search(file):
+        return True
+    if file.startswith("<"):
+        return False
+    return not any(file.startswith(folder + os.sep) for folder in _folders())
+
+
+def _folders() -> tuple[str, ...]:
+    """Return the folders of Python, of what is installed, and of the house."""
+    found = [sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    found += [*site.getsitepackages(), site.getusersitepackages()]
+    for name in _HIDDEN:
+        module = sys.modules.get(name)
+        if module is not None and module.__file__:
+            found.append(os.path.dirname(module.__file__))
+    return tuple({os.path.abspath(each) for each in found} | set(found))
+
+
+def cut(tb: TracebackType | None) -> TracebackType | None:
+    """Return a traceback of the member's own steps alone; none if there is none of them."""
+    kept: TracebackType | None = None
+    for step, own in reversed(list(frames(tb))):
+        if own:
+            kept = TracebackType(kept, step.tb_frame, step.tb_lasti, step.tb_lineno)
+    return kept
+
+
+def own_lines(tb: TracebackType | None) -> list[str]:
+    """Return the member's own lines, each with its place, the innermost last."""
+    told = []
+    for step, own in frames(tb):
+        if own:
+            file = step.tb_frame.f_code.co_filename
+            source = linecache.getline(file, step.tb_lineno).strip()
+            place = say("error.cell") if _CELL.search(file) else file
+            told.append(
+                say("error.line", file=place, line=step.tb_lineno) + (f": {source}" if source else "")
+            )
+    return told
+
+
+def keep(kind: type[BaseException], value: BaseException, tb: TracebackType | None) -> None:
+    """Keep the whole traceback as text, without variables."""
+    told = traceback.TracebackException(kind, value, tb, limit=LONGEST, capture_locals=False, compact=True)
+    _last[:] = [list(told.format())]
+
+
+def last_traceback() -> Shown:
+    """Return the whole of the last error, frames of Darkroom included, to look at or to send to a maintainer."""
+    from darkroom.display import Code, Lines, sheet
+
+    text = "".join(_last[0]) if _last else ""
+    return Shown(sheet(Code(text) if text else Lines(("–",))))
+
+
+# --- IPython -----------------------------------------------------
+
+
+def install(ip: Any) -> None:
+    """Show errors of the house as cards in this shell, and say in a lab how to ask for a missing module."""
+    ip.set_custom_exc((DarkroomError, ModuleNotFoundError), _in_shell)
+
+
+def uninstall(ip: Any) -> None:
+    """Show errors as IPython does."""
+    ip.set_custom_exc((), None)
+
+
+def _in_shell(
+    ip: Any, kind: type[BaseException], value: BaseException, tb: Any, tb_offset: Any = None
+) -> list[str]:
+    keep(kind, value, tb)
+    if not isinstance(value, DarkroomError):
+        ip.showtraceback((kind, value, tb), tb_offset=tb_offset)
+        if os.environ.get("DARKROOM_LAB") and isinstance(value, ModuleNotFoundError):
+            from darkroom.advice import missing_module
+
+            sys.stdout.write(missing_module(value) + "\n")
+        return []
+    sys.last_type, sys.last_value, sys.last_traceback = kind, value, cut(tb)
+    if sys.version_info >= (3, 12):
+        sys.last_exc = value
+    value.__traceback__ = cut(tb)
+    _drop_context(value)
+    lines = _show(ip, value, tb)
+    ip._showtraceback(kind, str(value), lines)
+    return lines
+
+
+def _drop_context(value: BaseException) -> None:
+    """Forget what the error came from: its frames are the house's own, and `%tb` would walk them."""
+    value.__cause__, value.__context__, value.__suppress_context__ = None, None, True
+
+
+def _show(ip: Any, value: DarkroomError, tb: Any) -> list[str]:
+    """Show the card where there is a notebook, and return the lines of the plain traceback."""
+    shown = card_of(value, tb)
+    if not hasattr(ip, "kernel"):
+        return written(shown)["text/plain"].split("\n")
+    from IPython.display import display
+
+    display(Shown(shown))
+    return [f"{type(value).__name__}: {value}"]
+
+
+def card_of(value: DarkroomError, tb: TracebackType | None) -> Any:
+    """Return the card of an error that came up at this traceback."""
+    from darkroom.advice import card
+
+    own: Sequence[str] = own_lines(tb)
+    return card(value, own[-1] if own else "")
+
+
+# --- scripts -----------------------------------------------------
+
+
+def short_tracebacks(on: bool = True) -> None:
+    """In a script, show errors of the house as their sentence and the script's own lines; other errors stay as they
+    are. With `on=False` everything is as before.
+    """
+    if on and not _before:
+        _before.append(sys.excepthook)
+        sys.excepthook = _in_script
+    elif not on and _before:
+        sys.excepthook = _before.pop()
+
+
+def _in_script(kind: type[BaseException], value: BaseException, tb: TracebackType | None) -> None:
+    keep(kind, value, tb)
+    if not isinstance(value, DarkroomError):
+        (_before[0] if _before else sys.__excepthook__)(kind, value, tb)
+        return
+    lines = [f"  {line}" for line in own_lines(tb)]
+    sys.stderr.write("\n".join([*lines, written(card_of(value, tb))["text/plain"], ""]))
