@@ -15,12 +15,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Locator,
+    Page,
+    Response,
+    TimeoutError,
+    expect,
+    sync_playwright,
+)
 
 CHROMIUM = "/usr/bin/chromium"
 CARD = ".jp-LauncherCard[data-category=Notebook]:visible"
 NOTEBOOK = ".jp-NotebookPanel:visible"
-DONE = re.compile(r"\[\d+\]")
+DONE, SENT = re.compile(r"\[\d+\]"), re.compile(r"\[(\*|\d+)\]")
+TRIES = 3
 
 
 @contextmanager
@@ -122,13 +132,21 @@ class Notebook:
 
     def start(self, code: str) -> Cell:
         """Type code into the last cell and send it; do not wait for its end."""
-        cell = self.cells.nth(self.cells.count() - 1)
-        cell.locator(".cm-content").click()
-        self.page.keyboard.press("Control+a")
-        self.page.keyboard.insert_text(code)
-        place = cell.get_attribute("data-windowed-list-index")
-        self.page.keyboard.press("Shift+Enter")
-        return Cell(self.panel.locator(f'.jp-Cell[data-windowed-list-index="{place}"]'))
+        last = self.cells.nth(self.cells.count() - 1)
+        place = last.get_attribute("data-windowed-list-index")
+        cell = self.panel.locator(f'.jp-Cell[data-windowed-list-index="{place}"]')
+        sent = cell.locator(".jp-InputArea-prompt").filter(has_text=SENT)
+        for _ in range(TRIES):  # while tabs are restored another one may take the keyboard
+            cell.locator(".cm-content").click()
+            self.page.keyboard.press("Control+a")
+            self.page.keyboard.insert_text(code)
+            self.page.keyboard.press("Shift+Enter")
+            try:
+                sent.wait_for(timeout=5000)
+            except TimeoutError:
+                continue
+            return Cell(cell)
+        raise AssertionError(f"the notebook did not take the cell: {code[:80]}")
 
     def run(self, code: str, patience_s: float = 90) -> Cell:
         """Type code into the last cell, send it, and wait until the kernel is done with it."""
@@ -155,6 +173,10 @@ class Notebook:
         expect(unsaved).to_have_count(0, timeout=patience_s * 1000)
 
 
+def _makes_a_file(response: Response) -> bool:
+    return response.request.method == "POST" and "/api/contents" in response.url
+
+
 @dataclass(slots=True)
 class JupyterLab:
     """JupyterLab in one page of one person."""
@@ -163,28 +185,29 @@ class JupyterLab:
 
     def new_notebook(self, patience_s: float = 60) -> Notebook:
         """Open the launcher, choose Python, and wait for the kernel."""
-        before = self._panels()
         if not self.page.locator(CARD).count():
             self.page.locator('[data-command="launcher:create"]').first.click()
-        self.page.locator(CARD).first.click()
-        return self._new(before, patience_s)
+        with self.page.expect_response(_makes_a_file, timeout=patience_s * 1000) as made:
+            self.page.locator(CARD).first.click()
+        return self._in_tab(str(made.value.json()["name"]), patience_s)
 
     def open(self, file: str, patience_s: float = 60) -> Notebook:
         """Open a notebook from the list of files; one that is open already comes to the front."""
         self.page.locator(".jp-DirListing-item", has_text=file).first.dblclick()
-        self.page.locator(".lm-TabBar-tab.lm-mod-current", has_text=file).wait_for(timeout=patience_s * 1000)
-        return self.in_front(patience_s)
+        return self._in_tab(file, patience_s)
 
     def in_front(self, patience_s: float = 60) -> Notebook:
         """Return the notebook that is seen."""
-        return self._new([], patience_s)
+        return self._seen(patience_s)
 
-    def _panels(self) -> list[str]:
-        return [str(each.get_attribute("id")) for each in self.page.locator(".jp-NotebookPanel").all()]
+    def _in_tab(self, file: str, patience_s: float) -> Notebook:
+        name = re.compile(rf"^{re.escape(file)}$")
+        tab = self.page.locator(".lm-DockPanel-tabBar .lm-TabBar-tab.lm-mod-current").filter(has_text=name)
+        tab.wait_for(timeout=patience_s * 1000)
+        return self._seen(patience_s)
 
-    def _new(self, before: list[str], patience_s: float) -> Notebook:
-        others = "".join(f':not([id="{name}"])' for name in before)
-        panel = self.page.locator(f".jp-NotebookPanel{others}:visible").first
+    def _seen(self, patience_s: float) -> Notebook:
+        panel = self.page.locator(NOTEBOOK).first
         panel.wait_for(timeout=patience_s * 1000)
         found = Notebook(self.page, str(panel.get_attribute("id")))
         return found.wait_for_kernel(patience_s)
