@@ -241,7 +241,7 @@ def grants() -> Grants:
 
 
 def budget() -> Budget:
-    """Return what this member's grants in force allow: how many plans, on what, until when."""
+    """Return what is left of this member's grants, as far as the centre knows: how many plans, on what, until when."""
     return _default().budget()
 
 

@@ -29,7 +29,7 @@ from darkroom.wire import Wire, listed, segment
 from keys import api as keys
 from keys.keyfile import fingerprint, read_public
 from plans import names
-from plans.errors import HashMismatch, Malformed, NotAllowed, NotFound, SignatureWrong
+from plans.errors import HashMismatch, Malformed, NotAllowed, SignatureWrong
 from plans.impact import ImpactReport, impact
 from plans.manifest import Manifest
 from plans.plan import Plan
@@ -60,13 +60,13 @@ class Connection(Either, Tasks, Joint, Twins):
         """Return the membership: name, domain, roles, scopes, enrolled public keys."""
         return self._wire.get("/api/v1/me")
 
-    def datasets(self) -> list[dict[str, Any]]:
+    def datasets(self) -> Datasets:
         """Return every dataset: id, name in SQL, title, grade, owner, version."""
         found = Datasets(listed(self._wire.get("/api/v1/datasets"), "datasets"))
         completion.keep_datasets(found)
         return found
 
-    def describe(self, dataset: str) -> dict[str, Any]:
+    def describe(self, dataset: str) -> Description:
         """Return one dataset with its columns: type, unit, kind.
 
         Raises:
@@ -118,7 +118,7 @@ class Connection(Either, Tasks, Joint, Twins):
             "a lab cannot apply for you", body["dataset"], f"Apply on the portal, it is filled in: {page}"
         )
 
-    def applications(self) -> list[dict[str, Any]]:
+    def applications(self) -> Applications:
         """Return the member's own applications, and for an approver those that wait for a decision."""
         return Applications(listed(self._wire.get("/api/v1/applications"), "applications"))
 
@@ -130,7 +130,7 @@ class Connection(Either, Tasks, Joint, Twins):
         """Decline an application, with a reason that its member will read."""
         return self._wire.post(f"/api/v1/applications/{segment(number)}/decline", {"reason": reason})
 
-    def grants(self) -> list[dict[str, Any]]:
+    def grants(self) -> Grants:
         """Return the grants that serve this member; for an approver, those of the domain."""
         return Grants(listed(self._wire.get("/api/v1/grants"), "grants"))
 
@@ -180,12 +180,12 @@ class Connection(Either, Tasks, Joint, Twins):
         return portal_page("/keys", signing=public["signing"], opening=public["opening"])
 
     def budget(self) -> Budget:
-        """Return what this member's grants in force allow: the dataset, the project, at most how many plans, until
-        when. How much of it is used only the owner's keeper knows; `dry_run` says of a statement whether it fits.
+        """Return what is left of this member's grants, one line for each that stands: at most how many plans and how
+        many are left as far as the centre knows, until when, and the rules that bound the rest. Its attribute `jobs`
+        says how many jobs are active, and how many may be.
         """
-        told = ("dataset", "project", "purpose", "role", "columns", "uses", "until")
-        mine = [each for each in self.grants() if each.get("member") == self.member]
-        return Budget({name: each[name] for name in told} for each in mine if each["state"] == "in force")
+        told = self._wire.get("/api/v1/budgets")
+        return Budget(listed(told, "grants"), dict(told.get("jobs") or {}))
 
     def packages(self) -> Packages:
         """Return the images that a program may run in, each with the modules that can be imported there."""
@@ -254,11 +254,11 @@ class Connection(Either, Tasks, Joint, Twins):
         advice.remember(found.id, request)
         return found
 
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> Jobs:
         """Return the member's jobs, newest first."""
         return Jobs(Job(self, view) for view in listed(self._wire.get("/api/v1/jobs"), "jobs"))
 
-    def jobs_to_approve(self) -> list[Job]:
+    def jobs_to_approve(self) -> Jobs:
         """Return the jobs that wait for this approver's domain."""
         return Jobs(Job(self, view) for view in listed(self._wire.get("/api/v1/approvals"), "jobs"))
 
@@ -407,7 +407,7 @@ def connect(
         url: the portal's address; the profile's, if left out.
         token: a session or scoped token; `DARKROOM_TOKEN` or the profile's, if left out.
         folder: the member's folder; `$DARKROOM_HOME` or `~/.config/darkroom`, if left out.
-        passphrase: called when the key file must be opened.
+        passphrase: called when the key file must be opened; `DARKROOM_PASSPHRASE` or a hidden prompt, if left out.
 
     Raises:
         NotSignedIn: there is neither a profile nor a token, or it has expired.

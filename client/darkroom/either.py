@@ -11,7 +11,7 @@ import types
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from darkroom import folder as folders
 from darkroom.job import Job
@@ -27,6 +27,9 @@ from plans.joint import JointTask
 from plans.request import Request, RequestKind
 from plans.tasks import ComponentTask, PythonTask
 from plans.trial import Folder
+
+if TYPE_CHECKING:
+    from darkroom.joint_asking import Joint
 
 Work = Path | str | types.FunctionType
 """A folder of Python, or a plain function."""
@@ -198,7 +201,7 @@ class Either:
             return self.sql_on_twins(statement, project=project, purpose=purpose)
         project, purpose = project_and_purpose(project, purpose)
         view = self.ask_jointly(task_of(statement, named or Named()), project=project, purpose=purpose)
-        return JointJob(self, view)
+        return JointJob(cast("Joint", self), view)
 
     def _of_task(self, task: PythonTask, project: str, purpose: str) -> Request:
         project, purpose = project_and_purpose(project, purpose)

@@ -5,6 +5,7 @@ Each is the plain list or dictionary that it always was; showing it asks nobody 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -43,7 +44,11 @@ class Components(Displayed, list[dict[str, Any]]):
 
 
 class Budget(Displayed, list[dict[str, Any]]):
-    """What a member's grants allow, one dictionary for each."""
+    """What is left of a member's grants, one dictionary for each; `jobs` says how many jobs are active and may be."""
+
+    def __init__(self, grants: Iterable[dict[str, Any]] = (), jobs: Mapping[str, Any] | None = None) -> None:
+        super().__init__(grants)
+        self.jobs = dict(jobs or {})
 
 
 class Jobs(Displayed, list["Job"]):

@@ -33,7 +33,7 @@ class Sheet:
         Raises:
             Malformed: it is none.
         """
-        plain = canonical.decode(content)
+        plain: Any = canonical.decode(content)
         try:
             columns = tuple((str(each["name"]), str(each["type"])) for each in plain["columns"])
             rows = tuple(map(tuple, plain["rows"]))

@@ -53,7 +53,7 @@ class Tasks:
         """Return the kept models of the member's projects: which job left each, and what a task that uses it reads."""
         return listed(self._wire.get("/api/v1/models"), "models")
 
-    def components(self) -> list[dict[str, Any]]:
+    def components(self) -> Components:
         """Return the algorithm library: each component's description, its parameters and what leaves."""
         return Components(listed(self._wire.get("/api/v1/components"), "components"))
 

@@ -8,7 +8,6 @@ guard: a statement may run here that the platform refuses. `explain` says so bef
 from __future__ import annotations
 
 import datetime
-import importlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -170,9 +169,10 @@ def _duckdb() -> Any:
         StateConflict: it is not installed.
     """
     try:
-        return importlib.import_module("duckdb")
+        import duckdb
     except ImportError:
         raise missing_engine() from None
+    return duckdb
 
 
 def missing_engine() -> DarkroomError:

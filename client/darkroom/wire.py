@@ -146,10 +146,11 @@ class Wire:
         """
         if os.getpid() not in self._clients:
             limits = httpx.Limits(keepalive_expiry=KEPT_S)
-            # Nothing of the environment: a proxy named there would be given the token.
+            # Over a socket nothing of the environment holds: a proxy named there would be given the token.
             transport = httpx.HTTPTransport(uds=self.socket, limits=limits) if self.socket else None
-            own = {} if transport is None else {"transport": transport, "trust_env": False}
-            self._clients[os.getpid()] = httpx.Client(timeout=TIMEOUT_S, limits=limits, **own)
+            self._clients[os.getpid()] = httpx.Client(
+                timeout=TIMEOUT_S, limits=limits, transport=transport, trust_env=transport is None
+            )
         return self._clients[os.getpid()]
 
     def _away(self, problem: httpx.HTTPError) -> Unreachable:
