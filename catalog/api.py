@@ -17,7 +17,7 @@ from catalog.description import (
 from catalog.domains import ancestors, below, children, parent
 from catalog.problems import ingest_problem
 from catalog.reading import read_file, read_folder, read_text
-from catalog.twins import released_twin
+from catalog.twins import released_twin, signed_twin
 
 __all__ = [
     "NOBODY",
@@ -40,6 +40,7 @@ __all__ = [
     "read_folder",
     "read_text",
     "released_twin",
+    "signed_twin",
     "uscc_check_character",
     "uscc_is_right",
 ]

@@ -10,7 +10,13 @@ from store import api as store
 
 
 def released_twin(session: store.Session, version: store.ManifestRow) -> Twin | None:
-    """Return the newest twin that the owner's keeper released for a dataset version, or none.
+    """Return the newest twin that the owner's keeper released for a dataset version, or none."""
+    signed = signed_twin(session, version)
+    return Twin.read(signed.statement.body) if signed else None
+
+
+def signed_twin(session: store.Session, version: store.ManifestRow) -> Signed | None:
+    """Return the statement of that twin, for whoever verifies it again; or none.
 
     The table of statements is a letter box: whoever writes to it could lay a twin there on which programs fail as it
     suits him. So what the owner's keeper did not sign counts for nothing.
@@ -18,11 +24,12 @@ def released_twin(session: store.Session, version: store.ManifestRow) -> Twin | 
     keeper = store.domains.get(session, version.domain).keeper_key
     for row in reversed(store.statements.about(session, version.digest, Type.TWIN.value)):
         try:
-            statement = keys.verify(Signed.decode(row.signed.encode()))
+            signed = Signed.decode(row.signed.encode())
+            statement = keys.verify(signed)
             twin = Twin.read(statement.body)
         except DarkroomError:
             continue
         by_keeper = (statement.signer, statement.duty, statement.type) == (keeper, Duty.KEEPER, Type.TWIN)
         if by_keeper and twin.manifest == version.digest:
-            return twin
+            return signed
     return None

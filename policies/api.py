@@ -31,6 +31,7 @@ from policies.explain import Explanation, Line, Remedy, RemedyKind, explain
 from policies.grants import Granted, Grants
 from policies.joint import reading_of_model
 from policies.kept import KeptPlan, models_left
+from policies.private import SHARE as USUAL_SHARE
 from policies.tasks import reading_of_task
 from policies.telling import access_line, constraint_line, settings_lines, tag_line
 from policies.view import View, shadows, views
@@ -49,6 +50,7 @@ __all__ = [
     "SETS",
     "SHOWN",
     "TABLE",
+    "USUAL_SHARE",
     "WRITES",
     "Case",
     "Explanation",

@@ -267,6 +267,7 @@ CALLS = _words(
     ("enrol-keys", "enrol keys", "登记密钥"),
     ("change-password", "change the own password", "修改本人的密码"),
     ("make-token", "make a token", "创建令牌"),
+    ("open-lab", "open a lab", "打开实验室"),
 )
 
 TABLE = (

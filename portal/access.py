@@ -4,7 +4,7 @@ calls.
 A browser sends its cookie with calls that other sites make it send. So a call by cookie that changes anything
 must come from a page of our own origin, by the `Origin` header that no page can forge (RFC 6454 section 7). A
 call with a bearer token cannot be made by another site, and needs no such proof. A call that shows both is
-refused: it would be unclear who acts.
+refused: it would be unclear who acts. A cookie holds a session and nothing else: no token of a lab becomes one.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from portal import sessions
 from portal.permissions import Action, require_one
 from portal.services import Counter, Services
 from portal.sessions import Caller
+from store import api as store
 
 SAFE = ("GET", "HEAD")
 
@@ -49,7 +50,10 @@ def caller_of(request: Request) -> Caller:
         raise NotSignedIn("you are not signed in")
     if bearer is None and request.method not in SAFE:
         require_own_page(request)
-    return sessions.caller(counter_of(request), token)
+    found = sessions.caller(counter_of(request), token)
+    if bearer is None and found.kind != store.sessions.SESSION:
+        raise NotSignedIn("you are not signed in")
+    return found
 
 
 def require_own_page(request: Request) -> None:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from importlib import metadata
+from typing import Any
+
 from fastapi import FastAPI
 
 from portal import (
+    apply_pages,
+    budget_routes,
     catalog_routes,
     job_routes,
     joint_pages,
     joint_routes,
+    lab_pages,
+    lab_routes,
     member_routes,
+    oauth_routes,
     pages,
     problems,
     rule_pages,
@@ -17,6 +25,9 @@ from portal import (
 )
 from portal.guards import Guards
 from portal.services import Counter, Services
+
+VERSIONS = {"api": 1, "client_at_least": "0.1.0", "server": metadata.version("darkroom-platform")}
+"""What a client asks before anything else; it says more to nobody who is not signed in than that this is a Darkroom."""
 
 
 def create_app(services: Services) -> FastAPI:
@@ -35,6 +46,9 @@ def create_app(services: Services) -> FastAPI:
     problems.install(app)
     for module in (
         member_routes,
+        lab_routes,
+        oauth_routes,
+        budget_routes,
         catalog_routes,
         sharing_routes,
         job_routes,
@@ -42,6 +56,8 @@ def create_app(services: Services) -> FastAPI:
         joint_pages,
         pages,
         rule_pages,
+        lab_pages,
+        apply_pages,
     ):
         app.include_router(module.router)
 
@@ -50,6 +66,11 @@ def create_app(services: Services) -> FastAPI:
         """Say that the portal answers and its database too."""
         with services.database.reading():
             return {"status": "ok"}
+
+    @app.get("/api/v1/version")
+    def version() -> dict[str, Any]:
+        """Return the version of this API, the oldest client that it serves, and the server's own version."""
+        return dict(VERSIONS)
 
     app.add_middleware(Guards, site=services.site, limits=services.limits)
     return app

@@ -44,6 +44,12 @@ class NewToken(Body):
     lasts: int
 
 
+class LabToken(Body):
+    """The project of a lab."""
+
+    project: str = Field(max_length=100)
+
+
 class Application(Body):
     """What is applied for; `until` in Unix seconds, `role` empty for the first of the caller's own that may ask."""
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from plans.errors import SettingsWrong
+from plans.errors import NotFound, SettingsWrong
+from store.api import Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +18,8 @@ class Limits:
     `largest_folder` is for calls that bring a member's folder; `folders_at_once` of them are read at a time.
     `sign_in_tries` wrong passwords of one account from one address lock that pair out for `sign_in_window`;
     one address may fail for `address_factor` times as many in all, whatever the accounts. `hashes_at_once`
-    bounds the memory that password checks take: argon2id uses 64 MiB each.
+    bounds the memory that password checks take: argon2id uses 64 MiB each. `jobs_per_member` is told to members; the
+    room of jobs keeps it.
     """
 
     largest_body: int = 1_000_000
@@ -29,6 +33,7 @@ class Limits:
     address_factor: int = 10
     remembered_tries: int = 10_000
     hashes_at_once: int = 2
+    jobs_per_member: int = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +69,33 @@ class Site:
         tossing one in.
         """
         return "__Host-darkroom" if self.secure else "darkroom"
+
+
+@dataclass(frozen=True, slots=True)
+class Labs:
+    """What the portal knows of labs: where JupyterHub is reached, the SHA-256 of the secret by which it shows itself
+    (hex), how many seconds a lab's token lasts, and the profiles. Without an origin there are no labs here.
+    """
+
+    origin: str = ""
+    secret_sha256: str = field(default="", repr=False)
+    token_lasts: int = 7 * 86_400
+    profiles: Mapping[str, Profile] = field(default_factory=lambda: MappingProxyType({}))
+
+    def require_on(self) -> None:
+        """Check that there are labs here.
+
+        Raises:
+            NotFound: there are none.
+        """
+        if not self.origin:
+            raise NotFound(
+                "this Darkroom has no labs",
+                "labs",
+                "Its administrator can set labs.on; work from a terminal meanwhile.",
+            )
+
+    @property
+    def redirect_uri(self) -> str:
+        """The one address to which a browser carries a code."""
+        return f"{self.origin}/hub/oauth_callback"

@@ -6,14 +6,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 
-from plans import names
-from plans.errors import StateConflict
-from portal import bodies, sessions, views
+from portal import bodies, enrolling, sessions, views
 from portal.access import address_of, allowed_to, caller_of, counter_of, services_of
 from portal.permissions import Action
 from portal.services import Services
 from portal.sessions import Caller
-from store import api as store
 
 router = APIRouter(prefix="/api/v1")
 Serving = Annotated[Services, Depends(services_of)]
@@ -44,18 +41,7 @@ def enrol(
     body: bodies.Keys, caller: Annotated[Caller, Depends(allowed_to(Action.ENROL_KEYS))], services: Serving
 ) -> dict[str, Any]:
     """Enrol the caller's public keys. Possible once: whoever steals a session must not swap keys."""
-    names.require("signing key", body.signing_key, "signing_key")
-    names.require("opening key", body.opening_key, "opening_key")
-    with services.database.session() as session:
-        member = store.members.get(session, caller.member.name)
-        if member.signing_key or member.opening_key:
-            raise StateConflict(
-                "you have enrolled keys already",
-                member.name,
-                "An administrator can clear them after a talk with you.",
-            )
-        store.members.set_keys(session, member.name, body.signing_key, body.opening_key)
-        services.office.record(member, "keys.enrolled", body.signing_key)
+    enrolling.enrol(services, caller, body.signing_key, body.opening_key)
     return {"signing_key": body.signing_key, "opening_key": body.opening_key}
 
 

@@ -7,8 +7,8 @@ keeper, never here.
 
 How a role and an action are told to a person, in English and Chinese, is written in `policies.vocabulary`.
 
-A token for a notebook carries `catalog` and `jobs`: whoever steals it can neither approve, apply, nor carry a
-result away.
+The token inside a lab carries `catalog`, `jobs` and `results`: whoever steals it can neither approve, apply nor enrol
+keys, and a result that it fetches is sealed to the member's own key.
 """
 
 from __future__ import annotations
@@ -45,11 +45,14 @@ class Scope(StrEnum):
     RESULTS = "results"
     APPLY = "apply"
     APPROVE = "approve"
+    LABS = "labs"
     SELF = "self"
 
 
 TOKEN_SCOPES = (Scope.CATALOG, Scope.JOBS, Scope.RESULTS, Scope.APPLY, Scope.APPROVE)
-"""What a token can be made with. `self` (keys, passwords, further tokens) always needs a session."""
+"""What a token can be made with. `self` (keys, passwords, further tokens) always needs a session, and `labs` (a lab's
+token) a session or what JupyterHub holds.
+"""
 
 EVERYONE = frozenset(Role)
 ASKERS = frozenset({Role.RESEARCHER, Role.OPERATOR})
@@ -76,6 +79,7 @@ class Action(StrEnum):
     ENROL_KEYS = "enrol-keys"
     CHANGE_PASSWORD = "change-password"
     MAKE_TOKEN = "make-token"
+    OPEN_LAB = "open-lab"
 
     @property
     def word(self) -> Word:
@@ -107,6 +111,7 @@ TABLE: dict[Action, Needs] = {
     Action.ENROL_KEYS: Needs(EVERYONE, Scope.SELF),
     Action.CHANGE_PASSWORD: Needs(EVERYONE, Scope.SELF),
     Action.MAKE_TOKEN: Needs(EVERYONE, Scope.SELF),
+    Action.OPEN_LAB: Needs(ASKERS, Scope.LABS),
 }
 
 

@@ -21,7 +21,8 @@ from plans.statements import Signed
 from plans.tasks import ComponentTask, PythonTask
 from plans.trial import Folder, TrialReport
 from portal.attempts import Attempts
-from portal.limits import Limits, Site
+from portal.codes import Codes
+from portal.limits import Labs, Limits, Site
 from portal.passwords import Passwords
 from portal.waiting import Waiting
 from sharing import api as sharing
@@ -162,6 +163,7 @@ class Services:
     site: Site
     limits: Limits = field(default_factory=Limits)
     clock: Callable[[], float] = time.time
+    labs: Labs = field(default_factory=Labs)
 
     @property
     def office(self) -> sharing.Office:
@@ -172,12 +174,13 @@ class Services:
 @dataclass(frozen=True, slots=True)
 class Counter:
     """The services, and what one running portal remembers beside them: password checks, failed tries, waiting
-    calls."""
+    calls, codes on their way to JupyterHub."""
 
     services: Services
     passwords: Passwords
     attempts: Attempts
     waiting: Waiting
+    codes: Codes
 
     @classmethod
     def of(cls, services: Services) -> Counter:
@@ -188,4 +191,5 @@ class Counter:
             Passwords(limits.hashes_at_once),
             Attempts(limits, services.clock),
             Waiting(lambda ids: services.jobs.standing(ids)),
+            Codes(services.clock),
         )

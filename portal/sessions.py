@@ -1,5 +1,9 @@
 """Who is calling: passwords become sessions, sessions become tokens, and only a token's hash is kept.
 
+Two kinds of tokens are made elsewhere and follow the same rules: JupyterHub's (`portal.entrance`), worth nothing once
+the session has ended under which it was made, and that of a lab (`portal.lab_tokens`), worth nothing once its member
+may not have a lab in its project any more.
+
 A token is 256 random bits; the database holds its SHA-256, so a stolen table signs nobody in, and a look-up
 by hash tells nothing through its duration. Roles are read from the member's row at every call: taking a role
 away works at once.
@@ -14,12 +18,14 @@ from dataclasses import dataclass, field
 from plans import names
 from plans.errors import DarkroomError, Malformed, NotSignedIn
 from portal.permissions import TOKEN_SCOPES, Scope, Who
+from portal.projects import may_have_lab
 from portal.services import Counter
 from store import api as store
 from store.api import MemberRow, SessionRow
 
 ALL_SCOPES = tuple(str(scope) for scope in Scope)
 LONGEST_LABEL = 80
+KINDS = frozenset({store.sessions.SESSION, store.sessions.TOKEN, store.sessions.ENTRANCE, store.sessions.LAB})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +38,15 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The member behind a call, what they may do, and the hash of what they showed."""
+    """The member behind a call, what they may do, the hash and the kind of what they showed, and when that ends (Unix
+    seconds).
+    """
 
     member: MemberRow
     who: Who
     token_hash: str
+    kind: str = store.sessions.SESSION
+    expires_at: int = 0
 
 
 def sign_in(counter: Counter, name: str, password: str, address: str) -> Opened:
@@ -120,20 +130,31 @@ def caller(counter: Counter, token: str) -> Caller:
     Raises:
         NotSignedIn: nobody, or no longer.
     """
-    hashed = hash_of(token)
+    hashed, now = hash_of(token), int(counter.services.clock())
     with counter.services.database.reading() as session:
-        row = store.sessions.get(session, hashed, int(counter.services.clock()))
+        row = store.sessions.get(session, hashed, now)
         member = store.members.find(session, row.member)
-    if member is None:
+        if row.kind == store.sessions.ENTRANCE:
+            store.sessions.get(session, row.parent, now)
+        project = store.projects.find(session, row.label) if row.kind == store.sessions.LAB else None
+    if member is None or row.kind not in KINDS:
         raise NotSignedIn("you are not signed in, or your session has ended")
-    scopes = ALL_SCOPES if row.kind == "session" else row.scopes
-    return Caller(member, Who(member.name, member.domain, frozenset(member.roles), frozenset(scopes)), hashed)
+    if row.kind == store.sessions.LAB and not may_have_lab(project, member, now):
+        raise NotSignedIn(
+            "this lab's project has ended, or you are not in it any more",
+            row.label,
+            "Your files stay; ask an administrator to add you to the project.",
+        )
+    scopes = ALL_SCOPES if row.kind == store.sessions.SESSION else row.scopes
+    who = Who(member.name, member.domain, frozenset(member.roles), frozenset(scopes))
+    return Caller(member, who, hashed, row.kind, row.expires_at)
 
 
 def sign_out(counter: Counter, leaving: Caller) -> None:
-    """End the session or token that was shown."""
+    """End the session or token that was shown, and what ends with it."""
     with counter.services.database.session() as session:
         store.sessions.end(session, leaving.token_hash)
+        store.sessions.end_children(session, leaving.token_hash)
         counter.services.office.record(leaving.member, "session.ended", leaving.member.name)
 
 

@@ -10,6 +10,7 @@ import jinja2
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
+from plans.errors import DarkroomError
 from portal.access import services_of
 from portal.permissions import Action, Who, may
 
@@ -21,6 +22,9 @@ _LINKS = (
     (Action.SEE_OWN_JOBS, "/joint", "Joint", "联合计算"),
     (Action.READ_PLAN_TO_APPROVE, "/joint", "Joint", "联合计算"),
     (Action.READ_CATALOG, "/rules", "Rules", "规则"),
+    (Action.APPLY, "/apply", "Apply", "申请"),
+    (Action.OPEN_LAB, "/labs", "Labs", "实验室"),
+    (Action.ENROL_KEYS, "/keys", "Keys", "密钥"),
 )
 """The pages, and the action that each needs; a link that would only lead to an error is left out."""
 
@@ -55,3 +59,8 @@ def page(request: Request, template: str, who: Who | None, status: int = 200, **
     origin = services_of(request).site.origin
     shown = _templates.get_template(template).render(who=who, links=links, origin=origin, **content)
     return HTMLResponse(shown, status)
+
+
+def problem_page(request: Request, who: Who | None, problem: DarkroomError) -> HTMLResponse:
+    """Return the page that tells a person why something did not happen."""
+    return page(request, "problem.html", who, problem.status, problem=problem)

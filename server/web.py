@@ -17,7 +17,7 @@ from plans.statements import Signed
 from portal import api as portal
 from server.enrolment import open_store
 from server.images import work_house
-from server.settings import box_limits, open_log, portal_limits, portal_site
+from server.settings import box_limits, open_log, portal_labs, portal_limits, portal_site
 from server.site import Site, open_site
 from store import api as store
 
@@ -47,6 +47,7 @@ def services(site: Site, settings: store.Settings) -> portal.Services:
         keepers=KeeperDirectory(database),
         site=portal_site(settings),
         limits=portal_limits(settings),
+        labs=portal_labs(site, settings),
     )
 
 

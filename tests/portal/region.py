@@ -40,6 +40,7 @@ ORIGIN = "http://darkroom.test"
 OWNER, OTHER, CENTRE = "nm/tax", "nm/health", "nm/centre"
 DATASET = "nm/tax/income"
 DIGEST = "sha256:" + "ab" * 32
+HUB, HUB_SECRET = "http://labs.test:8471", "the secret of JupyterHub"
 CHEAP = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 DAY = 86_400
 
@@ -53,6 +54,16 @@ PEOPLE = {
     "dan@nm/health": ("approver",),
     "ada@nm/centre": ("auditor",),
 }
+
+PROJECTS = (
+    store.ProjectRow(
+        "housing", "Rents", "租金", "Study of rents", ("mei@nm/centre", "chen@nm/tax", "ada@nm/centre"),
+        ("small", "strong", "gone"), 0,
+    ),
+    store.ProjectRow("fares", "Fares", "票价", "Study of fares", ("lin@nm/centre",), ("small",), 0),
+    store.ProjectRow("over", "Over", "已结束", "Was studied", ("mei@nm/centre",), ("small",), 2),
+)  # fmt: skip
+"""Ada is named and has no role that works in labs; one profile is not among the settings."""
 
 
 @dataclass
@@ -106,11 +117,14 @@ def build(
         for domain in (OWNER, OTHER, CENTRE):
             store.domains.put(session, store.DomainRow(domain, domain, "", keeper.public, "", ""))
         store.manifests.add(session, manifest_row(keeper))
+        for project in PROJECTS:
+            store.projects.add(session, project)
     results = folder / "results"
     results.mkdir(exist_ok=True)
     jobs = JobService(database, log, results)
+    labs = portal.Labs(HUB, hashlib.sha256(HUB_SECRET.encode()).hexdigest(), 7 * DAY, store.Labs().profiles)
     services = portal.Services(
-        database, log, jobs, JointService(database, log), owners, portal.Site(origin), clock=clock
+        database, log, jobs, JointService(database, log), owners, portal.Site(origin), clock=clock, labs=labs
     )
     return Region(folder, database, log, owners, rings, keeper, services)
 

@@ -27,6 +27,7 @@ see own membership                              x x x x x x x
 enrol keys                                      x x x x x x x
 change the own password                         x x x x x x x
 make a token                                    x x x x x x x
+open a lab                                      x x . . . . .
 """
 
 SCOPES = """
@@ -46,6 +47,7 @@ see own membership                              x       x    x       x     x
 enrol keys                                      .       .    .       .     .
 change the own password                         .       .    .       .     .
 make a token                                    .       .    .       .     .
+open a lab                                      .       .    .       .     .
 """
 
 
@@ -110,5 +112,10 @@ def test_no_choice_at_all_allows_nothing() -> None:
     require_one(everything, Action.APPLY, Action.DECLINE)
 
 
-def test_a_token_can_never_change_its_member() -> None:
-    assert Scope.SELF not in TOKEN_SCOPES
+def test_a_token_can_never_change_its_member_nor_open_labs() -> None:
+    assert not {Scope.SELF, Scope.LABS} & set(TOKEN_SCOPES)
+
+
+def test_what_jupyterhub_holds_for_a_member_opens_labs_and_tells_who_it_is() -> None:
+    entrance = who({str(role) for role in Role}, {Scope.LABS})
+    assert {action for action in Action if may(entrance, action)} == {Action.OPEN_LAB, Action.SEE_SELF}
