@@ -1,0 +1,333 @@
+// Darkroom 暗室 in JupyterLab, written by hand: no build step makes it, so what is read here is what runs.
+//
+// JupyterLab loads this file and asks for the module "./extension" (module federation). What it needs of JupyterLab is
+// taken from the shared scope. It shows the pages of the lab's own server (darkroom_lab/panel.py) in a frame, puts text
+// that they hand over into a new cell, and never runs a cell.
+"use strict";
+
+(() => {
+  let shared = null;
+
+  // A shared module of JupyterLab: the version that is loaded already, else JupyterLab's own.
+  async function take(name) {
+    const versions = Object.values(shared[name] || {});
+    const chosen =
+      versions.find((each) => each.loaded) ||
+      versions.find((each) => String(each.from || "").startsWith("@jupyterlab/application")) ||
+      versions[0];
+    if (!chosen) {
+      throw new Error(`JupyterLab shares no ${name}`);
+    }
+    return (await chosen.get())();
+  }
+
+  const LONGEST_TEXT = 20000;
+  const HOME_PAUSE_MS = 15000;
+
+  const WORDS = {
+    en: {
+      title: "Darkroom",
+      open: "Darkroom: catalog, jobs, budget",
+      caption: "What there is, what you asked, what is left",
+      makeJob: "Darkroom: make a job of the chosen cells",
+      noNotebook: "Open a notebook first: the text goes into a cell of it.",
+      nothing: "Choose cells, or give the cells that are the job the tag job.",
+      made: (folder) => `The job is in ${folder}`,
+      cells: (cells) => `It holds cell ${cells.join(", ")}, counted from the top, without any output.`,
+      complete: "Complete darkroom.toml, then try it on look-alike data:",
+      failed: "This cannot become a job",
+      away: "The lab's server does not answer.",
+      full: "Home full",
+      fullWhy: "Your home is full: delete what you do not need. Notebooks can still be saved.",
+      close: "Close",
+      openFiles: "Open the files",
+    },
+    zh: {
+      title: "暗室",
+      open: "暗室：数据目录、任务、额度",
+      caption: "有哪些数据、提过哪些问题、还剩多少额度",
+      makeJob: "暗室：把选中的单元格变成任务",
+      noNotebook: "请先打开一个笔记本：文本将插入其中的单元格。",
+      nothing: "请选中单元格，或给属于任务的单元格加上标签 job。",
+      made: (folder) => `任务位于 ${folder}`,
+      cells: (cells) => `包含第 ${cells.join("、")} 个单元格（自上而下计数），不含任何输出。`,
+      complete: "请补全 darkroom.toml，然后用仿真数据试运行：",
+      failed: "无法变成任务",
+      away: "实验室的服务器没有应答。",
+      full: "空间已满",
+      fullWhy: "个人空间已满：请删除不需要的文件；笔记本仍可保存。",
+      close: "关闭",
+      openFiles: "打开文件",
+    },
+  };
+
+  const ICON =
+    '<svg xmlns="http://www.w3.org/2000/svg" width="16" viewBox="0 0 22 22"><g class="jp-icon3" fill="#616161">' +
+    '<path d="M3 4h16v14H3z M5 6v10h12V6z" fill-rule="evenodd"/><circle cx="11" cy="11" r="3"/></g></svg>';
+
+  async function plugin() {
+    const [application, apputils, cells, coreutils, launcher, notebook, services, statusbar, translation, ui, lumino] =
+      await Promise.all(
+        [
+          "@jupyterlab/application",
+          "@jupyterlab/apputils",
+          "@jupyterlab/cells",
+          "@jupyterlab/coreutils",
+          "@jupyterlab/launcher",
+          "@jupyterlab/notebook",
+          "@jupyterlab/services",
+          "@jupyterlab/statusbar",
+          "@jupyterlab/translation",
+          "@jupyterlab/ui-components",
+          "@lumino/widgets",
+        ].map(take),
+      );
+    return {
+      id: "darkroom:panel",
+      description: "The panel Darkroom 暗室, and from a notebook to a job.",
+      autoStart: true,
+      requires: [notebook.INotebookTracker, translation.ITranslator],
+      optional: [
+        apputils.ICommandPalette,
+        launcher.ILauncher,
+        statusbar.IStatusBar,
+        apputils.IThemeManager,
+        application.ILayoutRestorer,
+      ],
+      activate: (app, tracker, translator, palette, cards, bar, themes, restorer) => {
+        const modules = { apputils, coreutils, notebook, services, ui, lumino };
+        activate(app, modules, { tracker, translator, palette, cards, bar, themes, restorer });
+      },
+    };
+  }
+
+  function activate(app, modules, given) {
+    const { coreutils, ui, lumino, services } = modules;
+    const settings = services.ServerConnection.makeSettings();
+    const root = coreutils.URLExt.join(settings.baseUrl, "darkroom");
+    const language = String(given.translator.languageCode || "en").toLowerCase().startsWith("zh") ? "zh" : "en";
+    const words = WORDS[language];
+    const icon = new ui.LabIcon({ name: "darkroom:icon", svgstr: ICON });
+    const lab = { app, modules, given, settings, root, language, words, icon };
+
+    const panel = new lumino.Widget();
+    panel.id = "darkroom-panel";
+    panel.title.caption = "暗室 Darkroom";
+    panel.title.icon = icon;
+    panel.node.style.cssText = "display:flex;min-width:280px";
+    lab.panel = panel;
+    lab.frame = framed(lab);
+    app.shell.add(panel, "left", { rank: 350, type: "Darkroom" });
+    if (given.restorer) {
+      given.restorer.add(panel, "darkroom-panel");
+    }
+    addCommands(lab);
+    if (given.bar) {
+      watchHome(lab);
+    }
+  }
+
+  // The frame is loaded when the panel is first shown, so that a lab that never opens it asks nothing.
+  function framed(lab) {
+    const frame = document.createElement("iframe");
+    frame.title = "Darkroom 暗室";
+    frame.setAttribute(
+      "sandbox",
+      "allow-scripts allow-same-origin allow-forms allow-popups allow-popups-to-escape-sandbox",
+    );
+    frame.referrerPolicy = "same-origin";
+    frame.style.cssText = "border:0;flex:1;width:100%;height:100%;background:var(--jp-layout-color1)";
+    lab.panel.node.appendChild(frame);
+    const look = () => (lab.given.themes && lab.given.themes.theme && !lab.given.themes.isLight(lab.given.themes.theme) ? "dark" : "light");
+    const go = (path) => {
+      frame.src = `${lab.root}/${path}?lang=${lab.language}&theme=${look()}`;
+    };
+    const shown = new MutationObserver(() => {
+      if (!frame.src && lab.panel.isVisible) {
+        go("catalog");
+      }
+    });
+    shown.observe(lab.panel.node, { attributes: true, attributeFilter: ["class", "style"] });
+    lab.go = go;
+    if (lab.given.themes) {
+      lab.given.themes.themeChanged.connect(() => {
+        if (frame.src) {
+          const here = new URL(frame.contentWindow.location.href);
+          here.searchParams.set("theme", look());
+          frame.contentWindow.location.replace(here.href);
+        }
+      });
+    }
+    window.addEventListener("message", (event) => heard(lab, event));
+    return frame;
+  }
+
+  // Only the page in our own frame, of our own origin, is heard; and of it only what is known.
+  function heard(lab, event) {
+    const said = event.data;
+    if (event.source !== lab.frame.contentWindow || event.origin !== window.location.origin) {
+      return;
+    }
+    if (!said || typeof said !== "object" || said.darkroom !== 1) {
+      return;
+    }
+    if (said.kind === "insert" && typeof said.text === "string" && said.text.length <= LONGEST_TEXT) {
+      insert(lab, said.text);
+    } else if (said.kind === "command" && said.name === "make-job") {
+      lab.app.commands.execute("darkroom:make-job");
+    }
+  }
+
+  // A new cell of code below the active one, with this text. It is not run.
+  function insert(lab, text) {
+    const { notebook, apputils } = lab.modules;
+    const current = lab.given.tracker.currentWidget;
+    if (!current || !current.content.model || current.content.model.readOnly) {
+      apputils.Notification.warning(lab.words.noNotebook, { autoClose: 5000 });
+      return;
+    }
+    notebook.NotebookActions.insertBelow(current.content);
+    const cell = current.content.activeCell;
+    if (cell.model.type !== "code") {
+      notebook.NotebookActions.changeCellType(current.content, "code");
+    }
+    current.content.activeCell.model.sharedModel.setSource(text);
+    lab.app.shell.activateById(current.id);
+  }
+
+  function addCommands(lab) {
+    const { app, words, icon } = lab;
+    app.commands.addCommand("darkroom:open", {
+      label: words.open,
+      caption: words.caption,
+      icon,
+      execute: () => {
+        app.shell.activateById(lab.panel.id);
+        if (!lab.frame.src) {
+          lab.go("catalog");
+        }
+      },
+    });
+    app.commands.addCommand("darkroom:make-job", {
+      label: words.makeJob,
+      icon,
+      isEnabled: () => lab.given.tracker.currentWidget !== null,
+      execute: () => makeJob(lab),
+    });
+    for (const command of ["darkroom:open", "darkroom:make-job"]) {
+      if (lab.given.palette) {
+        lab.given.palette.addItem({ command, category: "暗室 Darkroom" });
+      }
+    }
+    if (lab.given.cards) {
+      lab.given.cards.add({ command: "darkroom:open", category: "暗室 Darkroom", rank: 0 });
+    }
+  }
+
+  // Cells are told by their places from the top: those that are selected if there are several, else the tagged ones.
+  async function makeJob(lab) {
+    const current = lab.given.tracker.currentWidget;
+    if (!current) {
+      return;
+    }
+    await current.context.save();
+    const cells = current.content.widgets;
+    const selected = cells.flatMap((cell, index) => (current.content.isSelectedOrActive(cell) ? [index + 1] : []));
+    const tagged = cells.some((cell) => (cell.model.sharedModel.getMetadata("tags") || []).includes("job"));
+    const chosen = selected.length > 1 || !tagged ? selected : [];
+    const answer = await post(lab, { path: localPath(lab, current.context.path), cells: chosen });
+    await tellMade(lab, answer, current.context.path);
+  }
+
+  function localPath(lab, path) {
+    return lab.app.serviceManager.contents.localPath(path);
+  }
+
+  async function post(lab, body) {
+    const { services } = lab.modules;
+    try {
+      const answer = await services.ServerConnection.makeRequest(
+        `${lab.root}/make-job?lang=${lab.language}`,
+        { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } },
+        lab.settings,
+      );
+      return await answer.json();
+    } catch (problem) {
+      return { sentence: lab.words.away, where: "", next_step: "" };
+    }
+  }
+
+  async function tellMade(lab, answer) {
+    const { apputils, lumino } = lab.modules;
+    const { words } = lab;
+    const lines = answer.folder
+      ? [words.cells(answer.cells), ...answer.notes, words.complete]
+      : [answer.sentence, answer.where, answer.next_step];
+    const body = new lumino.Widget();
+    for (const line of lines.filter((each) => typeof each === "string" && each)) {
+      body.node.appendChild(document.createElement("p")).textContent = line;
+    }
+    if (answer.folder) {
+      const code = body.node.appendChild(document.createElement("pre"));
+      code.textContent = `darkroom.submit(${JSON.stringify(answer.folder)}, on="twin")`;
+    }
+    const { Dialog, showDialog } = apputils;
+    const buttons = [Dialog.cancelButton({ label: words.close })];
+    if (answer.folder) {
+      buttons.push(Dialog.okButton({ label: words.openFiles }));
+    }
+    const title = answer.folder ? words.made(answer.folder) : words.failed;
+    const done = await showDialog({ title, body, buttons });
+    if (answer.folder && done.button.accept) {
+      for (const name of ["main.py", "darkroom.toml"]) {
+        await lab.app.commands.execute("docmanager:open", { path: `${answer.folder}/${name}` });
+      }
+    }
+  }
+
+  // The status bar says that the home is full, and nothing while it is not.
+  function watchHome(lab) {
+    const { services, lumino } = lab.modules;
+    const item = new lumino.Widget();
+    item.node.style.cssText = "color:var(--jp-error-color1);font-weight:600;cursor:pointer;line-height:24px";
+    item.node.addEventListener("click", () => {
+      lab.app.shell.activateById(lab.panel.id);
+      lab.go("home");
+    });
+    item.node.title = lab.words.fullWhy;
+    let full = false;
+    const stated = lab.given.bar.registerStatusItem("darkroom:home", { align: "right", item, rank: 900, isActive: () => full });
+    const look = async () => {
+      if (document.hidden) {
+        return;
+      }
+      try {
+        const answer = await services.ServerConnection.makeRequest(`${lab.root}/home.json`, {}, lab.settings);
+        const facts = answer.ok ? await answer.json() : {};
+        full = facts.full === true;
+      } catch (problem) {
+        full = false; // the lab's server does not answer, and JupyterLab says so itself
+      }
+      item.node.textContent = full ? lab.words.full : "";
+      item.setHidden(!full);
+    };
+    item.setHidden(true);
+    look();
+    setInterval(look, HOME_PAUSE_MS);
+    return stated;
+  }
+
+  window._JUPYTERLAB = window._JUPYTERLAB || {};
+  window._JUPYTERLAB.darkroom = {
+    init(scope) {
+      shared = scope;
+    },
+    async get(name) {
+      if (name !== "./extension") {
+        throw new Error(`darkroom has no module ${name}`);
+      }
+      const made = { __esModule: true, default: await plugin() };
+      return () => made;
+    },
+  };
+})();
