@@ -90,15 +90,7 @@ class Link:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A drawing in SVG, and what it shows in words."""
-
-    svg: str
-    words: str
-
-
-Block = Title | Facts | Grid | Lines | Code | Banner | Link | Picture
+Block = Title | Facts | Grid | Lines | Code | Banner | Link
 
 
 @dataclass(frozen=True, slots=True)

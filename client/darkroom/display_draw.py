@@ -21,7 +21,6 @@ from darkroom.display import (
     Grid,
     Lines,
     Mark,
-    Picture,
     Sheet,
     Title,
     head_of,
@@ -118,18 +117,6 @@ def files(thing: Any) -> Sheet:
         Grid((say("head.name"), say("head.form")), rows),
         Lines((*_notes(thing), say("files.save"))),
         Lines((_from(thing),)),
-    )
-
-
-def chart(thing: Any) -> Sheet:
-    """A chart, as an image."""
-    made_up = bool(getattr(thing, "twin", False) or getattr(thing, "look_alike", False))
-    words = str(getattr(thing, "title", "") or getattr(thing, "words", "") or say("chart.title"))
-    return sheet(
-        Title(words, say("twin.title"), "twin") if made_up else Title(words),
-        Banner(say("twin.banner"), "twin") if made_up else None,
-        Picture(thing.svg() if callable(thing.svg) else str(thing.svg), words),
-        Lines(tuple(map(str, getattr(thing, "notes", ()) or ()))),
     )
 
 
@@ -395,7 +382,6 @@ _KINDS: dict[str, Drawing] = {
     "TwinResult": twin_result, "twin-result": twin_result,
     "Sample": sample, "sample": sample,
     "Files": files, "files": files,
-    "Chart": chart, "chart": chart,
     "Job": job, "job": job, "TwinJob": job, "TrialJob": job,
     "Jobs": jobs, "jobs": jobs,
     "JointJob": joint, "JointComputation": joint, "joint": joint,

@@ -1,19 +1,17 @@
 """A sheet as HTML that is safe whatever the values are: every text is escaped, and every name of a tag is ours.
 
 There is no script, no form, no event handler and nothing that a browser would load from elsewhere: the style is
-inline and names no address, a picture is an image of its own bytes (`data:`), in which browsers run nothing. Links go
-to http and https only, and are followed by a click alone. Control and direction characters are shown as escapes, so
-that a value cannot reverse the order of what is read. Colours come from JupyterLab's own variables, so they follow
-light and dark themes.
+inline and names no address. Links go to http and https only, and are followed by a click alone. Control and direction
+characters are shown as escapes, so that a value cannot reverse the order of what is read. Colours come from
+JupyterLab's own variables, so they follow light and dark themes.
 """
 
 from __future__ import annotations
 
-import base64
 import html as escaping
 from urllib.parse import urlsplit
 
-from darkroom.display import MARK, Banner, Block, Code, Facts, Grid, Lines, Link, Mark, Picture, Sheet, Title
+from darkroom.display import MARK, TONES, Banner, Block, Code, Facts, Grid, Lines, Link, Mark, Sheet, Title
 from darkroom.display_text import plain
 
 _STYLE = """
@@ -32,7 +30,7 @@ font-size:.85em}
 .darkroom .w{border-left:4px solid currentColor;padding:.2em .7em;margin:.3em 0}
 .darkroom .good{color:var(--jp-success-color1,#2e7d32)}.darkroom .bad{color:var(--jp-error-color1,#c62828)}
 .darkroom .waits{color:var(--jp-info-color1,#0277bd)}.darkroom .twin{color:var(--jp-warn-color1,#b26a00)}
-.darkroom ul{margin:.2em 0;padding-left:1.4em}.darkroom img{max-width:100%;background:#fff}
+.darkroom ul{margin:.2em 0;padding-left:1.4em}
 """.replace("\n", "")
 
 
@@ -63,9 +61,6 @@ def _block(block: Block) -> str:
             return f'<div class="w {_tone(tone)}">{_text(text)}</div>'
         case Link(url, text):
             return f'<p class="c">{_link(url, text)}</p>'
-        case Picture(svg, words):
-            content = base64.b64encode(svg.encode()).decode()
-            return f'<img alt="{_text(words)}" src="data:image/svg+xml;base64,{content}">'
 
 
 def _grid(grid: Grid) -> str:
@@ -97,7 +92,7 @@ def _link(url: str, text: str) -> str:
 
 
 def _tone(tone: str) -> str:
-    return tone if tone.isalpha() else "plain"
+    return tone if tone in TONES else "plain"
 
 
 def _text(value: object) -> str:

@@ -112,6 +112,11 @@ def _parameter_names(parameters: Any) -> str:
     return ", ".join(str(_plain(each).get("name", each)) for each in parameters or ())
 
 
+def packages(thing: Any) -> Sheet:
+    """The images that a program may run in, and what it can import there."""
+    return sheet(Title(say("packages.title")), _listed(thing, ("name", "stage", "modules")))
+
+
 def budget(thing: Any) -> Sheet:
     """What is left of what may leave, for each lineage."""
     rows = list(thing) if isinstance(thing, Sequence) else [thing]
@@ -158,6 +163,8 @@ KINDS: dict[str, Drawing] = {
     "Grants": grants, "grants": grants,
     "Applications": applications, "applications": applications,
     "Components": components, "components": components,
+    "Packages": packages,
+    "packages": packages,
     "Budget": budget, "Budgets": budget, "budget": budget,
 }  # fmt: skip
 """Kinds of lists and entries, with their drawings."""

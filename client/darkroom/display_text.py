@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from darkroom.display import MARK, Banner, Block, Code, Facts, Grid, Lines, Link, Mark, Picture, Sheet, Title
+from darkroom.display import MARK, Banner, Block, Code, Facts, Grid, Lines, Link, Mark, Sheet, Title
 
 WIDEST = 60
 """Characters of one cell; longer ones are cut."""
@@ -40,8 +40,6 @@ def _block(block: Block) -> list[str]:
             return [f"!! {_line(words)}"]
         case Link(url, words):
             return [f"  {_line(words)}: {_line(url)}"]
-        case Picture(_, words):
-            return [f"  {_line(words)}"]
 
 
 def _grid(grid: Grid) -> list[str]:

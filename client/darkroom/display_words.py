@@ -51,7 +51,7 @@ def language() -> Tongue:
     return Tongue.EN
 
 
-def say(key: str, **values: object) -> str:
+def say(key: str, /, **values: object) -> str:
     """Return a message in the language that is spoken, with these values in it.
 
     Raises:
@@ -125,7 +125,6 @@ _OF_DISPLAYS: Mapping[str, tuple[str, str]] = {
     "twin.next": ('The same on real data: on="real".', '在真实数据上运行同一语句：on="real"。'),
     "files.title": ("Released files", "已出域文件"),
     "files.save": ('.save("outputs") writes them.', '用 .save("outputs") 写入文件夹。'),
-    "chart.title": ("Chart", "图表"),
     # jobs
     "job.title": ("Job {id}", "任务 {id}"),
     "jobs.title": ("{count} jobs", "{count} 个任务"),
@@ -179,6 +178,7 @@ _OF_DISPLAYS: Mapping[str, tuple[str, str]] = {
     "grants.none": ("No grant serves you yet. Apply: darkroom.apply(…)", "您还没有授权。申请：darkroom.apply(…)"),
     "applications.title": ("{count} applications", "{count} 份申请"),
     "components.title": ("{count} components", "{count} 个算法控件"),
+    "packages.title": ("What can be imported, in each image", "各镜像中可导入的模块"),
     "trial.title": ("Trial on made-up tables", "在仿真表上的试运行"),
     "trial.well": ("ended well", "正常结束"),
     "trial.failed": ("ended with {code}", "以 {code} 结束"),
@@ -205,6 +205,7 @@ _OF_DISPLAYS: Mapping[str, tuple[str, str]] = {
     "head.left": ("left", "剩余"), "head.total": ("total", "总额"), "head.role": ("role", "角色"),
     "head.period": ("period", "周期"), "head.member": ("member", "用户"), "head.parameters": ("parameters", "参数"),
     "head.spent": ("spent", "已用"), "head.description-zh": ("description (Chinese)", "中文说明"),
+    "head.modules": ("modules", "模块"), "head.stage": ("stage", "阶段"),
     "head.size": ("size", "大小"), "head.meaning": ("meaning", "含义"),
 }  # fmt: skip
 

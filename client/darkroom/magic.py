@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 _TAKES = {"--on": "on", "--as": "name", "--project": "project", "--purpose": "purpose", "--spend": "spend"}
 _HELP = "For example: %%darkroom --on twin --as answer"
-EVERY_S = 2.0
-"""How often the time so far is shown anew while a job does not move."""
 
 
 @dataclass(frozen=True, slots=True)

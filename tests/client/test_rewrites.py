@@ -65,7 +65,9 @@ def test_a_star_becomes_the_columns_that_may_be_used() -> None:
         ("max", "count_distinct", "", "select count(distinct income), count(distinct age) from tax.income"),
     ],
 )
-def test_another_function_takes_the_place_of_one(function: str, other: str, column: str, expected: str) -> None:
+def test_another_function_takes_the_place_of_one(
+    function: str, other: str, column: str, expected: str
+) -> None:
     text = "select max(income), max(age) from tax.income"
     assert made(rewrites.instead(text, function, other, column)) == [expected]
 
@@ -112,9 +114,7 @@ def test_figures_in_place_of_rows() -> None:
     assert made(rewrites.figures(text, "region, avg(income) … GROUP BY region")) == [
         "SELECT region, avg(income) from tax.income where age > 3 GROUP BY region"
     ]
-    assert made(rewrites.figures(text, "count(*) …")) == [
-        "SELECT count(*) from tax.income where age > 3"
-    ]
+    assert made(rewrites.figures(text, "count(*) …")) == ["SELECT count(*) from tax.income where age > 3"]
 
 
 def test_a_key_is_added() -> None:
@@ -140,7 +140,13 @@ def test_limits_over_rows_are_taken_away_and_over_figures_kept() -> None:
 
 
 def test_what_is_no_plain_select_is_left_alone() -> None:
-    for text in ("with a as (select 1) select * from a", "select 1 union select 2", "", "drop table x", "select (("):
+    for text in (
+        "with a as (select 1) select * from a",
+        "select 1 union select 2",
+        "",
+        "drop table x",
+        "select ((",
+    ):
         assert made(rewrites.coarser(text, INCOME)) == []
         assert made(rewrites.star(text, INCOME)) == []
 
