@@ -51,11 +51,12 @@ if TYPE_CHECKING:
         Jobs,
         Packages,
     )
+    from darkroom.notebook import job_from
     from darkroom.result import Result
     from darkroom.tabular import SUPPRESSED
+    from darkroom.tracebacks import last_traceback, short_tracebacks
     from darkroom.twin_program import batches, model, out, parameters, table, tables
     from darkroom.twin_result import Sample, TwinJob, TwinResult
-    from darkroom.tracebacks import last_traceback, short_tracebacks
     from darkroom.twin_trial import TrialJob
     from darkroom.unlocking import make_keys, unlock
     from plans.trial import TrialReport
@@ -88,6 +89,7 @@ __all__ = [
     "describe",
     "grants",
     "job",
+    "job_from",
     "jobs",
     "joint",
     "last_traceback",
@@ -122,6 +124,7 @@ _LATER = {
     "TwinResult": "darkroom.twin_result",
     "batches": "darkroom.twin_program",
     "connect": "darkroom.connection",
+    "job_from": "darkroom.notebook",
     "last_traceback": "darkroom.tracebacks",
     "load_ipython_extension": "darkroom.comfort",
     "make_keys": "darkroom.unlocking",

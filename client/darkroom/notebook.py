@@ -62,6 +62,13 @@ class JobFolder:
         return "\n".join([*lines, f"Complete {self.folder / FILE}, then: darkroom try {self.folder}"])
 
 
+def connected() -> Catalogue:
+    """Return the connection of the profile, or of the lab."""
+    from darkroom.connection import connect
+
+    return connect()
+
+
 def job_from(  # noqa: PLR0913 - what is chosen, where it goes, and whom to ask
     notebook: Path | str,
     into: Path | str,
@@ -70,7 +77,7 @@ def job_from(  # noqa: PLR0913 - what is chosen, where it goes, and whom to ask
     tags: Collection[str] = (TAG,),
     beside: Collection[Path | str] = (),
     replace: bool = False,
-    ask: Callable[[], Catalogue] | None = None,
+    ask: Callable[[], Catalogue] | None = connected,
 ) -> JobFolder:
     """Make a folder of chosen cells of a saved notebook, and return what was made. Nothing is run, and nothing sent.
 
@@ -81,7 +88,8 @@ def job_from(  # noqa: PLR0913 - what is chosen, where it goes, and whom to ask
         tags: cells with one of these tags are chosen. Cells tagged `parameters` always come along.
         beside: files of Python that the cells import, which come along.
         replace: write the program anew into a folder that was made so; `darkroom.toml` stays as it is there.
-        ask: gives a connection; then imports are compared with the image, and columns are proposed.
+        ask: gives a connection, by which imports are compared with the image and columns are proposed. Where nobody
+            answers, a note says so; None asks nobody.
 
     Raises:
         NotFound, TooLarge, Malformed: the notebook or a cell cannot become a program; it says which line, and why.
@@ -119,7 +127,7 @@ def notebook_of(text: str) -> bytes:
     arguments.
     """
     cells = [cell for cell in notebook_text.cells_of(text) if notebook_text.GIVEN not in cell.tags]
-    plain = [
+    plain: list[dict[str, object]] = [
         {
             "cell_type": cell.kind,
             "id": f"cell-{number}",
@@ -301,7 +309,7 @@ def _write(place: Path, files: Mapping[str, bytes], said: str, *, replace: bool)
         for name, content in files.items():
             _put(place / name, content)
         if (place / FILE).exists():
-            return [f"{place / FILE} was left as it is: compare its tables and outputs with the program."]
+            return [f"{FILE} was left as it is: compare its tables and outputs with the program."]
         _put(place / FILE, said.encode())
     except OSError as problem:
         raise Malformed(f"the folder cannot be written ({problem.strerror})", str(place)) from None

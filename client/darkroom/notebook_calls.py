@@ -24,6 +24,7 @@ IN_A_BOX = ("batches", "model", "out", "parameters", "table", "tables")
 _INSTEAD = {
     "sample": 'Read the table: darkroom.table("domain.name") is made up in a trial, and data in a job.',
     "sql": 'Ask the statement beside the program, or read the table in it: darkroom.table("domain.name").',
+    "use": "Leave that line out: a program is told by where it runs on which data it works.",
 }
 _NOBODY = "Do that in a cell that is not chosen: a program in a box has no platform to ask."
 
@@ -103,7 +104,8 @@ def _note(found: Calls, called: str, node: ast.Call, where: str) -> None:
 
 
 def _aliases(trees: Iterable[ast.Module]) -> _Aliases:
-    modules, functions = set(), {}
+    modules: set[str] = set()
+    functions: dict[str, str] = {}
     for tree in trees:
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):

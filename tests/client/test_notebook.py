@@ -64,6 +64,14 @@ STUDY = (
 )
 
 
+@pytest.fixture(autouse=True)
+def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is signed in on this machine."""
+    monkeypatch.setenv("DARKROOM_HOME", str(tmp_path / "nobody"))
+    for variable in ("DARKROOM_TOKEN", "DARKROOM_LAB", "DARKROOM_PROJECT", "DARKROOM_PURPOSE"):
+        monkeypatch.delenv(variable, raising=False)
+
+
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
     return written(tmp_path / "study.ipynb", *STUDY)
@@ -283,6 +291,7 @@ def test_names_are_looked_up_as_python_does(tmp_path: Path) -> None:
         "from darkroom import sql",
         "from darkroom.connection import connect",
         "import darkroom.connection",
+        'import darkroom\ndarkroom.use(on="twin")',
     ],
 )
 def test_what_asks_the_platform_is_no_part_of_a_program(tmp_path: Path, source: str) -> None:
@@ -419,11 +428,7 @@ def test_what_is_no_file_does_not_make_anybody_wait(tmp_path: Path) -> None:
 # --- the command line -----------------------------------------------------
 
 
-def test_the_command_makes_a_folder_and_the_way_back_a_notebook(
-    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DARKROOM_HOME", str(tmp_path / "nobody"))
-    monkeypatch.delenv("DARKROOM_TOKEN", raising=False)
+def test_the_command_makes_a_folder_and_the_way_back_a_notebook(study: Path, tmp_path: Path) -> None:
     place = tmp_path / "job"
     run = CliRunner().invoke(
         cli.app, ["notebook", "job", str(study), "--tag", "job", "--into", str(place), "--format", "json"]
