@@ -414,14 +414,17 @@ def connect(
         Unreachable: the portal does not answer.
     """
     folder = folder or home()
-    socket = "" if url else os.environ.get("DARKROOM_API_SOCKET", "")
+    own = (
+        in_lab() and url is None
+    )  # another portal than the lab's is no matter of its socket, and its member is asked
+    socket = os.environ.get("DARKROOM_API_SOCKET", "") if own else ""
+    member = os.environ.get("DARKROOM_MEMBER", "") if own else ""
     token = token or os.environ.get("DARKROOM_TOKEN")
-    url = url or (os.environ.get("DARKROOM_URL") if in_lab() else None)
+    url = url or (os.environ.get("DARKROOM_URL") if own else None)
     if url is None or token is None:
         profile = folder.profile()
         url, token = url or profile.url, token or profile.token
     wire = Wire(url, token, socket)
-    member = os.environ.get("DARKROOM_MEMBER", "") if in_lab() else ""
     return Connection(wire, member or str(wire.get("/api/v1/me")["name"]), folder, passphrase)
 
 

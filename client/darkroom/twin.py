@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from darkroom.advice import teaching
 from darkroom.local import project_and_purpose
 from darkroom.twin_engine import Made, TwinEngine
 from darkroom.twin_recipes import KnownTwin, TwinRecipes
@@ -62,7 +63,8 @@ class Twins:
             StateConflict: the engine is not installed; it says how to.
             DarkroomError: as `known_twin`.
         """
-        found = self._run(statement)
+        with teaching(self, statement, project=project, purpose=purpose):
+            found = self._run(statement)
         twins = [self.known_twin(relation) for relation in found.relations]
         told = tuple(sentence for twin in twins for sentence in twin.sentences)
         result = TwinResult(MadeUp(found.columns, found.rows), (UNPROTECTED, *told))

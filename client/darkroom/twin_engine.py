@@ -30,7 +30,6 @@ _SETTINGS: dict[str, str | bool | int] = {
     "threads": 1,
     "memory_limit": f"{MEMORY_MB}MiB",
     "temp_directory": "",
-    "enable_external_access": False,
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
     "allow_community_extensions": False,
@@ -59,6 +58,7 @@ class TwinEngine:
         self._connection = self._duckdb.connect(":memory:", config=_SETTINGS)
         self._connection.execute("SET enable_progress_bar = false")
         self._connection.execute("SET ieee_floating_point_ops = false")
+        self._connection.execute("SET enable_external_access = false")
         self._connection.execute("SET lock_configuration = true")
         self._made: dict[str, TwinTable] = {}
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from darkroom.listing import Displayed
 from darkroom.tabular import Sheet, Tabular
 from plans.released import Cell, ReleasedColumn
 
@@ -50,14 +51,14 @@ class TwinResult(Tabular):
         return f"{type(self).__name__}({', '.join(self.columns)}; {size}; LOOK-ALIKE, about nobody)"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Sample(TwinResult):
     """Some look-alike rows of one dataset."""
 
     dataset: str = ""
 
 
-class TwinJob:
+class TwinJob(Displayed):
     """A statement that ran on look-alike data, with the interface of `darkroom.Job`: it has ended already.
 
     `explain` asks what the owner's rules say of the same statement on real data; nothing else asks anybody anything.

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from darkroom.listing import Displayed
 from plans.errors import BoxFailed, Unreachable
 from plans.trial import TrialReport
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 LONGEST_TRIAL_S = 3_600.0
 
 
-class TrialJob:
+class TrialJob(Displayed):
     """A trial, with the interface of `darkroom.Job`. It is the same trial however often it is asked for."""
 
     look_alike: ClassVar[bool] = True
