@@ -131,10 +131,6 @@
   function framed(lab) {
     const frame = document.createElement("iframe");
     frame.title = "Darkroom 暗室";
-    frame.setAttribute(
-      "sandbox",
-      "allow-scripts allow-same-origin allow-forms allow-popups allow-popups-to-escape-sandbox",
-    );
     frame.referrerPolicy = "same-origin";
     frame.style.cssText = "border:0;flex:1;width:100%;height:100%;background:var(--jp-layout-color1)";
     lab.panel.node.appendChild(frame);
