@@ -35,6 +35,7 @@ OTHER_VARIABLES = {
     "DARKROOM_MEMBER": "whose lab it is (client in a lab)",
     "DARKROOM_PROJECT": "the project of a lab, and of what is asked from it (client)",
     "DARKROOM_PURPOSE": "the purpose of a lab, and of what is asked from it (client)",
+    "DARKROOM_ADMINISTRATOR": "whom the client names where an administrator has to act (client in a lab)",
     "DARKROOM_LANG": "`en` or `zh`: the language of what the client shows",
     "DARKROOM_UNSAFE_PLAIN_HTTP": "lets the client speak plain HTTP beyond loopback (client)",
 }

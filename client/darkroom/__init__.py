@@ -35,6 +35,7 @@ from darkroom.job import Job  # noqa: E402 - before the function `job`, which ha
 from plans.errors import DarkroomError  # noqa: E402 - only after the look at whose `plans` this is
 
 if TYPE_CHECKING:
+    from darkroom.advice import try_it
     from darkroom.chart import Chart
     from darkroom.connection import Connection, connect
     from darkroom.either import Work
@@ -105,6 +106,7 @@ __all__ = [
     "submit",
     "table",
     "tables",
+    "try_it",
     "unlock",
     "use",
 ]
@@ -134,6 +136,7 @@ _LATER = {
     "short_tracebacks": "darkroom.tracebacks",
     "table": "darkroom.twin_program",
     "tables": "darkroom.twin_program",
+    "try_it": "darkroom.advice",
     "unload_ipython_extension": "darkroom.comfort",
     "unlock": "darkroom.unlocking",
 }

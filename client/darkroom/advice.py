@@ -8,12 +8,14 @@ catalog as it was fetched already: nothing is asked or spent for them. `error.tr
 from __future__ import annotations
 
 import os
+import re
+import sys
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from darkroom import advice_rewrites as rewrites
 from darkroom import display_words as words
@@ -24,7 +26,6 @@ from plans import names
 from plans.errors import DarkroomError
 
 if TYPE_CHECKING:
-    from darkroom.connection import Connection
     from darkroom.job import Job
     from plans.request import Request
 
@@ -32,6 +33,14 @@ MOST_REMEMBERED = 200
 """Statements that this session keeps in mind, to advise about their jobs."""
 
 _asked: OrderedDict[str, Asked] = OrderedDict()
+
+
+class Asks(Protocol):
+    """What can say what would be answered to a statement: a connection."""
+
+    def dry_run(
+        self, statement: str, *, project: str, purpose: str, spend_micro: int = 0
+    ) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +59,7 @@ class Lesson:
 
     asked: Asked | None = None
     view: Mapping[str, Any] = field(default_factory=dict)
-    connection: Connection | None = field(default=None, repr=False)
+    connection: Asks | None = field(default=None, repr=False)
 
     @property
     def reasons(self) -> Sequence[Mapping[str, Any]]:
@@ -79,7 +88,7 @@ def taught(problem: DarkroomError, job: Job) -> DarkroomError:
 
 @contextmanager
 def teaching(
-    connection: Connection, statement: str, *, project: str = "", purpose: str = "", spend_micro: int = 0
+    connection: Asks, statement: str, *, project: str = "", purpose: str = "", spend_micro: int = 0
 ) -> Iterator[None]:
     """Give errors inside this block the lesson of a statement."""
     try:
@@ -154,6 +163,22 @@ def _by_words(text: str, problem: DarkroomError, columns: Columns) -> Iterator[R
     if problem.code in ("sql.syntax", "sql.unsupported"):
         yield from _by_name(text, problem, columns)
         yield from _by_shape(text, problem.what, columns)
+        yield from _by_engine(text, problem.what)
+
+
+_SPELT = re.compile(
+    r'(?:[Cc]olumn (?:named )?"(?P<column>\w+)"|with name (?P<name>\w+) does not exist)'
+    r'.{0,80}?(?:Candidate bindings: (?:: )?|Did you mean )"(?P<right>[\w.]+)"'
+)
+_UNGROUPED = re.compile(r'column "(\w+)" must appear in the GROUP BY clause')
+
+
+def _by_engine(text: str, what: str) -> Iterator[Rewrite]:
+    """Yield what follows from DuckDB's own words, which are told of look-alike data alone."""
+    if spelt := _SPELT.search(what):
+        yield from rewrites.renamed(text, spelt["column"] or spelt["name"], spelt["right"], "")
+    if ungrouped := _UNGROUPED.search(what):
+        yield from rewrites.grouped_by(text, ungrouped[1])
 
 
 def _by_name(text: str, problem: DarkroomError, columns: Columns) -> Iterator[Rewrite]:
@@ -241,10 +266,13 @@ class Trials(Shown):
         return tuple(each.sql for each in self.trials if each.outcome in ("allow", "needs-approval"))
 
 
-def try_it(problem: DarkroomError) -> Trials:
-    """Check each rewrite of an error by a dry run, and return what was answered. Nothing runs on data."""
-    lesson = lesson_of(problem)
-    found = proposals(problem)
+def try_it(problem: DarkroomError | None = None) -> Trials:
+    """Check each rewrite of an error by a dry run, and return what was answered. Nothing runs on data. In IPython the
+    last error is meant where none is given.
+    """
+    last = getattr(sys, "last_value", None) if problem is None else problem
+    lesson = lesson_of(last) if isinstance(last, DarkroomError) else None
+    found = proposals(last) if isinstance(last, DarkroomError) else ()
     if lesson is None or lesson.asked is None or lesson.connection is None or not found:
         return Trials(sheet(Lines((words.say("error.nothing-to-try"),))), ())
     tried = tuple(Trial(each.sql, _outcome(lesson.connection, lesson.asked, each.sql)) for each in found)
@@ -258,7 +286,7 @@ def try_it(problem: DarkroomError) -> Trials:
     return Trials(sheet(Title(words.say("magic.dry")), *blocks), tried)
 
 
-def _outcome(connection: Connection, asked: Asked, statement: str) -> str:
+def _outcome(connection: Asks, asked: Asked, statement: str) -> str:
     try:
         answer = connection.dry_run(
             statement, project=asked.project, purpose=asked.purpose, spend_micro=asked.spend_micro

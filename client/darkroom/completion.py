@@ -95,7 +95,8 @@ def _possible(found: Sequence[Token], written: str, text: str, known: Fetched) -
 
 def _tables(text: str) -> dict[str, str]:
     """Return the relations in a statement by alias, by their last name, and by their whole name."""
-    found, named = tokens(text), {}
+    found = tokens(text)
+    named: dict[str, str] = {}
     for place, token in enumerate(found):
         if token.text != "." or not 0 < place < len(found) - 1:
             continue

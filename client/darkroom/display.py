@@ -139,6 +139,14 @@ class Shown:
         return written(self.sheet)
 
 
+def show(drawn: Sheet, *, kept: bool = False) -> Any:
+    """Display a sheet in IPython; with `kept`, return the handle by which it is updated in its place."""
+    from IPython import display
+
+    display_now: Any = display.display
+    return display_now(Shown(drawn), display_id=True) if kept else display_now(Shown(drawn))
+
+
 def head_of(rows: Sequence[Any], limit: int = SHOWN_ROWS) -> tuple[Sequence[Any], int]:
     """Return the rows that are shown, and how many are not."""
     return rows[:limit], max(len(rows) - limit, 0)

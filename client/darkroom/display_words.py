@@ -224,8 +224,8 @@ _OF_HELP: Mapping[str, tuple[str, str]] = {
     "error.whom": ("Whom to ask", "向谁询问"), "error.do": ("What to do", "怎么办"),
     "error.rewrite": ("This would say it differently, ready to copy", "可改写为（可直接复制）"),
     "error.unchecked": (
-        "Not checked yet; a dry run checks it: error.try_it()",
-        "尚未核验；用 error.try_it() 预检",
+        "Not checked yet; dry runs check them, for nothing: darkroom.try_it()",
+        "尚未核验；可免费预检：darkroom.try_it()",
     ),
     "error.apply": ("Or apply for it", "或提出申请"),
     "error.remedies": ("All of this together makes it pass", "以下各项全部做到即可通过"),

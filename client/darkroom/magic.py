@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import shlex
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from darkroom import display_draw as draw
-from darkroom.display import Block, Facts, Grid, Lines, Shown, Title, sheet
+from darkroom.advice import Asked, Lesson, proposals, teach
+from darkroom.display import Block, Code, Facts, Grid, Lines, Shown, Title, sheet, show
 from darkroom.display_words import say, term
-from plans.errors import Malformed
+from plans.errors import Malformed, PolicyDenied
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,7 +96,8 @@ def _value(rest: str, option: str) -> tuple[str, str]:
         raise Malformed("a quote is not closed", option, _HELP) from None
     if not value:
         raise Malformed("this option takes a value", option, _HELP)
-    return value, lexer.instream.read()
+    left: Any = lexer.instream
+    return value, str(left.read())
 
 
 def _checked(values: dict[str, Any]) -> Options:
@@ -131,8 +133,7 @@ def run(ip: Any, line: str, cell: str | None) -> Any:
 def _answered(statement: str, chosen: Options) -> Any:
     import darkroom
 
-    on = {"on": chosen.on} if chosen.on else {}
-    found: Any = darkroom.sql(statement, **on, **chosen.given())
+    found: Any = darkroom.sql(statement, on=chosen.on, **chosen.given())
     if not hasattr(found, "wait"):
         return found.result() if hasattr(found, "result") else found
     if not found.finished:
@@ -146,20 +147,17 @@ def watch(job: Job) -> None:
     Raises:
         Stopped: the member interrupted; the job goes on.
     """
-    from IPython.display import display
-
     began = time.monotonic()
-    handle: Any = display(Shown(draw.progress(job.view, 0)), display_id=True)
+    handle = show(draw.progress(job.view, 0), kept=True)
 
-    def show(moved: Job) -> None:
+    def moved_on(moved: Job) -> None:
         if handle is not None:
             handle.update(Shown(draw.progress(moved.view, time.monotonic() - began)))
 
     try:
-        job.wait(progress=show)
+        job.wait(progress=moved_on)
     except KeyboardInterrupt:
-        left = sheet(Lines((say("job.left", id=job.id), say("job.back", id=job.id))))
-        display(Shown(left))
+        show(sheet(Lines((say("job.left", id=job.id), say("job.back", id=job.id)))))
         raise Stopped from None
     if handle is not None:
         handle.update(Shown(draw.job(job)))
@@ -168,8 +166,17 @@ def watch(job: Job) -> None:
 def _dry(statement: str, chosen: Options) -> Shown:
     from darkroom.session import connection
 
-    answer = connection().dry_run(statement, **_full(chosen))
-    return Shown(sheet(*dry_blocks(answer)))
+    room, said = connection(), _full(chosen)
+    answer = room.dry_run(statement, **said)
+    return Shown(sheet(*dry_blocks(answer), *_advice(answer, Lesson(Asked(statement), connection=room))))
+
+
+def _advice(answer: Mapping[str, Any], lesson: Lesson) -> list[Block]:
+    """Return rewrites of a statement that would be denied, where some follow from the reasons."""
+    if answer["outcome"] != "deny":
+        return []
+    denied = teach(PolicyDenied("denied"), replace(lesson, view={"decision": answer}))
+    return [Code(each.sql, say(each.why, **dict(each.values))) for each in proposals(denied)]
 
 
 def _full(chosen: Options) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
-from darkroom.display import Shown, written
+from darkroom.display import Shown, show, written
 from darkroom.display_words import say
 from plans.errors import DarkroomError
 
@@ -139,9 +139,7 @@ def _show(ip: Any, value: DarkroomError, tb: Any) -> list[str]:
     shown = card_of(value, tb)
     if not hasattr(ip, "kernel"):
         return written(shown)["text/plain"].split("\n")
-    from IPython.display import display
-
-    display(Shown(shown))
+    show(shown)
     return [f"{type(value).__name__}: {value}"]
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from darkroom.display import Banner, Facts, Link, Sheet, Shown, Title, sheet
+from darkroom.display import Banner, Facts, Link, Sheet, Shown, Title, sheet, show
 from darkroom.display_words import say
 from keys import api as keys
 from keys.keyfile import fingerprint, read_public
@@ -225,9 +225,7 @@ def enrol_page(signing: str, opening: str) -> str:
 
 def _display(drawn: Sheet) -> None:
     if "IPython" in sys.modules and in_notebook():
-        from IPython.display import display
-
-        display(Shown(drawn))
+        show(drawn)
     else:
         sys.stderr.write(f"{Shown(drawn)!r}\n")
 

@@ -266,3 +266,28 @@ def test_what_is_remembered_is_bounded() -> None:
         advice.remember(f"job{number}", examples.REQUEST)
     assert len(advice._asked) == advice.MOST_REMEMBERED
     advice._asked.clear()
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("select count(regoin) from tax.income", "select count(region) from tax.income"),
+        ("select i.regoin from tax.income i", "select i.region from tax.income i"),
+        ("select count(*) from tax.incme", "select count(*) from tax.income"),
+        ("select meean(age) from tax.income", "select mean(age) from tax.income"),
+        ("select age, count(*) from tax.income", "select age, count(*) from tax.income GROUP BY age"),
+    ],
+)
+def test_what_the_engine_says_of_look_alike_data_leads_on(statement: str, expected: str) -> None:
+    import duckdb
+
+    from darkroom.twin_engine import _sentence
+
+    engine = duckdb.connect()
+    engine.execute("create schema tax; create table tax.income(region varchar, age integer)")
+    with pytest.raises(duckdb.Error) as caught:
+        engine.execute(statement)
+    problem = advice.teach(SqlSyntax(_sentence(caught.value)), Lesson(Asked(statement)))
+    found = advice.proposals(problem, COLUMNS)
+    assert [each.sql for each in found][:1] == [expected]
+    engine.execute(found[0].sql)
