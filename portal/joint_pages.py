@@ -13,6 +13,7 @@ from fastapi.responses import Response
 
 from plans.joint_sights import together
 from portal.access import allowed_to, services_of
+from portal.joint_routes import seen as seen_by
 from portal.permissions import Action, may
 from portal.services import Services
 from portal.sessions import Caller
@@ -39,7 +40,7 @@ def computations(request: Request, caller: Reader, services: Serving) -> Respons
 @router.get("/joint/{number}")
 def computation(request: Request, number: str, caller: Reader, services: Serving) -> Response:
     """Show one: where it stands, who has to act, its plan, and its table of who sees what."""
-    found = services.joint.computation(caller.member.name, number).plain()
+    found = seen_by(services, caller, number).plain()
     plan = services.joint.plan(caller.member.name, number) if found["plan_digest"] else None
     passed = [(state, int(at)) for at, state in map(str.split, found["timeline"])]
     seen = together(plan.sights) if plan else ()

@@ -6,12 +6,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 
+from plans.errors import NotFound
 from plans.request import Request
 from portal import bodies
 from portal.access import allowed_to, services_of
 from portal.job_routes import require_own_request
-from portal.permissions import Action
-from portal.services import Services
+from portal.permissions import Action, may
+from portal.services import JobView, Services
 from portal.sessions import Caller
 
 router = APIRouter(prefix="/api/v1")
@@ -59,12 +60,13 @@ def to_approve(
 @router.get("/joint/{number}")
 def computation(number: str, caller: Reader, services: Serving) -> dict[str, Any]:
     """Return one of the caller's own joint computations, or one in which the approver's domain takes part."""
-    return services.joint.computation(caller.member.name, number).plain()
+    return seen(services, caller, number).plain()
 
 
 @router.get("/joint/{number}/plan")
 def plan(number: str, caller: Reader, services: Serving) -> dict[str, Any]:
     """Return the joint plan and its digest, which whoever signs it computes again."""
+    seen(services, caller, number)
     found = services.joint.plan(caller.member.name, number)
     return {"plan": found.plain(), "digest": found.digest}
 
@@ -86,3 +88,16 @@ def results(
 ) -> dict[str, Any]:
     """Return what was handed over, sealed to the recipient's key, and the receipts of all parties."""
     return services.joint.results(caller.member.name, number)
+
+
+def seen(services: Services, caller: Caller, number: str) -> JobView:
+    """Return a computation that a caller may see: their own, or with what they showed also one that their domain's
+    approvers read. A token without the scope of approvers does not show what its member reads as one of them.
+
+    Raises:
+        NotFound: there is none, or none to be seen.
+    """
+    found = services.joint.computation(caller.member.name, number)
+    if found.plain()["member"] != caller.member.name and not may(caller.who, Action.READ_PLAN_TO_APPROVE):
+        raise NotFound("there is no such joint computation, or it is not yours", number)
+    return found

@@ -24,6 +24,7 @@ router = APIRouter(include_in_schema=False)
 Serving = Annotated[Services, Depends(services_of)]
 Opener = Annotated[Caller, Depends(allowed_to(Action.OPEN_LAB))]
 Enroller = Annotated[Caller, Depends(allowed_to(Action.ENROL_KEYS))]
+HALVES = ("signing_key", "opening_key")
 
 
 @router.get("/labs")
@@ -38,14 +39,16 @@ def labs(request: Request, caller: Opener, services: Serving) -> Response:
 @router.get("/keys")
 def keys(request: Request, caller: Enroller) -> Response:
     """Show the caller's enrolled keys, or the form."""
-    return page(request, "keys.html", caller.who, member=caller.member, problem=None, said={})
+    return page(
+        request, "keys.html", caller.who, member=caller.member, problem=None, said=dict.fromkeys(HALVES, "")
+    )
 
 
 @router.post("/keys")
 async def enrol(request: Request, caller: Enroller, services: Serving) -> Response:
     """Enrol the keys that the form names. Only our own page may (`portal.access`)."""
     form = {name: value.strip() for name, (value,) in (await body_fields(request)).items()}
-    said = {name: form.get(name, "") for name in ("signing_key", "opening_key")}
+    said = {name: form.get(name, "") for name in HALVES}
     try:
         await run_in_threadpool(enrolling.enrol, services, caller, said["signing_key"], said["opening_key"])
     except DarkroomError as problem:
