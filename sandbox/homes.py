@@ -23,6 +23,7 @@ user ids to give, its boxes could write in their slots; there a box sees its own
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import secrets
@@ -31,6 +32,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from plans import names
@@ -55,6 +57,18 @@ MOST_MOVED = 10
 """How often in a row folders may be moved while they are counted, before that is a way to hide what they hold."""
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Closed(Enum):
+    """What becomes of a folder that is closed to us.
+
+    Nothing of a box with a user id of its own is, so that is skipped; it is an administrator's. A box with our own user
+    id can close a folder: in a home at rest it is opened, and in a living one that is a way to hide.
+    """
+
+    SKIP = 1
+    OPEN = 2
+    TELL = 3
 
 
 class _Moved(Exception):
@@ -167,6 +181,11 @@ class Slot:
         self._working = threading.Lock()
         self._over = False
 
+    @property
+    def is_others(self) -> bool:
+        """Whether the box has a user id of its own."""
+        return self._owner is not None
+
     def view(self, home: Home) -> tuple[Path, str]:
         """Return the folder that the box gets, and where it sees it."""
         if self._homes.separate:
@@ -243,8 +262,8 @@ class Watch:
     after deleting it.
     """
 
-    def __init__(self, folder: Path, home: Home, at_start: Use) -> None:
-        self._folder = folder
+    def __init__(self, slot: Slot, home: Home, at_start: Use) -> None:
+        self._folder, self._closed = slot.path(home), Closed.SKIP if slot.is_others else Closed.TELL
         most, files = home.mb * _MIB, home.files
         reserve = max(LEAST_RESERVE_MB * _MIB, most // 10)
         self.most = Use(
@@ -273,7 +292,7 @@ class Watch:
         return use.size > self.most.size or use.files > self.most.files
 
     def _look(self, first: int) -> Use:
-        use = _counted(_walk(self._folder))
+        use = _counted(_walk(self._folder, self._closed))
         return Use(use.size + _deleted(first, os.stat(self._folder).st_dev), use.files)
 
     def _may_be_over(self) -> bool:
@@ -290,10 +309,14 @@ class Watch:
 
 
 def _given(top: Path, owner: int | None) -> Iterator[_Entry]:
-    """Yield every entry, after giving it to a user id, if any; else what a box has closed to our own is opened."""
-    for entry in _walk(top, open_up=owner is None):
+    """Yield every entry, after giving it to a user id, if any; else what a box has closed to our own is opened.
+
+    What belongs to somebody whom this launcher has no power over was put there by an administrator, and stays theirs.
+    """
+    for entry in _walk(top, Closed.OPEN if owner is None else Closed.SKIP):
         if owner is not None and (entry.status.st_uid, entry.status.st_gid) != (owner, owner):
-            os.chown(entry.name, owner, owner, dir_fd=entry.within, follow_symlinks=False)
+            with contextlib.suppress(PermissionError):
+                os.chown(entry.name, owner, owner, dir_fd=entry.within, follow_symlinks=False)
         yield entry
 
 
@@ -312,14 +335,14 @@ def _counted(entries: Iterator[_Entry]) -> Use:
     return Use(size, files)
 
 
-def _walk(top: Path, *, open_up: bool = False) -> Iterator[_Entry]:
+def _walk(top: Path, closed: Closed) -> Iterator[_Entry]:
     """Yield what is below a folder, folders before what is in them, on one file system.
 
     One folder is open at a time, so that no depth is too deep; the way back is `..`, and whether it led back is seen.
 
     Raises:
         _Moved: a folder was moved meanwhile.
-        OSError: one cannot be opened.
+        PermissionError: one is closed to us, and `closed` says so.
     """
     here = os.open(top, _FOLDER)
     try:
@@ -328,7 +351,7 @@ def _walk(top: Path, *, open_up: bool = False) -> Iterator[_Entry]:
         below = yield from _listed(here, device)
         while below or above:
             if below:
-                deeper = _deeper(here, below.pop(), device, open_up)
+                deeper = _deeper(here, below.pop(), device, closed)
                 if deeper is None:
                     continue
                 above.append((os.fstat(here).st_ino, below))
@@ -364,14 +387,16 @@ def _listed(here: int, device: int) -> Iterator[_Entry]:
     return below
 
 
-def _deeper(here: int, name: str, device: int, open_up: bool) -> int | None:
-    """Open a folder in an open one; none if it is gone, or is no folder any more. `open_up` is for still homes only."""
+def _deeper(here: int, name: str, device: int, closed: Closed) -> int | None:
+    """Open a folder in an open one; none if it is gone, or is no folder any more."""
     try:
         opened = os.open(name, _FOLDER, dir_fd=here)
     except OSError as problem:
-        if problem.errno == errno.EACCES and open_up:
+        if problem.errno == errno.EACCES and closed is Closed.SKIP:
+            return None
+        if problem.errno == errno.EACCES and closed is Closed.OPEN:
             os.chmod(name, 0o700, dir_fd=here)
-            return _deeper(here, name, device, False)
+            return _deeper(here, name, device, Closed.TELL)
         if problem.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             return None
         raise

@@ -297,7 +297,7 @@ class ProcessBox:
         slot, home = self._fittings.slot, self.spec.home
         if slot is None or home is None:
             return
-        watch = Watch(slot.path(home), home, at_start)
+        watch = Watch(slot, home, at_start)
         while not await self._over_within(HOME_WATCH_S):
             if await watch.is_over(self.pid):
                 await self.kill(Cause.HOME)

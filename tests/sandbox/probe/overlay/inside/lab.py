@@ -1,4 +1,4 @@
-"""Probe: a lab that asks for the Python to run over its link to the hub (b"P"), and tells there what came of it (b"R")."""
+"""Probe: a lab that asks its hub for the Python to run (b"P"), and tells there what came of it (b"R")."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def run(session: Session) -> dict:
     try:
         exec(compile(_said(session, b"P").decode(), "probe", "exec"), names)
         found = names["run"](session)
-    except BaseException:
+    except Exception:  # noqa: BLE001
         found = {"failed": traceback.format_exc()}
     _said(session, b"R" + json.dumps(found).encode())
     os.chdir("/")
