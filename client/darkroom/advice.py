@@ -186,10 +186,11 @@ def _by_name(text: str, problem: DarkroomError, columns: Columns) -> Iterator[Re
     what = problem.what
     if problem.next_step.startswith("Did you mean ") and "'" in what:
         right = problem.next_step.removeprefix("Did you mean ").rstrip("?")
-        yield from rewrites.renamed(text, what.split("'")[1], right, problem.where)
+        if re.fullmatch(r"[\w.]+", right):
+            yield from rewrites.renamed(text, what.split("'")[1], right, problem.where)
     if "is neither in an aggregate nor a GROUP BY key" in what:
         column = what.partition("row-level output: ")[2].partition(" is neither")[0]
-        yield from rewrites.grouped_by(text, column)
+        yield from rewrites.grouped_by(text, column) if column.isidentifier() else ()
     if what.startswith("the function "):
         function = what.split()[2]
         yield from _other_function(text, function, columns)

@@ -259,6 +259,10 @@ def by_remedies(text: str, remedies: Sequence[Mapping[str, Any]]) -> Iterator[Re
         yield Rewrite(made, last.why, last.values)
 
 
+_SHOWN = re.compile(r"[\w\s.,()*…]{1,1000}")
+"""What a remedy may put into a member's statement: names, calls and `GROUP BY`, no texts and nothing that ends it."""
+
+
 def _remedied(text: str, remedy: Mapping[str, Any]) -> Iterator[Rewrite]:
     columns = [str(column) for column in remedy.get("columns") or ()]
     column, function, other = (
@@ -266,12 +270,14 @@ def _remedied(text: str, remedy: Mapping[str, Any]) -> Iterator[Rewrite]:
         str(remedy.get("function", "")),
         str(remedy.get("instead", "")),
     )
+    if not all(name.isidentifier() for name in (*columns, function or "none")):
+        return
     match str(remedy.get("kind", "")):
-        case "use-instead" if column:
+        case "use-instead" if column and other.isidentifier():
             yield from instead(text, function, other, column)
         case "leave-out" if column:
             yield from left_out(text, column, str(remedy.get("clause", "")), function)
-        case "ask-figures":
+        case "ask-figures" if _SHOWN.fullmatch(other):
             yield from figures(text, other)
 
 

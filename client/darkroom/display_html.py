@@ -2,7 +2,8 @@
 
 There is no script, no form, no event handler and nothing that a browser would load from elsewhere: the style is
 inline and names no address. Links go to http and https only, and are followed by a click alone. Control and direction
-characters are shown as escapes, so that a value cannot reverse the order of what is read. Colours come from
+characters are shown as escapes, so that a value cannot reverse the order of what is read, and text between dollar
+signs is no formula. Colours come from
 JupyterLab's own variables, so they follow light and dark themes.
 """
 
@@ -37,7 +38,7 @@ font-size:.85em}
 def html(drawn: Sheet) -> str:
     """Return a sheet as one element with its own style."""
     inside = "".join(map(_block, drawn.blocks))
-    return f'<div class="darkroom"><style>{_STYLE}</style>{inside}</div>'
+    return f'<div class="darkroom mathjax_ignore tex2jax_ignore"><style>{_STYLE}</style>{inside}</div>'
 
 
 def _block(block: Block) -> str:

@@ -155,9 +155,14 @@ def card_of(value: DarkroomError, tb: TracebackType | None) -> Any:
 
 
 def short_tracebacks(on: bool = True) -> None:
-    """In a script, show errors of the house as their sentence and the script's own lines; other errors stay as they
-    are. With `on=False` everything is as before.
+    """Show errors of the house as their card and your own lines; other errors stay as they are. In IPython that is so
+    already after `%load_ext darkroom`. With `on=False` everything is as before.
     """
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    if shell is not None:
+        (install if on else uninstall)(shell)
+        return
     if on and not _before:
         _before.append(sys.excepthook)
         sys.excepthook = _in_script

@@ -291,3 +291,24 @@ def test_what_the_engine_says_of_look_alike_data_leads_on(statement: str, expect
     found = advice.proposals(problem, COLUMNS)
     assert [each.sql for each in found][:1] == [expected]
     engine.execute(found[0].sql)
+
+
+@pytest.mark.parametrize(
+    "remedy",
+    [
+        {
+            "kind": "use-instead",
+            "columns": ["income"],
+            "function": "max",
+            "instead": "avg(1); drop table x --",
+        },
+        {"kind": "use-instead", "columns": ["income) from secret --"], "function": "max", "instead": "avg"},
+        {"kind": "ask-figures", "columns": [], "instead": "(select 'x' from other.table) -- … GROUP BY 1;"},
+    ],
+)
+def test_a_portal_cannot_put_a_text_of_its_own_into_a_statement(remedy: dict[str, Any]) -> None:
+    view = {"decision": {"reasons": []}, "problem": {"explanation": {"remedies": [remedy], "complete": True}}}
+    statement = "select max(income) from tax.income"
+    assert advice.proposals(advice.teach(PolicyDenied("no"), Lesson(Asked(statement), view)), COLUMNS) == ()
+    lying = SqlSyntax("there is no column 'income'", "", "Did you mean income) from secret --?")
+    assert advice.proposals(advice.teach(lying, Lesson(Asked(statement))), COLUMNS) == ()

@@ -115,6 +115,18 @@ def test_a_members_way_in_a_kernel(town: Town, start: Start, tmp_path: Path) -> 
     assert PASSPHRASE not in kernel.text and PASSPHRASE.encode() not in written
 
 
+def test_a_notebook_that_runs_unattended_says_what_to_set(start: Start) -> None:
+    kernel = start()
+    kernel.run("%load_ext darkroom\nimport darkroom")
+    number = kernel.client.execute("darkroom.unlock()", allow_stdin=False)
+    reply = kernel.client.get_shell_msg(timeout=LONGEST_S)
+    while reply["parent_header"].get("msg_id") != number:
+        reply = kernel.client.get_shell_msg(timeout=LONGEST_S)
+    assert (
+        reply["content"]["ename"] == "WrongPassphrase" and "DARKROOM_PASSPHRASE" in reply["content"]["evalue"]
+    )
+
+
 def test_the_control_a_passphrase_that_a_cell_prints_is_seen(start: Start) -> None:
     kernel = start()
     kernel.run(f"print({PASSPHRASE!r})")

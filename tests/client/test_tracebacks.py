@@ -146,6 +146,17 @@ def test_a_script_that_opts_in_shows_its_own_lines(tmp_path: Path) -> None:
     assert "value.malformed" in ended.stderr and "local.py" not in ended.stderr and SECRET not in ended.stderr
 
 
+def test_a_shell_can_have_ipythons_own_tracebacks_back(
+    shell: Any, signed_in: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell.run_cell("import darkroom\ndarkroom.short_tracebacks(False)")
+    shell.run_cell("darkroom.describe('nm/tax/nothing')")
+    assert "connection.py" in capsys.readouterr().out
+    shell.run_cell("darkroom.short_tracebacks()")
+    shell.run_cell("darkroom.describe('nm/tax/nothing')")
+    assert "connection.py" not in capsys.readouterr().out
+
+
 def test_opting_out_again() -> None:
     before = sys.excepthook
     tracebacks.short_tracebacks()
