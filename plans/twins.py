@@ -1,4 +1,4 @@
-"""Twins of datasets: what is released is a *recipe*, from which anybody makes the same rows (`inside.twin`).
+"""Twins of datasets: what is released is a *recipe*, from which anybody makes the same rows (`plans.twin_sql`).
 
 A recipe names the columns, what their owner declared about them, and a seed. By default that is all, so nothing of the
 data is in it but whether a column has missing values at all. Where the owner consents and pays for it from the

@@ -414,9 +414,8 @@ def connect(
         Unreachable: the portal does not answer.
     """
     folder = folder or home()
-    own = (
-        in_lab() and url is None
-    )  # another portal than the lab's is no matter of its socket, and its member is asked
+    # Of another portal than the lab's its socket knows nothing, and who the member is there, is asked.
+    own = in_lab() and url is None
     socket = os.environ.get("DARKROOM_API_SOCKET", "") if own else ""
     member = os.environ.get("DARKROOM_MEMBER", "") if own else ""
     token = token or os.environ.get("DARKROOM_TOKEN")

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from plans.errors import DarkroomError, SqlSyntax, SqlUnsupported, StateConflict, TooLarge
-from plans.quoting import identifier
+from plans.quoting import identifier, literal
 from plans.released import Cell, ReleasedColumn
 from plans.trial import TwinTable
 from plans.twin_sql import select
@@ -83,12 +83,15 @@ class TwinEngine:
 
     def _relations(self, statement: str) -> tuple[str, ...]:
         """Return the relations that a statement names, as the engine reads it."""
+        if "\0" in statement:
+            raise SqlSyntax("a statement holds no zero character", "statement", _HELP)
         found = self._connection.extract_statements(statement)
         if len(found) != 1 or found[0].type != self._duckdb.StatementType.SELECT:
             raise SqlUnsupported(
                 "only one statement that selects is run", "statement", "Send one SELECT at a time."
             )
-        read = self._connection.execute("SELECT json_serialize_sql(?)", [statement]).fetchone()
+        # As text: DuckDB imports pandas, for a second, to look at a parameter.
+        read = self._connection.execute(f"SELECT json_serialize_sql({literal(statement)})").fetchone()
         return tuple(sorted({name.lower() for name in _named(json.loads(read[0]))}))
 
     def _make(self, relation: str, table: TwinTable) -> None:

@@ -315,6 +315,7 @@ def table_only(relation: str) -> TwinTable:
         "",
         "select",
         "pivot tax.income on region using count(*)",
+        "select 1\0",
     ],
 )
 def test_the_engine_reads_no_file_no_variable_and_runs_one_select(engine: TwinEngine, statement: str) -> None:
@@ -338,6 +339,11 @@ def test_the_engine_reads_no_file_no_variable_and_runs_one_select(engine: TwinEn
 def test_control_what_selects_from_twins_runs(engine: TwinEngine, statement: str) -> None:
     found = engine.run(statement, table_only)
     assert found.rows[0][0].v == "1000" and found.relations == ("tax.income",)
+
+
+@pytest.mark.parametrize("text", ["it''s", '"', "\\", "；", "--x"])
+def test_control_text_in_a_statement_is_text(engine: TwinEngine, text: str) -> None:
+    assert engine.run(f"select '{text}' as a", table_only).rows[0][0].v == text.replace("''", "'")
 
 
 def test_an_error_of_the_engine_is_one_sentence(engine: TwinEngine) -> None:
@@ -406,3 +412,11 @@ def test_a_folder_of_tables_goes_before_twins(
     monkeypatch.setenv("DARKROOM_LAB", "1")
     assert darkroom.table("tax.income").equals(own)
     program._read.clear(), program._passed.clear()
+
+
+def test_what_is_left_of_grants_is_told_with_the_places_for_jobs(
+    town: Town, room: darkroom.Connection
+) -> None:
+    assert room.budget() == [] and room.budget().jobs["active"] == 0
+    room.sql(SQL, on="real", **ABOUT)
+    assert room.budget().jobs["active"] == 1

@@ -78,7 +78,7 @@ def test_from_python(town: Town) -> None:
 def test_waiting_follows_a_job_that_moves(town: Town, typed: Typed) -> None:
     room = town.connection(MEI)
     job = room.sql(SQL, project="housing", purpose="Study of rents")
-    mover = threading.Thread(target=lambda: (time.sleep(0.3), release(town.region, job.id)))
+    mover = threading.Thread(target=lambda: (time.sleep(2), release(town.region, job.id)))
     mover.start()
     shown = typed(MEI, "result", job.id, "--keeper-key", town.region.keeper.public)
     mover.join()
