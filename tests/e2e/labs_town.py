@@ -1,0 +1,210 @@
+"""A town whose members have labs: real JupyterHub, proxy, porter, launcher and boxes, and a real browser.
+
+People come with a password, since a browser signs in at the portal's own form; what they do in JupyterLab is in
+`tests/e2e/jupyterlab.py`. Hosts below `localhost` are resolved by the browser itself; what asks without one connects to
+loopback and says the host (`tests/e2e/jupyter_wire.py`).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from notebooks.names import username_of
+from plans.errors import DarkroomError, StateConflict
+from sandbox import api as sandbox
+from server import labs, projects
+from server.enrolment import add_member
+from server.running import started
+from server.site import Site
+from tests.e2e import jupyterlab
+from tests.e2e import town as towns
+from tests.e2e.jupyter_wire import Visitor, visitor_of
+
+STUDY, TIGHT, LARGE = "study", "tight", "large"
+"""Projects: `study` for everybody, with the profile `small`; one with a small home; one with more than there may be."""
+
+PROFILES = """
+memory_mb = {memory_mb}
+idle_hours = 4
+
+[labs.profiles.small]
+title = "Small"
+title_zh = "标准"
+memory_mb = 1024
+home_mb = 256
+home_files = 20000
+
+[labs.profiles.tight]
+title = "Small home"
+title_zh = "小主目录"
+memory_mb = 1024
+home_mb = 80
+home_files = 4000
+
+[labs.profiles.large]
+title = "Large"
+title_zh = "大"
+memory_mb = {large_mb}
+home_mb = 256
+"""
+MEMORY_MB, LARGE_MB = 6 * 1024, 5 * 1024
+"""What all labs may have together, and a profile that fits only beside one small lab."""
+
+
+@dataclass(slots=True)
+class Guest:
+    """A member at a browser."""
+
+    name: str
+    password: str
+    context: BrowserContext
+    page: Page
+
+    @property
+    def username(self) -> str:
+        """The member's name at the Hub."""
+        return username_of(self.name)
+
+    @property
+    def lab(self) -> jupyterlab.JupyterLab:
+        """JupyterLab in the member's page."""
+        return jupyterlab.JupyterLab(self.page)
+
+    def visitor(self) -> Visitor:
+        """Return who sends requests to the member's lab with the cookies of the member's browser."""
+        return visitor_of(self.context, self.page.url)
+
+
+@dataclass(slots=True)
+class LabsTown:
+    """A running site with labs, its people, and one browser for all of them."""
+
+    town: towns.Town
+    browser: Browser
+    guests: dict[str, Guest] = field(default_factory=dict)
+
+    @property
+    def site(self) -> Site:
+        """Where everything lies."""
+        return self.town.site
+
+    @property
+    def portal(self) -> str:
+        """The portal's address, for browsers."""
+        return self.town.url
+
+    @property
+    def hub(self) -> str:
+        """The Hub's address, for browsers."""
+        return labs.address(self.site)
+
+    def member(self, name: str, project: str = STUDY, roles: tuple[str, ...] = ("researcher",)) -> Guest:
+        """Make an account in a project, and a fresh browser in front of it; nobody is signed in yet."""
+        full, password = f"{name}@{towns.DOMAIN}", secrets.token_urlsafe(12)
+        add_member(self.site, full, roles, password)
+        projects.change(self.site.home, project, projects.Changes(add=(full,)))
+        context = jupyterlab.a_person(self.browser)
+        self.guests[name] = Guest(full, password, context, context.new_page())
+        return self.guests[name]
+
+    def sign_in(self, guest: Guest) -> None:
+        """Sign in by the portal's form, as a person does."""
+        guest.page.goto(self.portal + "/sign-in")
+        fill_sign_in(guest)
+        expect(guest.page.get_by_text("You are signed in as")).to_be_visible()
+
+    def start_lab(self, guest: Guest) -> None:
+        """Go from the portal's page of labs to the lab; return while it starts."""
+        guest.page.goto(self.portal + "/labs")
+        guest.page.get_by_role("link", name="Open my lab").click()
+        guest.page.wait_for_url(f"{self.hub.split('://')[0]}://*labs.localhost*/**")
+        self.click_start(guest)
+
+    def click_start(self, guest: Guest) -> None:
+        """Press the Hub's button that starts a lab, where it shows one."""
+        ready = guest.page.locator("#start, .jp-LabShell, #progress-message, #spawn_form").first
+        ready.wait_for()
+        if guest.page.locator("#start").count():
+            guest.page.locator("#start").click(no_wait_after=True)
+
+    def open_lab(self, guest: Guest, patience_s: float = 120) -> jupyterlab.JupyterLab:
+        """Sign in if need be, start the lab, and wait until JupyterLab is usable."""
+        if not guest.context.cookies(self.portal):
+            self.sign_in(guest)
+        self.start_lab(guest)
+        jupyterlab.wait_until_usable(guest.page, patience_s)
+        return guest.lab
+
+    def stop_lab(self, guest: Guest) -> None:
+        """Stop the lab on the Hub's page, and wait until it has stopped."""
+        guest.page.goto(self.hub + "/hub/home")
+        guest.page.locator("#stop").click()
+        guest.page.locator("#stop").wait_for(state="hidden")
+
+    def living(self) -> list[dict[str, object]]:
+        """Return the labs that the launcher says are alive."""
+        return list(sandbox.LauncherClient(self.site.labs.launcher_socket).status()["labs"])
+
+    def kill(self, role: str) -> None:
+        """End a process of the site at once; the supervisor starts it anew."""
+        import os
+        import signal
+
+        os.kill(self.town.supervisor.pid(role), signal.SIGKILL)
+
+
+def fill_sign_in(guest: Guest) -> None:
+    """Fill the portal's form that the guest's page shows, and send it."""
+    guest.page.get_by_label("Member").fill(guest.name)
+    guest.page.get_by_label("Password").fill(guest.password)
+    guest.page.get_by_role("button", name="Sign in").click()
+
+
+def found_town(home: Path, port: int, memory_mb: int = MEMORY_MB) -> Site:
+    """Make the site, its owner's side, and the side of labs; start nothing."""
+    site = towns.found_town(home, port)
+    with site.settings.open("a") as file:
+        file.write(PROFILES.format(memory_mb=memory_mb, large_mb=LARGE_MB))
+    labs.found(site)
+    return site
+
+
+def found_projects(site: Site) -> None:
+    """Make the projects."""
+    for name, profile in ((STUDY, "small"), (TIGHT, "tight"), (LARGE, "large")):
+        title = projects.Changes(name.capitalize(), "研究", towns.PURPOSE, (profile,), None, ())
+        projects.add(site.home, name, title)
+
+
+@contextmanager
+def a_town(folder: Path, port: int, browser: Browser, settled: bool = True) -> Iterator[LabsTown]:
+    """Start a town with labs; `settled` with people, data, policies and grants beside them."""
+    site = found_town(folder / "site", port)
+    found_projects(site)
+    with started(site) as supervisor:
+        labs.wait_until_up(site)
+        town = towns.Town(site, supervisor, folder, f"http://127.0.0.1:{port}")
+        if settled:
+            towns.settle(town)
+        yield LabsTown(town, browser)
+
+
+def until(what: Callable[[], object], patience_s: float = 60, pause_s: float = 0.1) -> object:
+    """Wait until something is true, and return it; what cannot be asked yet is not true yet."""
+    import time
+
+    ends = time.monotonic() + patience_s
+    while time.monotonic() < ends:
+        try:
+            if found := what():
+                return found
+        except (DarkroomError, StateConflict, OSError):
+            pass
+        time.sleep(pause_s)
+    raise AssertionError(f"it did not come within {patience_s} s")
