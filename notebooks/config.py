@@ -23,11 +23,13 @@ SPAWNS_AT_ONCE = 200
 
 USER_SCOPES = (
     "read:users:name!user",
+    "read:users:groups!user",
     "users:activity!user",
     "servers!user",
     "access:servers!user",
 )
-"""What a member may at the Hub: start and stop the own lab and enter it. No tokens, no shares, nobody else."""
+"""What a member may at the Hub: start and stop the own lab, enter it, and be known there by name (and by groups, of which
+there are none). No tokens, no shares, nobody else."""
 
 SERVER_SCOPES = ("users:activity!user", "access:servers!server")
 """What the token of a lab's server may: say that it is used, and ask whether who comes may come."""
@@ -138,6 +140,11 @@ def _labs(config: Config, settings: LabsSettings, neighbours: Neighbours) -> Non
     lab.http_timeout = 60
     lab.poll_interval = 10
     lab.consecutive_failure_limit = 0
+    lab.apply_user_options = _read_by_the_start
+
+
+def _read_by_the_start(spawner: LabSpawner, options: dict[str, str]) -> None:
+    """Change nothing: what was chosen counts when the portal has said what may be chosen."""
 
 
 def _culler(config: Config, settings: LabsSettings) -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from jupyterhub import orm
+
 from notebooks.spawner import LabSpawner, Neighbours
 from plans.errors import DarkroomError
 
@@ -67,8 +69,6 @@ class Rounds:
         """Return the plans of the labs that users have, those included that the database alone knows."""
         spawners = [spawner for user in self._app.users.values() for spawner in user.spawners.values()]
         found = {spawner.plan for spawner in spawners if isinstance(spawner, LabSpawner)}
-        from jupyterhub import orm
-
-        states = self._app.db.query(orm.Spawner.state).filter(orm.Spawner.server_id.isnot(None))
-        found |= {str((state or {}).get("plan", "")) for (state,) in states}
+        kept = self._app.db.query(orm.Spawner).filter(orm.Spawner.server_id.isnot(None))
+        found |= {str((spawner.state or {}).get("plan", "")) for spawner in kept}
         return found - {""}

@@ -27,7 +27,8 @@ class LabsSettings:
 
     `user_…` are user ids, none where everything runs as whoever started it. `limits` are the highest of a lab
     (`plans.box.Limits`), which its profile and `age_days` lower. `wait_s` is how long a lab may wait for its
-    place, `answer_s` how long for its first answer.
+    place, `answer_s` how long for its first answer;
+    `membership_s` is how often the portal is asked whether its member still is one.
     """
 
     portal: str
@@ -55,6 +56,7 @@ class LabsSettings:
     limits: dict[str, int]
     wait_s: int = 900
     answer_s: int = 180
+    membership_s: int = 60
 
     @classmethod
     def load(cls, path: Path) -> LabsSettings:

@@ -33,9 +33,6 @@ from plans.box import BoxState
 from plans.errors import DarkroomError, NotFound, NotSignedIn, StateConflict, Unreachable
 from plans.plan import Plan
 
-MEMBERSHIP_S = 60.0
-"""How often the portal is asked whether a lab's member still is one."""
-
 AWAY_S = 60.0
 """For how long a launcher that does not answer is waited for, before its labs count as ended."""
 
@@ -291,6 +288,8 @@ class LabSpawner(Spawner):
         """Return none while the lab lives or waits, else a number; why it ended is kept for the member."""
         if not self.plan:
             return 0
+        if self.ended:
+            return 1  # the Hub asks again before it believes it, and the first reason is the true one
         try:
             lives = self.plan in await self.neighbours.launcher.living()
             lives = lives or self.plan in await self.neighbours.launcher.living(fresh_s=0)
@@ -312,7 +311,7 @@ class LabSpawner(Spawner):
 
     async def _unwelcome(self) -> Failure | None:
         """Return why the member may not have this lab any more, as far as the portal says so."""
-        if time.monotonic() - self._looked < MEMBERSHIP_S:
+        if time.monotonic() - self._looked < self.neighbours.settings.membership_s:
             return None
         self._looked = time.monotonic()
         try:

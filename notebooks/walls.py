@@ -94,7 +94,7 @@ def command(room: Room) -> list[str]:
         *("--die-with-parent", "--new-session", *drops),
         *_files(room),
         *_environment(),
-        *("--chdir", str(room.writes[0]) if room.writes else "/tmp"),
+        *("--chdir", "/tmp"),
         "--",
         *_identity(room.user if root else None),
         *(sys.executable, "-P", "-B", "-m", room.module, INSIDE),
@@ -111,7 +111,7 @@ def told() -> dict[str, Any]:
 
 
 def _files(room: Room) -> list[str]:
-    words = []
+    words = ["--perms", "0755", "--dir", "/etc"]
     for place in _SYSTEM:
         if os.path.islink(place):
             words += ["--symlink", os.readlink(place), place]
@@ -120,14 +120,18 @@ def _files(room: Room) -> list[str]:
     for number, name in ((_ACCOUNTS, "passwd"), (_GROUPS, "group"), (_HOSTS, "hosts")):
         words += ["--perms", "0444", "--ro-bind-data", str(number), f"/etc/{name}"]
     words += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"]
-    for path in _code():
-        words += ["--ro-bind", str(path), str(path)]
-    for path in room.reads:
-        words += ["--ro-bind-try", str(path), str(path)]
-    for path in room.reaches:
-        words += ["--ro-bind", str(path), str(path)]
-    for path in room.writes:
-        words += ["--bind", str(path), str(path)]
+    seen = [
+        *(("--ro-bind", path) for path in _code()),
+        *(("--ro-bind-try", path) for path in room.reads),
+        *(("--ro-bind", path) for path in room.reaches),
+        *(("--bind", path) for path in room.writes),
+    ]
+    ways = dict.fromkeys(parent for _, path in seen for parent in reversed(path.parents) if parent.name)
+    for way in ways:
+        if way not in map(Path, ("/tmp", "/etc", "/usr")):
+            words += ["--perms", "0755", "--dir", str(way)]
+    for how, path in seen:
+        words += [how, str(path), str(path)]
     return words
 
 

@@ -136,7 +136,11 @@ def a_lab(home: Path, **darkroom: str) -> Iterator[PanelLab]:
                 yield PanelLab(url, home, "opensesame", client, stranger)
         finally:
             process.terminate()
-            process.wait(30)
+            try:
+                process.wait(PATIENCE_S)  # it ends its kernels first
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def _address(process: subprocess.Popen[bytes], log: object) -> str:

@@ -95,7 +95,7 @@ def settings() -> Any:
     config.ServerApp.contents_manager_class = Documents
     config.ServerApp.max_body_size = config.ServerApp.max_buffer_size = LARGEST_BODY
     config.ServerApp.terminado_settings = {"shell_command": shell}
-    config.ServerApp.log_level = "WARNING"
+    config.ServerApp.log_level = "WARN"
     config.ConnectionFileMixin.transport = "ipc"
     config.LabApp.extension_manager = "readonly"
     config.LabApp.news_url = None

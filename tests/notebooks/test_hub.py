@@ -1,0 +1,366 @@
+"""The Hub, the proxy and the porter as they really run, with members who look for a way to each other."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from plans.errors import TierMissing
+from tests.notebooks.fakes import PROFILE, PROJECT
+from tests.notebooks.house import Browser, House
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    with House() as built:
+        yield built
+
+
+def until(what: Callable[[], Any], patience_s: float = 30) -> Any:
+    end = time.monotonic() + patience_s
+    while not (found := what()):
+        assert time.monotonic() < end, "it did not come to be"
+        time.sleep(0.2)
+    return found
+
+
+def lab_of(browser: Browser, path: str = "lab") -> httpx.Response:
+    return browser.get(f"{browser.house.settings.address}/user/{browser.username}/{path}")
+
+
+def plan_of(house: House, member: str) -> str:
+    return next(plan for plan, lab in house.launcher.labs.items() if f'"{member}"' in lab.plan.material)
+
+
+def stop(browser: Browser) -> None:
+    assert browser.api("DELETE", f"users/{browser.username}/server").status_code in (202, 204)
+    until(lambda: not browser.model()["servers"])
+
+
+# ------------------------------------------------------------------------------------------- a lab's way
+
+
+def test_a_member_signs_in_by_the_portal_gets_a_lab_and_hears_how_it_comes(house: House) -> None:
+    li = house.member("li@nm/tax")
+    house.launcher.start_s = 1.5
+    events = li.spawn()
+    house.launcher.start_s = 0
+    told = [event["message"] for event in events]
+    assert events[-1]["ready"]
+    assert any("box is being started" in line and "隔离盒" in line for line in told)
+    assert lab_of(li).json()["lab_of"] == "li@nm/tax"
+
+
+def test_the_lab_is_told_what_it_needs_and_its_tokens_are_its_own(house: House) -> None:
+    li = house.member("li@nm/tax")
+    li.spawn()
+    told = house.launcher.labs[plan_of(house, "li@nm/tax")].environment
+    assert told["JUPYTERHUB_API_URL"] == "http://127.0.0.1:8081/hub/api"
+    assert told["JUPYTERHUB_SERVICE_URL"] == "http://127.0.0.1:8888/user/li@nm.tax/"
+    assert told["JUPYTERHUB_DISABLE_USER_CONFIG"] == "1"
+    assert told["DARKROOM_MEMBER"] == "li@nm/tax" and told["DARKROOM_PROJECT"] == "income"
+    assert house.portal.lab_tokens[told["DARKROOM_TOKEN"]] == "li@nm/tax"
+    assert not {name for name in told if not name.startswith(("JUPYTERHUB_", "DARKROOM_", "JPY_"))}
+    assert told["DARKROOM_TOKEN"] not in house.portal.tokens, "the Hub's own token does not go in"
+
+
+def test_no_token_lies_in_clear_in_the_hubs_database(house: House) -> None:
+    li = house.member("li@nm/tax")
+    li.spawn()
+    lab = house.launcher.labs[plan_of(house, "li@nm/tax")]
+    content = b"".join(path.read_bytes() for path in (house.folder / "hub").glob("hub.db*"))
+    assert lab.plan.digest.encode() in content, "control: this is where it is written"
+    assert lab.environment["DARKROOM_TOKEN"].encode() not in content
+    assert not any(token.encode() in content for token in house.portal.tokens)
+
+
+def test_stopping_ends_the_box_the_port_and_the_token(house: House) -> None:
+    wang = house.member("wang@nm/tax")
+    wang.spawn()
+    plan = plan_of(house, "wang@nm/tax")
+    token = house.launcher.labs[plan].environment["DARKROOM_TOKEN"]
+    assert token in house.portal.lab_tokens
+    stop(wang)
+    assert plan not in house.launcher.labs and token not in house.portal.lab_tokens
+    assert plan not in json.loads((house.folder / "porter" / "ports.json").read_text())
+
+
+def test_a_choice_is_asked_for_where_there_is_one_and_nothing_else_counts(house: House) -> None:
+    second = {**PROJECT, "project": "housing", "title": "Housing", "title_zh": "住房"}
+    zhou = house.member("zhou@nm/tax", PROJECT, second)
+    page = zhou.get(zhou.hub("spawn"))
+    assert "income:small" in page.text and "housing:small" in page.text and "住房" in page.text
+    forged = zhou.get(zhou.hub("spawn?opt-choice=secret:small"))
+    assert "portal does not allow" in forged.text
+    zhou.get(zhou.hub("spawn?opt-choice=housing:small"))
+    zhou.progress()
+    told = house.launcher.labs[plan_of(house, "zhou@nm/tax")].environment
+    assert told["DARKROOM_PROJECT"] == "housing"
+
+
+# ------------------------------------------------------------------------------------- why there is none
+
+
+def refused(browser: Browser) -> str:
+    page = browser.get(browser.hub("spawn"))
+    if "spawn-pending" in str(page.url) and page.status_code == 200:
+        return str(browser.progress()[-1]["message"])
+    return page.text
+
+
+def test_every_reason_is_a_sentence_in_both_languages(house: House) -> None:
+    nobody = house.member("nobody@nm/tax")
+    house.portal.projects["nobody@nm/tax"] = []
+    assert "in no project" in (told := refused(nobody)) and "不属于" in told
+    house.launcher.refuse = TierMissing("this node does not offer T2", "T2")
+    assert (
+        "cannot offer the isolation" in (told := refused(house.member("tier@nm/tax"))) and "隔离等级" in told
+    )
+    house.launcher.refuse = None
+    gone = {**PROFILE, "image": "sha256:" + "f" * 64}
+    house.portal.profiles["gone"] = gone
+    told = refused(house.member("image@nm/tax", {**PROJECT, "profiles": ["gone"]}))
+    assert "image of this profile is not on the node" in told and "镜像" in told
+
+
+def test_while_the_portal_is_down_no_lab_begins_and_a_running_one_goes_on(house: House) -> None:
+    li, chen = house.member("li@nm/tax"), house.member("chen@nm/tax")
+    li.spawn()
+    chen.get(chen.hub("home"))
+    house.portal.down = True
+    try:
+        assert "portal does not answer" in refused(chen)
+        assert lab_of(li).json()["lab_of"] == "li@nm/tax"
+    finally:
+        house.portal.down = False
+
+
+def test_a_lab_that_ends_says_why_on_the_next_page(house: House) -> None:
+    from plans.errors import BoxLimit
+
+    sun = house.member("sun@nm/tax")
+    sun.spawn()
+    advice = "Delete what you do not need after the next start."
+    house.launcher.end(plan_of(house, "sun@nm/tax"), BoxLimit("the home folder is full", "home", advice))
+    until(lambda: not sun.model()["servers"], 60)
+    page = sun.get(sun.hub("home")).text
+    assert "the home folder is full" in page and advice in page and "文件仍在原处" in page
+
+
+def test_whoever_is_in_no_project_any_more_loses_the_lab() -> None:
+    with House(membership_s=1) as own:
+        qian = own.member("qian@nm/tax")
+        qian.spawn()
+        own.portal.projects["qian@nm/tax"] = []
+        until(lambda: not own.launcher.labs, 100)
+        until(lambda: "no longer a member" in qian.get(qian.hub("home")).text)
+
+
+# ---------------------------------------------------------------------------------- two members, attacks
+
+
+def test_two_members_cannot_reach_each_other(house: House) -> None:
+    li, mei = house.member("li@nm/tax"), house.member("mei@nm/health")
+    li.spawn()
+    mei.spawn()
+    theirs = f"users/{li.username}"
+    for method, path in (
+        ("GET", theirs), ("DELETE", f"{theirs}/server"), ("POST", f"{theirs}/server"), ("POST", f"{theirs}/tokens"),
+        ("GET", f"{theirs}/tokens"), ("GET", f"{theirs}/server/progress"), ("POST", f"{theirs}/activity"),
+        ("GET", "users"), ("GET", "proxy"), ("GET", "services"), ("POST", "shutdown"), ("GET", "groups"),
+        ("POST", f"shares/{li.username}/"), ("POST", f"users/{mei.username}/tokens"),
+        ("GET", f"users/{mei.username}/tokens"), ("PATCH", f"users/{mei.username}"),
+    ):  # fmt: skip
+        answer = mei.api(method, path, json={} if method != "GET" else None)
+        assert answer.status_code in (403, 404, 405), (method, path, answer.status_code)
+    assert mei.api("GET", f"users/{mei.username}").status_code == 200, "control: the own is seen"
+    assert mei.get(mei.hub(f"spawn/{li.username}")).status_code in (403, 404)
+    assert mei.get(mei.hub("admin")).status_code == 403
+    assert mei.get(mei.hub("token")).status_code == 404
+    assert li.model()["servers"], "and nothing happened to it"
+
+
+def test_each_lab_has_a_host_of_its_own_and_is_sent_no_cookie_of_the_hub(house: House) -> None:
+    li, mei = house.member("li@nm/tax"), house.member("mei@nm/health")
+    for each in (li, mei):
+        each.spawn()
+    mine, theirs = lab_of(li), lab_of(mei)
+    assert mine.url.host != theirs.url.host
+    assert mine.url.host.endswith(".labs.localhost") and theirs.url.host.endswith(".labs.localhost")
+    cookies = [line for line in mine.json()["head"].splitlines() if line.lower().startswith("cookie")]
+    assert "jupyterhub-hub-login" not in "".join(cookies)
+    assert any("jupyterhub-hub-login" in cookie.name for cookie in li.client.cookies.jar), (
+        "control: there is one"
+    )
+
+
+def test_a_labs_own_token_can_say_that_it_is_used_and_nothing_else(house: House) -> None:
+    li = house.member("li@nm/tax")
+    li.spawn()
+    token = house.launcher.labs[plan_of(house, "li@nm/tax")].environment["JUPYTERHUB_API_TOKEN"]
+    api = f"http://127.0.0.1:{house.settings.hub_port}/hub/api"
+    ask = httpx.Client(headers={"Authorization": f"token {token}"})
+    now = {"last_activity": datetime.datetime.now(datetime.UTC).isoformat()}
+    assert ask.post(f"{api}/users/{li.username}/activity", json=now).status_code == 200, "control"
+    for method, path in (
+        ("GET", "users"), ("POST", f"users/{li.username}/tokens"), ("DELETE", f"users/{li.username}/server"),
+        ("POST", f"users/{li.username}/server"), ("GET", "proxy"), ("POST", "users/mei@nm.health/activity"),
+        ("GET", "users/mei@nm.health"),
+    ):  # fmt: skip
+        assert ask.request(method, f"{api}/{path}", json=now if method == "POST" else None).status_code in (
+            403,
+            404,
+        )
+
+
+def test_a_post_without_the_pages_token_is_refused(house: House) -> None:
+    li = house.member("li@nm/tax")
+    li.spawn()
+    lab = lab_of(li).url
+    answer = li.client.delete(
+        li.hub(f"api/users/{li.username}/server"),
+        headers={
+            "Origin": f"http://{lab.netloc.decode()}",
+            "Sec-Fetch-Site": "same-site",
+            "Sec-Fetch-Mode": "cors",
+        },
+    )
+    assert answer.status_code == 403 and li.model()["servers"]
+
+
+def test_signing_out_ends_the_lab_and_the_hubs_token(house: House) -> None:
+    wu = house.member("wu@nm/tax")
+    wu.spawn()
+    assert "wu@nm/tax" in house.portal.tokens.values()
+    wu.get(wu.hub("logout"))
+    until(lambda: not any('"wu@nm/tax"' in lab.plan.material for lab in house.launcher.labs.values()))
+    assert "wu@nm/tax" not in house.portal.tokens.values()
+    house.portal.who = ""
+    answer = wu.client.get(wu.hub("home"))
+    assert "/oauth/authorize" in str(answer.url), "who comes again is led to the portal"
+
+
+def test_the_hub_sees_nothing_of_the_rest_of_the_machine(house: House) -> None:
+    """What the walls show is looked at from inside, with the same command line as the Hub's."""
+    import os
+    import subprocess
+
+    from notebooks import hub, walls
+
+    secret = house.folder / "keys" / "oauth"
+    words = walls.command(hub.room(house.settings))
+    at = words.index("--")
+    without = [word for word in words[:at]]
+    while "--ro-bind-data" in without:
+        i = without.index("--ro-bind-data")
+        del without[i - 2 : i + 3]
+    python = next(
+        i for i, word in enumerate(words) if word.endswith("python") or "python3" in word.split("/")[-1]
+    )
+    look = (
+        "import os,json,sys;print(json.dumps({p: os.access(p, os.R_OK) for p in sys.argv[1:]} | "
+        "{'uid': os.getuid(), 'store': __import__('importlib.util').util.find_spec('store') is None}))"
+    )
+    places = [str(secret), str(house.file), "/root/.bash_history", "/etc/shadow", str(house.folder / "hub")]
+    answer = subprocess.run(
+        [*without, *words[at:python], words[python], "-P", "-c", look, *places],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    seen = json.loads(answer.stdout)
+    assert not any(seen[place] for place in places[:-1]) and seen[places[-1]], seen
+    assert os.access(secret, os.R_OK), "control: it is there"
+    if os.geteuid() == 0:
+        assert seen["uid"] == house.settings.user_hub
+
+
+# ------------------------------------------------------------------------------------ when something dies
+
+
+@pytest.mark.parametrize("who", ["hub", "proxy", "porter"])
+def test_a_lab_goes_on_when_one_of_them_is_killed_and_started_again(house: House, who: str) -> None:
+    li = house.member("li@nm/tax")
+    li.spawn()
+    plan = plan_of(house, "li@nm/tax")
+    house.kill(who)
+    house.start(who)
+    house.wait()
+    until(lambda: lab_of(li).headers.get("content-type") == "application/json", 30)
+    assert lab_of(li).json()["lab_of"] == "li@nm/tax"
+    assert plan in house.launcher.labs, "and it is the same lab"
+
+
+def test_a_hub_killed_while_a_lab_begins_leaves_no_home_in_use() -> None:
+    with House(start_s=3) as own:
+        he = own.member("he@nm/tax")
+        he.get(he.hub("spawn"))
+        until(lambda: own.launcher.labs)
+        own.kill("hub")
+        own.start("hub")
+        own.wait()
+        until(lambda: he.model()["servers"] or not own.launcher.labs, 30)
+        he.get(he.hub("spawn"))
+        until(lambda: (he.model()["servers"].get("") or {}).get("ready"), 60)
+        assert lab_of(he).json()["lab_of"] == "he@nm/tax"
+
+
+def test_when_the_launcher_died_the_end_is_said_and_the_next_start_works(house: House) -> None:
+    li = house.member("feng@nm/tax")
+    li.spawn()
+    house.launcher.close()
+    time.sleep(1)
+    house.launcher = house.new_launcher()
+    until(lambda: not li.model()["servers"], 60)
+    page = li.get(li.hub("home")).text
+    assert "files were where they were" in page or "Your files are where they were" in page
+    assert li.spawn()[-1]["ready"]
+
+
+def test_twenty_at_once_all_end_ready_or_with_a_reason_and_the_hub_is_never_held_up() -> None:
+    with House(places=15, start_s=0.5, wait_s=25) as own:
+        members = [own.member(f"m{number}@nm/tax") for number in range(20)]
+        for each in members:
+            own.portal.who = each.member
+            each.get(each.hub("home"))
+        slowest = 0.0
+
+        def told(each: Browser) -> dict[str, Any]:
+            page = each.client.get(each.hub("spawn"))
+            events = each.progress()
+            assert events, (page.status_code, str(page.url), page.text[-1500:], own.log("hub")[-3000:])
+            return events[-1]
+
+        with ThreadPoolExecutor(20) as pool:
+            waiting = [pool.submit(told, each) for each in members]
+            while not all(each.done() for each in waiting):
+                began = time.monotonic()
+                assert (
+                    httpx.get(f"http://127.0.0.1:{own.settings.hub_port}/hub/health", timeout=10).status_code
+                    == 200
+                )
+                slowest = max(slowest, time.monotonic() - began)
+                time.sleep(0.1)
+        ends = [each.result() for each in waiting]
+        ready = [end for end in ends if end.get("ready")]
+        reasons = [end["message"] for end in ends if end.get("failed")]
+        assert len(ready) == 15 and len(reasons) == 5
+        assert all("No place came free" in reason and "空位" in reason for reason in reasons), reasons
+        assert slowest < 5, "seconds for the shortest answer while all of them began"
+
+
+def test_the_database_of_the_hub_is_the_hubs_alone(house: House) -> None:
+    file = house.folder / "hub" / "hub.db"
+    assert file.stat().st_mode & 0o077 == 0
+    with sqlite3.connect(file) as database:
+        assert database.execute("select count(*) from users where admin").fetchone() == (0,)

@@ -1,0 +1,145 @@
+"""Names, settings, choices and sentences: what is decided without any process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notebooks import config, planning, stages
+from notebooks.names import host_of, member_of, username_of
+from notebooks.planning import Choice
+from notebooks.settings import LabsSettings
+from plans.box import Limits
+from plans.errors import (
+    BoxFailed,
+    DarkroomError,
+    DiskFull,
+    NotAllowed,
+    NotFound,
+    NotSignedIn,
+    SettingsWrong,
+    StateConflict,
+    TierMissing,
+    Unreachable,
+)
+from plans.labs import home_of
+from plans.plan import Plan
+from tests.notebooks.fakes import PROFILE, PROJECT
+from tests.notebooks.test_porter import settings_in
+
+SEGMENT = st.from_regex(r"(?!any)[a-z][a-z0-9_]{0,8}", fullmatch=True)
+MEMBER = st.builds(
+    lambda before, domain: f"{before}@{'/'.join(domain)}",
+    st.from_regex(r"[a-z][a-z0-9._-]{0,12}", fullmatch=True),
+    st.lists(SEGMENT, min_size=1, max_size=4),
+)
+SECRETS = {"oauth": "a", "cookie": "00" * 32, "state": "11" * 32, "proxy": "b"}
+ME = {"name": "li@nm/tax", "projects": [PROJECT], "profiles": {"small": PROFILE}}
+
+
+@given(MEMBER)
+def test_a_name_at_the_hub_means_one_member(member: str) -> None:
+    assert "/" not in username_of(member) and member_of(username_of(member)) == member
+
+
+@given(MEMBER, MEMBER)
+def test_two_members_never_have_one_host(one: str, other: str) -> None:
+    hosts = {host_of(username_of(member), "labs.localhost", "user") for member in (one, other)}
+    assert len(hosts) == len({one, other})
+    for host in hosts:
+        label = host.partition(".")[0]
+        assert len(label) <= 63 and label[2:4] != "--" and host.endswith(".labs.localhost")
+
+
+def test_settings_have_exactly_their_members(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path, 1, 2)
+    assert LabsSettings.read(json.loads(json.dumps(settings.plain()))) == settings
+    for wrong in (
+        {**settings.plain(), "more": 1},
+        {**settings.plain(), "hub_port": "1"},
+        {**settings.plain(), "keys": ""},
+        [],
+    ):
+        with pytest.raises(SettingsWrong):
+            LabsSettings.read(wrong)
+
+
+def test_the_plan_of_a_lab_is_what_the_portal_said_and_below_the_ceiling(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path, 1, 2)
+    plan = planning.plan_of(settings, ME, Choice("income", "small"), PROFILE["image"])
+    spec = plan.stages[0]
+    assert Plan.read(plan.plain()).digest == plan.digest
+    assert (
+        spec.home is not None
+        and spec.home.name == home_of("li@nm/tax")
+        and spec.home.mb == PROFILE["home_mb"]
+    )
+    assert {link.peer for link in spec.links} == {"service:hub", "service:api"}
+    assert spec.limits.within(Limits.read(settings.limits))
+
+
+def test_only_what_is_offered_may_be_chosen() -> None:
+    assert planning.chosen(ME, None) == Choice("income", "small")
+    for wrong in (Choice("other", "small"), Choice("income", "large")):
+        with pytest.raises(NotAllowed):
+            planning.chosen(ME, wrong)
+    with pytest.raises(NotFound):
+        planning.chosen({**ME, "projects": []}, None)
+
+
+@pytest.mark.parametrize(
+    ("problem", "reason"),
+    [
+        (NotSignedIn("x", "portal"), "sign-in-ended"), (NotFound("x", "project"), "no-project"),
+        (NotFound("there is no image 'x'", "y"), "image"), (TierMissing("x"), "tier"),
+        (NotAllowed("x", "portal"), "not-allowed"), (StateConflict("x"), "lives-already"),
+        (Unreachable("x", "portal"), "portal-down"), (Unreachable("x", "open"), "node-down"),
+        (DiskFull("x"), "disk"), (BoxFailed("x", "y"), "box"), (NotAllowed("x", "lab"), "refused"),
+    ],
+)  # fmt: skip
+def test_every_failure_has_a_word_and_a_sentence_in_both_languages(
+    problem: DarkroomError, reason: str
+) -> None:
+    failure = stages.failure(problem)
+    assert failure.reason == reason
+    assert failure.said.english.endswith((".", "]")) and failure.said.chinese.endswith("。")
+
+
+def test_waiting_says_the_place_and_why() -> None:
+    said = stages.waiting({"before": 3, "why": "memory"})
+    assert "3 labs are before yours" in said.english and "memory" in said.english and "3 个" in said.chinese
+
+
+def test_the_configuration_is_that_for_users_who_are_not_trusted(tmp_path: Path) -> None:
+    made = config.configure(settings_in(tmp_path, 1, 2), SECRETS)
+    hub, spawner, sign_in = made.JupyterHub, made.Spawner, made.OAuthenticator
+    assert (
+        hub.subdomain_host == "http://labs.localhost:1"
+        and not hub.allow_named_servers
+        and not hub.admin_access
+    )
+    assert hub.oauth_require_pkce and hub.cleanup_servers is False and hub.cleanup_proxy is False
+    assert (
+        spawner.disable_user_config and spawner.env_keep == [] and spawner.oauth_client_allowed_scopes == []
+    )
+    assert (
+        sign_in.enable_pkce and sign_in.basic_auth and sign_in.auth_refresh_strict and not sign_in.admin_users
+    )
+    scopes = {role["name"]: set(role["scopes"]) for role in hub.load_roles}
+    assert "self" not in scopes["user"] and not any(
+        "token" in scope or "shares" in scope for scope in scopes["user"]
+    )
+    assert scopes["server"] == {"users:activity!user", "access:servers!server"}
+
+
+def test_cookies_are_host_ones_where_there_is_tls(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    plain = settings_in(tmp_path, 1, 2)
+    assert not config.configure(plain, SECRETS).JupyterHub.cookie_host_prefix_enabled
+    secure = config.configure(replace(plain, address="https://labs.example.org"), SECRETS).JupyterHub
+    assert secure.cookie_host_prefix_enabled and secure.tornado_settings["cookie_options"]["secure"]
