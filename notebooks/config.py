@@ -28,7 +28,7 @@ USER_SCOPES = (
     "servers!user",
     "access:servers!user",
 )
-"""What a member may at the Hub: start and stop the own lab, enter it, and be known there by name (and by groups, of which
+"""What a member may at the Hub: start and stop the own lab, enter it, and be known there by name (and groups, of which
 there are none). No tokens, no shares, nobody else."""
 
 SERVER_SCOPES = ("users:activity!user", "access:servers!server")

@@ -260,7 +260,7 @@ def test_the_hub_sees_nothing_of_the_rest_of_the_machine(house: House) -> None:
     secret = house.folder / "keys" / "oauth"
     words = walls.command(hub.room(house.settings))
     at = words.index("--")
-    without = [word for word in words[:at]]
+    without = list(words[:at])
     while "--ro-bind-data" in without:
         i = without.index("--ro-bind-data")
         del without[i - 2 : i + 3]
