@@ -125,10 +125,13 @@ class Launcher:
             return self._heard[1]
 
     async def ending(self, plan: str) -> DarkroomError | None:
-        """Return why a lab that is gone ended, or none if it ended by itself or nobody knows any more."""
+        """Return why a lab that is gone ended, or none if it ended by itself.
+
+        `NotFound` means that nothing of it is known: the launcher it lived at has ended.
+        """
         try:
             await self._socket.ask({"op": "kept", **_stage(plan)})
-        except (NotFound, Unreachable):
+        except Unreachable:
             return None
         except DarkroomError as problem:
             return problem

@@ -143,6 +143,8 @@ class LabSpawner(Spawner):
     def _keep(self) -> None:
         """Write the state now: a Hub that is killed the next moment must find the lab again."""
         self.orm_spawner.state = self.get_state()
+        if self.server is not None:
+            self.server.proto, self.server.ip, self.server.port = "http", "127.0.0.1", self.port
         self.user.db.commit()
 
     # --- what the member chooses -------------------------------------------
@@ -298,11 +300,10 @@ class LabSpawner(Spawner):
             if time.monotonic() - self._away_since < AWAY_S:
                 return None
             return await self._over(stages.LAUNCHER_DOWN)
-        was_away, self._away_since = self._away_since, 0.0
+        self._away_since = 0.0
         if not lives:
             problem = await self.neighbours.launcher.ending(self.plan)
-            gone = stages.LAUNCHER_DOWN if was_away and problem is None else stages.stopped(problem)
-            return await self._over(gone)
+            return await self._over(stages.stopped(problem))
         unwelcome = await self._unwelcome()
         if unwelcome is not None:
             await self.stop()

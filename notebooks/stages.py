@@ -99,8 +99,19 @@ def silent(seconds: int) -> Failure:
     )
 
 
+LAUNCHER_DOWN = Failure(
+    "launcher-down",
+    Said(
+        "The node of labs was restarted, and all labs with it. Your files are where they were: start yours again.",
+        "实验室节点重启，所有实验室随之结束。文件仍在原处，请重新启动。",
+    ),
+)
+
+
 def stopped(problem: DarkroomError | None) -> Failure:
     """Return why a lab that ran is gone."""
+    if isinstance(problem, NotFound):
+        return LAUNCHER_DOWN
     if problem is None:
         return Failure(
             "stopped",
@@ -118,13 +129,6 @@ def stopped(problem: DarkroomError | None) -> Failure:
     )
 
 
-LAUNCHER_DOWN = Failure(
-    "launcher-down",
-    Said(
-        "The node of labs was restarted, and all labs with it. Your files are where they were: start yours again.",
-        "实验室节点重启，所有实验室随之结束。文件仍在原处，请重新启动。",
-    ),
-)
 MEMBERSHIP_ENDED = Failure(
     "membership-ended",
     Said(

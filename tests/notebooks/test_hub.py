@@ -323,7 +323,7 @@ def test_when_the_launcher_died_the_end_is_said_and_the_next_start_works(house: 
     house.launcher = house.new_launcher()
     until(lambda: not li.model()["servers"], 60)
     page = li.get(li.hub("home")).text
-    assert "files were where they were" in page or "Your files are where they were" in page
+    assert "node of labs was restarted" in page and "Your files are where they were" in page
     assert li.spawn()[-1]["ready"]
 
 
