@@ -440,6 +440,12 @@ def by_code() -> dict[str, type[DarkroomError]]:
 
 
 def from_problem(problem: dict[str, Any]) -> DarkroomError:
-    """Return the error that a problem document describes; an unknown code gives the nearest known root."""
+    """Return the error that a problem document describes; an unknown code gives the nearest known root. Others wrote
+    its texts, and a traceback goes to a terminal as it is: control and direction characters become escapes.
+    """
     kind = by_code().get(str(problem.get("code")), Refused)
-    return kind(*(str(problem.get(name, "")) for name in ("title", "where", "next_step")))
+    return kind(*(_shown(str(problem.get(name, ""))) for name in ("title", "where", "next_step")))
+
+
+def _shown(text: str) -> str:
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)

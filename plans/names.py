@@ -47,6 +47,11 @@ def require(form: str, value: str, where: str = "") -> str:
     return value
 
 
+def is_a(form: str, value: object) -> bool:
+    """Return whether `value` is a well-formed `form`."""
+    return isinstance(value, str) and _FORMS[form].fullmatch(value) is not None
+
+
 def domain_of(dataset: str) -> str:
     """Return the domain that owns the dataset: `nm/tax` for `nm/tax/income`."""
     return require("dataset", dataset).rpartition("/")[0]

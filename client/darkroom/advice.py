@@ -64,12 +64,31 @@ class Lesson:
     @property
     def reasons(self) -> Sequence[Mapping[str, Any]]:
         """The reasons of a decision."""
-        return tuple((self.view.get("decision") or {}).get("reasons") or ())
+        return _mappings(_mapping(self.view.get("decision")).get("reasons"))
 
     @property
     def explanation(self) -> Mapping[str, Any]:
         """What would help, as the portal found it by trying."""
-        return (self.view.get("problem") or {}).get("explanation") or {}
+        told = _mapping(_mapping(self.view.get("problem")).get("explanation"))
+        return {
+            **told,
+            "remedies": _mappings(told.get("remedies")),
+            "alternatives": _mappings(told.get("alternatives")),
+        }
+
+
+def _mapping(found: Any) -> Mapping[str, Any]:
+    """Return a part of the portal's answer, empty where it has another form: advice never fails on it."""
+    return found if isinstance(found, Mapping) else {}
+
+
+def _mappings(found: Any) -> tuple[Mapping[str, Any], ...]:
+    listed = found if isinstance(found, list | tuple) else ()
+    return tuple(
+        each
+        for each in listed
+        if isinstance(each, Mapping) and isinstance(each.get("columns", []), list | tuple)
+    )
 
 
 def remember(number: str, request: Request) -> None:

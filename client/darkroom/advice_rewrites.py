@@ -262,6 +262,9 @@ def by_remedies(text: str, remedies: Sequence[Mapping[str, Any]]) -> Iterator[Re
 _SHOWN = re.compile(r"[\w\s.,()*…]{1,1000}")
 """What a remedy may put into a member's statement: names, calls and `GROUP BY`, no texts and nothing that ends it."""
 
+_READING = {"select", "from", "with", "union", "intersect", "except", "values", "table", "join"}
+"""Words by which it would read something else than the member's statement does."""
+
 
 def _remedied(text: str, remedy: Mapping[str, Any]) -> Iterator[Rewrite]:
     columns = [str(column) for column in remedy.get("columns") or ()]
@@ -277,7 +280,7 @@ def _remedied(text: str, remedy: Mapping[str, Any]) -> Iterator[Rewrite]:
             yield from instead(text, function, other, column)
         case "leave-out" if column:
             yield from left_out(text, column, str(remedy.get("clause", "")), function)
-        case "ask-figures" if _SHOWN.fullmatch(other):
+        case "ask-figures" if _SHOWN.fullmatch(other) and not _READING & sql.words_in(other):
             yield from figures(text, other)
 
 

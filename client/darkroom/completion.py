@@ -14,6 +14,7 @@ from typing import Any
 
 from darkroom.advice_sql import Token, tokens
 from darkroom.completion_functions import FUNCTIONS
+from plans import names
 from plans.errors import DarkroomError
 
 PATIENCE_S = 0.3
@@ -56,14 +57,20 @@ fetched = Fetched()
 
 
 def keep_datasets(listed: Iterable[Mapping[str, Any]]) -> None:
-    """Keep the catalog that was fetched."""
-    fetched.datasets = {str(each.get("relation", "")).lower(): each for each in listed}
+    """Keep the catalog that was fetched; what has no well-formed name is left out, for names go into statements."""
+    fetched.datasets = {
+        str(each.get("relation")): each for each in listed if names.is_a("relation", each.get("relation"))
+    }
     fetched.at = time.monotonic()
 
 
 def keep_description(view: Mapping[str, Any]) -> None:
-    """Keep a description that was fetched."""
-    fetched.described[str(view.get("relation", "")).lower()] = tuple(view.get("columns") or ())
+    """Keep a description that was fetched, as `keep_datasets` does."""
+    columns = view.get("columns")
+    if names.is_a("relation", view.get("relation")) and isinstance(columns, list | tuple):
+        fetched.described[str(view["relation"])] = tuple(
+            each for each in columns if isinstance(each, Mapping) and names.is_a("column", each.get("name"))
+        )
 
 
 def words_at(before: str, after: str = "", known: Fetched | None = None) -> list[Word]:

@@ -111,9 +111,14 @@ def sheet(*blocks: Block | None) -> Sheet:
 def bundle(thing: Any) -> dict[str, str]:
     """Return an object's display as `text/plain` and `text/html`."""
     from darkroom.display_draw import drawing_of
+    from darkroom.display_text import plain
 
     drawing = drawing_of(thing)
-    return {"text/plain": repr(thing)} if drawing is None else written(drawing(thing))
+    try:
+        return {"text/plain": plain(repr(thing))} if drawing is None else written(drawing(thing))
+    except (TypeError, ValueError, LookupError, AttributeError, OverflowError):
+        # A portal of another version, or a false one, answers in a form that no drawing knows.
+        return {"text/plain": plain(repr(thing))}
 
 
 def written(drawn: Sheet) -> dict[str, str]:

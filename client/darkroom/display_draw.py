@@ -106,6 +106,7 @@ def sample(thing: Any) -> Sheet:
         Title(say("sample.title", name=named), say("twin.title"), "twin"),
         Banner(say("twin.banner"), "twin"),
         table(_column_names(thing.columns), _types(thing), (texts, nothing), ""),
+        Lines(tuple(map(str, getattr(thing, "told", ()) or ()))),
     )
 
 

@@ -150,7 +150,7 @@ class Job(Displayed):
         """Look again, and return in one line where the job is and who has to act next."""
         self.refresh()
         waits = f"; waits for {self.waiting}" if self.waiting else ""
-        return f"{self.state}: {self.sentence}{waits}"
+        return _shown(f"{self.state}: {self.sentence}{waits}")
 
     def logs(self) -> str:
         """Return what happened to the job so far, a line for each state, in UTC. What a program prints on real data
@@ -159,8 +159,9 @@ class Job(Displayed):
         lines = []
         for entry in self._view.get("timeline") or ():
             at, _, state = str(entry).partition(" ")
-            lines.append(time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(int(at))) + f"  {state}")
-        return "\n".join(lines)
+            moment = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(int(at))) if at.isdecimal() else at
+            lines.append(f"{moment}  {state}")
+        return _shown("\n".join(lines))
 
     def cancel(self) -> Job:
         """Cancel it, unless it has finished."""
@@ -198,4 +199,11 @@ class Job(Displayed):
 
     def __repr__(self) -> str:
         waits = f", waits for {self.waits_for}" if self.waits_for else ""
-        return f"Job({self.id}: {self.state}{waits})"
+        return _shown(f"Job({self.id}: {self.state}{waits})")
+
+
+def _shown(text: str) -> str:
+    """Return what the portal said as a terminal may show it, with control and direction characters escaped."""
+    from darkroom.display_text import plain
+
+    return plain(text)

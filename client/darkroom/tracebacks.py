@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from darkroom.display import Shown, show, written
+from darkroom.display_text import plain
 from darkroom.display_words import say
 from plans.errors import DarkroomError
 
@@ -125,7 +126,7 @@ def _in_shell(
     value.__traceback__ = cut(tb)
     _drop_context(value)
     lines = _show(ip, value, tb)
-    ip._showtraceback(kind, str(value), lines)
+    ip._showtraceback(kind, plain(value), lines)
     return lines
 
 
@@ -140,15 +141,20 @@ def _show(ip: Any, value: DarkroomError, tb: Any) -> list[str]:
     if not hasattr(ip, "kernel"):
         return written(shown)["text/plain"].split("\n")
     show(shown)
-    return [f"{type(value).__name__}: {value}"]
+    return [plain(f"{type(value).__name__}: {value}")]
 
 
 def card_of(value: DarkroomError, tb: TracebackType | None) -> Any:
     """Return the card of an error that came up at this traceback."""
-    from darkroom.advice import card
+    from darkroom.advice import Lesson, card, teach
 
     own: Sequence[str] = own_lines(tb)
-    return card(value, own[-1] if own else "")
+    line = own[-1] if own else ""
+    try:
+        return card(value, line)
+    except (TypeError, ValueError, LookupError, AttributeError):
+        # A portal's view in a form that nobody knows. IPython would drop what cuts tracebacks if this failed.
+        return card(teach(value, Lesson()), line)
 
 
 # --- scripts -----------------------------------------------------

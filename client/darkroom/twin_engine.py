@@ -24,7 +24,13 @@ MEMORY_MB = 512
 MOST_CELLS = 1_000_000
 """Cells of an answer: as many as may leave a box."""
 
+MOST_MB = 512
+"""What the rows of one recipe may take in memory, about: a recipe of some long texts would fill a kernel otherwise."""
+
 BATCH = 10_000
+
+_ROW_MAKERS = ("range", "generate_series", "unnest")
+"""Functions that a statement may read rows of. Others would change the engine (`enable_logging`) or run texts."""
 
 _SETTINGS: dict[str, str | bool | int] = {
     "threads": 1,
@@ -78,8 +84,18 @@ class TwinEngine:
             raise SqlSyntax(_sentence(problem), "statement, on look-alike data", _HELP) from None
 
     def arrow(self, table: TwinTable) -> Any:
-        """Return a recipe's rows as `pyarrow.Table`, typed as a job's program finds them."""
-        return self._connection.execute(select(table, 0)).to_arrow_reader(BATCH).read_all()
+        """Return a recipe's rows as `pyarrow.Table`, typed as a job's program finds them.
+
+        Raises:
+            TooLarge: they do not fit into memory.
+        """
+        _require_small(table)
+        try:
+            return self._connection.execute(select(table, 0)).to_arrow_reader(BATCH).read_all()
+        except self._duckdb.Error as problem:
+            raise TooLarge(
+                _sentence(problem), table.name, "Ask for fewer of its columns by a statement."
+            ) from None
 
     def _relations(self, statement: str) -> tuple[str, ...]:
         """Return the relations that a statement names, as the engine reads it."""
@@ -92,12 +108,25 @@ class TwinEngine:
             )
         # As text: DuckDB imports pandas, for a second, to look at a parameter.
         read = self._connection.execute(f"SELECT json_serialize_sql({literal(statement)})").fetchone()
-        return tuple(sorted({name.lower() for name in _named(json.loads(read[0]))}))
+        tree = json.loads(read[0])
+        if tree.get("error"):
+            raise SqlUnsupported(
+                "this form of statement is not run here", "statement", "Write it as a plain SELECT."
+            )
+        for function in _row_functions(tree):
+            if function not in _ROW_MAKERS:
+                raise SqlUnsupported(
+                    f"rows are not read of the function {function}",
+                    "statement",
+                    "Read a relation: darkroom.datasets()",
+                )
+        return tuple(sorted({name.lower() for name in _named(tree)}))
 
     def _make(self, relation: str, table: TwinTable) -> None:
         """Make a relation's rows, unless this very recipe has made them already."""
         if self._made.get(relation) == table:
             return
+        _require_small(table)
         schema, _, name = relation.partition(".")
         self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {identifier(schema)}")
         self._connection.execute(
@@ -128,6 +157,29 @@ def _named(tree: Any) -> Iterator[str]:
     elif isinstance(tree, list):
         for each in tree:
             yield from _named(each)
+
+
+def _row_functions(tree: Any) -> Iterator[str]:
+    """Yield the functions that a statement reads rows of."""
+    if isinstance(tree, dict):
+        if tree.get("type") == "TABLE_FUNCTION":
+            yield str((tree.get("function") or {}).get("function_name", "")).lower()
+        for each in tree.values():
+            yield from _row_functions(each)
+    elif isinstance(tree, list):
+        for each in tree:
+            yield from _row_functions(each)
+
+
+def _require_small(table: TwinTable) -> None:
+    """Check that a recipe's rows, with the longest texts it can choose, fit into memory."""
+    row = sum(max((len(value.encode()) for value in each.values), default=16) for each in table.visible)
+    if row * table.rows > MOST_MB * 2**20:
+        raise TooLarge(
+            f"the look-alike rows of {table.name} would take more than {MOST_MB} MiB",
+            table.name,
+            "Tell the owner of the data, who declared so many or so long values.",
+        )
 
 
 _HELP = "Correct it; darkroom.describe(…) shows what a dataset holds, docs/sql.md what may be written."
