@@ -101,6 +101,7 @@ class Running:
             self.relay.close()
             return True
         self.relay.forget(self.server.control)
+        self.server.keep_log(self.home)
         if not self.server.again():
             raise BoxFailure(SERVER)
         self._attend()

@@ -27,7 +27,9 @@ PAUSES_S = (0.2, 1.0, 3.0)
 STEADY_S = 600.0
 """A server that lived as long as this has its new starts again."""
 
-LARGEST_LOG = 2**20
+LARGEST_LOG, LARGEST_KEPT = 2**20, 2**16
+CRASHES = ".lab-server.log"
+"""Bytes of the log, and of what is left of it in the home under this name when the server has crashed."""
 
 _TO_DEFAULT = [signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD]
 
@@ -80,6 +82,14 @@ class Server:
         self._start()
         self._tell()
         return True
+
+    def keep_log(self, home: Path) -> None:
+        """Leave what the server said last in the home, where whoever is asked why it crashed can read it."""
+        with contextlib.suppress(OSError):
+            place = os.open(home / CRASHES, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+            with open(place, "wb") as kept, open(self._log, "rb") as log:
+                log.seek(max(0, os.stat(self._log).st_size - LARGEST_KEPT))
+                kept.write(log.read(LARGEST_KEPT))
 
     def _start(self) -> None:
         with contextlib.suppress(OSError):

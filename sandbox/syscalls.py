@@ -204,6 +204,7 @@ Of sockets it gets those that reach nothing but itself.
 
 _FAMILY, _TYPE, _PROTOCOL = 0, 1, 2  # arguments of socket(2)
 _FAMILIES = (int(socket.AF_UNIX), int(socket.AF_INET), int(socket.AF_INET6))
+_ASK_OF_NETWORKS = int(socket.AF_NETLINK)
 _TYPE_BITS, _TYPES = 0xF, (int(socket.SOCK_STREAM), int(socket.SOCK_DGRAM))
 _PROTOCOLS = (0, socket.IPPROTO_TCP, socket.IPPROTO_UDP)
 _KIND, _CHARACTERS, _BLOCKS = 0o170000, 0o020000, 0o060000  # inode(7): S_IFMT, S_IFCHR, S_IFBLK
@@ -216,8 +217,16 @@ LAB_DENIALS = (
         Denial(("socket",), errno.EACCES, _OWN_LOOPBACK, when)
         for when in (
             *(When(_FAMILY, each, 2**32 - 1) for each in range(max(_FAMILIES)) if each not in _FAMILIES),
-            When(_FAMILY, max(_FAMILIES), above=True),
+            *(When(_FAMILY, each, 2**32 - 1) for each in range(max(_FAMILIES) + 1, _ASK_OF_NETWORKS)),
+            When(_FAMILY, _ASK_OF_NETWORKS, above=True),
         )
+    ),
+    Denial(
+        ("socket",),
+        errno.EOPNOTSUPP,
+        "who asks for networks is told that there is no asking; ZeroMQ goes on, and"
+        " at another error it would end the kernel",
+        When(_FAMILY, _ASK_OF_NETWORKS, 2**32 - 1),
     ),
     *(
         Denial(("socket",), errno.EACCES, _RARE, when)
