@@ -101,12 +101,27 @@ def opened(connection: Connection, file: Path, ask: Callable[[], str]) -> keys.M
 def _open(file: Path, ask: Callable[[], str], tries: int) -> keys.MemberKeys:
     for _ in range(tries - 1):
         try:
-            return keys.load_member_keys(file, ask())
+            with _Untraced():
+                return keys.load_member_keys(file, ask())
         except WrongPassphrase as problem:
             if not can_ask():
                 raise
             sys.stderr.write(problem.what + "\n")
-    return keys.load_member_keys(file, ask())
+    with _Untraced():
+        return keys.load_member_keys(file, ask())
+
+
+class _Untraced:
+    """A block whose errors leave it without the frames inside, which hold the passphrase: IPython's verbose tracebacks
+    and its debugger would show it, after an interrupt while it is stretched as well.
+    """
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(self, kind: object, value: BaseException | None, tb: object) -> None:
+        if value is not None:
+            value.__traceback__ = None
 
 
 def unlock() -> Shown:
@@ -150,7 +165,8 @@ def _make(member: str, file: Path) -> None:
 
     Home(file.parent).prepare()
     fresh = keys.MemberKeys.fresh(member)
-    keys.save_member_keys(file, fresh, _new_passphrase())
+    with _Untraced():
+        keys.save_member_keys(file, fresh, _new_passphrase())
     _opened[file] = fresh
 
 

@@ -13,6 +13,7 @@ import pytest
 import darkroom
 from darkroom import session, unlocking
 from darkroom.connection import connect
+from keys import keyfile
 from keys.keyfile import fingerprint, read_public
 from plans.errors import Malformed, NotFound, StateConflict, WrongPassphrase
 from store import api as store
@@ -228,3 +229,47 @@ def test_a_lab_without_anybody_to_ask_makes_no_keys(lab: Town, typing: Typing) -
     with pytest.raises(NotFound):
         connect().keys()
     assert not connect()._home.keys_file.exists()
+
+
+# --- errors while the passphrase is at hand -----------------------------------------------------
+
+
+def frames_of(problem: BaseException) -> str:
+    """Return every variable that a debugger or a verbose traceback could show of an error, the test's own left out."""
+    told, tb = [], problem.__traceback__.tb_next if problem.__traceback__ else None
+    while tb is not None:
+        told.append(repr(tb.tb_frame.f_locals))
+        tb = tb.tb_next
+    return "".join(told)
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, MemoryError])
+def test_an_interrupt_while_keys_are_opened_shows_no_passphrase(
+    mei: Town, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException]
+) -> None:
+    def stopped(*given: object) -> bytes:
+        raise stop
+
+    monkeypatch.setattr("keys.keyfile._stretch", stopped)
+    with pytest.raises(stop) as caught:
+        keyfile.load_member_keys(mei.home(MEI).keys_file, PASSPHRASE)
+    assert PASSPHRASE in frames_of(caught.value), "the control"
+    with pytest.raises(stop) as caught:
+        unlocking.opened(mei.connection(MEI), mei.home(MEI).keys_file, lambda: PASSPHRASE)
+    assert PASSPHRASE not in frames_of(caught.value)
+
+
+def test_a_wrong_passphrase_is_in_no_frame(mei: Town) -> None:
+    with pytest.raises(WrongPassphrase) as caught:
+        unlocking.opened(mei.connection(MEI), mei.home(MEI).keys_file, lambda: "a wrong " + "canary")
+    assert "a wrong canary" not in frames_of(caught.value)
+
+
+def test_two_new_passphrases_that_differ_are_in_no_frame(town: Town, tmp_path: Path, typing: Typing) -> None:
+    typing("first canary", "second canary")
+    unlocking_file = tmp_path / "home" / "keys.json"
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Malformed) as caught:
+        patch.setattr(unlocking, "can_ask", lambda: True)
+        unlocking._make(MEI, unlocking_file)
+    assert "canary" not in frames_of(caught.value)
+    assert not unlocking_file.exists()
