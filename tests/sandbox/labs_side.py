@@ -182,9 +182,7 @@ def lab_plan(image: str, member: str = MEMBER, tier: Tier = Tier.T1, **changes: 
     home = changes.pop("home", Home(home_of(member), 32, 2000))
     links, gpus = changes.pop("links", (HUB, API)), changes.pop("gpus", 0)
     limits = replace(LIMITS, **changes)
-    box = BoxSpec(
-        Entry.LAB, image, (), limits, tier, outputs=Outputs(0), links=links, home=home, gpus=gpus
-    )
+    box = BoxSpec(Entry.LAB, image, (), limits, tier, outputs=Outputs(0), links=links, home=home, gpus=gpus)
     material = Lab(member, "income", "teaching", "small").canonical().decode()
     return Plan(PlanKind.LAB, "labs", None, "", None, None, material, (box,), fresh_nonce(), 0)
 

@@ -130,7 +130,7 @@ def test_no_more_connections_of_a_link_are_let_in_than_may_and_one_that_ends_mak
 ) -> None:
     """A box opens many, half of them silent: the others wait outside, and another link is not held up."""
     code = """
-import socket
+import os, time
 def run(session):
     opened = [session.links["api"].open() for _ in range(90)]
     for each in opened:
@@ -138,6 +138,8 @@ def run(session):
     with session.links["hub"].open() as other:
         other.sendall(b"abc"); other.shutdown(1)
         answer = other.recv(10)
+    while not os.path.exists(HOME + "/go"):
+        time.sleep(0.05)
     for each in opened[:64]:
         each.close()
     last = opened[-1]
@@ -150,6 +152,9 @@ def run(session):
         labs.put(plan, code)
         beside = Beside(labs.client, plan)
         eventually(lambda: labs.api.most == 64, 30)
+        time.sleep(0.5)
+        assert len(labs.api.held) == 64, "nobody else is let in while these are open"
+        (labs.home() / "go").touch()
         eventually(lambda: len(labs.api.held) > 64, 30)
         eventually(lambda: hung_up(labs.api.held) and plan.digest in labs.hub.told, 30)
         beside.end()
@@ -377,11 +382,15 @@ def test_labs_together_have_no_more_memory_than_they_may(labs: LabSide, probe_im
         first.end()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="where boxes have no user ids of their own none waits with a home")
+@pytest.mark.skipif(
+    os.geteuid() != 0, reason="where boxes have no user ids of their own none waits with a home"
+)
 def test_a_lab_that_waits_gets_its_members_home_with_its_work(labs: LabSide, probe_image) -> None:
     config = replace(labs.config, warm_kinds=2)
     side = replace(labs, side=replace(labs.side, config=config))
-    code = "import os\ndef run(session):\n    return [os.listdir(HOME), os.stat(HOME).st_uid == os.getuid()]\n"
+    code = (
+        "import os\ndef run(session):\n    return [os.listdir(HOME), os.stat(HOME).st_uid == os.getuid()]\n"
+    )
     with launched(side.side):
         side.run(lab_plan(probe_image.digest), "def run(session):\n    open(HOME + '/mine', 'w')\n")
         eventually(lambda: len(side.side.boxes) == 1, 30)
