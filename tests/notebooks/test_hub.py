@@ -15,7 +15,7 @@ import pytest
 
 from plans.errors import TierMissing
 from tests.notebooks.fakes import PROFILE, PROJECT
-from tests.notebooks.house import Browser, House
+from tests.notebooks.house import ROOT, Browser, House
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -271,7 +271,13 @@ def test_the_hub_sees_nothing_of_the_rest_of_the_machine(house: House) -> None:
         "import os,json,sys;print(json.dumps({p: os.access(p, os.R_OK) for p in sys.argv[1:]} | "
         "{'uid': os.getuid(), 'store': __import__('importlib.util').util.find_spec('store') is None}))"
     )
-    places = [str(secret), str(house.file), "/root/.bash_history", "/etc/shadow", str(house.folder / "hub")]
+    places = [
+        str(secret),
+        str(house.file),
+        str(ROOT / "server" / "site.py"),
+        "/etc/shadow",
+        str(house.folder / "hub"),
+    ]
     answer = subprocess.run(
         [*without, *words[at:python], words[python], "-P", "-c", look, *places],
         capture_output=True,
