@@ -157,7 +157,7 @@ def _spec(table: Tabular, axes: Axes, title: str) -> dict[str, Any]:
 
 
 def _encoding(axes: Axes, forms: dict[str, str]) -> dict[str, Any]:
-    x: dict[str, Any] = {"field": _escaped(axes.x), "type": forms[axes.x], "title": axes.x}
+    x: dict[str, Any] = {"field": _escaped(axes.x), "type": forms[axes.x], "title": _titled(axes.x)}
     if axes.kind == "histogram":
         x["bin"] = forms[axes.x] == "quantitative"
     elif axes.kind == "bar" and forms[axes.x] == "quantitative":
@@ -168,10 +168,10 @@ def _encoding(axes: Axes, forms: dict[str, str]) -> dict[str, Any]:
         x["sort"] = None  # the order of the rows, which the statement settled
     y: dict[str, Any] = {"aggregate": "count", "type": "quantitative", "title": "rows"}
     if axes.y:
-        y = {"field": _escaped(axes.y), "type": forms[axes.y], "title": axes.y}
+        y = {"field": _escaped(axes.y), "type": forms[axes.y], "title": _titled(axes.y)}
     encoding = {"x": x, "y": y}
     if axes.by:
-        encoding["color"] = {"field": _escaped(axes.by), "type": "nominal", "title": axes.by}
+        encoding["color"] = {"field": _escaped(axes.by), "type": "nominal", "title": _titled(axes.by)}
         if axes.kind == "bar":
             encoding["xOffset"] = {"field": _escaped(axes.by)}
     return encoding
@@ -206,6 +206,13 @@ def _number(value: Any, kind: str) -> Any:
     if found != found or found in (float("inf"), float("-inf")):
         return None
     return value if isinstance(value, int) and abs(value) < 2**53 else found
+
+
+def _titled(name: str) -> str:
+    """Return a column's name as a title. Titles are the names in a tooltip, whose drawing (vega-tooltip) takes what is
+    called `image` for the address of a picture, and would fetch it.
+    """
+    return f"{name} (column)" if name == "image" else name
 
 
 def _escaped(name: str) -> str:

@@ -29,7 +29,7 @@ from darkroom.wire import Wire, listed, segment
 from keys import api as keys
 from keys.keyfile import fingerprint, read_public
 from plans import names
-from plans.errors import HashMismatch, Malformed, NotAllowed, SignatureWrong
+from plans.errors import HashMismatch, Malformed, NotAllowed, NotSignedIn, SignatureWrong
 from plans.impact import ImpactReport, impact
 from plans.manifest import Manifest
 from plans.plan import Plan
@@ -418,10 +418,15 @@ def connect(
     own = in_lab() and url is None
     socket = os.environ.get("DARKROOM_API_SOCKET", "") if own else ""
     member = os.environ.get("DARKROOM_MEMBER", "") if own else ""
-    token = token or os.environ.get("DARKROOM_TOKEN")
+    # A lab's token is for the lab's own portal, and so is a profile's for its own: neither goes to another address.
+    token = token or (os.environ.get("DARKROOM_TOKEN") if own or not in_lab() else None)
     url = url or (os.environ.get("DARKROOM_URL") if own else None)
     if url is None or token is None:
         profile = folder.profile()
+        if url is not None and url.rstrip("/") != profile.url.rstrip("/"):
+            raise NotSignedIn(
+                "you are not signed in at this portal", url, "Run: darkroom login, or give a token."
+            )
         url, token = url or profile.url, token or profile.token
     wire = Wire(url, token, socket)
     return Connection(wire, member or str(wire.get("/api/v1/me")["name"]), folder, passphrase)

@@ -145,3 +145,15 @@ def test_saving_writes_once_and_over_nothing(tmp_path: Path) -> None:
         drawn.save(tmp_path / "c.txt")
     with pytest.raises(Malformed):
         drawn.save(tmp_path / "c.png")
+
+
+@pytest.mark.parametrize("place", ["x", "y", "by"])
+def test_a_column_called_image_is_no_picture_to_fetch(place: str) -> None:
+    """What draws tooltips (vega-tooltip) fetches the address that stands under the name `image`."""
+    others = {"x": "region", "y": "n", "by": "sex"}
+    named = others | {place: "image"}
+    kinds = {named["x"]: "VARCHAR", named["by"]: "VARCHAR", named["y"]: "BIGINT"}
+    drawn = table(kinds, ("http://evil.example/a.png", "http://evil.example/b.png", "1")).plot("bar", **named)
+    encoding = drawn.spec["layer"][0]["encoding"]
+    titles = {each["title"] for each in encoding.values() if "title" in each}
+    assert "image" not in titles and len(titles) == 3

@@ -14,6 +14,7 @@ import pytest
 import darkroom
 from darkroom import local, session, wire
 from darkroom.connection import connect
+from darkroom.profile import home
 from darkroom.wire import VERSION, Wire, require_fit
 from plans.errors import NotAllowed, NotSignedIn, StateConflict, Unreachable
 from tests.client.conftest import Town
@@ -79,6 +80,16 @@ def test_a_proxy_of_the_environment_never_sees_the_token(
 def test_another_portal_than_the_labs_is_not_reached_over_its_socket(lab: Path) -> None:
     with pytest.raises(Unreachable):
         connect("http://127.0.0.1:9", token="x" * 40)
+
+
+def test_no_token_goes_to_another_portal_than_its_own(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(NotSignedIn, match="this portal"):
+        connect("http://127.0.0.1:9")
+    monkeypatch.delenv("DARKROOM_LAB")
+    monkeypatch.delenv("DARKROOM_TOKEN")
+    with pytest.raises(NotSignedIn, match="this portal"):
+        connect("http://127.0.0.1:9")
+    assert connect(home().profile().url + "/").me()["name"] == MEI, "the control: the profile's own portal"
 
 
 def test_one_connection_serves_many_calls(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
