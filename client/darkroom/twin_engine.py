@@ -7,6 +7,7 @@ guard: a statement may run here that the platform refuses. `explain` says so bef
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -62,7 +63,8 @@ class TwinEngine:
     def __init__(self) -> None:
         self._duckdb = _duckdb()
         self._connection = self._duckdb.connect(":memory:", config=_SETTINGS)
-        self._connection.execute("SET enable_progress_bar = false")
+        with contextlib.suppress(self._duckdb.InvalidInputException):  # in Jupyter it asks for widgets, to show none
+            self._connection.execute("SET enable_progress_bar = false")
         self._connection.execute("SET ieee_floating_point_ops = false")
         self._connection.execute("SET enable_external_access = false")
         self._connection.execute("SET lock_configuration = true")
