@@ -1,8 +1,8 @@
 """`python -P -m notebooks.porter SETTINGS`: the porter (传达) joins the outside to labs, and labs to two services.
 
 A lab has no network. Whoever comes to its *port* on loopback (the proxy) is joined to a connection that the lab parked
-here beforehand; what the lab asks of the Hub or of the portal goes out by its two links (`plans.labs`). The porter
-reads no byte of any of it. It listens at
+here beforehand; what the lab asks of the Hub or of the portal goes out by its two links (`plans.labs`), from the same
+address of loopback at which its port is, which is the lab's own. The porter reads no byte of any of it. It listens at
 
     hub, api    for the launcher: a frame {"plan": digest, "link": "hub"|"api"}, then the bytes of the box. Those of the
                 link `hub` begin with a letter: S asks for the lab's settings, which are given once; C is joined to the
@@ -38,7 +38,7 @@ from notebooks import walls
 from notebooks.settings import LabsSettings
 from plans import frames, frames_async, names
 from plans.errors import DarkroomError, Malformed, NotAllowed, NotFound, SettingsWrong, TooLarge, Unreachable
-from plans.labs import API, HUB, SERVICES
+from plans.labs import API, HUB, SERVICES, loopback_of
 
 MOST_LABS = 256
 MOST_PARKED = 32
@@ -236,7 +236,7 @@ class Porter:
             await self._come(lab, (reader, writer))
 
         lab.server = await asyncio.start_server(
-            _careful(come), "127.0.0.1", lab.port, limit=AT_ONCE, reuse_address=True
+            _careful(come), loopback_of(lab.port), lab.port, limit=AT_ONCE, reuse_address=True
         )
 
     # --- connections -----------------------------------------------------
@@ -298,7 +298,10 @@ class Porter:
     async def _call(self, lab: Lab, service: str, box: Streams, place: tuple[str, int]) -> None:
         """Join a connection of a lab to a service."""
         with lab.counted(service):
-            out = await asyncio.open_connection(*place, limit=AT_ONCE)
+            own = (
+                None if ":" in place[0] else (loopback_of(lab.port), 0)
+            )  # IPv6 has one address of loopback alone
+            out = await asyncio.open_connection(*place, limit=AT_ONCE, local_addr=own)
             lab.writers |= {box[1], out[1]}
             try:
                 await _join(box, out)

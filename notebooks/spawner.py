@@ -31,6 +31,7 @@ from notebooks.stages import Failure, Said
 from plans import frames
 from plans.box import BoxState
 from plans.errors import DarkroomError, NotFound, NotSignedIn, StateConflict, Unreachable
+from plans.labs import loopback_of
 from plans.plan import Plan
 
 AWAY_S = 60.0
@@ -144,7 +145,7 @@ class LabSpawner(Spawner):
         """Write the state now: a Hub that is killed the next moment must find the lab again."""
         self.orm_spawner.state = self.get_state()
         if self.server is not None:
-            self.server.proto, self.server.ip, self.server.port = "http", "127.0.0.1", self.port
+            self.server.proto, self.server.ip, self.server.port = "http", loopback_of(self.port), self.port
         self.user.db.commit()
 
     # --- what the member chooses -------------------------------------------
@@ -201,7 +202,7 @@ class LabSpawner(Spawner):
         await self._story.tell(stages.HANDED_IN)
         await self._run(plan, environment)
         await self._story.tell(stages.ANSWERS)
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{loopback_of(self.port)}:{self.port}"
 
     async def _run(self, plan: Plan, environment: dict[str, str]) -> None:
         """Have the plan run; return once its server answers. A busy node, or an older lab that ends, is waited for."""

@@ -25,6 +25,8 @@ SERVICES = (HUB, API)
 """The services that a lab may have links to; the launcher's settings say where each listens."""
 
 LONGEST_PURPOSE = 500
+_OWN = "127.84."
+"""Where labs' own addresses of loopback begin. No name of ours leads a browser there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,21 @@ class Lab(Record):
         names.require("project", self.profile, "lab.profile")
         if len(self.purpose) > LONGEST_PURPOSE or not self.purpose.isprintable():
             raise Malformed(f"a purpose is one line of at most {LONGEST_PURPOSE} characters", "lab.purpose")
+
+
+def loopback_of(port: int) -> str:
+    """Return the address of loopback that belongs to the lab with this port at the porter, and to no other.
+
+    Cookies know hosts and no ports (RFC 6265 section 8.5): were labs' ports at `127.0.0.1`, any lab's could be visited
+    under the portal's, the Hub's or another lab's name, and would be sent their cookies. A lab's calls come from its
+    address, too, so that what is counted by address is counted for each lab alone.
+    """
+    return f"{_OWN}{port >> 8}.{port & 255}"
+
+
+def is_lab(address: str) -> bool:
+    """Whether a call from this address comes out of a lab."""
+    return address.startswith(_OWN)
 
 
 def home_of(member: str) -> str:

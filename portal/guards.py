@@ -10,7 +10,8 @@ from __future__ import annotations
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from plans.errors import Malformed, TooLarge, Unreachable
+from plans import labs
+from plans.errors import Malformed, NotAllowed, TooLarge, Unreachable
 from portal import problems
 from portal.limits import Limits, Site
 
@@ -33,6 +34,10 @@ HEADERS = {
 }
 FOLDERS = ("/api/v1/jobs/python", "/api/v1/trials")
 """Calls that may bring a member's folder."""
+
+NOT_FOR_LABS = ("/api/v1/sign-in",)
+"""Calls to the API that come out of no lab: its code has its member's token, and would only try others' passwords, as
+long as the portal has memory for them and until an account is locked. Pages and OAuth are for browsers and the Hub."""
 
 ANY_HOST = ("/health",)
 """What a supervisor asks on the loopback address, whatever the portal's public name."""
@@ -62,6 +67,10 @@ class Guards:
                 "the portal is not reached under this name", "Host", f"Use {self._site.origin}."
             )
             await problems.answer(wrong, status=421)(scope, receive, send)
+            return
+        if _leads_nowhere(scope):
+            wrong = NotAllowed("nobody signs in from a lab", "lab", "Use the portal in your browser.")
+            await problems.answer(wrong)(scope, receive, send)
             return
         most = self._most(scope)
         if most <= self._limits.largest_body:
@@ -125,6 +134,14 @@ class Guards:
             await send(message)
 
         return with_headers
+
+
+def _leads_nowhere(scope: Scope) -> bool:
+    """Whether a call comes out of a lab and is not one to the API by the lab's token."""
+    if not labs.is_lab((scope.get("client") or ("",))[0]):
+        return False
+    path = scope["path"]
+    return not path.startswith("/api/v1/") or path.rstrip("/") in NOT_FOR_LABS
 
 
 def _once(body: bytes, receive: Receive) -> Receive:

@@ -17,6 +17,7 @@ from notebooks.porter import MOST_PARKED, Porter
 from notebooks.settings import LabsSettings
 from plans import frames, frames_async
 from plans.errors import NotFound, Unreachable
+from plans.labs import is_lab, loopback_of
 from tests.notebooks.house import CEILING, free_port
 
 PLAN, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
@@ -103,7 +104,7 @@ def test_whoever_comes_is_joined_to_what_the_lab_parked(tmp_path: Path) -> None:
     async def story(outside: Outside) -> None:
         port = await outside.desk.open(PLAN, ENVIRONMENT)
         reader, writer = await outside.link("hub", PLAN, b"W")
-        come = await asyncio.open_connection("127.0.0.1", port)
+        come = await asyncio.open_connection(loopback_of(port), port)
         come[1].write(b"GET /")
         assert await reader.readexactly(6) == b"!GET /"
         writer.write(b"200")
@@ -120,7 +121,7 @@ def test_whoever_comes_is_joined_to_what_the_lab_parked(tmp_path: Path) -> None:
 def test_who_comes_before_the_lab_is_there_waits_a_little(tmp_path: Path) -> None:
     async def story(outside: Outside) -> None:
         port = await outside.desk.open(PLAN, ENVIRONMENT)
-        come = await asyncio.open_connection("127.0.0.1", port)
+        come = await asyncio.open_connection(loopback_of(port), port)
         await asyncio.sleep(0.2)
         lab = await outside.link("hub", PLAN, b"W")
         assert await lab[0].readexactly(1) == b"!"
@@ -137,7 +138,7 @@ def test_a_parked_connection_that_the_lab_ended_is_not_given_to_anybody(tmp_path
         living = await outside.link("hub", PLAN, b"W")
         gone.close()
         await asyncio.sleep(0.2)
-        come = await asyncio.open_connection("127.0.0.1", port)
+        come = await asyncio.open_connection(loopback_of(port), port)
         come[1].write(b"x")
         assert await living[0].readexactly(2) == b"!x"
         assert await early[0].read() == b"", "it was closed instead"
@@ -173,18 +174,50 @@ def test_a_lab_reaches_the_hub_and_the_portal_and_nothing_by_a_plan_that_is_clos
     play(tmp_path, story)
 
 
+def test_a_port_is_at_an_address_to_which_no_name_leads_a_browser(tmp_path: Path) -> None:
+    """Cookies know no ports: at 127.0.0.1 a lab would be sent those of the portal, of the Hub and of other labs."""
+
+    async def story(outside: Outside) -> None:
+        ports = [await outside.desk.open(plan, ENVIRONMENT) for plan in (PLAN, OTHER)]
+        for port in ports:
+            (await asyncio.open_connection(loopback_of(port), port))[1].close()
+            for address in ("127.0.0.1", "::1", loopback_of(sum(ports) - port)):
+                with pytest.raises(OSError):
+                    await asyncio.open_connection(address, port)
+
+    play(tmp_path, story)
+
+
+def test_a_labs_calls_come_from_an_address_of_its_own(tmp_path: Path) -> None:
+    """So that what a lab does wrong is counted for that lab: all others come from the porter, too."""
+
+    async def told() -> None:
+        async def portal(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(writer.get_extra_info("peername")[0].encode())
+            writer.close()
+
+        settings, seen = settings_in(tmp_path, free_port(), free_port()), set()
+        async with await asyncio.start_server(portal, *settings.portal_place), running(settings) as outside:
+            for plan in (PLAN, OTHER):
+                await outside.desk.open(plan, ENVIRONMENT)
+                seen.add((await said(await outside.link("api", plan))).decode())
+        assert len(seen) == 2 and all(map(is_lab, seen)) and not is_lab("127.0.0.1"), seen
+
+    asyncio.run(told())
+
+
 def test_closing_ends_connections_that_are_open(tmp_path: Path) -> None:
     async def story(outside: Outside) -> None:
         port = await outside.desk.open(PLAN, ENVIRONMENT)
         lab = await outside.link("hub", PLAN, b"W")
-        come = await asyncio.open_connection("127.0.0.1", port)
+        come = await asyncio.open_connection(loopback_of(port), port)
         come[1].write(b"x")
         await lab[0].readexactly(2)
         await outside.desk.close(PLAN)
         with contextlib.suppress(ConnectionError):
             assert await asyncio.wait_for(come[0].read(), 5) == b""
         with pytest.raises(OSError):
-            await asyncio.open_connection("127.0.0.1", port)
+            await asyncio.open_connection(loopback_of(port), port)
 
     play(tmp_path, story)
 
@@ -193,7 +226,7 @@ def test_two_labs_are_never_joined_to_each_others_visitors(tmp_path: Path) -> No
     async def story(outside: Outside) -> None:
         ports = {plan: await outside.desk.open(plan, ENVIRONMENT) for plan in (PLAN, OTHER)}
         mine = await outside.link("hub", PLAN, b"W")
-        come = await asyncio.open_connection("127.0.0.1", ports[OTHER])
+        come = await asyncio.open_connection(loopback_of(ports[OTHER]), ports[OTHER])
         come[1].write(b"for the other lab")
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(mine[0].read(1), 0.5)
@@ -229,7 +262,7 @@ def test_a_porter_that_was_restarted_knows_ports_and_who_has_settings_and_no_sec
             assert await outside.desk.status(OTHER) == {"asked": False, "answers": False, "settings": False}
             assert await outside.desk.open(OTHER, ENVIRONMENT) == other
             lab = await outside.link("hub", PLAN, b"W")
-            come = await asyncio.open_connection("127.0.0.1", port)
+            come = await asyncio.open_connection(loopback_of(port), port)
             come[1].write(b"y")
             assert await lab[0].readexactly(2) == b"!y"
 
