@@ -22,6 +22,7 @@ from darkroom import display_words as words
 from darkroom.advice_rewrites import Columns, Rewrite
 from darkroom.advice_sql import calls, parsed, relations, words_in
 from darkroom.display import Banner, Block, Code, Facts, Lines, Sheet, Shown, Title, sheet
+from darkroom.local import project_and_purpose
 from plans import names
 from plans.errors import DarkroomError
 
@@ -303,13 +304,15 @@ def try_it(problem: DarkroomError | None = None) -> Trials:
         )
         for rewrite, each in zip(found, tried, strict=True)
     ]
-    return Trials(sheet(Title(words.say("magic.dry")), *blocks), tried)
+    late = Lines((words.say("error.dry-limits"),) if last.code in _TOO_SMALL else ())  # type: ignore[union-attr]
+    return Trials(sheet(Title(words.say("magic.dry")), *blocks, late), tried)
 
 
 def _outcome(connection: Asks, asked: Asked, statement: str) -> str:
     try:
+        project, purpose = project_and_purpose(asked.project, asked.purpose)
         answer = connection.dry_run(
-            statement, project=asked.project, purpose=asked.purpose, spend_micro=asked.spend_micro
+            statement, project=project, purpose=purpose, spend_micro=asked.spend_micro
         )
     except DarkroomError as problem:
         return str(problem)

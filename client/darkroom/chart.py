@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from darkroom.display_text import width
 from darkroom.tabular import WHOLE, Tabular, is_real
 from plans.errors import Malformed, StateConflict
 
@@ -232,8 +233,10 @@ def _text(table: Tabular, axes: Axes, title: str) -> str:
         bars = [(_label(row, axes), row[axes.y], row["_suppressed"]) for row in rows]
     shown = bars[:TEXT_BARS]
     most = max((abs(value) for _, value, _ in shown if value is not None), default=0) or 1
-    wide = max(len(label) for label, _, _ in shown)
-    lines = [title] + [f"{label:<{wide}}  {_bar(value, hidden, most)}" for label, value, hidden in shown]
+    wide = max(width(label) for label, _, _ in shown)
+    lines = [title]
+    for label, value, hidden in shown:
+        lines.append(f"{label}{' ' * (wide - width(label))}  {_bar(value, hidden, most)}")
     rest = len(table) - len(rows) + len(bars) - len(shown)
     return "\n".join(lines + ([f"… {rest} more"] if rest > 0 else []))
 

@@ -6,11 +6,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from darkroom import completion, magic, tracebacks
+from darkroom import completion, listing, magic, tracebacks
 from darkroom.display import bundle
 
 _RECORDS = (("plans.trial", "TrialReport"),)
 """Records of the house that notebooks show, by module and class."""
+
+_LISTS = ("Datasets", "Grants", "Applications", "Components", "Budget", "Jobs", "Packages", "Description")
+"""Lists and dictionaries of `darkroom.listing`, which a terminal would print as any list."""
 
 
 def load(ip: Any) -> None:
@@ -21,6 +24,8 @@ def load(ip: Any) -> None:
     formatter = ip.display_formatter.mimebundle_formatter
     for module, name in _RECORDS:
         formatter.for_type_by_name(module, name, _bundle)
+    for name in _LISTS:
+        ip.display_formatter.formatters["text/plain"].for_type_by_name("darkroom.listing", name, _printed)
 
 
 def unload(ip: Any) -> None:
@@ -31,9 +36,17 @@ def unload(ip: Any) -> None:
     formatter = ip.display_formatter.mimebundle_formatter
     for module, name in _RECORDS:
         formatter.deferred_printers.pop((module, name), None)
+    plain = ip.display_formatter.formatters["text/plain"]
+    for name in _LISTS:
+        plain.deferred_printers.pop(("darkroom.listing", name), None)
+        plain.type_printers.pop(getattr(listing, name), None)
 
 
 load_ipython_extension, unload_ipython_extension = load, unload
+
+
+def _printed(thing: Any, printer: Any, cycle: bool) -> None:
+    printer.text(bundle(thing)["text/plain"])
 
 
 def _bundle(thing: Any, include: Any = None, exclude: Any = None) -> dict[str, str]:

@@ -29,7 +29,15 @@ from darkroom.wire import Wire, listed, segment
 from keys import api as keys
 from keys.keyfile import fingerprint, read_public
 from plans import names
-from plans.errors import HashMismatch, Malformed, NotAllowed, NotSignedIn, SignatureWrong
+from plans.errors import (
+    DarkroomError,
+    HashMismatch,
+    Malformed,
+    NotAllowed,
+    NotFound,
+    NotSignedIn,
+    SignatureWrong,
+)
 from plans.impact import ImpactReport, impact
 from plans.manifest import Manifest
 from plans.plan import Plan
@@ -50,6 +58,16 @@ class Connection(Either, Tasks, Joint, Twins):
         super().__init__()
         self._wire, self.member, self._home, self._passphrase = wire, member, folder, passphrase
         self._keys: keys.MemberKeys | None = None
+        self._of_profile = False
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the member has signed in again since, by `darkroom login`, so that its token is not the last one."""
+        try:
+            profile = self._home.profile() if self._of_profile else None
+        except DarkroomError:
+            return False
+        return profile is not None and (profile.url, profile.token) != (self._wire.url, self._wire.token)
 
     def __repr__(self) -> str:
         return f"Connection({self.member} at {self._wire.url})"
@@ -67,12 +85,18 @@ class Connection(Either, Tasks, Joint, Twins):
         return found
 
     def describe(self, dataset: str) -> Description:
-        """Return one dataset with its columns: type, unit, kind.
+        """Return one dataset, such as `nm/tax/income` (or its relation, `tax.income`), with its columns: type, unit,
+        kind.
 
         Raises:
             NotFound: there is none of this id.
         """
-        found = Description(self._wire.get(f"/api/v1/datasets/{names.require('dataset', dataset)}"))
+        if names.is_a("relation", dataset):
+            known = {str(each.get("relation")): str(each.get("dataset")) for each in self.datasets()}
+            if dataset not in known:
+                raise NotFound(f"there is no relation {dataset}", "dataset", _LISTED)
+            dataset = known[dataset]
+        found = Description(self._wire.get(f"/api/v1/datasets/{_dataset(dataset)}"))
         completion.keep_description(found)
         return found
 
@@ -384,6 +408,16 @@ class Connection(Either, Tasks, Joint, Twins):
         self._wire.post("/api/v1/sign-out")
 
 
+def _dataset(name: str) -> str:
+    try:
+        return names.require("dataset", name)
+    except Malformed as problem:
+        raise Malformed(problem.what, problem.where, _LISTED) from None
+
+
+_LISTED = "darkroom.datasets() lists what there is."
+
+
 def offered_fingerprint(application: dict[str, Any]) -> str:
     """Return the fingerprint of the keys that the *portal* says are the applicant's."""
     try:
@@ -421,6 +455,7 @@ def connect(
     # A lab's token is for the lab's own portal, and so is a profile's for its own: neither goes to another address.
     token = token or (os.environ.get("DARKROOM_TOKEN") if own or not in_lab() else None)
     url = url or (os.environ.get("DARKROOM_URL") if own else None)
+    of_profile = url is None and token is None
     if url is None or token is None:
         profile = folder.profile()
         if url is not None and url.rstrip("/") != profile.url.rstrip("/"):
@@ -429,7 +464,9 @@ def connect(
             )
         url, token = url or profile.url, token or profile.token
     wire = Wire(url, token, socket)
-    return Connection(wire, member or str(wire.get("/api/v1/me")["name"]), folder, passphrase)
+    made = Connection(wire, member or str(wire.get("/api/v1/me")["name"]), folder, passphrase)
+    made._of_profile = of_profile
+    return made
 
 
 def sign_in(url: str, member: str, password: str) -> str:

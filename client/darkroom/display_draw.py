@@ -39,8 +39,9 @@ def drawing_of(thing: Any) -> Drawing | None:
 
 
 def short(digest: str, length: int = DIGEST) -> str:
-    """Return the head of a digest or key, as people compare them."""
-    return digest.removeprefix("sha256:")[:length]
+    """Return the head of a digest or key, as people compare them; of a key with the name of its kind."""
+    kind, colon, value = digest.rpartition(":")
+    return value[:length] if kind == "sha256" else f"{kind}{colon}{value[:length]}"
 
 
 # --- results -----------------------------------------------------
@@ -227,7 +228,7 @@ def job(thing: Any) -> Sheet:
         Facts(tuple(_job_facts(view, state))),
         *_problem(view),
         Lines(tuple(_passed(view)), say("job.timeline")),
-        Lines((say("job.next") + ": " + say(_next(view, state)),)),
+        Lines((say(_next(view, state)),), say("job.next")),
     )
 
 

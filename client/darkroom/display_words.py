@@ -238,6 +238,10 @@ _OF_HELP: Mapping[str, tuple[str, str]] = {
     "error.line": ("{file}, line {line}", "{file} 第 {line} 行"),
     "error.cell": ("this cell", "本单元"),
     "error.tried": ("{label}: {outcome}", "{label}：{outcome}"),
+    "error.dry-limits": (
+        "A dry run knows the rules and not the data: a group may still be too small.",
+        "预检只看规则，不看数据：分组仍可能过小。",
+    ),
     "error.nothing-to-try": ("There is no rewrite to try.", "没有可供预检的改写。"),
     "whom.owner": ("a steward or approver of {domain}", "{domain} 的数据管理员或审批员"),
     "whom.approvers": ("the approvers {names}", "审批员 {names}"),

@@ -16,6 +16,7 @@ While a job runs its state is shown in place. An interrupt ends the watching, no
 from __future__ import annotations
 
 import shlex
+import sys
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from darkroom import display_draw as draw
 from darkroom.advice import Asked, Lesson, proposals, teach
 from darkroom.display import Block, Code, Facts, Grid, Lines, Shown, Title, sheet, show
+from darkroom.display_text import plain
 from darkroom.display_words import say, term
 from plans.errors import Malformed, PolicyDenied
 
@@ -142,17 +144,19 @@ def _answered(statement: str, chosen: Options) -> Any:
 
 
 def watch(job: Job) -> None:
-    """Show a job's states in place until it has finished.
+    """Show a job's states until it has finished: in place, or in a terminal a line for each.
 
     Raises:
         Stopped: the member interrupted; the job goes on.
     """
     began = time.monotonic()
-    handle = show(draw.progress(job.view, 0), kept=True)
+    handle = show(draw.progress(job.view, 0), kept=True) if _in_place() else None
 
     def moved_on(moved: Job) -> None:
         if handle is not None:
             handle.update(Shown(draw.progress(moved.view, time.monotonic() - began)))
+        else:
+            sys.stderr.write(plain(f"{moved.id}  {term('state', moved.state)}") + "\n")
 
     try:
         job.wait(progress=moved_on)
@@ -161,6 +165,13 @@ def watch(job: Job) -> None:
         raise Stopped from None
     if handle is not None:
         handle.update(Shown(draw.job(job)))
+
+
+def _in_place() -> bool:
+    """Return whether what is displayed can be updated in its place: in a notebook, and not in a terminal."""
+    from IPython.core.getipython import get_ipython
+
+    return getattr(get_ipython(), "kernel", None) is not None
 
 
 def _dry(statement: str, chosen: Options) -> Shown:

@@ -11,14 +11,14 @@ _opening = threading.RLock()
 
 
 def connection() -> Connection:
-    """Return this session's connection: the lab's, or that of `darkroom login`.
+    """Return this session's connection: the lab's, or that of `darkroom login`; of the last one, if there were several.
 
     Raises:
         NotSignedIn: there is neither.
         Unreachable: the portal does not answer.
     """
     with _opening:
-        if "default" not in _open:
+        if "default" not in _open or _open["default"].outdated:
             _open["default"] = connect()
         return _open["default"]
 

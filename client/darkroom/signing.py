@@ -172,7 +172,9 @@ def end_of(day: str) -> int:
     try:
         following = date.fromisoformat(day) + timedelta(days=1)
     except (ValueError, OverflowError):
-        raise Malformed("a date is written YYYY-MM-DD", "until") from None
+        raise Malformed(
+            "a date is written YYYY-MM-DD", "until", 'The last day of it, such as until="2027-06-30".'
+        ) from None
     return int(datetime(following.year, following.month, following.day, tzinfo=UTC).timestamp())
 
 

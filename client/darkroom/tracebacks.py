@@ -28,6 +28,9 @@ _HIDDEN = ("darkroom", "plans", "keys")
 LONGEST = 200
 """Frames of a whole traceback that are kept."""
 
+LONGEST_LINE = 100
+"""Characters of a line of the member's that a card shows."""
+
 _last: list[list[str]] = []
 _before: list[Any] = []
 
@@ -74,12 +77,19 @@ def own_lines(tb: TracebackType | None) -> list[str]:
     for step, own in frames(tb):
         if own:
             file = step.tb_frame.f_code.co_filename
-            source = linecache.getline(file, step.tb_lineno).strip()
+            source = _shortened(linecache.getline(file, step.tb_lineno).strip())
             place = say("error.cell") if _CELL.search(file) else file
             told.append(
                 say("error.line", file=place, line=step.tb_lineno) + (f": {source}" if source else "")
             )
     return told
+
+
+def _shortened(source: str) -> str:
+    """Return a line as it is shown: cut where it is long, and not what IPython makes of a magic."""
+    if source.startswith("get_ipython().run_"):
+        return ""
+    return source if len(source) <= LONGEST_LINE else source[: LONGEST_LINE - 1] + "…"
 
 
 def keep(kind: type[BaseException], value: BaseException, tb: TracebackType | None) -> None:

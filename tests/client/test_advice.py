@@ -235,7 +235,8 @@ def test_rewrites_are_tried_only_if_the_member_asks(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(completion, "fetched", Fetched({}, {"tax.income": described}))
     room: Any = Room()
     statement = "select region, born, count(*) as n from tax.income group by region, born"
-    problem = advice.teach(OutputRefused("No group."), Lesson(Asked(statement), connection=room))
+    asked = Asked(statement, "housing", "Study of rents")
+    problem = advice.teach(OutputRefused("No group."), Lesson(asked, connection=room))
     assert "year(born)" in written(advice.card(problem))["text/plain"] and room.asked == []
     tried = problem.try_it()  # type: ignore[attr-defined]
     assert len(room.asked) == 3

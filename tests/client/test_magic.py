@@ -13,7 +13,7 @@ from darkroom import magic
 from darkroom.job import Job
 from plans.errors import Malformed
 from tests.client.conftest import Town
-from tests.client.shells import MEI, shell, signed_in
+from tests.client.shells import MEI, as_notebook, shell, signed_in
 from tests.portal.region import refuse, release
 
 __all__ = ["shell", "signed_in"]
@@ -37,6 +37,7 @@ def later(act: Any, town: Town) -> threading.Thread:
 
 
 def test_a_statement_is_submitted_watched_and_opened(shell: Any, signed_in: Town) -> None:
+    as_notebook(shell)
     mover = later(release, signed_in)
     done = shell.run_cell(f"%%darkroom {ASK} --as by_region\n{SQL}")
     mover.join()
