@@ -113,7 +113,7 @@ def test_a_missing_module_says_in_a_lab_how_to_ask(
 
 
 def test_what_is_the_members_own() -> None:
-    own = ["<ipython-input-3-ab>", "/tmp/ipykernel_71/1.py", "<stdin>", "/home/mei/study.py"]
+    own = ["<ipython-input-3-ab>", "/tmp/ipykernel_71/1.py", "<stdin>", "/srv/mei/study.py"]
     not_own = [
         "<frozen importlib>",
         darkroom.__file__,

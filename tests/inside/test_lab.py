@@ -169,21 +169,21 @@ def test_a_lab_to_which_nobody_gives_settings_ends_with_its_own_word(tmp_path: P
 
 def test_of_an_environment_only_what_is_of_labs_is_taken() -> None:
     given = {
-        "LD_PRELOAD": "/home/x.so",
+        "LD_PRELOAD": "/in/x.so",
         "PATH": "/home",
         "HOME": "/",
         "PYTHONPATH": "/home",
         "DARKROOM_LAB": "1",
     }
-    made = {**lab.ground(LIMITS), **lab.environment(given, Path("/home/abc"), Ports())}
+    made = {**lab.ground(LIMITS), **lab.environment(given, Path("/home") / "abc", Ports())}
     assert "LD_PRELOAD" not in made and made["DARKROOM_LAB"] == "1"
     assert made["PATH"].startswith("/box/bin:") and made["PYTHONPATH"] == "/box/client:/box"
-    assert made["HOME"] == "/home/abc" and made["OMP_NUM_THREADS"] == "3"
+    assert made["HOME"] == str(Path("/home") / "abc") and made["OMP_NUM_THREADS"] == "3"
 
 
 def test_the_server_listens_where_the_relay_leads_and_nowhere_else() -> None:
     given = {"JUPYTERHUB_SERVICE_URL": "http://0.0.0.0:1234/user/li/"}
-    made = lab.environment(given, Path("/home/abc"), Ports())
+    made = lab.environment(given, Path("/home") / "abc", Ports())
     assert made["JUPYTERHUB_SERVICE_URL"] == "http://127.0.0.1:8888/user/li/"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from plans.artifacts import Artifact, Form, ReleasedArtifact, ReleasedSet
 from plans.asking import Asking
-from plans.box import BoxSpec, Entry, Input, Limits
+from plans.box import BoxSpec, Entry, Home, Input, Limits, Link
 from plans.checks import Checks, Privacy
 from plans.constraints import (
     ANY,
@@ -24,6 +24,7 @@ from plans.impact import ImpactReport, Line, Weight
 from plans.inspection import Applied, Inspection
 from plans.inspection import Effect as Did
 from plans.key import BoxKeys, SealedKeys
+from plans.labs import SERVICES, Lab, home_of
 from plans.manifest import Column, DataFile, FileRole, Grade, Kind, Manifest
 from plans.plan import Plan, PlanKind, Program, Relation
 from plans.reading import Cells, Clause, ColumnUse, Contributions, Level, Order, Output, Reading, Role, Shadow
@@ -205,6 +206,11 @@ RELEASED = Released(
 )
 
 FOLDER = Folder({"main.py": "cHJpbnQoMSkK", "lib/a.py": ""}, "main.py", ("--fast",))
+LAB = Lab("mei@nm/centre", "study", "Study of incomes", "small")
+LAB_BOX = BoxSpec(
+    Entry.LAB, digest("a"), (), LIMITS, Tier.T1, links=tuple(Link(each, f"service:{each}") for each in SERVICES),
+    home=Home(home_of(LAB.member), 2048, 50_000),
+)  # fmt: skip
 TRIAL = Trial(FOLDER, (twin_of(MANIFEST),), 7)
 TRIAL_REPORT = TrialReport(
     "python.failed", Place("main.py", 1, "ValueError"), "ValueError: no", "1\n", (Left("a.csv", 3),)
@@ -291,6 +297,8 @@ NOUNS: tuple[Record, ...] = (
     ReleasedSet(PLAN.digest, (ReleasedArtifact("fit.json", Form.METRICS, "e30="),), RELEASED.notes, NONCE),
     Refund(PLAN.digest, 1_000),
     Review(PLAN.digest, VERDICT.digest, digest("6"), ReviewAnswer.RELEASE, "Counts of hundreds, rounded."),
+    LAB,
+    LAB_BOX,
     *joint_nouns(DECISION, REQUEST),
 )  # fmt: skip
 """Every noun that is signed, hashed or sent by itself."""
