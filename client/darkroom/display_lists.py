@@ -118,11 +118,37 @@ def packages(thing: Any) -> Sheet:
 
 
 def budget(thing: Any) -> Sheet:
-    """What is left of what may leave, for each lineage."""
-    rows = list(thing) if isinstance(thing, Sequence) else [thing]
+    """What is left of each grant: how many plans, until when, and what bounds the figures that leave."""
+    rows = [_plain(each) for each in thing]
     if not rows:
         return sheet(Lines((say("budget.none"),)))
-    return sheet(Title(say("budget.title")), _listed(rows, tuple(map(str, _plain(rows[0])))))
+    told = [{**row, "left": _left(row), "bound": _bound(row)} for row in rows]
+    names = ("dataset", "columns", "project", "purpose", "until", "left", "bound")
+    jobs = getattr(thing, "jobs", None) or {}
+    active = (
+        (say("budget.jobs", active=jobs["active"], most=jobs["most"]),)
+        if {"active", "most"} <= set(jobs)
+        else ()
+    )
+    return sheet(Title(say("budget.title")), _listed(told, names), Lines(active))
+
+
+def _left(row: Mapping[str, Any]) -> str:
+    if row.get("uses_left") is None:
+        return ""
+    return say("budget.left", left=row["uses_left"], uses=row.get("uses", "?"))
+
+
+def _bound(row: Mapping[str, Any]) -> str:
+    """Return what bounds the figures of a grant beside the number of plans, in words."""
+    exact, private = row.get("exact"), row.get("private")
+    if isinstance(private, Mapping) and {"rho_micro", "own_micro", "period_days"} <= set(private):
+        return say(
+            "budget.rho", own=private["own_micro"], rho=private["rho_micro"], days=private["period_days"]
+        )
+    if isinstance(exact, Mapping) and {"cells", "period_days"} <= set(exact):
+        return say("budget.cells", cells=exact["cells"], days=exact["period_days"])
+    return ""
 
 
 def _listed(rows: Sequence[Any], names: Sequence[str]) -> Grid:

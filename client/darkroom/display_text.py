@@ -7,7 +7,9 @@ import unicodedata
 from darkroom.display import MARK, Banner, Block, Code, Facts, Grid, Lines, Link, Mark, Sheet, Title
 
 WIDEST = 60
-"""Characters of one cell; longer ones are cut."""
+"""Characters of one cell; longer ones are cut, unless there are few rows."""
+
+FEW = 5
 
 
 def plain(value: object) -> str:
@@ -43,6 +45,8 @@ def _block(block: Block) -> list[str]:
 
 
 def _grid(grid: Grid) -> list[str]:
+    if len(grid.rows) <= FEW and any(len(str(cell)) > WIDEST for row in grid.rows for cell in row):
+        return _as_facts(grid)
     rows = [[_cell(cell) for cell in row] for row in (grid.heads, *grid.rows)]
     wide = [max(width(row[place]) for row in rows) for place in range(len(grid.heads))]
     lines = [
@@ -55,6 +59,15 @@ def _grid(grid: Grid) -> list[str]:
     return [f"  {line}" for line in (lines[0], rule, *lines[1:])] + [
         f"  {_line(note)}" for note in grid.notes
     ]
+
+
+def _as_facts(grid: Grid) -> list[str]:
+    """Return a few rows of long sentences one below the other, for a table would cut what helps."""
+    found = []
+    for row in grid.rows:
+        shown = tuple(MARK if isinstance(cell, Mark) else cell for cell in row)
+        found += _block(Facts(tuple(zip(grid.heads, shown, strict=True))))
+    return found + [f"  {_line(note)}" for note in grid.notes]
 
 
 def _cell(cell: str | Mark) -> str:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 import darkroom
-from darkroom import chart, display_draw, session
+from darkroom import chart, display_draw, magic, session
 from darkroom.advice import Asked, Lesson, teach, try_it
+from darkroom.display import Shown, sheet
 from darkroom.listing import Applications, Budget, Datasets, Description, Grants, Jobs
 from darkroom.profile import Home, Profile
 from darkroom.twin_result import MadeUp, TwinResult
@@ -141,3 +142,23 @@ def test_bars_stand_below_each_other_whatever_the_script(tmp_path: Path) -> None
     from darkroom.display_text import width
 
     assert len({width(bar.partition("█")[0]) for bar in bars}) == 1
+
+
+def test_a_budget_is_told_in_words() -> None:
+    grant = {"dataset": "nm/tax/income", "uses": 100, "uses_left": 97, "mode": "rules", "private": None}
+    exact = grant | {"exact": {"cells": 20_000, "period_days": 30}}
+    noisy = grant | {"exact": None, "private": {"rho_micro": 500, "own_micro": 20, "period_days": 30}}
+    told = Budget([exact, noisy])._repr_mimebundle_()["text/plain"]
+    assert "97 of 100 plans" in told and "20000 cells in 30 days" in told and "yours: 20" in told
+    assert "{" not in told and "uses_left" not in told
+
+
+def test_a_sentence_that_helps_is_not_cut_in_a_terminal() -> None:
+    reason = {
+        "rule": "column-use",
+        "sentence": "The owner does not allow it " + "for reasons " * 20 + "that end.",
+    }
+    shown = Shown(
+        sheet(*magic.dry_blocks({"outcome": "deny", "reasons": [reason | {"help": "Use another."}]}))
+    )
+    assert "that end." in repr(shown) and "Use another." in repr(shown)
