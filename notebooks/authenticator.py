@@ -11,7 +11,12 @@ from typing import Any, ClassVar
 
 from jupyterhub.handlers import BaseHandler
 from oauthenticator.generic import GenericOAuthenticator
-from oauthenticator.oauth2 import OAuthLogoutHandler
+from oauthenticator.oauth2 import (
+    STATE_COOKIE_NAME,
+    OAuthCallbackHandler,
+    OAuthLoginHandler,
+    OAuthLogoutHandler,
+)
 from tornado import web
 from tornado.httpclient import HTTPClientError
 
@@ -30,8 +35,48 @@ class NoTokens(BaseHandler):
     post = get
 
 
+def state_cookie(handler: BaseHandler) -> str:
+    """Return the name of the cookie that binds a sign-in to its browser.
+
+    A `__Host-` one where the Hub's own is: else a lab's page could set it for the whole domain, and finish in somebody
+    else's browser a sign-in that began in its own, who then works in a lab that is not theirs.
+    """
+    return ("__Host-" if handler.hub.cookie_name.startswith("__Host-") else "") + STATE_COOKIE_NAME
+
+
+class Enter(OAuthLoginHandler):
+    """The way to the portal."""
+
+    def set_state_cookie(self, state_cookie_value: str) -> None:
+        """Keep what the portal is to bring back."""
+        self._set_cookie(state_cookie(self), state_cookie_value, expires_days=1, httponly=True)
+
+
+class Arrive(OAuthCallbackHandler):
+    """The way back from the portal."""
+
+    def get_state_cookie(self) -> str:
+        """Return what was kept, once."""
+        if self._state_cookie is None:
+            name = state_cookie(self)
+            self._state_cookie = (self.get_secure_cookie(name) or b"").decode("utf8", "replace")
+            self.clear_cookie(name)
+        return str(self._state_cookie)
+
+
 class Leave(OAuthLogoutHandler):
-    """Sign-out: the session and the lab end here, then the entrance token, and the way goes on to the portal's."""
+    """Sign-out: the session and the lab end here, then the entrance token, and the way goes on to the portal's.
+
+    It is a link, as JupyterHub has it, so any page could send somebody here, and labs are one site with the Hub: a
+    browser that says that it does not come from the Hub's own page is asked first.
+    """
+
+    async def get(self) -> None:
+        """Sign out, or ask."""
+        if self.request.headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin"):
+            await super().get()
+        else:
+            self.finish(await self.render_template("leave.html"))
 
     async def default_handle_logout(self) -> None:
         """End the entrance token beside what JupyterHub ends, as long as it is known whose it is."""
@@ -48,7 +93,7 @@ class PortalAuthenticator(GenericOAuthenticator):
     """Members of the portal as users of the Hub."""
 
     portal: ClassVar[Portal]
-    logout_handler = Leave
+    login_handler, callback_handler, logout_handler = Enter, Arrive, Leave
 
     def user_info_to_username(self, user_info: dict[str, Any]) -> str:
         """Return the name at the Hub of the member that the portal names."""

@@ -8,7 +8,10 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from http.cookies import SimpleCookie
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -248,6 +251,52 @@ def test_signing_out_ends_the_lab_and_the_hubs_token(house: House) -> None:
     house.portal.who = ""
     answer = wu.client.get(wu.hub("home"))
     assert "/oauth/authorize" in str(answer.url), "who comes again is led to the portal"
+
+
+@pytest.mark.parametrize("site", ["same-site", "cross-site"])
+def test_no_page_but_the_hubs_own_signs_anybody_out(house: House, site: str) -> None:
+    """Labs are one site with the Hub, so their pages' requests have its cookie; signing out stops a lab."""
+    zheng = house.member("zheng@nm/tax")
+    zheng.spawn()
+    asked = zheng.client.get(
+        zheng.hub("logout"), headers={"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors"}
+    )
+    assert asked.status_code == 200 and 'id="leave"' in asked.text
+    assert zheng.model()["servers"] and "zheng@nm/tax" in house.portal.tokens.values()
+    zheng.client.get(
+        zheng.hub("logout"), headers={"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate"}
+    )
+    assert "zheng@nm/tax" not in house.portal.tokens.values(), "control: the Hub's own link does"
+
+
+def test_where_there_is_tls_no_lab_can_finish_its_own_sign_in_in_anothers_browser() -> None:
+    """The cookie that binds a sign-in to its browser is a `__Host-` one, too, and another is not believed."""
+    with House() as plain:
+        settings = replace(plain.settings, address=plain.settings.address.replace("http:", "https:"))
+        plain.file.write_text(json.dumps(settings.plain()))
+        plain.kill("hub")
+        plain.start("hub")
+        plain.wait()
+        hub = f"http://127.0.0.1:{settings.hub_port}/hub/"
+        headers = {"Host": "labs.localhost", "X-Forwarded-Proto": "https"}
+        began = httpx.get(hub + "oauth_login", headers=headers)
+        cookie = SimpleCookie(began.headers["set-cookie"])
+        (name,) = cookie
+        assert (
+            name == "__Host-oauthenticator-state" and cookie[name]["secure"] and cookie[name]["path"] == "/"
+        )
+        assert not cookie[name]["domain"]
+        state = parse_qs(urlsplit(began.headers["location"]).query)["state"][0]
+        for shown, status in ((name.removeprefix("__Host-"), 400), (name, 500)):
+            arrived = httpx.get(
+                hub + "oauth_callback",
+                params={"code": "none", "state": state},
+                headers=headers | {"Cookie": f"{shown}={cookie[name].coded_value}"},
+            )
+            assert arrived.status_code == status, (
+                shown,
+                "the second is believed, and its code is asked about",
+            )
 
 
 def test_the_hub_sees_nothing_of_the_rest_of_the_machine(house: House) -> None:
