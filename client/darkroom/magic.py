@@ -150,7 +150,7 @@ def watch(job: Job) -> None:
         Stopped: the member interrupted; the job goes on.
     """
     began = time.monotonic()
-    handle = show(draw.progress(job.view, 0), kept=True) if _in_place() else None
+    handle: Any = None
 
     def moved_on(moved: Job) -> None:
         if handle is not None:
@@ -159,6 +159,8 @@ def watch(job: Job) -> None:
             sys.stderr.write(plain(f"{moved.id}  {term('state', moved.state)}") + "\n")
 
     try:
+        if _in_place():
+            handle = show(draw.progress(job.view, 0), kept=True)
         job.wait(progress=moved_on)
     except KeyboardInterrupt:
         show(sheet(Lines((say("job.left", id=job.id), say("job.back", id=job.id)))))
