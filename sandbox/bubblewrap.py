@@ -250,7 +250,8 @@ def _files(spec: BoxSpec, walls: Walls) -> list[str]:
     words += [*_proc(walls), *_devices(walls, terminals=spec.entry is Entry.LAB)]
     words += [*_tmpfs(walls, "/dev/shm", SHARED_MEMORY_MB), "--remount-ro", "/dev"]
     words += [*_tmpfs(walls, "/tmp", max(limits.temp_mb, 1))]
-    words += [read, os.fspath(place.inputs), "/in", "--bind", os.fspath(place.outputs), "/out"]
+    out = "--bind" if spec.home is None else "--ro-bind"  # a lab leaves nothing
+    words += [read, os.fspath(place.inputs), "/in", out, os.fspath(place.outputs), "/out"]
     if walls.gpus.libraries:
         words += ["--perms", "0755", "--size", "65536", "--tmpfs", os.fspath(LIBRARIES_IN_BOX)]
     for library in walls.gpus.libraries:

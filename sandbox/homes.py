@@ -26,6 +26,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import resource
 import secrets
 import stat
 import threading
@@ -38,7 +39,7 @@ from pathlib import Path
 from plans import names
 from plans.box import Home
 from plans.errors import DarkroomError, DiskFull, SettingsWrong, StateConflict
-from sandbox import processes
+from sandbox import deleted
 
 _MIB = 2**20
 LEAST_RESERVE_MB, LEAST_RESERVE_FILES = 64, 1000
@@ -46,6 +47,11 @@ LEAST_RESERVE_MB, LEAST_RESERVE_FILES = 64, 1000
 
 SLACK_MB, SLACK_FILES = 8, 500
 """How much a home that is too large at the start may still grow: files are deleted by a server that runs."""
+
+FAR_MB, FAR_FILES = 4096, 100_000
+"""How far beyond twice its size a home may be, and a lab still start in it: each start of a lab that writes as fast as
+it can takes a little more of the disk before it is ended.
+"""
 
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 60.0
 """How long after a look the next one comes, if the disk shows no growth: longer for homes that take long to look at."""
@@ -200,12 +206,12 @@ class Slot:
         """Bring the home into the slot and give it to the box; one that is new is empty. Returns what is in it.
 
         Raises:
-            StateConflict: it has a living box, or is not as it was left; nothing of it is lost.
+            StateConflict: it has a living box, is not as it was left, or is far too large; nothing of it is lost.
             DiskFull: there is no space even for a folder.
         """
         self._homes.hold(names.require("file", home.name, "home"))
         self._name = home.name
-        return await asyncio.to_thread(self._settle, home.name)
+        return await asyncio.to_thread(self._settle, home)
 
     def release(self) -> None:
         """Give slot and home back; what still settles in a thread is waited for, which is short."""
@@ -214,22 +220,22 @@ class Slot:
                 self._over = True
                 self._homes.left(self, self._name)
 
-    def _settle(self, name: str) -> Use:
+    def _settle(self, home: Home) -> Use:
         with self._working:
             if self._over:
                 raise StateConflict("the box of this home has ended", "home")
             try:
-                return self._moved_here(name)
+                return self._moved_here(home)
             except OSError as problem:
                 raise _explained(problem) from None
 
-    def _moved_here(self, name: str) -> Use:
-        place, found = self.folder / name, self._homes.find(name)
+    def _moved_here(self, home: Home) -> Use:
+        place, found = self.path(home), self._homes.find(home.name)
         if found is None:
             place.mkdir(0o700)
             use = Use(0, 0)
         else:
-            use = self._opened(found)
+            use = self._opened(found, Use((2 * home.mb + FAR_MB) * _MIB, 2 * home.files + FAR_FILES))
             os.rename(found, place)
             self._homes.tidy(found.parent)
         _flush(self.folder)
@@ -237,8 +243,8 @@ class Slot:
             os.chown(place, self._owner, self._owner, follow_symlinks=False)
         return use
 
-    def _opened(self, found: Path) -> Use:
-        """Close a home to every box, give what is in it to ours, and count it."""
+    def _opened(self, found: Path, most: Use) -> Use:
+        """Close a home to every box, give what is in it to ours, and count it, which is refused beyond `most`."""
         top = os.open(found, _FOLDER)
         try:
             if os.fstat(top).st_dev != os.stat(self.folder).st_dev:
@@ -249,9 +255,16 @@ class Slot:
         finally:
             os.close(top)
         try:
-            return _counted(_given(found, self._owner))
+            use = _counted(_given(found, self._owner), most)
         except _Moved:
             raise StateConflict("something still works in this home", "home", "Try again shortly.") from None
+        if use.size > most.size or use.files > most.files:
+            raise StateConflict(
+                "this home is far larger than it may be in a lab of this profile",
+                "home",
+                "Choose a profile with a larger home and delete files there, or ask the administrator of the node.",
+            )
+        return use
 
 
 class Watch:
@@ -260,6 +273,9 @@ class Watch:
     The disk says at once how much was written since the last look, by anybody; only when that is more than the home
     has room for, or when it was not looked at for a while, every file of it is counted, and what the box holds open
     after deleting it.
+
+    Of a deleted file that is mapped and not open, a part may be all that is told. It has the size that it had at the
+    last look; one that is new is taken for what the disk has more and nothing else explains.
     """
 
     def __init__(self, slot: Slot, home: Home, at_start: Use) -> None:
@@ -271,6 +287,7 @@ class Watch:
             max(files + max(LEAST_RESERVE_FILES, files // 10), at_start.files + SLACK_FILES),
         )
         self._last, self._then, self._due = at_start, self._disk(), 0.0
+        self._sizes: dict[int, int] = {}
         self._moved = 0
 
     async def is_over(self, first: int) -> bool:
@@ -292,8 +309,22 @@ class Watch:
         return use.size > self.most.size or use.files > self.most.files
 
     def _look(self, first: int) -> Use:
-        use = _counted(_walk(self._folder, self._closed))
-        return Use(use.size + _deleted(first, os.stat(self._folder).st_dev), use.files)
+        sizes: dict[int, int] = {}
+        use = _counted(_noted(_walk(self._folder, self._closed), sizes), self.most)
+        opened, mapped = deleted.of_tree(first, os.stat(self._folder).st_dev)
+        size = use.size + sum(opened.values())
+        known = {**self._sizes, **sizes, **opened}
+        nameless = {
+            inode: part for inode, part in mapped.items() if inode not in opened and inode not in sizes
+        }
+        left = {inode: max(part, known.get(inode, 0)) for inode, part in nameless.items()}
+        size += sum(left.values())
+        if strange := [inode for inode in left if inode not in known]:
+            unexplained = self._disk().size - self._then.size - (size - self._last.size)
+            left[strange[0]] += max(0, unexplained)
+            size += max(0, unexplained)
+        self._sizes = {**sizes, **opened, **left}
+        return Use(size, use.files)
 
     def _may_be_over(self) -> bool:
         now = self._disk()
@@ -320,8 +351,20 @@ def _given(top: Path, owner: int | None) -> Iterator[_Entry]:
         yield entry
 
 
-def _counted(entries: Iterator[_Entry]) -> Use:
-    """Count entries, and bytes of the disk; a file with several names has its bytes once."""
+def _noted(entries: Iterator[_Entry], sizes: dict[int, int]) -> Iterator[_Entry]:
+    """Yield entries, and note by inode how large files are; what takes a page at the most is not worth it."""
+    for entry in entries:
+        size = entry.status.st_blocks * 512
+        if size > resource.getpagesize() and stat.S_ISREG(entry.status.st_mode):
+            sizes[entry.status.st_ino] = size
+        yield entry
+
+
+def _counted(entries: Iterator[_Entry], most: Use | None = None) -> Use:
+    """Count entries, and bytes of the disk; a file with several names has its bytes once.
+
+    Nothing is counted beyond `most`: what grows as fast as it is looked at would else be looked at for ever.
+    """
     size = files = 0
     seen: set[int] = set()
     for entry in entries:
@@ -332,6 +375,8 @@ def _counted(entries: Iterator[_Entry]) -> Use:
                 continue
             seen.add(status.st_ino)
         size += status.st_blocks * 512
+        if most is not None and (size > most.size or files > most.files):
+            break
     return Use(size, files)
 
 
@@ -404,36 +449,6 @@ def _deeper(here: int, name: str, device: int, closed: Closed) -> int | None:
         return opened
     os.close(opened)
     return None
-
-
-def _deleted(first: int, device: int) -> int:
-    """Return the bytes of files on a file system that a box has deleted and still has open, or mapped."""
-    found: dict[int, int] = {}
-    for pid in processes.tree(first):
-        mapped: dict[int, int] = {}
-        try:
-            for name in os.listdir(f"/proc/{pid}/fd"):
-                status = os.stat(f"/proc/{pid}/fd/{name}")
-                if status.st_nlink == 0 and status.st_dev == device and stat.S_ISREG(status.st_mode):
-                    found[status.st_ino] = status.st_blocks * 512
-            for inode, size in _mapped_deleted(pid, device):
-                mapped[inode] = mapped.get(inode, 0) + size
-        except OSError:
-            pass  # gone meanwhile
-        for inode, size in mapped.items():
-            found.setdefault(inode, size)
-    return sum(found.values())
-
-
-def _mapped_deleted(pid: int, device: int) -> Iterator[tuple[int, int]]:
-    """Yield inode and size of what a process has mapped of deleted files (proc(5), maps)."""
-    numbers = f"{os.major(device):02x}:{os.minor(device):02x}"
-    with open(f"/proc/{pid}/maps", "rb") as lines:
-        for line in lines:
-            words = line.split(maxsplit=5)
-            if len(words) == 6 and words[3].decode() == numbers and words[5].endswith(b"(deleted)\n"):
-                start, _, end = words[0].partition(b"-")
-                yield int(words[4]), int(end, 16) - int(start, 16)
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -20,6 +20,9 @@ _LIBRARY = ctypes.CDLL(None)
 _ROUNDS, _ROUND_S = 100, 0.001
 """How often stopping looks again, and how long it gives each time; each round stops all that it sees."""
 
+LAST = 8
+"""How many processes of a box are asked for its temporary folders: the last one may just have ended."""
+
 
 def tree(first: int) -> list[int]:
     """Return `first` and the process ids that descend from it, parents before children, zombies left out."""
@@ -99,7 +102,7 @@ def memory_bytes(first: int) -> int:
     """Return the memory of a tree: proportional set size, shared pages counted once, and files that lie in memory."""
     members = tree(first)
     whole = _memory_files(members)
-    total = whole + _files_in_memory(members[-1])
+    total = whole + max(_files_in_memory(pid) for pid in members[-LAST:])
     for pid in members:
         parts = _mapped(pid)
         total += parts.get("Pss", 0) - (parts.get("Pss_Shmem", 0) if whole else 0)
@@ -129,10 +132,34 @@ def _memory_files(pids: list[int]) -> int:
     return sum(found.values())
 
 
+def living_thread(pid: int) -> str:
+    """Return a folder of `/proc` that tells what a process has: memory, maps, root.
+
+    That is its first thread's, unless it has ended: then there is nothing in it, and the others go on with all of it.
+    """
+    line = _stat(str(pid))
+    if line is not None and line[0] in "ZX":
+        for _, thread in _threads(pid):
+            own = _stat(f"{pid}/task/{thread}")
+            if own is not None and own[0] not in "ZX":
+                return f"/proc/{pid}/task/{thread}"
+    return f"/proc/{pid}"
+
+
+def open_files(pid: int) -> list[str]:
+    """Return the paths in `/proc` of what every thread has open; a thread can have a table of its own (clone(2))."""
+    found = []
+    for _, thread in _threads(pid):
+        folder = f"/proc/{pid}/task/{thread}/fd"
+        with contextlib.suppress(OSError):
+            found += [f"{folder}/{name}" for name in os.listdir(folder)]
+    return found
+
+
 def _mapped(pid: int) -> dict[str, int]:
     """Return the bytes of a process by kind (proc(5), smaps_rollup), each page divided among those who share it."""
     with contextlib.suppress(OSError, ValueError):
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+        lines = Path(living_thread(pid), "smaps_rollup").read_text().splitlines()[1:]
         return {line.split(":")[0]: 1024 * int(line.split()[1]) for line in lines}
     return {}
 
@@ -156,7 +183,7 @@ def _files_in_memory(pid: int) -> int:
     The root is held while it is looked at: a process that changes its root between two looks would have the files of
     this machine counted as its own.
     """
-    with contextlib.suppress(OSError), _folder(os.path.join("/proc", str(pid), "root")) as root:
+    with contextlib.suppress(OSError), _folder(os.path.join(living_thread(pid), "root")) as root:
         if os.path.samestat(os.fstat(root), os.stat("/")):
             return 0
         return sum(_used(folder, root) for folder in ("tmp", "dev/shm"))

@@ -101,7 +101,11 @@ def command(spec: BoxSpec, walls: Walls, descriptors: Descriptors) -> list[str]:
     place = walls.place
     read = "--ro-bind" if walls.has(Wall.READ_ONLY) else "--bind"
     words = [read, os.fspath(walls.root), _IMAGE, read, os.fspath(place.inputs), "/in"]
-    words += ["--bind", os.fspath(place.outputs), "/out"]
+    words += [
+        "--bind" if spec.home is None else "--ro-bind",
+        os.fspath(place.outputs),
+        "/out",
+    ]  # a lab leaves nothing
     if spec.limits.spill_mb:
         words += ["--bind", os.fspath(place.spill), "/spill"]
     if spec.links:
@@ -237,7 +241,7 @@ def _mounts(spec: BoxSpec, walls: Walls) -> list[dict[str, Any]]:
     for folder, size_mb in (("/dev/shm", bubblewrap.SHARED_MEMORY_MB), ("/tmp", max(limits.temp_mb, 1))):
         size = [f"size={size_mb * _MIB}"] if walls.has(Wall.TEMP_SIZE) else []
         mounts.append(_tmpfs(folder, mode, *size))
-    mounts += [_bind("/in", read), _bind("/out", "rw")]
+    mounts += [_bind("/in", read), _bind("/out", "rw" if spec.home is None else "ro")]
     if limits.spill_mb:
         mounts.append(_bind("/spill", "rw"))
     if spec.links or not walls.has(Wall.VIEW):

@@ -250,6 +250,14 @@ LAB_DENIALS = (
         for call, mode in (("mknod", 1), ("mknodat", 2))
         for kind in (_CHARACTERS, _BLOCKS)
     ),
+    Denial(
+        ("sendmsg", "sendmmsg"), errno.EPERM,
+        "a deleted file on its way between two sockets is open nowhere, and nobody counts it; plain sending goes on",
+    ),
+    Denial(
+        ("fallocate",), errno.EOPNOTSUPP,
+        "takes a whole disk within one look at a home; the C library writes instead, as fast as a disk writes",
+    ),
 )
 """What is denied to labs instead of every socket, every `mknod` and others' limits.
 

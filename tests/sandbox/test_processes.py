@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+import sys
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,3 +65,30 @@ def test_files_in_memory_of_the_machine_are_no_boxs() -> None:
 
 def test_files_in_memory_of_a_box_are_its_own() -> None:
     assert counted(OWN_ROOT, f"head -c {SIZE} /dev/zero > /tmp/file") > SIZE
+
+
+HIDDEN = """
+import ctypes, sys, threading, time
+kept = []
+def hold():
+    kept.append(bytearray(b"x" * (96 << 20)))
+    print("ready", flush=True)
+    time.sleep(60)
+threading.Thread(target=hold).start()
+if sys.argv[1] == "ends":
+    ctypes.CDLL(None).syscall(60, 0)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("first", ["goes on", "ends"])
+def test_a_process_whose_first_thread_has_ended_has_its_memory_still(first: str) -> None:
+    """The kernel shows nothing of such a thread, and all of the others. The control is one whose first thread goes on."""
+    with subprocess.Popen([sys.executable, "-c", HIDDEN, first], stdout=subprocess.PIPE) as started:
+        assert started.stdout is not None
+        started.stdout.readline()
+        time.sleep(0.2)
+        try:
+            assert processes.memory_bytes(started.pid) > 96 << 20
+        finally:
+            started.kill()
