@@ -15,7 +15,9 @@ from darkroom_lab import home, mirror
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Called by IPython when the kernel starts."""
+    """Called by IPython when the kernel starts: from now on the notebook's folder is in the path (`launch`)."""
+    if "" not in sys.path:
+        sys.path.insert(0, "")
     shell.register_magic_function(pip, "line", "pip")
     shell.events.register("post_run_cell", after_cell)
 

@@ -97,6 +97,7 @@ def settings() -> Any:
     config.ServerApp.terminado_settings = {"shell_command": shell}
     config.ServerApp.log_level = "WARN"
     config.ConnectionFileMixin.transport = "ipc"
+    config.TemplateExporter.extra_template_basedirs = []  # else the server's own folder, and templates are programs
     config.LabApp.extension_manager = "readonly"
     config.LabApp.news_url = None
     config.LabApp.check_for_updates_class = NeverCheckForUpdate
