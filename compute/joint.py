@@ -82,7 +82,8 @@ class JointService:
             SignatureWrong: not signed by the member's enrolled key.
             StateConflict: the member has too many computations that have not ended.
         """
-        _require_joint(request, signature)
+        keys.verify_request(request.signer, request.canonical(), signature)
+        _require_joint(request)
         with self.database.session() as session:
             require_enrolled(session, request)
             known = store.joint.find(session, joint_id(request))
@@ -94,13 +95,15 @@ class JointService:
         return self.computation(request.member, joint_id(request))
 
     def explain(self, request: Request, signature: str) -> JointPlan:
-        """Return the plan that a signed request would get, with its table of who would see what. Nothing is kept, and
-        no row is read.
+        """Return the plan that a request would get that was signed as a dry run, with its table of who would see what.
+        Nothing is kept, and no row is read; no keeper takes the plan, since the signature in it is none to run by.
 
         Raises:
+            SignatureWrong: not signed by the member's enrolled key, or signed to be run.
             DarkroomError: as `joint_planning.propose_jointly`; the sentence says which rule, clause or party.
         """
-        _require_joint(request, signature)
+        keys.verify_dry_run(request.signer, request.canonical(), signature)
+        _require_joint(request)
         with self.database.reading() as session:
             require_enrolled(session, request)
         return propose_jointly(self.database, self.house, request, signature)
@@ -187,8 +190,7 @@ class JointService:
             )
 
 
-def _require_joint(request: Request, signature: str) -> None:
-    keys.verify_request(request.signer, request.canonical(), signature)
+def _require_joint(request: Request) -> None:
     if request.kind is not RequestKind.JOINT:
         raise Malformed("this request is none for a joint computation", "request.kind")
     joint_task_of(request)

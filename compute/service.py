@@ -201,13 +201,15 @@ class JobService:
             raise
 
     def dry_run(self, request: Request, signature: str) -> dict[str, Any]:
-        """Return what would be answered to a signed request for a statement, and what it would cost; nothing runs.
+        """Return what would be answered to a request for a statement that was signed as a dry run, and what it would
+        cost; nothing runs.
 
         Raises:
+            SignatureWrong: not signed by the member's enrolled key, or signed to be run.
             Malformed: it asks for a task.
             DarkroomError: as `dry_runs.dry_run`.
         """
-        keys.verify_request(request.signer, request.canonical(), signature)
+        keys.verify_dry_run(request.signer, request.canonical(), signature)
         if request.kind is not RequestKind.SQL:
             raise Malformed("a dry run is of a statement", "request.kind", "Try a folder: `darkroom try`.")
         return dry_run(self.database, self.house, Asked(request, signature))

@@ -19,6 +19,7 @@ from keys.signing import (
     sign_bytes,
     verify,
     verify_bytes,
+    verify_dry_run,
     verify_request,
 )
 from keys.tls import Identity, load_identity, make_identity
@@ -43,5 +44,6 @@ __all__ = [
     "sign_bytes",
     "verify",
     "verify_bytes",
+    "verify_dry_run",
     "verify_request",
 ]

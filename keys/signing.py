@@ -1,5 +1,7 @@
 """Signed statements: Ed25519 (RFC 8032) over type-separated canonical bytes.
 
+Beside statements members sign requests, each as one of two types: `request`, which is run, and `dry-run`, which is not.
+
 A signature says only that the holder of a key signed these bytes. Whether that key may speak in that duty is
 the roster's word, and is checked where the statement is used.
 """
@@ -119,3 +121,11 @@ def verify_bytes(signer: str, data: bytes, signature: str, where: str) -> None:
 def verify_request(signer: str, data: bytes, signature: str) -> None:
     """Check a member's signature over a request; the twin of `sign_bytes("request", …)`."""
     verify_bytes(signer, canonical.separated("signed/request", data), signature, "request")
+
+
+def verify_dry_run(signer: str, data: bytes, signature: str) -> None:
+    """Check a member's signature over a request that is only to be tried; the twin of `sign_bytes("dry-run", …)`.
+
+    It is no signature of the request: whoever is handed one can run nothing with it, and spends no use.
+    """
+    verify_bytes(signer, canonical.separated("signed/dry-run", data), signature, "dry run")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
@@ -48,9 +49,9 @@ def submit_folder(body: bodies.FolderJob, caller: Submitter, services: Serving) 
 
 @router.post("/dry-runs")
 def dry_run(body: bodies.Job, caller: Submitter, services: Serving) -> dict[str, Any]:
-    """Return what would be answered to a signed request, its price and its noise; nothing runs on data."""
+    """Return what would be answered to a request signed as a dry run, its price and its noise; nothing runs on data."""
     request = Request.read(body.request)
-    require_own_request(caller.member, request, body.signature)
+    require_own_request(caller.member, request, body.signature, keys.verify_dry_run)
     return services.jobs.dry_run(request, body.signature)
 
 
@@ -186,8 +187,14 @@ def result(
     return {"release": release.plain(), "sealed": base64.b64encode(sealed).decode()}
 
 
-def require_own_request(member: MemberRow, request: Request, signature: str) -> None:
-    """Check that a request is the member's own: name, enrolled keys, signature (ATTACKS 84).
+def require_own_request(
+    member: MemberRow,
+    request: Request,
+    signature: str,
+    verify: Callable[[str, bytes, str], None] = keys.verify_request,
+) -> None:
+    """Check that a request is the member's own: name, enrolled keys, signature (ATTACKS 84). `verify` says as what it
+    must be signed: to be run, or as a dry run.
 
     Raises:
         StateConflict: the member has not enrolled keys.
@@ -204,4 +211,4 @@ def require_own_request(member: MemberRow, request: Request, signature: str) -> 
             "request",
             "`darkroom whoami` shows the enrolled ones.",
         )
-    keys.verify_request(request.signer, request.canonical(), signature)
+    verify(request.signer, request.canonical(), signature)

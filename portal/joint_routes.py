@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 
+from keys import api as keys
 from plans.errors import NotFound
 from plans.request import Request
 from portal import bodies
@@ -36,9 +37,11 @@ def submit(
 def explain(
     body: bodies.Job, caller: Annotated[Caller, Depends(allowed_to(Action.SUBMIT_JOB))], services: Serving
 ) -> dict[str, Any]:
-    """Return the plan that a request would get, and its digest; nothing is kept, and no row is read."""
+    """Return the plan that a request signed as a dry run would get, and its digest; nothing is kept, and no row is
+    read.
+    """
     request = Request.read(body.request)
-    require_own_request(caller.member, request, body.signature)
+    require_own_request(caller.member, request, body.signature, keys.verify_dry_run)
     found = services.joint.explain(request, body.signature)
     return {"plan": found.plain(), "digest": found.digest}
 

@@ -49,7 +49,7 @@ class Jobs(Protocol):
         ...
 
     def dry_run(self, request: Request, signature: str) -> dict[str, Any]:
-        """Return what would be answered to a signed request, and what it would cost; nothing runs."""
+        """Return what would be answered to a request signed as a dry run, and what it would cost; nothing runs."""
         ...
 
     def retry(self, member: str, job_id: str) -> JobView:
@@ -123,7 +123,7 @@ class Joint(Protocol):
         ...
 
     def explain(self, request: Request, signature: str) -> JointPlan:
-        """Return the plan that a signed request would get; nothing is kept, and no row is read."""
+        """Return the plan that a request signed as a dry run would get; nothing is kept, and no row is read."""
         ...
 
     def computations(self, member: str) -> tuple[JobView, ...]:

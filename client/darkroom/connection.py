@@ -257,7 +257,7 @@ class Connection(Either, Tasks, Joint, Twins):
         on data. `noise` is null where figures leave without.
         """
         request = self.request(statement, project=project, purpose=purpose, spend_micro=spend_micro)
-        signature = signing.signed_request(request, self.keys().signing)
+        signature = signing.signed_dry_run(request, self.keys().signing)
         body = {"request": request.plain(), "signature": signature}
         with advice.teaching(self, statement, project=project, purpose=purpose, spend_micro=spend_micro):
             found: dict[str, Any] = self._wire.post("/api/v1/dry-runs", body, again=True)

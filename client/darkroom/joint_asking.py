@@ -45,7 +45,8 @@ class Joint:
         Raises:
             DarkroomError: what the portal says.
         """
-        request, body = self._joint_request(task, project, purpose)
+        request = self._joint_request(task, project, purpose)
+        body = {"request": request.plain(), "signature": signing.signed_request(request, self.keys().signing)}
         found: dict[str, Any] = self._wire.post("/api/v1/joint", body, again=True)
         require_asked(request, str(found["id"]))
         return found
@@ -76,17 +77,16 @@ class Joint:
             HashMismatch: the plan is about another request than was signed here.
             DarkroomError: which clause, rule or party stands against it.
         """
-        request, body = self._joint_request(task, project, purpose)
+        request = self._joint_request(task, project, purpose)
+        body = {"request": request.plain(), "signature": signing.signed_dry_run(request, self.keys().signing)}
         plan = JointPlan.read(self._wire.post("/api/v1/joint-plans", body, again=True)["plan"])
         if plan.request != request:
             raise HashMismatch("the plan answers another request than the one that was signed", "joint-plan")
         return plan
 
-    def _joint_request(self, task: JointTask, project: str, purpose: str) -> tuple[Request, dict[str, Any]]:
+    def _joint_request(self, task: JointTask, project: str, purpose: str) -> Request:
         text = task.canonical().decode()
-        request = self.request(text, project=project, purpose=purpose, kind=RequestKind.JOINT)
-        signature = signing.signed_request(request, self.keys().signing)
-        return request, {"request": request.plain(), "signature": signature}
+        return self.request(text, project=project, purpose=purpose, kind=RequestKind.JOINT)
 
     def joints(self) -> list[dict[str, Any]]:
         """Return the member's own joint computations, newest first."""

@@ -118,8 +118,15 @@ def signed(statement: Statement, key: keys.SigningKey) -> Signed:
 
 
 def signed_request(request: Request, key: keys.SigningKey) -> str:
-    """Return the signature over a request, in hex."""
+    """Return the signature over a request that is to be run, in hex."""
     return keys.sign_bytes("request", request.canonical(), key)
+
+
+def signed_dry_run(request: Request, key: keys.SigningKey) -> str:
+    """Return the signature over a request that is only to be tried, in hex: no keeper gives a key for it, so a portal
+    that submits what it was asked to try gets nothing, and spends no use.
+    """
+    return keys.sign_bytes("dry-run", request.canonical(), key)
 
 
 def plan_from(plain: Any, claimed: str) -> Plan:

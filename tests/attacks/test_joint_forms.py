@@ -20,7 +20,7 @@ from keys import api as keys
 from mpc import compile as compiling
 from mpc import derive
 from plans.box import Entry, Outputs
-from plans.errors import DarkroomError, HashMismatch, PolicyDenied, RederivationMismatch
+from plans.errors import DarkroomError, HashMismatch, PolicyDenied, RederivationMismatch, SignatureWrong
 from plans.handover import OPENED
 from plans.joint import JointPlan, joint_task_of
 from plans.joint_evidence import JointEvidence, PartyEvidence, verify_joint
@@ -128,6 +128,18 @@ def test_84_who_asks_under_the_finders_members_name_with_another_key_finds_nobod
     with pytest.raises(PolicyDenied, match="no-grant"):
         side.extract(own)
     require_keys(side, signed_by(plan, "member"))
+
+
+@pytest.mark.parametrize("form", ["stacked", "common"])
+def test_84_a_joint_plan_that_a_member_only_had_explained_gets_no_key(
+    settings: KeeperConfig, form: str
+) -> None:
+    """The centre keeps the plan that it made for an explanation, and has it approved."""
+    side = side_of(settings)
+    plan = plan_of(side, form)
+    tried = keys.sign_bytes("dry-run", plan.request.canonical(), house.key("member"))
+    require_refused(side, joint_house.remade(replace(plan, request_signature=tried)), SignatureWrong.code)
+    require_keys(side, plan)
 
 
 @pytest.mark.parametrize("form", ["common", "found by health"])

@@ -300,6 +300,18 @@ def test_uses_are_counted_by_the_owner_and_survive_kill_9(centre: Centre, proces
         centre.unwrap(plans[2])
 
 
+def test_84_what_a_member_had_tried_gets_no_key_and_spends_no_use(centre: Centre) -> None:
+    """The portal submits what was signed as a dry run. The grant says two uses, and both are still there."""
+    plans = [centre.plan(number=number) for number in (1, 2)]
+    for honest in plans:
+        assert honest.request
+        tried = keys.sign_bytes("dry-run", honest.request.canonical(), house.key("member"))
+        with pytest.raises(SignatureWrong):
+            centre.unwrap(replace(honest, request_signature=tried))
+    for honest in plans:
+        assert centre.unwrap(honest).inputs
+
+
 def test_a_revocation_that_the_centre_withholds_reaches_the_keeper_by_itself(
     centre: Centre, granted: Signed, process: Process
 ) -> None:

@@ -103,6 +103,17 @@ def test_a_request_and_a_statement_are_never_signed_by_the_same_bytes() -> None:
         signing.verify_request(signing.SigningKey.fresh().public, request, signature)
 
 
+def test_84_a_dry_run_and_a_request_are_never_signed_by_the_same_bytes() -> None:
+    request = examples.REQUEST.canonical()
+    to_run, to_try = (signing.sign_bytes(kind, request, KEY) for kind in ("request", "dry-run"))
+    signing.verify_request(KEY.public, request, to_run)
+    signing.verify_dry_run(KEY.public, request, to_try)
+    with pytest.raises(SignatureWrong):
+        signing.verify_request(KEY.public, request, to_try)
+    with pytest.raises(SignatureWrong):
+        signing.verify_dry_run(KEY.public, request, to_run)
+
+
 def test_two_statements_are_never_the_same_statement() -> None:
     """A fresh nonce: a grant that was used up is not mistaken for one that was given again."""
     first, second = approval(), approval()
