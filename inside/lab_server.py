@@ -17,6 +17,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from inside.lab_home import WRITE
+
 PROGRAM = "/box/darkroom_lab/serve.py"
 CONTROL = 3
 LISTENS = b"R"
@@ -31,6 +33,7 @@ LARGEST_LOG, LARGEST_KEPT = 2**20, 2**16
 CRASHES = ".lab-server.log"
 """Bytes of the log, and of what is left of it in the home under this name when the server has crashed."""
 
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _TO_DEFAULT = [signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD]
 
 
@@ -86,8 +89,8 @@ class Server:
     def keep_log(self, home: Path) -> None:
         """Leave what the server said last in the home, where whoever is asked why it crashed can read it."""
         with contextlib.suppress(OSError):
-            place = os.open(home / CRASHES, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-            with open(place, "wb") as kept, open(self._log, "rb") as log:
+            place = os.open(home / CRASHES, WRITE, 0o600)
+            with open(place, "wb") as kept, open(os.open(self._log, _READ), "rb") as log:
                 log.seek(max(0, os.stat(self._log).st_size - LARGEST_KEPT))
                 kept.write(log.read(LARGEST_KEPT))
 
@@ -97,9 +100,10 @@ class Server:
         self._log = os.fspath(self._folder / "server.log")
         self.control, theirs = socket.socketpair()
         logging = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        logs = self._folder.is_dir() and (os.path.isfile(self._log) or not os.path.lexists(self._log))
         actions = [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, self._log if self._folder.is_dir() else os.devnull, logging, 0o600),
+            (os.POSIX_SPAWN_OPEN, 1, self._log if logs else os.devnull, logging, 0o600),
             (os.POSIX_SPAWN_DUP2, 1, 2),
             (os.POSIX_SPAWN_DUP2, theirs.fileno(), CONTROL),
         ]

@@ -284,3 +284,22 @@ def test_a_server_says_when_it_listens(tmp_path: Path) -> None:
     assert server.ended() is None
     server.control.close()
     eventually(lambda: server.ended() == 0)
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_in_place_of_a_file_does_not_keep_the_runner_waiting(tmp_path: Path) -> None:
+    """Process 1 carries all connections: whoever made it wait would make a lab that neither works nor ends."""
+    home, told = tmp_path / "home", tmp_path / "told"
+    home.mkdir()
+    told.mkdir()
+    os.mkfifo(told / "home.json.new")
+    lab_home.HomeWatch(home, 1, 3, told).step(())
+    server = server_of(tmp_path, CRASHES)
+    server.begin({}, tmp_path)
+    eventually(lambda: server.ended() is not None)
+    log = Path(server._log)
+    log.unlink()
+    os.mkfifo(log)
+    os.mkfifo(home / lab_server.CRASHES)
+    server.keep_log(home)
+    assert server.again()
