@@ -49,12 +49,12 @@ class NoLab(SpawnException):
 
     def __init__(self, failure: Failure) -> None:
         self.failure = failure
-        super().__init__(
-            str(failure.said),
-            reason=failure.reason,
-            message_html=f"<span lang=en>{html.escape(failure.said.english)}</span><br>"
-            f"<span lang=zh>{html.escape(failure.said.chinese)}</span>",
+        both = (
+            f"<span lang=en>{html.escape(failure.said.english)}</span><br>"
+            f"<span lang=zh>{html.escape(failure.said.chinese)}</span>"
         )
+        super().__init__(str(failure.said), reason=failure.reason, message_html=both)
+        self.jupyterhub_message, self.jupyterhub_html_message = str(failure.said), both  # for the form
 
 
 class Neighbours:

@@ -48,9 +48,9 @@ ASKED = Said(
 )
 HANDED_IN = Said("The lab is handed to its node.", "实验室已交给节点。", 15)
 STARTING = Said(
-    "Its box is being started: walls first, then Python.", "正在启动隔离盒：先建隔离，再启动 Python。", 40
+    "Its box is being started: walls first, then Python.", "正在启动暗盒：先建隔离，再启动 Python。", 40
 )
-RUNNING = Said("The box runs; JupyterLab gets its settings.", "隔离盒已运行；正在把设置交给 JupyterLab。", 60)
+RUNNING = Said("The box runs; JupyterLab gets its settings.", "暗盒已运行；正在把设置交给 JupyterLab。", 60)
 SERVER = Said("JupyterLab is loading.", "JupyterLab 正在加载。", 75)
 ANSWERS = Said("JupyterLab answers.", "JupyterLab 已应答。", 95)
 BUSY = Said("The node has as many callers as it takes; asked again shortly.", "节点繁忙，稍后自动重试。", 15)
@@ -180,6 +180,9 @@ def _at_node(problem: DarkroomError) -> Failure | None:
         case NotFound() if "image" in problem.what:
             english = "The image of this profile is not on the node. Ask an administrator to build it."
             return Failure("image", Said(english, "该规格的镜像不在节点上，请联系管理员重新构建。"))
+        case TierMissing() if problem.where == "box.gpus":
+            english = f"This profile has a GPU, and the node cannot give it: {problem.what}. Choose another profile."
+            return Failure("gpus", Said(english, "节点无法提供该规格的 GPU，请选择其他规格或联系管理员。"))
         case TierMissing():
             english = f"The node cannot offer the isolation of this profile: {problem.what}. Choose another profile."
             return Failure(
@@ -202,7 +205,7 @@ def _at_node(problem: DarkroomError) -> Failure | None:
             )
         case BoxFailed():
             english = f"The lab's box ended before it was ready: {_told(problem)}"
-            return Failure("box", Said(english, f"隔离盒在就绪前结束：{problem.what}。"))
+            return Failure("box", Said(english, f"暗盒在就绪前结束：{problem.what}。"))
     return None
 
 

@@ -60,7 +60,7 @@ def test_a_member_signs_in_by_the_portal_gets_a_lab_and_hears_how_it_comes(house
     house.launcher.start_s = 0
     told = [event["message"] for event in events]
     assert events[-1]["ready"]
-    assert any("box is being started" in line and "隔离盒" in line for line in told)
+    assert any("box is being started" in line and "暗盒" in line for line in told)
     assert lab_of(li).json()["lab_of"] == "li@nm/tax"
 
 
@@ -111,6 +111,22 @@ def test_a_choice_is_asked_for_where_there_is_one_and_nothing_else_counts(house:
     assert told["DARKROOM_PROJECT"] == "housing"
 
 
+def form_that_says(browser: Browser, sentence: str) -> str:
+    """Return the form after a start that failed before its page was left; nothing if it was left."""
+    text = browser.get(browser.hub("spawn?opt-choice=housing:small")).text
+    return text if sentence in text and "<select" in text else ""
+
+
+def test_a_choice_that_cannot_be_had_is_said_on_the_form_in_sentences_alone(house: House) -> None:
+    second = {**PROJECT, "project": "housing", "title": "Housing", "title_zh": "住房"}
+    sun = house.member("sun@nm/tax", PROJECT, second)
+    house.launcher.refuse = TierMissing("this node does not offer T2", "T2")
+    told = until(lambda: form_that_says(sun, "cannot offer the isolation"))
+    house.launcher.refuse = None
+    assert "隔离等级" in told
+    assert "NoLab" not in told and "reason=" not in told
+
+
 # ------------------------------------------------------------------------------------- why there is none
 
 
@@ -129,6 +145,9 @@ def test_every_reason_is_a_sentence_in_both_languages(house: House) -> None:
     assert (
         "cannot offer the isolation" in (told := refused(house.member("tier@nm/tax"))) and "隔离等级" in told
     )
+    house.launcher.refuse = TierMissing("this node has 0 GPUs for boxes, and the plan asks for 1", "box.gpus")
+    told = refused(house.member("card@nm/tax"))
+    assert "has a GPU" in told and "0 GPUs" in told and "GPU，请选择" in told and "isolation" not in told
     house.launcher.refuse = None
     gone = {**PROFILE, "image": "sha256:" + "f" * 64}
     house.portal.profiles["gone"] = gone
