@@ -90,8 +90,11 @@ class LabsSettings:
 
     @property
     def secure(self) -> bool:
-        """Whether browsers reach the Hub by https, so that cookies can be `__Host-` ones."""
-        return self.address.startswith("https://")
+        """Whether cookies can be `Secure`, and so `__Host-` ones: by https, and at this machine's own names, which
+        browsers trust without (Secure Contexts, section 3.1).
+        """
+        parts = urlsplit(self.address)
+        return parts.scheme == "https" or (parts.hostname or "").rpartition(".")[2] == "localhost"
 
     @property
     def portal_place(self) -> tuple[str, int]:

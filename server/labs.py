@@ -138,7 +138,7 @@ def weaker_points(site: Site) -> Iterator[tuple[str, bool, str, bool]]:
         how = "Hub, proxy and porter run as the user that started them; started by root each has a user of its own"
         yield "users of labs", True, how, True
     if not settings.labs.public_origin.startswith("https://"):
-        how = "plain HTTP on this machine, so cookies are no __Host- ones; set labs.origin in production"
+        how = "plain HTTP, for browsers on this machine alone; set labs.origin in production"
         yield "cookies of labs", True, how, True
 
 

@@ -128,21 +128,36 @@ class House:
 
 
 class Loopback(httpx.HTTPTransport):
-    """Every host of *.localhost is this machine, as browsers have it."""
+    """Every host of *.localhost is this machine and is trusted with `Secure` cookies, as browsers have it.
+
+    Python's jar gives a cookie without a domain to hosts below, too; browsers do not (RFC 6265 section 5.4).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hosts: dict[str, str] = {}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        if not request.url.host.endswith(".localhost"):
+        host = request.url.host
+        if not host.endswith(".localhost"):
             return super().handle_request(request)
+        pairs = [pair for pair in request.headers.get("cookie", "").split("; ") if pair]
+        fitting = [pair for pair in pairs if self.hosts.get(pair, host) == host]
+        headers = [pair for pair in request.headers.multi_items() if pair[0] != "cookie"]
+        headers += [("cookie", "; ".join(fitting))] if fitting else []
         here = request.url.copy_with(host="127.0.0.1")
-        return super().handle_request(
+        answer = super().handle_request(
             httpx.Request(
-                request.method,
-                here,
-                headers=request.headers,
-                stream=request.stream,
-                extensions=request.extensions,
+                request.method, here, headers=headers, stream=request.stream, extensions=request.extensions
             )
         )
+        said = []
+        for name, value in answer.headers.multi_items():
+            if name == "set-cookie" and "domain=" not in value.lower():
+                self.hosts[value.partition(";")[0]] = host
+            said.append((name, value.replace("; Secure", "") if name == "set-cookie" else value))
+        answer.headers = httpx.Headers(said)
+        return answer
 
 
 class Browser:

@@ -136,10 +136,12 @@ def test_the_configuration_is_that_for_users_who_are_not_trusted(tmp_path: Path)
     assert scopes["server"] == {"users:activity!user", "access:servers!server"}
 
 
-def test_cookies_are_host_ones_where_there_is_tls(tmp_path: Path) -> None:
+def test_cookies_are_host_ones_where_browsers_take_them(tmp_path: Path) -> None:
     from dataclasses import replace
 
-    plain = settings_in(tmp_path, 1, 2)
+    here = settings_in(tmp_path, 1, 2)
+    plain = replace(here, address="http://labs.example.org")
     assert not config.configure(plain, SECRETS).JupyterHub.cookie_host_prefix_enabled
+    assert config.configure(here, SECRETS).JupyterHub.cookie_host_prefix_enabled, "browsers trust *.localhost"
     secure = config.configure(replace(plain, address="https://labs.example.org"), SECRETS).JupyterHub
     assert secure.cookie_host_prefix_enabled and secure.tornado_settings["cookie_options"]["secure"]
