@@ -15,16 +15,18 @@ from urllib.parse import urlsplit
 from darkroom.display import MARK, TONES, Banner, Block, Code, Facts, Grid, Lines, Link, Mark, Sheet, Title
 from darkroom.display_text import plain
 
+# JupyterLab's own rules for tables and code in an output have the weight of two classes and a tag, and would align
+# every text to the right. Where ours say it otherwise they name their class twice, and come later.
 _STYLE = """
 .darkroom{font-family:var(--jp-ui-font-family,sans-serif);font-size:13px;line-height:1.5;color:inherit;max-width:72em}
 .darkroom h4{margin:.3em 0;font-size:1.05em;color:inherit}
 .darkroom table{border-collapse:collapse;margin:.3em 0;display:block;overflow-x:auto;color:inherit}
-.darkroom th,.darkroom td{padding:.15em .7em;text-align:left;vertical-align:top;border:0;
+.darkroom.darkroom th,.darkroom.darkroom td{padding:.15em .7em;text-align:left;vertical-align:top;border:0;
 border-bottom:1px solid var(--jp-border-color2,#8884);background:transparent;color:inherit}
-.darkroom th{font-weight:600}.darkroom .n{text-align:right;font-variant-numeric:tabular-nums}
+.darkroom th{font-weight:600}.darkroom.darkroom .n{text-align:right;font-variant-numeric:tabular-nums}
 .darkroom .m{color:var(--jp-warn-color1,#b26a00);cursor:help}
 .darkroom .l{opacity:.75;white-space:nowrap}.darkroom .c{opacity:.8;margin:.2em 0}
-.darkroom pre{margin:.3em 0;padding:.5em .7em;border:1px solid var(--jp-border-color2,#8886);border-radius:3px;
+.darkroom.darkroom pre{margin:.3em 0;padding:.5em .7em;border:1px solid var(--jp-border-color2,#8886);border-radius:3px;
 background:var(--jp-layout-color2,#8881);color:inherit;white-space:pre-wrap;user-select:all}
 .darkroom .b{display:inline-block;padding:0 .5em;margin-left:.5em;border:1px solid currentColor;border-radius:3px;
 font-size:.85em}

@@ -219,6 +219,15 @@ def test_any_text_comes_out_as_text(first: str, second: str) -> None:
     assert repr(shown) == shown._repr_mimebundle_()["text/plain"]
 
 
+def test_a_style_of_cells_and_code_has_the_weight_of_jupyterlabs_own() -> None:
+    style = display_html.html(sheet(Title("x"))).partition("<style>")[2].partition("</style>")[0]
+    selectors = [one for rule in style.split("}") for one in rule.partition("{")[0].split(",")]
+    weighty = [
+        one for one in selectors if one.endswith((" td", " pre", " .n")) or one == ".darkroom.darkroom th"
+    ]
+    assert len(weighty) == 4 and all(one.startswith(".darkroom.darkroom ") for one in weighty), weighty
+
+
 def test_a_link_goes_to_web_pages_only() -> None:
     for url in ("javascript:alert(1)", "data:text/html,x", "//evil", "file:///etc/passwd", EVIL):
         assert "href" not in require_safe(display_html.html(sheet(Link(url, "look")))).attributes
