@@ -1,4 +1,4 @@
-"""One town for the whole test session: its processes, and with them Ray, start once."""
+"""One town for the whole test session, and one with labs: their processes, and with them Ray, start once."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from server.running import address, started
 from tests.e2e import town as towns
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+    from tests.e2e.labs_town import LabsTown
 
 
 def free_port() -> int:
@@ -38,3 +44,26 @@ def town(town_folder: Path) -> Iterator[towns.Town]:
         found = towns.Town(site, supervisor, town_folder, address(site))
         towns.settle(found)
         yield found
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium; each person has a context of their own in it."""
+    from tests.e2e import jupyterlab
+
+    with jupyterlab.chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def labs_town(browser: Browser) -> Iterator[LabsTown]:
+    """A settled town whose members have labs."""
+    from tests.e2e import labs_town as labs
+
+    folder = Path(tempfile.mkdtemp(prefix="dr-labs-"))
+    folder.chmod(0o711)
+    try:
+        with labs.a_town(folder, free_port(), browser) as found:
+            yield found
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import pytest
 from playwright.sync_api import (
     Browser,
     BrowserContext,
@@ -98,9 +97,10 @@ class Cell:
         expect(self.output).to_contain_text(text, timeout=patience_s * 1000)
         return self
 
-    def answer(self, text: str, patience_s: float = 60) -> Cell:
-        """Answer the question that the cell asks (`input`, `getpass`)."""
-        field = self.output.locator("input.jp-Stdin-input")
+    def answer(self, question: str, text: str, patience_s: float = 60) -> Cell:
+        """Answer a question that the cell asks (`input`, `getpass`)."""
+        asked = self.output.locator("pre.jp-Stdin-prompt", has_text=question)
+        field = asked.locator("input.jp-Stdin-input")
         field.wait_for(timeout=patience_s * 1000)
         field.fill(text)
         field.press("Enter")
@@ -222,10 +222,3 @@ class JupyterLab:
         """Close every dialog and every notice."""
         for button in self.page.locator(".jp-Dialog button.jp-mod-accept, .jp-toastContainer button").all():
             button.click()
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Return one Chromium for the whole test session."""
-    with chromium() as found:
-        yield found

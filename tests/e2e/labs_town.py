@@ -7,21 +7,29 @@ loopback and says the host (`tests/e2e/jupyter_wire.py`).
 
 from __future__ import annotations
 
+import os
+import re
 import secrets
+import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Error as PlaywrightError
 
 from notebooks.names import username_of
 from plans.errors import DarkroomError, StateConflict
+from plans.statements import Duty
 from sandbox import api as sandbox
 from server import labs, projects
-from server.enrolment import add_member
+from server.enrolment import add_member, current_roster
 from server.running import started
 from server.site import Site
+from server.twins import ordered
 from tests.e2e import jupyterlab
 from tests.e2e import town as towns
 from tests.e2e.jupyter_wire import Visitor, visitor_of
@@ -53,6 +61,7 @@ title_zh = "大"
 memory_mb = {large_mb}
 home_mb = 256
 """
+PASSPHRASE, KEY_KINDS = "correct horse battery", ("ed25519", "x25519", "sha256")
 MEMORY_MB, LARGE_MB = 6 * 1024, 5 * 1024
 """What all labs may have together, and a profile that fits only beside one small lab."""
 
@@ -133,6 +142,22 @@ class LabsTown:
         if guest.page.locator("#start").count():
             guest.page.locator("#start").click(no_wait_after=True)
 
+    def stages(self, guest: Guest, patience_s: float = 120) -> list[str]:
+        """Read what the page says while a lab starts, until the page is another one or says what went wrong."""
+        heard: list[str] = []
+        said = guest.page.locator(".progress-log-event, .alert")
+        ends = time.monotonic() + patience_s
+        while "/hub/" in guest.page.url and time.monotonic() < ends:
+            try:
+                texts = said.all_text_contents()  # the log of events is folded
+            except PlaywrightError:  # the page has just gone on
+                continue
+            heard += [text for text in dict.fromkeys(texts) if text.strip() and text not in heard]
+            if guest.page.locator(".alert").count():
+                break
+            guest.page.wait_for_timeout(50)
+        return heard
+
     def open_lab(self, guest: Guest, patience_s: float = 120) -> jupyterlab.JupyterLab:
         """Sign in if need be, start the lab, and wait until JupyterLab is usable."""
         if not guest.context.cookies(self.portal):
@@ -147,15 +172,57 @@ class LabsTown:
         guest.page.locator("#stop").click()
         guest.page.locator("#stop").wait_for(state="hidden")
 
+    def make_keys(self, guest: Guest, notebook: jupyterlab.Notebook) -> str:
+        """Have the lab make the member's keys, enrol them on the portal's page, and return their fingerprint."""
+        cell = notebook.start("import darkroom\ndarkroom.unlock()")
+        cell.answer("A new passphrase", PASSPHRASE)
+        cell.answer("The same again", PASSPHRASE)
+        cell.wait_for_text("x25519:")
+        shown = {kind: re.search(rf"{kind}:[0-9a-f]{{64}}", cell.text) for kind in KEY_KINDS}
+        page = guest.context.new_page()
+        page.goto(self.portal + "/keys")
+        for label, kind in (("Signing key", "ed25519"), ("Opening key", "x25519")):
+            page.get_by_label(label).fill(shown[kind][0])
+        page.get_by_role("button", name="Enrol these keys").click()
+        page.get_by_text("They can only be replaced").wait_for()
+        page.close()
+        cell.wait()
+        return str(shown["sha256"][0])
+
+    def apply(self, guest: Guest, address: str) -> None:
+        """Send the portal's form of an application as it is filled in by the address that the lab gave."""
+        page = guest.context.new_page()
+        page.goto(address)
+        until = (datetime.now(UTC) + timedelta(days=2)).strftime("%Y-%m-%d")
+        page.get_by_label("Last day").fill(until)
+        page.get_by_role("button", name="Apply").click()
+        page.get_by_text("An approver of").wait_for()
+        page.close()
+
+    def grant(self, guest: Guest, fingerprint: str, dataset: str = towns.DATASET) -> None:
+        """Let the owner's approver grant what the member applied for."""
+        li = self.town.people["li"].connection
+        (wish,) = [
+            each
+            for each in li.applications()
+            if (each["member"], each["dataset"], each["state"]) == (guest.name, dataset, "open")
+        ]
+        li.trust_member(guest.name, fingerprint)
+        statement = li.grant(str(wish["id"]))
+        li.hand_in(statement, str(wish["id"]))
+
+    def trust_keeper(self, guest: Guest) -> str:
+        """Trust the owner's keeper in the lab's terminal, by the key that the owner told; return what was said."""
+        entries = current_roster(self.town.owner).entries
+        key = next(entry.key for entry in entries if entry.duty is Duty.KEEPER)
+        return guest.visitor().terminal(f"darkroom trust {towns.DOMAIN} --keeper-key {key}")
+
     def living(self) -> list[dict[str, object]]:
         """Return the labs that the launcher says are alive."""
-        return list(sandbox.LauncherClient(self.site.labs.launcher_socket).status()["labs"])
+        return list(sandbox.LauncherClient(self.site.labs.launcher_socket).status()["boxes"])
 
     def kill(self, role: str) -> None:
         """End a process of the site at once; the supervisor starts it anew."""
-        import os
-        import signal
-
         os.kill(self.town.supervisor.pid(role), signal.SIGKILL)
 
 
@@ -192,13 +259,13 @@ def a_town(folder: Path, port: int, browser: Browser, settled: bool = True) -> I
         town = towns.Town(site, supervisor, folder, f"http://127.0.0.1:{port}")
         if settled:
             towns.settle(town)
+            for dataset in (towns.DATASET, "nm/tax/register"):
+                ordered(site.home, dataset, order=False)
         yield LabsTown(town, browser)
 
 
 def until(what: Callable[[], object], patience_s: float = 60, pause_s: float = 0.1) -> object:
     """Wait until something is true, and return it; what cannot be asked yet is not true yet."""
-    import time
-
     ends = time.monotonic() + patience_s
     while time.monotonic() < ends:
         try:

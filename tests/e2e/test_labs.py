@@ -1,0 +1,176 @@
+"""A researcher's day in a lab, in a real browser: one sign-in, a lab that tells how it starts, work on look-alike data,
+a refusal and its advice, a job on the real data, a result, and the end of it all.
+
+The tests of this module follow each other, as the day does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import expect
+
+from notebooks.names import host_of
+from tests.e2e import jupyterlab
+from tests.e2e.jupyter_wire import Visitor
+from tests.e2e.jupyterlab import Notebook
+from tests.e2e.labs_town import Guest, LabsTown, until
+
+pytestmark = [pytest.mark.box, pytest.mark.ray, pytest.mark.timeout(300)]
+
+REFUSED = "select league, max(income) as m from tax.income group by league"
+TWIN = "select league, count(*) as n from tax.income group by league"
+
+
+@pytest.fixture(scope="module")
+def chen(labs_town: LabsTown) -> Guest:
+    """A researcher who signs in once, at the portal."""
+    guest = labs_town.member("chen")
+    labs_town.sign_in(guest)
+    return guest
+
+
+@pytest.fixture(scope="module")
+def stages(labs_town: LabsTown, chen: Guest) -> list[str]:
+    """What the page told while the lab started."""
+    labs_town.start_lab(chen)
+    heard = labs_town.stages(chen)
+    jupyterlab.wait_until_usable(chen.page)
+    return heard
+
+
+@pytest.fixture(scope="module")
+def notebook(stages: list[str], chen: Guest) -> Iterator[Notebook]:
+    """A notebook in the lab."""
+    yield chen.lab.new_notebook()
+
+
+def test_a_lab_tells_how_it_starts_in_both_languages_and_asks_for_no_second_sign_in(
+    stages: list[str], chen: Guest
+) -> None:
+    told = "\n".join(stages)
+    assert "JupyterLab is loading." in told and "JupyterLab 正在加载" in told, told
+    assert "The lab is handed to its node" in told or "Its box is being started" in told, told
+    host = host_of(chen.username, "labs.localhost", "user")
+    assert f"//{host}:" in chen.page.url, "each lab has a host of its own"
+
+
+def test_cells_run_and_draw(notebook: Notebook) -> None:
+    assert notebook.run("print('你好'); 6 * 7").text.split() == ["你好", "42"]
+    drawn = notebook.run("import matplotlib.pyplot as plt\nplt.plot([1, 3, 2]); plt.show()")
+    assert drawn.pictures == 1
+    named = notebook.run("def mine():\n    return [][1]\nmine()").text
+    assert "IndexError" in named
+
+
+def test_the_catalog_and_look_alike_data_are_there_and_cost_nothing(notebook: Notebook) -> None:
+    assert "tax.income" in notebook.run("import darkroom\ndarkroom.datasets()").text
+    sample = notebook.run("darkroom.sample('nm/tax/income', rows=3)").text
+    assert "LOOK-ALIKE" in sample and "仿真数据" in sample
+    answered = notebook.run(f"darkroom.sql('{TWIN}', on='twin').result()").text
+    assert "LOOK-ALIKE" in answered and "no figure says anything about the real data" in answered
+    magic = notebook.run(f"%%darkroom --on twin\n{TWIN}").text
+    assert "LOOK-ALIKE" in magic
+    assert "[]" in notebook.run("list(darkroom.jobs())").text, "no job came of it"
+
+
+def test_keys_are_made_in_the_lab_and_what_a_lab_may_not_do_is_done_at_the_portal(
+    labs_town: LabsTown, chen: Guest, notebook: Notebook
+) -> None:
+    fingerprint = labs_town.make_keys(chen, notebook)
+    refused = notebook.run("darkroom.apply('nm/tax/income', ['league', 'income'], until='2030-01-01')")
+    assert "a lab cannot apply for you" in refused.text
+    (address,) = set(re.findall(rf"{labs_town.portal}/apply\S+", refused.text))
+    labs_town.apply(chen, address)
+    labs_town.grant(chen, fingerprint)
+    assert "Trusted for nm/tax" in labs_town.trust_keeper(chen)
+    assert "20 of 20" in notebook.run("darkroom.budget()").text
+
+
+def test_a_refusal_names_the_rule_and_its_advice_passes(notebook: Notebook) -> None:
+    refused = notebook.run(f"darkroom.sql('{REFUSED}', on='real').result()")
+    assert "The owner's policy says no" in refused.text and "column-use" in refused.text
+    assert "steward or approver of nm/tax" in refused.text
+    assert "Traceback (most recent call last)" not in refused.text, "the member's own line and no more"
+    rewritten = re.search(r"^select .*avg\(income\).*$", refused.text, re.MULTILINE)
+    assert rewritten, "a text to copy"
+    assert "allowed" in notebook.run("darkroom.try_it()").text
+    passed = notebook.run(f'job = darkroom.sql("""{rewritten[0]}""", on="real")\njob.wait().result()')
+    assert "呼和浩特" in passed.text and "verified against the keeper key" in passed.text
+
+
+def test_a_job_is_watched_and_its_result_is_opened_and_drawn(notebook: Notebook) -> None:
+    statement = "select league, count(*) as n, sum(income) as s from tax.income group by league"
+    watched = notebook.run(f"job = darkroom.sql('{statement}', on='real')\njob.wait(); job")
+    assert (
+        "released" in watched.text and "submitted" in watched.text and "nobody: it has ended" in watched.text
+    )
+    result = notebook.run("result = job.result(); result.to_pandas().sort_values('league').n.tolist()")
+    assert result.text.strip() == "[200, 200, 200]", "as the data say, without the three of the small group"
+    assert notebook.run("result.plot()").pictures == 1
+    left = notebook.run("darkroom.budget()").text
+    assert "18 of 20" in left
+    again = notebook.run("result; job; result; darkroom.budget()").text
+    assert "18 of 20" in again, "showing an object spends nothing"
+
+
+def test_a_kernel_that_dies_is_told_and_the_text_stays(chen: Guest, notebook: Notebook) -> None:
+    notebook.start("import os; os._exit(1)")
+    said = chen.lab.dialog()
+    assert "died" in said or "restart" in said.lower(), said
+    chen.lab.dismiss()
+    assert "os._exit(1)" in notebook.panel.inner_text()
+    assert notebook.run("1 + 1").text.strip() == "2"
+
+
+def test_a_notebook_that_is_too_large_is_refused_in_a_sentence(chen: Guest, notebook: Notebook) -> None:
+    make = "with open('huge.ipynb', 'wb') as file: file.truncate({} * 2**20)"
+    assert "File too large" in notebook.run(make.format(2048)).text, (
+        "two gigabytes are more than the home has"
+    )
+    notebook.run(make.format(70))
+    answer = chen.visitor().ask("GET", "api/contents/huge.ipynb")
+    assert answer.status_code == 413
+    said = answer.json()["message"]
+    assert "more than 64 MB are not opened here" in said and "超过 64 MB" in said and "Traceback" not in said
+    chen.page.locator('[data-command="filebrowser:refresh"]').first.click()
+    chen.page.locator(".jp-DirListing-item", has_text="huge.ipynb").dblclick()
+    assert "64 MB" in chen.lab.dialog()
+    chen.lab.dismiss()
+    notebook.run("import os; os.remove('huge.ipynb')")
+    assert notebook.run("2 + 2").text.strip() == "4", "the server and the kernel go on"
+
+
+def test_work_outlives_a_lab(labs_town: LabsTown, chen: Guest, notebook: Notebook) -> None:
+    notebook.type("# only in the page until it is saved")
+    notebook.save()
+    labs_town.stop_lab(chen)
+    assert not labs_town.living()
+    labs_town.open_lab(chen)
+    text = chen.visitor().ask("GET", "api/contents/Untitled.ipynb").text
+    assert "only in the page until it is saved" in text
+    assert "os._exit(1)" in text
+
+
+def test_signing_out_at_the_portal_ends_the_hub_s_session_and_the_lab_s_token(
+    labs_town: LabsTown, chen: Guest
+) -> None:
+    chen.page.goto(labs_town.hub + "/hub/home")
+    kernel_of = chen.page.get_by_role("button", name="Open the lab")
+    expect(kernel_of).to_be_visible()
+    kernel_of.click()
+    jupyterlab.wait_until_usable(chen.page)
+    visitor = chen.visitor()
+    token = visitor.kernel().run("import os; print(os.environ['DARKROOM_TOKEN'])").text.strip()
+    portal = Visitor(labs_town.portal, "/", headers={"Authorization": f"Bearer {token}"})
+    assert portal.ask("GET", "/api/v1/datasets").status_code == 200, "the control: it was good"
+    page = chen.context.new_page()
+    page.goto(labs_town.portal + "/sign-in")
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="Sign in").wait_for()
+    assert until(lambda: portal.ask("GET", "/api/v1/datasets").status_code == 401)
+    assert until(lambda: not labs_town.living(), 120), "whoever has gone has no lab"
+    page.goto(labs_town.hub + "/hub/home")
+    page.get_by_label("Password").wait_for()
