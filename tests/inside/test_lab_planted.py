@@ -7,7 +7,9 @@ import json
 import pytest
 
 from tests.e2e.jupyter_wire import Kernel
+from tests.inside import lab_world
 from tests.inside.test_lab_boxes import NOTEBOOK, Lab, lab, notebook, open_home, probe_images, side
+from tests.sandbox.side import eventually
 
 __all__ = ["lab", "notebook", "open_home", "probe_images", "side"]
 pytestmark = [pytest.mark.box, pytest.mark.timeout(300)]
@@ -56,3 +58,15 @@ def test_a_planted_template_is_no_program_of_the_server(lab: Lab) -> None:
     lab.visitor.ask("PUT", "api/contents/some.ipynb", {"type": "notebook", "content": NOTEBOOK})
     shown = lab.visitor.ask("GET", "nbconvert/html/some.ipynb")
     assert shown.status_code == 200 and "planted" not in shown.text and "jp-Notebook" in shown.text
+
+
+def test_the_servers_own_token_is_not_in_what_kernels_and_terminals_print(lab: Lab) -> None:
+    """It may act at the Hub in the member's name; a document with `!env` in it goes to reviewers."""
+    told = lab.visitor.kernel().run("import os, subprocess; print(os.environ, subprocess.getoutput('env'))")
+    assert lab_world.USER in told.text and "token-of-the-server" not in told.text
+    printed = lab.visitor.terminal("env")
+    assert lab_world.USER in printed and "token-of-the-server" not in printed
+    eventually(
+        lambda: any("activity" in path and token == "token-of-the-server" for path, token in lab.hub.asked),
+        30,
+    )

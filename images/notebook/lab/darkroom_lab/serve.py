@@ -103,6 +103,10 @@ def settings() -> Any:
     config.LabApp.check_for_updates_class = NeverCheckForUpdate
     # read from the environment when the module is imported, which was before there was one
     config.HubAuth.base_url = os.environ.get("JUPYTERHUB_SERVICE_PREFIX") or "/"
+    # the server's own token; kernels and terminals have no use for it, and people print environments into documents
+    for name in ("JPY_API_TOKEN", "JUPYTERHUB_API_TOKEN"):
+        if token := os.environ.pop(name, ""):
+            config.HubAuth.api_token = token
     if os.environ.get("JUPYTERHUB_API_URL"):
         config.HubAuth.api_url = os.environ["JUPYTERHUB_API_URL"]
     return config
