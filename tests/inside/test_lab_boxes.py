@@ -140,6 +140,10 @@ def test_a_member_works_in_a_lab_and_a_stranger_does_not_get_in(lab: Lab) -> Non
     assert "mirror" in kernel.run("%pip install nothing").text
     saved = lab.visitor.ask("PUT", "api/contents/first.ipynb", {"type": "notebook", "content": NOTEBOOK})
     assert saved.status_code == 201 and (lab.home / "first.ipynb").is_file()
+    panel = lab.visitor.ask("GET", "darkroom/catalog").text
+    assert "lab does not know" not in panel and "cannot be imported" not in panel, (
+        "it has the client of kernels"
+    )
     assert [each for each, _ in lab.hub.asked if each.startswith("POST")], "it tells the Hub of activity"
     assert lab.porter.asked == 1
 

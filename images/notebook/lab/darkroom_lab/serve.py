@@ -52,7 +52,9 @@ BEFOREHAND = (
 def main() -> None:
     """Import, wait, and serve until the end."""
     here = os.path.dirname(os.path.abspath(__file__))
-    sys.path[:] = [os.path.dirname(here), *(place for place in sys.path if place != here)]
+    box = os.path.dirname(here)
+    # The panel asks by the client, which goes before the `darkroom` of jobs, as it does in kernels.
+    sys.path[:] = [os.path.join(box, "client"), box, *(place for place in sys.path if place != here)]
     from darkroom_lab import lean
 
     lean.put_on()
