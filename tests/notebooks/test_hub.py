@@ -401,6 +401,16 @@ def test_when_the_launcher_died_the_end_is_said_and_the_next_start_works(house: 
     assert li.spawn()[-1]["ready"]
 
 
+def test_an_idle_lab_is_stopped_by_the_culler_and_its_token_ended() -> None:
+    """With no idle hours at all; the control is every other test here, whose labs may lie idle for four."""
+    with House(idle_hours=0) as own:
+        li = own.member("li@nm/tax")
+        li.spawn()
+        assert own.launcher.labs
+        until(lambda: not li.model()["servers"], 60)
+        until(lambda: not own.portal.lab_tokens and not own.launcher.labs)
+
+
 def test_twenty_at_once_all_end_ready_or_with_a_reason_and_the_hub_is_never_held_up() -> None:
     with House(places=15, start_s=0.5, wait_s=25) as own:
         members = [own.member(f"m{number}@nm/tax") for number in range(20)]
