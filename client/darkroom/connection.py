@@ -128,12 +128,12 @@ class Connection(Either, Tasks, Joint, Twins):
         try:
             return self._wire.post("/api/v1/applications", body)
         except NotAllowed as problem:
-            raise self._on_the_portal(problem, body) from None
+            raise self._on_the_portal(problem, body | {"until": until}) from None
 
     def _on_the_portal(self, problem: NotAllowed, body: dict[str, Any]) -> NotAllowed:
         """Return where a member applies whose token may not: a page of the portal with what was said filled in."""
         named = {"columns": ",".join(body["columns"])} | {
-            name: str(body[name]) for name in ("dataset", "project", "purpose", "role")
+            name: str(body[name]) for name in ("dataset", "project", "purpose", "until", "uses", "role")
         }
         page = portal_page("/apply", **named)
         if not page:

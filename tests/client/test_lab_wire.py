@@ -184,6 +184,8 @@ def test_applying_in_a_lab_leads_to_the_portal_with_everything_filled_in(lab: Pa
         "columns=region%2Cincome",
         "project=housing",
         "purpose=Study+of+rents",
+        "until=2030-01-01",
+        "uses=",
     ):
         assert part in page
 
