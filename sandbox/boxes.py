@@ -60,8 +60,8 @@ class BubblewrapBoxes:
     async def close(self) -> None:
         """Nothing waits."""
 
-    def create(self, spec: BoxSpec, inputs: Mapping[str, Path]) -> ProcessBox:
-        """Make a box that runs the house's program of `spec.entry`."""
+    def create(self, spec: BoxSpec, inputs: Mapping[str, Path], *, cold: bool = True) -> ProcessBox:
+        """Make a box that runs the house's program of `spec.entry`; no box of this tier has waited."""
         return self.unsafe_create(spec, inputs, bubblewrap.entry_program(spec))
 
     def unsafe_create(

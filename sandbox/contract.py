@@ -20,9 +20,11 @@
 
 *create* makes the folder, takes a user id and links the inputs; no work is done. With a pool
 (`sandbox.pool`) a process may already wait behind its walls, with no input, key or identity: whoever creates
-the box cannot tell, except by the clock. *start* puts up the walls; the program waits for its launcher's word.
-*freeze* stops every process, memory and lease stay. *kill* returns when every process is gone. *collect*
-checks the outputs, moves them out and hashes them. *destroy* wipes the folder and gives the user id back.
+the box cannot tell, except by the clock and by `waited`. Such a process can have died, or hang, without anybody
+having noticed; so a box that waited and is lost before its hello may be made once more, *cold*. *start* puts up the
+walls; the program waits for its launcher's word. *freeze* stops every process, memory and lease stay. *kill* returns
+when every process is gone. *collect* checks the outputs, moves them out and hashes them. *destroy* wipes the folder
+and gives the user id back.
 
 Whatever is not in the table is refused with `StateConflict`. A crash of the launcher ends its boxes (they die
 with their parent), and what they left is ended and wiped at the next start (`sandbox.reaper`); no box is ever
@@ -171,6 +173,10 @@ class Box(Protocol):
     def tier(self) -> Tier:
         """What the box really is, which may be stronger than what its specification asks for."""
 
+    @property
+    def waited(self) -> bool:
+        """Whether the box's process was up before anybody asked for the box."""
+
     async def start(self) -> Conversation:
         """Start the box; raises `BoxFailed` if it does not come up, and is `failed` then."""
 
@@ -205,8 +211,8 @@ class Boxes(Protocol):
     async def close(self) -> None:
         """End what waits for work that will not come."""
 
-    def create(self, spec: BoxSpec, inputs: Mapping[str, Path]) -> Box:
-        """Make a box with read-only inputs.
+    def create(self, spec: BoxSpec, inputs: Mapping[str, Path], *, cold: bool = False) -> Box:
+        """Make a box with read-only inputs; with `cold` none that has waited.
 
         Raises:
             TierMissing: the specification asks for a stronger tier than this.

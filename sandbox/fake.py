@@ -56,8 +56,8 @@ class UnsafeLocalBoxes:
     async def close(self) -> None:
         """Nothing waits."""
 
-    def create(self, spec: BoxSpec, inputs: Mapping[str, Path]) -> ProcessBox:
-        """Make a plain process that runs the program of `spec.entry`."""
+    def create(self, spec: BoxSpec, inputs: Mapping[str, Path], *, cold: bool = True) -> ProcessBox:
+        """Make a plain process that runs the program of `spec.entry`; none has waited."""
         if spec.tier is not Tier.T1:
             raise TierMissing(
                 f"plain processes pretend to be T1 only, and the plan asks for {spec.tier}", "box.tier"

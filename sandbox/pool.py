@@ -4,7 +4,8 @@ Most of what a small box costs is Python importing its program. So for each kind
 one more is started behind its walls; once its program is imported it says `ready`, and waits. Whoever asks for a
 box of that kind gets it, ready or nearly so: its inputs are linked into the folder that it already sees, and the
 conversation begins. It is handed over once, runs one stage, and is destroyed like any other; nothing goes back into
-the pool.
+the pool. One that was lost while it waited can be handed over before that is noticed; `sandbox.stage` asks for another
+then, a cold one.
 
 Two boxes are of one kind when nothing that a process is started with differs: tier, image, program, limits, number
 of links (of a lab: which links, and how large a home). What belongs to a plan comes later, over the pipe.
@@ -87,9 +88,10 @@ class WarmBoxes:
             await asyncio.gather(*self._tasks)
         await self._below.close()
 
-    def create(self, spec: BoxSpec, inputs: Mapping[str, Path]) -> Box:
+    def create(self, spec: BoxSpec, inputs: Mapping[str, Path], *, cold: bool = False) -> Box:
         """Hand over a box that waits, or make one; see the contract."""
-        box = self._taken(spec) or self._made(spec)
+        box = None if cold else self._taken(spec)
+        box = box or self._made(spec)
         try:
             box.furnish(inputs)
         except DarkroomError:

@@ -87,6 +87,7 @@ class ProcessBox:
         self._ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
         self._outputs: tuple[StageOutput, ...] = ()
         self._began = 0.0
+        self._waited = False
 
     @property
     def state(self) -> BoxState:
@@ -127,6 +128,7 @@ class ProcessBox:
         Until it has work it gives way to boxes that have.
         """
         self._fittings.group.weigh(_WAITING)
+        self._waited = True
         self._up = await self._fittings.start()
 
     def assign(self, spec: BoxSpec) -> None:
@@ -142,8 +144,15 @@ class ProcessBox:
         return self._fittings.slot is None or self._fittings.user is not None
 
     @property
+    def waited(self) -> bool:
+        """Whether the process was up before anybody asked for the box."""
+        return self._waited
+
+    @property
     def waits(self) -> bool:
-        """Whether a process is up and waits for its first word."""
+        """Whether a process is up and waits for its first word, as far as this process has heard: one that died in
+        this moment, or that hangs, is not noticed.
+        """
         return self._up is not None and self._up.process.returncode is None
 
     async def start(self) -> Conversation:

@@ -2,6 +2,9 @@
 
     created ► started ► hello ► keys ► done ► collected
 
+A box that had waited (`sandbox.pool`) and is lost before its hello is made once more, cold: it had the plan, and no
+key. After hello nothing is tried again here.
+
 The box is built from the plan and nothing else. The launcher vouches for what it knows itself: that this box,
 of this image, with these inputs, holds the private half of this key (`BoxStatement`); and what came out of it
 (`StageRecord`). It sees sealed keys, encrypted inputs and encrypted outputs, never a row.
@@ -76,6 +79,14 @@ KILLED = {
 """Why a box was killed, as a sentence, and what to do."""
 
 
+_LOST = (Cause.PROTOCOL, Cause.MEMORY, Cause.CPU, Cause.WALL)
+"""How a box ends that was killed, or hung, while it waited: without a word, or in a way that looks like a limit."""
+
+
+class _LostWaiting(Exception):
+    """A box that had waited is gone before it has said hello."""
+
+
 @dataclass(frozen=True, slots=True)
 class Workshop:
     """What every stage of a launcher uses."""
@@ -121,7 +132,7 @@ class StageRun:
     async def answer(self) -> dict[str, Any]:
         """Run the stage and return its answer: `ok` with record and timings, or `error` with facts and timings."""
         try:
-            record = await self._run(self._prepare())
+            record = await self._run_once_more(self._prepare())
         except DarkroomError as problem:
             answer = {"error": problem.problem(), "facts": self._facts, "timings": self._timings}
             if _is_final(self.name.stage, problem):
@@ -171,8 +182,16 @@ class StageRun:
             return path
         raise NotFound("a file that the plan names is not in the owner's data folder", name)
 
-    async def _run(self, work: Work) -> StageRecord:
-        box = self._box = self._shop.boxes.create(work.spec, work.files)
+    async def _run_once_more(self, work: Work) -> StageRecord:
+        """Run the stage in a box; where that one had waited and was lost so, in a fresh one."""
+        try:
+            return await self._run(work, cold=False)
+        except _LostWaiting:
+            self._timings["again"] = self._passed_ms()
+        return await self._run(work, cold=True)
+
+    async def _run(self, work: Work, *, cold: bool) -> StageRecord:
+        box = self._box = self._shop.boxes.create(work.spec, work.files, cold=cold)
         self._mark("created", BoxState.CREATED)
         try:
             if self._cancelled:
@@ -183,11 +202,24 @@ class StageRun:
             self._mark("collected", box.state)
             return _record(work, outputs, report)
         except (BoxFailed, StateConflict) as problem:
-            raise await _explained(box, problem) from None
+            explained = await _explained(box, problem)
+            if not cold and self._is_lost(box, explained):
+                raise _LostWaiting from None
+            raise explained from None
         finally:
             await box.kill(Cause.CANCELLED)
             self._tell(box.state)
             await box.destroy()
+
+    def _is_lost(self, box: Box, problem: DarkroomError) -> bool:
+        """Whether a box was lost while it waited, or at its first words: before hello, and nobody wanted it to end."""
+        return (
+            box.waited
+            and "hello" not in self._timings
+            and not self._cancelled
+            and isinstance(problem, BoxFailed)
+            and problem.where in _LOST
+        )
 
     async def _live(self, work: Work, box: Box) -> dict[str, Any]:
         """Start the box, hold the conversation, and return its report once it has ended well."""
@@ -277,8 +309,11 @@ class StageRun:
         return Draft(kind, self._shop.config.domain, Duty.LAUNCHER, body, 0, now, end)
 
     def _mark(self, step: str, state: BoxState) -> None:
-        self._timings[step] = round((time.monotonic() - self._began) * 1000)
+        self._timings[step] = self._passed_ms()
         self._tell(state)
+
+    def _passed_ms(self) -> int:
+        return round((time.monotonic() - self._began) * 1000)
 
 
 async def _explained(box: Box, problem: BoxFailed | StateConflict) -> DarkroomError:

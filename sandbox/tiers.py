@@ -57,8 +57,8 @@ class NodeBoxes:
         for tier in self._tiers.values():
             await tier.close()
 
-    def create(self, spec: BoxSpec, inputs: Mapping[str, Path]) -> ProcessBox:
-        """Make a box of the weakest tier that is here and no weaker than the specification asks for.
+    def create(self, spec: BoxSpec, inputs: Mapping[str, Path], *, cold: bool = True) -> ProcessBox:
+        """Make a box of the weakest tier that is here and no weaker than the specification asks for; none has waited.
 
         Raises:
             TierMissing: there is none; says why the one that was asked for is missing.

@@ -22,7 +22,7 @@ KIND = BoxSpec(Entry.CHECK, "sha256:" + "0" * 64, (), LIMITS, Tier.T1)
 class Told:
     """A box that only hears what happens to it."""
 
-    waits = True
+    waits = can_wait = True
 
     def furnish(self, inputs: Mapping[str, Path]) -> None: ...
     def assign(self, spec: BoxSpec) -> None: ...
