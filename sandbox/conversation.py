@@ -15,7 +15,7 @@ from typing import Any
 
 from plans import canonical, frames, frames_async, names
 from plans.box import Entry
-from plans.errors import BoxFailed, BoxLimit, DarkroomError, by_code
+from plans.errors import BoxFailed, BoxLimit, DarkroomError, Malformed, by_code
 from sandbox import telling
 from sandbox.contract import Cause, Conversation
 
@@ -164,13 +164,13 @@ async def begin(pipes: Conversation, start: dict[str, Any]) -> str:
     """
     ready = await _receive(pipes, HELLO_S)
     if "ready" not in ready:
-        raise given_up(failure_in(ready))
+        raise _speechless(failure_in(ready))
     links = {name: ends.place for name, ends in pipes.links.items()}
     await _send(pipes, {"start": {**start, "links": links}})
     message = await _receive(pipes, HELLO_S)
     hello = message.get("hello")
     if not isinstance(hello, str):
-        raise given_up(failure_in(message))
+        raise _speechless(failure_in(message))
     return names.require("opening key", hello, "box hello")
 
 
@@ -218,6 +218,19 @@ def given_up(failure: Failure) -> BoxFailed:
     kind = BoxLimit if failure.code == BoxLimit.code else BoxFailed
     sentence, next_step = GAVE_UP.get(failure.code, ("the box ended without a result", ""))
     return kind(sentence, failure.code, next_step)
+
+
+def _speechless(failure: Failure) -> BoxFailed:
+    """Return the error of a box that gave up before its hello. It has seen nothing but its plan then, which its
+    launcher could read: where the box cannot, its image has other code.
+    """
+    if failure.code != Malformed.code:
+        return given_up(failure)
+    return BoxFailed(
+        "the box does not understand its plan: its image was built from other code than its launcher runs",
+        failure.code,
+        "Tell the administrator: `darkroom-server doctor` names such images, and `make up` builds them anew.",
+    )
 
 
 def _bare(failure: Failure) -> Failure:

@@ -19,7 +19,7 @@ from plans.errors import DarkroomError, NotFound
 from policies import api as policies
 from sandbox import api as sandbox
 from sandbox.attacks.probing import probe
-from server import labs, party_health
+from server import images, labs, party_health
 from server.enrolment import open_store
 from server.running import address
 from server.site import Owner, Site, open_site
@@ -56,6 +56,7 @@ def examine(home: Path) -> list[Finding]:
     """Return everything that was found, protections of boxes first."""
     found = [Finding(f"{item.tier.value}: {item.protection}", item.held, item.how) for item in probe()]
     found.append(Finding("T3: this tier", True, f"not on this node: {sandbox.not_made_here(Tier.T3).what}"))
+    found.append(_images())
     try:
         site = open_site(home)
     except DarkroomError as problem:
@@ -70,6 +71,13 @@ def examine(home: Path) -> list[Finding]:
     found += _parties(site)
     found += _database(site)
     return [*found, _shape(site)]
+
+
+def _images() -> Finding:
+    told = images.outdated()
+    return Finding(
+        "images of boxes", True, told or "those here are of this checkout's code", loose=bool(told)
+    )
 
 
 def _portal(site: Site) -> Iterator[Finding]:

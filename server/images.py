@@ -41,6 +41,20 @@ def work_house(limits: Mapping[Entry, Limits]) -> House:
     return House(sandbox.find("sql").digest, limits, work_images(), names)
 
 
+def outdated() -> str:
+    """Return one sentence about the images that are here and were built from other code than this checkout's, with the
+    command that mends it; empty where there is none.
+    """
+    names = sandbox.outdated()
+    if not names:
+        return ""
+    these = f"the image {names[0]} was" if len(names) == 1 else f"the images {', '.join(names)} were"
+    return (
+        f"{these} built from other code than is here now, so boxes may end without a result; "
+        "`make up` builds anew, then starts (or: python -m sandbox.images build --update)"
+    )
+
+
 def _digest(name: str) -> str:
     try:
         return sandbox.find(name).digest

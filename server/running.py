@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 
 from plans.errors import DarkroomError, Unreachable
-from server import labs
+from server import images, labs
 from server.enrolment import found_site, offer_roster
 from server.site import Site, open_site
 from server.supervisor import Role, Supervisor, owner_roles, roles, wait_for
@@ -27,6 +27,8 @@ def stay_up(home: Path, port: int) -> None:
     if not site.settings.exists():
         site = found_site(home, port)
     _found_labs(site)
+    if told := images.outdated():
+        sys.stderr.write(f"Warning: {told}.\n")
     with started(open_site(home)) as supervisor:
         sys.stderr.write(
             f"Darkroom is up at {address(site)} (only this machine can reach it). Ctrl-C ends it.\n"

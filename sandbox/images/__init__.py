@@ -27,6 +27,7 @@ from sandbox.images.listing import (
     listed,
     named,
     origin,
+    outdated,
     present,
     verify,
     verify_stepwise,
@@ -34,5 +35,5 @@ from sandbox.images.listing import (
 
 __all__ = [
     "Hold", "Image", "Known", "build", "by_digest", "contains", "digest_of", "each_file", "find", "listed",
-    "named", "origin", "present", "verify", "verify_stepwise",
+    "named", "origin", "outdated", "present", "verify", "verify_stepwise",
 ]  # fmt: skip

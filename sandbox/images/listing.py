@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plans import canonical, names
-from plans.errors import HashMismatch, Malformed, NotFound
+from plans.errors import HashMismatch, Malformed, NotFound, SettingsWrong
 from sandbox.layout import ORIGIN
 from sandbox.own_user import owners_trusted
-from sandbox.recipes import images_folder
+from sandbox.recipes import CHECKOUT, images_folder, read_recipe
 
 KIND = "image"
 LIST = "files.json"
@@ -95,6 +95,19 @@ def record_of(name: str, kept: Path) -> dict[str, object]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def outdated(folder: Path | None = None, recipes: Path = CHECKOUT / "images") -> tuple[str, ...]:
+    """Return the names of the images here that were not built from these recipes, modules and locks as they are now.
+    Their boxes may not understand what the launcher of this checkout and its plans say.
+    """
+    kept, found = folder or images_folder(), []
+    for path in sorted(recipes.glob("*/image.toml")):
+        noted = record_of(path.parent.name, kept)
+        with contextlib.suppress(SettingsWrong):  # whoever builds it is told what is wrong with a recipe
+            if noted and noted.get("stamp") != read_recipe(path.parent).stamp:
+                found.append(path.parent.name)
+    return tuple(found)
 
 
 def verify(image: Image) -> None:

@@ -207,6 +207,34 @@ def test_a_box_that_gives_up_is_failed(boxes: Boxes, check) -> None:
     with_box(boxes, plan, steps)
 
 
+def test_a_box_of_other_code_says_so_and_what_to_do(boxes: Boxes, check) -> None:
+    """Its image was built before its plan had a member that it has now; the control is every other test here."""
+    plan = check(SLEEP)
+
+    async def steps(box: Box) -> None:
+        work = {"plan": plan.plain() | {"later": 1}, "stage": Entry.CHECK.value, "attempt": 1, "inputs": []}
+        with pytest.raises(BoxFailed, match="built from other code") as refused:
+            await conversation.begin(await box.start(), work)
+        assert refused.value.where == "value.malformed" and "make up" in refused.value.next_step
+
+    with_box(boxes, plan, steps)
+
+
+def test_no_tier_has_boxes_that_waited_and_a_cold_one_is_like_every_other(boxes: Boxes, check) -> None:
+    plan = check(WRITE)
+
+    async def steps() -> None:
+        box = boxes.create(plan.stages[0], {}, cold=True)
+        try:
+            await begin(box, plan)
+            assert not box.waited and (await box.wait()).state is BoxState.EXITED
+        finally:
+            await box.kill(Cause.CANCELLED)
+            await box.destroy()
+
+    asyncio.run(steps())
+
+
 def test_a_step_that_the_table_lacks_is_refused(boxes: Boxes, check, tmp_path: Path) -> None:
     plan = check(SLEEP)
 

@@ -82,6 +82,27 @@ def age(path: Path, days: float) -> None:
     os.utime(path, (moment, moment))
 
 
+# -------------------------------------------------------------------------------- an image of other code is named
+
+
+def test_an_image_that_was_built_before_its_modules_changed_is_named(kept: Path, recipe: Path) -> None:
+    write_recipe(recipe.parent / "other", module="D = 1\n")
+    write_recipe(recipe.parent / "never-built")
+    images.build(recipe, kept)
+    images.build(recipe.parent / "other", kept)
+    assert images.outdated(kept, recipe.parent) == (), "the control: nothing has changed"
+    change(recipe)
+    assert images.outdated(kept, recipe.parent) == ("small",)
+    images.build(recipe, kept)
+    assert images.outdated(kept, recipe.parent) == ()
+
+
+def test_a_recipe_that_cannot_be_read_names_no_image(kept: Path, recipe: Path) -> None:
+    images.build(recipe, kept)
+    (recipe / "image.toml").write_text("name = ")
+    assert images.outdated(kept, recipe.parent) == () == images.outdated(kept, recipe.parent / "nowhere")
+
+
 # -------------------------------------------------------------------------------- nothing half-built is an image
 
 

@@ -13,7 +13,8 @@ import pytest
 from plans.decision import Tier
 from plans.statements import Signed
 from sandbox import api, bubblewrap
-from server.doctor import Finding, loose_grants, weaker_points
+from server import images
+from server.doctor import Finding, _images, loose_grants, weaker_points
 from store import api as store
 from tests.compute.test_forecast import OWNER, deliver, manifest_row
 from tests.keeper import house
@@ -34,6 +35,20 @@ def test_a_weaker_point_is_said_and_is_no_fault() -> None:
     assert "T1 of nm/tax: own user id" not in {
         each.what for each in weaker_points("nm/tax", status(separate=True))
     }, "the control: what holds is no weaker point"
+
+
+@pytest.mark.parametrize(
+    ("outdated", "begins"),
+    [((), ""), (("sql",), "the image sql was"), (("python", "sql"), "the images python, sql were")],
+)
+def test_images_of_other_code_are_said_with_what_mends_it(
+    monkeypatch: pytest.MonkeyPatch, outdated: tuple[str, ...], begins: str
+) -> None:
+    """Boxes of such an image end without a result, and what they say of it reads as if a plan were wrong."""
+    monkeypatch.setattr(api, "outdated", lambda: outdated)
+    found = _images()
+    assert found.good and found.loose == bool(outdated)
+    assert images.outdated().startswith(begins) and ("`make up`" in found.how) == bool(outdated)
 
 
 def test_every_line_begins_with_one_word_of_one_width() -> None:
