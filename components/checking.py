@@ -54,7 +54,7 @@ def needs(component: Component, values: Mapping[str, Any], relations: Sequence[s
         raise Malformed(
             f"the component {component.name} reads {len(component.tables)} tables, and {len(relations)} are named",
             "task.needs",
-            f"Name {len(component.tables)}, in this order: {', '.join(component.tables)} (--table, each).",
+            f"Name {len(component.tables)}, in this order: {', '.join(component.tables)}.",
         )
     found = []
     for table, relation in enumerate(relations):

@@ -201,17 +201,19 @@ class JobService:
             raise
 
     def dry_run(self, request: Request, signature: str) -> dict[str, Any]:
-        """Return what would be answered to a request for a statement that was signed as a dry run, and what it would
-        cost; nothing runs.
+        """Return what would be answered to a request for a statement or a component that was signed as a dry run, and
+        what it would cost; nothing runs.
 
         Raises:
             SignatureWrong: not signed by the member's enrolled key, or signed to be run.
-            Malformed: it asks for a task.
+            Malformed: it asks for a folder or a joint computation.
             DarkroomError: as `dry_runs.dry_run`.
         """
         keys.verify_dry_run(request.signer, request.canonical(), signature)
-        if request.kind is not RequestKind.SQL:
-            raise Malformed("a dry run is of a statement", "request.kind", "Try a folder: `darkroom try`.")
+        if request.kind not in (RequestKind.SQL, RequestKind.COMPONENT):
+            what = "a dry run is of a statement or a component"
+            raise Malformed(what, "request.kind", "Try a folder: `darkroom try`.")
+        library.require_fitting(request)
         return dry_run(self.database, self.house, Asked(request, signature))
 
     def code(self, approver: str, job_id: str, patience_s: float) -> Code:

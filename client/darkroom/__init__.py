@@ -56,9 +56,11 @@ if TYPE_CHECKING:
     from darkroom.result import Result
     from darkroom.tabular import SUPPRESSED
     from darkroom.tracebacks import last_traceback, short_tracebacks
+    from darkroom.twin_check import TwinCheck, WouldLeave
+    from darkroom.twin_files import TwinFiles
     from darkroom.twin_program import batches, model, out, parameters, table, tables
     from darkroom.twin_result import Sample, TwinJob, TwinResult
-    from darkroom.twin_trial import TrialJob
+    from darkroom.twin_run import TwinRun
     from darkroom.unlocking import make_keys, unlock
     from plans.trial import TrialReport
 
@@ -74,10 +76,13 @@ __all__ = [
     "Result",
     "Sample",
     "ShadowedError",
-    "TrialJob",
     "TrialReport",
+    "TwinCheck",
+    "TwinFiles",
     "TwinJob",
     "TwinResult",
+    "TwinRun",
+    "WouldLeave",
     "applications",
     "apply",
     "attempt",
@@ -120,10 +125,13 @@ _LATER = {
     "JointResult": "darkroom.joint_result",
     "Result": "darkroom.result",
     "Sample": "darkroom.twin_result",
-    "TrialJob": "darkroom.twin_trial",
     "TrialReport": "plans.trial",
+    "TwinCheck": "darkroom.twin_check",
+    "TwinFiles": "darkroom.twin_files",
     "TwinJob": "darkroom.twin_result",
     "TwinResult": "darkroom.twin_result",
+    "TwinRun": "darkroom.twin_run",
+    "WouldLeave": "darkroom.twin_check",
     "batches": "darkroom.twin_program",
     "connect": "darkroom.connection",
     "job_from": "darkroom.notebook",
@@ -290,9 +298,9 @@ def submit(  # noqa: PLR0913 - what a darkroom.toml says, for a function that ha
     outputs: Mapping[str, Any] | None = None,
     arguments: Mapping[str, Any] | None = None,
     image: str = "",
-) -> Job | TrialJob:
-    """Try a folder of Python or a function on look-alike data (`on="twin"`), or submit it to be run beside the real
-    ones (`on="real"`), and return its job. For a function, `tables`, `outputs` and `arguments` say what a folder's
+) -> Job | TwinRun:
+    """Run a folder of Python or a function here on look-alike data (`on="twin"`), or submit it to be run beside the
+    real ones (`on="real"`), and return its job. For a function, `tables`, `outputs` and `arguments` say what a folder's
     `darkroom.toml` says (docs/jobs.md); it uses what it imports itself and its parameters, and nothing else.
 
     Raises:
@@ -317,7 +325,10 @@ def run(folder: Path | str, *, project: str = "", purpose: str = "") -> Job:
 
 
 def attempt(folder: Path | str) -> TrialReport:
-    """Try a folder of Python on look-alike data, wait, and return all that happened."""
+    """Try a folder of Python at the owner's launcher, beside the data and on look-alike rows; wait, and return all that
+    happened. A job's failure is compared with this trial. While you write, `submit(folder, on="twin")` is quicker: it
+    runs here and gives the outputs.
+    """
     return _default().attempt(folder)
 
 
@@ -335,13 +346,13 @@ def component(  # noqa: PLR0913 - what a task of the library says
     purpose: str = "",
     statement: str = "",
     on: str = "",
-) -> Job:
+) -> Job | TwinCheck:
     """Submit a component of the algorithm library with these parameters on these tables, on real data; on look-alike
-    data its parameters are checked and nothing runs.
+    data its parameters and columns are checked, nothing runs, and the result says what would leave.
 
     Raises:
         Malformed: it is asked as a statement, which the member has not given; the error says which.
-        StateConflict: it is asked on look-alike data, and its parameters fit.
+        NotFound: on look-alike data: a table has no such column.
         DarkroomError: what the portal says; of a wrong parameter, what it may be.
     """
     return _default().component(

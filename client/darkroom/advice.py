@@ -21,8 +21,9 @@ from darkroom import advice_rewrites as rewrites
 from darkroom import display_words as words
 from darkroom.advice_rewrites import Columns, Rewrite
 from darkroom.advice_sql import calls, parsed, relations, words_in
-from darkroom.display import Banner, Block, Code, Facts, Lines, Sheet, Shown, Title, sheet
-from darkroom.local import project_and_purpose
+from darkroom.completion_functions import FUNCTIONS
+from darkroom.display import Banner, Block, Code, Facts, Lines, Link, Sheet, Shown, Title, sheet
+from darkroom.local import in_lab, portal_page, project_and_purpose
 from plans import names
 from plans.errors import DarkroomError
 
@@ -183,22 +184,52 @@ def _by_words(text: str, problem: DarkroomError, columns: Columns) -> Iterator[R
     if problem.code in ("sql.syntax", "sql.unsupported"):
         yield from _by_name(text, problem, columns)
         yield from _by_shape(text, problem.what, columns)
-        yield from _by_engine(text, problem.what)
+        yield from _by_engine(text, problem.what, columns)
 
 
 _SPELT = re.compile(
     r'(?:[Cc]olumn (?:named )?"(?P<column>\w+)"|with name (?P<name>\w+) does not exist)'
     r'.{0,80}?(?:Candidate bindings: (?:: )?|Did you mean )"(?P<right>[\w.]+)"'
 )
+_FUNCTION = re.compile(r"\bfunction with name", re.IGNORECASE)
 _UNGROUPED = re.compile(r'column "(\w+)" must appear in the GROUP BY clause')
 
 
-def _by_engine(text: str, what: str) -> Iterator[Rewrite]:
-    """Yield what follows from DuckDB's own words, which are told of look-alike data alone."""
+def _by_engine(text: str, what: str, columns: Columns) -> Iterator[Rewrite]:
+    """Yield what follows from DuckDB's own words, which are told of look-alike data alone. It knows neither the guard
+    nor the catalog, so its proposals pass the same sieve as all others.
+    """
     if spelt := _SPELT.search(what):
-        yield from rewrites.renamed(text, spelt["column"] or spelt["name"], spelt["right"], "")
+        wrong, right = spelt["column"] or spelt["name"], spelt["right"]
+        if spelt["name"] and not _FUNCTION.search(what):
+            yield from rewrites.renamed(text, wrong, right, "")  # a relation or schema
+        elif spelt["name"] and (right.lower() not in FUNCTIONS or right.lower() in rewrites.OF_ONE_ROW):
+            yield from _other_function(text, wrong.lower(), columns)
+        elif spelt["name"] or _may_name(right, columns):
+            yield from rewrites.renamed(text, wrong, right, "")
     if ungrouped := _UNGROUPED.search(what):
-        yield from rewrites.grouped_by(text, ungrouped[1])
+        yield from _grouped(text, ungrouped[1], columns)
+
+
+def _may_name(column: str, columns: Columns) -> bool:
+    """Return whether a statement may name a column; one that nothing is known of may, and where no column has a use,
+    as before an owner's first policies, all but identifiers.
+    """
+    name = column.rpartition(".")[2].lower()
+    every = [each for listed in columns.values() for each in listed]
+    told = any(each.uses for each in every)
+    return all(
+        each.usable if told else each.kind != "identifier" for each in every if each.name.lower() == name
+    )
+
+
+def _grouped(text: str, column: str, columns: Columns) -> Iterator[Rewrite]:
+    """Yield the statement with a column as a key of its groups, or its mean, where its values would show persons."""
+    known = [each for listed in columns.values() for each in listed if each.name.lower() == column.lower()]
+    if any(rewrites.is_amount(each) for each in known):
+        yield from rewrites.averaged(text, column)
+    elif _may_name(column, columns):
+        yield from rewrites.grouped_by(text, column)
 
 
 def _by_name(text: str, problem: DarkroomError, columns: Columns) -> Iterator[Rewrite]:
@@ -210,13 +241,13 @@ def _by_name(text: str, problem: DarkroomError, columns: Columns) -> Iterator[Re
             yield from rewrites.renamed(text, what.split("'")[1], right, problem.where)
     if "is neither in an aggregate nor a GROUP BY key" in what:
         column = what.partition("row-level output: ")[2].partition(" is neither")[0]
-        yield from rewrites.grouped_by(text, column) if column.isidentifier() else ()
+        yield from _grouped(text, column, columns) if column.isidentifier() else ()
     if what.startswith("the function "):
         function = what.split()[2]
         yield from _other_function(text, function, columns)
     if "stands beside an aggregate" in what:
         column = what.partition("row-level output: ")[2].partition(" stands")[0]
-        yield from rewrites.grouped_by(text, column) if column.isidentifier() else ()
+        yield from _grouped(text, column, columns) if column.isidentifier() else ()
 
 
 def _by_shape(text: str, what: str, columns: Columns) -> Iterator[Rewrite]:
@@ -392,13 +423,18 @@ def _helps(lesson: Lesson) -> list[Block]:
     return found
 
 
-def _applications(lesson: Lesson) -> Iterator[Code]:
-    """Yield what to run to apply for a grant, with everything filled in that is known."""
+def _applications(lesson: Lesson) -> Iterator[Code | Link]:
+    """Yield what to run to apply for a grant, with everything filled in that is known; in a lab, which cannot apply for
+    its member, the portal's page that can.
+    """
     asked = lesson.asked or Asked("")
     for remedy in lesson.explanation.get("remedies") or ():
         if remedy.get("kind") != "apply":
             continue
         role = str(remedy.get("role", ""))
+        if in_lab() and (page := _page(remedy, asked)):
+            yield Link(page, words.say("error.apply-page"))
+            continue
         given = (
             f"{str(remedy['subject'])!r}, {list(map(str, remedy.get('columns') or ()))!r}, {asked.purpose!r}"
         )
@@ -406,6 +442,18 @@ def _applications(lesson: Lesson) -> Iterator[Code]:
             f'darkroom.apply({given}, project={asked.project!r}, until="YYYY-MM-DD", role={role!r})',
             words.say("error.apply"),
         )
+
+
+def _page(remedy: Mapping[str, Any], asked: Asked) -> str:
+    """Return the address of the portal's page for an application, filled in; empty where none is known."""
+    return portal_page(
+        "/apply",
+        columns=",".join(map(str, remedy.get("columns") or ())),
+        dataset=str(remedy.get("subject", "")),
+        project=asked.project or os.environ.get("DARKROOM_PROJECT", ""),
+        purpose=asked.purpose or os.environ.get("DARKROOM_PURPOSE", ""),
+        role=str(remedy.get("role", "")),
+    )
 
 
 def _limits(problem: DarkroomError, lesson: Lesson) -> bool:

@@ -171,7 +171,7 @@ def groups(text: str, columns: Columns) -> Iterator[Rewrite]:
     items = [_bare(span.of(text)) for span in found.items("select")]
     asked = list(known)[:MOST] if items == ["*"] else [item for item in items if "(" not in item]
     named = [name for name in asked if name.rpartition(".")[2].lower() in known or not known]
-    means = [name for name in named if _is_amount(known.get(name.rpartition(".")[2].lower()))]
+    means = [name for name in named if is_amount(known.get(name.rpartition(".")[2].lower()))]
     keys = [name for name in named if name not in means][: 1 if items == ["*"] else None]
     start, end = found.clauses["from"][0], found.before("having", "qualify", "order by", "limit", "offset")
     outputs = ", ".join([*keys, "count(*) AS n", *(f"avg({name})" for name in means)])
@@ -179,12 +179,26 @@ def groups(text: str, columns: Columns) -> Iterator[Rewrite]:
     yield from _made(f"SELECT {outputs} {text[start:end].strip()}{grouped}", "why.figures")
 
 
-def _is_amount(column: Column | None) -> bool:
+def is_amount(column: Column | None) -> bool:
     """Return whether a column is better shown as a mean than as a key: a sensitive number, or one with a point."""
     if column is None or column.uses is not None and "avg" not in column.uses:
         return False
     real = column.type.startswith(("DOUBLE", "FLOAT", "DECIMAL"))
     return real or (column.kind == "sensitive" and column.type in _WHOLE)
+
+
+def averaged(text: str, column: str) -> Iterator[Rewrite]:
+    """Yield the statement with the mean of a column in place of its values, where these are an output by themselves."""
+    found = sql.parsed(text)
+    if found is None:
+        return
+    edits = [
+        Edit(span.start, span.end, f" avg({column}) AS {column}_mean ")
+        for span in found.items("select")
+        if _bare(span.of(text)).rpartition(".")[2].lower() == column.lower()
+    ]
+    if edits:
+        yield from _made(sql.edited(text, edits), "why.figures")
 
 
 def grouped_by(text: str, column: str) -> Iterator[Rewrite]:
@@ -394,6 +408,6 @@ def _spaced(found: Statement, edits: Sequence[Edit]) -> str:
 
 
 __all__ = [
-    "INSTEAD", "MOST", "QUANTILES", "Column", "Columns", "Rewrite", "Span", "by_remedies", "coarser", "figures",
-    "grouped_by", "instead", "left_out", "limited", "renamed", "star", "unlimited",
+    "INSTEAD", "MOST", "QUANTILES", "Column", "Columns", "Rewrite", "Span", "averaged", "by_remedies", "coarser",
+    "figures", "grouped_by", "groups", "instead", "is_amount", "left_out", "limited", "renamed", "star", "unlimited",
 ]  # fmt: skip

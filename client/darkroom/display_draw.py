@@ -122,6 +122,39 @@ def files(thing: Any) -> Sheet:
     )
 
 
+def output_table(thing: Any) -> Sheet:
+    """A released table among the outputs of a task."""
+    types, hidden = _types(thing), thing.suppressed
+    size = say("result.size", rows=len(hidden), columns=len(types))
+    return sheet(
+        Title(say("output.title", name=thing.name), size),
+        table(thing.columns, types, (thing.texts(), hidden), say("cell.withheld-plain")),
+        Lines(tuple(map(str, thing.notes))),
+    )
+
+
+def twin_files(thing: Any) -> Sheet:
+    """What a program left on look-alike data, which says so before and after the names."""
+    rows = tuple((each.name, str(each.form)) for each in thing.artifacts)
+    return sheet(
+        Title(say("trial.left"), say("twin.title"), "twin"),
+        Banner(say("twin.banner"), "twin"),
+        Grid((say("head.name"), say("head.form")), rows),
+        Lines((*map(str, thing.notes), say("files.save"), say("twin.next"))),
+    )
+
+
+def would_leave(thing: Any) -> Sheet:
+    """What a component would leave; nothing has run."""
+    rows = tuple((each.name, str(each.form), each.meaning) for each in thing.outputs)
+    return sheet(
+        Title(say("check.title"), say("twin.title"), "twin"),
+        Lines(tuple(map(str, thing.notes))),
+        Grid((say("head.name"), say("head.form"), say("check.leaves")), rows),
+        Lines((say("twin.next"),)),
+    )
+
+
 def joint_result(thing: Any) -> Sheet:
     """A joint answer: the table, and under which model it holds."""
     texts, hidden = thing.texts(), thing.suppressed
@@ -226,6 +259,7 @@ def job(thing: Any) -> Sheet:
         Title(say("job.title", id=view["id"]), term("state", state), "twin" if made_up else _tone(state)),
         Banner(say("twin.banner"), "twin") if made_up else None,
         Facts(tuple(_job_facts(view, state))),
+        Lines((str(view.get("sentence", "")),) if made_up and view.get("kind") != "sql" else ()),
         *_problem(view),
         Lines(tuple(_passed(view)), say("job.timeline")),
         Lines((say(_next(view, state)),), say("job.next")),
@@ -384,7 +418,8 @@ _KINDS: dict[str, Drawing] = {
     "TwinResult": twin_result, "twin-result": twin_result,
     "Sample": sample, "sample": sample,
     "Files": files, "files": files,
-    "Job": job, "job": job, "TwinJob": job, "TrialJob": job,
+    "OutputTable": output_table, "TwinFiles": twin_files, "WouldLeave": would_leave,
+    "Job": job, "job": job, "TwinJob": job, "TwinRun": job, "TwinCheck": job, "TrialJob": job,
     "Jobs": jobs, "jobs": jobs,
     "JointJob": joint, "JointComputation": joint, "joint": joint,
     "JointResult": joint_result, "joint-result": joint_result,

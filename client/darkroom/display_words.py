@@ -123,6 +123,9 @@ _OF_DISPLAYS: Mapping[str, tuple[str, str]] = {
         "仿真数据：全部为虚构，不涉及任何真实个人，不能作为结论。",
     ),
     "twin.next": ('The same on real data: on="real".', '在真实数据上运行同一语句：on="real"。'),
+    "check.title": ("Checked, nothing ran", "已检查，未运行"),
+    "check.leaves": ("Would leave", "将会出域"),
+    "output.title": ("Output {name}", "产出 {name}"),
     "files.title": ("Released files", "已出域文件"),
     "files.save": ('.save("outputs") writes them.', '用 .save("outputs") 写入文件夹。'),
     # jobs
@@ -235,6 +238,7 @@ _OF_HELP: Mapping[str, tuple[str, str]] = {
         "Not checked yet; dry runs check them, for nothing: darkroom.try_it()",
         "尚未核验；可免费预检：darkroom.try_it()",
     ),
+    "error.apply-page": ("Or apply for it on the portal, filled in", "或在门户上提出申请（已填好）"),
     "error.apply": ("Or apply for it", "或提出申请"),
     "error.remedies": ("All of this together makes it pass", "以下各项全部做到即可通过"),
     "error.remedies-some": ("This helps; it may not be all", "以下各项有帮助，但未必足够"),

@@ -1,6 +1,7 @@
 """What is asked in one way of look-alike and of real data: `on` is the only difference (`darkroom.local`).
 
-on="twin"   here and now, or as a trial beside the data; nothing is spent, and no owner is asked
+on="twin"   here and now: statements, and programs in a process of their own; components are checked. Nothing is
+            spent, and no owner is asked
 on="real"   a signed request, a job, and what the owner's rules let leave
 """
 
@@ -16,20 +17,27 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 from darkroom import folder as folders
 from darkroom.job import Job
 from darkroom.joint_job import JointJob
-from darkroom.joint_task import Named, task_of
+from darkroom.joint_task import Named, in_python, task_of
 from darkroom.local import On, on_which, project_and_purpose
 from darkroom.local_function import write_folder
+from darkroom.twin_check import TwinCheck, expected, require_columns
 from darkroom.twin_result import TwinJob
+from darkroom.twin_run import TwinRun
 from darkroom.twin_trial import TrialJob
 from darkroom.wire import Wire
-from plans.errors import Malformed, StateConflict
+from plans import canonical
+from plans.errors import Malformed, Unreachable
 from plans.joint import JointTask
 from plans.request import Request, RequestKind
 from plans.tasks import ComponentTask, PythonTask
 from plans.trial import Folder
 
 if TYPE_CHECKING:
+    import pyarrow
+
     from darkroom.joint_asking import Joint
+    from darkroom.listing import Components
+    from darkroom.twin_recipes import KnownTwin
 
 Work = Path | str | types.FunctionType
 """A folder of Python, or a plain function."""
@@ -47,7 +55,10 @@ class Either:
         ) -> Request: ...
         def hand_over(self, request: Request, folder: Folder | None = None) -> Job: ...
         def sql_on_twins(self, statement: str, *, project: str = "", purpose: str = "") -> TwinJob: ...
+        def known_twin(self, relation: str) -> KnownTwin: ...
+        def twin_table(self, relation: str, columns: Sequence[str] | None = None) -> pyarrow.Table: ...
         def images(self) -> list[dict[str, Any]]: ...
+        def components(self) -> Components: ...
         def models(self) -> list[dict[str, Any]]: ...
         def component_request(
             self,
@@ -62,6 +73,9 @@ class Either:
         def component_task(
             self, name: str, parameters: Mapping[str, Any], tables: Sequence[str]
         ) -> tuple[ComponentTask, str]: ...
+        def task_reasons(
+            self, task: ComponentTask, statement: str, about: tuple[str, str]
+        ) -> list[dict[str, str]]: ...
         def ask_jointly(self, task: JointTask, *, project: str, purpose: str) -> dict[str, Any]: ...
 
     @overload
@@ -119,8 +133,9 @@ class Either:
         outputs: Mapping[str, Any] | None = None,
         arguments: Mapping[str, Any] | None = None,
         image: str = "",
-    ) -> Job | TrialJob:
-        """Try a folder or function on look-alike data, or submit it to be run beside the real ones; return its job.
+    ) -> Job | TwinRun:
+        """Run a folder or function here on look-alike data, or submit it to be run beside the real ones; return its
+        job.
 
         A folder has a `darkroom.toml` (docs/jobs.md). For a function the arguments here say the same: `tables` are its
         tables with their columns, `outputs` its files with their forms, `arguments` what it is called with. It uses
@@ -135,15 +150,36 @@ class Either:
             work, {"tables": tables, "outputs": outputs, "arguments": arguments, "image": image}
         )
         if which is On.TWIN:
-            bare = replace(found, models={})
-            body = {"task": bare.task(self.images()).plain(), "folder": found.folder.plain()}
-            return TrialJob(
-                self._wire, body, f"trial-{found.folder.digest.removeprefix('sha256:')[:15]}"
-            ).refresh()
+            return self._run_here(found)
         task = found.task(self.images(), self.models() if found.models else ())
         return self.hand_over(
             self._of_task(task, project or found.project, purpose or found.purpose), found.folder
         )
+
+    def trial(self, folder: Path | str) -> TrialJob:
+        """Have a folder tried on look-alike data beside the real ones, at the owner's launcher: it is the trial that a
+        job's failure is compared with. `submit` on look-alike data runs it here.
+
+        Raises:
+            DarkroomError: as `submit`.
+        """
+        found = folders.read(Path(folder))
+        task = replace(found, models={}).task(self.images())
+        body = {"task": task.plain(), "folder": found.folder.plain()}
+        return TrialJob(
+            self._wire, body, f"trial-{found.folder.digest.removeprefix('sha256:')[:15]}"
+        ).refresh()
+
+    def _run_here(self, work: folders.Work) -> TwinRun:
+        """Start a program here, on the twins of its tables, with the columns that it names and the person token."""
+        told: list[str] = []
+        try:
+            replace(work, models={}).task(self.images())  # that the image has the modules which it imports
+        except Unreachable as problem:
+            told.append(f"Imports were not compared with the image: {problem.what}.")
+        tables = {need.relation: self.twin_table(need.relation, need.columns) for need in work.needs}
+        told += [sentence for relation in tables for sentence in self.known_twin(relation).sentences]
+        return TwinRun(work, tables, tuple(told))
 
     def component(  # noqa: PLR0913 - what a task of the library says
         self,
@@ -155,30 +191,40 @@ class Either:
         purpose: str = "",
         statement: str = "",
         on: str = "",
-    ) -> Job:
+    ) -> Job | TwinCheck:
         """Submit a component of the algorithm library with these parameters on these tables; numbers with a point are
         text ("0.05"). Where figures leave with noise only, it is asked as a statement, if it can be: see `asked_as`.
         That is signed only if it is, letter by letter, the `statement` that the member gives.
 
+        On look-alike data nothing runs, since the library is beside the data alone: parameters and columns are checked,
+        and the result says what would leave.
+
         Raises:
             HashMismatch: the portal made another task of it.
+            NotFound: on look-alike data: a table has no such column.
             Malformed: it is asked as a statement, which the member has not given; the error says which.
-            StateConflict: it is asked on look-alike data; its parameters were checked, and there is nothing to run.
             DarkroomError: what the portal says; of a wrong parameter, what it may be.
         """
         if on_which(on) is On.TWIN:
-            self.component_task(name, parameters, tables)
-            raise StateConflict(
-                "components run on real data only; these parameters and tables fit",
-                f"component {name}",
-                'Look at the rows by darkroom.sample(…); then the same call with on="real".',
-            )
+            return self._check_here(*self.component_task(name, parameters, tables), (project, purpose))
         project, purpose = project_and_purpose(project, purpose)
         return self.hand_over(
             self.component_request(
                 name, parameters, tables, project=project, purpose=purpose, statement=statement
             )
         )
+
+    def _check_here(self, task: ComponentTask, statement: str, about: tuple[str, str]) -> TwinCheck:
+        """Return what a component would leave, its columns looked up in the twins of its tables."""
+        require_columns(
+            task, lambda relation: (each.name for each in self.known_twin(relation).table.visible)
+        )
+        number = canonical.digest("twin-job", task.plain()).removeprefix("sha256:")[:15]
+
+        def explain() -> list[dict[str, str]]:
+            return self.task_reasons(task, statement, project_and_purpose(*about))
+
+        return TwinCheck(f"twin-{number}", expected(task, statement, self.components()), explain)
 
     def joint_sql(
         self,
@@ -200,7 +246,9 @@ class Either:
         if on_which(on) is On.TWIN:
             return self.sql_on_twins(statement, project=project, purpose=purpose)
         project, purpose = project_and_purpose(project, purpose)
-        view = self.ask_jointly(task_of(statement, named or Named()), project=project, purpose=purpose)
+        with in_python():
+            task = task_of(statement, named or Named())
+        view = self.ask_jointly(task, project=project, purpose=purpose)
         return JointJob(cast("Joint", self), view)
 
     def _of_task(self, task: PythonTask, project: str, purpose: str) -> Request:

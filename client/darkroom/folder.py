@@ -17,7 +17,8 @@
     "plot.png" = { form = "figure", data = "by_league.csv" }
     "fit.json" = "metrics"
 
-Hidden files, byte code and `darkroom.toml` itself stay here; every other file goes along. Links do not.
+Hidden files, byte code and `darkroom.toml` itself stay here; every other file goes along. Links do not. Sources hold
+no character that whoever reviews them would not see.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from darkroom.notebook_text import require_shown
 from plans.artifacts import Artifact, Form
 from plans.box import Outputs
 from plans.errors import Malformed, NotFound, TooLarge
@@ -155,6 +157,8 @@ def _files(place: Path) -> Iterator[tuple[str, bytes]]:
                 path,
                 "Leave out what the program does not need; data never travel with code.",
             )
+        if path.endswith(".py"):
+            require_shown(content, path)
         yield path, content
 
 

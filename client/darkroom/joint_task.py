@@ -17,6 +17,8 @@ where persons are looked up; else by Diffie-Hellman.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from plans.errors import Malformed
@@ -63,6 +65,25 @@ def task_of(statement: str, named: Named) -> JointTask:
         finder=named.finder,
         collector=named.collector,
     )
+
+
+_OPTION = re.compile(r"--([a-z]+)(?:-([a-z]+))?")
+
+
+@contextmanager
+def in_python() -> Iterator[None]:
+    """Have errors inside this block name arguments of a call where they name options of a command."""
+    try:
+        yield
+    except Malformed as problem:
+        what, where, step = (
+            _OPTION.sub(_argument, text) for text in (problem.what, problem.where, problem.next_step)
+        )
+        raise Malformed(what, where, step) from None
+
+
+def _argument(option: re.Match[str]) -> str:
+    return "_".join(filter(None, option.groups()))
 
 
 def is_stacked(statement: str) -> bool:

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from darkroom.notebook_text import require_shown
 from plans.errors import Malformed, NotFound
 
 MAIN = "main.py"
@@ -55,10 +56,12 @@ def source_of(function: types.FunctionType) -> str:
 
     Raises:
         NotFound: its source is not to be had.
-        Malformed: it is no plain function, or uses a variable from outside; the sentence names it.
+        Malformed: it is no plain function, uses a variable from outside, or holds a character that is not shown; the
+            sentence names it.
     """
     name = function.__name__
     text = _text(function)
+    require_shown(text.encode("utf-8", "surrogatepass"), f"function {name}")
     body = _parsed(text, name)
     if len(body) != 1 or not isinstance(body[0], ast.FunctionDef) or body[0].decorator_list:
         raise Malformed(

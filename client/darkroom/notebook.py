@@ -281,13 +281,17 @@ def _columns(catalogue: Catalogue, found: notebook_calls.Calls) -> dict[str, lis
 
 
 def _content(path: Path) -> bytes:
-    """Return a file of Python that comes along; what is wrong with it is said when the folder is read."""
+    """Return a file of Python that comes along; its characters are those that cells may have, and what else is wrong
+    with it is said when the folder is read.
+    """
     if path.suffix != ".py" or path.name == MAIN:
         raise Malformed("only files of Python come along, and none of the program's own name", str(path))
     try:
-        return path.read_bytes()
+        content = path.read_bytes()
     except OSError as problem:
         raise Malformed(f"the file cannot be read ({problem.strerror})", str(path)) from None
+    notebook_text.require_shown(content, path.name)
+    return content
 
 
 def _write(place: Path, files: Mapping[str, bytes], said: str, *, replace: bool) -> list[str]:

@@ -7,6 +7,8 @@ the sort that its value has. So a program without arguments does what the notebo
 from __future__ import annotations
 
 import ast
+import builtins
+import keyword
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -25,6 +27,9 @@ _READ = {
 """How each sort of value is read again from the text of an argument."""
 
 _MOST_BITS = 1024
+_TAKEN = {*dir(builtins), *keyword.kwlist}
+"""Names whose other meaning the program, and the line that reads the argument, relies on."""
+
 Value = bool | int | float | str
 
 
@@ -61,6 +66,9 @@ def parameters(cell: Cell, file: str) -> tuple[Parameter, ...]:
         if name in found or name.startswith("_"):
             what = "a parameter has a name of its own, which begins with a letter"
             raise Malformed(what, where, "Name it otherwise.")
+        if name in _TAKEN:
+            what = f"a parameter cannot be called {name}, which Python needs for itself"
+            raise Malformed(what, where, f"Name it otherwise, such as {name}_value.")
         found[name] = Parameter(name, _value(value, where))
         if len(found[name].argument) > LONGEST_ARGUMENT or not found[name].argument.isprintable():
             what = f"a parameter is one line of at most {LONGEST_ARGUMENT} characters"

@@ -104,6 +104,31 @@ def _body(cell: Cell, file: str) -> str:
     return "\n".join(lines if cell.kind == "code" else map(_comment, lines))
 
 
+_COOKIE = re.compile(r"[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
+
+
+def require_shown(content: bytes, where: str) -> None:
+    """Check that a file of Python is what whoever reads it sees: UTF-8, and no character that is not shown or that
+    turns the order of others around.
+
+    Raises:
+        Malformed: it is not; it says in which line.
+    """
+    try:
+        lines = content.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
+    except UnicodeDecodeError:
+        raise Malformed("a file of Python is written in UTF-8", where, "Save it in UTF-8.") from None
+    for number, line in enumerate(lines, 1):
+        cookie = _COOKIE.match(line) if number <= 2 else None
+        if cookie and cookie[1].lower().replace("_", "-") not in ("utf-8", "utf8"):
+            raise Malformed(
+                f"the line says that the file is written in {cookie[1][:40]}",
+                f"{where}:{number}",
+                "Save it in UTF-8, and remove that line: Python would read another program than a person does.",
+            )
+        _require_shown(line, f"{where}:{number}")
+
+
 def _require_shown(line: str, where: str) -> None:
     for character in line:
         if character.isprintable() or character == "\t" or character in _JOINERS:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from darkroom.listing import Displayed
+from plans.errors import StateConflict
 from plans.released import Cell, ReleasedColumn
 
 if TYPE_CHECKING:
@@ -110,8 +111,20 @@ class Tabular(Displayed):
     def to_pandas(self) -> pandas.DataFrame:
         """Return a pandas table with the same columns as `to_arrow`; needs pandas, which Darkroom does not
         install.
+
+        Raises:
+            StateConflict: pandas is not installed here; it says how to.
         """
-        return self.to_arrow().to_pandas()
+        found = self.to_arrow()
+        try:
+            import pandas as pandas
+        except ImportError:
+            raise StateConflict(
+                "a pandas table needs pandas, which is not installed here",
+                "pandas",
+                "Install it: pip install pandas. Or use .to_arrow(), .rows or .plot(), which need nothing more.",
+            ) from None
+        return found.to_pandas()
 
     def plot(self, kind: str = "", *, x: str = "", y: str = "", by: str = "") -> Chart:
         """Return a chart, by default of what the columns suggest: a figure over time, by category, or one against

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from darkroom import signing
 from darkroom.listing import Components
 from darkroom.wire import Wire, listed, segment
+from keys import api as keys
 from plans.asking import Asking
 from plans.asking import statement as as_statement
 from plans.errors import HashMismatch, Malformed
@@ -43,6 +45,9 @@ class Tasks:
 
         def request(self, statement: str, *, project: str, purpose: str, kind: RequestKind) -> Request: ...
         def submit(self, work: Path, *, on: str, project: str = "", purpose: str = "") -> Any: ...
+        def trial(self, folder: Path | str) -> TrialJob: ...
+        def keys(self) -> keys.MemberKeys: ...
+        def dry_run(self, statement: str, *, project: str, purpose: str) -> dict[str, Any]: ...
         def plan(self, number: str) -> Plan: ...
 
     def images(self) -> list[dict[str, Any]]:
@@ -124,14 +129,31 @@ class Tasks:
             return task, ""
         return task, as_statement(Asking.read(told_asking), parameters, tables)
 
+    def task_reasons(
+        self, task: ComponentTask, statement: str, about: tuple[str, str]
+    ) -> list[dict[str, str]]:
+        """Return what the owner's rules say of a component's task, or of the `statement` that it is asked as, for this
+        project and purpose; none if it would be allowed. It is a dry run.
+
+        Raises:
+            DarkroomError: what the portal says.
+        """
+        project, purpose = about
+        if statement:
+            return list(self.dry_run(statement, project=project, purpose=purpose)["reasons"])
+        text = task.canonical().decode()
+        request = self.request(text, project=project, purpose=purpose, kind=RequestKind.COMPONENT)
+        body = {"request": request.plain(), "signature": signing.signed_dry_run(request, self.keys().signing)}
+        return listed(self._wire.post("/api/v1/dry-runs", body, again=True), "reasons")
+
     def attempt(self, folder: Path | str, timeout: float = 3_600) -> TrialReport:
-        """Try a folder on made-up tables, beside the data and without any of them; return all that happened.
+        """Try a folder on made-up tables at the owner's launcher, beside the data and without any of them; return all
+        that happened. A failure on data is compared with this trial, and with no other run.
 
         Raises:
             Unreachable: it has not ended within `timeout` seconds; trying again finds the same trial.
         """
-        trial: TrialJob = self.submit(Path(folder), on="twin")
-        return trial.wait(timeout).report()
+        return self.trial(folder).wait(timeout).report()
 
     def code(self, number: str) -> Reviewed:
         """Return the code of a plan that waits for this approver, checked against the hash that its member signed.

@@ -7,6 +7,7 @@ boxes use as well (`plans.twin_sql`). Nothing is asked of an owner, nothing is s
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from darkroom.advice import teaching
@@ -16,9 +17,10 @@ from darkroom.twin_recipes import KnownTwin, TwinRecipes
 from darkroom.twin_result import UNPROTECTED, MadeUp, Sample, TwinJob, TwinResult
 from darkroom.wire import Wire
 from plans import canonical, names
-from plans.errors import Malformed
+from plans.errors import Malformed, NotFound
 from plans.quoting import identifier
 from plans.trial import MOST_ROWS
+from plans.twins import narrowed
 
 if TYPE_CHECKING:
     import pyarrow
@@ -87,17 +89,29 @@ class Twins:
         if not 1 <= rows <= MOST_ROWS:
             raise Malformed(f"a sample has between 1 and {MOST_ROWS:,} rows", f"rows={rows}")
         twin = self.known_twin(dataset)
-        found = self._run(f"SELECT * FROM {_quoted(twin.table.name)} LIMIT {rows}")
+        statement = f"SELECT * FROM {_quoted(twin.table.name)} LIMIT {rows}"
+        with self._one_at_a_time:
+            found = self._opened().run(statement, lambda _: twin.table)
         return Sample(MadeUp(found.columns, found.rows), twin.sentences, twin.dataset)
 
-    def twin_table(self, relation: str) -> pyarrow.Table:
-        """Return all look-alike rows of a relation with the types that a program finds in a trial.
+    def twin_table(self, relation: str, columns: Sequence[str] | None = None) -> pyarrow.Table:
+        """Return all look-alike rows of a relation with the types that a program finds in a trial; with `columns`, the
+        person token and these, as a job is given them.
 
         Raises:
+            NotFound: it has no such column.
             DarkroomError: as `known_twin`.
         """
+        table = self.known_twin(relation).table
+        if columns is not None:
+            there = [each.name for each in table.visible]
+            for column in columns:
+                if column not in there:
+                    what = f"{relation} has no column {column!r} that a task may read"
+                    raise NotFound(what, relation, f"There are {', '.join(there)}.")
+            table = narrowed(table, tuple(sorted(columns)))
         with self._one_at_a_time:
-            return self._opened().arrow(self.known_twin(relation).table)
+            return self._opened().arrow(table)
 
     def _run(self, statement: str) -> Made:
         with self._one_at_a_time:

@@ -15,7 +15,7 @@ from typing import Any
 from darkroom.wire import Wire, listed
 from keys import api as keys
 from plans import names
-from plans.errors import HashMismatch, NotFound, SignatureWrong, Unreachable
+from plans.errors import HashMismatch, Malformed, NotFound, SignatureWrong, StateConflict, Unreachable
 from plans.statements import Duty, Signed, Type
 from plans.trial import TwinTable
 from plans.twins import Making, Twin
@@ -87,7 +87,7 @@ class TwinRecipes:
 
     def _current(self, form: str, wanted: str) -> KnownTwin:
         entry = self._entry(form, wanted)
-        dataset, version = str(entry["dataset"]), int(entry["version"])
+        dataset, version = str(entry["dataset"]), entry["version"]
         known = self._known.get(dataset)
         if known is None or known.twin.version != version:
             known = self._fetched(dataset, version)
@@ -103,11 +103,18 @@ class TwinRecipes:
                 if not self._catalog:
                     raise
             else:
-                self._catalog = {str(each["dataset"]): each for each in found}
+                self._catalog = {str(each["dataset"]): each for each in map(_line, found)}
                 self._listed_at = time.monotonic()
-        for entry in self._catalog.values():
-            if entry[form] == wanted:
-                return entry
+        matching = [entry for entry in self._catalog.values() if entry[form] == wanted]
+        if len(matching) > 1:
+            both = " and ".join(sorted(str(entry["dataset"]) for entry in matching))
+            raise StateConflict(
+                f"{both} both have the name {wanted} in SQL, so it is not settled which is meant",
+                wanted,
+                "Name the dataset where you can, as in darkroom.sample(…); tell the administrator.",
+            )
+        if matching:
+            return matching[0]
         there = ", ".join(sorted(str(entry[form]) for entry in self._catalog.values())[:12]) or "none"
         raise NotFound(
             f"there is no {form} {wanted}", form, f"There are: {there}. darkroom.datasets() lists all."
@@ -137,6 +144,22 @@ class TwinRecipes:
                 "Do not use it; tell the owner of the data.",
             )
         return pinned is not None
+
+
+def _line(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a line of the catalog, if it has what is read of it.
+
+    Raises:
+        Malformed: it lacks something; the portal is of another version.
+    """
+    for name, kind in (("dataset", str), ("relation", str), ("version", int)):
+        if not isinstance(entry.get(name), kind) or isinstance(entry[name], bool):
+            raise Malformed(
+                f"a line of the portal's catalog has no {name}",
+                str(entry.get("dataset") or entry.get("relation") or "catalog")[:80],
+                "Is the portal of another version? Tell its administrator.",
+            )
+    return dict(entry)
 
 
 def read_twin(signed: Signed, dataset: str) -> Twin:

@@ -201,6 +201,15 @@ def test_a_missing_grant_leads_to_an_application_that_is_filled_in() -> None:
     assert "no-grant (no grant fits)" in plain and "a steward or approver of nm/tax" in plain
 
 
+def test_in_a_lab_it_leads_to_the_portals_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DARKROOM_LAB", "1")
+    monkeypatch.setenv("DARKROOM_PORTAL_PAGE", "https://portal.example")
+    problem = denied("select avg(income) from tax.income", grants=())
+    plain = written(advice.card(problem))["text/plain"]
+    assert "https://portal.example/apply?columns=income&dataset=nm%2Ftax%2Fincome&project=housing" in plain
+    assert "purpose=Study+of+rents" in plain and "darkroom.apply(" not in plain
+
+
 # --------------------------------------------------------------------------------- small groups, cards, trying
 
 
@@ -292,6 +301,30 @@ def test_what_the_engine_says_of_look_alike_data_leads_on(statement: str, expect
     found = advice.proposals(problem, COLUMNS)
     assert [each.sql for each in found][:1] == [expected]
     engine.execute(found[0].sql)
+
+
+@pytest.mark.parametrize(
+    ("said", "statement", "expected"),
+    [
+        (
+            'column "income" must appear in the GROUP BY clause',
+            "select income from tax.income",
+            "avg(income)",
+        ),
+        ('column "id_number" must appear in the GROUP BY clause', "select id_number from tax.income", ""),
+        ('Scalar Function with name randm does not exist! Did you mean "random"?', "select randm()", ""),
+        ('Aggregate Function with name frst does not exist! Did you mean "first"?', "select frst(age)", ""),
+        ('Column "x" not found. Candidate bindings: "id_number"', "select x from tax.income", ""),
+    ],
+)
+def test_what_the_engine_proposes_passes_the_sieve_of_all_rewrites(
+    said: str, statement: str, expected: str
+) -> None:
+    problem = advice.teach(SqlSyntax(said), Lesson(Asked(statement)))
+    found = [each.sql for each in advice.proposals(problem, COLUMNS)]
+    assert bool(found) == bool(expected) and all(
+        expected in each and "GROUP BY" not in each for each in found
+    )
 
 
 @pytest.mark.parametrize(

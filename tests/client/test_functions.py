@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import linecache
 import subprocess
 import sys
 from pathlib import Path
@@ -211,9 +212,10 @@ FAILED = TrialReport("python.failed", Place("main.py", 3, "ValueError"), "Traceb
 SAID: dict[str, Any] = {"tables": {"tax.income": ["region"]}, "outputs": {"m.json": "metrics"}}
 
 
-def test_a_function_is_tried_on_look_alike_data(tmp_path: Path) -> None:
+def test_a_folder_is_tried_at_the_owners_launcher(tmp_path: Path) -> None:
     portal = Portal(None, None, WELL)
-    job = portal.submit(good, on="twin", arguments={"year": 1}, **SAID)
+    write_folder(good, tmp_path, **SAID, arguments={"year": 1})
+    job = portal.trial(tmp_path)
     assert isinstance(job, TrialJob) and (job.state, job.finished) == ("trying", False)
     seen: list[str] = []
     assert job.wait(progress=lambda found: seen.append(found.state)).state == "tried"
@@ -227,11 +229,29 @@ def test_a_function_is_tried_on_look_alike_data(tmp_path: Path) -> None:
 
 
 def test_a_trial_that_fails_says_where_and_shows_all(tmp_path: Path) -> None:
-    job = Portal(FAILED).submit(good, on="twin", **SAID)
+    write_folder(good, tmp_path, **SAID, arguments={})
+    job = Portal(FAILED).trial(tmp_path)
     with pytest.raises(BoxFailed) as told:
         job.result()
     assert "ValueError: 7" in str(told.value) and "main.py:3" in str(told.value)
     assert job.logs() == "hi" and job.state == "failed" and job.explain()[0]["sentence"] == "ValueError: 7"
+
+
+HIDDEN = "\u202e"
+
+
+def test_a_function_holds_no_character_that_is_not_shown(tmp_path: Path) -> None:
+    text = f"def f():\n    return '{HIDDEN}x'\n"
+    place = tmp_path / "hidden.py"
+    place.write_text(text)
+    module: dict[str, Any] = {}
+    exec(compile(text, str(place), "exec"), module)
+    with pytest.raises(Malformed) as told:
+        source_of(module["f"])
+    assert "U+202E" in told.value.what and "function f:2" in told.value.where
+    place.write_text(text.replace(HIDDEN, "电"))
+    linecache.checkcache(str(place))
+    assert "电" in source_of(module["f"]), "the control"
 
 
 def test_a_function_says_its_tables_and_a_folder_does_not(tmp_path: Path) -> None:
@@ -243,4 +263,4 @@ def test_a_function_says_its_tables_and_a_folder_does_not(tmp_path: Path) -> Non
         Portal(WELL).submit(tmp_path, on="twin", **SAID)
     with pytest.raises(Malformed):
         Portal(WELL).submit(3, on="twin")  # type: ignore[arg-type]
-    assert Portal(WELL).submit(str(tmp_path), on="twin").result() == WELL, "the control"
+    assert Portal(WELL).trial(str(tmp_path)).result() == WELL, "the control"

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from darkroom.joint_task import Named, finding_of, is_stacked, task_of
+from darkroom.joint_task import Named, finding_of, in_python, is_stacked, task_of
 from plans.errors import Malformed
 from plans.joint_rules import Matching, Opening
 
@@ -120,3 +120,13 @@ def test_a_table_in_parts_is_told_by_its_words_and_not_by_a_text_in_quotes(
 )
 def test_what_a_finder_is_told_follows_from_the_join(statement: str, opening: Opening) -> None:
     assert finding_of(statement) is opening
+
+
+@pytest.mark.parametrize("named", [Named(), Named(finder="nm/a", servers=SERVERS), Named(collector="nm/b")])
+def test_in_python_arguments_are_named_and_no_options(named: Named) -> None:
+    with pytest.raises(Malformed) as plain:
+        task_of(JOINED, named)
+    with pytest.raises(Malformed) as told, in_python():
+        task_of(JOINED, named)
+    assert "--" in str(plain.value), "the control"
+    assert "--" not in str(told.value) and told.value.where == plain.value.where.removeprefix("--")

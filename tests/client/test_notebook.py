@@ -317,11 +317,44 @@ def test_a_choice_between_twin_and_real_that_nobody_can_read_is_refused(tmp_path
         "_x = 1",
         "x = 1\nx = 2",
         f"x = 0x{'f' * 5000}",
+        "str = 'a'",
+        "int = 1",
+        "float = 1.5",
+        "print = 'a'",
     ],
 )
 def test_a_parameter_is_a_plain_value_with_a_name(tmp_path: Path, source: str) -> None:
     path = written(tmp_path / "n.ipynb", cell(source, "parameters"), cell("y = 1", "job"))
     assert "parameter" in refusal(path, tmp_path / "job").what
+
+
+def test_a_parameter_with_a_plain_name_is_taken(tmp_path: Path) -> None:
+    """The control."""
+    path = written(
+        tmp_path / "n.ipynb", cell("strength = 'a'\nmatch = 1", "parameters"), cell("y = 1", "job")
+    )
+    assert notebook.job_from(path, tmp_path / "job", ask=None).arguments == ("strength=a", "match=1")
+
+
+@pytest.mark.parametrize(
+    "content", ["x = 1  # \u202e", "x = '\u200b'", "# coding: utf-7\nx = 1", "x = 1\ry = 2", "x = '\x00'"]
+)
+def test_files_beside_and_folders_hold_what_a_reader_sees(tmp_path: Path, content: str) -> None:
+    path = written(tmp_path / "n.ipynb", cell("import helper", "job"))
+    helper = tmp_path / "helper.py"
+    helper.write_bytes(content.encode())
+    with pytest.raises(Malformed) as told:
+        notebook.job_from(path, tmp_path / "job", beside=[helper], ask=None)
+    assert "helper.py:1" in told.value.where
+    helper.write_bytes("\ufeffx = '电'\r\n".encode())
+    folder = notebook.job_from(path, tmp_path / "job", beside=[helper], ask=None).folder
+    settings = '[tables]\n"tax.income" = ["region"]\n[outputs]\n"m.json" = "metrics"\n'
+    (folder / "darkroom.toml").write_text(f'entry = "main.py"\n{settings}')
+    assert folders.read(folder), "the control"
+    (folder / "helper.py").write_bytes(content.encode())
+    with pytest.raises(Malformed) as again:
+        folders.read(folder)
+    assert "helper.py:1" in again.value.where
 
 
 # --- which cells, which image -----------------------------------------------------

@@ -282,6 +282,36 @@ def test_a_dataset_without_a_twin_says_whom_to_ask(town: Town) -> None:
     assert "nm/tax" in str(told.value)
 
 
+LINE = {"dataset": DATASET, "relation": "tax.income", "version": 1}
+
+
+@pytest.mark.parametrize("lacks", LINE)
+def test_a_line_of_the_catalog_that_lacks_something_is_one_sentence(
+    room: darkroom.Connection, monkeypatch: pytest.MonkeyPatch, lacks: str
+) -> None:
+    line = {name: value for name, value in LINE.items() if name != lacks}
+    monkeypatch.setattr(type(room._wire), "get", lambda *_: {"datasets": [line]})
+    with pytest.raises(Malformed) as told:
+        room.sql(SQL, on="twin")
+    assert f"no {lacks}" in told.value.what
+
+
+def test_two_datasets_of_one_name_are_both_named(
+    room: darkroom.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [LINE, LINE | {"dataset": "nm/tax/other"}]
+    honest = type(room._wire).get
+    monkeypatch.setattr(
+        type(room._wire),
+        "get",
+        lambda wire, path: {"datasets": lines} if path == "/api/v1/datasets" else honest(wire, path),
+    )
+    with pytest.raises(StateConflict) as told:
+        room.sql(SQL, on="twin")
+    assert DATASET in told.value.what and "nm/tax/other" in told.value.what
+    assert len(room.sample(DATASET, 2)) == 2, "a dataset is one of them"
+
+
 # ------------------------------------------------------------------------------------ the engine
 
 
