@@ -29,6 +29,7 @@ from plans.statements import (
 )
 from portal import api as portal
 from sandbox import api as sandbox
+from server import users
 from server.bundles import require_fitting
 from server.events import record
 from server.images import work_images
@@ -36,7 +37,6 @@ from server.policy_files import read_policies
 from server.site import LABS, Owner, Site, make_folders, write_private
 from store import api as store
 
-FIRST_UID = 61_000
 UIDS_PER_OWNER = 64
 """User ids of an owner's side on its node: the first is its launcher's, the last its agent's, the others its boxes'."""
 WARM_KINDS = 6
@@ -64,6 +64,7 @@ def found_site(home: Path, port: int, database_url: str = "") -> Site:
         raise StateConflict("there is a Darkroom here already", str(home), "Name another folder with --home.")
     site = make_folders(home)
     write_private(site.log_key, keys.SigningKey.fresh().unsafe_secret())
+    users.take(site)
     lines = ['data_folder = "centre"', f"port = {port}"]
     lines += [f"database_url = {json.dumps(database_url)}"] if database_url else []
     lines += ["[labs]", f"port = {port + 1}"] if 0 < port < MOST_PORT and port != USUAL_PORT else []
@@ -101,7 +102,7 @@ def add_owner(site: Site, domain: str, titles: Titles, image: str, limits: Mappi
             domain,
             f"Enrol its people: darkroom-server domain enrol {domain} …",
         )
-    ids = _launcher_ids(len(site.owners()))
+    ids = _launcher_ids(site)
     owner.make_folders(ids.user if os.geteuid() == 0 else None)
     keyring = Keyring.create(owner.folder / "keyring")
     root, launcher = keys.SigningKey.fresh(), keys.SigningKey.fresh()
@@ -292,9 +293,16 @@ def _keeper_config(owner: Owner, root: str, image: str, limits: Mapping[Entry, L
     )
 
 
-def _launcher_ids(place: int) -> sandbox.OwnIds:
-    """Return the ids of a new owner's launcher and boxes: its own block without the last, which an agent has."""
-    first = FIRST_UID + UIDS_PER_OWNER * place
+def _launcher_ids(site: Site) -> sandbox.OwnIds:
+    """Return the ids of a new owner's launcher and boxes: 64 of the site's without the last, which an agent has.
+
+    Raises:
+        StateConflict: the site has as many owners' sides as its block has ids for.
+    """
+    place = len(site.owners())
+    if place >= users.most_owners(site):
+        raise StateConflict("this site has no user ids left for another owner's side", str(site.home))
+    first = users.owners_of(site) + UIDS_PER_OWNER * place
     return sandbox.OwnIds(first, first + 1, UIDS_PER_OWNER - 2)
 
 

@@ -23,13 +23,11 @@ from plans.box import Entry
 from plans.errors import DarkroomError, SettingsWrong, Unreachable
 from plans.labs import SERVICES
 from sandbox import api as sandbox
+from server import users as site_users
 from server.settings import LABS_SECRET_HASH, portal_site
 from server.site import LABS, LabsSide, LabUsers, Site, write_private
 from server.supervisor import Role, wait_for
 from store import api as store
-
-FIRST_UID = 60_710
-"""The launcher of labs. After it come its boxes, then porter, proxy and Hub; owners' sides begin at 61 000."""
 
 BOX_UIDS = 256
 PREFERRED_HUB_PORT, PREFERRED_PROXY_PORT, FIRST_LAB_PORT = 8081, 8001, 20_000
@@ -54,7 +52,7 @@ def found(site: Site) -> LabsSide | None:
     settings = store.load_settings(site.settings)
     if not settings.labs.on:
         return None
-    side, users = site.labs, users_of(os.geteuid() == 0)
+    side, users = site.labs, users_of(site, os.geteuid() == 0)
     proxy_program()
     side.make_folders(users)
     for name in SECRETS:
@@ -67,12 +65,13 @@ def found(site: Site) -> LabsSide | None:
     return side
 
 
-def users_of(root: bool) -> LabUsers:
+def users_of(site: Site, root: bool) -> LabUsers:
     """Return the user ids of the side; none of its own where we are not root."""
     if not root:
         return LabUsers()
-    beyond = FIRST_UID + 1 + BOX_UIDS
-    return LabUsers(FIRST_UID, beyond, beyond + 1, beyond + 2)
+    first = site_users.labs_of(site)
+    beyond = first + 1 + BOX_UIDS
+    return LabUsers(first, beyond, beyond + 1, beyond + 2)
 
 
 def roles(site: Site) -> list[Role]:
@@ -203,7 +202,7 @@ def _launcher(side: LabsSide, users: LabUsers, settings: store.Settings) -> sand
         data_folder=side.node / "data",
         images_folder=sandbox.images_folder(),
         user=users.launcher,
-        first_uid=FIRST_UID + 1,
+        first_uid=site_users.labs_of(side.site) + 1,
         uid_count=BOX_UIDS,
         warm_kinds=WARM_KINDS,
         askers=() if users.hub is None else (users.hub,),

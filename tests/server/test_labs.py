@@ -13,7 +13,8 @@ from plans.box import Entry
 from plans.errors import NotFound, StateConflict
 from sandbox import api as sandbox
 from server import labs
-from server.enrolment import FIRST_UID, Titles, add_owner, found_site
+from server import users as site_users
+from server.enrolment import Titles, add_owner, found_site
 from server.settings import LABS_SECRET_HASH, box_limits
 from server.site import Site
 from store import api as store
@@ -54,18 +55,18 @@ def test_the_launcher_of_labs_runs_labs_alone_and_has_no_keeper(site: Site) -> N
     assert config.keeper_socket is None and config.owner_socket is None
 
 
-def test_no_user_of_labs_is_another_side_or_a_box() -> None:
-    users = labs.users_of(True)
-    boxes = set(range(labs.FIRST_UID + 1, labs.FIRST_UID + 1 + labs.BOX_UIDS))
+def test_no_user_of_labs_is_another_side_or_a_box(site: Site) -> None:
+    users, first = labs.users_of(site, True), site_users.labs_of(site)
+    boxes = set(range(first + 1, first + 1 + labs.BOX_UIDS))
     own = {users.launcher, users.porter, users.proxy, users.hub}
-    assert len(own) == 4 and not own & boxes and max(boxes | own) < FIRST_UID
+    assert len(own) == 4 and not own & boxes and max(boxes | own) < site_users.owners_of(site)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives folders away")
 def test_no_process_of_labs_can_read_the_folder_of_another(site: Site) -> None:
     side = labs.found(site)
     assert side is not None
-    users = labs.users_of(True)
+    users = labs.users_of(site, True)
     for folder, user in ((side.hub, users.hub), (side.porter, users.porter), (side.keys, 0)):
         status = folder.stat()
         assert status.st_uid == user and stat.S_IMODE(status.st_mode) == 0o700

@@ -23,7 +23,8 @@ import pytest
 from mpc.agent.config import AgentConfig
 from plans.box import Entry
 from sandbox import api as sandbox
-from server.enrolment import FIRST_UID, UIDS_PER_OWNER, Titles, add_owner, found_site
+from server import users
+from server.enrolment import UIDS_PER_OWNER, Titles, add_owner, found_site
 from server.parties import Described, Place, add_party
 from server.site import Owner, Site
 from tests.sandbox.side import CEILING, ROOT
@@ -235,7 +236,8 @@ def test_an_agents_user_is_no_boxs_and_no_other_sides(town: Town) -> None:
         ids = {config.user, *range(config.first_uid, config.first_uid + config.uid_count)}
         ids |= {agent_of(owner)} if owner.agent_settings.exists() else set()
         assert len(ids) == config.uid_count + 1 + owner.agent_settings.exists()
-        assert ids <= set(range(FIRST_UID + UIDS_PER_OWNER * place, FIRST_UID + UIDS_PER_OWNER * (place + 1)))
+        first = users.owners_of(owner.site) + UIDS_PER_OWNER * place
+        assert ids <= set(range(first, first + UIDS_PER_OWNER))
         assert not ids & used
         used |= {each for each in ids if each is not None}
 
