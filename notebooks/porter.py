@@ -131,7 +131,8 @@ class Lab:
         if self.server is not None:
             self.server.close()
         for comer in self.comers:
-            comer.cancel()
+            if not comer.done():
+                comer.set_exception(ConnectionAbortedError("the lab was closed"))
         for writer in [*self.writers, *(each[1] for each in self.parked)]:
             writer.transport.abort()
         self.parked.clear()
@@ -363,6 +364,8 @@ def _careful(answer: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[
         try:
             await answer(reader, writer)
         except (DarkroomError, OSError, TimeoutError, EOFError):
+            pass
+        except asyncio.CancelledError:  # the porter stops; asyncio would write a traceback of it
             pass
         finally:
             writer.close()

@@ -222,6 +222,31 @@ def test_closing_ends_connections_that_are_open(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
+def test_closing_a_lab_and_stopping_leave_no_trace_of_a_defect_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever waits for a lab that is closed, or for a porter that stops, is sent away; nothing has gone wrong."""
+
+    async def story(outside: Outside) -> None:
+        for plan in (PLAN, PLAN[:-1] + "0"):
+            port = await outside.desk.open(plan, ENVIRONMENT)
+            come = [await asyncio.open_connection(loopback_of(port), port) for _ in range(3)]
+            for _ in range(6):
+                await outside.link("hub", plan, b"W")
+            come += [await asyncio.open_connection(loopback_of(port), port) for _ in range(3)]
+            await asyncio.sleep(0.1)
+            if plan == PLAN:
+                await outside.desk.close(plan)
+                for reader, _ in come:
+                    with contextlib.suppress(ConnectionError):
+                        assert await asyncio.wait_for(reader.read(), 3) == b"", (
+                            "at once, and not after the wait"
+                        )
+
+    play(tmp_path, story)
+    assert [each.getMessage() for each in caplog.records if each.levelname == "ERROR"] == []
+
+
 def test_two_labs_are_never_joined_to_each_others_visitors(tmp_path: Path) -> None:
     async def story(outside: Outside) -> None:
         ports = {plan: await outside.desk.open(plan, ENVIRONMENT) for plan in (PLAN, OTHER)}
