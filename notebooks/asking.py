@@ -19,6 +19,9 @@ from plans.errors import DarkroomError, NotFound, Unreachable
 from plans.plan import Plan
 
 ASK_S = 30.0
+OFFER_S = 3.0
+"""How long a form waits for what the node offers."""
+
 FRESH_S = 2.0
 """For how long what a launcher said of its boxes is believed: many labs are polled at about the same time."""
 
@@ -123,6 +126,10 @@ class Launcher:
                 labs = (box for box in status["boxes"] if box["stage"] == Entry.LAB.value)
                 self._heard = (time.monotonic(), {box["plan"]: box["state"] for box in labs})
             return self._heard[1]
+
+    async def tiers(self) -> list[dict[str, Any]]:
+        """Return what the node offers, tier by tier."""
+        return list((await self._socket.ask({"op": "status"}, OFFER_S))["tiers"])
 
     async def ending(self, plan: str) -> DarkroomError | None:
         """Return why a lab that is gone ended, or none if it ended by itself.

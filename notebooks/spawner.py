@@ -21,9 +21,10 @@ from typing import Any, ClassVar
 from jupyterhub import crypto
 from jupyterhub.spawner import Spawner, SpawnException
 
-from notebooks import planning, stages
+from notebooks import forms, planning, stages
 from notebooks.asking import Launcher, Porter
 from notebooks.entrance import Portal
+from notebooks.forms import Node
 from notebooks.names import member_of
 from notebooks.planning import Choice
 from notebooks.settings import LabsSettings
@@ -157,7 +158,17 @@ class LabSpawner(Spawner):
         except DarkroomError:
             return ""  # the start says why
         offered = planning.choices(me)
-        return "" if len(offered) < 2 else options_form(me, offered)
+        if len(offered) < 2:
+            return ""
+        last = str((self.user_options or {}).get("choice", ""))
+        return forms.options_form(me, offered, await self._node(), last)
+
+    async def _node(self) -> Node | None:
+        """Return what the node offers; none where it does not say so now, and the start says why."""
+        try:
+            return Node.read(await self.neighbours.launcher.tiers())
+        except (DarkroomError, LookupError, TypeError, ValueError):
+            return None
 
     def run_options_from_form(self, form_data: dict[str, Any]) -> dict[str, str]:
         """Return the choice of a posted form; anything else in it is left aside."""
@@ -357,36 +368,6 @@ class LabSpawner(Spawner):
         if not token:
             raise NotSignedIn("the sign-in has ended", "portal")
         return str(token)
-
-
-def options_form(me: dict[str, Any], offered: list[Choice]) -> str:
-    """Return the form's inner part: one list, projects as groups and profiles as lines."""
-    titles = {each["project"]: each for each in me["projects"]}
-    lines = [
-        '<label for="choice">Project and profile · 项目与规格</label>',
-        '<select id="choice" name="choice">',
-    ]
-    for project in dict.fromkeys(choice.project for choice in offered):
-        lines.append(f'<optgroup label="{_both(titles[project], project)}">')
-        for choice in offered:
-            if choice.project == project:
-                profile = me["profiles"][choice.profile]
-                lines.append(
-                    f'<option value="{html.escape(choice.word)}">{_profile(choice.profile, profile)}</option>'
-                )
-        lines.append("</optgroup>")
-    return "\n".join([*lines, "</select>"])
-
-
-def _profile(name: str, profile: dict[str, Any]) -> str:
-    size = f"{profile['cpus']} CPU, {profile['memory_mb']} MiB, {profile['tier']}"
-    gpus = f", {profile['gpus']} GPU" if profile["gpus"] else ""
-    return f"{_both(profile, name)} ({size}{gpus})"
-
-
-def _both(titled: dict[str, Any], name: str) -> str:
-    english, chinese = titled.get("title") or name, titled.get("title_zh") or ""
-    return html.escape(f"{english} · {chinese}" if chinese else english)
 
 
 async def sealed(token: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from plans.errors import TierMissing
+from plans.errors import NotFound, TierMissing
 from tests.notebooks.fakes import PROFILE, PROJECT
 from tests.notebooks.house import ROOT, Browser, House
 
@@ -125,6 +126,24 @@ def test_a_choice_that_cannot_be_had_is_said_on_the_form_in_sentences_alone(hous
     house.launcher.refuse = None
     assert "隔离等级" in told
     assert "NoLab" not in told and "reason=" not in told
+
+
+def test_a_profile_that_the_node_cannot_give_is_marked_and_the_last_choice_is_kept(house: House) -> None:
+    house.portal.profiles["card"] = {**PROFILE, "title": "With a GPU", "gpus": 1}
+    house.portal.profiles["strong"] = {**PROFILE, "title": "Strong", "tier": "T2"}
+    every = {**PROJECT, "profiles": ["card", "strong", "small"]}
+    second = {**PROJECT, "project": "housing", "title": "Housing"}
+    qian = house.member("qian@nm/tax", every, second)
+    lines = dict(re.findall(r'<option value="([^"]+)"(.*)</option>', qian.get(qian.hub("spawn")).text))
+    assert "disabled" in lines["income:card"] and "0 GPUs" in lines["income:card"]
+    assert "disabled" in lines["income:strong"] and "节点不支持 T2" in lines["income:strong"]
+    assert "selected" in lines["income:small"] and "disabled" not in lines["income:small"]
+    assert "selected" not in lines["housing:small"], "the control: nothing was chosen yet"
+    house.launcher.refuse = NotFound("there is no image", "image")
+    told = until(lambda: form_that_says(qian, "image of this profile"))
+    house.launcher.refuse = None
+    lines = dict(re.findall(r'<option value="([^"]+)"(.*)</option>', told))
+    assert "selected" in lines["housing:small"] and "selected" not in lines["income:small"]
 
 
 # ------------------------------------------------------------------------------------- why there is none

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notebooks import config, planning, stages
+from notebooks.forms import Node
 from notebooks.names import host_of, member_of, username_of
 from notebooks.planning import Choice
 from notebooks.settings import LabsSettings
@@ -28,6 +29,7 @@ from plans.errors import (
 )
 from plans.labs import home_of
 from plans.plan import Plan
+from sandbox.bubblewrap import offer
 from tests.notebooks.fakes import PROFILE, PROJECT
 from tests.notebooks.test_porter import settings_in
 
@@ -89,6 +91,17 @@ def test_only_what_is_offered_may_be_chosen() -> None:
             planning.chosen(ME, wrong)
     with pytest.raises(NotFound):
         planning.chosen({**ME, "projects": []}, None)
+
+
+def test_the_form_reads_the_number_of_gpus_as_the_launcher_says_it() -> None:
+    """The words of an offer are those of `sandbox.bubblewrap`: were they others, GPUs would count as absent."""
+    for gpus in (0, 2, 16):
+        told = [{"name": each.name, "how": each.how} for each in offer(True, "memory", gpus).protections]
+        node = Node.read([{"tier": "T1", "protections": told}])
+        assert node.gpus == {"T1": gpus}
+        assert node.lacks({"tier": "T1", "gpus": gpus}) == ("", "")
+        assert f"{gpus} GPUs" in node.lacks({"tier": "T1", "gpus": gpus + 1})[0]
+        assert "no T2" in node.lacks({"tier": "T2", "gpus": 0})[0]
 
 
 @pytest.mark.parametrize(
