@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -14,11 +15,12 @@ from pathlib import Path
 import pytest
 
 from plans.box import Entry, Home
+from plans.decision import Tier
 from plans.labs import home_of
 from plans.plan import Plan
 from sandbox import images, processes, recipes
 from sandbox.images import Image
-from tests.e2e.jupyter_wire import Visitor
+from tests.e2e.jupyter_wire import Kernel, Visitor
 from tests.inside import lab_world
 from tests.sandbox.conftest import open_home
 from tests.sandbox.labs_side import CEILING, MEMBER, Beside, lab_plan, owned
@@ -92,6 +94,21 @@ def command(pid: int) -> bytes:
 @pytest.fixture
 def lab(side: Side, notebook: Image) -> Iterator[Lab]:
     """A lab with a home of 64 MB, up and answering."""
+    with a_lab(side, notebook) as found:
+        yield found
+
+
+@pytest.fixture
+def strong(side: Side, notebook: Image) -> Iterator[Lab]:
+    """The same in a strong box."""
+    if shutil.which("runsc") is None:
+        pytest.skip("this machine has no T2")
+    with a_lab(side, notebook, Tier.T2) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def a_lab(side: Side, notebook: Image, tier: Tier = Tier.T1) -> Iterator[Lab]:
     folder = owned(side.config.home.parent / "p", 0o750, -1, side.config.user or -1)
     services = {"hub": folder / "hub", "api": folder / "api"}
     config = replace(
@@ -100,7 +117,7 @@ def lab(side: Side, notebook: Image) -> Iterator[Lab]:
     )  # fmt: skip
     labs = replace(side, config=config)
     with lab_world.world(folder) as (porter, hub), launched(labs):
-        plan = lab_plan(notebook.digest, home=Home(home_of(MEMBER), 64, 2000), **ROOM)
+        plan = lab_plan(notebook.digest, tier=tier, home=Home(home_of(MEMBER), 64, 2000), **ROOM)
         labs.client.put(plan)
         beside = Beside(labs.client, plan)
         try:
@@ -220,3 +237,30 @@ def test_what_a_member_wrote_as_settings_does_not_weaken_the_server(lab: Lab) ->
     assert Visitor(lab.visitor.origin, lab_world.PREFIX).ask("GET", "api/kernels").status_code == 403
     told = lab.visitor.kernel().run("import ipykernel; print(open(ipykernel.get_connection_file()).read())")
     assert json.loads(told.text)["transport"] == "ipc"
+
+
+LISTED = """
+mkdir -p d/e; printf 12345 > d/five; ln -s five d/link; touch d/.hidden; chmod 640 d/five
+ls d; ls -la --color=never d; ls -R d | head -n 2; ls -d d/*; ls -1 d | wc -l
+stat -c 'stat says %s %a %F' d/five; find d -name five -size -2
+ls none; echo "ended with $?"
+""".strip().replace("\n", "; ")
+
+
+@pytest.mark.parametrize("tier", ["lab", "strong"])
+def test_files_are_listed_in_a_terminal_at_every_tier(tier: str, request: pytest.FixtureRequest) -> None:
+    """In gVisor's release in Debian, Debian's own `ls -l` and `stat` end with "Invalid argument"."""
+    lab: Lab = request.getfixturevalue(tier)
+    kernel = lab.visitor.kernel()
+    said = kernel.run(f"!{LISTED}").text
+    assert "stat says 5 640 regular file" in said and "ended with 2" in said, said
+    assert "Invalid argument" not in said and "??????" not in said
+    line = next(each for each in said.splitlines() if each.startswith("-rw-r-----"))
+    assert line.split()[4] == "5" and line.endswith("five"), said
+    assert "link -> five" in said and ".hidden" in said and "d/e" in said
+    assert "d/five" in lab.visitor.terminal("cd; alias | grep ls; ls -d d/*")
+    assert ("/box/strong" in kernel.run("!type ls").text) is (tier == "strong" and not _lists(kernel))
+
+
+def _lists(kernel: Kernel) -> bool:
+    return "Invalid" not in kernel.run("!/usr/bin/ls -d /").text

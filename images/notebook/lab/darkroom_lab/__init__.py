@@ -15,8 +15,11 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(server_app: Any) -> None:
-    """Load the panel, where the image has one."""
+    """Load the panel, where the image has one, and let pages speak the browser's language."""
     if importlib.util.find_spec("darkroom_lab.panel") is not None:
         from darkroom_lab import panel
 
         panel.load(server_app)
+    from darkroom_lab import languages
+
+    languages.put_on()

@@ -18,6 +18,10 @@ NONE = (
     " 本实验室无法安装软件包：没有网络，运营方也未提供软件包目录。"
     "darkroom.packages() 列出已有的软件包；需要其他软件包请联系运营方。"
 )
+ASK = (
+    "If a package is not in the operator's folder (/mirror), ask the operator to add it; the lab has no network."
+    " 若运营方的软件包目录（/mirror）中没有该软件包，请联系运营方添加；本实验室没有网络。"
+)
 _INSTALLS = ("install", "download", "wheel")
 
 
@@ -26,12 +30,15 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] and arguments[0] in _INSTALLS and not offered():
         sys.stderr.write(NONE + "\n")
         return 1
-    return subprocess.run([sys.executable, "-m", "pip", *arguments]).returncode
+    status = subprocess.run([sys.executable, "-m", "pip", *arguments]).returncode
+    if status and arguments[:1] and arguments[0] in _INSTALLS:
+        sys.stderr.write(ASK + "\n")
+    return status
 
 
-def offered(folder: Path = FOLDER) -> bool:
+def offered() -> bool:
     """Whether there is a folder with packages."""
     try:
-        return any(path.suffix in (".whl", ".gz", ".zip") for path in folder.iterdir())
+        return any(path.suffix in (".whl", ".gz", ".zip") for path in FOLDER.iterdir())
     except OSError:
         return False

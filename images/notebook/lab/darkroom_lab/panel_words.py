@@ -9,7 +9,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "nav.catalog": ("Catalog", "数据目录"),
     "nav.jobs": ("My jobs", "我的任务"),
     "nav.budget": ("Budget left", "剩余额度"),
-    "nav.home": ("Home", "个人空间"),
+    "nav.home": ("Home", "主目录"),
     "nav.help": ("First steps", "入门"),
     "insert": ("Insert", "插入"),
     "insert.query": ("Insert query", "插入查询"),
@@ -94,16 +94,16 @@ WORDS: dict[str, tuple[str, str]] = {
     "home.full": (
         "Your home is full: kernels and terminals cannot write more than a little. Delete what you do not need; open "
         "notebooks can still be saved.",
-        "个人空间已满：内核与终端几乎无法再写入。请删除不需要的文件；已打开的笔记本仍可保存。",
+        "主目录已满：内核与终端几乎无法再写入。请删除不需要的文件；已打开的笔记本仍可保存。",
     ),
     "home.room": ("There is room.", "空间充足。"),
     "home.unknown": (
         "How full your home is, is not known at the moment.",
-        "暂时无法得知个人空间的使用情况。",
+        "暂时无法得知主目录的使用情况。",
     ),
     "home.note": (
         "Your home survives every restart. Unreleased data are never in it.",
-        "个人空间在重启后保留；其中不会有未出域的数据。",
+        "主目录在重启后保留；其中不会有未出域的数据。",
     ),
     "help.intro": (
         "In this lab are look-alike data only. The same code goes to the real data with one word changed.",

@@ -2,7 +2,7 @@
 //
 // JupyterLab loads this file and asks for the module "./extension" (module federation). What it needs of JupyterLab is
 // taken from the shared scope. It shows the pages of the lab's own server (darkroom_lab/panel.py) in a frame, puts text
-// that they hand over into a new cell, and never runs a cell.
+// that they hand over into a new cell, and never runs a cell. Where the lab has ended, it says what to do.
 "use strict";
 
 (() => {
@@ -23,6 +23,8 @@
 
   const LONGEST_TEXT = 20000;
   const HOME_PAUSE_MS = 15000;
+  const AGAIN_MS = 3000; // how soon a lab that did not answer is asked again
+  const MISSES = { ended: 2, session: 2, silent: 4 }; // how often in a row, before it is said
 
   const WORDS = {
     en: {
@@ -41,6 +43,10 @@
       fullWhy: "Your home is full: delete what you do not need. Notebooks can still be saved.",
       close: "Close",
       openFiles: "Open the files",
+      ended: "Your lab has ended. Open it again in another tab; this page keeps what you typed: save it when the lab is back.",
+      session: "Your session has ended. Open the lab again in another tab; this page keeps what you typed: save it then.",
+      silent: "Your lab does not answer. If it does not come back by itself, open it again; this page keeps what you typed.",
+      openLab: "Open the lab",
     },
     zh: {
       title: "暗室",
@@ -54,10 +60,14 @@
       complete: "请补全 darkroom.toml，然后用仿真数据试运行：",
       failed: "无法变成任务",
       away: "实验室的服务器没有应答。",
-      full: "空间已满",
-      fullWhy: "个人空间已满：请删除不需要的文件；笔记本仍可保存。",
+      full: "主目录已满",
+      fullWhy: "主目录已满：请删除不需要的文件；笔记本仍可保存。",
       close: "关闭",
       openFiles: "打开文件",
+      ended: "您的实验室已结束。请在新标签页中重新打开；本页保留您输入的内容，实验室恢复后请在此保存。",
+      session: "您的登录已结束。请在新标签页中重新打开实验室；本页保留您输入的内容，之后请在此保存。",
+      silent: "您的实验室没有应答。若未自行恢复，请重新打开；本页保留您输入的内容。",
+      openLab: "打开实验室",
     },
   };
 
@@ -65,7 +75,7 @@
     '<svg xmlns="http://www.w3.org/2000/svg" width="16" viewBox="0 0 22 22"><g class="jp-icon3" fill="#616161">' +
     '<path d="M3 4h16v14H3z M5 6v10h12V6z" fill-rule="evenodd"/><circle cx="11" cy="11" r="3"/></g></svg>';
 
-  async function plugin() {
+  async function plugins() {
     const [application, apputils, cells, coreutils, launcher, notebook, services, statusbar, translation, ui, lumino] =
       await Promise.all(
         [
@@ -82,7 +92,8 @@
           "@lumino/widgets",
         ].map(take),
       );
-    return {
+    const watched = { soon: () => {} };
+    const panel = {
       id: "darkroom:panel",
       description: "The panel Darkroom 暗室, and from a notebook to a job.",
       autoStart: true,
@@ -96,9 +107,19 @@
       ],
       activate: (app, tracker, translator, palette, cards, bar, themes, restorer) => {
         const modules = { apputils, coreutils, notebook, services, ui, lumino };
-        activate(app, modules, { tracker, translator, palette, cards, bar, themes, restorer });
+        const lab = activate(app, modules, { tracker, translator, palette, cards, bar, themes, restorer });
+        watched.soon = lab.soon;
       },
     };
+    // Takes the place of JupyterLab's own word for a server that is gone, which offers a dialog over the work.
+    const lost = {
+      id: "darkroom:lost",
+      description: "Says what to do when the lab has ended.",
+      autoStart: true,
+      provides: application.IConnectionLost,
+      activate: () => async () => watched.soon(),
+    };
+    return [panel, lost];
   }
 
   function activate(app, modules, given) {
@@ -122,9 +143,8 @@
       given.restorer.add(panel, "darkroom-panel");
     }
     addCommands(lab);
-    if (given.bar) {
-      watchHome(lab);
-    }
+    watchLab(lab, given.bar ? homeItem(lab) : () => {});
+    return lab;
   }
 
   // The frame is loaded when the panel is first shown, so that a lab that never opens it asks nothing.
@@ -281,36 +301,96 @@
     }
   }
 
-  // The status bar says that the home is full, and nothing while it is not.
-  function watchHome(lab) {
-    const { services, lumino } = lab.modules;
-    const item = new lumino.Widget();
+  // The status bar says that the home is full, and nothing while it is not. Returns what takes the facts.
+  function homeItem(lab) {
+    const item = new lab.modules.lumino.Widget();
     item.node.style.cssText = "color:var(--jp-error-color1);font-weight:600;cursor:pointer;line-height:24px";
     item.node.addEventListener("click", () => {
       lab.app.shell.activateById(lab.panel.id);
       lab.go("home");
     });
     item.node.title = lab.words.fullWhy;
+    item.setHidden(true);
     let full = false;
-    const stated = lab.given.bar.registerStatusItem("darkroom:home", { align: "right", item, rank: 900, isActive: () => full });
-    const look = async () => {
-      if (document.hidden) {
-        return;
-      }
-      try {
-        const answer = await services.ServerConnection.makeRequest(`${lab.root}/home.json`, {}, lab.settings);
-        const facts = answer.ok ? await answer.json() : {};
-        full = facts.full === true;
-      } catch (problem) {
-        full = false; // the lab's server does not answer, and JupyterLab says so itself
-      }
+    lab.given.bar.registerStatusItem("darkroom:home", { align: "right", item, rank: 900, isActive: () => full });
+    return (facts) => {
+      full = facts.full === true;
       item.node.textContent = full ? lab.words.full : "";
       item.setHidden(!full);
     };
-    item.setHidden(true);
+  }
+
+  // Asks the lab now and then how full its home is. Where nobody answers, asks sooner, and then says what to do.
+  function watchLab(lab, takeFacts) {
+    let misses = 0;
+    let timer = 0;
+    const again = (pause) => {
+      clearTimeout(timer);
+      timer = setTimeout(look, pause);
+    };
+    async function look() {
+      if (document.hidden) {
+        return; // looked at again, it asks at once
+      }
+      const { state, facts } = await asked(lab);
+      takeFacts(facts);
+      misses = state === "lives" ? 0 : misses + 1;
+      if (state === "lives") {
+        tellState(lab, "");
+      } else if (misses >= MISSES[state]) {
+        tellState(lab, state);
+      }
+      again(misses ? AGAIN_MS : HOME_PAUSE_MS);
+    }
+    lab.soon = () => again(0);
+    document.addEventListener("visibilitychange", lab.soon);
     look();
-    setInterval(look, HOME_PAUSE_MS);
-    return stated;
+  }
+
+  // The proxy leads to the Hub when there is no lab any more, and the Hub answers 424 or leads to its own host.
+  async function asked(lab) {
+    try {
+      // By cookie, which another tab may have renewed; the page's own token is that of its first visit.
+      const mark = /(?:^|; )_xsrf=([^;]*)/.exec(document.cookie);
+      const headers = { Accept: "application/json", "X-XSRFToken": mark ? mark[1] : "" };
+      const options = { redirect: "manual", cache: "no-store", headers };
+      const answer = await fetch(`${lab.root}/home.json`, options);
+      if (answer.ok) {
+        return { state: "lives", facts: await answer.json() };
+      }
+      const ended = answer.type === "opaqueredirect" || answer.status === 424;
+      return { state: ended ? "ended" : answer.status === 403 ? "session" : "silent", facts: {} };
+    } catch (problem) {
+      return { state: "silent", facts: {} };
+    }
+  }
+
+  // One line above everything, dialogs too, with a link to the Hub; it goes when the lab is back.
+  function tellState(lab, state) {
+    const { PageConfig, URLExt } = lab.modules.coreutils;
+    if (!lab.notice) {
+      lab.notice = document.createElement("div");
+      lab.notice.id = "darkroom-notice";
+      lab.notice.setAttribute("role", "alert");
+      lab.notice.style.cssText =
+        "position:fixed;top:0;left:0;right:0;z-index:20000;padding:8px 16px;text-align:center;" +
+        "font:14px/1.4 sans-serif;background:#ffe9a8;color:#222";
+      document.body.appendChild(lab.notice);
+    }
+    lab.notice.hidden = !state;
+    if (lab.notice.dataset.state === state) {
+      return;
+    }
+    lab.notice.dataset.state = state;
+    lab.notice.textContent = state ? `${lab.words[state]} ` : "";
+    if (state && PageConfig.getOption("hubPrefix")) {
+      const link = lab.notice.appendChild(document.createElement("a"));
+      link.href = PageConfig.getOption("hubHost") + URLExt.join(PageConfig.getOption("hubPrefix"), "home");
+      link.textContent = lab.words.openLab;
+      link.target = "_blank";
+      link.rel = "noopener";
+      link.style.color = "#0b57d0";
+    }
   }
 
   window._JUPYTERLAB = window._JUPYTERLAB || {};
@@ -322,7 +402,7 @@
       if (name !== "./extension") {
         throw new Error(`darkroom has no module ${name}`);
       }
-      const made = { __esModule: true, default: await plugin() };
+      const made = { __esModule: true, default: await plugins() };
       return () => made;
     },
   };
