@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 MOST_REMEMBERED = 200
 """Statements that this session keeps in mind, to advise about their jobs."""
 
+MIRROR = "/mirror"
+"""Where a lab has the packages that its operator allows."""
+
+_PACKAGES = (".whl", ".tar.gz", ".zip")
 _asked: OrderedDict[str, Asked] = OrderedDict()
 
 
@@ -468,13 +472,16 @@ def _limits(problem: DarkroomError, lesson: Lesson) -> bool:
 def missing_module(problem: ModuleNotFoundError) -> str:
     """Return how to ask for a module that this lab's image does not have."""
     module = str(problem.name or "").partition(".")[0]
-    mirror = words.say("module.mirror", module=module) if _has_mirror() else ""
+    mirror = words.say("module.mirror", module=module) if _in_mirror(module) else ""
     administrator = os.environ.get("DARKROOM_ADMINISTRATOR") or words.say("module.administrator")
     return words.say("module.missing", module=module, whom=administrator, mirror=mirror)
 
 
-def _has_mirror() -> bool:
+def _in_mirror(module: str) -> bool:
+    """Whether the operator's folder of packages has one of this name; packages of another name are not known here."""
     try:
-        return bool(os.listdir("/mirror"))
+        there = os.listdir(MIRROR)
     except OSError:
         return False
+    packages = (re.split(r"-\d", file.lower())[0] for file in there if file.endswith(_PACKAGES))
+    return module.lower() in (package.replace("-", "_").replace(".", "_") for package in packages)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import darkroom
-from darkroom import tracebacks
+from darkroom import advice, tracebacks
 from plans.errors import Malformed
 from tests.client.conftest import Town
 from tests.client.shells import as_notebook, shell, signed_in
@@ -110,6 +110,24 @@ def test_a_missing_module_says_in_a_lab_how_to_ask(
     told = capsys.readouterr().out
     assert "ModuleNotFoundError" in told and "darkroom.packages()" in told and "wang@nm/centre" in told
     assert "no_such_module_here is not in this image" in told
+
+
+@pytest.mark.parametrize(
+    ("there", "offered"),
+    [
+        ("no_such_module_here-1.0-py3-none-any.whl", True),
+        ("No-Such.Module_here-1.0.tar.gz", True),
+        ("torch-2.0.whl", False),
+    ],
+)
+def test_installing_is_advised_where_the_mirror_has_the_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: str, offered: bool
+) -> None:
+    (tmp_path / there).touch()
+    monkeypatch.setattr(advice, "MIRROR", str(tmp_path))
+    told = advice.missing_module(ModuleNotFoundError(name="no_such_module_here"))
+    assert ("%pip install no_such_module_here" in told) is offered
+    assert "darkroom.packages()" in told
 
 
 def test_what_is_the_members_own() -> None:
