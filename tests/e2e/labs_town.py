@@ -7,10 +7,12 @@ loopback and says the host (`tests/e2e/jupyter_wire.py`).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,11 +20,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from playwright.sync_api import Error as PlaywrightError
 
 from notebooks.names import username_of
-from plans.errors import DarkroomError, StateConflict
+from plans.errors import DarkroomError
 from plans.statements import Duty
 from sandbox import api as sandbox
 from server import labs, projects
@@ -225,6 +228,25 @@ class LabsTown:
         """End a process of the site at once; the supervisor starts it anew."""
         os.kill(self.town.supervisor.pid(role), signal.SIGKILL)
 
+    @contextmanager
+    def stopped(self, role: str) -> Iterator[None]:
+        """Hold a process of the site down for the time of a block: whenever it is started anew it ends at once."""
+        over = threading.Event()
+
+        def hold() -> None:
+            while not over.is_set():
+                with contextlib.suppress(ProcessLookupError):
+                    self.kill(role)
+                over.wait(0.05)
+
+        holding = threading.Thread(target=hold)
+        holding.start()
+        try:
+            yield
+        finally:
+            over.set()
+            holding.join()
+
 
 def fill_sign_in(guest: Guest) -> None:
     """Fill the portal's form that the guest's page shows, and send it."""
@@ -271,7 +293,7 @@ def until(what: Callable[[], object], patience_s: float = 60, pause_s: float = 0
         try:
             if found := what():
                 return found
-        except (DarkroomError, StateConflict, OSError):
+        except (DarkroomError, OSError, httpx.HTTPError):
             pass
         time.sleep(pause_s)
     raise AssertionError(f"it did not come within {patience_s} s")

@@ -51,8 +51,9 @@ HUB_CALLS = [
 ]  # fmt: skip
 HUB = """
 import json, os, urllib.request, urllib.error
+token = stolen()
 def hub(method, path):
-    headers = {"Authorization": "token " + os.environ["JUPYTERHUB_API_TOKEN"], "Content-Type": "application/json"}
+    headers = {"Authorization": "token " + token, "Content-Type": "application/json"}
     data = b"{}" if method == "POST" else None
     asked = urllib.request.Request(os.environ["JUPYTERHUB_API_URL"] + path, data, headers, method=method)
     try:
@@ -79,7 +80,8 @@ print(json.dumps([ask(*call) for call in CALLS]))
 PORTAL_CALLS = [
     ("POST", "/api/v1/applications", {}), ("POST", "/api/v1/statements", {}), ("POST", "/api/v1/keys", {}),
     ("POST", "/api/v1/tokens", {}), ("POST", "/api/v1/labs/tokens", {"project": "study"}),
-    ("GET", "/api/v1/labs/me", None), ("GET", "/api/v1/applications", None), ("GET", "/api/v1/approvals", None), ("POST", "/api/v1/members", {}),
+    ("GET", "/api/v1/labs/me", None), ("GET", "/api/v1/applications", None),
+    ("GET", "/api/v1/approvals", None), ("POST", "/api/v1/members", {}),
 ]  # fmt: skip
 
 
@@ -175,7 +177,7 @@ def test_no_cookie_goes_where_it_could_be_misused(labs_town: LabsTown, pair: tup
 def test_a_lab_s_token_at_the_hub_is_good_for_itself_alone(pair: tuple[Guest, Guest], kernel: Kernel) -> None:
     names = {"own": pair[0].username, "other": pair[1].username}
     calls = [("GET", "/user"), *((method, path.format(**names)) for method, path in HUB_CALLS)]
-    control, *refused = json.loads(kernel.run(f"CALLS = {calls!r}\n" + HUB).text)
+    control, *refused = json.loads(kernel.run(f"{labs_hunt.STOLEN}\nCALLS = {calls!r}\n" + HUB).text)
     assert control == 200, "the control: it is the token of this lab"
     answers = dict(zip(HUB_CALLS, refused, strict=True))
     assert all(status in (403, 404, 405) for status in answers.values()), answers
@@ -315,14 +317,14 @@ def test_nothing_unreleased_and_no_secret_of_the_house_is_in_a_lab(
         f"log key, {name}": what
         for name, what in patterns.patterns_of_key(labs_town.site.log_key.read_bytes()).items()
     }
-    ask = "import os; print(os.environ['DARKROOM_TOKEN'], os.environ['JUPYTERHUB_API_TOKEN'])"
+    ask = labs_hunt.STOLEN + "\nprint(os.environ['DARKROOM_TOKEN'], stolen())"
     for name, token in zip(("portal", "hub"), theirs.kernel().run(ask).text.split(), strict=True):
         wanted[f"the other's token, {name}"] = token.encode()
     paths = [
         f"/api/v1/{path}"
         for path in (
             "datasets", "datasets/nm/tax/income", "datasets/nm/tax/income/twin", "datasets/nm/tax/register", "me",
-            "jobs", "budgets", "components", "images", "models", "joint", "domains/nm/tax", "version", "grants", "approvals",
+            "jobs", "budgets", "components", "images", "models", "joint", "domains/nm/tax", "version", "grants",
         )
     ]  # fmt: skip
     host = labs_town.portal.partition("://")[2]

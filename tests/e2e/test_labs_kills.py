@@ -1,0 +1,207 @@
+"""What happens to an open notebook: processes die, homes are full, sessions and memberships end, places are taken.
+
+Unsaved work is never lost: it stays in the page, and is saved when there is somebody to save it again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from server import projects
+from tests.e2e import jupyterlab, labs_town
+from tests.e2e.jupyterlab import Notebook
+from tests.e2e.labs_town import LARGE, STUDY, TIGHT, Guest, LabsTown, until
+
+pytestmark = [pytest.mark.box, pytest.mark.ray, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def hai(labs_town: LabsTown) -> Guest:
+    """A member with a running lab."""
+    guest = labs_town.member("hai")
+    labs_town.open_lab(guest)
+    return guest
+
+
+@pytest.fixture(scope="module")
+def notebook(hai: Guest) -> Iterator[Notebook]:
+    """A notebook with something in its kernel's memory."""
+    found = hai.lab.new_notebook()
+    assert found.run("kept = 41; kept").text.strip() == "41"
+    yield found
+
+
+def saved(guest: Guest) -> str:
+    """Return the notebook as it lies in the home."""
+    return guest.visitor().ask("GET", "api/contents/Untitled.ipynb").text
+
+
+@pytest.mark.parametrize(
+    "roles", [("hub",), ("proxy",), ("porter",), ("api",), ("hub", "proxy", "porter", "api")]
+)
+def test_a_notebook_outlives_the_death_of_everything_around_its_lab(
+    labs_town: LabsTown, hai: Guest, notebook: Notebook, roles: tuple[str, ...]
+) -> None:
+    before, mark = labs_town.town.supervisor.pids(), "unsaved beside the end of " + " and ".join(roles)
+    notebook.note(f"# {mark}")
+    for role in roles:
+        labs_town.kill(role)
+    until(lambda: all(labs_town.town.supervisor.pids()[role] != before[role] for role in roles))
+    assert until(lambda: hai.visitor().ask("GET", "api/status").status_code == 200, 90)
+    hai.lab.dismiss()
+    assert notebook.run("kept + 1").text.strip() == "42", "the kernel has lived on"
+    notebook.save()
+    assert mark in saved(hai)
+    assert until(lambda: "tax.income" in notebook.run("import darkroom; darkroom.datasets()").text, 60)
+
+
+@pytest.mark.long
+def test_when_the_launcher_dies_labs_end_with_it_and_files_stay(
+    labs_town: LabsTown, hai: Guest, notebook: Notebook
+) -> None:
+    notebook.note("# saved before the launcher's end")
+    notebook.save()
+    notebook.note("# only in the page")
+    labs_town.kill("launcher:labs")
+    page = hai.context.new_page()
+    page.goto(labs_town.hub + "/hub/home")
+    until(lambda: "was restarted" in (page.reload() and page.inner_text("body")), 120)
+    assert "start yours again" in page.inner_text("body")
+    page.locator("#start").click(no_wait_after=True)
+    jupyterlab.wait_until_usable(page)
+    assert "saved before the launcher's end" in saved(hai)
+    notebook.save()
+    assert "only in the page" in saved(hai), "the page that was open all the time saves what it has"
+    page.close()
+
+
+def test_a_portal_that_is_down_is_a_sentence_in_the_lab(labs_town: LabsTown, hai: Guest) -> None:
+    kernel = hai.visitor().kernel()
+    assert kernel.run("import darkroom; darkroom.datasets()").status == "ok", "the control"
+    with labs_town.stopped("api"):
+        said = kernel.run("darkroom.datasets()", 120)
+    assert said.status == "error" and "Unreachable" in said.error, said
+    assert "does not answer" in said.error or "cannot be reached" in said.error, said.error
+    assert until(lambda: kernel.run("darkroom.datasets()").status == "ok")
+
+
+def test_a_full_home_is_said_and_what_is_open_can_still_be_saved(labs_town: LabsTown) -> None:
+    wu = labs_town.member("wu", TIGHT)
+    labs_town.open_lab(wu)
+    notebook = wu.lab.new_notebook()
+    filled = notebook.run(
+        "import os\n"
+        "for number in range(40):\n"
+        "    with open(f'part-{number}', 'wb') as file:\n"
+        "        file.write(os.urandom(4 << 20))\n"
+        "        file.flush(); os.fsync(file.fileno())\n"
+        "    import time; time.sleep(0.4)",
+        120,
+    ).text
+    assert "full" in filled.lower() or "满" in filled, filled
+    assert "Error" in filled
+    notebook.note("# written although the home is full")
+    notebook.save()
+    assert "although the home is full" in saved(wu)
+    assert labs_town.living(), "the lab lives on"
+    until(
+        lambda: (
+            notebook.run("import glob\nfor name in glob.glob('part-*'): os.remove(name)").text.strip() == ""
+        )
+    )
+    until(lambda: "Error" not in notebook.run("open('room', 'wb').write(bytes(1 << 20))").text, 60)
+    labs_town.stop_lab(wu)
+
+
+def test_whoever_finds_no_place_is_told_how_many_are_before_and_why(labs_town: LabsTown, hai: Guest) -> None:
+    fan, sun = labs_town.member("fan", STUDY), labs_town.member("sun", LARGE)
+    labs_town.open_lab(fan)
+    assert len(labs_town.living()) >= 2, "two small labs, beside which a large one has no room"
+    labs_town.sign_in(sun)
+    labs_town.start_lab(sun)
+    told = sun.page.locator(".progress-log-event", has_text="Waiting for a place").first
+    told.wait_for(state="attached")
+    text = told.text_content() or ""
+    assert "you are next" in text and "memory for labs is taken" in text and "排队中" in text, text
+    labs_town.stop_lab(fan)
+    if len(labs_town.living()) < 2:
+        jupyterlab.wait_until_usable(sun.page)
+    sun.page.goto(labs_town.hub + "/hub/home")
+    labs_town.stop_lab(sun)
+
+
+def test_a_session_that_ended_loses_no_work(labs_town: LabsTown, hai: Guest, notebook: Notebook) -> None:
+    notebook.note("# typed before the sign-out in another tab")
+    other = hai.context.new_page()
+    other.goto(labs_town.hub + "/hub/home")
+    other.get_by_role("button", name="Sign out").click()
+    other.wait_for_url(labs_town.portal + "/**")
+    hai.page.keyboard.press("Control+s")
+    assert "Save Error" in hai.lab.dialog(), "the page says that it could not save"
+    other.goto(labs_town.portal + "/labs")
+    other.get_by_role("link", name="Open my lab").click()
+    other.locator("#start, .jp-LabShell, #progress-bar").first.wait_for()
+    if other.locator("#start").count():
+        other.locator("#start").click(no_wait_after=True)
+    jupyterlab.wait_until_usable(other)
+    hai.lab.dismiss()
+    notebook.save()
+    assert "typed before the sign-out" in saved(hai)
+    other.close()
+
+
+@pytest.mark.long
+def test_a_membership_that_ended_ends_the_lab_and_says_so(labs_town: LabsTown) -> None:
+    bo = labs_town.member("bo")
+    labs_town.open_lab(bo)
+    notebook = bo.lab.new_notebook()
+    notebook.note("# mine")
+    notebook.save()
+    projects.change(labs_town.site.home, STUDY, projects.Changes(remove=(bo.name,)))
+    page = bo.context.new_page()
+    page.goto(labs_town.hub + "/hub/home")
+    until(lambda: "no longer" in (page.reload() and page.inner_text("body")), 150)
+    assert "Your files stay" in page.inner_text("body")
+    projects.change(labs_town.site.home, STUDY, projects.Changes(add=(bo.name,)))
+    labs_town.open_lab(bo)
+    assert "# mine" in saved(bo)
+    labs_town.stop_lab(bo)
+
+
+@pytest.mark.parametrize("count", [4, pytest.param(20, marks=pytest.mark.long)])
+def test_many_who_come_at_once_get_a_lab_or_a_reason(labs_town: LabsTown, count: int) -> None:
+    """Twenty on two cores: each ends ready, or with a sentence that says why not."""
+    for guest in list(labs_town.guests.values()):
+        guest.page.goto("about:blank")
+    crowd = [labs_town.member(f"crowd{count}n{number}") for number in range(count)]
+    for guest in crowd:
+        labs_town.sign_in(guest)
+        guest.page.goto(labs_town.hub + "/hub/home")
+    for guest in crowd:
+        guest.page.locator("#start").click(no_wait_after=True)
+    ends, ready, reasons = time.monotonic() + 240, 0, []
+    for guest in crowd:
+        story = guest.page.locator(
+            ".jp-LabShell, .alert, .progress-log-event:has-text('Waiting for a place')"
+        ).first
+        story.wait_for(state="attached", timeout=max(1.0, ends - time.monotonic()) * 1000)
+        if guest.page.locator(".jp-LabShell").count():
+            ready += 1
+        else:
+            reasons.append(guest.page.locator(".alert, .progress-log-event").last.text_content())
+    assert ready + len(reasons) == count and all(reasons), reasons
+    most = labs_town_places(labs_town)
+    assert ready >= min(count, 1) and len(labs_town.living()) <= most
+    for guest in crowd:
+        guest.page.goto(labs_town.hub + "/hub/home")
+        if guest.page.locator("#stop").count():
+            guest.page.locator("#stop").click()
+    until(lambda: len(labs_town.living()) <= len(labs_town.guests) - count, 120)
+
+
+def labs_town_places(town: LabsTown) -> int:
+    """How many small labs there may be at once."""
+    return labs_town.MEMORY_MB // 1024
