@@ -52,7 +52,7 @@ attack: setup  ## every attack on boxes, on both tiers: a table, and an error if
 	@$(RUN) sandbox.attacks
 
 bench: setup  ## the measurements behind docs/performance.md
-	@for name in airlock audit decide ingest ledger twin sql_guard sql_overhead box loader train joint matching encrypted lookup; do $(VENV)/python -m benchmarks.$$name; done
+	@for name in airlock audit decide ingest ledger twin sql_guard sql_overhead box loader train joint matching encrypted lookup notebook; do $(VENV)/python -m benchmarks.$$name; done
 
 docs: setup  ## the generated parts of docs/: commands, settings, errors, functions, constraints, vocabulary
 	@$(RUN) server.reference docs
