@@ -350,11 +350,9 @@
   // The proxy leads to the Hub when there is no lab any more, and the Hub answers 424 or leads to its own host.
   async function asked(lab) {
     try {
-      // By cookie, which another tab may have renewed; the page's own token is that of its first visit.
-      const mark = /(?:^|; )_xsrf=([^;]*)/.exec(document.cookie);
-      const headers = { Accept: "application/json", "X-XSRFToken": mark ? mark[1] : "" };
-      const options = { redirect: "manual", cache: "no-store", headers };
-      const answer = await fetch(`${lab.root}/home.json`, options);
+      const { ServerConnection } = lab.modules.services; // as JupyterLab asks when it saves
+      const init = { redirect: "manual", headers: { Accept: "application/json" } };
+      const answer = await ServerConnection.makeRequest(`${lab.root}/home.json`, init, lab.settings);
       if (answer.ok) {
         return { state: "lives", facts: await answer.json() };
       }
