@@ -135,7 +135,9 @@ def image_of(settings: LabsSettings, name: str) -> str:
 def environment_of(settings: LabsSettings, plan: Plan, token: str) -> dict[str, str]:
     """Return what the client in a lab is told beside what JupyterHub tells its server."""
     lab = Lab.decode(plan.material.encode())
+    named = {"DARKROOM_ADMINISTRATOR": settings.administrator} if settings.administrator else {}
     return {
+        **named,
         "DARKROOM_LAB": "1",
         "DARKROOM_URL": settings.portal,
         "DARKROOM_API_SOCKET": "/links/api",

@@ -28,7 +28,8 @@ class LabsSettings:
     `user_…` are user ids, none where everything runs as whoever started it. `limits` are the highest of a lab
     (`plans.box.Limits`), which its profile and `age_days` lower. `wait_s` is how long a lab may wait for its
     place, `answer_s` how long for its first answer;
-    `membership_s` is how often the portal is asked whether its member still is one.
+    `membership_s` is how often the portal is asked whether its member still is one. `administrator` is whom labs name
+    where an administrator has to act; empty names nobody.
     """
 
     portal: str
@@ -57,6 +58,7 @@ class LabsSettings:
     wait_s: int = 900
     answer_s: int = 180
     membership_s: int = 60
+    administrator: str = ""
 
     @classmethod
     def load(cls, path: Path) -> LabsSettings:
@@ -80,7 +82,8 @@ class LabsSettings:
         for name, wanted in types.items():
             value = content[name]
             wanted = dict if name == "limits" else wanted
-            if isinstance(value, bool) or not isinstance(value, wanted) or value == "":
+            empty = value == "" and name != "administrator"
+            if isinstance(value, bool) or not isinstance(value, wanted) or empty:
                 raise SettingsWrong(f"the setting {name} of labs has the wrong type or is empty", where)
         return cls(**content)
 

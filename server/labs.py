@@ -241,6 +241,7 @@ def _settings(side: LabsSide, users: LabUsers, settings: store.Settings) -> Labs
         idle_hours=labs.idle_hours,
         age_days=labs.age_days,
         limits=settings.limits.lab.plain(),
+        administrator=labs.administrator,
     )
 
 

@@ -76,6 +76,9 @@ class Labs:
         "",
         "Folder with packages that members may install in their labs, seen there as `/mirror`; empty for none.",
     )
+    administrator: str = setting(
+        "", "Whom members in a lab ask where an administrator has to act, one line; empty names nobody."
+    )
     profiles: Mapping[str, Profile] = field(
         default_factory=lambda: DEFAULT_PROFILES,
         metadata={"meaning": "Profiles by name. A file that names any names all that there are."},
@@ -92,6 +95,8 @@ class Labs:
             _require_origin(self.origin)
         if self.mirror and not Path(self.mirror).is_absolute():
             raise SettingsWrong("the mirror is a folder by its absolute path", "labs.mirror")
+        if not self.administrator.isprintable():
+            raise SettingsWrong("the administrator is named in one line of text", "labs.administrator")
         if self.on and not self.profiles:
             raise SettingsWrong("labs have at least one profile", "labs.profiles")
 

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from darkroom.result import Result
     from darkroom.tabular import SUPPRESSED
     from darkroom.tracebacks import last_traceback, short_tracebacks
+    from darkroom.trusting import trust
     from darkroom.twin_check import TwinCheck, WouldLeave
     from darkroom.twin_files import TwinFiles
     from darkroom.twin_program import batches, model, out, parameters, table, tables
@@ -111,6 +112,7 @@ __all__ = [
     "submit",
     "table",
     "tables",
+    "trust",
     "try_it",
     "unlock",
     "use",
@@ -144,6 +146,7 @@ _LATER = {
     "short_tracebacks": "darkroom.tracebacks",
     "table": "darkroom.twin_program",
     "tables": "darkroom.twin_program",
+    "trust": "darkroom.trusting",
     "try_it": "darkroom.advice",
     "unload_ipython_extension": "darkroom.comfort",
     "unlock": "darkroom.unlocking",
@@ -228,11 +231,18 @@ def sample(dataset: str, rows: int = 20) -> Sample:
     return _default().sample(dataset, rows)
 
 
-def apply(
-    dataset: str, columns: list[str], purpose: str = "", *, project: str = "", until: str, role: str = ""
+def apply(  # noqa: PLR0913 - each is a thing that an application says
+    dataset: str,
+    columns: list[str],
+    purpose: str = "",
+    *,
+    project: str = "",
+    until: str,
+    uses: int = 100,
+    role: str = "",
 ) -> dict[str, Any]:
-    """Apply for columns of a dataset, until the end of the day `until` (`YYYY-MM-DD`, UTC). Purpose and project are
-    those that `use` chose, or the lab's, where they are left out.
+    """Apply for columns of a dataset, until the end of the day `until` (`YYYY-MM-DD`, UTC), for at most `uses` plans.
+    Purpose and project are those that `use` chose, or the lab's, where they are left out.
 
     Raises:
         NotAllowed: this is a lab, which cannot apply; the error has the portal's page with everything filled in.
@@ -241,7 +251,7 @@ def apply(
     from darkroom.local import project_and_purpose
 
     project, purpose = project_and_purpose(project, purpose)
-    return _default().apply(dataset, columns, purpose, project=project, until=until, role=role)
+    return _default().apply(dataset, columns, purpose, project=project, until=until, uses=uses, role=role)
 
 
 def applications() -> Applications:

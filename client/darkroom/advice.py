@@ -66,6 +66,12 @@ class Lesson:
     asked: Asked | None = None
     view: Mapping[str, Any] = field(default_factory=dict)
     connection: Asks | None = field(default=None, repr=False)
+    title: str = ""
+    """The message that is the card's title, where the code's own words would say too much."""
+    whom: str | None = None
+    """Whom to ask, where the code does not say it; nobody if empty."""
+    command: str = ""
+    """What to do next for who uses the command line, where that differs."""
 
     @property
     def reasons(self) -> Sequence[Mapping[str, Any]]:
@@ -364,7 +370,8 @@ def _why(rewrite: Rewrite) -> str:
 def card(problem: DarkroomError, line: str = "") -> Sheet:
     """Return an error as a card. `line` says in which line of the member's it came up."""
     lesson = lesson_of(problem) or Lesson()
-    title = words.say(f"code.{problem.code}") if words.known(f"code.{problem.code}") else problem.what
+    named = lesson.title or f"code.{problem.code}"
+    title = words.say(named) if words.known(named) else problem.what
     facts = [
         (words.say("error.where"), "; ".join(filter(None, (problem.where, line)))),
         (words.say("error.rule"), _rules(lesson)),
@@ -395,6 +402,8 @@ def _rules(lesson: Lesson) -> str:
 def whom(problem: DarkroomError, lesson: Lesson) -> str:
     """Return whom to ask about an error."""
     code = problem.code
+    if lesson.whom is not None:
+        return lesson.whom
     approvers = (lesson.view.get("decision") or {}).get("approvers") or ()
     if approvers:
         return words.say("whom.approvers", names=", ".join(map(str, approvers)))
@@ -403,7 +412,7 @@ def whom(problem: DarkroomError, lesson: Lesson) -> str:
     if code in ("access.not-allowed", "disk.full", "platform.defect") or code.startswith(
         ("service.", "cluster.")
     ):
-        return words.say("whom.administrator")
+        return os.environ.get("DARKROOM_ADMINISTRATOR") or words.say("whom.administrator")
     domain = str(lesson.view.get("domain") or "") or _domain_of(lesson)
     if code in ("policy.denied", "output.refused", "budget.spent", "rule.refused") and domain:
         return words.say("whom.owner", domain=domain)

@@ -115,7 +115,9 @@ def settle_trust(connection: Connection, domain: str, keeper_key: str = "") -> N
         terminal.say(f"The portal says that the keeper of {domain} signs with {offered}.")
         terminal.say("The portal could lie. Compare this key with what the owner itself publishes.")
         terminal.confirm(
-            "Is it the same?", yes=False, instead="Give the key that the owner told you: --keeper-key."
+            "Is it the same?",
+            yes=False,
+            instead=f"Give the key that the owner told you: darkroom trust {domain} --keeper-key KEY",
         )
         connection.trust_keeper(domain, offered)
 

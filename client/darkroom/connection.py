@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from darkroom import advice, completion, signing, unlocking
+from darkroom import advice, completion, signing, trusting, unlocking
 from darkroom.either import Either
 from darkroom.files import Files
 from darkroom.job import Job, job_id_of
@@ -138,9 +138,11 @@ class Connection(Either, Tasks, Joint, Twins):
         page = portal_page("/apply", **named)
         if not page:
             return problem
-        return NotAllowed(
+        told = NotAllowed(
             "a lab cannot apply for you", body["dataset"], f"Apply on the portal, it is filled in: {page}"
         )
+        advice.teach(told, advice.Lesson(whom=""))
+        return told
 
     def applications(self) -> Applications:
         """Return the member's own applications, and for an approver those that wait for a decision."""
@@ -191,17 +193,15 @@ class Connection(Either, Tasks, Joint, Twins):
                 "/api/v1/me/keys", {"signing_key": public["signing"], "opening_key": public["opening"]}
             )
         except NotAllowed as problem:
-            page = self.enrolment_page()
+            page = unlocking.enrol_page()
             if not page:
                 raise
-            raise NotAllowed(
-                "a lab cannot enrol your keys for you", problem.where, f"Enrol them on the portal: {page}"
-            ) from None
-
-    def enrolment_page(self) -> str:
-        """Return the portal's page on which the member enrols the keys that lie here; empty where it has none."""
-        public = read_public(self._home.keys_file)
-        return portal_page("/keys", signing=public["signing"], opening=public["opening"])
+            told = NotAllowed(
+                "a lab cannot enrol your keys for you",
+                problem.where,
+                f"Paste both on {page}: {public['signing']} (signing key) and {public['opening']} (opening key).",
+            )
+            raise advice.teach(told, advice.Lesson(whom="")) from None
 
     def budget(self) -> Budget:
         """Return what is left of this member's grants, one line for each that stands: at most how many plans and how
@@ -341,15 +341,15 @@ class Connection(Either, Tasks, Joint, Twins):
         return Evidence(self.plan(number), Signed.read(answer["release"]), sealed)
 
     def open(self, evidence: Evidence) -> Result | Files:
-        """Check and open a release with the keeper's key that is trusted for its owner (`trust_keeper`)."""
+        """Check and open a release with the keeper's key that is trusted for its owner (`trust_keeper`).
+
+        Raises:
+            StateConflict: none is trusted yet.
+            DarkroomError: as `darkroom.result.open_release`.
+        """
         key = self._home.keeper(evidence.plan.domain)
         if key is None:
-            domain = evidence.plan.domain
-            raise SignatureWrong(
-                f"you have not said yet which keeper of {domain} you trust",
-                str(self._home.folder / "keepers.json"),
-                f"Ask the owner for its keeper's key, then: darkroom trust {domain} --keeper-key KEY",
-            )
+            raise trusting.not_pinned(evidence.plan.domain)
         return open_release(evidence, self.keys(), key)
 
     def offered_keeper(self, domain: str) -> str:

@@ -296,14 +296,40 @@ _OF_HELP: Mapping[str, tuple[str, str]] = {
     "keys.again": ("The same again: ", "再输入一次："),
     "keys.open": ("Your keys are open in this session.", "本次会话中密钥已打开。"),
     "keys.title": ("Your keys, their public halves", "您的密钥（公开部分）"),
-    "keys.signing": ("signing", "签名公钥"), "keys.opening": ("opening", "解封公钥"),
+    "keys.signing": ("Signing key", "签名公钥"), "keys.opening": ("Opening key", "解封公钥"),
     "keys.fingerprint": ("fingerprint", "指纹"),
+    "keys.fingerprint-why": (
+        "Approvers will ask you for the fingerprint.",
+        "审批员会向您核对指纹。",
+    ),
     "keys.enrol": ("Enrol them on the portal's page", "在门户页面登记"),
     "keys.enrol-why": (
-        "Sign in there and confirm that the fingerprint is this one; then run your cell again.",
-        "在该页登录，确认指纹一致后，重新运行本单元。",
+        "Sign in, paste both public keys on that page, and run your cell again.",
+        "登录后把两个公钥都粘贴到该页，再重新运行本单元。",
     ),
     "keys.enrolled": ("These keys are enrolled.", "这对密钥已登记。"),
+    # keepers
+    "trust.not-pinned": ("The key of this keeper is not pinned yet", "尚未确认该密钥管家的公钥"),
+    "trust.pinned": ("The key of the keeper of {domain} is pinned", "已确认 {domain} 密钥管家的公钥"),
+    "trust.key": ("Key", "公钥"),
+    "trust.done": (
+        "The portal names the same key. From now on results of {domain} are believed if it signed them.",
+        "与门户给出的公钥一致。今后由它签名的 {domain} 结果才会被接受。",
+    ),
+    "trust.offered": ("The portal says that the keeper of {domain} signs with", "门户称 {domain} 密钥管家的公钥为"),
+    "trust.compare": (
+        "The portal could lie: this key is worth something only once you have compared it with the word of {domain} "
+        "itself, by another way than this platform.",
+        "门户可能说谎：只有通过平台以外的途径与 {domain} 本身的说法核对之后，这个公钥才有意义。",
+    ),
+    "trust.again": (
+        "Then pin it, with the key that the owner told you",
+        "核对后，用数据方告诉您的公钥确认",
+    ),
+    "trust.differs": (
+        "The portal names another key: {key}. Do not go on before {domain} has told you which one is its keeper's.",
+        "门户给出的是另一个公钥：{key}。在 {domain} 告诉您哪个正确之前，请勿继续。",
+    ),
 }  # fmt: skip
 
 WORDS: Mapping[str, tuple[str, str]] = {**TERMS, **_OF_DISPLAYS, **_OF_HELP}

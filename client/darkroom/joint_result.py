@@ -22,6 +22,7 @@ from typing import Any
 
 from darkroom.joint_judged import Judged, judged
 from darkroom.listing import Displayed
+from darkroom.trusting import not_pinned
 from keys import api as keys
 from plans.errors import EvidenceBroken, HashMismatch, Malformed, SignatureWrong
 from plans.handover import unpadded
@@ -170,6 +171,7 @@ def open_joint(
 
     Raises:
         SignatureWrong: the request is not the member's own, or a receipt is not signed by a keeper that is trusted.
+        StateConflict: no keeper's key is pinned yet for a party.
         RederivationMismatch: the plan is about something else than the request asks for.
         EvidenceBroken, HashMismatch, SharesDisagree: what was handed over is not what the parties vouch for.
     """
@@ -204,6 +206,8 @@ def _checked(plan: JointPlan, receipts: Sequence[Signed], keeper_of: KeeperOf) -
         statement = keys.verify(signed)
         if (statement.type, statement.duty) != (Type.RECEIPT, Duty.KEEPER):
             raise SignatureWrong("a receipt is a keeper's statement", f"{statement.type} statement")
+        if keeper_of(statement.domain) is None:
+            raise not_pinned(statement.domain)
         if keeper_of(statement.domain) != statement.signer:
             raise SignatureWrong(
                 f"the receipt of {statement.domain} is not signed by a keeper that you trust",

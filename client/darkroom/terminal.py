@@ -41,6 +41,7 @@ class SpeakingGroup(typer.core.TyperGroup):
         try:
             return super().invoke(ctx)
         except DarkroomError as problem:
+            problem.next_step = getattr(getattr(problem, "lesson", None), "command", "") or problem.next_step
             say(f"darkroom: {problem}")
             raise typer.Exit(problem.exit_code) from None
 
@@ -160,7 +161,10 @@ def _hidden(prompt: str) -> str:
 
 
 def _answers_can_be_typed() -> bool:
-    return sys.stdin.isatty()
+    """Return whether somebody can answer. What a notebook's kernel starts (`!darkroom …`) has a terminal of its own,
+    at which nobody sits; Jupyter sets this variable in kernels alone.
+    """
+    return sys.stdin.isatty() and "JPY_PARENT_PID" not in os.environ
 
 
 def _cell(value: object) -> Plain:

@@ -18,9 +18,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 
-from darkroom.display import Banner, Facts, Link, Sheet, Shown, Title, sheet, show
+from darkroom.display import Banner, Code, Facts, Lines, Link, Sheet, Shown, Title, sheet, show
 from darkroom.display_words import say
 from keys import api as keys
 from keys.keyfile import fingerprint, read_public
@@ -205,38 +204,34 @@ def require_enrolled(connection: Connection, found: keys.MemberKeys) -> None:
             _display(shown(found.member, *mine))
             told = True
         if time.monotonic() >= ends:
-            page = enrol_page(*mine)
-            where = f"Open {page}, confirm, and run this again." if page else "Run: darkroom keys enrol"
+            page = enrol_page()
+            where = f"Paste both on {page} and run this again." if page else "Run: darkroom keys enrol"
             raise StateConflict("your keys are made, and not enrolled yet", found.member, where)
         time.sleep(ENROL_PAUSE_S)
 
 
 def shown(member: str, signing: str, opening: str) -> Sheet:
-    """Return the public halves of keys, their fingerprint, and the page that enrols them."""
-    page = enrol_page(signing, opening)
-    enrolled = signing in _enrolled
+    """Return the public halves of keys, ready to copy, their fingerprint, and the page on which both are pasted."""
+    page = enrol_page() if signing not in _enrolled else ""
     return sheet(
-        Title(say("keys.title"), say("keys.enrolled") if enrolled else "", "good"),
-        Facts(
-            (
-                (say("keys.signing"), signing),
-                (say("keys.opening"), opening),
-                (say("keys.fingerprint"), fingerprint(member, signing, opening)),
-            )
-        ),
-        Link(page, say("keys.enrol")) if page and not enrolled else None,
-        Banner(say("keys.enrol-why"), "waits") if page and not enrolled else None,
+        Title(say("keys.title"), say("keys.enrolled") if signing in _enrolled else "", "good"),
+        Code(signing, say("keys.signing")),
+        Code(opening, say("keys.opening")),
+        Facts(((say("keys.fingerprint"), fingerprint(member, signing, opening)),)),
+        Lines((say("keys.fingerprint-why"),)),
+        Link(page, say("keys.enrol")) if page else None,
+        Banner(say("keys.enrol-why"), "waits") if page else None,
     )
 
 
-def enrol_page(signing: str, opening: str) -> str:
-    """Return the portal's page on which these public keys are enrolled; empty outside a lab."""
+def enrol_page() -> str:
+    """Return the portal's page on which public keys are enrolled; empty outside a lab. It takes no keys from a link:
+    whoever made the link would choose them.
+    """
     origin = os.environ.get("DARKROOM_PORTAL_PAGE") or (
         os.environ.get("DARKROOM_URL") if os.environ.get("DARKROOM_LAB") else ""
     )
-    return (
-        f"{origin.rstrip('/')}/keys?{urlencode({'signing': signing, 'opening': opening})}" if origin else ""
-    )
+    return f"{origin.rstrip('/')}/keys" if origin else ""
 
 
 def _display(drawn: Sheet) -> None:

@@ -153,9 +153,9 @@ def test_no_keeper_is_trusted_unless_somebody_said_so(town: Town) -> None:
     room = town.connection(LIN)
     job = room.sql(SQL, project="housing", purpose="Study of rents")
     release(town.region, job.id)
-    with pytest.raises(SignatureWrong) as told:
+    with pytest.raises(StateConflict, match="not pinned here yet") as told:
         job.result()
-    assert "darkroom trust nm/tax" in told.value.next_step
+    assert 'darkroom.trust("nm/tax", ' in told.value.next_step
     assert room.trusted_keeper(OWNER) is None
     room.trust_keeper(OWNER, town.region.keeper.public)
     assert job.result().rows

@@ -15,7 +15,14 @@ from darkroom.joint_result import JointResult, exactness, open_joint
 from keys import api as keys
 from keys import sealing
 from plans.decision import Decision, Obligations, Outcome, Tier
-from plans.errors import DarkroomError, EvidenceBroken, HashMismatch, SharesDisagree, SignatureWrong
+from plans.errors import (
+    DarkroomError,
+    EvidenceBroken,
+    HashMismatch,
+    SharesDisagree,
+    SignatureWrong,
+    StateConflict,
+)
 from plans.handover import padded
 from plans.joint import JointPlan, Opened, Receipt
 from plans.joint_answer import OPENED_INFO, opened_bound
@@ -199,6 +206,9 @@ def test_a_receipt_of_a_keeper_that_is_not_trusted_opens_nothing() -> None:
     made = world()
     trusted = {domain: key.public for domain, key in made.keepers.items()} | {"nm/tax": "ed25519:" + "1" * 64}
     with pytest.raises(SignatureWrong, match="nm/tax"):
+        open_joint(made.plan, made.results(), made.ring, trusted.get)
+    del trusted["nm/tax"]
+    with pytest.raises(StateConflict, match="nm/tax is not pinned here yet"):
         open_joint(made.plan, made.results(), made.ring, trusted.get)
 
 

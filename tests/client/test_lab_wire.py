@@ -13,7 +13,9 @@ import pytest
 
 import darkroom
 from darkroom import local, session, wire
+from darkroom.advice import card
 from darkroom.connection import connect
+from darkroom.display import Shown
 from darkroom.profile import home
 from darkroom.wire import VERSION, Wire, require_fit
 from plans.errors import NotAllowed, NotSignedIn, StateConflict, Unreachable
@@ -176,7 +178,7 @@ def test_a_token_that_has_ended_says_what_to_do_with_the_lab(
 
 def test_applying_in_a_lab_leads_to_the_portal_with_everything_filled_in(lab: Path) -> None:
     with pytest.raises(NotAllowed) as told:
-        darkroom.apply(DATASET, ["region", "income"], until="2030-01-01")
+        darkroom.apply(DATASET, ["region", "income"], until="2030-01-01", uses=7)
     page = str(told.value)
     for part in (
         "https://portal.example/apply?",
@@ -185,17 +187,20 @@ def test_applying_in_a_lab_leads_to_the_portal_with_everything_filled_in(lab: Pa
         "project=housing",
         "purpose=Study+of+rents",
         "until=2030-01-01",
-        "uses=",
+        "uses=7",
     ):
         assert part in page
+    assert "Whom to ask" not in repr(Shown(card(told.value))), "nobody has to be asked"
+    assert "Whom to ask" in repr(Shown(card(NotAllowed("no", "here")))), "the control"
 
 
-def test_enrolling_in_a_lab_leads_to_the_portal_with_the_public_halves(lab: Path, town: Town) -> None:
+def test_enrolling_in_a_lab_names_the_page_and_both_public_halves_to_paste(lab: Path, town: Town) -> None:
     with pytest.raises(NotAllowed) as told:
         connect().enrol()
     mine = town.region.keys[MEI]
-    for part in ("https://portal.example/keys?", mine.signing.public[8:], mine.opening.public[7:]):
+    for part in ("Paste both on https://portal.example/keys: ", mine.signing.public, mine.opening.public):
         assert part in str(told.value)
+    assert "Whom to ask" not in repr(Shown(card(told.value)))
 
 
 def test_control_a_session_of_ones_own_applies(town: Town) -> None:

@@ -66,6 +66,7 @@ class House:
             "hub_state": str(self.folder / "hub"), "keys": str(self.folder / "keys"),
             "images": str(self.folder / "images"), **{f"user_{name}": user for name, user in users.items()},
             "idle_hours": 4, "age_days": 7, "limits": CEILING.plain(), "wait_s": 60, "answer_s": 20, "membership_s": 60,
+            "administrator": "",
             **changes,
         }  # fmt: skip
         self.settings = LabsSettings.read(values)

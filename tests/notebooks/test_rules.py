@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,16 @@ def test_the_plan_of_a_lab_is_what_the_portal_said_and_below_the_ceiling(tmp_pat
     )
     assert {link.peer for link in spec.links} == {"service:hub", "service:api"}
     assert spec.limits.within(Limits.read(settings.limits))
+
+
+def test_a_lab_is_told_whom_to_ask_where_somebody_is_named(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path, 1, 2)
+    plan = planning.plan_of(settings, ME, Choice("income", "small"), PROFILE["image"])
+    assert "DARKROOM_ADMINISTRATOR" not in planning.environment_of(settings, plan, "token")
+    named = replace(settings, administrator="Wang, extension 12")
+    assert LabsSettings.read(json.loads(json.dumps(named.plain()))) == named
+    told = planning.environment_of(named, plan, "token")
+    assert told["DARKROOM_ADMINISTRATOR"] == "Wang, extension 12"
 
 
 def test_only_what_is_offered_may_be_chosen() -> None:

@@ -143,9 +143,11 @@ def test_labs_are_on_with_a_weaker_and_a_stronger_profile_and_a_host_of_their_ow
 
 
 def test_profiles_in_the_file_are_all_that_there_are_and_keep_their_defaults(tmp_path: Path) -> None:
-    text = '[labs]\nidle_hours = 2\n[labs.profiles.large]\ntitle_zh = "大型"\ncpus = 4\n'
+    text = (
+        '[labs]\nidle_hours = 2\nadministrator = "王"\n[labs.profiles.large]\ntitle_zh = "大型"\ncpus = 4\n'
+    )
     labs = load(tmp_path, text, DARKROOM_LABS_AGE_DAYS="3").labs
-    assert (labs.idle_hours, labs.age_days, labs.port) == (2, 3, 8471)
+    assert (labs.idle_hours, labs.age_days, labs.port, labs.administrator) == (2, 3, 8471, "王")
     assert labs.profiles == {"large": store.Profile(title_zh="大型", cpus=4)}
     with pytest.raises(TypeError):
         labs.profiles["other"] = store.Profile()  # type: ignore[index]
@@ -161,7 +163,7 @@ def test_profiles_in_the_file_are_all_that_there_are_and_keep_their_defaults(tmp
         'origin = "https://labs.example?x"', 'origin = "https://127.0.0.1:9"', 'mirror = "relative"',
         "profiles = 3", "[labs.profiles]\nbig = 3", "[labs.profiles.Big]\ncpus = 1", '[labs.profiles."a/b"]\ncpus = 1',
         "[labs.profiles.big]\ncpus = 0", "[labs.profiles.big]\ncpus = true", "[labs.profiles.big]\ngpus = 17",
-        '[labs.profiles.big]\ntier = "T3"', '[labs.profiles.big]\nimage = ""',
+        'administrator = "a\\nb"', '[labs.profiles.big]\ntier = "T3"', '[labs.profiles.big]\nimage = ""',
         "[labs.profiles.big]\nmemory_mb = 99999999", "[labs.profiles.big]\ncpus = 65",
         '[labs.profiles.big]\ntitle = "a\\u0007"',
     ],
