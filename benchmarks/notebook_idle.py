@@ -82,6 +82,6 @@ def own_memory(first: int) -> int:
 
 def _sees(pid: int, home: str) -> bool:
     try:
-        return Path(f"/proc/{pid}/root/home/{home}").exists()
+        return Path("/proc", str(pid), "root", "home", home).exists()
     except PermissionError:
         return False

@@ -21,7 +21,8 @@ class Entry(StrEnum):
 
     `python` runs a member's own folder, `component` an entry of the algorithm library; `load` streams rows to
     either, and `reload` once more to the box that checks what was fitted to them. In a joint computation `extract`
-    reads an owner's rows, and `party` speaks the protocol with the boxes of other parties. `lab` is a member's JupyterLab.
+    reads an owner's rows, and `party` speaks the protocol with the boxes of other parties. `lab` is a member's
+    JupyterLab.
     """
 
     CHECK = "check"
@@ -111,8 +112,8 @@ class Outputs(Record):
 class Link(Record):
     """A named stream of bytes to a peer that the plan lists: another stage (`stage:query`) or a party (`party:nm/tax`).
 
-    Nothing but the bytes passes; the box cannot open another. A link to a service (`service:hub`, of labs alone) may be
-    opened many times.
+    Nothing but the bytes passes; the box cannot open another. A link to a service (`service:hub`, of labs alone) may
+    be opened many times.
     """
 
     name: str
@@ -137,7 +138,7 @@ class Link(Record):
 
 @dataclass(frozen=True, slots=True)
 class Home(Record):
-    """A folder that outlives its box: name, and how many MiB and files it may hold. The box sees it as `/home/<name>`."""
+    """A folder that outlives its box, which sees it as `/home/<name>`; how many MiB and files it may hold."""
 
     name: str
     mb: int

@@ -7,7 +7,7 @@
     /etc/passwd, /etc/group      a few names, so that programs that ask who they are get an answer
     /usr/share/zoneinfo          time zones of the locked package tzdata, where the lock has it
     /etc/built-on                the digest of the image below, where there is one
-    /usr/bin, /bin/sh            commands of this machine, where a recipe names some, with /usr/share/terminfo and /etc/hosts
+    /usr/bin, /bin/sh            commands of this machine, where a recipe names some; /usr/share/terminfo, /etc/hosts
     /in /out /spill /links /gpu /home /mirror /tmp /proc /dev     empty; the runner mounts there
 
 There is no shell unless a recipe names one, and no configuration. Python runs without `site`, so neither a `.pth`

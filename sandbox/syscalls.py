@@ -251,11 +251,13 @@ LAB_DENIALS = (
         for kind in (_CHARACTERS, _BLOCKS)
     ),
     Denial(
-        ("sendmsg", "sendmmsg"), errno.EPERM,
+        ("sendmsg", "sendmmsg"),
+        errno.EPERM,
         "a deleted file on its way between two sockets is open nowhere, and nobody counts it; plain sending goes on",
     ),
     Denial(
-        ("fallocate",), errno.EOPNOTSUPP,
+        ("fallocate",),
+        errno.EOPNOTSUPP,
         "takes a whole disk within one look at a home; the C library writes instead, as fast as a disk writes",
     ),
 )

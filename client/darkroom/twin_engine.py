@@ -63,7 +63,9 @@ class TwinEngine:
     def __init__(self) -> None:
         self._duckdb = _duckdb()
         self._connection = self._duckdb.connect(":memory:", config=_SETTINGS)
-        with contextlib.suppress(self._duckdb.InvalidInputException):  # in Jupyter it asks for widgets, to show none
+        with contextlib.suppress(
+            self._duckdb.InvalidInputException
+        ):  # in Jupyter it asks for widgets, to show none
             self._connection.execute("SET enable_progress_bar = false")
         self._connection.execute("SET ieee_floating_point_ops = false")
         self._connection.execute("SET enable_external_access = false")

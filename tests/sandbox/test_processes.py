@@ -83,7 +83,7 @@ time.sleep(60)
 
 @pytest.mark.parametrize("first", ["goes on", "ends"])
 def test_a_process_whose_first_thread_has_ended_has_its_memory_still(first: str) -> None:
-    """The kernel shows nothing of such a thread, and all of the others. The control is one whose first thread goes on."""
+    """The kernel shows nothing of such a thread, and all of the others. The control: one whose first thread goes on."""
     with subprocess.Popen([sys.executable, "-c", HIDDEN, first], stdout=subprocess.PIPE) as started:
         assert started.stdout is not None
         started.stdout.readline()
