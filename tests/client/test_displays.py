@@ -287,7 +287,11 @@ def test_every_public_class_that_displays_has_a_drawing() -> None:
         kinds.append(kind)
         waiting += kind.__subclasses__()
     named = {kind.__name__ for kind in kinds if kind.__module__.startswith("darkroom.")}
-    undrawn = {name for name in named if name not in display_draw._KINDS} - {"Displayed", "FileSet", "Tabular"}
+    undrawn = {name for name in named if name not in display_draw._KINDS} - {
+        "Displayed",
+        "FileSet",
+        "Tabular",
+    }
     assert not undrawn
 
 
