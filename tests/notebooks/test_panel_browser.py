@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("playwright.sync_api")
 
-from playwright.sync_api import Browser, FrameLocator, Page, expect
+from playwright.sync_api import Browser, FrameLocator, Page, Route, expect
 
 from tests.e2e.jupyterlab import a_person, chromium
 from tests.notebooks.panel_lab import MEI, PanelLab, Platform, a_lab, a_platform
@@ -161,6 +161,32 @@ def test_a_full_home_is_said_in_the_status_bar(page: Page, lab: PanelLab) -> Non
     page.reload()
     page.get_by_text("Home full").click()
     expect(page.frame_locator("#darkroom-panel iframe").locator("nav")).to_contain_text("Home")
+
+
+def test_what_became_of_the_lab_is_said_above_everything_and_taken_back(page: Page, lab: PanelLab) -> None:
+    """Nothing while the lab answers; what ended where it does not; nothing again once it is back."""
+    opened(page, lab)
+    notice = page.locator("#darkroom-notice")
+    expect(notice).to_have_attribute("data-state", "", timeout=20_000)
+    answer: dict[str, int] = {}
+
+    def played(route: Route) -> None:
+        if answer["status"]:
+            route.fulfill(status=answer["status"], json={})
+        else:
+            route.abort()
+
+    page.route(re.compile(r"/darkroom/home\.json"), played)
+    for status, said in (
+        (424, "Your lab has ended"),
+        (403, "Your session has ended"),
+        (0, "does not answer"),
+    ):
+        answer["status"] = status
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        expect(notice).to_contain_text(said, timeout=30_000)
+    answer["status"] = 200
+    expect(notice).to_be_hidden(timeout=20_000)
 
 
 def test_the_panel_speaks_chinese_and_is_dark_where_the_lab_is(page: Page, lab: PanelLab) -> None:
