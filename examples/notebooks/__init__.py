@@ -1,0 +1,1 @@
+"""Notebooks from which a researcher learns, as text: `README.md`."""
