@@ -29,6 +29,7 @@ CHECKOUT = Path(__file__).parents[2]
 LAB = CHECKOUT / "images" / "notebook" / "lab"
 MEI = "mei@nm/centre"
 PATIENCE_S = 60
+ENDING_S = 5
 
 
 @dataclass
@@ -137,9 +138,9 @@ def a_lab(home: Path, **darkroom: str) -> Iterator[PanelLab]:
         finally:
             process.terminate()
             try:
-                process.wait(PATIENCE_S)  # it ends its kernels first
+                process.wait(ENDING_S)  # it ends its kernels first, and waits for pages that are still open
             except subprocess.TimeoutExpired:
-                process.kill()
+                process.kill()  # its kernels notice, and end
                 process.wait()
 
 
