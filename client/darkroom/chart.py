@@ -100,7 +100,7 @@ def chosen(table: Tabular, wanted: Axes) -> Axes:
     """Return what is drawn: as wanted, and what the columns' types suggest for the rest."""
     forms = {name: form_of(kind) for name, kind in zip(table.columns, table.types, strict=True)}
     free = [name for name in table.columns if name not in (wanted.x, wanted.y, wanted.by)]
-    figures = [name for name in free if forms[name] == "quantitative"]
+    figures = [name for name in free if forms[name] == "quantitative" and not _is_error(name, table.columns)]
     keys = [name for name in free if forms[name] != "quantitative"]
     if wanted.kind == "histogram" or (not wanted.y and not figures):
         return Axes(
@@ -112,6 +112,11 @@ def chosen(table: Tabular, wanted: Axes) -> Axes:
     others = [name for name in keys if name != x]
     by = wanted.by or (others[0] if others and not wanted.x else "")
     return Axes(wanted.kind or _kind(forms[x], x), x, y, by)
+
+
+def _is_error(name: str, columns: tuple[str, ...]) -> bool:
+    """Whether a column says how far noise moves another one (docs/private.md): nobody means to draw it by itself."""
+    return name.endswith("_error") and name.removesuffix("_error") in columns
 
 
 def form_of(kind: str) -> str:

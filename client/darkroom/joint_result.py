@@ -18,9 +18,10 @@ import binascii
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from darkroom.joint_judged import Judged, judged
+from darkroom.joint_table import JointTable, table_of
 from darkroom.listing import Displayed
 from darkroom.trusting import not_pinned
 from keys import api as keys
@@ -41,6 +42,12 @@ from plans.joint_guards import decimals_of, noise_scale, strictest_of
 from plans.joint_rules import Opening
 from plans.released import Released
 from plans.statements import Duty, Signed, Type
+
+if TYPE_CHECKING:
+    import pandas
+    import pyarrow
+
+    from darkroom.chart import Chart
 
 KeeperOf = Callable[[str], str | None]
 """The keeper's key that the member trusts for a domain, or none."""
@@ -78,6 +85,23 @@ class JointResult(Displayed):
     def suppressed(self) -> list[tuple[bool, ...]]:
         """For every value whether it was withheld."""
         return list(self.answer.suppressed)
+
+    @property
+    def table(self) -> JointTable:
+        """The same as a table with types; exact fractions are numbers with a point in it."""
+        return table_of(self.columns, self.rows, self.suppressed, self.notes)
+
+    def to_arrow(self) -> pyarrow.Table:
+        """Return an Arrow table, as `Result.to_arrow` does."""
+        return self.table.to_arrow()
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return a pandas table, as `Result.to_pandas` does; raises `StateConflict` where there is no pandas."""
+        return self.table.to_pandas()
+
+    def plot(self, kind: str = "", *, x: str = "", y: str = "", by: str = "") -> Chart:
+        """Return a chart, as `Result.plot` does; raises `Malformed` where there is nothing to draw."""
+        return self.table.plot(kind, x=x, y=y, by=by)
 
     def texts(self) -> list[list[str]]:
         """Return every value as text for a person, as it was handed over; what has none says why."""

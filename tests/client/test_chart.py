@@ -58,6 +58,15 @@ BY_REGION = table(
         ({"a": "DOUBLE", "b": "DECIMAL(18,2)"}, ("0.5", "1.25"), "point", "a", "b", ""),
         ({"region": "VARCHAR"}, ("a",), "bar", "region", "", ""),
         ({"n": "BIGINT"}, ("5",), "point", "n", "n", ""),
+        (
+            {"region": "VARCHAR", "n": "BIGINT", "n_error": "BIGINT"},
+            ("a", "9", "1"),
+            "bar",
+            "region",
+            "n",
+            "",
+        ),
+        ({"region": "VARCHAR", "n_error": "BIGINT"}, ("a", "1"), "bar", "region", "n_error", ""),
     ],
 )
 def test_what_is_drawn_follows_from_the_columns(
