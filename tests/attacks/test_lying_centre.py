@@ -54,7 +54,11 @@ ROOT = Path(__file__).parents[2]
 NOW = int(time.time())
 MONTH = NOW + 30 * house.DAY
 SHADOWS = (house.manifest().shadow(), house.manifest(house.PROPERTY).shadow())
-IN_TIME = house.Vouch(not_after=NOW + 300)
+
+
+def in_time() -> house.Vouch:
+    """A statement that holds long enough from now on, however long the tests before took."""
+    return house.Vouch(not_after=int(time.time()) + 120)
 
 
 # --- the owner's launcher -----------------------------------------------------
@@ -123,7 +127,7 @@ class Centre:
     def unwrap(self, plan: Plan, **changes: Any) -> BoxKeys:
         """Have the owner's launcher start the query box of a plan; return what that box would hold."""
         challenge = self.keeper.challenge(plan.digest)
-        statement = house.box(plan, challenge, **{"vouch": IN_TIME, **changes})
+        statement = house.box(plan, challenge, **{"vouch": in_time(), **changes})
         sealed = self.keeper.unwrap(statement, plan)
         self.heard.append(sealed.canonical())
         body = BoxStatement.read(statement.statement.body)
@@ -264,7 +268,7 @@ def test_promise_4_a_centre_gets_no_key_for_what_the_owner_did_not_allow(
     with pytest.raises(SignatureWrong):
         centre.unwrap(replace(honest, request=replace(request(), recipient=house.opening("centre").public)))
     with pytest.raises(SignatureWrong):
-        centre.unwrap(honest, vouch=replace(IN_TIME, signer="centre"))
+        centre.unwrap(honest, vouch=replace(in_time(), signer="centre"))
     assert centre.unwrap(honest, attempt=2).inputs == given.inputs
     heard = b"".join(centre.heard)
     for key in (*given.inputs.values(), *given.outputs.values()):
@@ -317,7 +321,7 @@ def test_a_revocation_that_the_centre_withholds_reaches_the_keeper_by_itself(
 ) -> None:
     plan = centre.plan()
     challenge = centre.keeper.challenge(plan.digest)
-    lease = centre.keeper.unwrap(house.box(plan, challenge, vouch=IN_TIME), plan).lease
+    lease = centre.keeper.unwrap(house.box(plan, challenge, vouch=in_time()), plan).lease
     assert centre.keeper.renew(lease)
     KeeperClient(process.settings.socket).submit(house.revocation(granted))
     assert not centre.keeper.renew(lease)
