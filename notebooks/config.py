@@ -111,7 +111,7 @@ def _sign_in(config: Config, settings: LabsSettings, secrets: Mapping[str, str],
     sign_in.token_url = f"{settings.portal}/oauth/token"
     sign_in.userdata_url = f"{settings.portal}/api/v1/labs/me"
     sign_in.oauth_callback_url = f"{settings.address}/hub/oauth_callback"
-    sign_in.logout_redirect_url = f"{settings.portal_page}/sign-in"
+    sign_in.logout_redirect_url = f"{settings.portal_page}/sign-in?next=/labs"
     sign_in.scope = ["labs"]
     sign_in.enable_pkce = sign_in.basic_auth = True
     sign_in.login_service = "Darkroom 暗室"
