@@ -159,9 +159,17 @@ class LabSpawner(Spawner):
             return ""  # the start says why
         offered = planning.choices(me)
         if len(offered) < 2:
+            self._forget_choice()  # the only one there is counts, and not one that was had before
             return ""
         last = str((self.user_options or {}).get("choice", ""))
         return forms.options_form(me, offered, await self._node(), last)
+
+    def _forget_choice(self) -> None:
+        """Forget what was chosen at an earlier start, which JupyterHub takes where no form is shown."""
+        self.user_options = {}
+        if self.orm_spawner is not None and self.orm_spawner.user_options:
+            self.orm_spawner.user_options = {}
+            self.db.commit()
 
     async def _node(self) -> Node | None:
         """Return what the node offers; none where it does not say so now, and the start says why."""
