@@ -21,7 +21,7 @@ from tests.plans import examples
 
 __all__ = ["model", "office"]
 
-MEMBER = Path(__file__).parents[2] / "images" / "python" / "member" / "darkroom.py"
+MEMBER = Path(__file__).parents[2] / "client" / "darkroom" / "program.py"
 WEIGHTS = base64.b64encode(b"weights").decode()
 
 
