@@ -25,6 +25,7 @@ class JointTable(Tabular):
 
     cells: JointSheet
     told: tuple[str, ...]
+    name: str = "joint"
 
     @property
     def sheet(self) -> JointSheet:

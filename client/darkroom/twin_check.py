@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from darkroom.listing import Displayed
-from darkroom.twin_result import LOOK_ALIKE
+from darkroom.twin_ended import EndedTwin
 from plans.artifacts import Artifact, Form
 from plans.errors import NotFound
 from plans.tasks import ComponentTask
@@ -108,79 +108,23 @@ def require_columns(task: ComponentTask, columns: Callable[[str], Iterable[str]]
                 )
 
 
-class TwinCheck(Displayed):
-    """A component that was checked on look-alike data, with the interface of `darkroom.Job`: it has ended already.
+class TwinCheck(EndedTwin):
+    """A component that was checked on look-alike data."""
 
-    `explain` asks what the owner's rules say of the same on real data; nothing else asks anybody anything.
-    """
-
-    look_alike: ClassVar[bool] = True
     kind: ClassVar[str] = "component"
 
     def __init__(self, name: str, result: WouldLeave, explain: Callable[[], list[dict[str, str]]]) -> None:
-        self.id, self._result, self._explain = name, result, explain
-
-    @property
-    def state(self) -> str:
-        """`look-alike`."""
-        return LOOK_ALIKE
+        super().__init__(name, explain)
+        self._result = result
 
     @property
     def sentence(self) -> str:
         """What came of it."""
         return self._result.sentence
 
-    @property
-    def finished(self) -> bool:
-        """True."""
-        return True
-
-    @property
-    def waits_for(self) -> str:
-        """Nobody."""
-        return ""
-
-    waiting = waits_for
-
-    @property
-    def view(self) -> dict[str, Any]:
-        """What there is to say of it, as for a job at the platform."""
-        told = {"id": self.id, "state": self.state, "sentence": self.sentence}
-        return told | {"waits_for": self.waits_for, "kind": self.kind}
-
-    def refresh(self) -> TwinCheck:
-        """Do nothing: it has ended."""
-        return self
-
-    def wait(self, timeout: float | None = None, progress: Callable[[Any], None] | None = None) -> TwinCheck:
-        """Return at once; `progress` is called with the one state that it has."""
-        if progress:
-            progress(self)
-        return self
-
-    def progress(self) -> str:
-        """Return what came of it."""
-        return self.sentence
-
     def logs(self) -> str:
         """Return what it would read and leave."""
         return "\n".join(self._result.notes)
-
-    def problem(self) -> None:
-        """Return nothing: it fits."""
-
-    def explain(self) -> list[dict[str, str]]:
-        """Ask the platform what the owner's rules say of this component on real data, and return every reason; none if
-        it would be allowed. It is a dry run: nothing runs on data and nothing is spent.
-
-        Raises:
-            DarkroomError: what the portal says.
-        """
-        return self._explain()
-
-    def cancel(self) -> TwinCheck:
-        """Do nothing: it has ended."""
-        return self
 
     def result(self, timeout: float | None = None) -> WouldLeave:
         """Return what would leave on real data; it holds no figures."""

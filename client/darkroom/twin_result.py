@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from darkroom.listing import Displayed
 from darkroom.tabular import Sheet, Tabular
+from darkroom.twin_ended import EndedTwin
 from plans.released import Cell, ReleasedColumn
-
-LOOK_ALIKE = "look-alike"
-"""The state of a job on look-alike data: it has ended, and nothing was asked of an owner."""
 
 WARNING = (
     "Look-alike data: every row is made up, about nobody, and no figure says anything about the real data."
@@ -58,13 +55,9 @@ class Sample(TwinResult):
     dataset: str = ""
 
 
-class TwinJob(Displayed):
-    """A statement that ran on look-alike data, with the interface of `darkroom.Job`: it has ended already.
+class TwinJob(EndedTwin):
+    """A statement that ran on look-alike data."""
 
-    `explain` asks what the owner's rules say of the same statement on real data; nothing else asks anybody anything.
-    """
-
-    look_alike: ClassVar[bool] = True
     kind: ClassVar[str] = "sql"
 
     def __init__(
@@ -74,74 +67,17 @@ class TwinJob(Displayed):
         explain: Callable[[], list[dict[str, str]]],
         logs: tuple[str, ...] = (),
     ) -> None:
-        self.id, self._result, self._explain, self._logs = name, result, explain, logs
-
-    @property
-    def state(self) -> str:
-        """`look-alike`."""
-        return LOOK_ALIKE
+        super().__init__(name, explain)
+        self._result, self._logs = result, logs
 
     @property
     def sentence(self) -> str:
         """What the state means."""
         return "It ran on look-alike data, in this process. Nothing was asked of an owner, and nothing was spent."
 
-    @property
-    def finished(self) -> bool:
-        """True."""
-        return True
-
-    @property
-    def waits_for(self) -> str:
-        """Nobody."""
-        return ""
-
-    waiting = waits_for
-
-    @property
-    def view(self) -> dict[str, Any]:
-        """What there is to say of it, as for a job at the platform."""
-        return {
-            "id": self.id,
-            "state": self.state,
-            "sentence": self.sentence,
-            "waits_for": "",
-            "kind": self.kind,
-        }
-
-    def refresh(self) -> TwinJob:
-        """Do nothing: it has ended."""
-        return self
-
-    def wait(self, timeout: float | None = None, progress: Callable[[Any], None] | None = None) -> TwinJob:
-        """Return at once; `progress` is called with the one state that it has."""
-        if progress:
-            progress(self)
-        return self
-
-    def progress(self) -> str:
-        """Return what the state means."""
-        return self.sentence
-
     def logs(self) -> str:
         """Return which twins it read."""
         return "\n".join(self._logs)
-
-    def problem(self) -> None:
-        """Return nothing: it has a result."""
-
-    def explain(self) -> list[dict[str, str]]:
-        """Ask the platform what the owner's rules say of this statement on real data, and return every reason; none if
-        it would be allowed. It is a dry run: nothing runs on data and nothing is spent.
-
-        Raises:
-            DarkroomError: what the portal says, as of a statement that its guard refuses.
-        """
-        return self._explain()
-
-    def cancel(self) -> TwinJob:
-        """Do nothing: it has ended."""
-        return self
 
     def result(self, timeout: float | None = None) -> TwinResult:
         """Return the table."""

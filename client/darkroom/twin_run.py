@@ -20,8 +20,8 @@ from darkroom.twin_child import (
     Ended,
     interpreter,
 )
+from darkroom.twin_ended import LOOK_ALIKE
 from darkroom.twin_files import UNJUDGED, TwinFiles
-from darkroom.twin_result import LOOK_ALIKE
 from plans.errors import BoxFailed, DarkroomError, StateConflict, Unreachable
 from plans.trial import TrialReport
 

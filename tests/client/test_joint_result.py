@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from darkroom.display import bundle
 from darkroom.joint_result import JointResult, exactness, open_joint
 from keys import api as keys
 from keys import sealing
@@ -139,6 +140,7 @@ def test_an_answer_converts_and_draws_like_every_other() -> None:
     assert list(result.to_pandas().columns) == table.column_names
     assert result.plot().title.startswith(figures[-1])
     assert result.table.notes == result.notes
+    assert all(name in bundle(result.table)["text/plain"] for name in result.columns)
 
 
 def another_request(made: World) -> None:
