@@ -56,7 +56,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def labs_town(browser: Browser) -> Iterator[LabsTown]:
+def labs_site(browser: Browser) -> Iterator[LabsTown]:
     """A settled town whose members have labs."""
     from tests.e2e import labs_town as labs
 
@@ -67,3 +67,10 @@ def labs_town(browser: Browser) -> Iterator[LabsTown]:
             yield found
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def labs_town(labs_site: LabsTown) -> Iterator[LabsTown]:
+    """The town with labs, and at the end of a file none of its labs: the next file's members find places."""
+    yield labs_site
+    labs_site.end_labs()

@@ -25,7 +25,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from playwright.sync_api import Error as PlaywrightError
 
 from notebooks.names import username_of
-from plans.errors import DarkroomError
+from plans.box import Entry
+from plans.errors import DarkroomError, NotFound
 from plans.statements import Duty
 from sandbox import api as sandbox
 from server import labs, projects
@@ -219,6 +220,19 @@ class LabsTown:
         entries = current_roster(self.town.owner).entries
         key = next(entry.key for entry in entries if entry.duty is Duty.KEEPER)
         return guest.visitor().terminal(f"darkroom trust {towns.DOMAIN} --keeper-key {key}")
+
+    def end_labs(self) -> None:
+        """End every lab at the launcher, those that wait for a place too, and wait until none is left."""
+        launcher = sandbox.LauncherClient(self.site.labs.launcher_socket)
+
+        def ended() -> bool:
+            left = self.living()
+            for lab in left:
+                with contextlib.suppress(NotFound):  # it has ended meanwhile
+                    launcher.cancel(str(lab["plan"]), Entry.LAB, int(str(lab["attempt"])))
+            return not left
+
+        until(ended)
 
     def living(self) -> list[dict[str, object]]:
         """Return the labs that the launcher says are alive."""
