@@ -1,15 +1,29 @@
 """What every test may rely on.
 
 Properties run with the same seed each time in CI, so that a red build can be run again; `make test-long`
-searches further. Nothing else is shared here: a fixture lives beside the tests that use it.
+searches further. No test leaves the process with other answers to signals than it found, since with SIGPIPE at its
+default the next write to something that has ended would end all tests without a word. Nothing else is shared here:
+a fixture lives beside the tests that use it.
 """
 
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60)
 settings.register_profile("search", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("DARKROOM_TEST_PROFILE", "ci"))
+
+WATCHED = (signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
+
+
+@pytest.fixture(autouse=True)
+def signals_stay_as_they_were() -> Iterator[None]:
+    before = [signal.getsignal(number) for number in WATCHED]
+    yield
+    assert [signal.getsignal(number) for number in WATCHED] == before, "a test changed what a signal does"

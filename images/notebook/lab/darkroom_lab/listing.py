@@ -18,7 +18,7 @@ import stat as modes
 import sys
 import time
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NoReturn
 
 SAID = "this is Darkroom's small {}, since Debian's does not run in a strong box (T2); `find` and Python do"
@@ -37,9 +37,14 @@ class Options(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message} ({SAID.format(self.prog)})\n")
 
 
+def program(run: Callable[[list[str]], int]) -> NoReturn:
+    """Be one of the two: what only a whole process may change is changed here, and not where tests call them."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `ls | head` ends without a word
+    sys.exit(run(sys.argv[1:]))
+
+
 def ls(arguments: list[str]) -> int:
     """List files as `ls` does; return its exit status."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `ls | head` ends without a word
     known = Options("ls", add_help=False, allow_abbrev=False)
     for letter in "laA1hRdtrSFinC":
         known.add_argument(f"-{letter}", dest=f"is_{letter}", action="store_true")
