@@ -24,7 +24,7 @@ from benchmarks import notebook_client, notebook_idle, notebook_starts  # noqa: 
 from benchmarks.notebook_peer import bare_hub  # noqa: E402
 from benchmarks.report import Metric, main  # noqa: E402
 from tests.e2e import jupyterlab  # noqa: E402
-from tests.e2e.labs_town import a_town  # noqa: E402
+from tests.e2e.labs_town import LabsTown, a_town  # noqa: E402
 
 
 def measure() -> Iterator[Metric]:
@@ -34,7 +34,7 @@ def measure() -> Iterator[Metric]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dr-bench-")))
         folder.chmod(0o711)  # user ids of boxes pass through
         browser = stack.enter_context(jupyterlab.chromium())
-        town = stack.enter_context(a_town(folder, _free_port(), browser))
+        town = LabsTown(stack.enter_context(a_town(folder, _free_port())), browser)
         (folder / "bare").mkdir()
         hub = stack.enter_context(bare_hub(folder / "bare"))
         guest = town.member("chen")

@@ -47,30 +47,37 @@ def town(town_folder: Path) -> Iterator[towns.Town]:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """One Chromium; each person has a context of their own in it."""
-    from tests.e2e import jupyterlab
-
-    with jupyterlab.chromium() as found:
-        yield found
-
-
-@pytest.fixture(scope="session")
-def labs_site(browser: Browser) -> Iterator[LabsTown]:
+def labs_site() -> Iterator[towns.Town]:
     """A settled town whose members have labs."""
     from tests.e2e import labs_town as labs
 
     folder = Path(tempfile.mkdtemp(prefix="dr-labs-"))
     folder.chmod(0o711)
     try:
-        with labs.a_town(folder, free_port(), browser) as found:
+        with labs.a_town(folder, free_port()) as found:
             yield found
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
-def labs_town(labs_site: LabsTown) -> Iterator[LabsTown]:
+def browser() -> Iterator[Browser]:
+    """One Chromium; each person has a context of their own in it.
+
+    It ends with the file: while Playwright is open a loop of asyncio runs in this thread, and no later test could
+    begin one.
+    """
+    from tests.e2e import jupyterlab
+
+    with jupyterlab.chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def labs_town(labs_site: towns.Town, browser: Browser) -> Iterator[LabsTown]:
     """The town with labs, and at the end of a file none of its labs: the next file's members find places."""
-    yield labs_site
-    labs_site.end_labs()
+    from tests.e2e.labs_town import LabsTown
+
+    found = LabsTown(labs_site, browser)
+    yield found
+    found.end_labs()

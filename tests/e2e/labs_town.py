@@ -96,7 +96,7 @@ class Guest:
 
 @dataclass(slots=True)
 class LabsTown:
-    """A running site with labs, its people, and one browser for all of them."""
+    """A running site with labs, people who came to it, and one browser for all of them."""
 
     town: towns.Town
     browser: Browser
@@ -286,18 +286,17 @@ def found_projects(site: Site) -> None:
 
 
 @contextmanager
-def a_town(folder: Path, port: int, browser: Browser, settled: bool = True) -> Iterator[LabsTown]:
-    """Start a town with labs; `settled` with people, data, policies and grants beside them."""
+def a_town(folder: Path, port: int) -> Iterator[towns.Town]:
+    """Start a town with labs, settled: people, data, policies and grants beside them."""
     site = found_town(folder / "site", port)
     found_projects(site)
     with started(site) as supervisor:
         labs.wait_until_up(site)
         town = towns.Town(site, supervisor, folder, f"http://127.0.0.1:{port}")
-        if settled:
-            towns.settle(town)
-            for dataset in (towns.DATASET, "nm/tax/register"):
-                ordered(site.home, dataset, order=False)
-        yield LabsTown(town, browser)
+        towns.settle(town)
+        for dataset in (towns.DATASET, "nm/tax/register"):
+            ordered(site.home, dataset, order=False)
+        yield town
 
 
 def until(what: Callable[[], object], patience_s: float = 60, pause_s: float = 0.1) -> object:
