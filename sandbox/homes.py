@@ -23,86 +23,36 @@ user ids to give, its boxes could write in their slots; there a box sees its own
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import os
-import resource
 import secrets
 import stat
 import threading
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 
 from plans import names
 from plans.box import Home
 from plans.errors import DarkroomError, DiskFull, SettingsWrong, StateConflict
-from sandbox import deleted
-
-_MIB = 2**20
-LEAST_RESERVE_MB, LEAST_RESERVE_FILES = 64, 1000
-"""How much beyond its size a home may grow at the least before its box is ended: room to save what is open."""
-
-SLACK_MB, SLACK_FILES = 8, 500
-"""How much a home that is too large at the start may still grow: files are deleted by a server that runs."""
+from sandbox.home_looks import FOLDER, MIB, Closed, Moved, Use, Watch, counted, given
 
 FAR_MB, FAR_FILES = 4096, 100_000
 """How far beyond twice its size a home may be, and a lab still start in it: each start of a lab that writes as fast as
 it can takes a little more of the disk before it is ended.
 """
 
-SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 60.0
-"""How long after a look the next one comes, if the disk shows no growth: longer for homes that take long to look at."""
-
-BUSY = 20
-"""A home is looked at during one part in so many of the time."""
-
-MOST_MOVED = 10
-"""How often in a row folders may be moved while they are counted, before that is a way to hide what they hold."""
-
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-class Closed(Enum):
-    """What becomes of a folder that is closed to us.
-
-    Nothing of a box with a user id of its own is, so that is skipped; it is an administrator's. A box with our own user
-    id can close a folder: in a home at rest it is opened, and in a living one that is a way to hide.
-    """
-
-    SKIP = 1
-    OPEN = 2
-    TELL = 3
-
-
-class _Moved(Exception):
-    """A folder was moved away while it was looked at, so that nobody knows what was counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """What lies in a home: bytes on the disk, and entries of any kind."""
-
-    size: int
-    files: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """Something in a folder that is open as `within`."""
-
-    within: int
-    name: str
-    status: os.stat_result
+LEAST_FREE_MB = 256
+"""How much of the disk is free at the least when a lab starts. Homes may together be larger than the disk; what is left
+then is for labs that run, to save what is open.
+"""
 
 
 class Homes:
-    """The folder of homes; one launcher has it. `separate`: whether its boxes have user ids of their own."""
+    """The folder of homes; one launcher has it. `separate`: whether its boxes have user ids of their own;
+    `least_free_mb`: how many MiB of its disk are free when a lab starts.
+    """
 
-    def __init__(self, folder: Path, *, separate: bool) -> None:
-        self.folder, self.separate = folder, separate
+    def __init__(self, folder: Path, *, separate: bool, least_free_mb: int = LEAST_FREE_MB) -> None:
+        self.folder, self.separate, self._least_free_mb = folder, separate, least_free_mb
         self._held: set[str] = set()
         self._slots: set[str] = set()
 
@@ -159,6 +109,19 @@ class Homes:
         if slot.name not in self._slots:
             _remove_if_empty(slot)
 
+    def require_room(self) -> None:
+        """Check that a lab that starts finds room on the disk, and leaves room to those that run.
+
+        Raises:
+            DiskFull: less is free than there has to be.
+        """
+        found = os.statvfs(self.folder)
+        if found.f_bavail * found.f_frsize < self._least_free_mb * MIB:
+            raise DiskFull(
+                f"less than {self._least_free_mb:,} MiB are free on the disk of homes, which is kept for labs that run",
+                "home",
+            )
+
     def find(self, name: str) -> Path | None:
         """Return where a home is, or none if there is no such home yet.
 
@@ -202,13 +165,18 @@ class Slot:
         """Return where the home lies on the host while the box has it."""
         return self.folder / home.name
 
+    def watch(self, home: Home, at_start: Use) -> Watch:
+        """Return whoever sees that the living home stays within its size."""
+        return Watch(self.path(home), Closed.SKIP if self.is_others else Closed.TELL, home, at_start)
+
     async def settle(self, home: Home) -> Use:
         """Bring the home into the slot and give it to the box; one that is new is empty. Returns what is in it.
 
         Raises:
             StateConflict: it has a living box, is not as it was left, or is far too large; nothing of it is lost.
-            DiskFull: there is no space even for a folder.
+            DiskFull: the disk is full, or nearly.
         """
+        self._homes.require_room()
         self._homes.hold(names.require("file", home.name, "home"))
         self._name = home.name
         return await asyncio.to_thread(self._settle, home)
@@ -235,7 +203,7 @@ class Slot:
             place.mkdir(0o700)
             use = Use(0, 0)
         else:
-            use = self._opened(found, Use((2 * home.mb + FAR_MB) * _MIB, 2 * home.files + FAR_FILES))
+            use = self._opened(found, Use((2 * home.mb + FAR_MB) * MIB, 2 * home.files + FAR_FILES))
             os.rename(found, place)
             self._homes.tidy(found.parent)
         _flush(self.folder)
@@ -245,7 +213,7 @@ class Slot:
 
     def _opened(self, found: Path, most: Use) -> Use:
         """Close a home to every box, give what is in it to ours, and count it, which is refused beyond `most`."""
-        top = os.open(found, _FOLDER)
+        top = os.open(found, FOLDER)
         try:
             if os.fstat(top).st_dev != os.stat(self.folder).st_dev:
                 raise _for_the_administrator("a home lies on another file system than its folder", found.name)
@@ -255,8 +223,8 @@ class Slot:
         finally:
             os.close(top)
         try:
-            use = _counted(_given(found, self._owner), most)
-        except _Moved:
+            use = counted(given(found, self._owner), most)
+        except Moved:
             raise StateConflict("something still works in this home", "home", "Try again shortly.") from None
         if use.size > most.size or use.files > most.files:
             raise StateConflict(
@@ -265,190 +233,6 @@ class Slot:
                 "Choose a profile with a larger home and delete files there, or ask the administrator of the node.",
             )
         return use
-
-
-class Watch:
-    """Whether a living home is within its size, at a pace that suits it.
-
-    The disk says at once how much was written since the last look, by anybody; only when that is more than the home
-    has room for, or when it was not looked at for a while, every file of it is counted, and what the box holds open
-    after deleting it.
-
-    Of a deleted file that is mapped and not open, a part may be all that is told. It has the size that it had at the
-    last look; one that is new is taken for what the disk has more and nothing else explains.
-    """
-
-    def __init__(self, slot: Slot, home: Home, at_start: Use) -> None:
-        self._folder, self._closed = slot.path(home), Closed.SKIP if slot.is_others else Closed.TELL
-        most, files = home.mb * _MIB, home.files
-        reserve = max(LEAST_RESERVE_MB * _MIB, most // 10)
-        self.most = Use(
-            max(most + reserve, at_start.size + SLACK_MB * _MIB),
-            max(files + max(LEAST_RESERVE_FILES, files // 10), at_start.files + SLACK_FILES),
-        )
-        self._last, self._then, self._due = at_start, self._disk(), 0.0
-        self._sizes: dict[int, int] = {}
-        self._moved = 0
-
-    async def is_over(self, first: int) -> bool:
-        """Look, if it is time to; `first` is the first process of the box."""
-        if time.monotonic() < self._due and not self._may_be_over():
-            return False
-        began, then = time.monotonic(), self._disk()
-        try:
-            use = await asyncio.to_thread(self._look, first)
-        except _Moved:
-            self._moved += 1
-            return self._moved >= MOST_MOVED
-        except OSError:  # closed to us by a box with our own user id, or the disk fails
-            return True
-        self._moved = 0
-        took = time.monotonic() - began
-        self._last, self._then = use, then
-        self._due = time.monotonic() + min(max(SHORTEST_PAUSE_S, BUSY * took), LONGEST_PAUSE_S)
-        return use.size > self.most.size or use.files > self.most.files
-
-    def _look(self, first: int) -> Use:
-        sizes: dict[int, int] = {}
-        use = _counted(_noted(_walk(self._folder, self._closed), sizes), self.most)
-        opened, mapped = deleted.of_tree(first, os.stat(self._folder).st_dev)
-        size = use.size + sum(opened.values())
-        known = {**self._sizes, **sizes, **opened}
-        nameless = {
-            inode: part for inode, part in mapped.items() if inode not in opened and inode not in sizes
-        }
-        left = {inode: max(part, known.get(inode, 0)) for inode, part in nameless.items()}
-        size += sum(left.values())
-        if strange := [inode for inode in left if inode not in known]:
-            unexplained = self._disk().size - self._then.size - (size - self._last.size)
-            left[strange[0]] += max(0, unexplained)
-            size += max(0, unexplained)
-        self._sizes = {**sizes, **opened, **left}
-        return Use(size, use.files)
-
-    def _may_be_over(self) -> bool:
-        now = self._disk()
-        return (
-            now.size - self._then.size > self.most.size - self._last.size
-            or now.files - self._then.files > self.most.files - self._last.files
-        )
-
-    def _disk(self) -> Use:
-        """Return what is used of the whole file system."""
-        found = os.statvfs(self._folder)
-        return Use((found.f_blocks - found.f_bfree) * found.f_frsize, found.f_files - found.f_ffree)
-
-
-def _given(top: Path, owner: int | None) -> Iterator[_Entry]:
-    """Yield every entry, after giving it to a user id, if any; else what a box has closed to our own is opened.
-
-    What belongs to somebody whom this launcher has no power over was put there by an administrator, and stays theirs.
-    """
-    for entry in _walk(top, Closed.OPEN if owner is None else Closed.SKIP):
-        if owner is not None and (entry.status.st_uid, entry.status.st_gid) != (owner, owner):
-            with contextlib.suppress(PermissionError):
-                os.chown(entry.name, owner, owner, dir_fd=entry.within, follow_symlinks=False)
-        yield entry
-
-
-def _noted(entries: Iterator[_Entry], sizes: dict[int, int]) -> Iterator[_Entry]:
-    """Yield entries, and note by inode how large files are; what takes a page at the most is not worth it."""
-    for entry in entries:
-        size = entry.status.st_blocks * 512
-        if size > resource.getpagesize() and stat.S_ISREG(entry.status.st_mode):
-            sizes[entry.status.st_ino] = size
-        yield entry
-
-
-def _counted(entries: Iterator[_Entry], most: Use | None = None) -> Use:
-    """Count entries, and bytes of the disk; a file with several names has its bytes once.
-
-    Nothing is counted beyond `most`: what grows as fast as it is looked at would else be looked at for ever.
-    """
-    size = files = 0
-    seen: set[int] = set()
-    for entry in entries:
-        files += 1
-        status = entry.status
-        if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
-            if status.st_ino in seen:
-                continue
-            seen.add(status.st_ino)
-        size += status.st_blocks * 512
-        if most is not None and (size > most.size or files > most.files):
-            break
-    return Use(size, files)
-
-
-def _walk(top: Path, closed: Closed) -> Iterator[_Entry]:
-    """Yield what is below a folder, folders before what is in them, on one file system.
-
-    One folder is open at a time, so that no depth is too deep; the way back is `..`, and whether it led back is seen.
-
-    Raises:
-        _Moved: a folder was moved meanwhile.
-        PermissionError: one is closed to us, and `closed` says so.
-    """
-    here = os.open(top, _FOLDER)
-    try:
-        device = os.fstat(here).st_dev
-        above: list[tuple[int, list[str]]] = []
-        below = yield from _listed(here, device)
-        while below or above:
-            if below:
-                deeper = _deeper(here, below.pop(), device, closed)
-                if deeper is None:
-                    continue
-                above.append((os.fstat(here).st_ino, below))
-                os.close(here)
-                here = deeper
-                below = yield from _listed(here, device)
-            else:
-                came, below = above.pop()
-                up = os.open("..", _FOLDER, dir_fd=here)
-                os.close(here)
-                here = up
-                if os.fstat(here).st_ino != came or os.fstat(here).st_dev != device:
-                    raise _Moved
-    finally:
-        os.close(here)
-
-
-def _listed(here: int, device: int) -> Iterator[_Entry]:
-    """Yield the entries of an open folder, and return the names of folders among them."""
-    below = []
-    with os.scandir(here) as entries:
-        found = [entry.name for entry in entries]
-    for name in found:
-        try:
-            status = os.stat(name, dir_fd=here, follow_symlinks=False)
-        except FileNotFoundError:
-            continue
-        if status.st_dev != device:
-            continue
-        yield _Entry(here, name, status)
-        if stat.S_ISDIR(status.st_mode):
-            below.append(name)
-    return below
-
-
-def _deeper(here: int, name: str, device: int, closed: Closed) -> int | None:
-    """Open a folder in an open one; none if it is gone, or is no folder any more."""
-    try:
-        opened = os.open(name, _FOLDER, dir_fd=here)
-    except OSError as problem:
-        if problem.errno == errno.EACCES and closed is Closed.SKIP:
-            return None
-        if problem.errno == errno.EACCES and closed is Closed.OPEN:
-            os.chmod(name, 0o700, dir_fd=here)
-            return _deeper(here, name, device, Closed.TELL)
-        if problem.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-            return None
-        raise
-    if os.fstat(opened).st_dev == device:
-        return opened
-    os.close(opened)
-    return None
 
 
 def _remove_if_empty(folder: Path) -> None:
@@ -461,7 +245,7 @@ def _remove_if_empty(folder: Path) -> None:
 
 def _flush(folder: Path) -> None:
     """Have the names in a folder on the disk."""
-    opened = os.open(folder, _FOLDER)
+    opened = os.open(folder, FOLDER)
     try:
         os.fsync(opened)
     finally:

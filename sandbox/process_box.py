@@ -24,7 +24,8 @@ from sandbox.cgroups import Cgroup
 from sandbox.contract import ENDED, Cause, Conversation, Ending, Ends, Life
 from sandbox.folders import BoxFolders
 from sandbox.gate import Process
-from sandbox.homes import Slot, Use, Watch
+from sandbox.home_looks import Use
+from sandbox.homes import Slot
 
 WATCH_S = 0.2
 """How often outputs, the clock and the group's count of memory are looked at."""
@@ -306,7 +307,7 @@ class ProcessBox:
         slot, home = self._fittings.slot, self.spec.home
         if slot is None or home is None:
             return
-        watch = Watch(slot, home, at_start)
+        watch = slot.watch(home, at_start)
         while not await self._over_within(HOME_WATCH_S):
             if await watch.is_over(self.pid):
                 await self.kill(Cause.HOME)

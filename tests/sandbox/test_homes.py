@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from plans.box import Home
-from plans.errors import StateConflict
-from sandbox import homes, reaper
+from plans.errors import DiskFull, StateConflict
+from sandbox import home_looks, homes, reaper
 from sandbox.cgroups import Cgroups
-from sandbox.homes import Homes, Slot, Use, Watch
+from sandbox.home_looks import Use
+from sandbox.homes import Homes, Slot
 
 HOME = Home("a" * 32, 8, 100)
 FIRST, SECOND = 61_001, 61_002
@@ -108,7 +109,7 @@ def test_the_control_an_owner_that_is_not_changed_is_seen(
     kept: Homes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used(kept, FIRST)
-    monkeypatch.setattr(homes, "_given", lambda top, owner: homes._walk(top, homes.Closed.SKIP))
+    monkeypatch.setattr(homes, "given", lambda top, owner: home_looks._walk(top, home_looks.Closed.SKIP))
     settle(kept.slot(SECOND))
     with pytest.raises(AssertionError):
         whole(kept, SECOND)
@@ -187,20 +188,35 @@ def test_a_full_home_still_starts_and_may_not_grow_by_much(open_home: Path) -> N
     kept.prepare()
     slot = kept.slot(FIRST if kept.separate else None)
     settle(slot)
-    watch = Watch(slot, HOME, Use(10**9, 50))
-    assert watch.most == Use(10**9 + homes.SLACK_MB * 2**20, 100 + homes.LEAST_RESERVE_FILES)
-    assert Watch(slot, HOME, Use(0, 0)).most.size == (8 + 64) * 2**20
+    watch = slot.watch(HOME, Use(10**9, 50))
+    assert watch.most == Use(10**9 + home_looks.SLACK_MB * 2**20, 100 + home_looks.LEAST_RESERVE_FILES)
+    assert slot.watch(HOME, Use(0, 0)).most.size == (8 + 64) * 2**20
 
     async def over(size: int) -> bool:
         with (slot.path(HOME) / "large").open("wb") as file:
             file.write(b"x" * size)
-        return await Watch(slot, HOME, Use(0, 0)).is_over(os.getpid())
+        return await slot.watch(HOME, Use(0, 0)).is_over(os.getpid())
 
     assert not asyncio.run(over(70 * 2**20))
     assert asyncio.run(over(80 * 2**20))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root passes everywhere")
+@root
+def test_where_the_disk_is_nearly_full_no_lab_starts_and_no_home_moves(open_home: Path, kept: Homes) -> None:
+    """What is left is for labs that run. The control: with room the same home is brought to the same slot."""
+    place = used(kept, FIRST)
+    full = Homes(kept.folder, separate=True, least_free_mb=2**40)
+    slot = full.slot(SECOND)
+    with pytest.raises(DiskFull, match="kept for labs that run"):
+        settle(slot)
+    assert full.find(HOME.name) == place
+    slot.release()
+    again = kept.slot(SECOND)
+    settle(again)
+    whole(kept, SECOND)
+
+
 def test_what_a_box_with_our_user_id_closes_is_opened_at_rest(open_home: Path) -> None:
     kept = Homes(open_home / "homes", separate=False)
     kept.prepare()
