@@ -15,7 +15,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from plans.errors import Malformed, NotAllowed, NotSignedIn
-from portal import sessions
+from portal import addresses, sessions
 from portal.permissions import Action, require_one
 from portal.services import Counter, Services
 from portal.sessions import Caller
@@ -81,10 +81,12 @@ def allowed_to(*actions: Action) -> Callable[[Caller], Caller]:
 
 
 def address_of(request: Request) -> str:
-    """Return the address that a call comes from, as the server sees it; headers that claim another are not
-    believed.
+    """Return the address by which a caller's tries are counted; of what calls claim, only our own proxy's word counts
+    (`portal.addresses`).
     """
-    return request.client.host if request.client else ""
+    peer = request.client.host if request.client else ""
+    said = request.headers.getlist("x-forwarded-for")
+    return addresses.counted(peer, said, bool(services_of(request).site.inner))
 
 
 def _bearer(request: Request) -> str | None:

@@ -1,6 +1,11 @@
 """What every call passes before anything reads it: the right host, a bounded body, and headers that bind
 browsers.
 
+Members come under the public host. Behind a proxy with TLS the portal also answers under the host at which it listens,
+to programs of its own machine: JupyterHub, and whoever has a token. A page that knows the port can have a browser send
+calls there. So nothing there depends on what browsers send by themselves, and what looks like a browser's call, or was
+passed on by the proxy, is refused.
+
 One pure ASGI layer around the application. It takes the whole body first, so that nothing behind it ever sees
 part of a body that turns out to be too large.
 """
@@ -11,7 +16,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from plans import labs
-from plans.errors import Malformed, NotAllowed, TooLarge, Unreachable
+from plans.errors import DarkroomError, Malformed, NotAllowed, TooLarge, Unreachable
 from portal import problems
 from portal.limits import Limits, Site
 
@@ -35,9 +40,19 @@ HEADERS = {
 FOLDERS = ("/api/v1/jobs/python", "/api/v1/trials")
 """Calls that may bring a member's folder."""
 
-NOT_FOR_LABS = ("/api/v1/sign-in",)
+WITHOUT_TOKEN = ("/api/v1/sign-in",)
 """Calls to the API that come out of no lab: its code has its member's token, and would only try others' passwords, as
-long as the portal has memory for them and until an account is locked. Pages and OAuth are for browsers and the Hub."""
+long as the portal has memory for them and until an account is locked. Pages and OAuth are for browsers and the Hub.
+Under the inner host nobody signs in either, since tries are counted by addresses that the proxy says."""
+
+FROM_HUB = ("/oauth/token", "/oauth/standing")
+"""What JupyterHub asks with its own secret."""
+
+NOT_FOR_PROGRAMS = (
+    "cookie", "origin", "referer", "sec-fetch-site", "sec-fetch-mode",
+    "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip",
+)  # fmt: skip
+"""Headers that no program of this machine sends to the inner host: those of browsers, and those of proxies."""
 
 ANY_HOST = ("/health",)
 """What a supervisor asks on the loopback address, whatever the portal's public name."""
@@ -61,12 +76,9 @@ class Guards:
             await self._http(scope, receive, self._sealed(send))
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        host = Headers(scope=scope).get("host", "")
-        if host != self._site.host and scope["path"] not in ANY_HOST:
-            wrong = Malformed(
-                "the portal is not reached under this name", "Host", f"Use {self._site.origin}."
-            )
-            await problems.answer(wrong, status=421)(scope, receive, send)
+        astray = self._astray(scope)
+        if astray is not None:
+            await problems.answer(astray, status=421)(scope, receive, send)
             return
         if _leads_nowhere(scope):
             wrong = NotAllowed("nobody signs in from a lab", "lab", "Use the portal in your browser.")
@@ -95,6 +107,22 @@ class Guards:
             await problems.answer(large)(scope, receive, send)
             return
         await self._app(scope, _once(body, receive), send)
+
+    def _astray(self, scope: Scope) -> DarkroomError | None:
+        """Return why a call came under the wrong host, or nothing."""
+        headers = Headers(scope=scope)
+        host, path = headers.get("host", ""), scope["path"]
+        if host == self._site.host or path in ANY_HOST:
+            return None
+        advice = f"Use {self._site.origin}."
+        if not self._site.inner or host != self._site.inner_host:
+            return Malformed("the portal is not reached under this name", "Host", advice)
+        with_token = _is_of_api(path) and "authorization" in headers
+        if not (with_token or path in FROM_HUB) or any(name in headers for name in NOT_FOR_PROGRAMS):
+            return Malformed(
+                "under this name the portal takes calls of its own machine with a token alone", "Host", advice
+            )
+        return None
 
     def _most(self, scope: Scope) -> int:
         """Return how large a call may be: one that says beforehand that it brings a folder may be larger."""
@@ -140,8 +168,12 @@ def _leads_nowhere(scope: Scope) -> bool:
     """Whether a call comes out of a lab and is not one to the API by the lab's token."""
     if not labs.is_lab((scope.get("client") or ("",))[0]):
         return False
-    path = scope["path"]
-    return not path.startswith("/api/v1/") or path.rstrip("/") in NOT_FOR_LABS
+    return not _is_of_api(scope["path"])
+
+
+def _is_of_api(path: str) -> bool:
+    """Whether a path is one of the API's to which a caller brings a token."""
+    return path.startswith("/api/v1/") and path.rstrip("/") not in WITHOUT_TOKEN
 
 
 def _once(body: bytes, receive: Receive) -> Receive:

@@ -40,23 +40,32 @@ class Limits:
 class Site:
     """Where members reach the portal: its one origin, such as `https://darkroom.example`.
 
-    The host in it is the only one that is answered to (a page that rebinds its name to our address meets a
-    refusal), and the origin is the only one whose pages may change anything by cookie.
+    The host in it is the only one under which there are pages and cookies (a page that rebinds its name to our address
+    meets a refusal), and the origin is the only one whose pages may change anything by cookie.
+
+    `inner` is given where a proxy with TLS stands before the portal: the origin at which the portal itself listens, for
+    calls of this machine with a token or with the Hub's secret (`portal.guards`). Without it nothing stands before it.
     """
 
     origin: str
+    inner: str = ""
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.origin)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query:
-            raise SettingsWrong(
-                "the portal's origin is scheme, host and port, without a path", "portal.origin"
-            )
+        _require_origin(self.origin, "portal.origin")
+        if self.inner:
+            _require_origin(self.inner, "portal.inner")
+            if self.inner_host == self.host:
+                raise SettingsWrong("the portal would be reached at its own door", "portal.inner")
 
     @property
     def host(self) -> str:
         """Host and port as they stand in a request's Host header."""
         return urlsplit(self.origin).netloc
+
+    @property
+    def inner_host(self) -> str:
+        """Host and port of the machine's own calls; empty where these have none of their own."""
+        return urlsplit(self.inner).netloc
 
     @property
     def secure(self) -> bool:
@@ -99,3 +108,9 @@ class Labs:
     def redirect_uri(self) -> str:
         """The one address to which a browser carries a code."""
         return f"{self.origin}/hub/oauth_callback"
+
+
+def _require_origin(origin: str, where: str) -> None:
+    parts = urlsplit(origin)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query:
+        raise SettingsWrong("the portal's origin is scheme, host and port, without a path", where)

@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,39 @@ def _portal(site: Site) -> Iterator[Finding]:
             yield Finding("portal answers", True, address(site))
     except (urllib.error.URLError, OSError):
         yield Finding("portal answers", False, "start it with darkroom-server up")
+        return
+    origin = store.load_settings(site.settings).origin
+    if origin:
+        yield _inner_name(address(site))
+        yield _public_name(origin)
+    else:
+        how = "plain HTTP, for browsers on this machine alone; set origin in production"
+        yield Finding("cookies of the portal", True, how, weaker=True)
+
+
+def _inner_name(inner: str) -> Finding:
+    """Try to get a page past the proxy, under the name that is for calls of this machine with a token."""
+    what = "no page past the proxy with TLS"
+    try:
+        with urllib.request.urlopen(inner + "/sign-in", timeout=5):
+            return Finding(what, False, f"{inner} shows one; start the platform anew, with origin set")
+    except urllib.error.HTTPError as refused:
+        good = refused.code == HTTPStatus.MISDIRECTED_REQUEST
+        return Finding(what, good, f"{inner}/sign-in is refused ({refused.code})")
+    except OSError:
+        return Finding(what, False, f"{inner} does not answer")
+
+
+def _public_name(origin: str) -> Finding:
+    """Ask the portal as members do; from this machine its name or certificate may not be known."""
+    what = "portal by its public name"
+    try:
+        with urllib.request.urlopen(origin + "/health", timeout=5):
+            return Finding(what, True, origin)
+    except (urllib.error.URLError, OSError) as problem:
+        return Finding(
+            what, True, f"{origin} is not reached from here ({problem}); try a browser", weaker=True
+        )
 
 
 def _owner(owner: Owner) -> Iterator[Finding]:

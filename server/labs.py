@@ -137,7 +137,7 @@ def weaker_points(site: Site) -> Iterator[tuple[str, bool, str, bool]]:
         how = "Hub, proxy and porter run as the user that started them; started by root each has a user of its own"
         yield "users of labs", True, how, True
     if not settings.labs.public_origin.startswith("https://"):
-        how = "plain HTTP, for browsers on this machine alone; set labs.origin in production"
+        how = "plain HTTP, for browsers on this machine alone; set origin and labs.origin in production"
         yield "cookies of labs", True, how, True
 
 
@@ -218,7 +218,7 @@ def _launcher(side: LabsSide, users: LabUsers, settings: store.Settings) -> sand
 def _settings(side: LabsSide, users: LabUsers, settings: store.Settings) -> LabsSettings:
     labs, portal, ports = settings.labs, portal_site(settings), _ports(side)
     return LabsSettings(
-        portal=f"http://{settings.host}:{settings.port}",
+        portal=settings.listening,
         portal_page=portal.origin,
         address=labs.public_origin,
         listen_host="127.0.0.1",

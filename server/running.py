@@ -30,9 +30,7 @@ def stay_up(home: Path, port: int) -> None:
     if told := images.outdated():
         sys.stderr.write(f"Warning: {told}.\n")
     with started(open_site(home)) as supervisor:
-        sys.stderr.write(
-            f"Darkroom is up at {address(site)} (only this machine can reach it). Ctrl-C ends it.\n"
-        )
+        sys.stderr.write(f"Darkroom is up at {reached(site)}. Ctrl-C ends it.\n")
         _tell_of_labs(site)
         sides = Sides(site, supervisor)
         while not stop.wait(0.5):
@@ -110,9 +108,17 @@ def started(site: Site) -> Supervisor:
 
 
 def address(site: Site) -> str:
-    """Return the portal's address."""
+    """Return the address at which the portal listens, for calls of this machine."""
+    return store.load_settings(site.settings).listening
+
+
+def reached(site: Site) -> str:
+    """Return in words where members reach the portal, and by what."""
     settings = store.load_settings(site.settings)
-    return f"http://{settings.host}:{settings.port}"
+    if settings.origin:
+        return f"{settings.origin}, by the proxy with TLS that passes it on to {settings.listening}"
+    who = "plain HTTP, by anybody" if settings.unsafe_public_host else "only this machine can reach it"
+    return f"{settings.listening} ({who})"
 
 
 def wait_for_api(site: Site, patience_s: float = 60) -> None:

@@ -54,8 +54,9 @@ def portal_labs(site: Site, settings: store.Settings) -> PortalLabs:
 
 
 def portal_site(settings: store.Settings) -> PortalSite:
-    """Return where members reach the portal."""
-    return PortalSite(f"http://{settings.host}:{settings.port}")
+    """Return where members reach the portal, and where this machine's own calls do if that is elsewhere."""
+    inner = settings.listening if settings.origin else ""
+    return PortalSite(settings.public_origin, "" if inner == settings.public_origin else inner)
 
 
 def open_log(site: Site) -> audit.Log:

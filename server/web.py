@@ -68,8 +68,7 @@ def main() -> int:
         host=settings.host,
         port=settings.port,
         access_log=False,
-        # The address that tries are counted by is the peer's own; a header that anybody can write would move
-        # it.
+        # Peers stay who they are: labs are known by it. Whom a proxy speaks for is read in `portal.addresses`.
         proxy_headers=False,
         # Calls that wait for a job would hold up the end; their clients ask again.
         timeout_graceful_shutdown=1,

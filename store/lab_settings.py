@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from urllib.parse import urlsplit
 
 from plans.box import MOST_GPUS
 from plans.decision import Tier
 from plans.errors import SettingsWrong
+from store.origins import host_in, http_origin, require_host, require_origin
 from store.setting import at_least, setting
-
-_HOST = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?){1,8}")
-"""A host with at least two labels: below one alone there are no hosts that keep their cookies to themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +86,9 @@ class Labs:
         for name in ("idle_hours", "age_days", "token_days"):
             at_least(getattr(self, name), 1, f"labs.{name}")
         at_least(self.memory_mb, 0, "labs.memory_mb")
-        _require_host(self.host)
+        require_host(self.host, "labs", "labs.host")
         if self.origin:
-            _require_origin(self.origin)
+            require_origin(self.origin, "labs", "labs.origin")
         if self.mirror and not Path(self.mirror).is_absolute():
             raise SettingsWrong("the mirror is a folder by its absolute path", "labs.mirror")
         if not self.administrator.isprintable():
@@ -103,29 +99,9 @@ class Labs:
     @property
     def public_origin(self) -> str:
         """Scheme, host and port by which browsers reach JupyterHub."""
-        return self.origin or f"http://{self.host}:{self.port}"
+        return self.origin or http_origin(self.host, self.port)
 
     @property
     def public_host(self) -> str:
         """The host in it, without the port."""
-        return urlsplit(self.public_origin).hostname or ""
-
-
-def _require_host(host: str) -> None:
-    if not _HOST.fullmatch(host) or re.fullmatch(r"[0-9.]+", host):
-        raise SettingsWrong(
-            "the host of labs is a name such as labs.localhost, no address, without scheme and port",
-            "labs.host",
-        )
-
-
-def _require_origin(origin: str) -> None:
-    parts = urlsplit(origin)
-    plain = f"{parts.scheme}://{parts.netloc}" == origin and parts.netloc == parts.netloc.lower()
-    if not plain or parts.scheme not in ("http", "https") or "@" in parts.netloc or not parts.hostname:
-        raise SettingsWrong("the origin of labs is scheme, host and port in small letters", "labs.origin")
-    if parts.scheme == "http" and not parts.hostname.endswith(".localhost"):
-        raise SettingsWrong(
-            "labs would be reached in plain HTTP from beyond this machine", "labs.origin", "Write https://…"
-        )
-    _require_host(parts.hostname)
+        return host_in(self.public_origin)

@@ -8,13 +8,13 @@ with the nearest name that is known, because a misspelt limit that is silently i
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from plans.box import Limits as BoxLimits
 from plans.errors import SettingsWrong
 from store.lab_settings import DEFAULT_LAB_HOST, Labs
+from store.origins import host_in, http_origin, is_loopback, is_own_machine, require_origin
 from store.setting import at_least, setting
 
 OTHER_VARIABLES = {
@@ -129,6 +129,11 @@ class Settings:
         "127.0.0.1", "Address on which the API listens: loopback, a proxy with TLS before it."
     )
     port: int = setting(8470, "Port on which the API listens; 0 takes a free one.")
+    origin: str = setting(
+        "",
+        "In production: `https://…` by which members reach the portal, through a proxy with TLS on this machine "
+        "(docs/production.md); empty is `host` and `port` over HTTP.",
+    )
     session_hours: int = setting(12, "Hours after which a signed-in session ends.")
     token_days: int = setting(30, "Days after which an access token ends, at the latest.")
     unsafe_public_host: bool = setting(
@@ -142,7 +147,9 @@ class Settings:
             raise SettingsWrong("a port is a number from 0 to 65535", "port")
         at_least(self.session_hours, 1, "session_hours")
         at_least(self.token_days, 1, "token_days")
-        if not self.unsafe_public_host and not _is_loopback(self.host):
+        if self.origin:
+            require_origin(self.origin, "the portal", "origin")
+        if not self.unsafe_public_host and not is_loopback(self.host):
             raise SettingsWrong(
                 "the API would listen beyond this machine in plain HTTP",
                 "host",
@@ -150,6 +157,7 @@ class Settings:
             )
         if self.labs.on:
             self._require_separate_labs()
+            self._require_one_audience()
             self._require_fitting_profiles()
 
     def _require_fitting_profiles(self) -> None:
@@ -165,27 +173,52 @@ class Settings:
 
     def _require_separate_labs(self) -> None:
         """Labs under the portal's own host would be sent the portal's cookie: cookies know no ports."""
-        labs, portal = self.labs.public_host, self.host.lower()
-        below = labs.endswith("." + portal) and portal != "localhost"  # no cookie is set for all of localhost
-        if labs == portal or below or portal.endswith("." + labs):
-            raise SettingsWrong(
-                "labs would lie under the portal's own host, and be sent its cookie",
-                "labs.origin" if self.labs.origin else "labs.host",
-                f"Give labs a host of their own, such as {DEFAULT_LAB_HOST}.",
-            )
-        if self.labs.port == self.port and not self.labs.origin:
+        labs = self.labs.public_host
+        for portal in (self.public_host.lower(), self.host.lower()):
+            below = labs.endswith("." + portal) and portal != "localhost"  # no cookie is for all of localhost
+            if labs == portal or below or portal.endswith("." + labs):
+                raise SettingsWrong(
+                    "labs would lie under the portal's own host, and be sent its cookie",
+                    "labs.origin" if self.labs.origin else "labs.host",
+                    f"Give labs a host of their own, such as {DEFAULT_LAB_HOST}.",
+                )
+        if self.labs.port == self.port:
             raise SettingsWrong("labs and portal cannot listen on the same port", "labs.port")
+
+    def _require_one_audience(self) -> None:
+        """Whoever reaches labs from elsewhere is led to the portal to sign in, and back; a name of the browser's own
+        machine would lead both ways to something else there.
+        """
+        labs_here, portal_here = is_own_machine(self.labs.public_host), is_own_machine(self.public_host)
+        if portal_here and not labs_here:
+            raise SettingsWrong(
+                "labs would be reached from other machines, and send browsers to their own to sign in",
+                "origin",
+                "Write https://… by which members reach the portal (docs/production.md).",
+            )
+        if self.origin and labs_here and not portal_here:
+            raise SettingsWrong(
+                "the portal would be reached from other machines, and send browsers to their own for labs",
+                "labs.origin",
+                "Write https://… by which members reach labs, or labs.on = false.",
+            )
+
+    @property
+    def public_origin(self) -> str:
+        """Scheme, host and port by which members reach the portal."""
+        return self.origin or self.listening
+
+    @property
+    def public_host(self) -> str:
+        """The host in it, without the port."""
+        return host_in(self.public_origin)
+
+    @property
+    def listening(self) -> str:
+        """The origin at which the portal itself listens, for calls of this machine."""
+        return http_origin(self.host, self.port)
 
     @property
     def database(self) -> str:
         """The URL of the database, also where the setting is empty."""
         return self.database_url or f"sqlite:///{self.data_folder / 'centre.db'}"
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

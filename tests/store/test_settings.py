@@ -161,6 +161,8 @@ def test_profiles_in_the_file_are_all_that_there_are_and_keep_their_defaults(tmp
         'host = "Labs.localhost"', 'host = ""', 'origin = "http://labs.example"', 'origin = "https://labs.example/"',
         'origin = "https://a@labs.example"', 'origin = "https://"', 'origin = "ftp://labs.example"',
         'origin = "https://labs.example?x"', 'origin = "https://127.0.0.1:9"', 'mirror = "relative"',
+        'origin = "https://labs.example:443"', 'origin = "http://labs.localhost:80"', 'origin = "https://labs.example:"',
+        'origin = "https://labs.example:x"', 'origin = "https://labs.example:99999"', 'origin = "https://labs.0x7f"',
         "profiles = 3", "[labs.profiles]\nbig = 3", "[labs.profiles.Big]\ncpus = 1", '[labs.profiles."a/b"]\ncpus = 1',
         "[labs.profiles.big]\ncpus = 0", "[labs.profiles.big]\ncpus = true", "[labs.profiles.big]\ngpus = 17",
         'administrator = "a\\nb"', '[labs.profiles.big]\ntier = "T3"', '[labs.profiles.big]\nimage = ""',
@@ -181,11 +183,80 @@ def test_a_bad_setting_of_labs_is_refused_and_named(tmp_path: Path, text: str) -
 def test_labs_never_lie_where_a_browser_would_send_them_the_portals_cookie(
     tmp_path: Path, portal: str, labs: str
 ) -> None:
-    text = f'host = "{portal}"\nunsafe_public_host = true\n[labs]\norigin = "https://{labs}"\n'
-    with pytest.raises(SettingsWrong):
-        load(tmp_path, text)
+    for said in (f'host = "{portal}"\nunsafe_public_host = true\n', f'origin = "https://{portal}:8443"\n'):
+        text = f'{said}[labs]\norigin = "https://{{}}"\n'
+        with pytest.raises(SettingsWrong, match="portal's own host"):
+            load(tmp_path, text.format(labs))
+        assert load(tmp_path, text.format(labs) + "on = false\n").labs.on is False
+        assert load(tmp_path, text.format("labs.elsewhere.nm")).labs.on
+
+
+LABS = "https://labs.example.org"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'origin = "darkroom.example.org"', 'origin = "https://darkroom.example.org/"', 'origin = "https://darkroom"',
+        'origin = "https://Darkroom.example.org"', 'origin = "https://darkroom.example.org:443"',
+        'origin = "https://darkroom.example.org:0443"', 'origin = "https://a@darkroom.example.org"',
+        'origin = "https://10.0.0.7"', 'origin = "https://[::1]:9"', 'origin = "http://darkroom.example.org"',
+        'origin = "http://127.0.0.1:8470"', 'origin = "https://darkroom.example.org?x"', 'origin = 3',
+        'origin = "https://darkroom.example.org\\n"', 'origin = "https://暗室.example.org"',
+    ],
+)  # fmt: skip
+def test_the_portals_public_origin_is_https_and_spelled_as_browsers_spell_it(
+    tmp_path: Path, text: str
+) -> None:
+    with pytest.raises(SettingsWrong) as caught:
+        load(tmp_path, f'{text}\n[labs]\norigin = "{LABS}"\n')
+    assert caught.value.where == "origin" and caught.value.next_step
+
+
+def test_in_production_members_and_this_machine_reach_the_portal_under_two_names(tmp_path: Path) -> None:
+    text = f'origin = "https://darkroom.example.org"\n[labs]\norigin = "{LABS}"\n'
+    found = load(tmp_path, text)
+    assert (found.public_origin, found.listening) == ("https://darkroom.example.org", "http://127.0.0.1:8470")
+    assert (
+        load(tmp_path, text, DARKROOM_ORIGIN="https://other.example.org:8443").public_host
+        == "other.example.org"
+    )
+    alone = load(tmp_path)
+    assert alone.public_origin == alone.listening == "http://127.0.0.1:8470"
+    assert load(tmp_path, 'host = "::1"').listening == "http://[::1]:8470"
+
+
+@pytest.mark.parametrize(
+    "portal, labs, fits",
+    [
+        ("", "", True),
+        ("", LABS, False),  # browsers would be sent to their own machine to sign in
+        ("", "http://labs.localhost:9", True),
+        ("", "https://labs.localhost:9", True),
+        ("https://darkroom.example.org", LABS, True),
+        ("https://darkroom.example.org", "", False),  # and here for their labs
+        ("https://darkroom.example.org", "https://labs.localhost", False),
+        ("http://darkroom.localhost:9", "", True),
+        ("http://darkroom.localhost:9", LABS, False),
+    ],
+)
+def test_nobody_is_led_to_the_own_machine_for_what_is_elsewhere(
+    tmp_path: Path, portal: str, labs: str, fits: bool
+) -> None:
+    text = f'origin = "{portal}"\n[labs]\norigin = "{labs}"\n'
+    if fits:
+        assert load(tmp_path, text).labs.on
+    else:
+        with pytest.raises(SettingsWrong) as caught:
+            load(tmp_path, text)
+        assert "their own" in caught.value.what and caught.value.where in ("origin", "labs.origin")
     assert load(tmp_path, text + "on = false\n").labs.on is False
-    assert load(tmp_path, text.replace(f"https://{labs}", "https://labs.elsewhere.nm")).labs.on
+
+
+def test_portal_and_labs_never_listen_on_one_port_in_production_either(tmp_path: Path) -> None:
+    text = f'origin = "https://darkroom.example.org"\n[labs]\norigin = "{LABS}"\nport = 8470\n'
+    with pytest.raises(SettingsWrong, match="same port"):
+        load(tmp_path, text)
 
 
 def test_profiles_cannot_come_by_a_variable(tmp_path: Path) -> None:
