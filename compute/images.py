@@ -36,13 +36,18 @@ def described(house: House) -> tuple[dict[str, Any], ...]:
     )
 
 
-@lru_cache(maxsize=32)
 def modules(digest: str) -> tuple[str, ...]:
-    """Return the top-level modules that a program can import in an image; none if the image is not here."""
+    """Return the top-level modules that a program can import in an image; none if the image is not here, at this
+    moment: it can disappear, and be built again.
+    """
     try:
-        root = sandbox.by_digest(digest).root
+        return _modules(sandbox.by_digest(digest).root)
     except NotFound:
         return ()
+
+
+@lru_cache(maxsize=32)
+def _modules(root: Path) -> tuple[str, ...]:
     folders = [root / "box", *(root / "python" / "lib").glob("python3.*")]
     folders += [folder / "lib-dynload" for folder in folders]
     found = {name for folder in folders if folder.is_dir() for name in _names(folder.iterdir())}

@@ -15,18 +15,23 @@ _GPUS = re.compile(r"[0-9]+")
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """What the node of labs offers: its tiers, and how many GPUs boxes of each may have."""
+    """What the node of labs offers: its tiers, how many GPUs boxes of each may have, and which images it lacks."""
 
     gpus: Mapping[str, int]
+    absent: frozenset[str] = frozenset()
 
     @classmethod
-    def read(cls, tiers: Iterable[Mapping[str, Any]]) -> Node:
-        """Return what a launcher's `status` says (`sandbox.contract.Offer`); a tier that names no GPUs has none."""
-        return cls({str(tier["tier"]): _gpus(tier.get("protections") or ()) for tier in tiers})
+    def read(cls, tiers: Iterable[Mapping[str, Any]], absent: frozenset[str] = frozenset()) -> Node:
+        """Return what a launcher's `status` says (`sandbox.contract.Offer`); a tier that names no GPUs has none.
+        `absent` are the images that are not there, as profiles call them.
+        """
+        return cls({str(tier["tier"]): _gpus(tier.get("protections") or ()) for tier in tiers}, absent)
 
     def lacks(self, profile: Mapping[str, Any]) -> tuple[str, str]:
         """Return what of a profile cannot be given here, in English and Chinese; nothing if it can."""
         tier, wanted = str(profile["tier"]), int(profile["gpus"])
+        if profile.get("image") in self.absent:
+            return "its image is not on this node: ask an administrator", "节点上没有其镜像，请联系管理员"
         if tier not in self.gpus:
             return f"this node has no {tier}", f"节点不支持 {tier}"
         if wanted > self.gpus[tier]:

@@ -12,7 +12,7 @@ from typing import Any
 from notebooks.settings import LabsSettings
 from plans.box import BoxSpec, Entry, Home, Limits, Link
 from plans.decision import Tier
-from plans.errors import NotAllowed, NotFound
+from plans.errors import Malformed, NotAllowed, NotFound
 from plans.labs import SERVICES, Lab, home_of
 from plans.plan import Plan, PlanKind
 from sandbox import api as sandbox
@@ -132,6 +132,25 @@ def image_of(settings: LabsSettings, name: str) -> str:
     return sandbox.find(name, Path(settings.images)).digest
 
 
+def is_whole(settings: LabsSettings, digest: str) -> bool:
+    """Whether every file of an image is on the node; a folder can be removed by half."""
+    try:
+        return not sandbox.lacking(sandbox.by_digest(digest, Path(settings.images)))
+    except NotFound:
+        return False
+
+
+def absent(settings: LabsSettings, me: Mapping[str, Any]) -> frozenset[str]:
+    """Return the images of a member's profiles that are not on the node, as the profiles call them."""
+    gone = set()
+    for image in {str(profile["image"]) for profile in (me.get("profiles") or {}).values()}:
+        try:
+            image_of(settings, image)
+        except (NotFound, Malformed):
+            gone.add(image)
+    return frozenset(gone)
+
+
 def environment_of(settings: LabsSettings, plan: Plan, token: str) -> dict[str, str]:
     """Return what the client in a lab is told beside what JupyterHub tells its server."""
     lab = Lab.decode(plan.material.encode())
@@ -139,7 +158,7 @@ def environment_of(settings: LabsSettings, plan: Plan, token: str) -> dict[str, 
     return {
         **named,
         "DARKROOM_LAB": "1",
-        "DARKROOM_URL": settings.portal,
+        "DARKROOM_URL": settings.portal_page,
         "DARKROOM_API_SOCKET": "/links/api",
         "DARKROOM_PORTAL_PAGE": settings.portal_page,
         "DARKROOM_TOKEN": token,

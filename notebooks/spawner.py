@@ -15,7 +15,7 @@ import base64
 import contextlib
 import html
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, ClassVar
 
 from jupyterhub import crypto
@@ -119,7 +119,7 @@ class LabSpawner(Spawner):
         self.choice = ""
         self.sealed_token = ""
         self.ended: dict[str, str] = {}
-        self._story = Story()
+        self._story, self._image = Story(), ("", "")
         self._looked, self._away_since = time.monotonic(), 0.0
 
     # --- what the Hub's database keeps -------------------------------------
@@ -162,7 +162,7 @@ class LabSpawner(Spawner):
             self._forget_choice()  # the only one there is counts, and not one that was had before
             return ""
         last = str((self.user_options or {}).get("choice", ""))
-        return forms.options_form(me, offered, await self._node(), last)
+        return forms.options_form(me, offered, await self._node(me), last)
 
     def _forget_choice(self) -> None:
         """Forget what was chosen at an earlier start, which JupyterHub takes where no form is shown."""
@@ -171,10 +171,11 @@ class LabSpawner(Spawner):
             self.orm_spawner.user_options = {}
             self.db.commit()
 
-    async def _node(self) -> Node | None:
+    async def _node(self, me: Mapping[str, Any]) -> Node | None:
         """Return what the node offers; none where it does not say so now, and the start says why."""
+        absent = await asyncio.to_thread(planning.absent, self.neighbours.settings, me)
         try:
-            return Node.read(await self.neighbours.launcher.tiers())
+            return Node.read(await self.neighbours.launcher.tiers(), absent)
         except (DarkroomError, LookupError, TypeError, ValueError):
             return None
 
@@ -195,13 +196,23 @@ class LabSpawner(Spawner):
         Raises:
             NoLab: says why there is none.
         """
-        self.ended, self._story = {}, Story()
+        self.ended, self._story, self._image = {}, Story(), ("", "")
         try:
             return await self._start()
         except DarkroomError as problem:
-            raise NoLab(stages.failure(problem)) from None
+            raise NoLab(await self._why(stages.failure(problem, self._image[0]))) from None
+        except NoLab as none:
+            raise NoLab(await self._why(none.failure)) from None
         finally:
             await self._story.end()
+
+    async def _why(self, failure: Failure) -> Failure:
+        """Return why there is no lab. What did not come up in an image that is not whole any more has that reason."""
+        image, digest = self._image
+        if failure.reason not in stages.OF_BOXES or not digest:
+            return failure
+        whole = await asyncio.to_thread(planning.is_whole, self.neighbours.settings, digest)
+        return failure if whole else stages.damaged(image)
 
     async def _start(self) -> str:
         neighbours, settings = self.neighbours, self.neighbours.settings
@@ -209,7 +220,10 @@ class LabSpawner(Spawner):
         entrance = await self._entrance()
         me = await neighbours.portal.me(entrance)
         choice = planning.chosen(me, Choice.read(str((self.user_options or {}).get("choice", ""))))
-        image = planning.image_of(settings, str(me["profiles"][choice.profile]["image"]))
+        named = str(me["profiles"][choice.profile]["image"])
+        self._image = named, ""
+        image = planning.image_of(settings, named)
+        self._image = named, image
         plan = planning.plan_of(settings, me, choice, image)
         token = str((await neighbours.portal.lab_token(entrance, choice.project))["token"])
         self.plan, self.choice, self.sealed_token = plan.digest, choice.word, await sealed(token)

@@ -14,6 +14,8 @@ from plans.errors import (
     BoxFailed,
     DarkroomError,
     DiskFull,
+    HashMismatch,
+    Malformed,
     NotAllowed,
     NotFound,
     NotSignedIn,
@@ -153,10 +155,47 @@ NO_PROJECT = Failure(
 )
 
 
-def failure(problem: DarkroomError) -> Failure:
-    """Return what an error of another part means for whoever wanted a lab."""
+OF_BOXES = ("box", "silent", "stopped")
+"""Reasons of a lab whose box was made and did not come up."""
+
+
+def failure(problem: DarkroomError, image: str = "") -> Failure:
+    """Return what an error of another part means for whoever wanted a lab, in a profile with this image."""
     generic = Said(f"The lab was refused: {_told(problem)}", f"实验室被拒绝：{problem.what}。")
-    return _at_portal(problem) or _at_node(problem) or Failure("refused", generic)
+    found = _at_portal(problem) or _of_image(problem, image) or _at_node(problem)
+    return found or Failure("refused", generic)
+
+
+def damaged(image: str) -> Failure:
+    """Return that an image is not what it was: changed, or removed by half."""
+    build = _build(image, "--anew ")
+    return Failure(
+        "image-damaged",
+        Said(
+            f"The image of this profile is damaged on the node, so no lab starts in it. Ask an administrator to "
+            f"build it anew ({build}).",
+            f"该规格的镜像在节点上已损坏，无法启动实验室，请联系管理员重新构建（{build}）。",
+        ),
+    )
+
+
+def _of_image(problem: DarkroomError, image: str) -> Failure | None:
+    """Return what an image that has disappeared means, whoever noticed it: the Hub, or the launcher a moment later."""
+    if "image" not in problem.what:
+        return None
+    if isinstance(problem, HashMismatch):
+        return damaged(image)
+    if not isinstance(problem, NotFound | NotAllowed | Malformed):
+        return None
+    build = _build(image)
+    english = f"The image of this profile is not on the node. Ask an administrator to build it ({build})."
+    return Failure("image", Said(english, f"该规格的镜像不在节点上，请联系管理员重新构建（{build}）。"))
+
+
+def _build(image: str, how: str = "") -> str:
+    """Return the command that makes an image again; its recipe has the image's name."""
+    name = image if image and not image.startswith("sha256:") else "NAME"
+    return f"python -m sandbox.images build {how}images/{name}"
 
 
 def _at_portal(problem: DarkroomError) -> Failure | None:
@@ -177,9 +216,6 @@ def _at_portal(problem: DarkroomError) -> Failure | None:
 
 def _at_node(problem: DarkroomError) -> Failure | None:
     match problem:
-        case NotFound() if "image" in problem.what:
-            english = "The image of this profile is not on the node. Ask an administrator to build it."
-            return Failure("image", Said(english, "该规格的镜像不在节点上，请联系管理员重新构建。"))
         case TierMissing() if problem.where == "box.gpus":
             english = f"This profile has a GPU, and the node cannot give it: {problem.what}. Choose another profile."
             return Failure("gpus", Said(english, "节点无法提供该规格的 GPU，请选择其他规格或联系管理员。"))

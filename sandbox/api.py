@@ -8,7 +8,7 @@ from sandbox import cgroups, settings
 from sandbox.client import LauncherClient, StageResult, facts_of
 from sandbox.config import LauncherConfig
 from sandbox.fetching import move_output, open_output
-from sandbox.images import Image, by_digest, find, outdated
+from sandbox.images import Image, by_digest, find, lacking, outdated
 from sandbox.own_user import OwnIds, step_down
 from sandbox.reading import check_joint_plan, check_plan, read_joint_statement, read_statement
 from sandbox.recipes import images_folder
@@ -39,6 +39,7 @@ __all__ = [
     "find",
     "forget_groups",
     "images_folder",
+    "lacking",
     "move_output",
     "not_made_here",
     "open_output",

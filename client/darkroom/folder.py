@@ -60,15 +60,30 @@ class Work:
     purpose: str
     models: Mapping[str, str] = field(default_factory=dict)
 
+    def chosen(self, images: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return the image that was named among those of the portal, or its first for Python.
+
+        Raises:
+            NotFound: the portal has no such image.
+        """
+        return _chosen(images, self.image)
+
     def task(self, images: list[dict[str, Any]], kept: Sequence[Mapping[str, Any]] = ()) -> PythonTask:
         """Return the task, on the image that was named, or the portal's first for Python; `kept` are the models
         that the portal lists.
 
         Raises:
-            NotFound: the portal has no such image, or lists no such model.
+            NotFound: the portal has no such image, it has disappeared there, or the portal lists no such model.
             Malformed: the image lacks a module that the folder imports; it says which image has it.
         """
-        image = _chosen(images, self.image)
+        image = self.chosen(images)
+        if is_gone(image):
+            raise NotFound(
+                f"the image {image['name']} has disappeared from the platform, so no job can start in it",
+                "image",
+                f"Ask the administrator to build it again (python -m sandbox.images build images/{image['name']}), "
+                "then submit anew.",
+            )
         lacks = missing(self.folder.content(), set(image["modules"]))
         for name, where in lacks.items():
             raise Malformed(
@@ -203,6 +218,11 @@ def _model(name: str, which: str, kept: Sequence[Mapping[str, Any]]) -> KeptMode
         f"models.{name}",
         'Write the job or the plan, and the file: "JOB/fit.json"; darkroom models lists them.',
     )
+
+
+def is_gone(image: Mapping[str, Any]) -> bool:
+    """Whether the portal lists an image that is not there any more: nothing can be imported in it."""
+    return not image["modules"]
 
 
 def _chosen(images: list[dict[str, Any]], name: str) -> dict[str, Any]:

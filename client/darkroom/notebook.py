@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from darkroom import notebook_calls, notebook_code, notebook_file, notebook_text
-from darkroom.folder import FILE
+from darkroom.folder import FILE, is_gone
 from darkroom.notebook_file import Cell
 from darkroom.notebook_parameters import parameters, reading
 from darkroom.notebook_settings import settings
@@ -236,6 +236,10 @@ def _asked(
         columns = _columns(catalogue, found)
     except DarkroomError as problem:
         return {}, [f"{unseen}: {problem.what}."]
+    if images and is_gone(images[0]):
+        return columns, [
+            "Imports were not compared: the jobs' image is not on the platform now, so no job would run."
+        ]
     if images:
         _require_modules(program, images, cells)
     return columns, []

@@ -24,6 +24,7 @@ from sandbox.images.listing import (
     digest_of,
     each_file,
     find,
+    lacking,
     listed,
     named,
     origin,
@@ -34,6 +35,6 @@ from sandbox.images.listing import (
 )
 
 __all__ = [
-    "Hold", "Image", "Known", "build", "by_digest", "contains", "digest_of", "each_file", "find", "listed",
+    "Hold", "Image", "Known", "build", "by_digest", "contains", "digest_of", "each_file", "find", "lacking", "listed",
     "named", "origin", "outdated", "present", "verify", "verify_stepwise",
 ]  # fmt: skip

@@ -158,9 +158,10 @@ def _known(kept: Path, recipe: Recipe) -> Image | None:
     if record.get("stamp") != recipe.stamp or not _is_current(_base_folder(recipe, kept)):
         return None
     try:
-        return by_digest(str(record.get("digest")), kept)
+        image = by_digest(str(record.get("digest")), kept)
     except NotFound:
         return None
+    return image if (image.root.parent / LIST).is_file() else None  # one without was removed by half
 
 
 def _build(recipe: Recipe, kept: Path, anew: bool) -> Image:
@@ -273,10 +274,12 @@ def _share(root: Path, files: list[list[str]], others: Iterable[Path]) -> None:
 
 
 def _keep(whole: Path, files: list[list[str]], kept: Path, anew: bool) -> Image:
-    """Put a finished image under its digest; one that is there already is the same, unless it is to be replaced."""
+    """Put a finished image under its digest; one that is there already is the same, unless it is to be replaced, or
+    was removed by half.
+    """
     digest = digest_of(files)
     target = kept / digest.removeprefix("sha256:")
-    if anew or not target.is_dir():
+    if anew or not (target / LIST).is_file() or not (target / "root").is_dir():
         write(whole / LIST, files)
         os.chmod(whole, 0o755)
         _replace(whole, target, whole.with_name("old"))

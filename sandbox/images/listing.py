@@ -23,6 +23,11 @@ from sandbox.recipes import CHECKOUT, images_folder, read_recipe
 KIND = "image"
 LIST = "files.json"
 _AGAIN = "Build it again: python -m sandbox.images build --anew NAME."
+GONE = (
+    "Ask the node's administrator to build it again (python -m sandbox.images build), then submit anew: an image that "
+    "was rebuilt can have another digest."
+)
+"""What to do about an image that a plan names and that has disappeared."""
 
 Known = dict[tuple[int, int], str]
 """Hashes of files that were hashed before, by device and inode: images share files by hard links."""
@@ -59,9 +64,7 @@ def by_digest(digest: str, folder: Path | None = None) -> Image:
     kept = folder or images_folder()
     root = kept / names.require("digest", digest, "image").removeprefix("sha256:") / "root"
     if not root.is_dir():
-        raise NotFound(
-            "the image that the plan names is not on this machine", digest[:19] + "…", "Build it here."
-        )
+        raise NotFound("the image that the plan names is not on this machine", digest[:19] + "…", GONE)
     return Image(digest, root)
 
 
@@ -187,6 +190,18 @@ def listed(image: Image) -> list[list[str]]:
     )
 
 
+def lacking(image: Image) -> str:
+    """Return a file of the image that is not there any more, or the name of its list; empty if all are there.
+
+    It is a quick look at an image that was removed by half. Whether its files are what they were is for `verify`.
+    """
+    try:
+        files = listed(image)
+    except HashMismatch:
+        return LIST
+    return next((place for place, _, _ in files if not os.path.lexists(image.root / place)), "")
+
+
 def contains(outer: Image, inner: Image) -> bool:
     """Whether everything in `inner` is in `outer` as well, with the same path, mode and bytes.
 
@@ -226,7 +241,7 @@ class Hold:
             os.stat(image.root)
         except OSError:
             told = "the image was removed, or is being removed"
-            raise NotFound(told, _short(image.digest), "Build it again.") from None
+            raise NotFound(told, _short(image.digest), GONE) from None
 
 
 def _require(status: os.stat_result, right_kind: Callable[[int], bool], shown: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from compute import images
 from compute.planning import House
 from compute.service import JobService
 from keys import api as keys
@@ -27,6 +28,7 @@ from tests.portal import region as regions
 
 MEI = "mei@nm/centre"
 DIGEST = "sha256:" + "ab" * 32
+REAL_MODULES = images.modules
 LIMITS = dict.fromkeys(Entry, Limits(512, 256, 0, 16, 30, 60, 32, 64, 2))
 SETTINGS = """
 entry = "main.py"
@@ -71,6 +73,17 @@ def test_a_missing_module_stops_it_on_this_machine(study: Path, town: Town, type
     (study / "main.py").write_text("import os\nimport torch\n")
     shown = typed(MEI, "run", str(study))
     assert shown.exit_code == 2 and "main.py:2" in shown.stderr and "No image here has it" in shown.stderr
+    assert town.connection(MEI).jobs() == []
+
+
+def test_an_image_that_has_disappeared_stops_it_with_what_to_do(
+    study: Path, town: Town, typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing lies under this digest here, as after somebody has removed the image's folder."""
+    monkeypatch.setattr("compute.images.modules", REAL_MODULES)
+    shown = typed(MEI, "run", str(study))
+    assert shown.exit_code == 5 and "the image python has disappeared" in shown.stderr
+    assert "sandbox.images build images/python" in shown.stderr and "no module" not in shown.stderr
     assert town.connection(MEI).jobs() == []
 
 

@@ -148,6 +148,7 @@ class FakeLauncher:
         self.shelf: dict[str, Plan] = {}
         self.kept: dict[str, DarkroomError | None] = {}
         self.refuse: DarkroomError | None = None
+        self.refuse_run: DarkroomError | None = None
         self.loop = asyncio.new_event_loop()
         self._freed = asyncio.Condition()
         self._ready = threading.Event()
@@ -243,6 +244,8 @@ class FakeLauncher:
         )
 
     def _begin(self, plan: str) -> FakeLab:
+        if self.refuse_run:
+            raise self.refuse_run
         read = self.shelf[plan]
         home = read.stages[0].home
         if any(lab.plan.stages[0].home == home for lab in self.labs.values()):

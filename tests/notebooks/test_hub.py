@@ -17,7 +17,8 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from plans.errors import NotFound, TierMissing
+from plans.errors import BoxFailed, HashMismatch, NotAllowed, NotFound, TierMissing
+from sandbox import images
 from tests.notebooks.fakes import PROFILE, PROJECT
 from tests.notebooks.house import ROOT, Browser, House
 
@@ -172,6 +173,81 @@ def test_every_reason_is_a_sentence_in_both_languages(house: House) -> None:
     house.portal.profiles["gone"] = gone
     told = refused(house.member("image@nm/tax", {**PROJECT, "profiles": ["gone"]}))
     assert "image of this profile is not on the node" in told and "镜像" in told
+
+
+# ------------------------------------------------------------------------------- an image that disappeared
+
+
+def an_image(house: House) -> images.Image:
+    """Lay an image of two files among those of the house, as a builder would."""
+    new = house.folder / "images" / "new"
+    (new / "root" / "box").mkdir(parents=True)
+    for name in ("lab.py", "more.py"):
+        (new / "root" / "box" / name).write_text("print()\n")
+    files = sorted(images.each_file(new / "root"))
+    (new / "files.json").write_text(json.dumps(files))
+    digest = images.digest_of(files)
+    new.rename(new.with_name(digest.removeprefix("sha256:")))
+    return images.by_digest(digest, house.folder / "images")
+
+
+def told_of(house: House, name: str, image: str) -> str:
+    """Return what a member is told who starts a lab in a profile with this image."""
+    house.portal.profiles[name] = {**PROFILE, "image": image}
+    return refused(house.member(f"{name}@nm/tax", {**PROJECT, "profiles": [name]}))
+
+
+def test_an_image_whose_name_or_folder_is_gone_is_said_with_the_command_that_makes_it(house: House) -> None:
+    kept = house.folder / "images"
+    told = told_of(house, "never", "stats")
+    assert "image of this profile is not on the node" in told and "sandbox.images build images/stats" in told
+    assert "镜像不在节点上" in told
+    image = an_image(house)
+    (kept / "stats.json").write_text(json.dumps({"digest": image.digest}))
+    assert house.member("control@nm/tax", {**PROJECT, "profiles": ["never"]}).spawn()[-1]["ready"], "control"
+    image.root.parent.rename(kept / "elsewhere")
+    told = told_of(house, "gone", "stats")
+    assert "image of this profile is not on the node" in told and "镜像不在节点上" in told
+    (kept / "stats.json").write_text("{")
+    assert "is not on the node" in told_of(house, "torn", "stats"), "a record that cannot be read is none"
+
+
+def test_an_image_that_goes_between_the_form_and_the_start_is_the_same_sentence(house: House) -> None:
+    for number, problem in enumerate(
+        (
+            NotFound("the image that the plan names is not on this machine", "sha256:aa", "Build it."),
+            NotFound("the image was removed, or is being removed", "sha256:aa", "Build it."),
+            NotAllowed("a box runs in an image that the owner trusts or that has a name here", "lab"),
+        )
+    ):
+        house.launcher.refuse_run = problem
+        told = refused(house.member(f"between{number}@nm/tax"))
+        house.launcher.refuse_run = None
+        assert "image of this profile is not on the node" in told and "镜像不在节点上" in told, told
+    house.launcher.refuse_run = HashMismatch("the image was changed after it was built", "sha256:aa")
+    told = refused(house.member("changed@nm/tax"))
+    house.launcher.refuse_run = None
+    assert "is damaged on the node" in told and "已损坏" in told and "--anew" in told
+
+
+def test_a_box_that_does_not_come_up_in_a_half_removed_image_has_that_reason(house: House) -> None:
+    image = an_image(house)
+    house.launcher.refuse_run = BoxFailed("the box ended without a result", "protocol")
+    whole = told_of(house, "half", image.digest)
+    (image.root / "box" / "more.py").unlink()
+    torn = told_of(house, "half", image.digest)
+    house.launcher.refuse_run = None
+    assert "ended before it was ready" in whole and "damaged" not in whole, "the control"
+    assert "image of this profile is damaged" in torn and "已损坏" in torn
+
+
+def test_the_form_marks_a_profile_whose_image_is_not_there(house: House) -> None:
+    house.portal.profiles["bare"] = {**PROFILE, "title": "Bare", "image": "nowhere"}
+    zhao = house.member("zhao@nm/tax", {**PROJECT, "profiles": ["bare", "small"]})
+    lines = dict(re.findall(r'<option value="([^"]+)"(.*)</option>', zhao.get(zhao.hub("spawn")).text))
+    assert "disabled" in lines["income:bare"] and "its image is not on this node" in lines["income:bare"]
+    assert "节点上没有其镜像" in lines["income:bare"]
+    assert "selected" in lines["income:small"] and "disabled" not in lines["income:small"]
 
 
 def test_while_the_portal_is_down_no_lab_begins_and_a_running_one_goes_on(house: House) -> None:

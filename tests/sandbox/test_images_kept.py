@@ -6,6 +6,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -307,6 +308,32 @@ def test_an_image_that_is_being_removed_cannot_be_held_any_more(kept: Path, reci
         images.Hold(image)
     os.close(lock)
     images.Hold(image).release()
+
+
+@pytest.mark.parametrize("lost", ["files.json", "root", "root/box/small.py", ""])
+def test_an_image_that_was_removed_by_half_is_known_for_it_and_is_built_again(
+    kept: Path, recipe: Path, lost: str
+) -> None:
+    image = images.build(recipe, kept)
+    assert images.lacking(image) == "", "the control"
+    gone = image.root.parent / lost
+    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    assert images.lacking(image)
+    with pytest.raises(NotFound if lost != "root/box/small.py" else HashMismatch):
+        images.Hold(images.by_digest(image.digest, kept)).release()
+        images.verify(image)
+    again = images.build(recipe, kept, anew=lost == "root/box/small.py")
+    assert again.digest == image.digest and images.lacking(again) == ""
+    images.verify(again)
+
+
+def test_a_plan_of_an_image_that_is_gone_is_refused_with_what_to_do(kept: Path, recipe: Path) -> None:
+    image = images.build(recipe, kept)
+    shutil.rmtree(image.root)
+    for ask in (lambda: images.by_digest(image.digest, kept), lambda: images.find("small", kept)):
+        with pytest.raises(NotFound, match="not on this machine") as told:
+            ask()
+        assert "administrator" in told.value.next_step and "submit anew" in told.value.next_step
 
 
 def test_a_base_goes_when_no_image_with_a_name_lies_on_it(kept: Path, recipe: Path) -> None:
