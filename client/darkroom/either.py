@@ -21,6 +21,7 @@ from darkroom.joint_task import Named, in_python, task_of
 from darkroom.local import On, on_which, project_and_purpose
 from darkroom.local_function import write_folder
 from darkroom.twin_check import TwinCheck, expected, require_columns
+from darkroom.twin_child import built_on
 from darkroom.twin_result import TwinJob
 from darkroom.twin_run import TwinRun
 from darkroom.twin_trial import TrialJob
@@ -172,14 +173,29 @@ class Either:
 
     def _run_here(self, work: folders.Work) -> TwinRun:
         """Start a program here, on the twins of its tables, with the columns that it names and the person token."""
-        told: list[str] = []
         try:
-            replace(work, models={}).task(self.images())  # that the image has the modules which it imports
+            told = self._compared(work, self.images())
         except Unreachable as problem:
-            told.append(f"Imports were not compared with the image: {problem.what}.")
+            told = [f"Imports were not compared with the image: {problem.what}."]
         tables = {need.relation: self.twin_table(need.relation, need.columns) for need in work.needs}
         told += [sentence for relation in tables for sentence in self.known_twin(relation).sentences]
         return TwinRun(work, tables, tuple(told))
+
+    def _compared(self, work: folders.Work, images: list[dict[str, Any]]) -> list[str]:
+        """Check that the jobs' image has the modules that a program imports; return what has to be said beside that."""
+        image = work.chosen(images)
+        if folders.is_gone(image):
+            return [
+                "Imports were not compared: the jobs' image is not on the platform now: no job would run."
+            ]
+        replace(work, models={}).task(images)
+        below = built_on()
+        if below and below != image["digest"]:
+            return [
+                "Jobs have another image by now than this lab's was built on: stop the lab and start it again to work "
+                "with the packages that jobs have."
+            ]
+        return []
 
     def component(  # noqa: PLR0913 - what a task of the library says
         self,

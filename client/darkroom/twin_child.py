@@ -5,8 +5,8 @@ home, its arguments, and an environment in which nothing else stands. So it gets
 a key file. It is the member's own program on the member's own machine: there is no wall, and none is needed for rows
 that are about nobody.
 
-A thread starts it, listens to it and reads what it left; it is ended at its time limit, when it is asked to, and with
-this process.
+A thread starts it, listens to it and reads what it left; it is ended at its time limit, when it is asked to, with
+this process, and in a lab before it takes the memory that the lab needs (`darkroom.twin_memory`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from darkroom import local, twin_start
+from darkroom import local, twin_memory, twin_start
 from plans import names
 from plans.errors import DarkroomError, Malformed
 from plans.trial import LONGEST_LOG, LONGEST_TEXT, Folder, Left, Place, TrialReport
@@ -46,13 +46,22 @@ LARGEST = 64 * 2**20
 """Bytes that it may leave, all files together."""
 
 FAILED, TIME, CANCELLED = "python.failed", "python.time", "python.cancelled"
+MEMORY = "python.memory"
 OUTPUTS, ABSENT, UNDECLARED = "python.outputs", "python.absent", "python.undeclared"
 
 IMAGE = Path("/box")
 """Where the packages of a lab's image lie, which holds that of jobs byte for byte (docs/images.md)."""
 
+ORIGIN = Path("/etc/built-on")
+"""Where a lab's image says on which other image it was built."""
+
 _BATCH = 10_000
 _CHUNK = 1 << 16
+_NUMBERS = (
+    *(f"{library}_NUM_THREADS" for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")),
+    "LOKY_MAX_CPU_COUNT",
+    "MALLOC_ARENA_MAX",
+)
 _SEQUENCE = re.compile(
     r"\x1b\[[0-?]{0,64}[ -/]{0,16}[@-~]|\x1b[\]P^_X][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)|\x1b."
 )
@@ -78,9 +87,14 @@ class Child:
     """A program that runs; `ended` is none until it has."""
 
     def __init__(
-        self, folder: Folder, tables: Mapping[str, pyarrow.Table], limit_s: float = LONGEST_S
+        self,
+        folder: Folder,
+        tables: Mapping[str, pyarrow.Table],
+        limit_s: float = LONGEST_S,
+        room: twin_memory.Room | None = None,
     ) -> None:
         self.ended: Ended | None = None
+        self._room = room or twin_memory.here()
         self._folder, self._tables, self._limit_s = folder, dict(tables), limit_s
         self._over, self._stop = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="darkroom-twin", daemon=True)
@@ -117,8 +131,11 @@ class Child:
             each.mkdir()
         _lay(self._folder, places["work"])
         _write_tables(self._tables, places["data"])
+        most = self._room.left if self._room else 0
+        if self._room and most < twin_memory.LEAST_MB * 2**20:
+            return Ended(TrialReport(MEMORY, None, _mb(most), "", ()), {})
         told = place / "told.json"
-        words = _words(self._folder, told, places["work"])
+        words = _words(self._folder, told, places["work"], most)
         with subprocess.Popen(
             words,
             stdin=subprocess.DEVNULL,
@@ -128,13 +145,28 @@ class Child:
             cwd=places["work"],
             start_new_session=True,
         ) as process:
-            log, code = _watched(process, self._limit_s, self._stop.is_set)
+            log, code = _watched(process, self._why_to_end(time.monotonic() + self._limit_s))
         if code:
-            return Ended(TrialReport(code, None, "", log, ()), {})
+            return Ended(TrialReport(code, None, _mb(most) if code == MEMORY else "", log, ()), {})
         if process.returncode:
             where, text = _told(told)
+            if self._room and twin_memory.is_lack(where.error if where else "", log):
+                return Ended(TrialReport(MEMORY, where, _mb(most), log, ()), {})
             return Ended(TrialReport(FAILED, where, text or _status(process.returncode), log, ()), {})
         return _gathered(self._folder.outputs.names, places["out"], log)
+
+    def _why_to_end(self, ends: float) -> Callable[[], str]:
+        """Return what says, at each look, why the program has to end now; an empty word while it may go on."""
+        lookout = twin_memory.Lookout(self._room)
+
+        def why() -> str:
+            if self._stop.is_set():
+                return CANCELLED
+            if time.monotonic() >= ends:
+                return TIME
+            return MEMORY if lookout.is_full() else ""
+
+        return why
 
 
 _living: weakref.WeakSet[Child] = weakref.WeakSet()
@@ -150,9 +182,7 @@ def interpreter() -> str:
     """Return a sentence that says which interpreter runs programs here, and with which packages."""
     version = ".".join(map(str, sys.version_info[:3]))
     if in_image():
-        return (
-            f"It ran with Python {version} and the packages of the jobs' image, which this lab's image holds."
-        )
+        return f"It ran with Python {version} and the packages of the jobs' image on which this lab's image was built."
     return (
         f"It ran with {sys.executable} (Python {version}) and the packages that are installed there; a job has those "
         "of its image: darkroom.packages()."
@@ -164,11 +194,21 @@ def in_image() -> bool:
     return local.in_lab() and (IMAGE / "darkroom.py").is_file()
 
 
-def _words(folder: Folder, told: Path, work: Path) -> list[str]:
-    """Return how the program is started; in a lab without `site`, so that what a member installed is not there."""
+def built_on() -> str:
+    """Return the digest of the jobs' image on which this lab's image was built; empty outside a lab's box."""
+    try:
+        return ORIGIN.read_text().strip() if in_image() else ""
+    except OSError:
+        return ""
+
+
+def _words(folder: Folder, told: Path, work: Path, most: int = 0) -> list[str]:
+    """Return how the program is started, with `most` bytes of memory (0: not bounded); in a lab without `site`, so that
+    what a member installed is not there.
+    """
     alone = ["-I", "-S", "-B"] if in_image() else ["-I", "-B"]
     packages = os.fspath(IMAGE) if in_image() else ""
-    start = [os.path.abspath(twin_start.__file__), os.fspath(told), packages, os.fspath(work)]
+    start = [os.path.abspath(twin_start.__file__), os.fspath(told), packages, str(most), os.fspath(work)]
     return [sys.executable, *alone, "-X", "utf8", *start, folder.main, *folder.arguments]
 
 
@@ -178,6 +218,8 @@ def _environment(places: Mapping[str, Path]) -> dict[str, str]:
     workers = (
         {"PYTHONPATH": os.fspath(IMAGE)} if in_image() else {}
     )  # of joblib; the program itself is isolated
+    if in_image():  # numbers that a job has, too: each thread takes memory
+        workers |= {name: os.environ[name] for name in _NUMBERS if os.environ.get(name, "").isdecimal()}
     return {
         "DARKROOM_DATA": os.fspath(places["data"]),
         "DARKROOM_OUT": os.fspath(places["out"]),
@@ -208,11 +250,11 @@ def _write_tables(tables: Mapping[str, Any], data: Path) -> None:
 # --- while it runs -----------------------------------------------------
 
 
-def _watched(
-    process: subprocess.Popen[bytes], limit_s: float, stopped: Callable[[], bool]
-) -> tuple[str, str]:
-    """Read what it prints until it has ended, and end whatever it has started; return the log, and why it was ended."""
-    ends, code, log = time.monotonic() + limit_s, "", _Log()
+def _watched(process: subprocess.Popen[bytes], why: Callable[[], str]) -> tuple[str, str]:
+    """Read what it prints until it has ended or there is a reason why it must, and end whatever it has started; return
+    the log, and that reason.
+    """
+    code, log = "", _Log()
     stream: IO[bytes] = process.stdout  # type: ignore[assignment]
     os.set_blocking(stream.fileno(), False)
     with selectors.DefaultSelector() as selector:
@@ -220,7 +262,7 @@ def _watched(
         while process.poll() is None and not code:
             if selector.select(0.05) and not log.take(stream):
                 time.sleep(0.02)  # it has closed what it prints to, and goes on
-            code = CANCELLED if stopped() else TIME if time.monotonic() >= ends else ""
+            code = why()
     with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody of its group is left
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -278,6 +320,10 @@ def _told(path: Path) -> tuple[Place | None, str]:
         return Place(told["file"], told["line"], told["error"]), text
     except (DarkroomError, KeyError):
         return None, text
+
+
+def _mb(size: int) -> str:
+    return f"{size // 2**20:,} MiB"
 
 
 def _status(status: int) -> str:

@@ -13,6 +13,7 @@ from darkroom.twin_child import (
     CANCELLED,
     FAILED,
     LONGEST_S,
+    MEMORY,
     OUTPUTS,
     TIME,
     UNDECLARED,
@@ -128,9 +129,10 @@ class TwinRun(Displayed):
         if report.code == CANCELLED:
             return StateConflict("the program was ended before it had a result", self.id, "Submit it again.")
         sentence, step = SENTENCES.get(report.code, SENTENCES[FAILED])
-        if report.code != FAILED:
-            return BoxFailed(f"{sentence}: {report.text}" if report.text else sentence, report.code, step)
         place = f"{report.place.file}:{report.place.line}" if report.place else report.code
+        if report.code != FAILED:
+            where = f"{place}, {report.code}" if report.place else report.code
+            return BoxFailed(f"{sentence}: {report.text}" if report.text else sentence, where, step)
         lines = report.text.strip().splitlines()
         return BoxFailed((lines[-1] if lines else sentence)[:400].rstrip("."), place, _SEE)
 
@@ -186,6 +188,10 @@ SENTENCES = {
     TIME: (
         f"the program ran longer than a program may here, {LONGEST_S:.0f} s",
         "Work on fewer columns; or have it tried at the owner's launcher: darkroom.attempt(folder).",
+    ),
+    MEMORY: (
+        "the program needed more memory than this lab has left for it",
+        "Work on fewer columns or in parts, shut down kernels that you do not need, or ask for a larger profile.",
     ),
     OUTPUTS: (
         "the program left something that its plan does not let it leave",

@@ -1,11 +1,12 @@
 """The first steps of a program that runs here on look-alike data, in a process of its own: the twin of a box's
 `inside.bootstrap`, without walls, since whose program it is owns the machine.
 
-    python -I -B -X utf8 twin_start.py TOLD PACKAGES FOLDER MAIN ARGUMENT…
+    python -I -B -X utf8 twin_start.py TOLD PACKAGES MEMORY FOLDER MAIN ARGUMENT…
 
 The program finds its folder, the module `darkroom` as a job has it (`darkroom/program.py`, and not the client), and
 packages: in a lab those below PACKAGES, which are the image's, elsewhere those of this interpreter. Modules of ours
-that a job cannot import cannot be imported here. Where it failed is written to TOLD.
+that a job cannot import cannot be imported here. It has MEMORY bytes, if that is not 0. Where it failed is written to
+TOLD.
 
 The process ends with the one that started it, also where that is killed.
 """
@@ -53,9 +54,10 @@ class Room:
         return None
 
 
-def main(told: str, packages: str, folder: str, start: str, *arguments: str) -> None:
+def main(told: str, packages: str, memory: str, folder: str, start: str, *arguments: str) -> None:
     """Run a program; what it ends with is this process's end."""
     _end_with_parent()
+    _bound(int(memory))
     os.chdir(folder)
     site.setquit()  # a Python without `site`, as in a lab, lacks `exit` and `quit`
     sys.path[:] = [folder, *(place for place in sys.path if place != os.path.dirname(_PROGRAM))]
@@ -82,6 +84,14 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_END_WITH_PARENT, signal.SIGKILL, 0, 0, 0)
     except (ImportError, OSError, AttributeError):
         return
+
+
+def _bound(memory: int) -> None:
+    """Let this process, and each that it starts, have so many bytes of data; 0 leaves it as it is."""
+    if memory:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
 
 
 def _tell(problem: BaseException, folder: str, told: str) -> str:

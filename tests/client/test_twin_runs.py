@@ -18,11 +18,12 @@ import darkroom
 from airlock.outputs import tables as judged
 from airlock.outputs.values import Unfit
 from compute.planning import House
-from darkroom import local, session, twin_child, twin_tables
+from darkroom import local, session, twin_child, twin_memory, twin_tables
 from darkroom.files import Files
 from darkroom.job import Job
 from darkroom.twin_child import LONGEST_S, Child
 from darkroom.twin_files import TwinFiles
+from darkroom.twin_memory import Room
 from darkroom.twin_result import WARNING
 from darkroom.twin_run import SENTENCES, TwinRun
 from keys import api as keys
@@ -102,11 +103,11 @@ def study(place: Path, code: str = GOOD) -> Path:
     return folder
 
 
-def child(code: str, *outputs: str, limit_s: float = LONGEST_S) -> Child:
+def child(code: str, *outputs: str, limit_s: float = LONGEST_S, room: Room | None = None) -> Child:
     import base64
 
     files = {"main.py": base64.b64encode(code.encode()).decode()}
-    return Child(Folder(files, "main.py", (), Outputs(len(outputs), outputs)), {}, limit_s)
+    return Child(Folder(files, "main.py", (), Outputs(len(outputs), outputs)), {}, limit_s, room)
 
 
 def ended(made: Child) -> twin_child.Ended:
@@ -295,6 +296,86 @@ def test_a_flood_and_what_a_terminal_acts_on_are_cut() -> None:
     assert len(told) <= 256 * 2**10 and "bytes left out" in told and told.endswith("red end\n")
 
 
+# ------------------------------------------------------------------------------------ how much memory it has
+
+MIB = 2**20
+TAKES = "held = bytearray({mb} * 2**20)\nprint('had it')"
+FORKS = """
+import os, time
+for _ in range(3):
+    if os.fork() == 0:
+        held = bytearray(os.urandom(1)) * (120 * 2**20)
+        time.sleep(60)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        TAKES.format(mb=400),
+        "import numpy\nheld = numpy.ones(50 * 2**20)",
+        "import os\nos.write(2, b'  what():  std::bad_alloc')\nos.abort()",
+    ],
+)
+def test_in_a_lab_a_program_has_what_the_lab_has_left_and_says_when_that_is_too_little(code: str) -> None:
+    small = ended(child(code, room=Room(500 * MIB, lambda: 250 * MIB))).report
+    assert small.code == "python.memory" and small.text == "186 MiB" and "had it" not in small.log
+    with_room = ended(child(TAKES.format(mb=400), room=Room(4000 * MIB, lambda: 250 * MIB))).report
+    assert with_room.code == "" and with_room.log == "had it\n", (
+        "the control: where there is room it ends well"
+    )
+
+
+def test_outside_a_lab_a_program_has_the_machine() -> None:
+    assert ended(child(TAKES.format(mb=400))).report.code == ""
+
+
+def test_a_lab_without_room_begins_no_program() -> None:
+    told = ended(child("print('begun')", room=Room(500 * MIB, lambda: 420 * MIB))).report
+    assert told.code == "python.memory" and told.text == "16 MiB" and told.log == ""
+
+
+def test_a_program_of_many_processes_is_ended_before_the_lab_is_full() -> None:
+    """Each process keeps to its bound; all together they would take what notebook and server have."""
+
+    def used() -> int:
+        return 100 * MIB + sum(map(size_of, filter(str.isdigit, os.listdir("/proc"))))
+
+    def size_of(pid: str) -> int:
+        try:
+            ours = b"twin_start.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
+            return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 if ours else 0
+        except OSError:
+            return 0
+
+    told = ended(child(FORKS, room=Room(400 * MIB, used))).report
+    assert told.code == "python.memory"
+    wait_for(lambda: used() == 100 * MIB)
+    large = ended(child(FORKS, limit_s=1.5, room=Room(4000 * MIB, used))).report
+    assert large.code == "python.time", "the control: in a larger lab they go on"
+
+
+def test_what_a_lab_uses_is_counted() -> None:
+    before = twin_memory.used()
+    held = bytearray(os.urandom(1)) * (64 * MIB)
+    assert twin_memory.used() - before > 16 * MIB, "this process is among them"
+    del held
+    assert twin_memory.here() is None, "outside a lab nobody counts"
+
+
+def test_want_of_memory_is_one_sentence_with_the_line(
+    room: darkroom.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(twin_memory, "here", lambda: Room(500 * MIB, lambda: 250 * MIB))
+    job = room.submit(study(tmp_path, "\n" + TAKES.format(mb=900)), on="twin")
+    with pytest.raises(BoxFailed) as told:
+        job.result()
+    assert told.value.what == "the program needed more memory than this lab has left for it: 186 MiB"
+    assert told.value.where == "main.py:2, python.memory" and "fewer columns" in told.value.next_step
+    assert job.state == "failed" and job.explain()[0]["rule"] == "python.memory"
+
+
 # ------------------------------------------------------------------------------------ how it fails
 
 
@@ -374,6 +455,30 @@ def test_without_the_portal_what_was_met_runs_and_says_what_was_not_compared(
     monkeypatch.setattr(type(room._wire), "get", away)
     result: Any = room.submit(study(tmp_path), on="twin").result()
     assert any("Imports were not compared" in note for note in result.notes)
+
+
+def test_an_image_that_has_disappeared_is_said_and_stops_real_jobs_alone(
+    room: darkroom.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (image,) = room.images()
+    monkeypatch.setattr(room, "images", lambda: [{**image, "modules": []}])
+    result: Any = room.submit(study(tmp_path), on="twin").result()
+    assert any("jobs' image is not on the platform" in note for note in result.notes)
+    with pytest.raises(NotFound) as told:
+        room.submit(study(tmp_path), on="real", **ABOUT)
+    assert "the image python has disappeared" in told.value.what and "build it again" in told.value.next_step
+    assert room.jobs() == []
+
+
+def test_a_lab_on_another_image_than_jobs_have_now_says_so(
+    room: darkroom.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("darkroom.either.built_on", lambda: "sha256:" + "cd" * 32)
+    old: Any = room.submit(study(tmp_path), on="twin").result()
+    monkeypatch.setattr("darkroom.either.built_on", lambda: DIGEST)
+    same: Any = room.submit(study(tmp_path), on="twin").result()
+    assert any("Jobs have another image" in note for note in old.notes)
+    assert not any("Jobs have another image" in note for note in same.notes), "the control"
 
 
 def test_a_column_that_is_not_there_is_named(room: darkroom.Connection, tmp_path: Path) -> None:
