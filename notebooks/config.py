@@ -59,7 +59,8 @@ def _hub(config: Config, settings: LabsSettings, secrets: Mapping[str, str]) -> 
     hub.bind_url = f"http://{settings.listen_host}:{settings.listen_port}"
     hub.subdomain_host = settings.address
     hub.subdomain_hook = host_of
-    hub.trusted_downstream_ips = []
+    # Behind TLS there are two proxies, both on this machine; whom the outer one speaks for is what the log names.
+    hub.trusted_downstream_ips = ["127.0.0.1"] if settings.behind_tls else []
     hub.cleanup_servers = hub.cleanup_proxy = False
     hub.allow_named_servers = False
     hub.concurrent_spawn_limit = SPAWNS_AT_ONCE

@@ -100,6 +100,11 @@ class LabsSettings:
         return parts.scheme == "https" or (parts.hostname or "").rpartition(".")[2] == "localhost"
 
     @property
+    def behind_tls(self) -> bool:
+        """Whether a proxy with TLS stands before ours."""
+        return urlsplit(self.address).scheme == "https"
+
+    @property
     def portal_place(self) -> tuple[str, int]:
         """Host and port at which the portal listens."""
         parts = urlsplit(self.portal)
