@@ -6,7 +6,7 @@ skipped when its inputs have not changed: the hash of the inputs is kept in `.ve
 one sentence says what is missing and how to get it.
 
     python3 tools/setup.py                 what `make demo` and `make up` need
-    python3 tools/setup.py --for-tests     PostgreSQL and a browser as well, which only tests use
+    python3 tools/setup.py --for-tests     PostgreSQL, a browser and nginx as well, which only tests use
 """
 
 from __future__ import annotations
@@ -143,6 +143,10 @@ def has_chromium() -> bool:
     return shutil.which("chromium") is not None
 
 
+def has_nginx() -> bool:
+    return shutil.which("nginx") is not None or Path("/usr/sbin/nginx").exists()
+
+
 def has_venv_module() -> bool:
     """Debian ships `venv` without `ensurepip` unless python3-venv is installed."""
     return VENV.exists() or subprocess.run([sys.executable, "-c", "import venv, ensurepip"]).returncode == 0
@@ -161,6 +165,7 @@ def wanted_packages(for_tests: bool) -> List[Need]:
     if for_tests:
         needs.append(Need("postgresql", "the database tests run on it as well as on SQLite", has_postgresql))
         needs.append(Need("chromium", "labs are tested in the browser that people use", has_chromium))
+        needs.append(Need("nginx", "the way in through TLS is tested with its configuration", has_nginx))
     return needs
 
 
@@ -342,7 +347,9 @@ def build_images() -> None:
 def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Prepare this checkout of Darkroom.")
     parser.add_argument(
-        "--for-tests", action="store_true", help="install what only tests need, too (PostgreSQL, Chromium)"
+        "--for-tests",
+        action="store_true",
+        help="install what only tests need, too (PostgreSQL, Chromium, nginx)",
     )
     return parser.parse_args()
 
