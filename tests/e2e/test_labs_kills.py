@@ -5,12 +5,11 @@ Unsaved work is never lost: it stays in the page, and is saved when there is som
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Locator, TimeoutError
+from playwright.sync_api import Locator
 
 from server import projects
 from tests.e2e import jupyterlab
@@ -45,9 +44,8 @@ def save_errors(guest: Guest) -> Locator:
 
 
 def close(dialog: Locator) -> None:
-    """Close a dialog, unless it goes by itself meanwhile, as when the lab is back."""
-    with contextlib.suppress(TimeoutError):
-        dialog.last.locator("button.jp-mod-accept").click(timeout=2_000)  # the last lies on the others
+    """Close all dialogs of a kind at once: they lie on each other, so no pointer would come to each of them."""
+    dialog.evaluate_all("all => all.forEach(each => each.querySelector('button.jp-mod-accept').click())")
 
 
 def saved(guest: Guest) -> str:
