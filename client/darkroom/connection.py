@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from darkroom import advice, completion, signing, trusting, unlocking
+from darkroom import advice, completion, lab_token, signing, trusting, unlocking
 from darkroom.either import Either
 from darkroom.files import Files
 from darkroom.job import Job, job_id_of
@@ -145,8 +145,13 @@ class Connection(Either, Tasks, Joint, Twins):
         return told
 
     def applications(self) -> Applications:
-        """Return the member's own applications, and for an approver those that wait for a decision."""
-        return Applications(listed(self._wire.get("/api/v1/applications"), "applications"))
+        """Return the member's own applications, and for an approver those that wait for a decision.
+
+        Raises:
+            NotAllowed: this is a lab, whose token cannot list them; the error says what can be seen there.
+        """
+        with lab_token.naming_what_shows("applications"):
+            return Applications(listed(self._wire.get("/api/v1/applications"), "applications"))
 
     def application(self, number: str) -> dict[str, Any]:
         """Return one application."""
@@ -157,8 +162,13 @@ class Connection(Either, Tasks, Joint, Twins):
         return self._wire.post(f"/api/v1/applications/{segment(number)}/decline", {"reason": reason})
 
     def grants(self) -> Grants:
-        """Return the grants that serve this member; for an approver, those of the domain."""
-        return Grants(listed(self._wire.get("/api/v1/grants"), "grants"))
+        """Return the grants that serve this member; for an approver, those of the domain.
+
+        Raises:
+            NotAllowed: this is a lab, whose token cannot list them; the error says what can be seen there.
+        """
+        with lab_token.naming_what_shows("grants"):
+            return Grants(listed(self._wire.get("/api/v1/grants"), "grants"))
 
     def hand_in(self, statement: Statement, application: str | None = None) -> dict[str, Any]:
         """Sign a statement that the member has seen (`signing.shown`) and hand it in; handing it in twice

@@ -125,7 +125,8 @@ def _in_shell(
     keep(kind, value, tb)
     if not isinstance(value, DarkroomError):
         ip.showtraceback((kind, value, tb), tb_offset=tb_offset)
-        if os.environ.get("DARKROOM_LAB") and isinstance(value, ModuleNotFoundError):
+        there = os.path.isfile(__file__)  # the image may have been removed: then nothing more can be imported
+        if there and os.environ.get("DARKROOM_LAB") and isinstance(value, ModuleNotFoundError):
             from darkroom.advice import missing_module
 
             sys.stdout.write(missing_module(value) + "\n")

@@ -31,7 +31,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from darkroom import local, twin_memory, twin_start
+from darkroom import twin_memory, twin_start
+from darkroom.local import in_lab
 from plans import names
 from plans.errors import DarkroomError, Malformed
 from plans.trial import LONGEST_LOG, LONGEST_TEXT, Folder, Left, Place, TrialReport
@@ -120,6 +121,8 @@ class Child:
                 self.ended = self._ran(Path(place).resolve())
         except OSError as problem:
             why = f"the program could not be started here ({problem.strerror})"
+            if in_lab() and not os.path.isfile(__file__):
+                why = "the image of this lab has disappeared from the node: stop the lab and start it again"
             self.ended = Ended(TrialReport(FAILED, None, why, "", ()), {})
         finally:
             _living.discard(self)
@@ -191,7 +194,7 @@ def interpreter() -> str:
 
 def in_image() -> bool:
     """Return whether this is a lab's box, whose packages are those of jobs."""
-    return local.in_lab() and (IMAGE / "darkroom.py").is_file()
+    return in_lab() and (IMAGE / "darkroom.py").is_file()
 
 
 def built_on() -> str:

@@ -194,6 +194,20 @@ def test_applying_in_a_lab_leads_to_the_portal_with_everything_filled_in(lab: Pa
     assert "Whom to ask" in repr(Shown(card(NotAllowed("no", "here")))), "the control"
 
 
+@pytest.mark.parametrize("what", ["grants", "applications"])
+def test_listing_grants_in_a_lab_says_what_shows_them_there(lab: Path, what: str) -> None:
+    with pytest.raises(NotAllowed) as told:
+        getattr(darkroom, what)()
+    assert f"cannot list your {what}" in told.value.what and "darkroom.budget() shows" in told.value.next_step
+    assert "password" not in str(told.value) and "Whom to ask" not in repr(Shown(card(told.value)))
+    assert darkroom.budget() is not None, "what it names works in a lab"
+
+
+def test_control_a_session_of_ones_own_lists_them(town: Town) -> None:
+    room = town.connection(MEI)
+    assert room.grants() is not None and room.applications() is not None
+
+
 def test_enrolling_in_a_lab_names_the_page_and_both_public_halves_to_paste(lab: Path, town: Town) -> None:
     with pytest.raises(NotAllowed) as told:
         connect().enrol()

@@ -13,11 +13,12 @@ import pytest
 
 from audit import api as audit
 from compute.dispatcher import Dispatcher, Overtaken, Settings
-from compute.jobs import JobState
+from compute.jobs import JobState, view
 from compute.planning import House
 from keys import api as keys
 from plans.errors import Unreachable
 from plans.statements import Approval, Duty, Type
+from sandbox import api as sandbox
 from store import api as store
 
 NOW = int(time.time())
@@ -102,6 +103,20 @@ def test_whatever_ends_a_step_the_job_can_be_taken_again_or_has_ended(
     dispatcher._after(row, step)
     assert state(dispatcher, "one") == ends
     assert [each.id for each in dispatcher.take()] == ([] if ends == "failed" else ["one"])
+
+
+def test_a_job_whose_image_has_disappeared_fails_with_what_to_do(
+    dispatcher: Dispatcher, tmp_path: Path
+) -> None:
+    """It was signed and queued while the image was there; what its launcher says is what its member reads."""
+    row = add(dispatcher, "one", JobState.QUEUED)
+    dispatcher._steps = {JobState.QUEUED: lambda _: sandbox.by_digest("sha256:" + "0" * 64, tmp_path)}
+    dispatcher._advance(row)
+    with dispatcher._database.reading() as session:
+        found = view(store.jobs.get(session, "one"))
+    assert found.state == "failed" and found.problem and found.retries
+    assert found.problem["title"] == "the image that the plan names is not on this machine"
+    assert "administrator" in found.problem["next_step"] and "submit anew" in found.problem["next_step"]
 
 
 def test_it_stops_when_told(dispatcher: Dispatcher) -> None:

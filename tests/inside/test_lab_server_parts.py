@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -66,6 +68,58 @@ def test_without_a_folder_nothing_is_tried(
     monkeypatch.setattr(mirror, "FOLDER", tmp_path / "none")
     assert mirror.main(["install", "numpy"]) == 1
     assert capfd.readouterr().err.strip() == mirror.NONE
+
+
+@pytest.fixture
+def kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    """The kernel's part, in a lab whose runner has told nothing of the home."""
+    from darkroom_lab import home
+    from darkroom_lab import kernel as found
+
+    monkeypatch.setattr(home, "STATE", tmp_path / "home.json")
+    monkeypatch.setattr(home.look, "__defaults__", (tmp_path / "home.json",))
+    return found
+
+
+def ended(problem: BaseException | None) -> SimpleNamespace:
+    return SimpleNamespace(error_in_exec=problem)
+
+
+def test_what_a_cells_error_does_not_say_about_room_is_said(
+    kernel: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from darkroom_lab import home
+
+    monkeypatch.setattr(home.resource, "getrlimit", lambda _: (256 << 20, 256 << 20))
+    kernel.after_cell(ended(OSError(errno.EFBIG, "File too large")))
+    said = capsys.readouterr().err
+    assert "One file can have at most 256 MB" in said and "单个文件最多 256 MB" in said
+    full = os.statvfs_result((4096, 4096, 65536, 0, 0, 9, 9, 9, 0, 255))
+    monkeypatch.setattr(home.os, "statvfs", lambda _: full)
+    kernel.after_cell(ended(OSError(errno.ENOSPC, "No space left on device")))
+    said = capsys.readouterr().err
+    assert "/tmp is full (256 MB" in said and "临时目录" in said
+    (tmp_path / "home.json").write_text(
+        '{"used_mb": 300, "limit_mb": 256, "reserve_mb": 64, "files": 3, "files_limit": 9, "full": true}'
+    )
+    kernel.after_cell(ended(OSError(errno.EFBIG, "File too large")))
+    assert "Your home is full" in capsys.readouterr().err, "where the home is full, that is the reason"
+    kernel.after_cell(ended(OSError(errno.ENOENT, "No such file")))
+    kernel.after_cell(ended(None))
+    assert capsys.readouterr().err == "", "the control: other errors speak for themselves"
+
+
+def test_an_image_that_was_removed_under_a_lab_is_said_after_the_error(
+    kernel: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kernel.after_cell(ended(ModuleNotFoundError("No module named 'scipy'")))
+    assert capsys.readouterr().err == "", "the control: with its image there is nothing to add"
+    monkeypatch.setattr(kernel, "PART", tmp_path / "gone.py")
+    kernel.after_cell(ended(ModuleNotFoundError("No module named 'scipy'")))
+    said = capsys.readouterr().err
+    assert "image of this lab has disappeared" in said and "镜像已从节点上消失" in said
+    kernel.after_cell(ended(None))
+    assert capsys.readouterr().err == "", "a cell that ran well is left in peace"
 
 
 def test_small_ls_and_stat_say_of_options_that_they_do_not_know_them(

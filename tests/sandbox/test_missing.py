@@ -73,8 +73,9 @@ def test_an_image_that_is_missing_is_refused(side: Side, probe_image: Image) -> 
     plan = sql_plan(missing, HAND_OVER)
     with launched(replace(side, config=replace(side.config, images=(missing,)))):
         side.client.put(plan)
-        with pytest.raises(NotFound, match="image"):
+        with pytest.raises(NotFound, match="image") as told:
             run_query(side, plan)
+        assert "administrator" in told.value.next_step and "submit anew" in told.value.next_step
         assert side.boxes == []
 
 
