@@ -169,3 +169,22 @@ def test_cookies_are_host_ones_where_browsers_take_them(tmp_path: Path) -> None:
     assert config.configure(here, SECRETS).JupyterHub.cookie_host_prefix_enabled, "browsers trust *.localhost"
     secure = config.configure(replace(plain, address="https://labs.example.org"), SECRETS).JupyterHub
     assert secure.cookie_host_prefix_enabled and secure.tornado_settings["cookie_options"]["secure"]
+
+
+def test_behind_tls_browsers_and_labs_know_the_public_name_and_the_hub_asks_at_the_inner_one(
+    tmp_path: Path,
+) -> None:
+    public, inner = "https://darkroom.example.org", "http://127.0.0.1:8470"
+    here = settings_in(tmp_path, 1, 2)
+    there = replace(here, address="https://labs.example.org", portal_page=public, portal=inner)
+    made = config.configure(there, SECRETS)
+    sign_in, hub = made.OAuthenticator, made.JupyterHub
+    assert sign_in.authorize_url.startswith(public) and sign_in.logout_redirect_url.startswith(public)
+    assert sign_in.oauth_callback_url == "https://labs.example.org/hub/oauth_callback"
+    assert sign_in.token_url.startswith(inner) and sign_in.userdata_url.startswith(inner)
+    assert hub.trusted_downstream_ips == ["127.0.0.1"]
+    assert config.configure(here, SECRETS).JupyterHub.trusted_downstream_ips == [], "the control"
+    plan = planning.plan_of(there, ME, Choice("income", "small"), PROFILE["image"])
+    told = planning.environment_of(there, plan, "token")
+    assert told["DARKROOM_URL"] == told["DARKROOM_PORTAL_PAGE"] == public
+    assert not any(inner in value for value in told.values())
