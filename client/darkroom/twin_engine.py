@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from darkroom import twin_memory
 from plans.errors import DarkroomError, SqlSyntax, SqlUnsupported, StateConflict, TooLarge
 from plans.quoting import identifier, literal
 from plans.released import Cell, ReleasedColumn
@@ -22,6 +23,8 @@ from plans.trial import TwinTable
 from plans.twin_sql import select
 
 MEMORY_MB = 512
+"""What the engine may have; in a lab no more than the lab has left when the engine is opened."""
+
 MOST_CELLS = 1_000_000
 """Cells of an answer: as many as may leave a box."""
 
@@ -35,7 +38,6 @@ _ROW_MAKERS = ("range", "generate_series", "unnest")
 
 _SETTINGS: dict[str, str | bool | int] = {
     "threads": 1,
-    "memory_limit": f"{MEMORY_MB}MiB",
     "temp_directory": "",
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
@@ -62,7 +64,9 @@ class TwinEngine:
 
     def __init__(self) -> None:
         self._duckdb = _duckdb()
-        self._connection = self._duckdb.connect(":memory:", config=_SETTINGS)
+        self._memory_mb = _memory_mb()
+        settings = _SETTINGS | {"memory_limit": f"{self._memory_mb}MiB"}
+        self._connection = self._duckdb.connect(":memory:", config=settings)
         with contextlib.suppress(
             self._duckdb.InvalidInputException
         ):  # in Jupyter it asks for widgets, to show none
@@ -77,13 +81,18 @@ class TwinEngine:
 
         Raises:
             SqlSyntax, SqlUnsupported: it is not one, names what is not there, or the engine refuses it.
-            TooLarge: it has more than `MOST_CELLS` cells.
+            TooLarge: it has more than `MOST_CELLS` cells, or needs more memory than the engine may have.
         """
         try:
             relations = self._relations(statement)
             for relation in relations:
                 self._make(relation, recipes(relation))
             return self._answer(statement, relations)
+        except self._duckdb.OutOfMemoryException:
+            what = f"the statement needs more memory than it may have here, {self._memory_mb} MiB"
+            raise TooLarge(
+                what, "statement, on look-alike data", "Group rows, or read fewer columns."
+            ) from None
         except self._duckdb.Error as problem:
             raise SqlSyntax(_sentence(problem), "statement, on look-alike data", _HELP) from None
 
@@ -219,6 +228,11 @@ def _sentence(problem: Exception) -> str:
     return (
         " ".join(str(problem).partition("\n\nLINE ")[0].split())[:400].rstrip(".") or "the engine refused it"
     )
+
+
+def _memory_mb() -> int:
+    room = twin_memory.here()
+    return MEMORY_MB if room is None else max(twin_memory.LEAST_MB, min(MEMORY_MB, room.left // 2**20))
 
 
 def _duckdb() -> Any:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 import darkroom
-from darkroom import local, session
+from darkroom import local, session, twin_memory
 from darkroom.job import Job
 from darkroom.twin_engine import TwinEngine, text_of
 from darkroom.twin_result import WARNING, TwinJob
@@ -388,6 +388,19 @@ def test_an_answer_larger_than_may_leave_a_box_is_refused(
     monkeypatch.setattr("darkroom.twin_engine.MOST_CELLS", 100)
     with pytest.raises(TooLarge):
         engine.run("select * from tax.income", table_only)
+
+
+def test_in_a_lab_the_engine_has_no_more_memory_than_the_lab_has_left(
+    room: darkroom.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = "select length(string_agg(range::varchar, ',')) as n from range(10000000)"
+    assert int(str(room.sql(long, on="twin").result().rows[0][0])) > 2**26, "the control: elsewhere it has more"
+    monkeypatch.setattr(twin_memory, "here", lambda: twin_memory.Room(500 * 2**20, lambda: 360 * 2**20))
+    room._engine = None
+    with pytest.raises(TooLarge) as told:
+        room.sql(long, on="twin")
+    assert told.value.what == "the statement needs more memory than it may have here, 76 MiB"
+    assert room.sql(SQL, on="twin").result().rows, "what needs less runs on"
 
 
 def test_without_the_engine_it_is_said_how_to_install_it(
