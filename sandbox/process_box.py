@@ -45,6 +45,12 @@ CPU_GRACE_S = 1.0
 DYING_S = 2.0
 """How long a killed tree may take to be gone."""
 
+_FIRST_LOOK_S, _LAST_LOOK_S = 0.05, 2.0
+"""Pauses between looks at a tree that is not gone by then."""
+
+_RELEASING: set[asyncio.Task[None]] = set()
+"""What waits for such a tree; a loop keeps no task by itself."""
+
 _WAITING, _WORKING = 10, 100
 _MIB = 2**20
 _BY_STATUS = {128 + signal.SIGXCPU: Cause.CPU, 128 + signal.SIGXFSZ: Cause.OUTPUT}
@@ -247,7 +253,23 @@ class ProcessBox:
         await self._fittings.group.remove()
         user = self._fittings.user
         if user is None or not processes.of_user(user):
-            self._fittings.released()  # an id of which something still runs is nobody's any more
+            self._fittings.released()
+            return
+        releasing = asyncio.create_task(self._release_late(user))
+        _RELEASING.add(releasing)
+        releasing.add_done_callback(_RELEASING.discard)
+
+    async def _release_late(self, user: int) -> None:
+        """Give back what the tier lent once nothing runs under the box's user any more. On a machine with much to do a
+        large tree takes longer to die than anybody waits for it; until it is gone its id and its home are nobody's.
+        """
+        pause = _FIRST_LOOK_S
+        while left := processes.of_user(user):
+            for pid in left:
+                processes.send(pid, signal.SIGKILL)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LAST_LOOK_S)
+        self._fittings.released()
 
     async def _finish_off(self, process: Process) -> None:
         """Kill the whole tree and wait until it is gone.
