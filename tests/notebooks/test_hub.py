@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 import json
 import re
+import secrets
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -183,7 +185,7 @@ def an_image(house: House) -> images.Image:
     new = house.folder / "images" / "new"
     (new / "root" / "box").mkdir(parents=True)
     for name in ("lab.py", "more.py"):
-        (new / "root" / "box" / name).write_text("print()\n")
+        (new / "root" / "box" / name).write_text(f"# {secrets.token_hex(8)}\n")
     files = sorted(images.each_file(new / "root"))
     (new / "files.json").write_text(json.dumps(files))
     digest = images.digest_of(files)
@@ -239,6 +241,22 @@ def test_a_box_that_does_not_come_up_in_a_half_removed_image_has_that_reason(hou
     house.launcher.refuse_run = None
     assert "ended before it was ready" in whole and "damaged" not in whole, "the control"
     assert "image of this profile is damaged" in torn and "已损坏" in torn
+
+
+def test_a_home_that_was_used_with_an_image_that_is_gone_is_there_in_the_next_one(house: House) -> None:
+    old, new = an_image(house), an_image(house)
+    house.portal.profiles["moves"] = {**PROFILE, "image": "moving"}
+    record = house.folder / "images" / "moving.json"
+    shi = house.member("shi@nm/tax", {**PROJECT, "profiles": ["moves"]})
+    specs = []
+    for image in (old, new):
+        record.write_text(json.dumps({"digest": image.digest}))
+        assert shi.spawn()[-1]["ready"]
+        specs.append(house.launcher.labs[plan_of(house, "shi@nm/tax")].plan.stages[0])
+        stop(shi)
+        shutil.rmtree(old.root.parent, ignore_errors=True)
+    assert [each.image for each in specs] == [old.digest, new.digest]
+    assert specs[0].home == specs[1].home, "the same folder, whatever image was there before"
 
 
 def test_the_form_marks_a_profile_whose_image_is_not_there(house: House) -> None:
