@@ -8,10 +8,13 @@ loopback and says the host (`tests/e2e/jupyter_wire.py`).
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import secrets
+import shutil
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,6 +32,7 @@ from plans.box import Entry
 from plans.errors import DarkroomError, NotFound
 from plans.statements import Duty
 from sandbox import api as sandbox
+from sandbox import images
 from server import labs, projects
 from server.enrolment import add_member, current_roster
 from server.running import started
@@ -38,8 +42,12 @@ from tests.e2e import jupyterlab
 from tests.e2e import town as towns
 from tests.e2e.jupyter_wire import Visitor, visitor_of
 
-STUDY, TIGHT, LARGE = "study", "tight", "large"
-"""Projects: `study` for everybody, with the profile `small`; one with a small home; one with more than there may be."""
+STUDY, TIGHT, LARGE, BARE = "study", "tight", "large", "bare"
+"""Projects: `study` for everybody, with the profile `small`; one with a small home; one with more than there may be;
+one with an image of the town's own, in which nothing starts and which a test may take away.
+"""
+IMAGE = f"labs-town-{os.getpid()}"
+"""The name of that image, among those of this machine."""
 
 PROFILES = """
 memory_mb = {memory_mb}
@@ -64,6 +72,30 @@ title = "Large"
 title_zh = "大"
 memory_mb = {large_mb}
 home_mb = 256
+
+[labs.profiles.bare]
+title = "Bare"
+title_zh = "空"
+image = "{image}"
+memory_mb = 256
+home_mb = 64
+"""
+SAID = ".progress-log-event, .alert"
+"""What a page of the Hub says while a lab starts, or of why there is none."""
+
+LISTENS = """(() => {
+  if (!location.hostname.startsWith("labs.") || !location.pathname.startsWith("/hub/")) return;
+  const tell = (place) => place.textContent.trim() && window.labsTownHears(place.textContent.trim());
+  const look = (node) => {
+    const around = (node.nodeType === Node.ELEMENT_NODE ? node : node.parentElement)?.closest("SAID");
+    if (around) tell(around);
+    if (node.nodeType === Node.ELEMENT_NODE) node.querySelectorAll("SAID").forEach(tell);
+  };
+  new MutationObserver((changes) => changes.forEach((each) => each.addedNodes.forEach(look)))
+    .observe(document, {childList: true, subtree: true});
+})();""".replace("SAID", SAID)
+"""Runs in pages of the Hub alone, before anything of theirs: hands on each text as it is added. A page goes on to the
+lab as soon as it has said the last of it, so whoever looks from time to time would miss some.
 """
 PASSPHRASE, KEY_KINDS = "correct horse battery", ("ed25519", "x25519", "sha256")
 MEMORY_MB, LARGE_MB = 6 * 1024, 5 * 1024
@@ -78,6 +110,8 @@ class Guest:
     password: str
     context: BrowserContext
     page: Page
+    told: list[str] = field(default_factory=list)
+    """What pages of the Hub said since a lab was asked for last."""
 
     @property
     def username(self) -> str:
@@ -123,7 +157,10 @@ class LabsTown:
         add_member(self.site, full, roles, password)
         projects.change(self.site.home, project, projects.Changes(add=(full,)))
         context = jupyterlab.a_person(self.browser)
-        self.guests[name] = Guest(full, password, context, context.new_page())
+        told: list[str] = []
+        context.expose_binding("labsTownHears", lambda _, text: told.append(str(text)))
+        context.add_init_script(LISTENS)
+        self.guests[name] = Guest(full, password, context, context.new_page(), told)
         return self.guests[name]
 
     def sign_in(self, guest: Guest) -> None:
@@ -134,6 +171,7 @@ class LabsTown:
 
     def start_lab(self, guest: Guest) -> None:
         """Go from the portal's page of labs to the lab; return while it starts."""
+        guest.told.clear()
         guest.page.goto(self.portal + "/labs")
         guest.page.get_by_role("link", name="Open my lab").click()
         guest.page.wait_for_url(f"{self.hub.split('://')[0]}://*labs.localhost*/**")
@@ -147,20 +185,13 @@ class LabsTown:
             guest.page.locator("#start").click(no_wait_after=True)
 
     def stages(self, guest: Guest, patience_s: float = 120) -> list[str]:
-        """Read what the page says while a lab starts, until the page is another one or says what went wrong."""
-        heard: list[str] = []
-        said = guest.page.locator(".progress-log-event, .alert")
-        ends = time.monotonic() + patience_s
-        while "/hub/" in guest.page.url and time.monotonic() < ends:
-            try:
-                texts = said.all_text_contents()  # the log of events is folded
-            except PlaywrightError:  # the page has just gone on
-                continue
-            heard += [text for text in dict.fromkeys(texts) if text.strip() and text not in heard]
-            if guest.page.locator(".alert").count():
-                break
+        """Return what the page said while a lab started, until it is another page or says what went wrong."""
+        ends, failed = time.monotonic() + patience_s, False
+        while "/hub/" in guest.page.url and not failed and time.monotonic() < ends:
             guest.page.wait_for_timeout(50)
-        return heard
+            with contextlib.suppress(PlaywrightError):  # the page has just gone on
+                failed = guest.page.locator(".alert").count() > 0
+        return list(dict.fromkeys(guest.told))
 
     def open_lab(self, guest: Guest, patience_s: float = 120) -> jupyterlab.JupyterLab:
         """Sign in if need be, start the lab, and wait until JupyterLab is usable."""
@@ -273,14 +304,35 @@ def found_town(home: Path, port: int, memory_mb: int = MEMORY_MB) -> Site:
     """Make the site, its owner's side, and the side of labs; start nothing."""
     site = towns.found_town(home, port)
     with site.settings.open("a") as file:
-        file.write(PROFILES.format(memory_mb=memory_mb, large_mb=LARGE_MB))
+        file.write(PROFILES.format(memory_mb=memory_mb, large_mb=LARGE_MB, image=IMAGE))
     labs.found(site)
     return site
 
 
+@contextmanager
+def an_image() -> Iterator[sandbox.Image]:
+    """Lay a small image under `IMAGE` among those of this machine, as a builder does; at the end nothing is left."""
+    kept = sandbox.images_folder()
+    record, new = kept / f"{IMAGE}.json", Path(tempfile.mkdtemp(prefix="build-", dir=kept))
+    new.chmod(0o755)
+    (new / "root" / "box").mkdir(parents=True)
+    for name in ("lab.py", "more.py"):
+        (new / "root" / "box" / name).write_text(f"# {secrets.token_hex(8)}\n")
+    files = sorted(images.each_file(new / "root"))
+    (new / "files.json").write_text(json.dumps(files))
+    digest = images.digest_of(files)
+    place = new.rename(kept / digest.removeprefix("sha256:"))
+    record.write_text(json.dumps({"digest": digest}))
+    try:
+        yield images.by_digest(digest)
+    finally:
+        record.unlink(missing_ok=True)
+        shutil.rmtree(place, ignore_errors=True)
+
+
 def found_projects(site: Site) -> None:
     """Make the projects."""
-    for name, profile in ((STUDY, "small"), (TIGHT, "tight"), (LARGE, "large")):
+    for name, profile in ((STUDY, "small"), (TIGHT, "tight"), (LARGE, "large"), (BARE, "bare")):
         title = projects.Changes(name.capitalize(), "研究", towns.PURPOSE, (profile,), None, ())
         projects.add(site.home, name, title)
 
@@ -288,15 +340,16 @@ def found_projects(site: Site) -> None:
 @contextmanager
 def a_town(folder: Path, port: int) -> Iterator[towns.Town]:
     """Start a town with labs, settled: people, data, policies and grants beside them."""
-    site = found_town(folder / "site", port)
-    found_projects(site)
-    with started(site) as supervisor:
-        labs.wait_until_up(site)
-        town = towns.Town(site, supervisor, folder, f"http://127.0.0.1:{port}")
-        towns.settle(town)
-        for dataset in (towns.DATASET, "nm/tax/register"):
-            ordered(site.home, dataset, order=False)
-        yield town
+    with an_image():
+        site = found_town(folder / "site", port)
+        found_projects(site)
+        with started(site) as supervisor:
+            labs.wait_until_up(site)
+            town = towns.Town(site, supervisor, folder, f"http://127.0.0.1:{port}")
+            towns.settle(town)
+            for dataset in (towns.DATASET, "nm/tax/register"):
+                ordered(site.home, dataset, order=False)
+            yield town
 
 
 def until(what: Callable[[], object], patience_s: float = 60, pause_s: float = 0.1) -> object:

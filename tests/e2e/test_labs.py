@@ -22,6 +22,26 @@ pytestmark = [pytest.mark.box, pytest.mark.ray, pytest.mark.timeout(300)]
 
 REFUSED = "select league, max(income) as m from tax.income group by league"
 TWIN = "select league, count(*) as n from tax.income group by league"
+COUNTED = """
+def counted():
+    import os
+    import darkroom
+    rows = darkroom.table("tax.income").to_pandas()
+    print(sorted(os.environ))
+    darkroom.out("m.json").write_text('{"n": %d}' % len(rows))
+tables, outputs = {"tax.income": ["league"]}, {"m.json": "metrics"}
+tried = darkroom.submit(counted, on="twin", tables=tables, outputs=outputs)
+print(tried.result().read("m.json").decode(), tried.result().look_alike)
+print(tried.logs())
+print(tried.result().notes)
+"""
+GREEDY = """
+kept = 41
+def greedy():
+    import os
+    held = [bytearray(os.urandom(1)) * 2**26 for _ in range(24)]
+darkroom.submit(greedy, on="twin", tables=tables, outputs=outputs).result()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +103,30 @@ def test_the_catalog_and_look_alike_data_are_there_and_cost_nothing(notebook: No
     assert "[]" in notebook.run("list(darkroom.jobs())").text, "no job came of it"
 
 
+def test_a_function_runs_on_look_alike_data_within_the_walls_of_the_lab(notebook: Notebook) -> None:
+    told = notebook.run(COUNTED).text
+    assert '{"n": 1000} True' in told, told
+    assert "DARKROOM_DATA" in told and "DARKROOM_TOKEN" not in told, "it gets nothing of the member's"
+    assert "the packages of the jobs' image on which this lab's image was built" in told
+    assert "Jobs have another image" not in told, "this lab's image was built on the one that jobs have"
+
+
+def test_a_program_that_wants_more_memory_than_the_lab_has_ends_alone(
+    labs_town: LabsTown, notebook: Notebook
+) -> None:
+    """Its control is the function before: it ran well in the same lab. Without a bound the whole lab ended."""
+    told = notebook.run(GREEDY).text
+    assert "the program needed more memory than this lab has left for it" in told, told
+    assert "Work on fewer columns or in parts" in told and "Traceback (most recent call last)" not in told
+    assert notebook.run("kept + 1").text.strip() == "42", "the kernel goes on, with what was not saved"
+    assert labs_town.living()
+
+
+def test_what_a_labs_token_cannot_list_names_what_can_be_seen(notebook: Notebook) -> None:
+    told = notebook.run("darkroom.grants()").text
+    assert "a lab's token cannot list your grants" in told and "darkroom.budget() shows your grants" in told
+
+
 def test_keys_are_made_in_the_lab_and_what_a_lab_may_not_do_is_done_at_the_portal(
     labs_town: LabsTown, chen: Guest, notebook: Notebook
 ) -> None:
@@ -135,9 +179,9 @@ def test_a_kernel_that_dies_is_told_and_the_text_stays(chen: Guest, notebook: No
 
 def test_a_notebook_that_is_too_large_is_refused_in_a_sentence(chen: Guest, notebook: Notebook) -> None:
     make = "with open('huge.ipynb', 'wb') as file: file.truncate({} * 2**20)"
-    assert "File too large" in notebook.run(make.format(2048)).text, (
-        "two gigabytes are more than the home has"
-    )
+    said = notebook.run(make.format(2048)).text
+    assert "One file can have at most 256 MB in this lab: write it in parts" in said, "more than the home has"
+    assert "单个文件最多 256 MB" in said
     notebook.run(make.format(70))
     answer = chen.visitor().ask("GET", "api/contents/huge.ipynb")
     assert answer.status_code == 413

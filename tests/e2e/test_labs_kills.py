@@ -5,17 +5,19 @@ Unsaved work is never lost: it stays in the page, and is saved when there is som
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Locator
 
+from sandbox import api as sandbox
 from server import projects
 from tests.e2e import jupyterlab
 from tests.e2e import labs_town as labs_towns
 from tests.e2e.jupyterlab import Notebook
-from tests.e2e.labs_town import LARGE, STUDY, TIGHT, Guest, LabsTown, until
+from tests.e2e.labs_town import BARE, LARGE, STUDY, TIGHT, Guest, LabsTown, until
 
 pytestmark = [pytest.mark.box, pytest.mark.ray, pytest.mark.timeout(300)]
 
@@ -148,6 +150,25 @@ def test_whoever_finds_no_place_is_told_how_many_are_before_and_why(labs_town: L
         jupyterlab.wait_until_usable(sun.page)
     sun.page.goto(labs_town.hub + "/hub/home")
     labs_town.stop_lab(sun)
+
+
+def test_an_image_that_disappeared_is_a_sentence_on_the_page_in_both_languages(labs_town: LabsTown) -> None:
+    gao = labs_town.member("gao", BARE)
+    labs_town.sign_in(gao)
+    image = sandbox.find(labs_towns.IMAGE)
+    gone = ("The image of this profile is not on the node", "镜像不在节点上")
+    for remove, said in (
+        ((image.root / "box" / "more.py").unlink, ("The image of this profile is damaged", "已损坏")),
+        (lambda: shutil.rmtree(image.root.parent), gone),
+        ((sandbox.images_folder() / f"{labs_towns.IMAGE}.json").unlink, gone),
+    ):
+        remove()
+        gao.page.goto(labs_town.hub + "/hub/spawn")
+        for text in said:
+            gao.page.get_by_text(text).first.wait_for(state="attached")
+        assert labs_towns.IMAGE in (gao.page.text_content("body") or ""), (
+            "and with which command it is made again"
+        )
 
 
 @pytest.mark.long
