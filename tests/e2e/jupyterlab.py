@@ -33,12 +33,12 @@ TRIES = 3
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """Start Debian's Chromium, without a window; as root it has no sandbox of its own."""
+def chromium(*more: str) -> Iterator[Browser]:
+    """Start Debian's Chromium, without a window, with more switches; as root it has no sandbox of its own."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium") or CHROMIUM,
-            args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
+            args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", *more],
         )
         try:
             yield browser
