@@ -29,6 +29,7 @@ from tests.portal.tls_proxy import LABS, PORTAL, Door
 
 MEI = "mei@nm/centre"
 LAB = f"u-mei-{'0' * 26}.{LABS}"
+LARGE = 64 * 2**20
 FORGED = {
     "X-Forwarded-For": "198.51.100.1", "X-Real-IP": "198.51.100.2", "X-Forwarded-Proto": "http", "X-Scheme": "http",
     "X-Forwarded-Host": "evil.example", "X-Forwarded-Port": "1", "Forwarded": "for=198.51.100.3;proto=http",
@@ -41,6 +42,7 @@ class Heard:
 
     requests: list[dict[str, str]] = field(default_factory=list)
     connections: int = 0
+    given: int = 0
     hold: threading.Event = field(default_factory=threading.Event)
 
 
@@ -62,6 +64,13 @@ class _Labs(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(self.rfile.read(4)[::-1])
             self.close_connection = True
+            return
+        if self.path.endswith("/large"):
+            self.send_response(200)
+            self.send_header("Content-Length", str(LARGE))
+            self.end_headers()
+            self.wfile.write(bytes(LARGE))
+            self.heard.given += 1
             return
         if self.path == "/hold":
             self.heard.hold.wait(20)
@@ -302,6 +311,18 @@ def test_a_slow_body_holds_no_place_of_a_lab(front: Front) -> None:
         wires[0].sendall(b" body")
         assert json.loads(_read(wires[0]).body)["size"] == 9
     assert front.heard.connections == before + 1, "the control"
+
+
+def test_a_visitor_who_reads_slowly_holds_no_place_of_a_lab(front: Front) -> None:
+    request = (
+        f"GET /user/mei/files/large HTTP/1.1\r\nHost: {LAB}:{front.door.tls}\r\nConnection: close\r\n\r\n"
+    )
+    with connected(front, LAB) as wire:
+        wire.sendall(request.encode())
+        until = time.monotonic() + 20
+        while not front.heard.given and time.monotonic() < until:
+            time.sleep(0.05)
+        assert front.heard.given == 1, "nginx took all of it, of which nothing was read yet"
 
 
 def test_a_document_that_a_lab_may_hold_passes_and_a_larger_one_does_not(front: Front) -> None:
