@@ -46,8 +46,11 @@ def save_errors(guest: Guest) -> Locator:
 
 
 def close(dialog: Locator) -> None:
-    """Close all dialogs of a kind at once: they lie on each other, so no pointer would come to each of them."""
-    dialog.evaluate_all("all => all.forEach(each => each.querySelector('button.jp-mod-accept').click())")
+    """Close all dialogs of a kind at once: they lie on each other, so no pointer would come to each of them. Their one
+    button says Dismiss and rejects; a dialog that goes by itself in this moment has none any more.
+    """
+    button = "button.jp-mod-reject, button.jp-mod-accept"
+    dialog.evaluate_all(f"all => all.forEach(each => each.querySelector('{button}')?.click())")
 
 
 def saved(guest: Guest) -> str:
