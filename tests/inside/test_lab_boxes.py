@@ -74,8 +74,15 @@ class Lab:
         return found
 
     def server(self) -> int:
-        """The process of the Jupyter server."""
-        (found,) = [pid for pid in processes.living() if b"darkroom_lab/serve.py" in command(pid)]
+        """The process of the Jupyter server; another site's labs on this machine have others."""
+        config = self.side.config
+        ours = (
+            {os.geteuid()}
+            if os.geteuid()
+            else set(range(config.first_uid, config.first_uid + config.uid_count))
+        )
+        servers = [pid for pid in processes.living() if b"darkroom_lab/serve.py" in command(pid)]
+        (found,) = [pid for pid in servers if ours & processes.users(pid)]
         return found
 
     def answers(self) -> bool:
