@@ -42,7 +42,7 @@ def caller_of(request: Request) -> Caller:
         NotSignedIn: no token, or one that is not known or has ended.
         NotAllowed: a cookie came with a change that no page of ours asked for.
     """
-    bearer, cookie = _bearer(request), request.cookies.get(services_of(request).site.cookie)
+    bearer, cookie = _bearer(request), session_cookie(request)
     if bearer is not None and cookie is not None:
         raise Malformed("a call shows a token or a cookie, not both", "Authorization")
     token = bearer or cookie
@@ -54,6 +54,21 @@ def caller_of(request: Request) -> Caller:
     if bearer is None and found.kind != store.sessions.SESSION:
         raise NotSignedIn("you are not signed in")
     return found
+
+
+def session_cookie(request: Request) -> str | None:
+    """Return what the session cookie holds, if it came under exactly its name, once.
+
+    Starlette takes away all that Python holds for blanks around a name, among it the bytes 0x85 and 0xA0. Browsers do
+    not: the answer of a lab can set a cookie called 0xA0 and `__Host-darkroom` for the domain above lab and portal,
+    since to a browser that name has no prefix `__Host-`.
+    """
+    name = services_of(request).site.cookie
+    pairs = [
+        pair.strip(" ").partition("=") for pair in ";".join(request.headers.getlist("cookie")).split(";")
+    ]
+    found = [value for key, _, value in pairs if key == name]
+    return found[0] if len(found) == 1 else None
 
 
 def require_own_page(request: Request) -> None:

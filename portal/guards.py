@@ -12,6 +12,9 @@ part of a body that turns out to be too large.
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
+
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -63,7 +66,7 @@ class Guards:
 
     def __init__(self, app: ASGIApp, site: Site, limits: Limits) -> None:
         self._app, self._site, self._limits = app, site, limits
-        self._folders = 0
+        self._folders: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a call on, or answer it with a problem. Websockets are not taken: nothing here uses them."""
@@ -76,37 +79,67 @@ class Guards:
             await self._http(scope, receive, self._sealed(send))
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not scope["path"].isprintable():
+            wrong = Malformed("a path holds printable characters alone", "path")
+            await problems.answer(wrong)(scope, receive, send)
+            return
         astray = self._astray(scope)
         if astray is not None:
             await problems.answer(astray, status=421)(scope, receive, send)
             return
         if _leads_nowhere(scope):
-            wrong = NotAllowed("nobody signs in from a lab", "lab", "Use the portal in your browser.")
-            await problems.answer(wrong)(scope, receive, send)
+            elsewhere = NotAllowed("nobody signs in from a lab", "lab", "Use the portal in your browser.")
+            await problems.answer(elsewhere)(scope, receive, send)
             return
+        scope = self._as_members_came(scope)
         most = self._most(scope)
         if most <= self._limits.largest_body:
             await self._passed(scope, receive, send, most)
             return
-        if self._folders >= self._limits.folders_at_once:
+        whose = _lab(scope)
+        if self._has_no_place(whose):
             full = Unreachable(
                 "the portal reads as many folders as it can", "request body", "Try again shortly."
             )
             await problems.answer(full)(scope, receive, send)
             return
-        self._folders += 1
+        self._folders[whose] += 1
         try:
             await self._passed(scope, receive, send, most)
         finally:
-            self._folders -= 1
+            self._folders[whose] -= 1
+            self._folders += Counter()  # forgets who has none
 
     async def _passed(self, scope: Scope, receive: Receive, send: Send, most: int) -> None:
-        body = await self._body(scope, receive, most)
+        try:
+            async with asyncio.timeout(self._limits.body_lasts):
+                body = await self._body(scope, receive, most)
+        except TimeoutError:
+            slow = Unreachable("the request did not come whole in time", "request body", "Send it again.")
+            await problems.answer(slow)(scope, receive, send)
+            return
         if body is None:
             large = TooLarge(f"the request is larger than {most:,} bytes", "request body")
             await problems.answer(large)(scope, receive, send)
             return
         await self._app(scope, _once(body, receive), send)
+
+    def _as_members_came(self, scope: Scope) -> Scope:
+        """Return the scope with the scheme of the public origin, where a call came by it.
+
+        The proxy passes on plain HTTP. Redirects are whole addresses, and after one of `http` a program would send its
+        token or password once more, in clear.
+        """
+        if Headers(scope=scope).get("host", "") != self._site.host:
+            return scope
+        return {**scope, "scheme": "https" if self._site.secure else "http"}
+
+    def _has_no_place(self, lab: str) -> bool:
+        """Whether no further folder is read now; `lab` is whose it is, if it comes out of one. A lab sends past the
+        proxy, as slowly as it likes, and must not take the places of all.
+        """
+        full = self._folders.total() >= self._limits.folders_at_once
+        return full or bool(lab and self._folders[lab] >= self._limits.folders_of_lab)
 
     def _astray(self, scope: Scope) -> DarkroomError | None:
         """Return why a call came under the wrong host, or nothing."""
@@ -166,9 +199,13 @@ class Guards:
 
 def _leads_nowhere(scope: Scope) -> bool:
     """Whether a call comes out of a lab and is not one to the API by the lab's token."""
-    if not labs.is_lab((scope.get("client") or ("",))[0]):
-        return False
-    return not _is_of_api(scope["path"])
+    return bool(_lab(scope)) and not _is_of_api(scope["path"])
+
+
+def _lab(scope: Scope) -> str:
+    """Return the address of the lab that a call comes out of; nothing if it comes out of none."""
+    peer = str((scope.get("client") or ("",))[0])
+    return peer if labs.is_lab(peer) else ""
 
 
 def _is_of_api(path: str) -> bool:

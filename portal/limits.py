@@ -15,7 +15,8 @@ from store.api import Profile
 class Limits:
     """How much the portal takes and how long it trusts. Sizes in bytes, times in seconds.
 
-    `largest_folder` is for calls that bring a member's folder; `folders_at_once` of them are read at a time.
+    `largest_folder` is for calls that bring a member's folder; `folders_at_once` of them are read at a time, and of one
+    lab `folders_of_lab`. A body that has not come whole after `body_lasts` is not waited for.
     `sign_in_tries` wrong passwords of one account from one address lock that pair out for `sign_in_window`;
     one address may fail for `address_factor` times as many in all, whatever the accounts. `hashes_at_once`
     bounds the memory that password checks take: argon2id uses 64 MiB each. `jobs_per_member` is told to members; the
@@ -25,6 +26,8 @@ class Limits:
     largest_body: int = 1_000_000
     largest_folder: int = 12_000_000
     folders_at_once: int = 8
+    folders_of_lab: int = 2
+    body_lasts: int = 60
     longest_password: int = 1_000
     session_lasts: int = 12 * 3600
     token_lasts: int = 30 * 86_400

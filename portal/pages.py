@@ -12,7 +12,14 @@ from starlette.concurrency import run_in_threadpool
 
 from plans.errors import DarkroomError, Malformed, NotSignedIn
 from portal import sessions
-from portal.access import address_of, caller_of, counter_of, require_own_page, services_of
+from portal.access import (
+    address_of,
+    caller_of,
+    counter_of,
+    require_own_page,
+    services_of,
+    session_cookie,
+)
 from portal.permissions import Action, Role, Who, may
 from portal.sessions import Opened
 from portal.templates import FOLDER, page
@@ -104,7 +111,7 @@ def _end_old_session(request: Request) -> None:
     """End the session that the browser came with: a planted one must not live on beside the new one
     (fixation).
     """
-    old = request.cookies.get(services_of(request).site.cookie)
+    old = session_cookie(request)
     if old:
         try:
             sessions.sign_out(counter_of(request), sessions.caller(counter_of(request), old))

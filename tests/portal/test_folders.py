@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import dataclasses
 from collections.abc import Callable
@@ -9,11 +10,13 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from starlette.types import Message, Scope
 
 from compute.planning import House
 from keys import api as keys
 from plans.artifacts import Artifact, Form
 from plans.box import Entry, Limits
+from plans.labs import loopback_of
 from plans.request import RequestKind
 from plans.tasks import Need, PythonTask
 from plans.trial import Folder, TrialReport
@@ -97,6 +100,48 @@ def test_only_so_many_folders_are_read_at_a_time(region: Region, signed_in: Sign
     full = mei.post(FOLDERS[0], json=body(region, folder(LARGE)))
     assert (full.status_code, full.json()["code"]) == (503, "service.unreachable")
     assert mei.post(FOLDERS[0], json=body(region, folder())).status_code == 202, "a small one is none of them"
+
+
+def of_a_lab(address: str) -> Scope:
+    """A call with a folder that is said to be large, past any proxy that would read it whole first."""
+    said = {"host": ORIGIN.partition("://")[2], "authorization": "Bearer x", "content-length": str(LARGE)}
+    headers = [(name.encode(), value.encode()) for name, value in said.items()]
+    place = {"path": FOLDERS[0], "raw_path": FOLDERS[0].encode(), "root_path": "", "query_string": b""}
+    kind = {"type": "http", "http_version": "1.1", "method": "POST", "scheme": "http"}
+    return {**kind, **place, "headers": headers, "client": (address, 40_000), "server": ("127.0.0.1", 8470)}
+
+
+def test_a_lab_that_sends_slowly_takes_no_place_from_others(region: Region) -> None:
+    """Labs send to the portal past every proxy. One may hold two of the eight places, and not for long."""
+    limits = dataclasses.replace(region.services.limits, body_lasts=1)
+    app = portal.create_app(dataclasses.replace(region.services, limits=limits))
+    answers: list[tuple[str, int]] = []
+
+    async def call(address: str, after_s: float) -> None:
+        async def receive() -> Message:
+            await asyncio.sleep(after_s)
+            return {"type": "http.request", "body": b"x" * LARGE, "more_body": False}
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answers.append((address, message["status"]))
+
+        await app(of_a_lab(address), receive, send)
+
+    async def all_at_once() -> None:
+        slow = [asyncio.create_task(call(loopback_of(20_001), 30)) for _ in range(12)]
+        await asyncio.sleep(0.2)
+        assert answers == [(loopback_of(20_001), 503)] * 10
+        await call(loopback_of(20_002), 0)
+        await call("127.0.0.1", 0)
+        assert answers[10:] == [(loopback_of(20_002), 401), ("127.0.0.1", 401)], (
+            "read, and it is nobody's token"
+        )
+        await asyncio.gather(*slow)
+        await call(loopback_of(20_001), 0)
+        assert answers[12:] == [(loopback_of(20_001), 503)] * 2 + [(loopback_of(20_001), 401)]
+
+    asyncio.run(all_at_once())
 
 
 def test_an_approver_sends_no_folder(region: Region, signed_in: SignedIn) -> None:

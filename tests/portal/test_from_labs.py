@@ -38,6 +38,15 @@ def test_63_no_password_is_tried_from_a_lab_and_nobody_is_locked_out_by_one(
     assert here.post("/api/v1/sign-in", json=body).status_code == 200
 
 
+@pytest.mark.parametrize("end", ["%0a", "%0d", "%00", "%09", "/%0a", "%0a/", "%c2%85", "%e2%80%a8"])
+def test_63_no_end_of_a_path_leads_past_that(app: object, region: Region, end: str) -> None:
+    """A router for which `$` is also before a line's end takes `/sign-in%0a` for the way to sign in."""
+    body = {"member": MEI, "password": region.password(MEI)}
+    for address in (LAB, "127.0.0.1"):
+        assert at(app, address).post(f"/api/v1/sign-in{end}", json=body).status_code == 422
+    assert at(app, "127.0.0.1").post("/api/v1/sign-in", json=body).status_code == 200, "the control"
+
+
 def test_63_control_the_same_tries_from_elsewhere_are_tries(app: object, region: Region) -> None:
     here = at(app, "127.0.0.1")
     body = {"member": MEI, "password": "guessed, guessed"}

@@ -96,7 +96,8 @@ def test_under_the_inner_name_there_is_no_page_and_nothing_without_a_token(app: 
 
 
 @pytest.mark.parametrize(
-    "path", ["/sign-in", "/sign-out", "/keys", "/apply", "/api/v1/sign-in", "/api/v1/%73ign-in"]
+    "path",
+    ["/sign-in", "/sign-out", "/keys", "/apply", "/api/v1/sign-in", "/api/v1/%73ign-in", "/api/v1/sign-in/"],
 )
 def test_under_the_inner_name_there_is_no_form_and_no_sign_in(
     app: Starlette, region: Region, path: str
@@ -104,6 +105,17 @@ def test_under_the_inner_name_there_is_no_form_and_no_sign_in(
     body = {"member": MEI, "password": region.password(MEI)}
     assert at(app, INNER).post(path, json=body, headers=bearer("anything")).status_code == 421
     assert at(app).post("/api/v1/sign-in", json=body).status_code == 200, "the control"
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v1/sign-in%0a", "/api/v1/me%0a", "/api/v1/%1fme", "/oauth/standing%0a"]
+)
+def test_a_path_with_characters_that_nobody_sees_leads_nowhere(
+    app: Starlette, region: Region, path: str
+) -> None:
+    body = {"member": MEI, "password": region.password(MEI)}
+    for origin in (PUBLIC, INNER):
+        assert at(app, origin).post(path, json=body, headers=bearer("anything")).status_code == 422
 
 
 def test_63_under_the_inner_name_a_session_cookie_is_worth_nothing(app: Starlette, region: Region) -> None:
