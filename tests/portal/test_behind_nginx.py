@@ -12,6 +12,7 @@ import socket
 import ssl
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -33,6 +34,11 @@ LARGE = 64 * 2**20
 FORGED = {
     "X-Forwarded-For": "198.51.100.1", "X-Real-IP": "198.51.100.2", "X-Forwarded-Proto": "http", "X-Scheme": "http",
     "X-Forwarded-Host": "evil.example", "X-Forwarded-Port": "1", "Forwarded": "for=198.51.100.3;proto=http",
+}  # fmt: skip
+
+ORDERS = {
+    "X-Accel-Redirect": "/hub/home", "X-Accel-Limit-Rate": "1", "X-Accel-Buffering": "no", "X-Harmless": "yes",
+    "Clear-Site-Data": '"cookies"', "Alt-Svc": 'h2="evil.example:443"', "Strict-Transport-Security": "max-age=0",
 }  # fmt: skip
 
 
@@ -84,8 +90,11 @@ class _Labs(BaseHTTPRequestHandler):
         body = json.dumps({"size": size, "headers": self.heard.requests[-1]}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Type", "text/html")
         for cookie in ("_xsrf=1; Path=/user/mei", "other=2; Path=/; HttpOnly"):
             self.send_header("Set-Cookie", cookie)
+        for name, value in ORDERS.items() if self.path.endswith("/orders") else ():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
 
@@ -105,6 +114,7 @@ class Front:
     door: Door
     region: Region
     portal_port: int
+    labs_port: int
     heard: Heard
 
 
@@ -126,7 +136,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     for thread in threads:
         thread.start()
     with tls_proxy.nginx(folder, door, port, labs.server_address[1]):
-        yield Front(door, region, port, heard)
+        yield Front(door, region, port, labs.server_address[1], heard)
     server.should_exit = True
     labs.shutdown()
     for thread in threads:
@@ -238,6 +248,39 @@ def test_no_visitor_comes_in_under_another_name(front: Front, line: str, host: s
     assert good.status == 200, "the control"
 
 
+def test_a_cookie_with_blanks_around_its_name_is_another_one(front: Front) -> None:
+    """A lab can set such ones for the domain above itself and the portal, and Chromium brings them here: to a browser
+    they have no prefix `__Host-`. Python takes these bytes away as blanks.
+    """
+    token = json.loads(sign_in(front, front.region.password(MEI), "127.0.0.10").body)["token"]
+
+    def shown(cookie: str) -> int:
+        head = f"GET /api/v1/me HTTP/1.1\r\nHost: {PORTAL}:{front.door.tls}\r\nConnection: close\r\n"
+        return spoken(front, PORTAL, f"{head}Cookie: {cookie}\r\n\r\n".encode("latin-1")).status
+
+    name = "__Host-darkroom"
+    for tossed in ("\xa0{}", "\x85{}", "{}\xa0", "{}\x85", "\xa0 {}", "\x85\xa0{}\xa0"):
+        assert shown(f"{tossed.format(name)}={token}") == 401
+        assert shown(f"{name}={token}; {tossed.format(name)}=another") == 200, (
+            "nor do they push the right one out"
+        )
+    assert shown(f"{name}={token}; {name}=another") == 401, "no browser has two"
+    assert shown(f"a=b; {name}={token}") == 200, "the control"
+
+
+def test_no_redirect_leaves_tls(front: Front) -> None:
+    """A program that follows it would say its password once more, in clear."""
+    answer = asked(front, PORTAL, "POST /api/v1/sign-in/", {"Content-Type": "application/json"}, b"{}")
+    assert answer.status == 307 and answer.all("location") == [f"{front.door.portal}/api/v1/sign-in"]
+
+
+def test_pages_are_not_packed(front: Front) -> None:
+    """Debian's nginx packs pages; their length would then tell what in them is alike."""
+    for name, request in ((PORTAL, "GET /sign-in"), (LAB, "GET /user/mei/lab")):
+        answer = asked(front, name, request, {"Accept-Encoding": "gzip"})
+        assert answer.status == 200 and not answer.all("content-encoding")
+
+
 def test_a_name_that_is_not_ours_gets_no_certificate(front: Front) -> None:
     with pytest.raises(ssl.SSLError):
         connected(front, "evil.example.test")
@@ -284,6 +327,24 @@ def test_every_cookie_of_labs_stays_on_tls(front: Front) -> None:
     assert "; secure" in xsrf and "samesite=lax" in xsrf
     assert "; secure" in other and "httponly" in other
     assert len(answer.all("strict-transport-security")) == 1
+
+
+def test_a_lab_gives_orders_neither_to_the_proxy_nor_to_a_browser_beyond_its_host(front: Front) -> None:
+    answer = asked(front, LAB, "GET /user/mei/orders", {}, visitor="127.0.0.8")
+    assert answer.status == 200 and answer.all("x-harmless") == ["yes"], "the control"
+    assert not [name for name, _ in answer.headers if name in ("clear-site-data", "alt-svc")]
+    assert answer.all("strict-transport-security") == ["max-age=31536000"]
+
+
+@pytest.mark.parametrize("line", ["GET https://x.labs.example.test/hold HTTP/1.1\r\nHost: {lab}",
+                                  "GET https://{lab}/hold HTTP/1.1\r\nHost: x.labs.example.test",
+                                  "GET /hold HTTP/1.0", "GET /hold HTTP/1.0\r\nHost: {lab}."])  # fmt: skip
+def test_nobody_is_counted_under_one_host_and_led_to_another(front: Front, line: str) -> None:
+    before = front.heard.connections
+    raw = f"{line.format(lab=LAB)}\r\nConnection: close\r\n\r\n".encode()
+    assert spoken(front, LAB, raw).status == 421 and front.heard.connections == before
+    same = f"GET https://{LAB}/x HTTP/1.1\r\nHost: {LAB}:{front.door.tls}\r\nConnection: close\r\n\r\n"
+    assert spoken(front, LAB, same.encode()).status == 200, "the control"
 
 
 def test_websockets_pass(front: Front) -> None:
@@ -362,3 +423,31 @@ def test_the_example_says_all_that_the_settings_leave_open(front: Front, tmp_pat
     assert "example.org" not in "\n".join(line for line in text.splitlines() if not line.startswith("#"))
     assert text.count("proxy_set_header X-Forwarded-For $remote_addr;") == 2
     assert "$proxy_add_x_forwarded_for" not in text
+
+
+def test_over_ipv6_a_visitor_is_a_network(front: Front, tmp_path: Path) -> None:
+    """Whoever has a network of 64 bits holds no more places than whoever has one address. nginx is told addresses by a
+    header here, which it believes in this test alone.
+    """
+    door, told = tls_proxy.door(tmp_path), "set_real_ip_from 127.0.0.0/8; real_ip_header X-Test-From;"
+    labs_port = front.labs_port
+    head = f"GET /hold HTTP/1.1\r\nHost: {LAB}\r\nConnection: close\r\nX-Test-From: {{}}\r\n\r\n"
+    front.heard.hold.clear()
+    with tls_proxy.nginx(tmp_path, door, front.portal_port, labs_port, told), contextlib.ExitStack() as stack:
+        other = replace(front, door=door)
+
+        def held(address: str) -> ssl.SSLSocket:
+            wire = stack.enter_context(connected(other, LAB))
+            wire.sendall(head.format(address).encode())
+            return wire
+
+        before = front.heard.connections
+        wires = [held(f"2001:db8:1:2::{number}") for number in range(1, 65)]
+        wires += [held("2001:db8:1:3::1"), held("192.0.2.7")]
+        until = time.monotonic() + 5
+        while front.heard.connections < before + 50 and time.monotonic() < until:
+            time.sleep(0.05)
+        front.heard.hold.set()
+        seen = [_read(wire).status for wire in wires]
+        assert Counter(seen[:64]) == {200: 48, 429: 16}
+        assert seen[64:] == [200, 200], "the control"

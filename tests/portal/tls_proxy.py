@@ -34,6 +34,7 @@ http {{
     fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
+    {more}
     include {folder}/darkroom.conf;
 }}
 """
@@ -72,12 +73,14 @@ def door(folder: Path) -> Door:
 
 
 @contextmanager
-def nginx(folder: Path, at: Door, portal_port: int, labs_port: int) -> Iterator[None]:
-    """Run nginx before a portal and a proxy of labs on these ports of loopback."""
+def nginx(folder: Path, at: Door, portal_port: int, labs_port: int, more: str = "gzip on;") -> Iterator[None]:
+    """Run nginx before a portal and a proxy of labs on these ports of loopback. `more` is what stands above the
+    configuration: `gzip on` does in Debian.
+    """
     text = configuration(folder, at, portal_port, labs_port)
     (folder / "darkroom.conf").write_text(text)
     user = "user root;" if os.geteuid() == 0 else ""
-    (folder / "nginx.conf").write_text(_WHOLE.format(folder=folder, user=user))
+    (folder / "nginx.conf").write_text(_WHOLE.format(folder=folder, user=user, more=more))
     program = shutil.which("nginx") or "/usr/sbin/nginx"
     command = [program, "-e", str(folder / "error.log"), "-c", str(folder / "nginx.conf"), "-p", str(folder)]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
