@@ -22,6 +22,7 @@ def serve(settings: LabsSettings, secrets: dict[str, str]) -> None:
     from tornado.httpclient import AsyncHTTPClient
     from tornado.ioloop import PeriodicCallback
 
+    from notebooks import bounds
     from notebooks.config import configure
     from notebooks.rounds import PAUSE_S, Rounds
 
@@ -40,10 +41,12 @@ def serve(settings: LabsSettings, secrets: dict[str, str]) -> None:
         async def start(self) -> None:
             """Start, then go round."""
             await super().start()
+            bounds.bound_bodies(self.http_server)
             rounds = Rounds(self, self.spawner_class.neighbours)
             self._periodic_callbacks["rounds"] = PeriodicCallback(rounds.go, 1000 * PAUSE_S)
             self._periodic_callbacks["rounds"].start()
 
+    bounds.only_plain_cookies()
     Hub.instance(config=configure(settings, secrets))
     Hub.launch_instance([])
 
