@@ -148,7 +148,7 @@ class Child:
             cwd=places["work"],
             start_new_session=True,
         ) as process:
-            log, code = _watched(process, self._why_to_end(time.monotonic() + self._limit_s))
+            log, code = _watched(process, self._why_to_end(process.pid, time.monotonic() + self._limit_s))
         if code:
             return Ended(TrialReport(code, None, _mb(most) if code == MEMORY else "", log, ()), {})
         if process.returncode:
@@ -158,7 +158,7 @@ class Child:
             return Ended(TrialReport(FAILED, where, text or _status(process.returncode), log, ()), {})
         return _gathered(self._folder.outputs.names, places["out"], log)
 
-    def _why_to_end(self, ends: float) -> Callable[[], str]:
+    def _why_to_end(self, group: int, ends: float) -> Callable[[], str]:
         """Return what says, at each look, why the program has to end now; an empty word while it may go on."""
         lookout = twin_memory.Lookout(self._room)
 
@@ -167,7 +167,7 @@ class Child:
                 return CANCELLED
             if time.monotonic() >= ends:
                 return TIME
-            return MEMORY if lookout.is_full() else ""
+            return MEMORY if lookout.is_full(group) else ""
 
         return why
 
@@ -263,7 +263,7 @@ def _watched(process: subprocess.Popen[bytes], why: Callable[[], str]) -> tuple[
     with selectors.DefaultSelector() as selector:
         selector.register(stream, selectors.EVENT_READ)
         while process.poll() is None and not code:
-            if selector.select(0.05) and not log.take(stream):
+            if selector.select(twin_memory.LOOK_S) and not log.take(stream):
                 time.sleep(0.02)  # it has closed what it prints to, and goes on
             code = why()
     with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody of its group is left

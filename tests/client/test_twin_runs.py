@@ -360,8 +360,20 @@ def test_what_a_lab_uses_is_counted() -> None:
     before = twin_memory.used()
     held = bytearray(os.urandom(1)) * (64 * MIB)
     assert twin_memory.used() - before > 16 * MIB, "this process is among them"
+    quick = twin_memory.quick()
+    more = bytearray(os.urandom(1)) * (64 * MIB)
+    assert twin_memory.quick() - quick > 16 * MIB, "and in the guess, too"
+    del more
     del held
     assert twin_memory.here() is None, "outside a lab nobody counts"
+
+
+def test_a_guess_that_is_off_ends_no_program_and_hides_no_full_lab() -> None:
+    used = {"closely": 100 * MIB, "guess": 900 * MIB}
+    lookout = twin_memory.Lookout(Room(500 * MIB, lambda: used["closely"], lambda: used["guess"]))
+    assert not lookout.is_full(), "shared pages are counted for each process that has them"
+    used |= {"closely": 450 * MIB, "guess": 1250 * MIB}
+    assert lookout.is_full(), "it grew by as much as the lab did"
 
 
 def test_want_of_memory_is_one_sentence_with_the_line(

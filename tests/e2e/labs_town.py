@@ -97,6 +97,9 @@ LISTENS = """(() => {
 """Runs in pages of the Hub alone, before anything of theirs: hands on each text as it is added. A page goes on to the
 lab as soon as it has said the last of it, so whoever looks from time to time would miss some.
 """
+HEARD_S = 10.0
+"""How long a page may take until it says the first of it; the Hub waits longer for a node that does not answer."""
+
 PASSPHRASE, KEY_KINDS = "correct horse battery", ("ed25519", "x25519", "sha256")
 MEMORY_MB, LARGE_MB = 6 * 1024, 5 * 1024
 """What all labs may have together, and a profile that fits only beside one small lab."""
@@ -185,7 +188,15 @@ class LabsTown:
             guest.page.locator("#start").click(no_wait_after=True)
 
     def stages(self, guest: Guest, patience_s: float = 120) -> list[str]:
-        """Return what the page said while a lab started, until it is another page or says what went wrong."""
+        """Start a lab and return what the page said meanwhile, until it is another page or says what went wrong.
+
+        A lab that is up before the page of the Hub listens is told in one word, so its node waits for the page.
+        """
+        with self.halted("launcher:labs"):
+            self.start_lab(guest)
+            heard = time.monotonic() + HEARD_S
+            while not guest.told and time.monotonic() < heard:
+                guest.page.wait_for_timeout(50)
         ends, failed = time.monotonic() + patience_s, False
         while "/hub/" in guest.page.url and not failed and time.monotonic() < ends:
             guest.page.wait_for_timeout(50)
@@ -272,6 +283,16 @@ class LabsTown:
     def kill(self, role: str) -> None:
         """End a process of the site at once; the supervisor starts it anew."""
         os.kill(self.town.supervisor.pid(role), signal.SIGKILL)
+
+    @contextmanager
+    def halted(self, role: str) -> Iterator[None]:
+        """Have a process of the site stand still for the time of a block; it lives, and answers nobody."""
+        pid = self.town.supervisor.pid(role)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     @contextmanager
     def stopped(self, role: str) -> Iterator[None]:
