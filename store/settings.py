@@ -156,6 +156,7 @@ class Settings:
                 "Keep 127.0.0.1 and put a proxy with TLS before it, or set unsafe_public_host.",
             )
         if self.labs.on:
+            self._require_addresses_of_labs()
             self._require_separate_labs()
             self._require_one_audience()
             self._require_fitting_profiles()
@@ -170,6 +171,17 @@ class Settings:
                         f"the profile has more than limits.lab.{what} allows, {most:,}",
                         f"labs.profiles.{name}.{what}",
                     )
+
+    def _require_addresses_of_labs(self) -> None:
+        """Each lab calls the portal from an address of IPv4 loopback of its own (`plans.labs`). Over IPv6 all would
+        come from one: labs could try passwords, and lock everybody out who comes from there.
+        """
+        if ":" in self.host:
+            raise SettingsWrong(
+                "labs could not be told from others where the portal listens at an IPv6 address",
+                "host",
+                "Keep 127.0.0.1, or write labs.on = false.",
+            )
 
     def _require_separate_labs(self) -> None:
         """Labs under the portal's own host would be sent the portal's cookie: cookies know no ports."""

@@ -338,7 +338,8 @@ def test_a_lab_gives_orders_neither_to_the_proxy_nor_to_a_browser_beyond_its_hos
 
 @pytest.mark.parametrize("line", ["GET https://x.labs.example.test/hold HTTP/1.1\r\nHost: {lab}",
                                   "GET https://{lab}/hold HTTP/1.1\r\nHost: x.labs.example.test",
-                                  "GET /hold HTTP/1.0", "GET /hold HTTP/1.0\r\nHost: {lab}."])  # fmt: skip
+                                  "GET /hold HTTP/1.0", "GET /hold HTTP/1.1\r\nHost: x@{lab}",
+                                  "GET /hold HTTP/1.0\r\nHost: {lab}."])  # fmt: skip
 def test_nobody_is_counted_under_one_host_and_led_to_another(front: Front, line: str) -> None:
     before = front.heard.connections
     raw = f"{line.format(lab=LAB)}\r\nConnection: close\r\n\r\n".encode()
@@ -357,6 +358,15 @@ def test_websockets_pass(front: Front) -> None:
         assert b"101" in wire.recv(4096)
         wire.sendall(b"abcd")
         assert wire.recv(4) == b"dcba"
+
+
+def test_nothing_but_a_websocket_takes_a_connection_over(front: Front) -> None:
+    for wanted in ("h2c", "websocket, h2c", "TLS/1.2"):
+        answer = asked(
+            front, LAB, "GET /user/mei/lab", {"Upgrade": wanted, "Connection": "Upgrade, HTTP2-Settings"}
+        )
+        told = json.loads(answer.body)["headers"]
+        assert "upgrade" not in told and told["connection"] == "close"
 
 
 def test_a_slow_body_holds_no_place_of_a_lab(front: Front) -> None:

@@ -223,7 +223,17 @@ def test_in_production_members_and_this_machine_reach_the_portal_under_two_names
     )
     alone = load(tmp_path)
     assert alone.public_origin == alone.listening == "http://127.0.0.1:8470"
-    assert load(tmp_path, 'host = "::1"').listening == "http://[::1]:8470"
+    without_labs = 'host = "::1"\n[labs]\non = false\n'
+    assert load(tmp_path, without_labs).listening == "http://[::1]:8470"
+
+
+@pytest.mark.parametrize("host", ["::1", "::", "::ffff:127.0.0.1"])
+def test_labs_are_told_apart_by_addresses_that_ipv6_does_not_have(tmp_path: Path, host: str) -> None:
+    text = f'unsafe_public_host = true\nhost = "{host}"\n'
+    with pytest.raises(SettingsWrong) as caught:
+        load(tmp_path, text)
+    assert caught.value.where == "host" and caught.value.next_step
+    assert load(tmp_path, text + "[labs]\non = false\n").host == host, "the control"
 
 
 @pytest.mark.parametrize(
