@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import socket
 import ssl
 import threading
@@ -93,6 +94,11 @@ class _Labs(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/html")
         for cookie in ("_xsrf=1; Path=/user/mei", "other=2; Path=/; HttpOnly"):
             self.send_header("Set-Cookie", cookie)
+        if self.path.startswith("/toss/"):
+            token = self.path.removeprefix("/toss/")
+            self.send_header(
+                "Set-Cookie", f"\xa0__Host-darkroom={token}; Domain=example.test; Path=/; Secure"
+            )
         for name, value in ORDERS.items() if self.path.endswith("/orders") else ():
             self.send_header(name, value)
         self.end_headers()
@@ -268,6 +274,22 @@ def test_a_cookie_with_blanks_around_its_name_is_another_one(front: Front) -> No
     assert shown(f"a=b; {name}={token}") == 200, "the control"
 
 
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no chromium on this machine")
+def test_63_a_lab_signs_nobody_in_at_the_portal_by_a_tossed_cookie(front: Front) -> None:
+    pytest.importorskip("playwright.sync_api")
+    from tests.e2e import jupyterlab
+
+    token = json.loads(sign_in(front, front.region.password(MEI), "127.0.0.11").body)["token"]
+    with jupyterlab.chromium("--host-resolver-rules=MAP *.example.test 127.0.0.1") as browser:
+        context = browser.new_context(ignore_https_errors=True)
+        page = context.new_page()
+        page.goto(front.door.labs.replace(LABS, LAB) + f"/toss/{token}")
+        with page.expect_request(front.door.portal + "/") as brought:
+            page.goto(front.door.portal + "/")
+        assert token in brought.value.all_headers()["cookie"], "the control: Chromium brings it"
+        assert MEI not in page.content() and page.get_by_label("Password").count()
+
+
 def test_no_redirect_leaves_tls(front: Front) -> None:
     """A program that follows it would say its password once more, in clear."""
     answer = asked(front, PORTAL, "POST /api/v1/sign-in/", {"Content-Type": "application/json"}, b"{}")
@@ -433,6 +455,10 @@ def test_the_example_says_all_that_the_settings_leave_open(front: Front, tmp_pat
     assert "example.org" not in "\n".join(line for line in text.splitlines() if not line.startswith("#"))
     assert text.count("proxy_set_header X-Forwarded-For $remote_addr;") == 2
     assert "$proxy_add_x_forwarded_for" not in text
+    servers = text.count("\nserver {")
+    assert text.count("access_log off;") == text.count("/darkroom.log alert;") == servers == 4, (
+        "no lines of requests"
+    )
 
 
 def test_over_ipv6_a_visitor_is_a_network(front: Front, tmp_path: Path) -> None:
