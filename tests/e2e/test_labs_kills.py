@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Locator
+from playwright.sync_api import Locator, TimeoutError
 
 from sandbox import api as sandbox
 from server import projects
@@ -230,7 +230,11 @@ def test_many_who_come_at_once_get_a_lab_or_a_reason(labs_town: LabsTown, count:
         story = guest.page.locator(
             ".jp-LabShell, .alert, .progress-log-event:has-text('Waiting for a place')"
         ).first
-        story.wait_for(state="attached", timeout=max(1.0, ends - time.monotonic()) * 1000)
+        try:
+            story.wait_for(state="attached", timeout=max(1.0, ends - time.monotonic()) * 1000)
+        except TimeoutError:
+            seen = f"{guest.page.url}: {guest.page.inner_text('body')[:1000]}"
+            raise AssertionError(f"{guest.name} sees nothing but {seen}") from None
         if guest.page.locator(".jp-LabShell").count():
             ready += 1
         else:
