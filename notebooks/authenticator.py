@@ -10,6 +10,7 @@ import contextlib
 from typing import Any, ClassVar
 
 from jupyterhub.handlers import BaseHandler
+from jupyterhub.handlers.pages import SpawnHandler
 from oauthenticator.generic import GenericOAuthenticator
 from oauthenticator.oauth2 import (
     STATE_COOKIE_NAME,
@@ -112,6 +113,8 @@ class PortalAuthenticator(GenericOAuthenticator):
 
         Nothing new begins meanwhile: a lab needs a token, which the portal makes.
         """
+        if isinstance(handler, SpawnHandler):
+            user.spawner.expect_start()
         try:
             return await super().refresh_user(user, handler, **given)
         except (HTTPClientError, OSError):

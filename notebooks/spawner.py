@@ -41,6 +41,11 @@ AWAY_S = 60.0
 AGAIN_S = 30.0
 """For how long a start is tried anew when the launcher is busy, away, or still ends an older lab of the member."""
 
+ASKED_S = 15.0
+"""For how long a page waits for a start that has not begun: the Hub asks the portal about the member first, and sends
+the browser to the page of starts after a second in any case.
+"""
+
 LOOK_S = 0.25
 """How often the porter is asked whether a lab answers."""
 
@@ -121,6 +126,7 @@ class LabSpawner(Spawner):
         self.ended: dict[str, str] = {}
         self._story, self._image = Story(), ("", "")
         self._looked, self._away_since = time.monotonic(), 0.0
+        self._asked = float("-inf")
 
     # --- what the Hub's database keeps -------------------------------------
 
@@ -189,6 +195,15 @@ class LabSpawner(Spawner):
         return self.run_options_from_form(query_data)
 
     # --- the start -----------------------------------------------------------
+
+    def expect_start(self) -> None:
+        """Remember that the member has asked for the lab."""
+        self._asked = time.monotonic()
+
+    @property
+    def is_expected(self) -> bool:
+        """Whether a start was asked for just now and has not begun; the page of starts waits for it."""
+        return time.monotonic() - self._asked < ASKED_S
 
     async def start(self) -> str:
         """Start the lab and return where it is reached.

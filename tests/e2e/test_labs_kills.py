@@ -176,6 +176,7 @@ def test_an_image_that_disappeared_is_a_sentence_on_the_page_in_both_languages(l
 
 @pytest.mark.long
 def test_a_session_that_ended_loses_no_work(labs_town: LabsTown, hai: Guest, notebook: Notebook) -> None:
+    notebook.save()  # the first time JupyterLab asks for a name
     notebook.note("# typed before the sign-out in another tab")
     other = hai.context.new_page()
     other.goto(labs_town.hub + "/hub/home")

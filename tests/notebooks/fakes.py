@@ -12,6 +12,7 @@ import contextlib
 import json
 import secrets
 import threading
+import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -41,7 +42,7 @@ class FakePortal:
         self.codes: dict[str, tuple[str, str]] = {}
         self.tokens: dict[str, str] = {}
         self.lab_tokens: dict[str, str] = {}
-        self.down = False
+        self.down, self.slow_s = False, 0.0
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -78,6 +79,7 @@ class FakePortal:
                 listed = [each["project"] for each in self.projects.get(member, [])]
                 return self.say(call, 200, {"member": member, "projects": listed})
             case "/api/v1/labs/me" if bearer in self.tokens:
+                time.sleep(self.slow_s)
                 member = self.tokens[bearer]
                 told = {"name": member, "domain": member.partition("@")[2], "roles": ["researcher"]}
                 told |= {"projects": self.projects.get(member, []), "profiles": self.profiles}

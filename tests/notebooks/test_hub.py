@@ -26,6 +26,8 @@ from tests.notebooks.house import ROOT, Browser, House
 
 pytestmark = pytest.mark.timeout(180)
 
+REFRESH = '<meta http-equiv="refresh" content="1">'
+
 
 @pytest.fixture(scope="module")
 def house() -> Iterator[House]:
@@ -278,6 +280,20 @@ def test_while_the_portal_is_down_no_lab_begins_and_a_running_one_goes_on(house:
         assert lab_of(li).json()["lab_of"] == "li@nm/tax"
     finally:
         house.portal.down = False
+
+
+def test_a_start_that_waits_for_the_portal_is_waited_for_by_its_page(house: House) -> None:
+    """JupyterHub sends the browser to the page of starts after a second, whether one has begun or not."""
+    yu = house.member("yu@nm/tax")
+    house.portal.slow_s = 2.5
+    page = yu.get(yu.hub("spawn"))
+    house.portal.slow_s = 0
+    assert "spawn-pending" in str(page.url) and REFRESH in page.text and "goes on by itself" in page.text
+    assert 'id="start"' not in page.text
+    until(lambda: lab_of(yu).headers["content-type"] == "application/json")
+    stop(yu)
+    page = yu.get(page.url)
+    assert 'id="start"' in page.text and REFRESH not in page.text, "the control: nobody asked for a lab"
 
 
 def test_a_lab_that_ends_says_why_on_the_next_page(house: House) -> None:
