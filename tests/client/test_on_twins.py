@@ -394,7 +394,9 @@ def test_in_a_lab_the_engine_has_no_more_memory_than_the_lab_has_left(
     room: darkroom.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     long = "select length(string_agg(range::varchar, ',')) as n from range(10000000)"
-    assert int(str(room.sql(long, on="twin").result().rows[0][0])) > 2**26, "the control: elsewhere it has more"
+    assert int(str(room.sql(long, on="twin").result().rows[0][0])) > 2**26, (
+        "the control: elsewhere it has more"
+    )
     monkeypatch.setattr(twin_memory, "here", lambda: twin_memory.Room(500 * 2**20, lambda: 360 * 2**20))
     room._engine = None
     with pytest.raises(TooLarge) as told:
