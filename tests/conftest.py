@@ -27,3 +27,11 @@ def signals_stay_as_they_were() -> Iterator[None]:
     before = [signal.getsignal(number) for number in WATCHED]
     yield
     assert [signal.getsignal(number) for number in WATCHED] == before, "a test changed what a signal does"
+
+
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """Interrupts reach this process and what it starts; a shell has its background jobs ignore them, and theirs."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -239,6 +239,7 @@ def test_a_temporary_program_leaves_the_members_folder_as_it_is(
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+@pytest.mark.usefixtures("interrupts")
 def test_an_interrupt_ends_the_program_and_what_it_has_started(tmp_path: Path) -> None:
     code = (
         "import os, subprocess, sys, time\n"
@@ -249,13 +250,9 @@ def test_an_interrupt_ends_the_program_and_what_it_has_started(tmp_path: Path) -
     wait_for(lambda: (tmp_path / "pids").exists() and len((tmp_path / "pids").read_text().split()) == 2)
     pids = list(map(int, (tmp_path / "pids").read_text().split()))
     assert all(map(lives, pids)), "the control"
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
-    try:
-        threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
-        with pytest.raises(KeyboardInterrupt):
-            made.wait(60)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        made.wait(60)
     wait_for(lambda: not any(map(lives, pids)))
     assert made.ended is not None and made.ended.report.code == "python.cancelled"
 

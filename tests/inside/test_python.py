@@ -329,6 +329,7 @@ def test_a_program_cannot_speak_in_its_runners_place(stand: Stand) -> None:
     assert stand.work(FORGE, weak=True).last == {"report": {"salary": CANARY}}
 
 
+@pytest.mark.usefixtures("interrupts")
 def test_signals_do_not_reach_the_runner(stand: Stand) -> None:
     """The control: a runner that has not closed up is interrupted."""
     send = "    try: os.kill(1, number)\n    except OSError: pass\n"
