@@ -44,7 +44,11 @@ def require_origin(origin: str, whose: str, where: str) -> None:
     found = _ORIGIN.fullmatch(origin)
     scheme, host, port = found.groups() if found else ("", "", "")
     if not found or origin != origin.lower() or int(port or 0) > 65_535:
-        raise SettingsWrong(f"the origin of {whose} is scheme, host and port in small letters", where)
+        raise SettingsWrong(
+            f"the origin of {whose} is scheme, host and port in small letters",
+            where,
+            "Write nothing after them, no / either: https://darkroom.example.org.",
+        )
     if port == _USUAL_PORTS[scheme]:
         raise SettingsWrong(
             f"browsers leave this port out of the origin of {whose}", where, f"Write {scheme}://{host}."
