@@ -35,7 +35,7 @@ from tests.sandbox.conftest import gvisor_boxes, open_home, probe_image, probe_i
 from tests.sandbox.side import Side, eventually, launched, side
 
 __all__ = ["gvisor_boxes", "open_home", "probe_image", "probe_images", "side"]
-pytestmark = [pytest.mark.box, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.box, pytest.mark.timeout(600)]
 ROOT = Path(__file__).resolve().parents[2]
 CANARY, HIDDEN = "canary-of-loading-9920", "hidden-of-loading-1177"
 OUTPUT_KEY, FILE_KEY = "ef" * 32, "ab" * 32

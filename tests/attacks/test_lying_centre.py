@@ -373,7 +373,7 @@ NOISE: dict[str, Callable[[], bytes]] = {
 }
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 def test_noise_is_answered_with_a_code_and_the_next_question_is_answered(
     centre: Centre, process: Process
 ) -> None:

@@ -18,7 +18,7 @@ from server.running import wait_for_api
 from server.supervisor import wait_for
 from tests.e2e import hunt
 
-pytestmark = [pytest.mark.box, pytest.mark.ray, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.box, pytest.mark.ray, pytest.mark.timeout(600)]
 
 
 SLOW = (

@@ -18,7 +18,7 @@ from tests.e2e.jupyter_wire import Visitor
 from tests.e2e.jupyterlab import Notebook
 from tests.e2e.labs_town import Guest, LabsTown, until
 
-pytestmark = [pytest.mark.box, pytest.mark.ray, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.box, pytest.mark.ray, pytest.mark.timeout(600)]
 
 REFUSED = "select league, max(income) as m from tax.income group by league"
 TWIN = "select league, count(*) as n from tax.income group by league"

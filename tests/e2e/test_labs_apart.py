@@ -29,7 +29,7 @@ from tests.e2e import town as towns
 from tests.e2e.jupyter_wire import Kernel, Visitor
 from tests.e2e.labs_town import Guest, LabsTown
 
-pytestmark = [pytest.mark.box, pytest.mark.ray, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.box, pytest.mark.ray, pytest.mark.timeout(600)]
 
 BY_DESIGN = {
     "socket-inet", "socket-inet6", "socket-udp", "socket-unix",  # its own loopback, and nothing on it but its own

@@ -19,7 +19,7 @@ from tests.e2e import labs_town as labs_towns
 from tests.e2e.jupyterlab import Notebook
 from tests.e2e.labs_town import BARE, LARGE, STUDY, TIGHT, Guest, LabsTown, until
 
-pytestmark = [pytest.mark.box, pytest.mark.ray, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.box, pytest.mark.ray, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

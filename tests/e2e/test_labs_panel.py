@@ -14,7 +14,7 @@ from tests.e2e import jupyterlab
 from tests.e2e.jupyterlab import Notebook
 from tests.e2e.labs_town import Guest, LabsTown
 
-pytestmark = [pytest.mark.box, pytest.mark.ray, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.box, pytest.mark.ray, pytest.mark.timeout(600)]
 
 TWIN = "select league, count(*) as n from tax.income group by league"
 

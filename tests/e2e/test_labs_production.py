@@ -31,7 +31,7 @@ from tests.e2e.jupyterlab import Notebook
 from tests.portal import tls_proxy
 from tests.portal.tls_proxy import Door
 
-pytestmark = [pytest.mark.long, pytest.mark.box, pytest.mark.ray, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.long, pytest.mark.box, pytest.mark.ray, pytest.mark.timeout(600)]
 
 MEMBER, ATTACKER = "chen@nm/tax", "mallory@nm/tax"
 PROFILE = """

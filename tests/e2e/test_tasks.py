@@ -14,7 +14,7 @@ from sandbox import api as sandbox
 from tests.e2e import town as towns
 from tests.e2e import work
 
-pytestmark = [pytest.mark.box, pytest.mark.ray, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.box, pytest.mark.ray, pytest.mark.timeout(600)]
 
 SLEEPS = (
     "import time, darkroom\nif darkroom.table('tax.panel').num_rows < 1000:\n    time.sleep({})\n" + work.MAIN

@@ -32,7 +32,7 @@ def ciphered(parts: dict[str, Files], key: sealing.OpeningKey) -> JointPlan:
 
 
 @pytest.mark.box
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_an_inspector_judges_what_a_collector_added_up_in_real_boxes(
     parts: dict[str, Files], recipient: sealing.OpeningKey, open_home: Path
 ) -> None:

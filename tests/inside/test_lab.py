@@ -286,7 +286,7 @@ def test_a_server_says_when_it_listens(tmp_path: Path) -> None:
     eventually(lambda: server.ended() == 0)
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 def test_a_pipe_in_place_of_a_file_does_not_keep_the_runner_waiting(tmp_path: Path) -> None:
     """Process 1 carries all connections: whoever made it wait would make a lab that neither works nor ends."""
     home, told = tmp_path / "home", tmp_path / "told"

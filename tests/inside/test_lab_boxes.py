@@ -27,7 +27,7 @@ from tests.sandbox.labs_side import CEILING, MEMBER, Beside, lab_plan, owned
 from tests.sandbox.side import Side, eventually, launched, side
 
 __all__ = ["open_home", "side"]
-pytestmark = [pytest.mark.box, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.box, pytest.mark.timeout(600)]
 
 ROOM = {
     "memory_mb": 2048,

@@ -12,7 +12,7 @@ from tests.inside.test_lab_boxes import NOTEBOOK, Lab, lab, notebook, open_home,
 from tests.sandbox.side import eventually
 
 __all__ = ["lab", "notebook", "open_home", "probe_images", "side"]
-pytestmark = [pytest.mark.box, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.box, pytest.mark.timeout(600)]
 
 PLANTED = "open('/tmp/ran', 'a').write(__name__ + ' ')\n"
 MODULES = ("darkroom", "darkroom_lab", "socket", "ipykernel", "IPython", "contextlib", "plans", "mine")

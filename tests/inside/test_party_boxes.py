@@ -50,7 +50,7 @@ from tests.sandbox.conftest import gvisor_boxes, open_home, probe_image, probe_i
 from tests.sandbox.side import eventually, launched
 
 __all__ = ["files", "gvisor_boxes", "open_home", "parts", "probe_image", "probe_images", "recipient"]
-pytestmark = [pytest.mark.box, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.box, pytest.mark.timeout(600)]
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -37,7 +37,7 @@ from tests.sandbox.conftest import open_home
 from tests.sandbox.side import launched
 
 __all__ = ["files", "open_home", "recipient"]
-pytestmark = [pytest.mark.box, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.box, pytest.mark.timeout(600)]
 
 
 def test_rows_are_scored_in_real_boxes(

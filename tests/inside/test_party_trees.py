@@ -110,7 +110,7 @@ def test_the_plan_says_how_many_scores_tell_the_model_and_what_is_encrypted(tmp_
 
 
 @pytest.mark.box
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_rows_are_scored_by_trees_in_real_boxes(tmp_path: Path, open_home: Path) -> None:
     key = sealing.OpeningKey.fresh()
     joint, files = asked(tmp_path, model(), key)

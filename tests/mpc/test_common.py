@@ -307,7 +307,7 @@ def test_a_point_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(("helper", "count"), [(OFFICE, 10**6), ("", 10**5)])
 def test_larger_registers_are_as_exact(helper: str, count: int) -> None:
     rng = np.random.default_rng(9)

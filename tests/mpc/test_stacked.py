@@ -158,7 +158,7 @@ def test_control_where_a_server_forgets_a_holder_the_oracle_sees_it(monkeypatch:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_ten_million_rows_are_as_exact() -> None:
     owners = wide(10**7, 10**6, (50,))
     assert wrapped(alone(owners, 128), 128) == wrapped(

@@ -14,7 +14,7 @@ import pytest
 from notebooks.bounds import LARGEST_BODY
 from tests.notebooks.house import House
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 LI, LOGIN = "li@nm/tax", "__Host-jupyterhub-hub-login"
 
 

@@ -24,7 +24,7 @@ from sandbox import images
 from tests.notebooks.fakes import PROFILE, PROJECT
 from tests.notebooks.house import ROOT, Browser, House
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 
 REFRESH = '<meta http-equiv="refresh" content="1">'
 

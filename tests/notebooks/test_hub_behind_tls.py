@@ -18,7 +18,7 @@ from tests.notebooks.house import House
 from tests.portal import tls_proxy
 from tests.portal.tls_proxy import LABS, PORTAL, Door
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(600)
 LI = "li@nm/tax"
 
 

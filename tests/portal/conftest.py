@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.portal.fixtures import client, region, signed_in
+from tests.portal.fixtures import browser, client, hub, mei, region, signed_in
 
-__all__ = ["client", "region", "signed_in"]
+__all__ = ["browser", "client", "hub", "mei", "region", "signed_in"]

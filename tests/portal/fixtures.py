@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 from portal import api as portal
 from tests.portal.audit_log import open_log
 from tests.portal.region import ORIGIN, Region, build
+from tests.portal.visitor import signed_in_browser
 
 
 @pytest.fixture
@@ -44,3 +45,21 @@ def signed_in(region: Region) -> Callable[..., TestClient]:
         return client
 
     return enter
+
+
+@pytest.fixture
+def hub(region: Region) -> TestClient:
+    """The Hub, as it calls the portal."""
+    return TestClient(portal.create_app(region.services), base_url=ORIGIN, raise_server_exceptions=False)
+
+
+@pytest.fixture
+def browser(hub: TestClient) -> Callable[[], TestClient]:
+    """A browser of its own, at the same portal as the Hub's calls."""
+    return lambda: TestClient(hub.app, base_url=ORIGIN, raise_server_exceptions=False)
+
+
+@pytest.fixture
+def mei(region: Region, browser: Callable[[], TestClient]) -> TestClient:
+    """A browser in which mei is signed in."""
+    return signed_in_browser(browser(), region, "mei@nm/centre")

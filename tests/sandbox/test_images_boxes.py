@@ -20,7 +20,7 @@ from sandbox.gvisor import GvisorBoxes
 from sandbox.identities import Identities
 from sandbox.images import Image, pruning
 
-pytestmark = [pytest.mark.box, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.box, pytest.mark.timeout(600)]
 
 LIMITS = Limits(
     memory_mb=2048,

@@ -14,7 +14,7 @@ from sandbox.boxes import BubblewrapBoxes
 from sandbox.identities import Identities
 from tests.sandbox.test_images_boxes import built, run
 
-pytestmark = [pytest.mark.box, pytest.mark.long, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.box, pytest.mark.long, pytest.mark.timeout(600)]
 
 MADE_UP = inspect.getsource(examples.components).replace("from __future__ import annotations", "")
 EVERY = """
