@@ -36,7 +36,7 @@ from tests.portal.visitor import (
     signed_in_browser,
 )
 
-MEI, LIN, CHEN, BO, ADA = "mei@nm/centre", "lin@nm/centre", "chen@nm/tax", "bo@nm/tax", "ada@nm/centre"
+MEI, LIN, BO, ADA = "mei@nm/centre", "lin@nm/centre", "bo@nm/tax", "ada@nm/centre"
 
 
 # --- the way there ------------------------------------------------------------------------------------------
