@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from keeper.evidence import require_record
 from keeper.meeting import Shown
 from keeper.peers import Peers
+from keeper.rederive import trust_image
 from keeper.trust import CLOCK_SLACK_S, TrustedSet
 from keys import api as keys
 from mpc import api as mpc
@@ -80,7 +81,9 @@ def require_images(joint: JointPlan, domain: str, images: Mapping[Entry, tuple[s
         needed[Entry.EXTRACT] = joint.extract_image
     for entry, image in needed.items():
         if image not in images.get(entry, ()):
-            raise RederivationMismatch("an image is not one that the owner trusts for its stage", entry.value)
+            raise RederivationMismatch(
+                "an image is not one that the owner trusts for its stage", entry.value, trust_image(domain)
+            )
 
 
 def require_approved(trusted: TrustedSet, joint: JointPlan, now: int) -> tuple[str, ...]:

@@ -99,6 +99,14 @@ def require_same(
     return decision, approvals
 
 
+def trust_image(domain: str) -> str:
+    """Return what helps where an owner does not trust an image: mostly it was built anew since."""
+    return (
+        f"Ask the administrator of {domain}'s side, who looks at what was built and, if it may see rows, runs: "
+        f"darkroom-server keeper images {domain} --trust"
+    )
+
+
 def _case(request: Request, reading: Reading, trusted: TrustedSet, now: int) -> policies.Case:
     roster, bundle = trusted.in_force()
     return policies.Case(
@@ -116,7 +124,9 @@ def _case(request: Request, reading: Reading, trusted: TrustedSet, now: int) -> 
 def _require_boxes(plan: Plan, trusted: TrustedSet, house: House) -> None:
     image = plan.stages[0].image
     if image not in house.images:
-        raise RederivationMismatch("the plan's image is not one that the owner trusts", "image")
+        raise RederivationMismatch(
+            "the plan's image is not one that the owner trusts", "image", trust_image(plan.domain)
+        )
     if plan.program is None or plan.decision is None or plan.decision.obligations is None:
         raise RederivationMismatch("the plan is not complete", "plan")
     tier = plan.decision.obligations.tier
@@ -134,7 +144,11 @@ def _require_work(plan: Plan, trusted: TrustedSet, house: House) -> None:
     images = {spec.entry: spec.image for spec in plan.stages}
     for entry, image in images.items():
         if image not in house.work_images.get(entry, ()):
-            raise RederivationMismatch("an image is not one that the owner trusts for its stage", entry.value)
+            raise RederivationMismatch(
+                "an image is not one that the owner trusts for its stage",
+                entry.value,
+                trust_image(plan.domain),
+            )
     if images[plan.stages[1].entry] != task.image:
         raise RederivationMismatch("the job's image is not the one that the member signed for", "image")
     if isinstance(task, PythonTask) and Folder.decode(plan.material.encode()).digest != task.folder:

@@ -177,6 +177,39 @@ def keeper_status(domain: DomainName, home: Home = DEFAULT_HOME) -> None:
     _json(KeeperClient(open_site(home).owner(domain).keeper_socket).status())
 
 
+@keeper_app.command("images")
+def keeper_images(
+    domain: DomainName,
+    home: Home = DEFAULT_HOME,
+    as_json: AsJson = False,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Have this owner's keeper trust the images that are here.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show them, and change nothing.")] = False,
+) -> None:
+    """Show which images built here a keeper trusts; with --trust, have it trust them all. Its owner decides that."""
+    from server import trusted_images
+    from server.owners import side_of
+
+    owner = side_of(home, domain)
+    found = trusted_images.standings(owner)
+    if as_json:
+        _json({"images": [each.plain() for each in found]})
+    for each in () if as_json else found:
+        _out(each.line())
+    if all(each.trusted for each in found):
+        _say(f"The keeper of {domain} was told to trust every image that is here.")
+        return
+    if not trust or dry_run:
+        _say(f"Nothing was changed. To have them trusted: {trusted_images.command(domain)}")
+        return
+    if not yes:
+        typer.confirm(f"May boxes of these images see rows of {domain}?", abort=True, err=True)
+    trusted_images.trust(owner)
+    _say(f"A running `darkroom-server up` starts keeper and launcher of {domain} anew by itself.")
+
+
 @keeper_app.command("twin")
 def keeper_twin(
     dataset: Annotated[str, typer.Argument(help="The dataset's id.")],

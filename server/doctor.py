@@ -20,7 +20,7 @@ from plans.errors import DarkroomError, NotFound
 from policies import api as policies
 from sandbox import api as sandbox
 from sandbox.attacks.probing import probe
-from server import images, labs, party_health
+from server import images, labs, party_health, trusted_images
 from server.enrolment import open_store
 from server.running import address
 from server.site import Owner, Site, open_site
@@ -68,6 +68,7 @@ def examine(home: Path) -> list[Finding]:
     found += _portal(site)
     for owner in site.owners():
         found += _owner(owner)
+        found += untrusted(owner)
     found += (Finding(*each) for each in labs.weaker_points(site))
     found += _parties(site)
     found += _database(site)
@@ -79,6 +80,16 @@ def _images() -> Finding:
     return Finding(
         "images of boxes", True, told or "those here are of this checkout's code", loose=bool(told)
     )
+
+
+def untrusted(owner: Owner) -> Iterator[Finding]:
+    """Yield which images that are here an owner's keeper was not told to trust: what runs in them is refused."""
+    names = sorted({each.image for each in trusted_images.standings(owner) if not each.trusted})
+    if names:
+        how = f"{', '.join(names)} as built now: jobs are refused. Its owner decides: "
+        yield Finding(
+            f"images that {owner.domain} trusts", True, how + trusted_images.command(owner.domain), loose=True
+        )
 
 
 def _portal(site: Site) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -107,3 +108,23 @@ def test_a_centre_that_knows_other_rules_is_found_out() -> None:
     assert plan is not None
     with pytest.raises(RederivationMismatch):
         rederive.require_same(plan, GOOD.reading, believed(GOOD, grants), HOUSE, house.NOW)
+
+
+def test_an_image_that_was_built_anew_is_refused_with_whom_to_ask_and_what_they_type() -> None:
+    """The owner decides which images see its rows; whoever is refused hears whose word is missing, and how it is said.
+    The command is one that there is, with this option.
+    """
+    grants = (house.grant(),)
+    plan = plan_of(seen_by_the_centre(GOOD, grants))
+    assert plan is not None
+    rederive.require_same(plan, GOOD.reading, believed(GOOD, grants), HOUSE, house.NOW)  # the control
+    other = rederive.House((house.digest("image built anew"),), house.LIMITS)
+    with pytest.raises(RederivationMismatch, match="not one that the owner trusts") as refused:
+        rederive.require_same(plan, GOOD.reading, believed(GOOD, grants), other, house.NOW)
+    step = refused.value.next_step
+    assert f"administrator of {plan.domain}'s side" in step
+    program, *words, domain, option = step.partition("runs: ")[2].split()
+    assert (program, domain, option) == ("darkroom-server", plan.domain, "--trust")
+    reference = (Path(__file__).resolve().parents[2] / "docs/commands-darkroom-server.md").read_text()
+    section = reference.partition(f"## `darkroom-server {' '.join(words)}`\n")[2].partition("\n## ")[0]
+    assert f"| `{option}` |" in section
