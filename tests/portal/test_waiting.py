@@ -31,7 +31,7 @@ class Portal:
 
     def __init__(self, region: Region, signed_in: SignedIn) -> None:
         self.region, self.app = region, portal.create_app(region.services)
-        self.waiting = self.app.state.services.waiting
+        self.waiting = self.app.state.counter.waiting
         self.mei, self.lin = signed_in(MEI), signed_in(LIN)
         self.job = self.mei.post("/api/v1/jobs", json=submission(region, request_of(region, MEI))).json()[
             "id"
