@@ -14,7 +14,6 @@ import re
 import secrets
 import shutil
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -32,7 +31,6 @@ from plans.box import Entry
 from plans.errors import DarkroomError, NotFound
 from plans.statements import Duty
 from sandbox import api as sandbox
-from sandbox import images
 from server import labs, projects
 from server.enrolment import add_member, current_roster
 from server.running import started
@@ -41,6 +39,7 @@ from server.twins import ordered
 from tests.e2e import jupyterlab
 from tests.e2e import town as towns
 from tests.e2e.jupyter_wire import Visitor, visitor_of
+from tests.sandbox.small_image import lay_image
 
 STUDY, TIGHT, LARGE, BARE = "study", "tight", "large", "bare"
 """Projects: `study` for everybody, with the profile `small`; one with a small home; one with more than there may be;
@@ -334,21 +333,13 @@ def found_town(home: Path, port: int, memory_mb: int = MEMORY_MB) -> Site:
 def an_image() -> Iterator[sandbox.Image]:
     """Lay a small image under `IMAGE` among those of this machine, as a builder does; at the end nothing is left."""
     kept = sandbox.images_folder()
-    record, new = kept / f"{IMAGE}.json", Path(tempfile.mkdtemp(prefix="build-", dir=kept))
-    new.chmod(0o755)
-    (new / "root" / "box").mkdir(parents=True)
-    for name in ("lab.py", "more.py"):
-        (new / "root" / "box" / name).write_text(f"# {secrets.token_hex(8)}\n")
-    files = sorted(images.each_file(new / "root"))
-    (new / "files.json").write_text(json.dumps(files))
-    digest = images.digest_of(files)
-    place = new.rename(kept / digest.removeprefix("sha256:"))
-    record.write_text(json.dumps({"digest": digest}))
+    image, record = lay_image(kept), kept / f"{IMAGE}.json"
+    record.write_text(json.dumps({"digest": image.digest}))
     try:
-        yield images.by_digest(digest)
+        yield image
     finally:
         record.unlink(missing_ok=True)
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(image.root.parent, ignore_errors=True)
 
 
 def found_projects(site: Site) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import json
 import re
-import secrets
 import shutil
 import sqlite3
 import time
@@ -20,9 +19,9 @@ import httpx
 import pytest
 
 from plans.errors import BoxFailed, HashMismatch, NotAllowed, NotFound, TierMissing
-from sandbox import images
 from tests.notebooks.fakes import PROFILE, PROJECT
 from tests.notebooks.house import ROOT, Browser, House
+from tests.sandbox.small_image import lay_image
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -182,19 +181,6 @@ def test_every_reason_is_a_sentence_in_both_languages(house: House) -> None:
 # ------------------------------------------------------------------------------- an image that disappeared
 
 
-def an_image(house: House) -> images.Image:
-    """Lay an image of two files among those of the house, as a builder would."""
-    new = house.folder / "images" / "new"
-    (new / "root" / "box").mkdir(parents=True)
-    for name in ("lab.py", "more.py"):
-        (new / "root" / "box" / name).write_text(f"# {secrets.token_hex(8)}\n")
-    files = sorted(images.each_file(new / "root"))
-    (new / "files.json").write_text(json.dumps(files))
-    digest = images.digest_of(files)
-    new.rename(new.with_name(digest.removeprefix("sha256:")))
-    return images.by_digest(digest, house.folder / "images")
-
-
 def told_of(house: House, name: str, image: str) -> str:
     """Return what a member is told who starts a lab in a profile with this image."""
     house.portal.profiles[name] = {**PROFILE, "image": image}
@@ -206,7 +192,7 @@ def test_an_image_whose_name_or_folder_is_gone_is_said_with_the_command_that_mak
     told = told_of(house, "never", "stats")
     assert "image of this profile is not on the node" in told and "sandbox.images build images/stats" in told
     assert "镜像不在节点上" in told
-    image = an_image(house)
+    image = lay_image(kept)
     (kept / "stats.json").write_text(json.dumps({"digest": image.digest}))
     assert house.member("control@nm/tax", {**PROJECT, "profiles": ["never"]}).spawn()[-1]["ready"], "control"
     image.root.parent.rename(kept / "elsewhere")
@@ -235,7 +221,7 @@ def test_an_image_that_goes_between_the_form_and_the_start_is_the_same_sentence(
 
 
 def test_a_box_that_does_not_come_up_in_a_half_removed_image_has_that_reason(house: House) -> None:
-    image = an_image(house)
+    image = lay_image(house.folder / "images")
     house.launcher.refuse_run = BoxFailed("the box ended without a result", "protocol")
     whole = told_of(house, "half", image.digest)
     (image.root / "box" / "more.py").unlink()
@@ -246,9 +232,10 @@ def test_a_box_that_does_not_come_up_in_a_half_removed_image_has_that_reason(hou
 
 
 def test_a_home_that_was_used_with_an_image_that_is_gone_is_there_in_the_next_one(house: House) -> None:
-    old, new = an_image(house), an_image(house)
+    kept = house.folder / "images"
+    old, new = lay_image(kept), lay_image(kept)
     house.portal.profiles["moves"] = {**PROFILE, "image": "moving"}
-    record = house.folder / "images" / "moving.json"
+    record = kept / "moving.json"
     shi = house.member("shi@nm/tax", {**PROJECT, "profiles": ["moves"]})
     specs = []
     for image in (old, new):
