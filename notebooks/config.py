@@ -18,6 +18,8 @@ from notebooks.spawner import LabSpawner, Neighbours
 
 TEMPLATES = Path(__file__).parent / "templates"
 HOUR_S, DAY_S = 3600, 86_400
+LOOK_S = 10
+"""How often it is looked whether a lab still lives and its member may still have it."""
 SPAWNS_AT_ONCE = 200
 """Labs that wait or start at a time. They wait at the launcher, where a place in the line is told, so this is many."""
 
@@ -139,7 +141,7 @@ def _labs(config: Config, settings: LabsSettings, neighbours: Neighbours) -> Non
     lab.oauth_client_allowed_scopes = []
     lab.start_timeout = settings.wait_s + settings.answer_s + 120
     lab.http_timeout = 60
-    lab.poll_interval = 10
+    lab.poll_interval = min(LOOK_S, settings.membership_s)
     lab.consecutive_failure_limit = 0
     lab.apply_user_options = _read_by_the_start
 
@@ -155,7 +157,7 @@ def _culler(config: Config, settings: LabsSettings) -> None:
             "name": "culler",
             "command": [
                 sys.executable, "-P", "-m", "jupyterhub_idle_culler",
-                f"--timeout={idle}", f"--max-age={age}", f"--cull-every={min(300, max(idle // 4, 10))}",
+                f"--timeout={idle}", f"--max-age={age}", f"--cull-every={min(300, max(idle // 4, 1))}",
             ],
         }
     ]  # fmt: skip

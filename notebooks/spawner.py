@@ -41,9 +41,9 @@ AWAY_S = 60.0
 AGAIN_S = 30.0
 """For how long a start is tried anew when the launcher is busy, away, or still ends an older lab of the member."""
 
-ASKED_S = 15.0
-"""For how long a page waits for a start that has not begun: the Hub asks the portal about the member first, and sends
-the browser to the page of starts after a second in any case.
+ASKED_S = 30.0
+"""For how long a page waits for a start that has not begun: the Hub asks the portal about the member first, which may
+take it 20 s (Tornado's patience), and sends the browser to the page of starts after a second in any case.
 """
 
 LOOK_S = 0.25

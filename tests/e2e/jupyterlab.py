@@ -30,6 +30,10 @@ CARD = ".jp-LauncherCard[data-category=Notebook]:visible"
 NOTEBOOK = ".jp-NotebookPanel:visible"
 DONE, SENT = re.compile(r"\[\d+\]"), re.compile(r"\[(\*|\d+)\]")
 TRIES = 3
+PATIENCE_S = 120.0
+"""How long anything on a page is waited for, which comes in one second where nothing else runs."""
+
+expect.set_options(timeout=PATIENCE_S * 1000)
 
 
 @contextmanager
@@ -46,19 +50,31 @@ def chromium(*more: str) -> Iterator[Browser]:
             browser.close()
 
 
-def a_person(browser: Browser, language: str = "en-US", patience_s: float = 60) -> BrowserContext:
+def a_person(browser: Browser, language: str = "en-US") -> BrowserContext:
     """Return a fresh browser of one person: no cookie, nothing cached."""
     context = browser.new_context(locale=language, viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(patience_s * 1000)
+    context.set_default_timeout(PATIENCE_S * 1000)
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     return context
 
 
-def wait_until_usable(page: Page, patience_s: float = 120) -> None:
+def wait_until_usable(page: Page, patience_s: float = PATIENCE_S) -> None:
     """Wait until JupyterLab in this page is usable, as the module's text defines it."""
     ready = page.locator(f"{CARD}, {NOTEBOOK} .jp-Toolbar-kernelName")
     ready.first.wait_for(timeout=patience_s * 1000)
     expect(page.locator("#jupyterlab-splash")).to_have_count(0, timeout=patience_s * 1000)
+
+
+def look_again_until(page: Page, there: Locator) -> None:
+    """Turn to a page again and again, so that what it looks after now and then is looked after at once, until it shows
+    something.
+    """
+    for _ in range(300):
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        page.wait_for_timeout(400)
+        if there.count():
+            return
+    expect(there).to_have_count(1)
 
 
 @dataclass(slots=True)
@@ -87,17 +103,17 @@ class Cell:
         """How many drawings are below the code."""
         return self.output.locator("img, svg").count()
 
-    def wait(self, patience_s: float = 90) -> Cell:
+    def wait(self, patience_s: float = PATIENCE_S) -> Cell:
         """Wait until the kernel is done with it."""
         self.place.locator(".jp-InputArea-prompt").filter(has_text=DONE).wait_for(timeout=patience_s * 1000)
         return self
 
-    def wait_for_text(self, text: str | re.Pattern[str], patience_s: float = 60) -> Cell:
+    def wait_for_text(self, text: str | re.Pattern[str], patience_s: float = PATIENCE_S) -> Cell:
         """Wait until the output says something; the cell may still run."""
         expect(self.output).to_contain_text(text, timeout=patience_s * 1000)
         return self
 
-    def answer(self, question: str, text: str, patience_s: float = 60) -> Cell:
+    def answer(self, question: str, text: str, patience_s: float = PATIENCE_S) -> Cell:
         """Answer a question that the cell asks (`input`, `getpass`)."""
         asked = self.output.locator("pre.jp-Stdin-prompt", has_text=question)
         field = asked.locator("input.jp-Stdin-input")
@@ -124,7 +140,7 @@ class Notebook:
         """All its cells."""
         return self.panel.locator(".jp-Cell")
 
-    def wait_for_kernel(self, patience_s: float = 60) -> Notebook:
+    def wait_for_kernel(self, patience_s: float = PATIENCE_S) -> Notebook:
         """Wait until its kernel has started and has nothing to do."""
         idle = self.panel.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]")
         idle.wait_for(timeout=patience_s * 1000)
@@ -142,13 +158,13 @@ class Notebook:
             self.page.keyboard.insert_text(code)
             self.page.keyboard.press("Shift+Enter")
             try:
-                sent.wait_for(timeout=5000)
+                sent.wait_for(timeout=20_000)
             except TimeoutError:
                 continue
             return Cell(cell)
         raise AssertionError(f"the notebook did not take the cell: {code[:80]}")
 
-    def run(self, code: str, patience_s: float = 90) -> Cell:
+    def run(self, code: str, patience_s: float = PATIENCE_S) -> Cell:
         """Type code into the last cell, send it, and wait until the kernel is done with it."""
         return self.start(code).wait(patience_s)
 
@@ -172,7 +188,7 @@ class Notebook:
             named.click()
         self.wait_until_saved()
 
-    def wait_until_saved(self, patience_s: float = 60) -> None:
+    def wait_until_saved(self, patience_s: float = PATIENCE_S) -> None:
         """Wait until JupyterLab has saved the notebook, by itself or because it was asked."""
         unsaved = self.page.locator(".lm-TabBar-tab.lm-mod-current.jp-mod-dirty")
         expect(unsaved).to_have_count(0, timeout=patience_s * 1000)
@@ -188,7 +204,7 @@ class JupyterLab:
 
     page: Page
 
-    def new_notebook(self, patience_s: float = 60) -> Notebook:
+    def new_notebook(self, patience_s: float = PATIENCE_S) -> Notebook:
         """Open the launcher, choose Python, and wait for the kernel."""
         if not self.page.locator(CARD).count():
             self.page.locator('[data-command="launcher:create"]').first.click()
@@ -196,12 +212,12 @@ class JupyterLab:
             self.page.locator(CARD).first.click()
         return self._in_tab(str(made.value.json()["name"]), patience_s)
 
-    def open(self, file: str, patience_s: float = 60) -> Notebook:
+    def open(self, file: str, patience_s: float = PATIENCE_S) -> Notebook:
         """Open a notebook from the list of files; one that is open already comes to the front."""
         self.page.locator(".jp-DirListing-item", has_text=file).first.dblclick()
         return self._in_tab(file, patience_s)
 
-    def in_front(self, patience_s: float = 60) -> Notebook:
+    def in_front(self, patience_s: float = PATIENCE_S) -> Notebook:
         """Return the notebook that is seen."""
         return self._seen(patience_s)
 
@@ -217,7 +233,7 @@ class JupyterLab:
         found = Notebook(self.page, str(panel.get_attribute("id")))
         return found.wait_for_kernel(patience_s)
 
-    def dialog(self, patience_s: float = 30) -> str:
+    def dialog(self, patience_s: float = PATIENCE_S) -> str:
         """Wait for a dialog or a notice and return what it says."""
         said = self.page.locator(".jp-Dialog-content, .Toastify__toast").first
         said.wait_for(timeout=patience_s * 1000)

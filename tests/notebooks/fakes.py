@@ -12,7 +12,7 @@ import contextlib
 import json
 import secrets
 import threading
-import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -33,7 +33,9 @@ PROJECT = {
 
 
 class FakePortal:
-    """A portal at a free port. `who` is the member whose browser asks; nobody is signed in while it is empty."""
+    """A portal at a free port. `who` is the member whose browser asks; nobody is signed in while it is empty.
+    `lab_tokens` are good now, and all that were ever `given` to labs are kept.
+    """
 
     def __init__(self, secret: str) -> None:
         self.secret, self.who = secret, ""
@@ -42,7 +44,10 @@ class FakePortal:
         self.codes: dict[str, tuple[str, str]] = {}
         self.tokens: dict[str, str] = {}
         self.lab_tokens: dict[str, str] = {}
-        self.down, self.slow_s = False, 0.0
+        self.given: list[str] = []
+        self.down = False
+        self._free, self._passing = threading.Event(), threading.Semaphore(0)
+        self._free.set()
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -62,8 +67,19 @@ class FakePortal:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def close(self) -> None:
+        self._free.set()
         self.server.shutdown()
         self.server.server_close()
+
+    @contextlib.contextmanager
+    def held(self, after: int) -> Iterator[None]:
+        """Answer `after` more questions about who somebody is; the next ones wait until the block ends."""
+        self._passing = threading.Semaphore(after)
+        self._free.clear()
+        try:
+            yield
+        finally:
+            self._free.set()
 
     def answer(self, call: BaseHTTPRequestHandler, where: Any, body: str = "") -> None:
         if self.down:
@@ -79,7 +95,8 @@ class FakePortal:
                 listed = [each["project"] for each in self.projects.get(member, [])]
                 return self.say(call, 200, {"member": member, "projects": listed})
             case "/api/v1/labs/me" if bearer in self.tokens:
-                time.sleep(self.slow_s)
+                if not self._passing.acquire(blocking=False):
+                    self._free.wait(60)
                 member = self.tokens[bearer]
                 told = {"name": member, "domain": member.partition("@")[2], "roles": ["researcher"]}
                 told |= {"projects": self.projects.get(member, []), "profiles": self.profiles}
@@ -87,6 +104,7 @@ class FakePortal:
             case "/api/v1/labs/tokens" if bearer in self.tokens:
                 token = secrets.token_hex(16)
                 self.lab_tokens[token] = self.tokens[bearer]
+                self.given.append(token)
                 return self.say(call, 201, {"token": token, "expires_at": 2**31, "purpose": "x"})
             case "/api/v1/sign-out":
                 self.tokens.pop(bearer, None)
@@ -142,26 +160,27 @@ class FakeLab:
 
 
 class FakeLauncher:
-    """A launcher at a socket, in a thread of its own; `places` labs live at a time, the others wait."""
+    """A launcher at a socket, in a thread of its own; `places` labs live at a time, the others wait. While it is
+    `held` no box gets beyond its start.
+    """
 
-    def __init__(self, socket: Path, hub_service: Path, places: int = 100, start_s: float = 0.0) -> None:
-        self.socket, self.service, self.places, self.start_s = socket, hub_service, places, start_s
+    def __init__(self, socket: Path, hub_service: Path, places: int = 100) -> None:
+        self.socket, self.service, self.places, self.held = socket, hub_service, places, False
         self.labs: dict[str, FakeLab] = {}
         self.shelf: dict[str, Plan] = {}
         self.kept: dict[str, DarkroomError | None] = {}
         self.refuse: DarkroomError | None = None
         self.refuse_run: DarkroomError | None = None
         self.loop = asyncio.new_event_loop()
-        self._freed = asyncio.Condition()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
-        assert self._ready.wait(5)
+        assert self._ready.wait(60)
 
     def close(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._close(), self.loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._close(), self.loop).result(60)
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(5)
+        self._thread.join(60)
 
     def end(self, plan: str, why: DarkroomError | None = None) -> None:
         """End a lab as if its box had ended."""
@@ -268,7 +287,8 @@ class FakeLauncher:
         while sum(other.state != "created" for other in self.labs.values()) >= self.places:
             await asyncio.sleep(0.02)
         lab.state = "starting"
-        await asyncio.sleep(self.start_s)
+        while self.held:
+            await asyncio.sleep(0.02)
         lab.state = "running"
         while not lab.environment:
             with contextlib.suppress(OSError, EOFError):

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +20,17 @@ import httpx
 from notebooks.settings import SECRETS, LabsSettings
 from plans.box import Limits
 from tests.notebooks.fakes import PROFILE, PROJECT, FakeLauncher, FakePortal
+from tests.ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 USERS = {"launcher": 60_710, "porter": 60_967, "proxy": 60_968, "hub": 60_969}
 CEILING = Limits(65_536, 8192, 0, 16, 2_592_000, 2_592_000, 1024, 4096, 64)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class House:
     """Everything of the side of labs but launcher and portal; `with` starts and ends it."""
 
-    def __init__(self, places: int = 100, start_s: float = 0.0, **changes: Any) -> None:
+    def __init__(self, places: int = 100, **changes: Any) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="dr-nb-"))
         self.folder.chmod(0o711)
         users = USERS if os.geteuid() == 0 else dict.fromkeys(USERS)
@@ -55,30 +51,28 @@ class House:
         for name in SECRETS:
             (self.folder / "keys" / name).write_text(secrets.token_hex(32))
         self.portal = FakePortal((self.folder / "keys" / "oauth").read_text())
-        port = free_port()
+        port = free_ports(3)
         values = {
             "portal": self.portal.origin, "portal_page": self.portal.origin,
             "address": f"http://labs.localhost:{port}", "listen_host": "127.0.0.1", "listen_port": port,
-            "hub_port": free_port(), "proxy_port": free_port(), "first_port": 20_000 + secrets.randbelow(5_000),
+            "hub_port": port + 1, "proxy_port": port + 2, "first_port": 20_000 + secrets.randbelow(5_000),
             "launcher_socket": str(self.folder / "node" / "open"),
             "porter_hub": str(self.folder / "service" / "hub"), "porter_api": str(self.folder / "service" / "api"),
             "porter_desk": str(self.folder / "desk" / "desk"), "porter_state": str(self.folder / "porter"),
             "hub_state": str(self.folder / "hub"), "keys": str(self.folder / "keys"),
             "images": str(self.folder / "images"), **{f"user_{name}": user for name, user in users.items()},
-            "idle_hours": 4, "age_days": 7, "limits": CEILING.plain(), "wait_s": 60, "answer_s": 20, "membership_s": 60,
-            "administrator": "",
+            "idle_hours": 4, "age_days": 7, "limits": CEILING.plain(), "wait_s": 900, "answer_s": 180,
+            "membership_s": 60, "administrator": "",
             **changes,
         }  # fmt: skip
         self.settings = LabsSettings.read(values)
         self.file = self.folder / "labs.json"
         self.file.write_text(json.dumps(self.settings.plain()))
-        self.launcher = self.new_launcher(places, start_s)
+        self.launcher = self.new_launcher(places)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
-    def new_launcher(self, places: int = 100, start_s: float = 0.0) -> FakeLauncher:
-        return FakeLauncher(
-            Path(self.settings.launcher_socket), Path(self.settings.porter_hub), places, start_s
-        )
+    def new_launcher(self, places: int = 100) -> FakeLauncher:
+        return FakeLauncher(Path(self.settings.launcher_socket), Path(self.settings.porter_hub), places)
 
     def __enter__(self) -> House:
         for name in ("porter", "proxy", "hub"):
@@ -109,18 +103,25 @@ class House:
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text()
 
-    def wait(self, patience_s: float = 60) -> None:
+    def wait(self, patience_s: float = 120) -> None:
+        """Wait until the Hub answers through the proxy, and the porter at its desk."""
         until = time.monotonic() + patience_s
         while time.monotonic() < until:
-            try:
-                if httpx.get(f"http://127.0.0.1:{self.settings.listen_port}/hub/health").status_code == 200:
-                    return
-            except httpx.HTTPError:
-                pass
+            if self._answers():
+                return
             time.sleep(0.1)
         raise AssertionError(
             "".join(f"--- {name}\n{self.log(name)[-3000:]}" for name in ("porter", "proxy", "hub"))
         )
+
+    def _answers(self) -> bool:
+        try:
+            with socket.socket(socket.AF_UNIX) as desk:
+                desk.connect(self.settings.porter_desk)
+            health = f"http://127.0.0.1:{self.settings.listen_port}/hub/health"
+            return httpx.get(health, timeout=30).status_code == 200
+        except (OSError, httpx.HTTPError):
+            return False
 
     def member(self, name: str, *projects: dict[str, Any]) -> Browser:
         """Return a browser in which this member is signed in at the portal."""
@@ -192,19 +193,25 @@ class Browser:
     def model(self) -> dict[str, Any]:
         return dict(self.api("GET", f"users/{self.username}").json())
 
-    def progress(self) -> list[dict[str, Any]]:
-        """Return what the page that waits hears, until the end; a page between two states is loaded again."""
-        url, headers = self.hub(f"api/users/{self.username}/server/progress"), {"Referer": self.hub("home")}
-        for _ in range(40):
-            with self.client.stream("GET", url, headers=headers) as answer:
-                lines = [line for line in answer.iter_lines() if line.startswith("data: ")]
-            if answer.status_code != 400:
-                break
-            time.sleep(0.5)
-        return [json.loads(line.removeprefix("data: ")) for line in lines]
+    def progress(self, hear: Callable[[str], None] = lambda told: None) -> list[dict[str, Any]]:
+        """Return what the page that waits hears, until the end; a page between two states is loaded again.
 
-    def spawn(self) -> list[dict[str, Any]]:
+        `hear` is given each sentence as it comes.
+        """
+        url, headers = self.hub(f"api/users/{self.username}/server/progress"), {"Referer": self.hub("home")}
+        ends, events = time.monotonic() + 120, []
+        while True:
+            with self.client.stream("GET", url, headers=headers) as answer:
+                for line in answer.iter_lines():
+                    if line.startswith("data: "):
+                        events.append(json.loads(line.removeprefix("data: ")))
+                        hear(str(events[-1]["message"]))
+            if answer.status_code != 400 or time.monotonic() > ends:
+                return events
+            time.sleep(0.5)
+
+    def spawn(self, hear: Callable[[str], None] = lambda told: None) -> list[dict[str, Any]]:
         """Ask for a lab as somebody who opens the page, and return what was told."""
         answer = self.get(self.hub("spawn"))
         assert answer.status_code == 200, (answer.status_code, answer.text[-2000:])
-        return self.progress()
+        return self.progress(hear)

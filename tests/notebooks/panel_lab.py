@@ -28,7 +28,7 @@ from tests.portal.region import Region, build
 CHECKOUT = Path(__file__).parents[2]
 LAB = CHECKOUT / "images" / "notebook" / "lab"
 MEI = "mei@nm/centre"
-PATIENCE_S = 60
+PATIENCE_S = 120
 ENDING_S = 5
 
 
@@ -132,7 +132,10 @@ def a_lab(home: Path, **darkroom: str) -> Iterator[PanelLab]:
         process = subprocess.Popen(line, env=environment(home, **darkroom), stdout=log, stderr=log, cwd=home)
         try:
             url = _address(process, log)
-            with httpx.Client(base_url=url, timeout=60) as client, httpx.Client(base_url=url) as stranger:
+            with (
+                httpx.Client(base_url=url, timeout=120) as client,
+                httpx.Client(base_url=url, timeout=120) as stranger,
+            ):
                 client.get("/lab?token=opensesame")
                 yield PanelLab(url, home, "opensesame", client, stranger)
         finally:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,21 +13,14 @@ import pytest
 from notebooks.bounds import LARGEST_BODY
 from tests.notebooks.house import House
 
-pytestmark = pytest.mark.timeout(600)
 LI, LOGIN = "li@nm/tax", "__Host-jupyterhub-hub-login"
-
-
-@pytest.fixture(scope="module")
-def house() -> Iterator[House]:
-    with House() as built:
-        yield built
 
 
 def asked(house: House, port: int, head: str, body: bytes = b"") -> str:
     """Say a request as bytes, since clients put cookies right, and return the answer's head."""
     host = urlsplit(house.settings.address).netloc
     lines = f"{head}\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", port), 30) as wire:
+    with socket.create_connection(("127.0.0.1", port), 120) as wire:
         wire.sendall(lines.encode("latin-1"))
         with contextlib.suppress(OSError):  # it was answered already
             wire.sendall(body)

@@ -8,12 +8,9 @@ import re
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from http.cookies import SimpleCookie
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -23,18 +20,10 @@ from tests.notebooks.fakes import PROFILE, PROJECT
 from tests.notebooks.house import ROOT, Browser, House
 from tests.sandbox.small_image import lay_image
 
-pytestmark = pytest.mark.timeout(600)
-
 REFRESH = '<meta http-equiv="refresh" content="1">'
 
 
-@pytest.fixture(scope="module")
-def house() -> Iterator[House]:
-    with House() as built:
-        yield built
-
-
-def until(what: Callable[[], Any], patience_s: float = 30) -> Any:
+def until(what: Callable[[], Any], patience_s: float = 120) -> Any:
     end = time.monotonic() + patience_s
     while not (found := what()):
         assert time.monotonic() < end, "it did not come to be"
@@ -46,8 +35,13 @@ def lab_of(browser: Browser, path: str = "lab") -> httpx.Response:
     return browser.get(f"{browser.house.settings.address}/user/{browser.username}/{path}")
 
 
+def plans_of(house: House, member: str) -> list[str]:
+    return [plan for plan, lab in list(house.launcher.labs.items()) if f'"{member}"' in lab.plan.material]
+
+
 def plan_of(house: House, member: str) -> str:
-    return next(plan for plan, lab in house.launcher.labs.items() if f'"{member}"' in lab.plan.material)
+    (found,) = plans_of(house, member)
+    return found
 
 
 def stop(browser: Browser) -> None:
@@ -59,10 +53,18 @@ def stop(browser: Browser) -> None:
 
 
 def test_a_member_signs_in_by_the_portal_gets_a_lab_and_hears_how_it_comes(house: House) -> None:
+    """Its box is up when the page has said that it comes."""
     li = house.member("li@nm/tax")
-    house.launcher.start_s = 1.5
-    events = li.spawn()
-    house.launcher.start_s = 0
+    house.launcher.held = True
+
+    def hear(sentence: str) -> None:
+        if "box is being started" in sentence:
+            house.launcher.held = False
+
+    try:
+        events = li.spawn(hear)
+    finally:
+        house.launcher.held = False
     told = [event["message"] for event in events]
     assert events[-1]["ready"]
     assert any("box is being started" in line and "暗盒" in line for line in told)
@@ -272,9 +274,11 @@ def test_while_the_portal_is_down_no_lab_begins_and_a_running_one_goes_on(house:
 def test_a_start_that_waits_for_the_portal_is_waited_for_by_its_page(house: House) -> None:
     """JupyterHub sends the browser to the page of starts after a second, whether one has begun or not."""
     yu = house.member("yu@nm/tax")
-    house.portal.slow_s = 2.5
-    page = yu.get(yu.hub("spawn"))
-    house.portal.slow_s = 0
+    yu.get(yu.hub("home"))
+    with house.portal.held(
+        after=1
+    ):  # whether there is a choice; then, at the start, whether this is a member
+        page = yu.get(yu.hub("spawn"))
     assert "spawn-pending" in str(page.url) and REFRESH in page.text and "goes on by itself" in page.text
     assert 'id="start"' not in page.text
     until(lambda: lab_of(yu).headers["content-type"] == "application/json")
@@ -290,18 +294,19 @@ def test_a_lab_that_ends_says_why_on_the_next_page(house: House) -> None:
     sun.spawn()
     advice = "Delete what you do not need after the next start."
     house.launcher.end(plan_of(house, "sun@nm/tax"), BoxLimit("the home folder is full", "home", advice))
-    until(lambda: not sun.model()["servers"], 60)
+    until(lambda: not sun.model()["servers"])
     page = sun.get(sun.hub("home")).text
     assert "the home folder is full" in page and advice in page and "文件仍在原处" in page
 
 
-def test_whoever_is_in_no_project_any_more_loses_the_lab() -> None:
-    with House(membership_s=1) as own:
-        qian = own.member("qian@nm/tax")
-        qian.spawn()
-        own.portal.projects["qian@nm/tax"] = []
-        until(lambda: not own.launcher.labs, 100)
-        until(lambda: "no longer a member" in qian.get(qian.hub("home")).text)
+def test_whoever_is_in_no_project_any_more_loses_the_lab(house: House) -> None:
+    ruan, wei = house.member("ruan@nm/tax"), house.member("wei@nm/tax")
+    for each in (ruan, wei):
+        each.spawn()
+    house.portal.projects[ruan.member] = []
+    until(lambda: not plans_of(house, ruan.member))
+    until(lambda: "no longer a member" in ruan.get(ruan.hub("home")).text)
+    assert plans_of(house, wei.member), "the control"
 
 
 # ---------------------------------------------------------------------------------- two members, attacks
@@ -381,7 +386,7 @@ def test_signing_out_ends_the_lab_and_the_hubs_token(house: House) -> None:
     wu.spawn()
     assert "wu@nm/tax" in house.portal.tokens.values()
     wu.get(wu.hub("logout"))
-    until(lambda: not any('"wu@nm/tax"' in lab.plan.material for lab in house.launcher.labs.values()))
+    until(lambda: not plans_of(house, "wu@nm/tax"))
     assert "wu@nm/tax" not in house.portal.tokens.values()
     house.portal.who = ""
     answer = wu.client.get(wu.hub("home"))
@@ -402,36 +407,6 @@ def test_no_page_but_the_hubs_own_signs_anybody_out(house: House, site: str) -> 
         zheng.hub("logout"), headers={"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate"}
     )
     assert "zheng@nm/tax" not in house.portal.tokens.values(), "control: the Hub's own link does"
-
-
-def test_where_there_is_tls_no_lab_can_finish_its_own_sign_in_in_anothers_browser() -> None:
-    """The cookie that binds a sign-in to its browser is a `__Host-` one, too, and another is not believed."""
-    with House() as plain:
-        settings = replace(plain.settings, address=plain.settings.address.replace("http:", "https:"))
-        plain.file.write_text(json.dumps(settings.plain()))
-        plain.kill("hub")
-        plain.start("hub")
-        plain.wait()
-        hub = f"http://127.0.0.1:{settings.hub_port}/hub/"
-        headers = {"Host": "labs.localhost", "X-Forwarded-Proto": "https"}
-        began = httpx.get(hub + "oauth_login", headers=headers)
-        cookie = SimpleCookie(began.headers["set-cookie"])
-        (name,) = cookie
-        assert (
-            name == "__Host-oauthenticator-state" and cookie[name]["secure"] and cookie[name]["path"] == "/"
-        )
-        assert not cookie[name]["domain"]
-        state = parse_qs(urlsplit(began.headers["location"]).query)["state"][0]
-        for shown, status in ((name.removeprefix("__Host-"), 400), (name, 500)):
-            arrived = httpx.get(
-                hub + "oauth_callback",
-                params={"code": "none", "state": state},
-                headers=headers | {"Cookie": f"{shown}={cookie[name].coded_value}"},
-            )
-            assert arrived.status_code == status, (
-                shown,
-                "the second is believed, and its code is asked about",
-            )
 
 
 def test_the_hub_sees_nothing_of_the_rest_of_the_machine(house: House) -> None:
@@ -486,32 +461,34 @@ def test_a_lab_goes_on_when_one_of_them_is_killed_and_started_again(house: House
     house.kill(who)
     house.start(who)
     house.wait()
-    until(lambda: lab_of(li).headers.get("content-type") == "application/json", 30)
+    until(lambda: lab_of(li).headers.get("content-type") == "application/json")
     assert lab_of(li).json()["lab_of"] == "li@nm/tax"
     assert plan in house.launcher.labs, "and it is the same lab"
 
 
-def test_a_hub_killed_while_a_lab_begins_leaves_no_home_in_use() -> None:
-    with House(start_s=3) as own:
-        he = own.member("he@nm/tax")
+def test_a_hub_killed_while_a_lab_begins_leaves_no_home_in_use(house: House) -> None:
+    he = house.member("he@nm/tax")
+    house.launcher.held = True
+    try:
         he.get(he.hub("spawn"))
-        until(lambda: own.launcher.labs)
-        own.kill("hub")
-        own.start("hub")
-        own.wait()
-        until(lambda: he.model()["servers"] or not own.launcher.labs, 30)
-        he.get(he.hub("spawn"))
-        until(lambda: (he.model()["servers"].get("") or {}).get("ready"), 60)
-        assert lab_of(he).json()["lab_of"] == "he@nm/tax"
+        until(lambda: plans_of(house, he.member))
+        house.kill("hub")
+    finally:
+        house.launcher.held = False
+    house.start("hub")
+    house.wait()
+    until(lambda: he.model()["servers"] or not plans_of(house, he.member))
+    he.get(he.hub("spawn"))
+    until(lambda: (he.model()["servers"].get("") or {}).get("ready"))
+    assert lab_of(he).json()["lab_of"] == "he@nm/tax"
 
 
 def test_when_the_launcher_died_the_end_is_said_and_the_next_start_works(house: House) -> None:
     li = house.member("feng@nm/tax")
     li.spawn()
     house.launcher.close()
-    time.sleep(1)
     house.launcher = house.new_launcher()
-    until(lambda: not li.model()["servers"], 60)
+    until(lambda: not li.model()["servers"])
     page = li.get(li.hub("home")).text
     assert "node of labs was restarted" in page and "Your files are where they were" in page
     assert li.spawn()[-1]["ready"]
@@ -521,42 +498,55 @@ def test_an_idle_lab_is_stopped_by_the_culler_and_its_token_ended() -> None:
     """With no idle hours at all; the control is every other test here, whose labs may lie idle for four."""
     with House(idle_hours=0) as own:
         li = own.member("li@nm/tax")
-        li.spawn()
-        assert own.launcher.labs
-        until(lambda: not li.model()["servers"], 60)
+        li.get(li.hub("spawn"))
+        until(lambda: own.launcher.kept)
         until(lambda: not own.portal.lab_tokens and not own.launcher.labs)
+        assert own.portal.given, "it had one"
+        until(lambda: not li.model()["servers"])
+
+
+def test_who_waits_in_vain_is_told_so_in_both_languages() -> None:
+    with House(places=0, wait_s=1) as own:
+        told = refused(own.member("li@nm/tax"))
+        assert "No place came free within 1 min" in told and "空位" in told
 
 
 def test_twenty_at_once_all_end_ready_or_with_a_reason_and_the_hub_is_never_held_up() -> None:
-    with House(places=15, start_s=0.5, wait_s=25) as own:
+    """Five of them wait until the Hub has answered others; were it held up by one that waits, it never would."""
+    with House(places=15) as own:
         members = [own.member(f"m{number}@nm/tax") for number in range(20)]
         for each in members:
-            own.portal.who = each.member
             each.get(each.hub("home"))
-        slowest = 0.0
+        heard: dict[str, list[str]] = {each.member: [] for each in members}
 
         def told(each: Browser) -> dict[str, Any]:
             page = each.client.get(each.hub("spawn"))
-            events = each.progress()
+            events = each.progress(heard[each.member].append)
             assert events, (page.status_code, str(page.url), page.text[-1500:], own.log("hub")[-3000:])
             return events[-1]
 
+        def waiting() -> list[str]:
+            lines = [[line for line in each if "Waiting for a place" in line] for each in heard.values()]
+            return [each[-1] for each in lines if each]
+
         with ThreadPoolExecutor(20) as pool:
-            waiting = [pool.submit(told, each) for each in members]
-            while not all(each.done() for each in waiting):
-                began = time.monotonic()
-                assert (
-                    httpx.get(f"http://127.0.0.1:{own.settings.hub_port}/hub/health", timeout=10).status_code
-                    == 200
+            ends = [pool.submit(told, each) for each in members]
+            try:
+                until(
+                    lambda: healthy(own) and sum(each.done() for each in ends) == 15 and len(waiting()) >= 5
                 )
-                slowest = max(slowest, time.monotonic() - began)
-                time.sleep(0.1)
-        ends = [each.result() for each in waiting]
-        ready = [end for end in ends if end.get("ready")]
-        reasons = [end["message"] for end in ends if end.get("failed")]
-        assert len(ready) == 15 and len(reasons) == 5
-        assert all("No place came free" in reason and "空位" in reason for reason in reasons), reasons
-        assert slowest < 5, "seconds for the shortest answer while all of them began"
+                assert all(healthy(own) for _ in range(10))
+            finally:
+                own.launcher.places = 20
+        assert all(each.result().get("ready") for each in ends)
+        reasons = waiting()
+        assert all("no place is free" in reason and "空位" in reason for reason in reasons), reasons
+
+
+def healthy(house: House) -> bool:
+    """Return whether the Hub answers, however long it takes."""
+    url = f"http://127.0.0.1:{house.settings.hub_port}/hub/health"
+    return httpx.get(url, timeout=120).status_code == 200
 
 
 def test_the_database_of_the_hub_is_the_hubs_alone(house: House) -> None:

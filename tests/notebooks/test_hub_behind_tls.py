@@ -8,7 +8,8 @@ import re
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from http.cookies import SimpleCookie
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -18,7 +19,6 @@ from tests.notebooks.house import House
 from tests.portal import tls_proxy
 from tests.portal.tls_proxy import LABS, PORTAL, Door
 
-pytestmark = pytest.mark.timeout(600)
 LI = "li@nm/tax"
 
 
@@ -93,3 +93,24 @@ def test_a_member_who_comes_to_the_lab_first_is_led_there_in_the_end(front: tupl
     assert answer.status_code == 200 and host in public.asked and PORTAL not in public.asked[:1], answer.text[
         :500
     ]
+
+
+def test_no_lab_can_finish_its_own_sign_in_in_anothers_browser(front: tuple[House, Door]) -> None:
+    """The cookie that binds a sign-in to its browser is a `__Host-` one, too, and another is not believed."""
+    house, door = front
+    hub = f"http://127.0.0.1:{house.settings.hub_port}/hub/"
+    headers = {"Host": urlsplit(door.labs).netloc, "X-Forwarded-Proto": "https"}
+    began = httpx.get(hub + "oauth_login", headers=headers, timeout=60)
+    cookie = SimpleCookie(began.headers["set-cookie"])
+    (name,) = cookie
+    assert name == "__Host-oauthenticator-state" and cookie[name]["secure"] and cookie[name]["path"] == "/"
+    assert not cookie[name]["domain"]
+    state = parse_qs(urlsplit(began.headers["location"]).query)["state"][0]
+    for shown, status in ((name.removeprefix("__Host-"), 400), (name, 500)):
+        arrived = httpx.get(
+            hub + "oauth_callback",
+            params={"code": "none", "state": state},
+            headers=headers | {"Cookie": f"{shown}={cookie[name].coded_value}"},
+            timeout=60,
+        )
+        assert arrived.status_code == status, (shown, "the second is believed, and its code is asked about")

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -199,7 +200,10 @@ def test_a_platform_that_is_down_is_said_and_comes_back(lab: PanelLab, platform:
     try:
         began = time.monotonic()
         assert "does not answer" in lab.page("catalog") and "没有应答" in lab.page("jobs", lang="zh")
-        assert "Home" in lab.page("home") and time.monotonic() - began < 20
+        assert "Home" in lab.page("home")
+        assert time.monotonic() - began < 60, (
+            "the client's own patience with three pages is two minutes for each"
+        )
     finally:
         platform.start()
     assert "tax.income" in lab.page("catalog")
@@ -228,14 +232,23 @@ def test_a_page_does_not_wait_for_ever(parts: Any, monkeypatch: pytest.MonkeyPat
     reading = parts["reading"]
     monkeypatch.setattr(reading, "LONGEST_S", 0.1)
 
-    async def ask() -> float:
-        began = time.monotonic()
-        with pytest.raises(reading.NotReadError) as caught:
-            await reading.Reading().run(lambda: time.sleep(0.5))
-        assert caught.value.failure.key == "slow"
-        return time.monotonic() - began
+    answered, over = threading.Event(), threading.Event()
 
-    assert asyncio.run(ask()) < 2
+    def never() -> None:
+        if over.wait(60):
+            answered.set()
+
+    async def ask() -> None:
+        with pytest.raises(reading.NotReadError) as caught:
+            await reading.Reading().run(never)
+        assert caught.value.failure.key == "slow"
+        assert not answered.is_set(), "who asked went on before there was an answer"
+
+    try:
+        asyncio.run(ask())
+    finally:
+        over.set()
+    assert answered.wait(60), "the control: there would have been one"
 
 
 @pytest.mark.parametrize(

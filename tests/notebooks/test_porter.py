@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 
+from notebooks import porter
 from notebooks.asking import Porter as Desk
 from notebooks.porter import MOST_PARKED, Porter
 from notebooks.settings import LabsSettings
 from plans import frames, frames_async
 from plans.errors import NotFound, Unreachable
 from plans.labs import is_lab, loopback_of
-from tests.notebooks.house import CEILING, free_port
+from tests.notebooks.house import CEILING
+from tests.ports import free_ports
 
 PLAN, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 ENVIRONMENT = {"JUPYTERHUB_API_TOKEN": "secret-of-this-lab"}
@@ -33,6 +35,25 @@ def settings_in(folder: Path, hub_port: int, portal_port: int) -> LabsSettings:
         user_launcher=None, user_porter=None, user_proxy=None, user_hub=None, idle_hours=1, age_days=1,
         limits=CEILING.plain(),
     )  # fmt: skip
+
+
+def neighbours() -> tuple[int, int]:
+    """Ports for a Hub and a portal."""
+    first = free_ports(2)
+    return first, first + 1
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for a parked connection waits long, so that whatever comes sooner does not come of that."""
+    monkeypatch.setattr(porter, "WAIT_S", 300.0)
+
+
+async def becomes(what: Callable[[], bool], patience_s: float = 60) -> None:
+    """Wait until something is true."""
+    async with asyncio.timeout(patience_s):
+        while not what():
+            await asyncio.sleep(0.01)
 
 
 @dataclass
@@ -65,11 +86,12 @@ async def running(settings: LabsSettings) -> AsyncIterator[Outside]:
     stop = asyncio.Event()
     task = asyncio.create_task(Porter(settings).serve(stop))
     desk = Desk(settings.porter_desk)
-    for _ in range(200):
-        with contextlib.suppress(Unreachable):
-            await desk.plans()
-            break
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(60):
+        while True:
+            with contextlib.suppress(Unreachable):
+                await desk.plans()
+                break
+            await asyncio.sleep(0.01)
     try:
         yield Outside(settings, desk)
     finally:
@@ -79,10 +101,10 @@ async def running(settings: LabsSettings) -> AsyncIterator[Outside]:
 
 def play(folder: Path, story: Callable[[Outside], Awaitable[None]]) -> None:
     async def told() -> None:
-        settings = settings_in(folder, free_port(), free_port())
+        settings = settings_in(folder, *neighbours())
         servers = [await echo(b"hub", settings.hub_port), await echo(b"portal", settings.portal_place[1])]
         async with running(settings) as outside:
-            await asyncio.wait_for(story(outside), 30)
+            await asyncio.wait_for(story(outside), 200)
         for server in servers:
             server.close()
 
@@ -96,7 +118,7 @@ async def said(streams: tuple[asyncio.StreamReader, asyncio.StreamWriter], text:
     with contextlib.suppress(OSError):
         writer.write_eof()
     with contextlib.suppress(ConnectionError):
-        return await asyncio.wait_for(reader.read(), 15)
+        return await asyncio.wait_for(reader.read(), 60)
     return b""
 
 
@@ -196,7 +218,7 @@ def test_a_labs_calls_come_from_an_address_of_its_own(tmp_path: Path) -> None:
             writer.write(writer.get_extra_info("peername")[0].encode())
             writer.close()
 
-        settings, seen = settings_in(tmp_path, free_port(), free_port()), set()
+        settings, seen = settings_in(tmp_path, *neighbours()), set()
         async with await asyncio.start_server(portal, *settings.portal_place), running(settings) as outside:
             for plan in (PLAN, OTHER):
                 await outside.desk.open(plan, ENVIRONMENT)
@@ -215,7 +237,7 @@ def test_closing_ends_connections_that_are_open(tmp_path: Path) -> None:
         await lab[0].readexactly(2)
         await outside.desk.close(PLAN)
         with contextlib.suppress(ConnectionError):
-            assert await asyncio.wait_for(come[0].read(), 5) == b""
+            assert await asyncio.wait_for(come[0].read(), 60) == b""
         with pytest.raises(OSError):
             await asyncio.open_connection(loopback_of(port), port)
 
@@ -239,7 +261,7 @@ def test_closing_a_lab_and_stopping_leave_no_trace_of_a_defect_in_the_log(
                 await outside.desk.close(plan)
                 for reader, _ in come:
                     with contextlib.suppress(ConnectionError):
-                        assert await asyncio.wait_for(reader.read(), 3) == b"", (
+                        assert await asyncio.wait_for(reader.read(), 60) == b"", (
                             "at once, and not after the wait"
                         )
 
@@ -265,8 +287,9 @@ def test_a_lab_that_parks_without_end_has_as_many_as_it_may(tmp_path: Path) -> N
     async def story(outside: Outside) -> None:
         await outside.desk.open(PLAN, ENVIRONMENT)
         parked = [await outside.link("hub", PLAN, b"W") for _ in range(MOST_PARKED + 5)]
-        await asyncio.sleep(0.5)
-        assert sum(reader.at_eof() for reader, _ in parked) == 5
+        await becomes(lambda: sum(reader.at_eof() for reader, _ in parked) >= 5)
+        await asyncio.sleep(0.2)
+        assert sum(reader.at_eof() for reader, _ in parked) == 5, "and no more"
 
     play(tmp_path, story)
 
@@ -275,7 +298,7 @@ def test_a_porter_that_was_restarted_knows_ports_and_who_has_settings_and_no_sec
     tmp_path: Path,
 ) -> None:
     async def story() -> None:
-        settings = settings_in(tmp_path, free_port(), free_port())
+        settings = settings_in(tmp_path, *neighbours())
         async with running(settings) as outside:
             port = await outside.desk.open(PLAN, ENVIRONMENT)
             other = await outside.desk.open(OTHER, ENVIRONMENT)
