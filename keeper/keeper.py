@@ -35,6 +35,7 @@ from keeper.ledger import BEGUN, CLOSED, PAGE, Ledger
 from keeper.ledger_book import Book
 from keeper.ledger_case import Case, asking_stages, case_of
 from keeper.peers import PEER, Peers
+from keeper.readings import Reader, Readings
 from keeper.rederive import House, require_request, require_same
 from keeper.reviewing import ReviewDesk, files_of
 from keeper.stage_keys import stage_keys
@@ -42,7 +43,6 @@ from keeper.telling import told_of
 from keeper.trust import TrustedSet
 from keeper.twin_memory import Twins
 from keys import api as keys
-from plans.box import Entry
 from plans.decision import Decision
 from plans.errors import NotFound, OutputRefused, StateConflict
 from plans.joint import JointPlan
@@ -58,9 +58,6 @@ from policies import api as policies
 from sandbox import api as sandbox
 
 _TAKEN_WHILE_LOCKED = (Type.ROSTER, Type.REVOCATION, Type.ERASURE)
-
-Reader = Callable[[Plan, str], Reading]
-"""Has a check plan's statement read in the owner's own checker box (`sandbox.read_statement`)."""
 
 CLOCK_NOTE_S = 600
 """Seconds after which the time is written down anew, so that a clock set back shows after a restart as well."""
@@ -78,7 +75,7 @@ class Keeper:
     ) -> None:
         self.config = config
         self.launcher = OwnLauncher(config.launcher_socket, self._require_record)
-        self._reader = reader or partial(sandbox.read_statement, self.launcher)
+        self.readings = Readings(config, reader or partial(sandbox.read_statement, self.launcher))
         self._clock = clock
         self.keyring = Keyring(config.keyring)
         self.trusted = TrustedSet(config.domain, config.root)
@@ -96,7 +93,6 @@ class Keeper:
         self._challenges = Challenges()
         self._ingests: dict[str, BoxKeys] = {}
         self._released: dict[str, Signed] = {}
-        self._readings: dict[str, Reading] = {}
         self._house = House(config.images, config.limits, config.work_images)
         knows = config, self.trusted, self.keyring, self.peers, self.lock
         side = Side(*knows, self.note, self.now, self._require_unlocked)
@@ -306,24 +302,13 @@ class Keeper:
         if request.kind is not RequestKind.SQL:
             return policies.reading_of_task(request), ()
         shadows = self._shadows(request, self.now())
-        return self._read(request.statement, shadows), shadows
-
-    def _read(self, statement: str, shadows: tuple[Shadow, ...]) -> Reading:
-        """Return what the owner's checker box finds in a statement on these likenesses."""
-        limits = self.config.limits[Entry.CHECK]
-        check = sandbox.check_plan(self.config.domain, self.config.images[0], limits, statement, shadows)
-        reading = self._readings.get(check.digest)
-        if reading is None:
-            reading = self._reader(check, statement)
-            if len(self._readings) > 1_000:
-                self._readings.clear()
-            self._readings[check.digest] = reading
-        return reading
+        return self.readings.read(request.statement, shadows), shadows
 
     def _own_reading(self, joint: JointPlan, place: int) -> tuple[Reading, tuple[Shadow, ...]]:
         """Return what the own checker box finds in the statement on which the own decision about a portion rests."""
         shadows, portion = self._shadows(joint.request, self.now()), joint.reading.portions[place]
-        return policies.reading_of_model(portion) or self._read(portion.stand_in, shadows), shadows
+        own = policies.reading_of_model(portion) or self.readings.read(portion.stand_in, shadows)
+        return own, shadows
 
     def refund(self, plan: str) -> Signed:
         """Give back what was reserved for a plan of which no box was given a key, and sign that none was.

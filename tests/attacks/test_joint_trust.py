@@ -193,7 +193,7 @@ def test_a_policy_that_changes_while_the_statement_is_read_gives_no_key(
         house.believe(side.keeper, later)
         return read(check, statement)
 
-    side.keeper._reader = meanwhile
+    side.keeper.readings.reader = meanwhile
     with pytest.raises(StateConflict, match="changed while the statement was read"):
         side.extract(own)
     assert side.extract(own).inputs, "the control: it is read again"

@@ -385,7 +385,7 @@ def test_78_a_harmless_statement_with_another_harmless_ones_program_is_refused_t
 
 def test_78_a_statement_is_read_anew_when_a_dataset_has_changed(keeper: Keeper, plan: Plan) -> None:
     """A column that has another type now is counted in another way; an old reading must not stand for it."""
-    checker = keeper._reader
+    checker = keeper.readings.reader
     assert isinstance(checker, house.Checker)
     ask(keeper, plan)
     ask(keeper, plan, stage=Entry.PARSE)
@@ -551,7 +551,7 @@ def test_80_two_at_once_do_not_share_the_last_use(settings: KeeperConfig, attemp
 
     class Slow(house.Checker):
         def __call__(self, check: Plan, statement: str) -> Reading:
-            together.wait(10)
+            together.wait(120)
             return super().__call__(check, statement)
 
     keeper = house.start(settings, checker=Slow())
@@ -936,7 +936,7 @@ def test_two_releases_at_once_are_one(settings: KeeperConfig, granted: Signed) -
 
     class Slow(house.Checker):
         def __call__(self, check: Plan, statement: str) -> Reading:
-            together.wait(10)
+            together.wait(120)
             return super().__call__(check, statement)
 
     keeper = house.start(settings, checker=Slow())

@@ -253,7 +253,7 @@ def test_a_plan_from_before_a_mask_gets_no_key(keeper: Keeper) -> None:
 
 
 def test_a_reading_is_kept_for_the_view_on_which_it_was_made(keeper: Keeper) -> None:
-    checker: Any = keeper._reader
+    checker: Any = keeper.readings.reader
     plan = house.plan(keeper.trusted)
     given(keeper, plan, Entry.QUERY)
     given(keeper, plan, Entry.PARSE)
