@@ -13,10 +13,13 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60)
-settings.register_profile("search", deadline=None, max_examples=2000)
+SLOW = (HealthCheck.too_slow,)
+"""That a machine is slow says nothing about what is tested; there is no deadline for the same reason."""
+
+settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60, suppress_health_check=SLOW)
+settings.register_profile("search", deadline=None, max_examples=2000, suppress_health_check=SLOW)
 settings.load_profile(os.environ.get("DARKROOM_TEST_PROFILE", "ci"))
 
 WATCHED = (signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)

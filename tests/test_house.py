@@ -15,6 +15,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -369,3 +370,26 @@ def test_a_folder_of_one_machine_would_be_found() -> None:
         and not machine_paths("work/x")
         and not machine_paths("a/root/b")
     )
+
+
+# ------------------------------------------------------------------------------------ no test measures a machine
+
+
+def hurries(text: str) -> list[str]:
+    """Settings of a property with which a slow machine would fail it; what a file does not say, `conftest` does."""
+    found = [word for word in re.findall(r"\bdeadline=[^,)]+", text) if word != "deadline=None"]
+    lists = re.findall(r"suppress_health_check=\[[^]]*\]", text)
+    return found + [each for each in lists if "too_slow" not in each]
+
+
+def test_no_property_fails_because_a_machine_is_slow() -> None:
+    settings = hypothesis.settings.default
+    assert settings.deadline is None and hypothesis.HealthCheck.too_slow in settings.suppress_health_check
+    files = [file for file in sorted((ROOT / "tests").rglob("*.py")) if file != Path(__file__)]
+    assert {str(file): hurries(read_text(file)) for file in files if hurries(read_text(file))} == {}
+
+
+def test_a_property_in_a_hurry_would_be_found() -> None:
+    assert hurries("@settings(max_examples=3, deadline=200)") and hurries("settings(deadline=timedelta(1))")
+    assert hurries("@settings(suppress_health_check=[HealthCheck.filter_too_much])")
+    assert not hurries("@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])")

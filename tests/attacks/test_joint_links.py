@@ -17,19 +17,20 @@ import pytest
 from keys import tls
 from mpc import links
 from mpc.agent.attempt import Outcome, State
+from mpc.agent.table import Times
 from mpc.links import Connection, Control, dial
 from plans.errors import DarkroomError, LinkBroken, PeerLost
 from plans.joint import Step
-from tests.mpc.agents import CIVIL, DOMAINS, HEALTH, OFFICE, TAX, Town, town
+from tests.mpc.agents import CIVIL, DOMAINS, HEALTH, OFFICE, SHORT, TAX, TIMES, Town, town
 from tests.mpc.proxy import ONCE, Fault
 
 BEGUN = (State.CONNECTING, State.PREFLIGHT, State.MEETING, State.COMPUTING, State.RECEIPTS)
 
 
-def play(body: Callable[[Town], Coroutine[Any, Any, None]]) -> None:
+def play(body: Callable[[Town], Coroutine[Any, Any, None]], times: Times = TIMES) -> None:
     async def run() -> None:
-        async with asyncio.timeout(40):
-            async with town() as made:
+        async with asyncio.timeout(100):
+            async with town(times) as made:
                 await body(made)
 
     asyncio.run(run())
@@ -99,7 +100,7 @@ def test_70_a_party_behind_a_dead_network_is_lost_to_all_others(state: State) ->
         assert failure is not None and (failure.code, failure.party) == (PeerLost.code, TAX)
         assert ended[TAX].failure is not None and ended[TAX].failure.code == PeerLost.code
 
-    play(body)
+    play(body, SHORT)
 
 
 # ---------------------------------------------------------------------- 70: a party that sends what it should not
@@ -236,7 +237,7 @@ def test_71_a_party_that_dies_in_any_state_is_named_by_all_others(state: State, 
         if state is not State.RECEIPTS or failure is not None:  # its receipt may have left before
             assert failure is not None and failure.code == PeerLost.code and failure.party == victim
 
-    play(body)
+    play(body, SHORT)
 
 
 def test_71_a_receipt_that_reached_only_one_party_reaches_all() -> None:
@@ -251,7 +252,7 @@ def test_71_a_receipt_that_reached_only_one_party_reaches_all() -> None:
             if kind == "receipts":
                 await table.links[CIVIL].say(kind, content)
                 asyncio.ensure_future(made[TAX].die())
-                await asyncio.sleep(9)
+                await asyncio.sleep(60)
             await honest(kind, content)
 
         table.say = say  # type: ignore[method-assign]
@@ -283,7 +284,7 @@ def test_71_a_party_that_keeps_its_receipt_back_leaves_nobody_with_a_result() ->
         assert failure is not None
         assert (failure.code, failure.party, failure.step) == (PeerLost.code, TAX, Step.OPEN)
 
-    play(body)
+    play(body, SHORT)
 
 
 def test_71_an_agent_that_was_started_anew_has_forgotten_and_says_so() -> None:
@@ -334,7 +335,7 @@ async def opened(made: Town, identity: tls.Identity, **changes: Any) -> dict[str
     }
     try:
         await connection.send(opening)
-        return await connection.receive(3)
+        return await connection.receive(30)
     finally:
         connection.abort()
 
@@ -426,7 +427,7 @@ def test_76_a_listener_in_the_partys_place_hears_nothing() -> None:
         heard: list[Any] = []
 
         async def listen(connection: Connection) -> None:
-            heard.append(await connection.receive(3))
+            heard.append(await connection.receive(30))
 
         eve = tls.make_identity(made[TAX].folder / "eve", TAX)
         stolen = tls.Identity(eve.file, made[TAX].identity.certificate)
@@ -435,7 +436,7 @@ def test_76_a_listener_in_the_partys_place_hears_nothing() -> None:
             address = f"127.0.0.1:{await listener.start('127.0.0.1', 0)}"
             with pytest.raises((PeerLost, LinkBroken)):
                 connection = await dial(made[CIVIL].identity, address, made[TAX].identity.fingerprint)
-                await Control(connection).receive(3)
+                await Control(connection).receive(30)
             await listener.close()
         assert heard == []
 
@@ -451,12 +452,12 @@ def test_76_a_box_link_is_taken_once_and_from_its_own_party_only() -> None:
             connection = await dial(made[CIVIL].identity, party.address, party.agent)
             opening = {"open": "box", "joint": made.joint.digest, "attempt": 1, "from": CIVIL, "to": TAX}
             await connection.send(opening)
-            assert await connection.receive(3) == {"go": True}
+            assert await connection.receive(30) == {"go": True}
             if wanted:
                 second = connection
                 continue
             with contextlib.suppress(DarkroomError):
-                await connection.receive(3)
+                await connection.receive(30)
             assert connection.reader.at_eof()
         assert second is not None and not attempt.links._arrived[CIVIL].cancelled()
         second.abort()

@@ -19,7 +19,7 @@ manager = pytest.importorskip("jupyter_client.manager")
 MEI = "mei@nm/centre"
 ROOT = Path(__file__).resolve().parents[2]
 SQL = "select region, count(*) as n from tax.income group by region"
-LONGEST_S = 30
+LONGEST_S = 150
 
 
 class Kernel:

@@ -71,7 +71,7 @@ def test_text_never_becomes_code(cells: list[tuple[str, str, tuple[str, ...]]]) 
 
 
 @given(_TEXT)
-@settings(suppress_health_check=[HealthCheck.filter_too_much])
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 def test_any_text_is_read_or_refused_and_reading_again_changes_nothing(text: str) -> None:
     try:
         cells = notebook_text.cells_of(text)
@@ -132,7 +132,7 @@ def test_on_means_nothing_in_calls_of_others() -> None:
 
 
 @given(_CELLS)
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 def test_a_notebook_made_of_a_text_has_its_cells(
     tmp_path: Path, cells: list[tuple[str, str, tuple[str, ...]]]
 ) -> None:

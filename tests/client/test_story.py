@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow
 import pytest
@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import darkroom
 from darkroom import SUPPRESSED, cli, session, terminal
+from darkroom.connection import Connection
 from plans.errors import PolicyDenied, Unreachable
 from plans.statements import Type
 from store import api as store
@@ -75,10 +76,18 @@ def test_from_python(town: Town) -> None:
     assert [each.id for each in room.jobs()] == [job.id]
 
 
-def test_waiting_follows_a_job_that_moves(town: Town, typed: Typed) -> None:
+def test_waiting_follows_a_job_that_moves(town: Town, typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits, view = threading.Event(), Connection.view
+
+    def looked(self: Connection, *about: Any, **how: Any) -> dict[str, Any]:
+        if "wait_s" in how:
+            waits.set()
+        return view(self, *about, **how)
+
+    monkeypatch.setattr(Connection, "view", looked)
     room = town.connection(MEI)
     job = room.sql(SQL, project="housing", purpose="Study of rents")
-    mover = threading.Thread(target=lambda: (time.sleep(2), release(town.region, job.id)))
+    mover = threading.Thread(target=lambda: (waits.wait(60), release(town.region, job.id)))
     mover.start()
     shown = typed(MEI, "result", job.id, "--keeper-key", town.region.keeper.public)
     mover.join()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -129,7 +130,7 @@ def test_it_stops_when_told(dispatcher: Dispatcher) -> None:
 
 
 def test_a_step_that_went_well_is_followed_by_the_next_without_a_pause(dispatcher: Dispatcher) -> None:
-    dispatcher._settings = dataclasses.replace(dispatcher._settings, poll_s=5, brisk_poll_s=5)
+    dispatcher._settings = dataclasses.replace(dispatcher._settings, poll_s=300, brisk_poll_s=300)
     stop, reached = threading.Event(), threading.Event()
     dispatcher._steps = {
         JobState.SUBMITTED: lambda row: dispatcher._move(row, JobState.QUEUED) and None,
@@ -139,30 +140,30 @@ def test_a_step_that_went_well_is_followed_by_the_next_without_a_pause(dispatche
     worker = threading.Thread(target=dispatcher.work, args=(stop,))
     worker.start()
     try:
-        assert reached.wait(2)
+        assert reached.wait(60)
     finally:
         stop.set()
-        worker.join(10)
+        dispatcher._stepped.set()
+        worker.join(60)
 
 
 def test_a_step_that_cannot_even_be_written_down_is_not_repeated_without_a_pause(
     dispatcher: Dispatcher,
 ) -> None:
     dispatcher._settings = dataclasses.replace(dispatcher._settings, poll_s=0.2, brisk_poll_s=0.2)
-    tries, stop = [], threading.Event()
+    tries, stop = list[float](), threading.Event()
 
     def advance(row: store.JobRow) -> None:
-        tries.append(row.id)
+        tries.append(time.monotonic())
+        stop.set() if len(tries) == 4 else None
         raise Unreachable("no database")
 
     dispatcher._advance = advance  # type: ignore[method-assign]
     add(dispatcher, "one", JobState.SUBMITTED)
     worker = threading.Thread(target=dispatcher.work, args=(stop,))
     worker.start()
-    time.sleep(1)
-    stop.set()
-    worker.join(10)
-    assert 2 <= len(tries) <= 7
+    worker.join(60)
+    assert len(tries) == 4 and all(later - before >= 0.15 for before, later in itertools.pairwise(tries))
 
 
 def test_jobs_leave_the_queue_in_their_order_as_others_end_and_hide_no_new_one(

@@ -180,19 +180,22 @@ from store import api as store
 database = store.open_database(sys.argv[1])
 row = store.DomainRow("nm/tax", "", "", "", "", "")
 while True:
+    began = time.monotonic()
     with database.reading() as session:
         grants = list(forecast.owner(session, row, sys.argv[2]).grants)
-    print("revoked" if all(g.revoked for g in grants) else "stands", flush=True)
+    print("revoked" if all(g.revoked for g in grants) else "stands", began, flush=True)
     if all(g.revoked for g in grants):
         break
     time.sleep(0.01)
 """
 
 
-def test_a_revocation_counts_in_another_process_within_a_second(
+def test_a_revocation_counts_in_another_process_from_the_moment_it_is_committed(
     centre: store.Database, tmp_path: Path
 ) -> None:
-    """ATTACKS 59. The other process had read the grant before, and decides with it until then."""
+    """ATTACKS 59. The other process had read the grant before, and decides with it until then: no decision that it
+    begins later does. Both read the machine's one clock, so that it does not matter how long anything takes.
+    """
     grant = house.grant()
     deliver(centre, grant)
     url = f"sqlite:///{tmp_path / 'centre.db'}"
@@ -200,11 +203,10 @@ def test_a_revocation_counts_in_another_process_within_a_second(
     root = str(Path(forecast.__file__).parents[1])
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={"PYTHONPATH": root}) as watcher:
         assert watcher.stdout is not None
-        assert watcher.stdout.readline() == "stands\n"
+        assert watcher.stdout.readline().startswith("stands ")
         deliver(centre, house.revocation(grant))
-        began = time.monotonic()
-        for line in watcher.stdout:
-            if line == "revoked\n":
-                break
-        assert time.monotonic() - began < 1
-        assert watcher.wait(10) == 0
+        committed = time.monotonic()
+        told = [line.split() for line in watcher.stdout]
+        assert told[-1][0] == "revoked", "it hears of it"
+        assert all(float(began) < committed for word, began in told if word == "stands")
+        assert watcher.wait(60) == 0

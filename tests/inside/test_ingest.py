@@ -287,7 +287,7 @@ def as_json_lines(rows: list[tuple]) -> str:
     return "".join(json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) + "\n" for row in plain)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], max_examples=40)
 @given(rows=st.lists(ROW, min_size=1, max_size=8), form=st.sampled_from(["csv", "jsonl", "parquet"]))
 def test_what_goes_in_comes_out_in_every_format(tmp_path: Path, rows: list[tuple], form: str) -> None:
     case = Case(tmp_path, description(*TYPED.columns, form=form))

@@ -296,7 +296,7 @@ def by_hand(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     ]  # fmt: skip
 
 
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(rows=people, asked=st.lists(st.one_of(statements, grouped), min_size=8, max_size=8, unique=True))
 def test_a_statement_gives_what_it_gives_on_a_filtered_and_masked_copy_errors_included(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[Any, ...]], asked: list[str]

@@ -78,19 +78,19 @@ def test_a_server_without_data_computes_once_its_own_approvers_have_signed(
 
 
 def test_the_party_box_waits_for_its_peers_and_not_under_the_lock(side: JointSide) -> None:
-    side.keeper.joint.wait_s = 20.0
+    side.keeper.joint.wait_s = 120.0
     about = joint_house.joint(side.keeper)
     plan, given = side.approved(about), []
     waiting = threading.Thread(
         target=lambda: given.append(side.opened(joint_house.own_box(side.keeper, plan), plan)), daemon=True
     )
     waiting.start()
-    own = side.keeper.joint.own(about.digest, 1, 10.0)
+    own = side.keeper.joint.own(about.digest, 1, 60.0)
     assert own.plan == plan and own.signed.statement.domain == OWN
     assert side.extract(plan).inputs, "others have their keys meanwhile"
     for told in joint_house.boxes(about):
         side.keeper.joint.bring(about.digest, 1, (told,))
-    waiting.join(10.0)
+    waiting.join(60.0)
     assert len(given) == 1 and len(given[0].peers) == len(PEERS)
 
 
@@ -146,7 +146,7 @@ def test_of_boxes_that_ask_at_once_for_one_attempt_one_has_keys(side: JointSide)
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     assert given == [True]
 
 
@@ -187,7 +187,7 @@ def test_what_is_taken_back_ends_the_boxes_of_both_stages(side: JointSide, what:
 
 
 def test_an_approval_that_is_revoked_while_the_box_waits_gives_no_key(side: JointSide) -> None:
-    side.keeper.joint.wait_s = 20.0
+    side.keeper.joint.wait_s = 120.0
     about = joint_house.joint(side.keeper)
     given = house.approval(about.digest)
     house.believe(side.keeper, given)
@@ -201,13 +201,13 @@ def test_an_approval_that_is_revoked_while_the_box_waits_gives_no_key(side: Join
 
     waiting = threading.Thread(target=ask, daemon=True)
     waiting.start()
-    side.keeper.joint.own(about.digest, 1, 10.0)
+    side.keeper.joint.own(about.digest, 1, 60.0)
     told = joint_house.boxes(about)
     side.keeper.joint.bring(about.digest, 1, told[:2])
     with side.keeper.lock:  # both before the waiting box looks
         side.keeper.joint.bring(about.digest, 1, told[2:])
         house.believe(side.keeper, house.revocation(given))
-    waiting.join(10.0)
+    waiting.join(60.0)
     assert ended == ["what the attempt rests on was revoked while it waited for its peers"]
 
 

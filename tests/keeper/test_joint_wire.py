@@ -42,7 +42,7 @@ def side(settings: KeeperConfig) -> JointSide:
 
 
 def test_an_attempt_from_the_own_box_to_everybodys_receipts(side: JointSide, tmp_path: Path) -> None:
-    side.keeper.joint.wait_s = 20.0
+    side.keeper.joint.wait_s = 120.0
     about = joint_house.joint(side.keeper)
     plan = side.approved(about)
     with ExitStack() as stack:
@@ -53,14 +53,14 @@ def test_an_attempt_from_the_own_box_to_everybodys_receipts(side: JointSide, tmp
             "statement": joint_house.own_box(side.keeper, plan).plain(),
             "plan": plan.plain(),
         }
-        waiting = threading.Thread(target=lambda: given.append(len(frames.ask(path, ask, 30)["sealed"])))
+        waiting = threading.Thread(target=lambda: given.append(len(frames.ask(path, ask, 120)["sealed"])))
         waiting.start()
         own = None
         while own is None:
             own = agent.own(about.digest, 1)
         assert own.plan == plan and own.signed.statement.domain == OWN
         agent.bring(about.digest, 1, [BoxOf(told.signed, told.plan) for told in joint_house.boxes(about)])
-        waiting.join(20)
+        waiting.join(120)
         assert given, "the box has its keys"
         ran = joint_house.records(plan)
         receipt = agent.receipt(joint_house.receipt(plan), plan, ran)

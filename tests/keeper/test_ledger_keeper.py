@@ -247,7 +247,7 @@ def test_33_threads_that_race_for_the_last_cells_at_a_keeper_overspend_nothing(t
     together, given = threading.Barrier(len(plans)), []
 
     def ask(plan: Plan) -> None:
-        together.wait(10)
+        together.wait(120)
         try:
             given.append(side.given(plan, Entry.JUDGE).withheld)
         except BudgetSpent:

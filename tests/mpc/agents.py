@@ -23,10 +23,13 @@ from tests.plans.joint_examples import joint_plan
 
 CIVIL, HEALTH, OFFICE, TAX = DOMAINS = ("nm/civil", "nm/health", "nm/office", "nm/tax")
 
-TIMES = Times(
-    connect=6.0, preflight=6.0, meet=8.0, receipts=2.0, round=1.5, grace=0.3, news=3.0, beat=Beat(0.2, 1.8)
+TIMES = Times(grace=0.5, news=3.0, beat=Beat(0.5, 10.0))
+"""As the agents' own, but for what passes in full wherever a box is ended or has lost its link, or a line is broken."""
+
+SHORT = Times(
+    connect=6.0, preflight=12.0, meet=12.0, receipts=4.0, round=3.0, grace=0.5, news=6.0, beat=Beat(0.5, 4.0)
 )
-"""As the agents' own, some five times shorter."""
+"""For attempts that end because somebody is silent: shorter, and longer than a machine that is busy stands still."""
 
 
 @dataclass(slots=True)
@@ -83,7 +86,7 @@ class Town:
         """Those that take part."""
         return tuple(party.domain for party in self.joint.parties)
 
-    async def ended(self, number: int = 1, within_s: float = 15.0) -> dict[str, Outcome]:
+    async def ended(self, number: int = 1, within_s: float = 60.0) -> dict[str, Outcome]:
         """Return how an attempt ended at each party that still lives."""
         async with asyncio.timeout(within_s):
             while any((self.joint.digest, number) in party.agent._running for party in self.parties.values()):

@@ -156,7 +156,7 @@ def run(
     attempt: int = 1,
     wrap: Wrap = lambda _name, channel: channel,
     coins: Mapping[str, bytes] | None = None,
-    patience: float = 20.0,
+    patience: float = 120.0,
 ) -> Went:
     """Run every party in a thread of its own; raises what the first of them raised."""
     links = network([party.domain for party in joint.parties], patience)

@@ -165,7 +165,7 @@ def play(
             others[name](end)
         return serve(end, SERVERS.index(name)) if name in SERVERS else None
 
-    found, _ = together({name: lambda end, name=name: part(end, name) for name in names}, patience=20)
+    found, _ = together({name: lambda end, name=name: part(end, name) for name in names}, patience=120)
     return Met(plan, [found[name] for name in SERVERS], came)
 
 

@@ -21,7 +21,7 @@ from mpc.agent.agent import Agent
 from mpc.agent.attempt import State
 from mpc.agent.doors import Doors
 from plans.joint import JointPlan
-from tests.mpc.agents import TIMES
+from tests.mpc.agents import SHORT
 from tests.mpc.sides import side_of
 
 
@@ -48,7 +48,7 @@ async def run(folder: Path, domain: str, block: int) -> None:
     keeper.key = keeper_key(domain)
     keeper.known = {party.domain: keeper_key(party.domain).public for party in joint.parties}
     launcher.images, launcher.block = [joint.extract_image, joint.party_image], block
-    agent = Agent(side, tls.load_identity(own / "tls.pem"), "1.0", TIMES, lambda line: say({"log": line}))
+    agent = Agent(side, tls.load_identity(own / "tls.pem"), "1.0", SHORT, lambda line: say({"log": line}))
     doors = Doors(agent)
     host, _, port = joint.party(domain).address.rpartition(":")
     await agent.listener.start(host, int(port))
@@ -61,7 +61,7 @@ async def run(folder: Path, domain: str, block: int) -> None:
     outcome = attempt.outcome
     failure = outcome.failure.plain() if outcome and outcome.failure else None
     say({"well": bool(outcome and outcome.well), "failure": failure})
-    await asyncio.sleep(TIMES.round)  # peers may still ask how it ended
+    await asyncio.sleep(SHORT.round)  # peers may still ask how it ended
     await agent.close()
     await doors.close()
 

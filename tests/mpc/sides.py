@@ -212,7 +212,7 @@ class PlayedLauncher:
         with self.keeper.changed:
             self.keeper.shown[attempt] = BoxOf(sign(draft, self.key), plan)
             self.keeper.changed.notify_all()
-        end = time.monotonic() + 5
+        end = time.monotonic() + 30
         while not peers <= self.keeper.brought.get(attempt, set()):
             if self._ending(attempt).is_set():
                 raise BoxFailed("the box was cancelled", "box.cancelled")

@@ -14,6 +14,7 @@ import pytest
 from mpc.agent.attempt import State
 from mpc.agent.client import AgentClient, PartyEnd
 from mpc.agent.doors import _require_user
+from mpc.agent.table import Times
 from plans import frames_async
 from plans.box import Entry
 from plans.errors import (
@@ -29,15 +30,15 @@ from plans.errors import (
 )
 from plans.frames import pack
 from plans.joint import Receipt, Step
-from tests.mpc.agents import CIVIL, DOMAINS, HEALTH, OFFICE, TAX, Party, Town, town
+from tests.mpc.agents import CIVIL, DOMAINS, HEALTH, OFFICE, SHORT, TAX, TIMES, Party, Town, town
 
 
-def play(body: Callable[[Town], Coroutine[Any, Any, None]]) -> None:
-    """Run a test in a town of four parties; nothing in it may take ten seconds."""
+def play(body: Callable[[Town], Coroutine[Any, Any, None]], times: Times = TIMES) -> None:
+    """Run a test in a town of four parties; nothing in it hangs."""
 
     async def run() -> None:
-        async with asyncio.timeout(40):
-            async with town() as made:
+        async with asyncio.timeout(100):
+            async with town(times) as made:
                 await body(made)
 
     asyncio.run(run())
@@ -153,8 +154,12 @@ def test_nobody_is_dialled_for_a_plan_that_the_own_side_did_not_approve(asks: bo
             assert agent.status()["attempts"] == []
         else:
             agent.run(other, 1)
-        await asyncio.sleep(0.2)
-        assert bool(dialled) is not asks
+        if asks:
+            await asyncio.sleep(0.2)
+            assert not dialled
+        async with asyncio.timeout(60):
+            while not asks and not dialled:
+                await asyncio.sleep(0.01)
         inner.close()
 
     play(body)
@@ -262,7 +267,7 @@ def test_a_link_that_the_own_box_does_not_have_is_carried_nowhere(changes: dict[
         }
         reader, writer = await asyncio.open_unix_connection(made[TAX].folder / "links")
         writer.write(pack({**head, **changes}))
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(30):
             assert await reader.read() == b""
         writer.close()
         reader, writer = await asyncio.open_unix_connection(made[TAX].folder / "links")
@@ -407,7 +412,7 @@ def test_a_party_that_was_not_asked_is_lost_after_a_while() -> None:
             made[domain].agent.run(made.joint.digest, 1)
         assert await same_end(made, parties=(CIVIL, HEALTH, OFFICE)) == ("joint.peer-lost", TAX, Step.CHECK)
 
-    play(body)
+    play(body, SHORT)
 
 
 def test_a_refusal_of_any_kind_is_told_by_its_code_alone() -> None:
@@ -436,7 +441,7 @@ def test_a_line_of_100_megabit_and_10_milliseconds_carries_an_attempt(block: int
         for party in made.parties.values():
             party.launcher.block = block
         made.begin()
-        ended = await made.ended(within_s=35)
+        ended = await made.ended(within_s=90)
         assert all(outcome.well for outcome in ended.values()), made[TAX].log
         overhead = made.proxy.carried - 6 * block  # three peers, both ways
         assert 0 < overhead < 6 * block * 0.01 + 300_000, "what agents add is small, and does not grow"

@@ -22,7 +22,7 @@ def play(form: str, body: Callable[[Town], Coroutine[Any, Any, None]]) -> None:
     """Run a test in a town whose joint plan is of this form."""
 
     async def run() -> None:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(100):
             async with town(form=FORMS[form]) as made:
                 await body(made)
 

@@ -46,7 +46,7 @@ def owner(domain: str, rng: np.random.Generator, count: int, of: int, **made: An
 
 
 def compare(
-    owners: list[Owner], bits: int = 64, minimum: int = 10, patience: float = 20, **changes: Any
+    owners: list[Owner], bits: int = 64, minimum: int = 10, patience: float = 120, **changes: Any
 ) -> None:
     matched = min(len(each.persons) + each.spare for each in owners)
     joint = plan_for(owners, scheme=Scheme(bits, matched, minimum, 90), **changes)

@@ -461,6 +461,7 @@ def test_control_a_few_bytes_make_bare_seal_fill_memory(tmp_path: Path) -> None:
     answer = subprocess.run(
         [sys.executable, "-c", LOADS, str(tmp_path / "bomb")], capture_output=True, text=True, cwd=ROOT
     )
+    assert answer.returncode == 0, answer.stderr
     assert int(answer.stdout) > 150, f"{len(packed)} bytes became hundreds of MiB, and were taken for keys"
 
 

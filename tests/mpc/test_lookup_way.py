@@ -53,7 +53,7 @@ def hide(monkeypatch: pytest.MonkeyPatch, hidden: bool = True) -> None:
 
 def found(joint: JointPlan, owner: Owner, by: Register, **how: Any) -> tuple[Any, ...]:
     """What the finder hands over; the register's owner hands over nothing."""
-    went = run(joint, [owner, by], patience=60, **how)
+    went = run(joint, [owner, by], patience=180, **how)
     handed = went.handed[COURT]
     assert isinstance(handed, Records)
     assert went.handed[CIVIL] is None and joint.handing == (COURT,)
@@ -120,10 +120,10 @@ def test_what_is_not_the_plans_is_refused_before_anything_is_sent() -> None:
         (ragged, Malformed),
     ):
         with pytest.raises(error):
-            run(joint, [owner, bad], wrap=lambda _name, end: Noting(end, kept), patience=60)
+            run(joint, [owner, bad], wrap=lambda _name, end: Noting(end, kept), patience=180)
     assert kept == {}
     with pytest.raises(TooLarge, match="public number of questions"):
-        run(joint, [cases(range(6)), by], patience=60)
+        run(joint, [cases(range(6)), by], patience=180)
 
 
 # ------------------------------------------------------------------------------------------- what parties see
@@ -133,7 +133,7 @@ def heard(owner: Owner, by: Register, coins: bool = False) -> dict[str, dict[str
     kept: dict[str, dict[str, list[bytes]]] = defaultdict(lambda: defaultdict(list))
     drawn = {name: name.encode().ljust(32, b".") for name in (COURT, CIVIL)} if coins else None
     joint = looked_up_plan(owner, by)
-    run(joint, [owner, by], wrap=lambda name, end: Noting(end, kept[name]), coins=drawn, patience=60)
+    run(joint, [owner, by], wrap=lambda name, end: Noting(end, kept[name]), coins=drawn, patience=180)
     return kept
 
 
@@ -162,7 +162,7 @@ def questions(persons: Any) -> bytes:
     owner, by = cases(persons, spare=30 - len(persons)), register(range(300))
     wrap = lambda name, end: Noting(end, kept) if name == CIVIL else end  # noqa: E731
     with contextlib.suppress(EvidenceBroken):
-        run(looked_up_plan(owner, by), [owner, by], wrap=wrap, patience=60)
+        run(looked_up_plan(owner, by), [owner, by], wrap=wrap, patience=180)
     return b"".join(kept[f"{COURT}:lookup/question/0"])
 
 
@@ -206,7 +206,7 @@ def test_a_finder_that_is_sent_changed_bytes_ends_and_hands_over_nothing() -> No
 
     with pytest.raises((EvidenceBroken, LinkBroken)):
         run(
-            looked_up_plan(owner, by), [owner, by], patience=60,
+            looked_up_plan(owner, by), [owner, by], patience=180,
             wrap=lambda name, end: Changing(end, defaultdict(list)) if name == CIVIL else end,
         )  # fmt: skip
 

@@ -48,7 +48,7 @@ def by_mpyc(asked: dict, parties: int) -> dict:
         env={**os.environ, "ASKED": json.dumps(asked)},
     )  # fmt: skip
     try:
-        told, complaint = process.communicate(timeout=60)
+        told, complaint = process.communicate(timeout=300)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)  # and the parties that it started
         raise

@@ -54,7 +54,7 @@ def model(coefficients: Sequence[int], decimals: Sequence[int] = (2, 2, 1)) -> M
 
 def scores(joint: JointPlan, owner: Owner, by: Model, **how: Any) -> list[Decimal]:
     """What the finder hands over; the model's owner hands over nothing."""
-    went = run(joint, [owner, by], patience=60, **how)
+    went = run(joint, [owner, by], patience=180, **how)
     found = went.handed[BANK]
     assert isinstance(found, Scores)
     assert went.handed[TAX] is None and joint.handing == (BANK,)
@@ -151,7 +151,7 @@ def test_more_rows_than_a_ciphertext_has_places() -> None:
 
 def refused(joint: JointPlan, owner: Owner, by: Model) -> str:
     with pytest.raises((Malformed, RangeTooWide, TooLarge)) as caught:
-        run(joint, [owner, by], patience=60)
+        run(joint, [owner, by], patience=180)
     return f"{caught.value}"
 
 
@@ -183,7 +183,7 @@ def test_outside_a_box_nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 def heard(owner: Owner, by: Model, attempt: int = 1) -> dict[str, dict[str, list[bytes]]]:
     kept: dict[str, dict[str, list[bytes]]] = defaultdict(lambda: defaultdict(list))
     joint = scored_plan(owner, by, TERMS)
-    run(joint, [owner, by], attempt, lambda name, end: Noting(end, kept[name]), patience=60)
+    run(joint, [owner, by], attempt, lambda name, end: Noting(end, kept[name]), patience=180)
     return kept
 
 
@@ -211,7 +211,7 @@ def test_columns_of_another_attempt_are_not_read() -> None:
     with pytest.raises(LinkBroken) as caught:
         run(
             scored_plan(owner, by, TERMS), [owner, by], 2,
-            lambda name, end: Replaying(end, defaultdict(list)) if name == BANK else end, patience=60,
+            lambda name, end: Replaying(end, defaultdict(list)) if name == BANK else end, patience=180,
         )  # fmt: skip
     assert "another plan, attempt" in caught.value.what
 
@@ -226,7 +226,7 @@ def decrypted(monkeypatch: pytest.MonkeyPatch, owner: Owner, by: Model) -> list[
         return kept
 
     monkeypatch.setattr(KeyProcess, "scores", keep)
-    run(scored_plan(owner, by, TERMS), [owner, by], patience=60)
+    run(scored_plan(owner, by, TERMS), [owner, by], patience=180)
     return kept
 
 

@@ -65,7 +65,7 @@ def by(
 
 
 def scores(owner: Owner, own: Model, score: Score) -> list[Decimal]:
-    found = run(scored_by(owner, own, score), [owner, own], patience=60).handed[BANK]
+    found = run(scored_by(owner, own, score), [owner, own], patience=180).handed[BANK]
     assert isinstance(found, Scores)
     return [Decimal(text) for text in found.texts]
 
@@ -156,7 +156,7 @@ BY_ALL = by([TWO_LEVELS, ONE_LEVEL, MIXED], (15,))
 
 def refused(owner: Owner, own: Model) -> str:
     with pytest.raises((Malformed, RangeTooWide)) as caught:
-        run(scored_by(ROWS, model(NUMBERS, DECIMALS), BY_ALL), [owner, own], patience=60)
+        run(scored_by(ROWS, model(NUMBERS, DECIMALS), BY_ALL), [owner, own], patience=180)
     return f"{caught.value}"
 
 
@@ -177,7 +177,11 @@ def test_a_model_that_is_not_as_declared_is_refused_without_a_number() -> None:
 def heard(owner: Owner, own: Model) -> dict[str, dict[str, list[bytes]]]:
     kept: dict[str, dict[str, list[bytes]]] = defaultdict(lambda: defaultdict(list))
     run(
-        scored_by(owner, own, BY_ALL), [owner, own], 1, lambda name, end: Noting(end, kept[name]), patience=60
+        scored_by(owner, own, BY_ALL),
+        [owner, own],
+        1,
+        lambda name, end: Noting(end, kept[name]),
+        patience=180,
     )
     return kept
 
@@ -213,7 +217,7 @@ def test_a_key_for_products_of_another_attempt_is_not_taken() -> None:
     with pytest.raises(LinkBroken, match="another plan, attempt"):
         run(
             scored_by(ROWS, own, BY_ALL), [ROWS, own], 2,
-            lambda name, end: Replaying(end, defaultdict(list)) if name == BANK else end, patience=60,
+            lambda name, end: Replaying(end, defaultdict(list)) if name == BANK else end, patience=180,
         )  # fmt: skip
 
 
@@ -233,7 +237,7 @@ def opened(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return kept
 
     monkeypatch.setattr(KeyProcess, "scores", keep)
-    run(scored_by(owner, SECRET, ALONE), [owner, SECRET], patience=60)
+    run(scored_by(owner, SECRET, ALONE), [owner, SECRET], patience=180)
     return kept
 
 

@@ -34,7 +34,7 @@ def in_a_box(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def opened(joint: JointPlan, owners: list[Owner], **how: Any) -> tuple[tuple[int, ...], ...]:
     """The sums that the inspector opens; the collector hands over nothing."""
-    went = run(joint, owners, patience=60, **how)
+    went = run(joint, owners, patience=180, **how)
     found = went.handed[joint.task.inspector]
     assert isinstance(found, Totals)
     assert went.handed[joint.task.collector] is None and joint.handing == (joint.task.inspector,)
@@ -175,7 +175,7 @@ def test_what_is_not_the_plans_is_refused() -> None:
         ([replace(owners[0], sizes=(2,), groups=(np.ones(9, dtype=np.int64),)), owners[1]], Malformed),
     ):
         with pytest.raises(error):
-            run(joint, bad, patience=60)
+            run(joint, bad, patience=180)
     with pytest.raises(Malformed, match="noise"):
         run(replace(joint, scheme=replace(joint.scheme, noise_micro=1000)), owners)
     twice = of_sums(owners, PRODUCT, Sum(Measure.PRODUCT, ((1, 0), (0, 0))))
@@ -196,7 +196,7 @@ def test_outside_a_box_nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 def heard(owners: list[Owner], asked: JointReading | None = None) -> dict[str, dict[str, list[bytes]]]:
     kept: dict[str, dict[str, list[bytes]]] = defaultdict(lambda: defaultdict(list))
     joint = two_owners_plan(owners, TAX, asked)
-    run(joint, owners, wrap=lambda name, end: Noting(end, kept[name]), patience=60)
+    run(joint, owners, wrap=lambda name, end: Noting(end, kept[name]), patience=180)
     return kept
 
 
@@ -269,7 +269,7 @@ def mixed(monkeypatch: pytest.MonkeyPatch) -> tuple[JointPlan, list[Owner]]:
 def test_answers_that_no_rows_could_have_are_not_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     joint, owners = mixed(monkeypatch)
     with pytest.raises(EvidenceBroken):
-        run(joint, owners, patience=60)
+        run(joint, owners, patience=180)
 
 
 def test_control_without_the_look_at_ranges_random_numbers_would_be_judged(
@@ -294,7 +294,7 @@ def test_what_another_attempt_said_is_not_read(tag: str) -> None:
     with pytest.raises(LinkBroken) as caught:
         run(
             two_owners_plan(owners, TAX), owners, 2,
-            lambda name, end: Replaying(end, defaultdict(list)) if name == sender else end, patience=60,
+            lambda name, end: Replaying(end, defaultdict(list)) if name == sender else end, patience=180,
         )  # fmt: skip
     assert "another plan, attempt" in caught.value.what
 

@@ -41,7 +41,7 @@ def run(
         programs[name] = lambda end, place=place: program(as_server(place, channel(place, end), attempt))
     for name, deal in (dealers or {}).items():
         programs[name] = lambda end, name=name, deal=deal: deal(outsider(name, end))
-    found, _ = together(programs, patience=20)
+    found, _ = together(programs, patience=120)
     return [found[name] for name in SERVERS]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import socket
+import statistics
 import struct
 import threading
 import time
@@ -158,14 +159,14 @@ def test_a_peer_that_answers_with_anything_else_is_refused(
 ) -> None:
     thread = served(tmp_path / "s", reply)
     with pytest.raises(refusal):
-        frames.ask(tmp_path / "s", {"op": "status"}, timeout_s=5)
-    thread.join(5)
+        frames.ask(tmp_path / "s", {"op": "status"}, timeout_s=60)
+    thread.join(60)
 
 
 def test_a_peer_that_answers_is_heard(tmp_path: Path) -> None:
     thread = served(tmp_path / "s", frames.pack({"ok": {"alive": True}}))
-    assert frames.ask(tmp_path / "s", {"op": "status"}, timeout_s=5) == {"alive": True}
-    thread.join(5)
+    assert frames.ask(tmp_path / "s", {"op": "status"}, timeout_s=60) == {"alive": True}
+    thread.join(60)
 
 
 def test_nobody_at_the_socket_is_said_without_a_path_of_this_machine(tmp_path: Path) -> None:
@@ -194,6 +195,8 @@ def test_a_large_frame_does_not_hold_up_the_others(monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(frames_async, "READ_AT_ONCE", len(packed))
 
     async def longest_pause() -> float:
+        """As a part of the whole."""
+        began = time.monotonic()
         reader, longest = asyncio.StreamReader(limit=2**24), 0.0
         reader.feed_data(packed)
         reading = asyncio.create_task(frames_async.read_async(reader))
@@ -202,8 +205,7 @@ def test_a_large_frame_does_not_hold_up_the_others(monkeypatch: pytest.MonkeyPat
             await asyncio.sleep(0)
             longest = max(longest, asyncio.get_running_loop().time() - before)
         assert reading.result() == {"a": [0] * 500_000}
-        return longest
+        return longest / (time.monotonic() - began)
 
-    began = time.monotonic()
-    longest = asyncio.run(longest_pause())
-    assert (longest < (time.monotonic() - began) / 2) is beside
+    parts = [asyncio.run(longest_pause()) for _ in range(5)]  # this machine may stand still in one of them
+    assert (statistics.median(parts) < 1 / 2) is beside

@@ -308,7 +308,7 @@ def test_definitions_that_double_each_other_are_refused_quickly() -> None:
     ):
         with pytest.raises(SqlUnsupported):
             read(statement, SHADOWS)
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 60, "sixteen million of each would take hours"
 
 
 def test_a_statement_has_so_many_tables_and_no_more() -> None:

@@ -163,7 +163,7 @@ HOSTS = st.one_of(
 )  # fmt: skip
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(host=HOSTS)
 def test_a_rebound_name_is_refused(app: Starlette, host: str) -> None:
     known = ("darkroom.example", "127.0.0.1:8470")

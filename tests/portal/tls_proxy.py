@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 
 CONFIGURATION = Path(__file__).resolve().parents[2] / "examples" / "production" / "nginx.conf"
 PORTAL, LABS = "darkroom.example.test", "labs.example.test"
-PATIENCE_S = 10
+PATIENCE_S = 90
 _WHOLE = """
 {user}
 daemon off;

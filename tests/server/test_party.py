@@ -80,7 +80,7 @@ class Pair:
         wait_for(owner.keeper_socket)
 
 
-def until(condition: object, seconds: float = 30) -> None:
+def until(condition: object, seconds: float = 90) -> None:
     end = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < end, "not within the time"
@@ -321,7 +321,7 @@ def test_whoever_witnesses_heads_carries_them(met: Pair, monkeypatch: pytest.Mon
         until(lambda: met.numbers(met.health, "nm/tax")["roster"] == wanted)
     finally:
         stop.set()
-        thread.join(10)
+        thread.join(60)
     assert met.keeper(met.health).status()["witnessed"] > 0, "the control: it goes on witnessing"
 
 

@@ -60,14 +60,14 @@ def serving(folder: Path) -> Iterator[None]:
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(command, cwd="/", stdout=log, stderr=log)
         try:
-            until = time.monotonic() + 30
+            until = time.monotonic() + 120
             while run(BINARIES / "pg_isready", "-q", "-h", folder) != 0:
                 assert server.poll() is None and time.monotonic() < until, "PostgreSQL does not start"
                 time.sleep(0.05)
             yield
         finally:
             server.send_signal(signal.SIGQUIT)  # nothing of it is kept
-            server.wait(30)
+            server.wait(120)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
