@@ -84,7 +84,7 @@ def test_a_keeper_reads_with_its_own_launcher_unless_it_is_told_otherwise(
     side: JointSide, launcher: Launcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control of what tests of keepers lay down: the keeper that really runs asks this reader."""
-    monkeypatch.setattr("keeper.keeper.Keeper._read", lambda _, text, __: joint_house.stand_in(text))
+    monkeypatch.setattr("keeper.readings.Readings.read", lambda _, text, __: joint_house.stand_in(text))
     side.readers.joint = None  # type: ignore[assignment, method-assign]
     side.restart()
     plan = side.approved(launcher.joint)
