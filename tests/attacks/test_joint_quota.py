@@ -68,7 +68,7 @@ def race(side: JointSide, plans: list[Plan]) -> list[bool]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(300)
     return got
 
 

@@ -160,7 +160,7 @@ class Process:
     def kill(self) -> None:
         """`kill -9`."""
         self.running.send_signal(signal.SIGKILL)
-        self.running.wait(10)
+        self.running.wait(60)
 
     def said(self) -> str:
         """What it wrote to its terminal."""
@@ -177,7 +177,7 @@ def begin(settings: KeeperConfig) -> Process:
             [sys.executable, "-P", "-m", "keeper", str(path)],
             stdout=said, stderr=said, env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}, cwd="/",
         )  # fmt: skip
-    for _ in range(300):
+    for _ in range(2000):
         with contextlib.suppress(Unreachable):
             KeeperClient(settings.socket).status()
             return Process(settings, running)
@@ -379,7 +379,7 @@ def test_noise_is_answered_with_a_code_and_the_next_question_is_answered(
 ) -> None:
     for name, noise in NOISE.items():
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(10)
+            connection.settimeout(60)
             connection.connect(str(process.settings.socket))
             connection.sendall(noise())
             connection.shutdown(socket.SHUT_WR)

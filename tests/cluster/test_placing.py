@@ -29,10 +29,10 @@ class Launcher:
         return self
 
     def run(self, _plan, stage, _attempt, timeout_s):
-        self.began.wait(10)
+        self.began.wait(120)
         what = self.stages[stage.value]
         if what == "waits":
-            assert self.stop.wait(10)
+            assert self.stop.wait(120)
             raise BoxFailed("the box was cancelled", "box.cancelled")
         if isinstance(what, DarkroomError):
             raise what
@@ -58,13 +58,13 @@ def launched(monkeypatch):
 
 def test_linked_stages_are_asked_for_at_the_same_time(launched):
     launched(load="rows", python="output")  # each waits until the other one has begun
-    answers = placing.ask_launcher(PAIR, 10)
+    answers = placing.ask_launcher(PAIR, 120)
     assert [answer["record"]["stage"] for answer in answers] == ["rows", "output"]
 
 
 def test_what_is_beside_a_failed_stage_is_ended_even_if_its_launcher_forgot_it(launched):
     launcher = launched(load="waits", python=BoxFailed("it failed", "python.failed"))
-    answers = placing.ask_launcher(PAIR, 10)
+    answers = placing.ask_launcher(PAIR, 120)
     assert launcher.ended == [Entry.LOAD] and all("problem" in answer for answer in answers)
 
 
@@ -81,14 +81,14 @@ def test_what_is_beside_a_failed_stage_is_ended_even_if_its_launcher_forgot_it(l
 def test_a_batch_fails_for_the_reason_of_the_stage_that_knows_it(launched, load, python, told):
     launched(load=load, python=python)
     with pytest.raises(BoxFailed) as failure:
-        placing._settled(PAIR.stages, placing.ask_launcher(PAIR, 10))
+        placing._settled(PAIR.stages, placing.ask_launcher(PAIR, 120))
     assert failure.value.where == told and len(failure.value.seconds) == 2
 
 
 def test_a_lost_launcher_is_worth_another_attempt_whatever_the_other_stage_says(launched):
     launched(load=Unreachable("gone"), python=BoxFailed("x", "box.peer-ended"))
     with pytest.raises(Unreachable):
-        placing._settled(PAIR.stages, placing.ask_launcher(PAIR, 10))
+        placing._settled(PAIR.stages, placing.ask_launcher(PAIR, 120))
 
 
 def test_a_batch_wants_what_all_of_its_boxes_want():

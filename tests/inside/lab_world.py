@@ -140,7 +140,7 @@ class Porter:
 
     def _visited(self, visitor: socket.socket) -> None:
         with contextlib.suppress(OSError, queue.Empty):
-            stream = self.parked.get(timeout=5)
+            stream = self.parked.get(timeout=30)
             stream.sendall(b"!")
             join(visitor, stream)
             return

@@ -72,7 +72,7 @@ class Boxes:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(timeout=30)
+            thread.join(timeout=300)
             assert not thread.is_alive(), "nothing may hang"
 
     def opened(self) -> list[Opened]:

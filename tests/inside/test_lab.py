@@ -23,19 +23,18 @@ from tests.inside import lab_world
 LIMITS = Limits(256, 16, 0, 1, 1, 600, 64, 128, 3)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        return int(door.getsockname()[1])
-
-
 class Moved:
     """A relay that a thread moves, with a server of the test's own behind it."""
 
     def __init__(self, folder: Path) -> None:
         self.hub = lab_world.Hub()
         self.porter = lab_world.Porter(folder / "hub", {}, self.hub.port, headed=False)
-        self.ports = Ports(free_port(), free_port())
-        self.relay = Relay(lab.way_over(Link(str(folder / "hub"))), self.ports)
+        self.server = socket.socket()  # holds its port from now on, and listens when a test says so
+        self.server.bind(("127.0.0.1", 0))
+        self.relay = Relay(
+            lab.way_over(Link(str(folder / "hub"))), Ports(0, int(self.server.getsockname()[1]))
+        )
+        self.hub_port = int(self.relay._door.getsockname()[1])
         self.relay.let_in()
         self.over = False
         self.thread = threading.Thread(target=self._move)
@@ -46,15 +45,17 @@ class Moved:
             self.relay.step(0.05)
 
     def serve(self) -> socket.socket:
-        return socket.create_server(("127.0.0.1", self.ports.server))
+        self.server.listen()
+        return self.server
 
     def visit(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.porter.port), timeout=20)
+        return socket.create_connection(("127.0.0.1", self.porter.port), timeout=120)
 
     def end(self) -> None:
         self.over = True
         self.thread.join()
         self.relay.close()
+        self.server.close()
         self.porter.end()
         self.hub.close()
 
@@ -66,7 +67,7 @@ def moved(tmp_path: Path) -> Iterator[Moved]:
     found.end()
 
 
-def eventually(holds: object, within_s: float = 10) -> None:
+def eventually(holds: object, within_s: float = 60) -> None:
     until = time.monotonic() + within_s
     while not holds():  # type: ignore[operator]
         assert time.monotonic() < until, "did not come true in time"
@@ -128,7 +129,7 @@ def test_a_reader_that_does_not_read_holds_up_its_own_connection_alone(moved: Mo
 
 
 def test_calls_of_the_server_reach_the_hub(moved: Moved) -> None:
-    with socket.create_connection(("127.0.0.1", moved.ports.hub), timeout=10) as call:
+    with socket.create_connection(("127.0.0.1", moved.hub_port), timeout=60) as call:
         call.sendall(b"GET /hub/api HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n")
         assert b"X-JupyterHub-Version" in read_all(call)
 
@@ -142,7 +143,7 @@ def test_places_are_parked_again_after_each_visitor_and_after_a_porter_that_was_
         moved.porter.close()
         time.sleep(0.5)
         moved.porter.open()
-        eventually(lambda: moved.porter.parked.qsize() == PARKED, 5)
+        eventually(lambda: moved.porter.parked.qsize() == PARKED)
         for each in (*visitors, *servers):
             each.close()
 
@@ -153,7 +154,7 @@ def test_places_are_parked_again_after_each_visitor_and_after_a_porter_that_was_
 def test_settings_are_asked_for_until_somebody_is_there(tmp_path: Path) -> None:
     way = lab.way_over(Link(str(tmp_path / "hub")))
     found: list[dict[str, str]] = []
-    asking = threading.Thread(target=lambda: found.append(lab.settings(way, 20)))
+    asking = threading.Thread(target=lambda: found.append(lab.settings(way, 120)))
     asking.start()
     time.sleep(0.3)
     porter = lab_world.Porter(tmp_path / "hub", {"JUPYTERHUB_USER": "li"}, 1, headed=False)
@@ -214,7 +215,7 @@ def test_a_home_is_full_from_its_quota_on_and_is_told(tmp_path: Path) -> None:
     assert watch.full and '"full": true' in (told / "home.json").read_text()
 
 
-def test_a_bound_process_cannot_write_large_files_until_the_bound_is_off() -> None:
+def test_a_bound_process_cannot_write_large_files_until_the_bound_is_off(tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "for line in sys.stdin:\n"
@@ -227,7 +228,7 @@ def test_a_bound_process_cannot_write_large_files_until_the_bound_is_off() -> No
         assert process.stdin is not None and process.stdout is not None
 
         def write() -> str:
-            process.stdin.write("/tmp/darkroom-bound-test\n")
+            process.stdin.write(f"{tmp_path}/bound\n")
             process.stdin.flush()
             return process.stdout.readline().strip()
 
@@ -238,7 +239,6 @@ def test_a_bound_process_cannot_write_large_files_until_the_bound_is_off() -> No
         lab_home.bound(process.pid, full=False)
         assert write() == "100000"
         process.stdin.close()
-    os.unlink("/tmp/darkroom-bound-test")
 
 
 # --- the server -------------------------------------------------------------------------------------------

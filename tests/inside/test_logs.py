@@ -33,9 +33,10 @@ def test_a_log_holds_nothing_that_a_terminal_acts_on_or_that_hides(printed: byte
 
 @pytest.mark.parametrize("unit", [b"\x1b[", b"\x1b]", b"\x1b[0;", b"\x1bP\x1b", b"\r\n", "\u202e".encode()])
 def test_cleaning_takes_no_longer_for_what_was_made_to_take_long(unit: bytes) -> None:
-    began = time.monotonic()
+    """Milliseconds. Patterns that are read again from every place would take five minutes for some of these."""
+    began = time.process_time()
     logs.clean(unit * (2**18 // len(unit)))
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 20
 
 
 def test_a_log_keeps_its_beginning_and_end_in_whatever_pieces_it_comes() -> None:

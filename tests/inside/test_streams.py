@@ -55,7 +55,7 @@ def read(wire: list[bytes], key: str = KEY, name: str = "rows-0") -> bytes:
         with theirs, streams.receive(theirs, key, name) as reader:
             return reader.read()
     finally:
-        carrier.join(10)
+        carrier.join(120)
 
 
 @given(st.lists(st.integers(0, 2 * CONTENT), max_size=3), st.integers(1, 10**6))
@@ -128,7 +128,7 @@ def test_a_receiver_that_wants_no_more_ends_the_sender_without_an_error() -> Non
     sender.start()
     with theirs, streams.receive(theirs, KEY, "rows-0") as reader:
         assert reader.read(10) == bytes(10)
-    sender.join(10)
+    sender.join(120)
     assert taken == [False]
 
 
@@ -141,7 +141,7 @@ def test_a_sender_does_not_end_before_its_peer_has_taken_all() -> None:
         assert reader.read() == b"x"
         sender.join(0.2)
         assert sender.is_alive() and taken == []
-    sender.join(10)
+    sender.join(120)
     assert taken == [True]
 
 

@@ -94,7 +94,7 @@ ONE = dict.fromkeys(Line, 1)
 
 def test_a_full_line_does_not_hold_up_another() -> None:
     async def work(places: Places) -> None:
-        async with places.place(Line.OPEN), asyncio.timeout(1):
+        async with places.place(Line.OPEN), asyncio.timeout(60):
             async with places.place(Line.OWNER), places.place(Line.KEYED):
                 pass
             with pytest.raises(TimeoutError):  # the control: the full one does wait
@@ -132,7 +132,7 @@ def test_whoever_comes_when_too_many_wait_is_told_to_come_again() -> None:
         ends = await asyncio.gather(*(one() for _ in range(admission.MOST_WAITING + 3)))
         refused = [end for end in ends if end is not None]
         assert len(refused) == 2 and isinstance(refused[0], Unreachable)
-        async with asyncio.timeout(1), places.place(Line.OPEN):
+        async with asyncio.timeout(60), places.place(Line.OPEN):
             pass
 
     run(work, ONE)
@@ -152,7 +152,7 @@ def test_a_place_is_not_lost_with_who_gave_up_waiting() -> None:
         await asyncio.sleep(0)
         waiting[2].cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
-        async with asyncio.timeout(1), places.place(Line.OPEN):
+        async with asyncio.timeout(60), places.place(Line.OPEN):
             pass
 
     run(work, ONE)
@@ -178,12 +178,12 @@ def test_two_batches_never_wait_for_each_other_with_half_of_their_places() -> No
         meetings = [asyncio.Barrier(2), asyncio.Barrier(2)]
         order = [(0, meetings[0]), (1, meetings[1]), (0, meetings[0]), (1, meetings[1])]
         tasks = [asyncio.create_task(stage(*each)) for each in order]
-        await asyncio.wait(tasks, timeout=0.2)
+        await asyncio.wait(tasks, timeout=0.2 if alone else 60)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for line in Line:  # every place is there again, whatever happened
-            await asyncio.wait_for(places.take(line, 2 if alone else 3), 1)
+            await asyncio.wait_for(places.take(line, 2 if alone else 3), 60)
         return sorted(ended)
 
     assert asyncio.run(run(alone=False)) == ["0", "0", "1", "1"]
@@ -197,10 +197,10 @@ def test_a_place_is_given_back_as_its_stage_ends_and_the_rest_with_the_last() ->
         async with batch.place():
             async with batch.place():
                 assert not batch.idle
-            await asyncio.wait_for(places.take(Line.KEYED, 1), 1)
+            await asyncio.wait_for(places.take(Line.KEYED, 1), 60)
             places.give_back(Line.KEYED, 1)
         assert batch.idle
-        await asyncio.wait_for(places.take(Line.KEYED, 2), 1)
+        await asyncio.wait_for(places.take(Line.KEYED, 2), 60)
 
     asyncio.run(run())
 
@@ -243,7 +243,7 @@ def test_those_behind_a_waiting_stage_that_gives_up_do_not_wait_for_it() -> None
         await asyncio.sleep(0.01)
         assert not behind.done()
         waiting.cancel()
-        await asyncio.wait_for(behind, 1)
+        await asyncio.wait_for(behind, 60)
         assert batch.idle
 
     asyncio.run(run())

@@ -1,11 +1,15 @@
-"""When the pool starts the boxes that are to wait: not while a job's stages follow each other, and not never."""
+"""When the pool starts the boxes that are to wait: not while a job's stages follow each other, and not never.
+
+The loop's clock runs ahead instead of waiting, so what is measured is what the pool means, on every machine.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Mapping
+import selectors
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -31,12 +35,35 @@ class Told:
     async def destroy(self) -> None: ...
 
 
+class Hurried(selectors.DefaultSelector):
+    """Waits for nothing: `now` is later instead."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.now += timeout or 0.0
+        return super().select(0)
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """A loop with that clock."""
+
+    def __init__(self) -> None:
+        self._clock = Hurried()
+        super().__init__(self._clock)
+
+    def time(self) -> float:
+        return self._clock.now
+
+
 class Below:
     """A tier that notes when a box is made to wait; `asking` is true while a job asks for one."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self.started: list[float] = []
-        self.asking = False
+        self.asking, self.clock = False, clock
 
     def offers(self) -> tuple[Offer, ...]:
         return ()
@@ -46,7 +73,7 @@ class Below:
 
     def create(self, spec: BoxSpec, inputs: Mapping[str, Path]) -> Told:
         if not self.asking:
-            self.started.append(time.monotonic())
+            self.started.append(self.clock())
         return Told()
 
 
@@ -63,22 +90,25 @@ async def ask(below: Below, warm: WarmBoxes, times: int) -> float:
         below.asking = True
         warm.create(KIND, {})
         below.asking = False
-    return time.monotonic()
+    return below.clock()
 
 
 def run(times: int, after_s: float) -> tuple[list[float], float, float]:
     """Return when boxes were made to wait, and when the first and last of the job's were asked for."""
 
     async def steps() -> tuple[list[float], float, float]:
-        below = Below()
+        clock = asyncio.get_running_loop().time
+        monkeypatch.setattr(pool, "time", SimpleNamespace(monotonic=clock))
+        below = Below(clock)
         warm = WarmBoxes(below, 4)  # type: ignore[arg-type]
-        first = time.monotonic()
+        first = clock()
         last = await ask(below, warm, times)
         await asyncio.sleep(after_s)
         await warm.close()
         return below.started, first, last
 
-    return asyncio.run(steps())
+    with pytest.MonkeyPatch.context() as monkeypatch, asyncio.Runner(loop_factory=Loop) as runner:
+        return runner.run(steps())
 
 
 def test_nothing_is_started_between_the_stages_of_a_job() -> None:

@@ -126,7 +126,7 @@ def test_the_number_of_an_attempt_costs_nobody_time_or_space(kept: Shelf) -> Non
     assert StageName.read({**question, "attempt": shelf.MOST_ATTEMPTS})
     began = time.monotonic()
     kept.forget_handed_over(StageName(examples.PLAN.digest, Entry.JUDGE, 2**53 - 1))
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 30, "one look for each of so many attempts would take years"
 
 
 @pytest.mark.parametrize("in_use", [True, False])
