@@ -269,6 +269,7 @@ class ProcessBox:
                 processes.send(pid, signal.SIGKILL)
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LAST_LOOK_S)
+        self._fittings.group.discard()
         self._fittings.released()
 
     async def _finish_off(self, process: Process) -> None:

@@ -14,8 +14,8 @@ import pytest
 from plans.box import BoxSpec, BoxState, Entry, Home, Limits
 from plans.decision import Tier
 from plans.errors import StateConflict
-from sandbox import folders, process_box, processes
-from sandbox.cgroups import Allowance, Cgroups
+from sandbox import cgroups, folders, process_box, processes
+from sandbox.cgroups import Allowance, Cgroup, Cgroups
 from sandbox.homes import Homes, Slot
 from sandbox.process_box import Fittings, ProcessBox, Started
 
@@ -41,10 +41,12 @@ def a_box(place: Path, slot: Slot) -> ProcessBox:
 def test_a_home_is_free_once_the_last_process_of_its_box_is_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: bool
 ) -> None:
-    dying, signalled = [4711] if late else [], []
+    dying, signalled, discarded = [4711] if late else [], [], []
     monkeypatch.setattr(processes, "of_user", lambda user: list(dying) if user == USER else [])
     monkeypatch.setattr(processes, "send", lambda pid, number: signalled.append((pid, number)))
     monkeypatch.setattr(process_box, "_LAST_LOOK_S", 0.05)
+    monkeypatch.setattr(cgroups, "_REMOVING_S", 0.05)
+    monkeypatch.setattr(Cgroup, "discard", lambda _: bool(discarded.append(list(dying))) or not dying)
 
     async def life() -> None:
         homes = Homes(tmp_path / "homes", separate=False)
@@ -55,13 +57,17 @@ def test_a_home_is_free_once_the_last_process_of_its_box_is_gone(
         await box.destroy()
         assert box.state is BoxState.DESTROYED
         if late:
-            await asyncio.sleep(0.2)
+            async with asyncio.timeout(60):
+                while len(signalled) < 3:  # what is left is killed again and again
+                    await asyncio.sleep(0.01)
             with pytest.raises(StateConflict):
                 homes.hold(HOME.name)
-            assert signalled, "what is left is killed again"
             dying.clear()
-            await asyncio.sleep(0.2)
+            async with asyncio.timeout(60):
+                while process_box._RELEASING:
+                    await asyncio.sleep(0.01)
         homes.hold(HOME.name)
+        assert discarded[-1] == [], "and its control group is gone, which it could not be before"
 
     (tmp_path / "boxes").mkdir()
     asyncio.run(life())
