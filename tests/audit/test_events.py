@@ -72,7 +72,7 @@ def test_retention_is_at_least_what_the_law_asks() -> None:
 
 
 def test_personal_content_is_in_no_file_and_can_still_be_confirmed(place: Any) -> None:
-    text, log = "select income from tax.income where person = 4711", place.open()
+    text, log = "select income from tax.income where person = 'Wang 4711'", place.open()
     log.append(draft(personal={"statement": text, "name": "李四"}))
     event = log.events(0)[0]
     assert log.matches(event, "statement", text) is True
@@ -80,7 +80,7 @@ def test_personal_content_is_in_no_file_and_can_still_be_confirmed(place: Any) -
     assert log.matches(event, "name", text) is False and log.matches(event, "other", text) is False
     for path in place.folder.iterdir():
         content = path.read_bytes()
-        assert b"4711" not in content and "李四".encode() not in content and b"\\u674e" not in content
+        assert b"Wang" not in content and "李四".encode() not in content and b"\\u674e" not in content
     assert text not in repr(draft(personal={"statement": text}))
 
 

@@ -417,12 +417,14 @@ def test_a_party_that_was_not_asked_is_lost_after_a_while() -> None:
 
 def test_a_refusal_of_any_kind_is_told_by_its_code_alone() -> None:
     async def body(made: Town) -> None:
-        made[HEALTH].launcher.fails[Entry.PARTY] = IngestRefused("the value 4711 is out of range", "row 17")
+        made[HEALTH].launcher.fails[Entry.PARTY] = IngestRefused(
+            "the value Wang 4711 is out of range", "row 17"
+        )
         made.begin()
         await same_end(made)
         for domain in (CIVIL, OFFICE, TAX):
             told = str(made[domain].log) + str(await ask(made[domain], {"op": "status"}))
-            assert "4711" not in told and "row 17" not in told
+            assert "Wang" not in told and "row 17" not in told
 
     play(body)
 

@@ -107,18 +107,10 @@ def build(
     folder: Path, log: audit.Log, clock: Callable[[], float] = time.time, origin: str = ORIGIN
 ) -> Region:
     """Return a fresh region."""
-    (folder / "store.db").write_bytes(migrated())
+    (folder / "store.db").write_bytes(filled())
     database = store.open_database(f"sqlite:///{folder}/store.db")
-    rings, keeper = dict(members_keys()), keys.SigningKey.fresh()
+    rings, keeper = dict(members_keys()), keepers_key()
     owners = Owners({OWNER: trusted_set(OWNER, rings, keeper), OTHER: trusted_set(OTHER, rings, keeper)})
-    with database.session() as session:
-        for name in PEOPLE:
-            store.members.add(session, member_row(rings[name]))
-        for domain in (OWNER, OTHER, CENTRE):
-            store.domains.put(session, store.DomainRow(domain, domain, "", keeper.public, "", ""))
-        store.manifests.add(session, manifest_row(keeper))
-        for project in PROJECTS:
-            store.projects.add(session, project)
     results = folder / "results"
     results.mkdir(exist_ok=True)
     jobs = JobService(database, log, results)
@@ -133,6 +125,34 @@ def build(
 def members_keys() -> dict[str, keys.MemberKeys]:
     """Return every member's keys, the same in all tests of a run, so that key files need not be made anew."""
     return {name: keys.MemberKeys.fresh(name) for name in PEOPLE}
+
+
+@functools.cache
+def keepers_key() -> keys.SigningKey:
+    """Return the key of every owner's keeper, the same in all tests of a run."""
+    return keys.SigningKey.fresh()
+
+
+@functools.cache
+def filled() -> bytes:
+    """Return the database of a fresh region, which is the same for all tests of a run."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "store.db").write_bytes(migrated())
+        database = store.open_database(f"sqlite:///{folder}/store.db")
+        with database.session() as session:
+            _fill(session)
+        database.close()
+        return Path(folder, "store.db").read_bytes()
+
+
+def _fill(session: store.Session) -> None:
+    for ring in members_keys().values():
+        store.members.add(session, member_row(ring))
+    for domain in (OWNER, OTHER, CENTRE):
+        store.domains.put(session, store.DomainRow(domain, domain, "", keepers_key().public, "", ""))
+    store.manifests.add(session, manifest_row(keepers_key()))
+    for project in PROJECTS:
+        store.projects.add(session, project)
 
 
 @functools.cache
