@@ -25,6 +25,9 @@ from plans.errors import DarkroomError, Malformed, NotSignedIn
 
 WIDE = 240
 
+_SET_BEFORE = "Value error, "
+"""What pydantic, by which Typer reads values, sets before a sentence that is whole without it."""
+
 
 class Format(StrEnum):
     """How results are written."""
@@ -34,7 +37,9 @@ class Format(StrEnum):
 
 
 class SpeakingGroup(typer.core.TyperGroup):
-    """A group of commands that ends with a sentence and its exit code where a rule or the world says no."""
+    """A group of commands that ends with a sentence and its exit code where a rule or the world says no, or a value of
+    an option is none.
+    """
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; an error of the house becomes one line on standard error."""
@@ -44,6 +49,9 @@ class SpeakingGroup(typer.core.TyperGroup):
             problem.next_step = getattr(getattr(problem, "lesson", None), "command", "") or problem.next_step
             say(f"darkroom: {problem}")
             raise typer.Exit(problem.exit_code) from None
+        except typer.BadParameter as problem:
+            problem.message = problem.message.removeprefix(_SET_BEFORE)
+            raise
 
 
 def say(text: str) -> None:

@@ -92,6 +92,15 @@ def test_who_is_missing_is_said_and_nothing_is_asked(room: Room) -> None:
     assert room.asked == []
 
 
+@pytest.mark.parametrize("option", ["--form", "--format"])
+def test_a_word_that_an_option_does_not_know_is_refused_with_those_that_it_knows(
+    room: Room, option: str
+) -> None:
+    made = ask("", option, "bogus")
+    assert made.exit_code == 2 and room.asked == []
+    assert f"Invalid value for '{option}': 'bogus' is not one of '" in made.output, "and nothing before it"
+
+
 def test_a_dry_run_shows_who_sees_figures_first_and_asks_nobody(room: Room) -> None:
     made = ask("select 1", "--servers", "nm/a,nm/b,nm/c", "--inspector", "nm/a", "--dry-run")
     assert made.exit_code == 0, made.output
