@@ -24,6 +24,49 @@ from plans.joint import JointPlan, SeenAs
 from plans.joint_evidence import JointEvidence
 
 Number = Annotated[str, typer.Argument(metavar="ID", help="A joint computation's id.")]
+Project = Annotated[str, typer.Option(help="The project whose grants are used.")]
+Purpose = Annotated[str, typer.Option(help="Why, as in the grants.")]
+StatementText = Annotated[
+    str,
+    typer.Argument(
+        help="SQL over relations of several owners, or - for standard input; not with --file or --form."
+    ),
+]
+StatementFile = Annotated[Path | None, typer.Option(help="A file with the statement.")]
+Servers = Annotated[str, typer.Option(help="Three domains that compute on shares, with commas between.")]
+Helper = Annotated[str, typer.Option(help="The domain that matches pseudonyms; none: Diffie-Hellman.")]
+Inspector = Annotated[str, typer.Option(help="The owner whose airlock opens first; none: nobody but you.")]
+Finder = Annotated[
+    str,
+    typer.Option(
+        help="Your own domain, where something is asked of its persons: who all others have, scores, records."
+    ),
+]
+Collector = Annotated[
+    str,
+    typer.Option(
+        help="The domain that computes on ciphertexts, in place of servers: adds up one table in parts, or is the "
+        "other one of two owners."
+    ),
+]
+Question = Annotated[
+    Form | None,
+    typer.Option("--form", help="A question without SQL: its statement is shown, and signed after a yes."),
+]
+Relations = Annotated[
+    str, typer.Option(help="With --form: its relations, schema.table, with commas between; an own one first.")
+]
+Keys = Annotated[
+    str, typer.Option(help="With --form: columns whose values are the cells, schema.table.column.")
+]
+Columns = Annotated[
+    str, typer.Option(help="With --form: columns of figures, scores or records (docs/joint-forms.md).")
+]
+Conditions = Annotated[
+    list[str] | None,
+    typer.Option(help="With --form: a column, a comparison and a value; all that are given hold."),
+]
+Limit = Annotated[int | None, typer.Option(min=1, help="With --form lookup: how many questions are asked.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -42,60 +85,21 @@ def add_to(app: typer.Typer) -> None:
 
 
 def ask(  # noqa: PLR0913 - each is an option that a person may type
-    project: Annotated[str, typer.Option(help="The project whose grants are used.")],
-    purpose: Annotated[str, typer.Option(help="Why, as in the grants.")],
-    statement: Annotated[
-        str,
-        typer.Argument(
-            help="SQL over relations of several owners, or - for standard input; not with --file or --form."
-        ),
-    ] = "",
-    servers: Annotated[
-        str, typer.Option(help="Three domains that compute on shares, with commas between.")
-    ] = "",
-    helper: Annotated[
-        str, typer.Option(help="The domain that matches pseudonyms; none: Diffie-Hellman.")
-    ] = "",
-    inspector: Annotated[
-        str, typer.Option(help="The owner whose airlock opens first; none: nobody but you.")
-    ] = "",
-    finder: Annotated[
-        str,
-        typer.Option(
-            help="Your own domain, where something is asked of its persons: who all others have, scores, records."
-        ),
-    ] = "",
-    collector: Annotated[
-        str,
-        typer.Option(
-            help="The domain that computes on ciphertexts, in place of servers: adds up one table in parts, or is the "
-            "other one of two owners."
-        ),
-    ] = "",
-    file: Annotated[Path | None, typer.Option(help="A file with the statement.")] = None,
-    question: Annotated[
-        Form | None,
-        typer.Option(
-            "--form", help="A question without SQL: its statement is shown, and signed after a yes."
-        ),
-    ] = None,
-    of: Annotated[
-        str,
-        typer.Option(help="With --form: its relations, schema.table, with commas between; an own one first."),
-    ] = "",
-    by: Annotated[
-        str, typer.Option(help="With --form: columns whose values are the cells, schema.table.column.")
-    ] = "",
-    columns: Annotated[
-        str, typer.Option(help="With --form: columns of figures, scores or records (docs/joint-forms.md).")
-    ] = "",
-    where: Annotated[
-        list[str] | None,
-        typer.Option(help="With --form: a column, a comparison and a value; all that are given hold."),
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="With --form lookup: how many questions are asked.")
-    ] = None,
+    project: Project,
+    purpose: Purpose,
+    statement: StatementText = "",
+    servers: Servers = "",
+    helper: Helper = "",
+    inspector: Inspector = "",
+    finder: Finder = "",
+    collector: Collector = "",
+    file: StatementFile = None,
+    question: Question = None,
+    of: Relations = "",
+    by: Keys = "",
+    columns: Columns = "",
+    where: Conditions = None,
+    limit: Limit = None,
     yes: Yes = False,
     dry_run: DryRun = False,
     form: FormatOption = Format.TABLE,
@@ -118,15 +122,19 @@ def ask(  # noqa: PLR0913 - each is an option that a person may type
         task = joint_forms.task(question, filled, named)
         terminal.say(f"This form asks the statement: {task.statement}")
     if dry_run:
-        plan = room().explain_jointly(task, project=project, purpose=purpose)
-        terminal.write(plan.plain(), form, lambda: _draw_plan(plan, to_person=False))
-        terminal.say("This is the plan that it would get. Nobody was asked, and nothing was charged.")
+        _say_plan(room().explain_jointly(task, project=project, purpose=purpose), form)
         return
     if question is not None:
         terminal.confirm("Sign this statement?", yes=yes)
     made = room().ask_jointly(task, project=project, purpose=purpose)
     terminal.write(made, form, lambda: typer.echo(made["id"]))
     terminal.say(f"Taken. What would be seen by whom: darkroom joint show {made['id']}")
+
+
+def _say_plan(plan: JointPlan, form: Format) -> None:
+    """Show the plan that a statement would get."""
+    terminal.write(plan.plain(), form, lambda: _draw_plan(plan, to_person=False))
+    terminal.say("This is the plan that it would get. Nobody was asked, and nothing was charged.")
 
 
 def _require_blank(filled: Filled) -> None:
