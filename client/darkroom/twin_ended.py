@@ -1,4 +1,4 @@
-"""What the jobs on look-alike data that have ended at once have in common: the interface of `darkroom.Job`."""
+"""What jobs on look-alike data have in common: the interface of `darkroom.Job`, without anybody who is asked."""
 
 from __future__ import annotations
 
@@ -11,35 +11,28 @@ LOOK_ALIKE = "look-alike"
 """The state of a job on look-alike data: it has ended, and nothing was asked of an owner."""
 
 
-class EndedTwin(Displayed):
-    """A job that has ended already. `explain` asks what the owner's rules say of the same on real data; nothing else
-    asks anybody anything.
-    """
+class Twin(Displayed):
+    """A job that runs in this process's sight, so that it waits for nobody and there is nothing to look up."""
 
     look_alike: ClassVar[bool] = True
     kind: ClassVar[str]
 
-    def __init__(self, name: str, explain: Callable[[], list[dict[str, str]]]) -> None:
-        self.id, self._explain = name, explain
+    def __init__(self, name: str) -> None:
+        self.id = name
 
     @property
     def state(self) -> str:
-        """`look-alike`."""
-        return LOOK_ALIKE
-
-    @property
-    def sentence(self) -> str:
-        """What came of it."""
+        """Where it is: `look-alike` once it has ended well."""
         raise NotImplementedError
 
     @property
-    def finished(self) -> bool:
-        """True."""
-        return True
+    def sentence(self) -> str:
+        """What the state means."""
+        raise NotImplementedError
 
     @property
     def waits_for(self) -> str:
-        """Nobody."""
+        """Who has to act next: nobody."""
         return ""
 
     waiting = waits_for
@@ -51,8 +44,28 @@ class EndedTwin(Displayed):
         return told | {"waits_for": self.waits_for, "kind": self.kind}
 
     def refresh(self) -> Self:
-        """Do nothing: it has ended."""
+        """Do nothing: it is in sight."""
         return self
+
+
+class EndedTwin(Twin):
+    """A job that has ended already. `explain` asks what the owner's rules say of the same on real data; nothing else
+    asks anybody anything.
+    """
+
+    def __init__(self, name: str, explain: Callable[[], list[dict[str, str]]]) -> None:
+        super().__init__(name)
+        self._explain = explain
+
+    @property
+    def state(self) -> str:
+        """`look-alike`."""
+        return LOOK_ALIKE
+
+    @property
+    def finished(self) -> bool:
+        """True."""
+        return True
 
     def wait(self, timeout: float | None = None, progress: Callable[[Any], None] | None = None) -> Self:
         """Return at once; `progress` is called with the one state that it has."""

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from darkroom.folder import Work
-from darkroom.listing import Displayed
 from darkroom.twin_child import (
     ABSENT,
     CANCELLED,
@@ -21,7 +20,7 @@ from darkroom.twin_child import (
     Ended,
     interpreter,
 )
-from darkroom.twin_ended import LOOK_ALIKE
+from darkroom.twin_ended import LOOK_ALIKE, Twin
 from darkroom.twin_files import UNJUDGED, TwinFiles
 from plans.errors import BoxFailed, DarkroomError, StateConflict, Unreachable
 from plans.trial import TrialReport
@@ -33,12 +32,11 @@ _LOOK_S = 0.2
 """Pause between two looks at a program that runs; a new state is told within it."""
 
 
-class TwinRun(Displayed):
+class TwinRun(Twin):
     """A program that runs here on look-alike tables, with the interface of `darkroom.Job`. Nobody is asked anything,
     nothing is spent, and an interrupt ends it.
     """
 
-    look_alike: ClassVar[bool] = True
     kind: ClassVar[str] = "python"
 
     def __init__(
@@ -48,7 +46,7 @@ class TwinRun(Displayed):
         told: tuple[str, ...] = (),
         limit_s: float = LONGEST_S,
     ) -> None:
-        self.id = f"twin-{work.folder.digest.removeprefix('sha256:')[:15]}"
+        super().__init__(f"twin-{work.folder.digest.removeprefix('sha256:')[:15]}")
         self._work, self._told = work, (UNJUDGED, interpreter(), *told)
         self._child = Child(work.folder, tables, limit_s)
 
@@ -71,23 +69,6 @@ class TwinRun(Displayed):
     def finished(self) -> bool:
         """Whether it has ended."""
         return self._child.ended is not None
-
-    @property
-    def waits_for(self) -> str:
-        """Who has to act next: nobody."""
-        return ""
-
-    waiting = waits_for
-
-    @property
-    def view(self) -> dict[str, Any]:
-        """What there is to say of it, as for a job at the platform."""
-        told = {"id": self.id, "state": self.state, "sentence": self.sentence}
-        return told | {"waits_for": self.waits_for, "kind": self.kind}
-
-    def refresh(self) -> TwinRun:
-        """Do nothing: it runs in this process's sight."""
-        return self
 
     def wait(self, timeout: float | None = None, progress: Callable[[Any], None] | None = None) -> TwinRun:
         """Wait until it has ended; `progress` is called at each new state. An interrupt ends the program.

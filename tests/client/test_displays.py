@@ -292,6 +292,7 @@ def test_every_public_class_that_displays_has_a_drawing() -> None:
         "EndedTwin",
         "FileSet",
         "Tabular",
+        "Twin",
     }
     assert not undrawn
 
