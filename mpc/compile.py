@@ -104,11 +104,7 @@ def compile_joint(
         made_at=making.made_at,
         shadows=tuple(owner.shadow for owner in owners),
     )
-    require_no_own_part(draft)
-    require_sizes(draft)
-    for owner in owners:
-        if owner.rules is not None:
-            require_terms(draft, owner.rules, owner.decision.domain)
+    _require_drafted(draft, owners)
     return replace(draft, sights=sights(draft), trust=trust(draft))
 
 
@@ -122,6 +118,15 @@ def _noise(owners: Sequence[Owner], task: JointTask, reading: JointReading) -> i
         return 0
     require_noised(task, reading)
     return noise
+
+
+def _require_drafted(draft: JointPlan, owners: Sequence[Owner]) -> None:
+    """Check what only a whole plan shows: whose part could be taken away, sizes, and whether each owner's terms hold."""
+    require_no_own_part(draft)
+    require_sizes(draft)
+    for owner in owners:
+        if owner.rules is not None:
+            require_terms(draft, owner.rules, owner.decision.domain)
 
 
 def _task(signed: SignedRequest, reading: JointReading) -> JointTask:

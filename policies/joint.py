@@ -173,41 +173,39 @@ def checks_reasons(
     """
     if request.kind is not RequestKind.JOINT:
         return ()
-    dataset, rules, opening = policy.dataset, policy.joint, joint_task_of(request).opening
-    checks = demanded.checks
+    first = next(_unkept(joint_task_of(request).opening, demanded, policy, gaps), None)
+    return () if first is None else (first,)
+
+
+def _unkept(
+    opening: Opening, demanded: Obligations, policy: DatasetPolicy, gaps: tuple[str, ...]
+) -> Iterator[Reason]:
+    """Yield what `checks_reasons` says; the first is what the member is told."""
+    dataset, rules, checks = policy.dataset, policy.joint, demanded.checks
     unseen = opening is Opening.OBLIVIOUS
     exact = rules is None or rules.exact or rules.noise_micro > 0
     if unseen and demanded.rounding > 1 and not exact:
-        return (_exact(dataset),)
+        yield _exact(dataset)
     if checks.enterprises and not opening.of_persons:
-        return (
-            _checks(
-                dataset, "counts enterprises behind every figure, and their number is no sum over owners"
-            ),
+        yield _checks(
+            dataset, "counts enterprises behind every figure, and their number is no sum over owners"
         )
     if checks.missing and gaps and not opening.of_persons:
-        return (
-            _checks(
-                dataset,
-                f"does not let numbers of persons without a value be told, which figures of {', '.join(gaps)} do",
-                "Ask for figures of columns in which everybody has a value, or its owner by itself.",
-            ),
+        yield _checks(
+            dataset,
+            f"does not let numbers of persons without a value be told, which figures of {', '.join(gaps)} do",
+            "Ask for figures of columns in which everybody has a value, or its owner by itself.",
         )
     if not checks.automatic:
-        return (
-            _checks(
-                dataset, "has people look at everything before it leaves, and joint answers wait for nobody"
-            ),
+        yield _checks(
+            dataset, "has people look at everything before it leaves, and joint answers wait for nobody"
         )
     if unseen and checks.margins:
-        return (
-            _checks(
-                dataset,
-                "keeps back further cells for the sake of small ones, which is not done on shares",
-                "Ask for the opening inspected, if every owner accepts it, or its owner by itself.",
-            ),
+        yield _checks(
+            dataset,
+            "keeps back further cells for the sake of small ones, which is not done on shares",
+            "Ask for the opening inspected, if every owner accepts it, or its owner by itself.",
         )
-    return ()
 
 
 def _terms(dataset: str) -> Reason:

@@ -100,10 +100,7 @@ def job_from(  # noqa: PLR0913 - what is chosen, where it goes, and whom to ask
     chosen = _chosen(every, cells, tags, path.name)
     program = _program(chosen, path.name)
     text = notebook_text.script(program, path.name)
-    code = [cell for cell in program if cell.kind == "code"]
-    notebook_code.require_program(code, path.name)
-    found = notebook_calls.calls(code, path.name)
-    _require_names(code, every, path.name)
+    found = _required_calls(program, every, path.name)
     files = {Path(each).name: _content(Path(each)) for each in beside}
     columns, notes = _asked(ask, found, (text, files), program)
     given = tuple(each for cell in chosen for each in parameters(cell, path.name))
@@ -176,6 +173,15 @@ def _program(chosen: Sequence[Cell], file: str) -> list[Cell]:
         if notebook_text.meaning(cell) == ("code", notebook_text.PARAMETERS):
             program.append(Cell(cell.number, "code", reading(parameters(cell, file)), (notebook_text.GIVEN,)))
     return program
+
+
+def _required_calls(program: Sequence[Cell], every: Sequence[Cell], file: str) -> notebook_calls.Calls:
+    """Return what the cells read and leave, once they are known to be a program that needs no other cell."""
+    code = [cell for cell in program if cell.kind == "code"]
+    notebook_code.require_program(code, file)
+    found = notebook_calls.calls(code, file)
+    _require_names(code, every, file)
+    return found
 
 
 def _require_names(code: Sequence[Cell], every: Sequence[Cell], file: str) -> None:

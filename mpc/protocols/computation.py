@@ -50,6 +50,7 @@ from plans.joint_rules import Opening
 
 if TYPE_CHECKING:
     from mpc.encrypted.key_process import KeyProcess
+    from mpc.protocols import ciphers, two_owners
 
 SERVING = "servers"
 """The stage under which the servers' common randomness is derived."""
@@ -210,9 +211,7 @@ def _encrypted(work: Work, rows: OwnRows | None, coins: MaskStream) -> Totals | 
         part.collect()
         return None
     if work.domain == work.joint.task.inspector:
-        totals = Totals(part.inspect(rows))
-        work.account.decryptions = _decrypted(part.owner)
-        return totals
+        return _inspect(work, part, rows)
     part.hold(rows)
     return None
 
@@ -224,11 +223,16 @@ def _of_two(work: Work, rows: OwnRows | None, coins: MaskStream) -> Totals | Non
     part = two_owners.Part(work.channel, work.joint, work.domain, work.numbered, coins)
     mine = _rows_of(work, rows)
     if work.domain == work.joint.task.inspector:
-        totals = Totals(part.inspect(mine))
-        work.account.decryptions = _decrypted(part.owner)
-        return totals
+        return _inspect(work, part, mine)
     part.collect(mine)
     return None
+
+
+def _inspect(work: Work, part: ciphers.Part | two_owners.Part, rows: OwnRows) -> Totals:
+    """Do the part of the inspector, who has the key, and account for its use."""
+    totals = Totals(part.inspect(rows))
+    work.account.decryptions = _decrypted(part.owner)
+    return totals
 
 
 def _score(work: Work, rows: OwnRows | None, coins: MaskStream) -> Scores | None:
