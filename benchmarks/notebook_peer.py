@@ -22,6 +22,7 @@ from pathlib import Path
 from playwright.sync_api import Page
 
 from notebooks.proxy import program
+from tests.e2e import jupyterlab
 
 PASSWORD = "only a benchmark"
 CONFIG = """
@@ -61,9 +62,7 @@ class BareHub:
 
     def stop(self, page: Page) -> None:
         """Stop the server and wait until it has stopped."""
-        page.goto(f"{self.url}/hub/home")
-        page.locator("#stop").click()
-        page.locator("#stop").wait_for(state="hidden")
+        jupyterlab.stop_at_home(page, f"{self.url}/hub/home")
 
 
 @contextmanager

@@ -1,9 +1,10 @@
-"""One town for the whole test session, and one with labs: their processes, and with them Ray, start once."""
+"""One town for all tests here, and one with labs: their processes, and with them Ray, start once, and end with the last
+of these tests, so that nothing of them runs beside those of other folders.
+"""
 
 from __future__ import annotations
 
 import shutil
-import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from server.running import address, started
 from tests.e2e import town as towns
+from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -20,14 +22,7 @@ if TYPE_CHECKING:
     from tests.e2e.labs_town import LabsTown
 
 
-def free_port() -> int:
-    """Return a port of loopback that is free at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def town_folder() -> Iterator[Path]:
     """A short folder that box user ids may pass through; pytest's own is private."""
     folder = Path(tempfile.mkdtemp(prefix="dr-town-"))
@@ -36,17 +31,17 @@ def town_folder() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def town(town_folder: Path) -> Iterator[towns.Town]:
     """A settled town: people, data, policies, one grant."""
-    site = towns.found_town(town_folder / "site", free_port())
+    site = towns.found_town(town_folder / "site", free_ports())
     with started(site) as supervisor:
         found = towns.Town(site, supervisor, town_folder, address(site))
         towns.settle(found)
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def labs_site() -> Iterator[towns.Town]:
     """A settled town whose members have labs."""
     from tests.e2e import labs_town as labs
@@ -54,7 +49,7 @@ def labs_site() -> Iterator[towns.Town]:
     folder = Path(tempfile.mkdtemp(prefix="dr-labs-"))
     folder.chmod(0o711)
     try:
-        with labs.a_town(folder, free_port()) as found:
+        with labs.a_town(folder, free_ports(2)) as found:
             yield found
     finally:
         shutil.rmtree(folder, ignore_errors=True)

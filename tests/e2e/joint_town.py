@@ -34,7 +34,7 @@ from store import api as store
 SIZES = Sizes(persons=3_000, students=1_000, records=2_000, staff=1_500)
 STORIES = (DIABETES, STUDY, PAYROLL, COMMON)
 PARTIES = DIABETES.parties
-END_S = 120.0
+END_S = 240.0
 
 
 class JointTown:
@@ -166,7 +166,7 @@ def settled(folder: Path, furniture: Furniture | None = None) -> Iterator[JointT
             yield JointTown(agencies, supervisor, folder)
         finally:
             stop.set()
-            runner.join(10)
+            runner.join(60)
 
 
 def _runner(agencies: Agencies) -> JointRunner:

@@ -18,6 +18,8 @@ import websocket
 from playwright.sync_api import BrowserContext
 
 _END = "darkroom-test-end"
+PATIENCE_S = 240.0
+"""How long an answer is waited for; all come in seconds where nothing else runs."""
 
 
 @dataclass(slots=True)
@@ -57,14 +59,14 @@ class Visitor:
             found["X-XSRFToken"] = self.cookies["_xsrf"]
         return found
 
-    def ask(self, method: str, path: str, body: Any = None, patience_s: float = 30) -> httpx.Response:
+    def ask(self, method: str, path: str, body: Any = None, patience_s: float = PATIENCE_S) -> httpx.Response:
         """Send one request; a path without a leading slash lies below the base."""
         where = path if path.startswith("/") else self.base + path
         with httpx.Client(trust_env=False, timeout=patience_s) as client:
             url = f"http://127.0.0.1:{self.port}{where}"
             return client.request(method, url, json=body, headers=self.sent())
 
-    def connect(self, path: str, patience_s: float = 30, origin: str = "") -> websocket.WebSocket:
+    def connect(self, path: str, patience_s: float = PATIENCE_S, origin: str = "") -> websocket.WebSocket:
         """Open a websocket; raises websocket.WebSocketBadStatusException where it is refused."""
         where = path if path.startswith("/") else self.base + path
         headers = {name: value for name, value in self.sent().items() if name not in ("Host", "Cookie")}
@@ -82,7 +84,7 @@ class Visitor:
         """Start a kernel."""
         return Kernel(self, str(self.ask("POST", "api/kernels", {}).raise_for_status().json()["id"]))
 
-    def terminal(self, command: str, patience_s: float = 30) -> str:
+    def terminal(self, command: str, patience_s: float = PATIENCE_S) -> str:
         """Run one line in a fresh terminal and return what it wrote."""
         name = self.ask("POST", "api/terminals", {}).raise_for_status().json()["name"]
         wire = self.connect(f"terminals/websocket/{name}", patience_s)
@@ -110,7 +112,7 @@ class Kernel:
     visitor: Visitor
     id: str
 
-    def run(self, code: str, patience_s: float = 120) -> Answered:
+    def run(self, code: str, patience_s: float = PATIENCE_S) -> Answered:
         """Run code and return what it printed, and its last value."""
         wire = self.visitor.connect(f"api/kernels/{self.id}/channels", patience_s)
         try:

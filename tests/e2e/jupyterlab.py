@@ -65,6 +65,14 @@ def wait_until_usable(page: Page, patience_s: float = PATIENCE_S) -> None:
     expect(page.locator("#jupyterlab-splash")).to_have_count(0, timeout=patience_s * 1000)
 
 
+def stop_at_home(page: Page, home: str) -> None:
+    """Stop a lab by the button of the Hub's page, once its script listens, and wait until it has stopped."""
+    page.goto(home)
+    page.wait_for_function("() => window.requirejs?.defined('home')")
+    page.locator("#stop").click()
+    page.locator("#stop").wait_for(state="hidden")
+
+
 def look_again_until(page: Page, there: Locator) -> None:
     """Turn to a page again and again, so that what it looks after now and then is looked after at once, until it shows
     something.

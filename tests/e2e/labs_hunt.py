@@ -80,7 +80,7 @@ def read_api(found):
             self.sock.connect(os.environ["DARKROOM_API_SOCKET"])
     headers = {"Authorization": "Bearer " + os.environ["DARKROOM_TOKEN"], "Host": HOST}
     for path in PATHS:
-        link = Link("portal", timeout=30)
+        link = Link("portal", timeout=120)
         link.request("GET", path, headers=headers)
         answer = link.getresponse()
         body = answer.read()
@@ -106,7 +106,7 @@ def good(token):
     headers = {"Authorization": "token " + token}
     asked = urllib.request.Request(os.environ["JUPYTERHUB_API_URL"] + "/user", headers=headers)
     try:
-        with urllib.request.urlopen(asked, timeout=20) as answer:
+        with urllib.request.urlopen(asked, timeout=120) as answer:
             return b'"kind": "user"' in answer.read()
     except urllib.error.HTTPError:
         return False

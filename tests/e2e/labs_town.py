@@ -63,7 +63,7 @@ home_files = 20000
 title = "Small home"
 title_zh = "小主目录"
 memory_mb = 1024
-home_mb = 80
+home_mb = 24
 home_files = 4000
 
 [labs.profiles.large]
@@ -96,8 +96,9 @@ LISTENS = """(() => {
 """Runs in pages of the Hub alone, before anything of theirs: hands on each text as it is added. A page goes on to the
 lab as soon as it has said the last of it, so whoever looks from time to time would miss some.
 """
-HEARD_S = 10.0
+HEARD_S = 25.0
 """How long a page may take until it says the first of it; the Hub waits longer for a node that does not answer."""
+PATIENCE_S = jupyterlab.PATIENCE_S
 
 PASSPHRASE, KEY_KINDS = "correct horse battery", ("ed25519", "x25519", "sha256")
 MEMORY_MB, LARGE_MB = 6 * 1024, 5 * 1024
@@ -186,7 +187,7 @@ class LabsTown:
         if guest.page.locator("#start").count():
             guest.page.locator("#start").click(no_wait_after=True)
 
-    def stages(self, guest: Guest, patience_s: float = 120) -> list[str]:
+    def stages(self, guest: Guest, patience_s: float = PATIENCE_S) -> list[str]:
         """Start a lab and return what the page said meanwhile, until it is another page or says what went wrong.
 
         A lab that is up before the page of the Hub listens is told in one word, so its node waits for the page.
@@ -203,7 +204,7 @@ class LabsTown:
                 failed = guest.page.locator(".alert").count() > 0
         return list(dict.fromkeys(guest.told))
 
-    def open_lab(self, guest: Guest, patience_s: float = 120) -> jupyterlab.JupyterLab:
+    def open_lab(self, guest: Guest, patience_s: float = PATIENCE_S) -> jupyterlab.JupyterLab:
         """Sign in if need be, start the lab, and wait until JupyterLab is usable."""
         if not guest.context.cookies(self.portal):
             self.sign_in(guest)
@@ -213,9 +214,7 @@ class LabsTown:
 
     def stop_lab(self, guest: Guest) -> None:
         """Stop the lab on the Hub's page, and wait until it has stopped."""
-        guest.page.goto(self.hub + "/hub/home")
-        guest.page.locator("#stop").click()
-        guest.page.locator("#stop").wait_for(state="hidden")
+        jupyterlab.stop_at_home(guest.page, self.hub + "/hub/home")
 
     def make_keys(self, guest: Guest, notebook: jupyterlab.Notebook) -> str:
         """Have the lab make the member's keys, enrol them on the portal's page, and return their fingerprint."""
@@ -364,7 +363,7 @@ def a_town(folder: Path, port: int) -> Iterator[towns.Town]:
             yield town
 
 
-def until(what: Callable[[], object], patience_s: float = 60, pause_s: float = 0.1) -> object:
+def until(what: Callable[[], object], patience_s: float = PATIENCE_S, pause_s: float = 0.1) -> object:
     """Wait until something is true, and return it; what cannot be asked yet is not true yet."""
     ends = time.monotonic() + patience_s
     while time.monotonic() < ends:

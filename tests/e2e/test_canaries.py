@@ -126,7 +126,7 @@ def test_engine_words_are_in_no_log(busy_town):
 
 def test_every_private_file_is_private(busy_town):
     folders = [busy_town.site.centre, busy_town.owner.folder / "keyring", busy_town.owner.folder / "home"]
-    modes = {path: mode for folder in folders for path in folder.rglob("*") if (mode := mode_of(path))}
+    modes = {path: mode for folder in folders for path in hunt.below(folder) if (mode := mode_of(path))}
     assert len(modes) > 20, "databases, logs, keys, results"
     assert [str(path) for path, mode in modes.items() if mode & 0o077] == []
 

@@ -22,7 +22,7 @@ from tests.e2e import town as towns
 from tests.e2e.joint_town import Furniture, JointTown, settled
 from tests.e2e.notebook_kernel import NOTEBOOKS, Reader, Seen, Told
 
-pytestmark = [pytest.mark.box, pytest.mark.ray, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.box, pytest.mark.ray]
 
 NAMES = sorted(path.stem for path in NOTEBOOKS.glob("[0-9]*.py"))
 CHINESE = re.compile("[\u4e00-\u9fff]")

@@ -18,17 +18,24 @@ from server.running import wait_for_api
 from server.supervisor import wait_for
 from tests.e2e import hunt
 
-pytestmark = [pytest.mark.box, pytest.mark.ray, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.box, pytest.mark.ray]
 
 
 SLOW = (
     "select a.league, count(*) as n, sum(a.income + c.income) as s from tax.income a "
     "join tax.income b on a.league = b.league join tax.income c on b.league = c.league group by a.league"
 )
+ENDLESS = SLOW.replace(
+    "from tax.income a ",
+    "from tax.income a join tax.income d on a.league = d.league join tax.income e on d.league = e.league ",
+)
+"""Nobody waits for its answer: a million million rows."""
 ENDS = {state.value for state in ENDED}
+ENOUGH_S = 60
+"""For what takes two seconds where nothing else runs, and minutes where it does not happen."""
 
 
-def until(what, patience_s=60):
+def until(what, patience_s=200):
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
         if found := what():
@@ -48,9 +55,9 @@ def busy(town):
     return sandbox.LauncherClient(town.owner.launcher_socket).status()["boxes"]
 
 
-def running(town):
-    """Submit the slow statement and return its job once its query box works."""
-    job = town.ask(SLOW)
+def running(town, statement=SLOW):
+    """Submit a slow statement and return its job once its query box works."""
+    job = town.ask(statement)
     until(lambda: state_of(town, job) == "running" and busy(town))
     time.sleep(0.5)
     return job
@@ -64,7 +71,7 @@ def state_of(town, job):
 
 
 def ended(town, job):
-    return until(lambda: state_of(town, job) in ENDS and state_of(town, job), 150)
+    return until(lambda: (found := state_of(town, job)) in ENDS and found)
 
 
 def kill(pid):
@@ -108,7 +115,7 @@ def test_a_killed_process_is_started_again_and_the_job_ends(town, victim):
 
 
 def test_a_killed_box_fails_its_job_cleanly(town):
-    job = running(town)
+    job = running(town, ENDLESS)
 
     def ends_while_its_boxes_are_killed():
         for pid in box_pids(town):
@@ -144,18 +151,18 @@ def test_a_killed_dispatcher_is_replaced_and_takes_the_job_up(town):
     all_well(town)
 
 
-def test_a_revocation_ends_a_running_box_within_ten_seconds(town):
+def test_a_revocation_ends_a_running_box_at_its_next_lease(town):
+    """Without one the box runs for minutes, until it has used up its time."""
     from darkroom import signing
     from plans.statements import Duty
 
     li = town.people["li"].connection
-    job = running(town)
+    job = running(town, ENDLESS)
     grants = [grant["digest"] for grant in li.grants() if grant["state"] == "in force"]
-    started = time.monotonic()
+    assert busy(town), "the control"
     for digest in grants:
         li.hand_in(signing.revocation_statement("nm/tax", digest, li.signer(), Duty.APPROVER))
-    until(lambda: not busy(town), 15)
-    assert time.monotonic() - started < 10
+    until(lambda: not busy(town), ENOUGH_S)
     assert ended(town, job) in ("failed", "refused")
     with pytest.raises(DarkroomError) as refusal:
         town.ask("select league, count(*) as n from tax.income group by league").result()

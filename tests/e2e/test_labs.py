@@ -18,7 +18,7 @@ from tests.e2e.jupyter_wire import Visitor
 from tests.e2e.jupyterlab import Notebook
 from tests.e2e.labs_town import Guest, LabsTown, until
 
-pytestmark = [pytest.mark.box, pytest.mark.ray, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.box, pytest.mark.ray]
 
 REFUSED = "select league, max(income) as m from tax.income group by league"
 TWIN = "select league, count(*) as n from tax.income group by league"
@@ -209,7 +209,7 @@ def test_work_outlives_a_lab(labs_town: LabsTown, chen: Guest, notebook: Noteboo
     notebook.note("# only in the page until it is saved")
     notebook.save()
     labs_town.stop_lab(chen)
-    assert not labs_town.living()
+    assert until(lambda: not labs_town.living())
     labs_town.open_lab(chen)
     text = chen.visitor().ask("GET", "api/contents/Untitled.ipynb").text
     assert "only in the page until it is saved" in text

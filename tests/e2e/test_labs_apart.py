@@ -24,12 +24,12 @@ from plans.labs import home_of
 from sandbox.attacks import assembly
 from sandbox.attacks.canaries import Planted, planted
 from tests.e2e import hunt as patterns
-from tests.e2e import labs_hunt
+from tests.e2e import jupyterlab, labs_hunt
 from tests.e2e import town as towns
 from tests.e2e.jupyter_wire import Kernel, Visitor
 from tests.e2e.labs_town import Guest, LabsTown
 
-pytestmark = [pytest.mark.box, pytest.mark.ray, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.box, pytest.mark.ray]
 
 BY_DESIGN = {
     "socket-inet", "socket-inet6", "socket-udp", "socket-unix",  # its own loopback, and nothing on it but its own
@@ -57,7 +57,7 @@ def hub(method, path):
     data = b"{}" if method == "POST" else None
     asked = urllib.request.Request(os.environ["JUPYTERHUB_API_URL"] + path, data, headers, method=method)
     try:
-        with urllib.request.urlopen(asked, timeout=20) as answer:
+        with urllib.request.urlopen(asked, timeout=120) as answer:
             return answer.status
     except urllib.error.HTTPError as refused:
         return refused.code
@@ -70,7 +70,7 @@ class Link(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.connect(os.environ["DARKROOM_API_SOCKET"])
 def ask(method, path, body):
-    link = Link("portal", timeout=30)
+    link = Link("portal", timeout=120)
     headers = {"Authorization": "Bearer " + os.environ["DARKROOM_TOKEN"], "Host": HOST}
     headers["Content-Type"] = "application/json"
     link.request(method, path, None if body is None else json.dumps(body), headers)
@@ -87,10 +87,14 @@ PORTAL_CALLS = [
 
 @pytest.fixture(scope="module")
 def pair(labs_town: LabsTown) -> tuple[Guest, Guest]:
-    """Two members, each with a running lab."""
+    """Two members, each with a running lab; both labs start at once."""
     found = tuple(labs_town.member(name) for name in ("ning", "qiao"))
     for guest in found:
-        labs_town.open_lab(guest)
+        labs_town.sign_in(guest)
+    for guest in found:
+        labs_town.start_lab(guest)
+    for guest in found:
+        jupyterlab.wait_until_usable(guest.page)
     return found[0], found[1]
 
 
@@ -155,7 +159,9 @@ def test_nothing_is_changed_without_the_page_s_own_word(mine: Visitor) -> None:
     for headers in ({}, {"Origin": "http://labs.localhost"}, {"Content-Type": "text/plain"}):
         sent = {name: value for name, value in mine.sent().items() if name != "X-XSRFToken"}
         where = f"http://127.0.0.1:{mine.port}{mine.base}api/contents"
-        answer = httpx.post(where, content='{"type": "file"}', headers=sent | headers, trust_env=False)
+        answer = httpx.post(
+            where, content='{"type": "file"}', headers=sent | headers, trust_env=False, timeout=120
+        )
         assert answer.status_code == 403, headers
 
 
@@ -244,7 +250,7 @@ def test_whoever_is_on_the_host_finds_a_lab_s_door_closed(labs_town: LabsTown, m
         host = ".".join(str(int(address[at : at + 2], 16)) for at in (6, 4, 2, 0))
         for path in ("api/contents", "api/kernels", "api/terminals"):
             url = f"http://{host}:{int(port, 16)}{mine.base}{path}"
-            assert httpx.get(url, trust_env=False).status_code in (302, 403, 404), url
+            assert httpx.get(url, trust_env=False, timeout=120).status_code in (302, 403, 404), url
 
 
 @contextmanager
@@ -265,7 +271,7 @@ def canaries_on_the_host() -> Iterator[Planted]:
 
         thread = threading.Thread(target=lambda: asyncio.run(plant()))
         thread.start()
-        assert ready.wait(10)
+        assert ready.wait(120)
         try:
             yield box[0]
         finally:

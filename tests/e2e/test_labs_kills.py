@@ -19,7 +19,7 @@ from tests.e2e import labs_town as labs_towns
 from tests.e2e.jupyterlab import Notebook
 from tests.e2e.labs_town import BARE, LARGE, STUDY, TIGHT, Guest, LabsTown, until
 
-pytestmark = [pytest.mark.box, pytest.mark.ray, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.box, pytest.mark.ray]
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +73,11 @@ def test_a_notebook_outlives_the_death_of_everything_around_its_lab(
     for role in roles:
         labs_town.kill(role)
     until(lambda: all(labs_town.town.supervisor.pids()[role] != before[role] for role in roles))
-    assert until(lambda: hai.visitor().ask("GET", "api/status").status_code == 200, 90)
+    assert until(lambda: hai.visitor().ask("GET", "api/status").status_code == 200)
     assert notebook.run("kept + 1").text.strip() == "42", "the kernel has lived on"
     notebook.save()
     assert mark in saved(hai)
-    assert until(lambda: "tax.income" in notebook.run("import darkroom; darkroom.datasets()").text, 60)
+    assert until(lambda: "tax.income" in notebook.run("import darkroom; darkroom.datasets()").text)
 
 
 @pytest.mark.long
@@ -90,7 +90,7 @@ def test_when_the_launcher_dies_labs_end_with_it_and_files_stay(
     labs_town.kill("launcher:labs")
     page = hai.context.new_page()
     page.goto(labs_town.hub + "/hub/home")
-    until(lambda: "was restarted" in (page.reload() and page.inner_text("body")), 120)
+    until(lambda: "was restarted" in (page.reload() and page.inner_text("body")), 200)
     assert "start yours again" in page.inner_text("body")
     page.locator("#start").click(no_wait_after=True)
     jupyterlab.wait_until_usable(page)
@@ -104,37 +104,42 @@ def test_a_portal_that_is_down_is_a_sentence_in_the_lab(labs_town: LabsTown, hai
     kernel = hai.visitor().kernel()
     assert kernel.run("import darkroom; darkroom.datasets()").status == "ok", "the control"
     with labs_town.stopped("api"):
-        said = kernel.run("darkroom.datasets()", 120)
+        said = kernel.run("darkroom.datasets()")
     assert said.status == "error" and "Unreachable" in said.error, said
     assert "does not answer" in said.error or "cannot be reached" in said.error, said.error
     assert until(lambda: kernel.run("darkroom.datasets()").status == "ok")
+
+
+FILLS = """
+import os, time
+def write(name, size):
+    with open(name, 'wb') as file:
+        file.write(os.urandom(size))
+        file.flush()
+        os.fsync(file.fileno())
+for number in range(4):
+    write(f'part-{number}', 8 << 20)
+for number in range(1500):
+    write(f'more-{number}', 20 << 10)
+    time.sleep(0.1)
+"""
+"""More than the home may have, and then little by little until that is noticed: never as much as ends the lab."""
+EMPTIES = "import glob, os\nfor name in glob.glob('part-*') + glob.glob('more-*'): os.remove(name)"
 
 
 def test_a_full_home_is_said_and_what_is_open_can_still_be_saved(labs_town: LabsTown) -> None:
     wu = labs_town.member("wu", TIGHT)
     labs_town.open_lab(wu)
     notebook = wu.lab.new_notebook()
-    filled = notebook.run(
-        "import os\n"
-        "for number in range(30):\n"
-        "    with open(f'part-{number}', 'wb') as file:\n"
-        "        file.write(os.urandom(8 << 20))\n"
-        "        file.flush(); os.fsync(file.fileno())\n"
-        "    import time; time.sleep(0.5)",
-        120,
-    ).text
+    filled = notebook.run(FILLS, 240).text
     assert "full" in filled.lower() or "满" in filled, filled
     assert "Error" in filled
     notebook.note("# written although the home is full")
     notebook.save()
     assert "although the home is full" in saved(wu)
     assert labs_town.living(), "the lab lives on"
-    until(
-        lambda: (
-            notebook.run("import glob\nfor name in glob.glob('part-*'): os.remove(name)").text.strip() == ""
-        )
-    )
-    until(lambda: "Error" not in notebook.run("open('room', 'wb').write(bytes(1 << 20))").text, 60)
+    until(lambda: notebook.run(EMPTIES).text.strip() == "")
+    until(lambda: "Error" not in notebook.run("open('room', 'wb').write(bytes(1 << 20))").text)
     labs_town.stop_lab(wu)
 
 
@@ -149,9 +154,7 @@ def test_whoever_finds_no_place_is_told_how_many_are_before_and_why(labs_town: L
     text = told.text_content() or ""
     assert "you are next" in text and "memory for labs is taken" in text and "排队中" in text, text
     labs_town.stop_lab(fan)
-    if len(labs_town.living()) < 2:
-        jupyterlab.wait_until_usable(sun.page)
-    sun.page.goto(labs_town.hub + "/hub/home")
+    sun.page.wait_for_url(lambda url: "/hub/" not in url, wait_until="commit")  # it starts by itself
     labs_town.stop_lab(sun)
 
 
@@ -207,7 +210,7 @@ def test_a_membership_that_ended_ends_the_lab_and_says_so(labs_town: LabsTown) -
     projects.change(labs_town.site.home, STUDY, projects.Changes(remove=(bo.name,)))
     page = bo.context.new_page()
     page.goto(labs_town.hub + "/hub/home")
-    until(lambda: "no longer" in (page.reload() and page.inner_text("body")), 150)
+    until(lambda: "no longer" in (page.reload() and page.inner_text("body")), 200)
     assert "Your files stay" in page.inner_text("body")
     projects.change(labs_town.site.home, STUDY, projects.Changes(add=(bo.name,)))
     labs_town.open_lab(bo)
@@ -215,18 +218,21 @@ def test_a_membership_that_ended_ends_the_lab_and_says_so(labs_town: LabsTown) -
     labs_town.stop_lab(bo)
 
 
-@pytest.mark.parametrize("count", [4, pytest.param(20, marks=pytest.mark.long)])
-def test_many_who_come_at_once_get_a_lab_or_a_reason(labs_town: LabsTown, count: int) -> None:
-    """Twenty on two cores: each ends ready, or with a sentence that says why not."""
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_twenty_who_come_at_once_get_a_lab_or_a_reason(labs_town: LabsTown) -> None:
+    """Twenty on two cores: each ends ready, or with a sentence that says why not. With stand-ins for portal and node
+    it is in `tests/notebooks/test_hub.py`.
+    """
     for guest in list(labs_town.guests.values()):
         guest.page.goto("about:blank")
-    crowd = [labs_town.member(f"crowd{count}n{number}") for number in range(count)]
+    crowd = [labs_town.member(f"crowd{number}") for number in range(20)]
     for guest in crowd:
         labs_town.sign_in(guest)
         guest.page.goto(labs_town.hub + "/hub/home")
     for guest in crowd:
         guest.page.locator("#start").click(no_wait_after=True)
-    ends, ready, reasons = time.monotonic() + 240, 0, []
+    ends, ready, reasons = time.monotonic() + 900, 0, []
     for guest in crowd:
         story = guest.page.locator(
             ".jp-LabShell, .alert, .progress-log-event:has-text('Waiting for a place')"
@@ -240,11 +246,6 @@ def test_many_who_come_at_once_get_a_lab_or_a_reason(labs_town: LabsTown, count:
             ready += 1
         else:
             reasons.append(guest.page.locator(".alert, .progress-log-event").last.text_content())
-    assert ready + len(reasons) == count and all(reasons), reasons
+    assert ready + len(reasons) == len(crowd) and all(reasons), reasons
     running = [lab for lab in labs_town.living() if lab["state"] != "created"]
     assert ready >= 1 and len(running) <= labs_towns.MEMORY_MB // 1024, "those that wait have no memory"
-    for guest in crowd:
-        guest.page.goto(labs_town.hub + "/hub/home")
-        if guest.page.locator("#stop").count():
-            guest.page.locator("#stop").click()
-    until(lambda: len(labs_town.living()) <= len(labs_town.guests) - count, 120)

@@ -14,7 +14,7 @@ from tests.e2e import jupyterlab
 from tests.e2e.jupyterlab import Notebook
 from tests.e2e.labs_town import Guest, LabsTown
 
-pytestmark = [pytest.mark.box, pytest.mark.ray, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.box, pytest.mark.ray]
 
 TWIN = "select league, count(*) as n from tax.income group by league"
 
@@ -58,7 +58,7 @@ def test_the_catalog_is_searched_and_a_query_is_inserted_and_answers(
     expect(filled).to_have_count(1)
     filled.locator(".cm-content").click()
     notebook.page.keyboard.press("Shift+Enter")
-    expect(filled.locator(".jp-Cell-outputArea")).to_contain_text("LOOK-ALIKE", timeout=60_000)
+    expect(filled.locator(".jp-Cell-outputArea")).to_contain_text("LOOK-ALIKE")
 
 
 @pytest.mark.parametrize(
@@ -97,11 +97,11 @@ def test_jupyterlab_speaks_the_browser_s_language_until_its_member_chooses_anoth
     labs_town.sign_in(guest)
     guest.page.goto(pan.page.url.partition("/lab")[0] + "/lab/workspaces/zh")
     menu = guest.page.locator(menus).first
-    expect(menu).to_have_text("文件", timeout=60_000)
+    expect(menu).to_have_text("文件")
     setting = "lab/api/settings/@jupyterlab/translation-extension:plugin"
     pan.visitor().ask("PUT", setting, {"raw": '{"locale": "en"}'})
     guest.page.reload()
-    expect(menu).to_have_text("File", timeout=60_000)
+    expect(menu).to_have_text("File")
     pan.visitor().ask("PUT", setting, {"raw": "{}"})
     context.close()
 
@@ -114,18 +114,17 @@ def test_a_page_whose_lab_has_ended_says_what_to_do_and_saves_once_it_is_back(
     notice = pan.page.locator("#darkroom-notice")
     expect(notice).to_have_attribute("data-state", "")  # the control: while the lab lives it says nothing
     other = pan.context.new_page()
-    other.goto(labs_town.hub + "/hub/home")
-    other.locator("#stop").click()
-    other.locator("#stop").wait_for(state="hidden")
-    expect(notice).to_contain_text("Your lab has ended. Open it again", timeout=40_000)
+    jupyterlab.stop_at_home(other, labs_town.hub + "/hub/home")
+    jupyterlab.look_again_until(pan.page, notice.filter(has_text="Your lab has ended. Open it again"))
     with pan.context.expect_page() as opened:
         notice.get_by_role("link", name="Open the lab").click()
-    assert opened.value.url == labs_town.hub + "/hub/home"
+    opened.value.wait_for_url(labs_town.hub + "/hub/home")
     opened.value.locator("#start").click(no_wait_after=True)
     jupyterlab.wait_until_usable(opened.value)
     opened.value.close()
     other.close()
-    expect(notice).to_be_hidden(timeout=30_000)
+    jupyterlab.look_again_until(pan.page, pan.page.locator("#darkroom-notice[data-state='']"))
+    expect(notice).to_be_hidden()
     pan.lab.dismiss()
     notebook.save()
     assert "typed before the end" in pan.visitor().ask("GET", "api/contents/Untitled.ipynb").text

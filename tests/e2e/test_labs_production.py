@@ -26,12 +26,13 @@ from server.enrolment import add_member, found_site
 from server.running import address, reached, started
 from server.site import Site
 from tests.e2e import jupyterlab
-from tests.e2e.conftest import free_port
 from tests.e2e.jupyterlab import Notebook
+from tests.e2e.labs_town import until
 from tests.portal import tls_proxy
 from tests.portal.tls_proxy import Door
+from tests.ports import free_ports
 
-pytestmark = [pytest.mark.long, pytest.mark.box, pytest.mark.ray, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long, pytest.mark.box, pytest.mark.ray]
 
 MEMBER, ATTACKER = "chen@nm/tax", "mallory@nm/tax"
 PROFILE = """
@@ -68,7 +69,7 @@ class Production:
 
 def found(folder: Path, door: Door) -> Site:
     """Make a site with public names, and one project; start nothing."""
-    site = found_site(folder / "site", free_port())
+    site = found_site(folder / "site", free_ports(2))
     text = site.settings.read_text() + PROFILE.format(labs=door.labs)
     site.settings.write_text(f'origin = "{door.portal}"\n{text}')
     assert labs.found(site) is not None
@@ -104,7 +105,7 @@ def town(front: tuple[Site, Door]) -> Iterator[Production]:
         projects.change(site.home, "study", projects.Changes(add=(name,)))
     with jupyterlab.chromium("--host-resolver-rules=MAP *.example.test 127.0.0.1") as browser:
         context = browser.new_context(ignore_https_errors=True, locale="en-US")
-        context.set_default_timeout(60_000)
+        context.set_default_timeout(jupyterlab.PATIENCE_S * 1000)
         made = Production(site, door, browser, password, context, context.new_page())
         context.on("request", lambda request: made.asked.append(request.url))
         yield made
@@ -214,7 +215,7 @@ def test_a_labs_page_puts_nobody_into_its_own_session(town: Production, notebook
 def _through(town: Production, method: str, path: str, **given: object) -> httpx.Response:
     """Send a call to the portal through nginx, from no browser."""
     headers = {"Host": f"{tls_proxy.PORTAL}:{town.door.tls}", **given.pop("headers", {})}  # type: ignore[dict-item]
-    with httpx.Client(verify=False, trust_env=False, timeout=30) as client:
+    with httpx.Client(verify=False, trust_env=False, timeout=120) as client:
         url = f"https://127.0.0.1:{town.door.tls}{path}"
         extensions = {"sni_hostname": tls_proxy.PORTAL}
         return client.request(method, url, headers=headers, extensions=extensions, **given)  # type: ignore[arg-type]
@@ -252,8 +253,4 @@ def test_signing_out_ends_lab_and_sessions(town: Production, notebook: Notebook)
     page.goto(lab)
     page.get_by_label("Password").wait_for()
     assert page.url.startswith(town.door.portal), "who has gone is asked at the portal again"
-    for _ in range(100):
-        if not launcher.status()["boxes"]:
-            break
-        page.wait_for_timeout(200)
-    assert not launcher.status()["boxes"]
+    until(lambda: not launcher.status()["boxes"])

@@ -12,7 +12,7 @@ from plans.statements import Answer
 from tests.e2e import work
 from tests.e2e.test_tasks import state, until
 
-pytestmark = [pytest.mark.box, pytest.mark.ray, pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.box, pytest.mark.ray, pytest.mark.long]
 
 FITS = """
 import json

@@ -8,7 +8,7 @@ import pytest
 
 from server.running import address, started
 from tests.e2e import town as towns
-from tests.e2e.conftest import free_port
+from tests.ports import free_ports
 from tests.store.conftest import postgres_folder  # noqa: F401 - the fixture that starts a server
 
 pytestmark = [pytest.mark.long, pytest.mark.box, pytest.mark.ray, pytest.mark.postgres]
@@ -18,7 +18,7 @@ def test_a_job_goes_the_whole_way_on_postgresql(postgres_folder: Path, town_fold
     url = f"postgresql+psycopg://darkroom@/postgres?host={postgres_folder}"
     folder = town_folder / "pg"
     folder.mkdir(mode=0o711)
-    site = towns.found_town(folder / "site", free_port(), url)
+    site = towns.found_town(folder / "site", free_ports(), url)
     with started(site) as supervisor:
         town = towns.Town(site, supervisor, folder, address(site))
         towns.settle(town)

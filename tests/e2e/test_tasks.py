@@ -14,7 +14,7 @@ from sandbox import api as sandbox
 from tests.e2e import town as towns
 from tests.e2e import work
 
-pytestmark = [pytest.mark.box, pytest.mark.ray, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.box, pytest.mark.ray]
 
 SLEEPS = (
     "import time, darkroom\nif darkroom.table('tax.panel').num_rows < 1000:\n    time.sleep({})\n" + work.MAIN
@@ -37,7 +37,7 @@ def states(job):
     return [entry.split()[1] for entry in job.refresh().view["timeline"]]
 
 
-def until(what, patience_s=60):
+def until(what, patience_s=150):
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
         if found := what():
@@ -95,10 +95,10 @@ def test_90_a_line_is_told_where_the_trial_failed_too_and_nowhere_else(panel):
 
 
 def test_a_job_that_runs_is_cancelled_and_its_boxes_end(panel):
-    job = run(panel, "sleeps", SLEEPS.format(120))
+    job = run(panel, "sleeps", SLEEPS.format(400))
     until(lambda: state(job) == "running" and len(busy(panel)) == 2)
     job.cancel()
-    until(lambda: not busy(panel), 20)
+    until(lambda: not busy(panel))
     assert state(job) == "cancelled" and job.view["retries"]
     with pytest.raises(DarkroomError):
         job.result(5)
@@ -111,7 +111,7 @@ def test_a_killed_dispatcher_is_replaced_and_takes_a_folder_up(panel):
     before = panel.supervisor.pid("dispatcher")
     os.kill(before, signal.SIGKILL)
     until(lambda: panel.supervisor.pid("dispatcher") != before)
-    until(lambda: state(job) in ("released", "failed", "refused"), 150)
+    until(lambda: state(job) in ("released", "failed", "refused"))
     assert job.result().names == ("by_league.csv",)
 
 
@@ -122,7 +122,7 @@ def test_a_picture_waits_for_people_and_leaves_when_they_agree(panel):
         "\nfrom matplotlib import pyplot\nmade['mean'].plot.bar()\npyplot.savefig(darkroom.out('plot.png'))\n"
     )
     job = run(panel, "picture", work.MAIN + draws, settings)
-    until(lambda: state(job) in ("held", "released", "refused", "failed"), 120)
+    until(lambda: state(job) in ("held", "released", "refused", "failed"))
     assert (job.state, job.waits_for) == ("held", "reviewers"), job.problem()
     work.enrol_reviewers(panel)
     plan, free = job.view["plan_digest"], Answer.RELEASE
@@ -130,7 +130,7 @@ def test_a_picture_waits_for_people_and_leaves_when_they_agree(panel):
     time.sleep(8)
     assert state(job) == "held", "two opinions are not yet an answer"
     work.review(panel, plan, ("sun", free, True))
-    until(lambda: state(job) == "released", 30)
+    until(lambda: state(job) == "released")
     assert set(job.result().names) == {"by_league.csv", "plot.png"}
     assert job.result().read("plot.png").startswith(b"\x89PNG")
 

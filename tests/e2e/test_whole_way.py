@@ -227,7 +227,7 @@ def test_data_are_the_launchers_to_link_and_nobodys_to_look_through(town):
     assert not list((owner.data / "staging").iterdir()), "what was ingested lies there in clear no longer"
 
 
-def until(what, patience_s=30):
+def until(what, patience_s=150):
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
         if found := what():

@@ -17,25 +17,11 @@ from typing import Any
 
 import pytest
 
-from tests.notebooks.panel_lab import LAB, MEI, PanelLab, Platform, a_lab, a_platform
+from tests.notebooks.panel_lab import LAB, MEI, PanelLab, Platform, a_lab
 from tests.portal import region as regions
 
 PATHS = ("catalog", "catalog/nm/tax/income", "jobs", "jobs/none", "budget", "home", "help", "home.json")
 HOSTILE = "<script>window.hit=1</script><img src=x onerror=hit=1>\"'&\u202e"
-
-
-@pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    with a_platform(tmp_path_factory.mktemp("platform")) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def lab(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PanelLab]:
-    told = {"DARKROOM_LAB": "1", "DARKROOM_MEMBER": MEI, "DARKROOM_PORTAL_PAGE": platform.url}
-    home = tmp_path_factory.mktemp("home")
-    with a_lab(home, DARKROOM_URL=platform.url, DARKROOM_TOKEN=platform.session(), **told) as found:
-        yield found
 
 
 @pytest.fixture
@@ -73,7 +59,7 @@ def test_jobs_say_where_they_stand_and_why(lab: PanelLab, platform: Platform) ->
     assert going in shown and 'data-refresh="4"' in shown, "while one goes on the page is shown anew"
     assert "No grant on nm/tax/income fits." in shown
     one = lab.page(f"jobs/{ended}", lang="zh")
-    assert "已拒绝" in one and "Apply as researcher" in one and "data-refresh" not in one
+    assert "已拒绝" in one and "请以 researcher 身份申请" in one and "data-refresh" not in one
     assert "待" not in lab.page("budget", lang="en") and "No grant of yours" in lab.page("budget")
 
 

@@ -14,7 +14,7 @@ pytest.importorskip("playwright.sync_api")
 from playwright.sync_api import BrowserContext, FrameLocator, Page, Route, expect
 
 from tests.e2e.jupyterlab import a_person, chromium, look_again_until
-from tests.notebooks.panel_lab import MEI, PanelLab, Platform, a_lab, a_platform
+from tests.notebooks.panel_lab import PanelLab, Platform
 from tests.notebooks.test_panel import submitted
 from tests.portal import region as regions
 
@@ -24,20 +24,6 @@ pytestmark = pytest.mark.skipif(
 
 CELLS = ".jp-NotebookPanel:visible .jp-Notebook .jp-Cell"
 SETTINGS = ".config/lab/user-settings/@jupyterlab"
-
-
-@pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    with a_platform(tmp_path_factory.mktemp("platform")) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def lab(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PanelLab]:
-    told = {"DARKROOM_LAB": "1", "DARKROOM_MEMBER": MEI, "DARKROOM_PROJECT": "housing"}
-    home = tmp_path_factory.mktemp("home")
-    with a_lab(home, DARKROOM_URL=platform.url, DARKROOM_TOKEN=platform.session(), **told) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from notebooks.settings import LabsSettings
 from plans.box import Limits
 from plans.errors import (
     BoxFailed,
+    BoxLimit,
     DarkroomError,
     DiskFull,
     NotAllowed,
@@ -31,6 +33,8 @@ from plans.errors import (
 from plans.labs import home_of
 from plans.plan import Plan
 from sandbox.bubblewrap import offer
+from sandbox.contract import Cause
+from sandbox.stage import KILLED
 from tests.notebooks.fakes import PROFILE, PROJECT
 from tests.notebooks.test_porter import settings_in
 
@@ -131,6 +135,18 @@ def test_every_failure_has_a_word_and_a_sentence_in_both_languages(
     failure = stages.failure(problem)
     assert failure.reason == reason
     assert failure.said.english.endswith((".", "]")) and failure.said.chinese.endswith("。")
+
+
+def test_why_a_lab_ended_is_whole_in_chinese_and_quoted_where_nobody_translated_it() -> None:
+    sentence, advice = KILLED[Cause.MEMORY]
+    ended = stages.stopped(BoxLimit(sentence, Cause.MEMORY, advice)).said
+    assert "the box reached its limit of memory. Ask for less" in ended.english
+    assert "暗盒达到内存限额。请减少所用数据" in ended.chinese and "the box" not in ended.chinese
+    assert not re.search(
+        "[a-z]{5}", stages.failure(StateConflict("the box of this home has ended")).said.chinese
+    )
+    foreign = stages.failure(BoxFailed("<i>nobody says this</i>", "x")).said
+    assert "<i>nobody says this</i>" in foreign.english and "<i>nobody says this</i>" in foreign.chinese
 
 
 def test_waiting_says_the_place_and_why() -> None:
