@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from plans.chinese import in_chinese
 from plans.errors import (
     BoxFailed,
     DarkroomError,
@@ -126,7 +127,7 @@ def stopped(problem: DarkroomError | None) -> Failure:
         "ended",
         Said(
             f"The lab ended: {_told(problem)} Your files are where they were.",
-            f"实验室已结束：{problem.what}。文件仍在原处，可重新启动。",
+            f"实验室已结束：{_told_in_chinese(problem)}文件仍在原处。",
         ),
     )
 
@@ -161,7 +162,7 @@ OF_BOXES = ("box", "silent", "stopped")
 
 def failure(problem: DarkroomError, image: str = "") -> Failure:
     """Return what an error of another part means for whoever wanted a lab, in a profile with this image."""
-    generic = Said(f"The lab was refused: {_told(problem)}", f"实验室被拒绝：{problem.what}。")
+    generic = Said(f"The lab was refused: {_told(problem)}", f"实验室被拒绝：{_told_in_chinese(problem)}")
     found = _at_portal(problem) or _of_image(problem, image) or _at_node(problem)
     return found or Failure("refused", generic)
 
@@ -207,7 +208,9 @@ def _at_portal(problem: DarkroomError) -> Failure | None:
             return NO_PROJECT
         case NotAllowed() if problem.where == "portal" or ":" in problem.where:
             english = f"The portal does not allow this lab: {_told(problem)}"
-            return Failure("not-allowed", Said(english, "门户不允许启动该实验室，请检查项目成员与规格。"))
+            return Failure(
+                "not-allowed", Said(english, f"门户不允许启动该实验室：{_told_in_chinese(problem)}")
+            )
         case Unreachable() if problem.where == "portal":
             english = "The portal does not answer, so no lab can be started now. Try again shortly."
             return Failure("portal-down", Said(english, "门户暂无应答，现在无法启动实验室，请稍后再试。"))
@@ -218,11 +221,15 @@ def _at_node(problem: DarkroomError) -> Failure | None:
     match problem:
         case TierMissing() if problem.where == "box.gpus":
             english = f"This profile has a GPU, and the node cannot give it: {problem.what}. Choose another profile."
-            return Failure("gpus", Said(english, "节点无法提供该规格的 GPU，请选择其他规格或联系管理员。"))
+            return Failure(
+                "gpus",
+                Said(english, f"该规格带 GPU，而节点无法提供：{_what_in_chinese(problem)}请选择其他规格。"),
+            )
         case TierMissing():
             english = f"The node cannot offer the isolation of this profile: {problem.what}. Choose another profile."
             return Failure(
-                "tier", Said(english, "节点无法提供该规格的隔离等级，请选择其他规格或联系管理员。")
+                "tier",
+                Said(english, f"节点无法提供该规格的隔离等级：{_what_in_chinese(problem)}请选择其他规格。"),
             )
         case StateConflict():
             english = (
@@ -233,7 +240,9 @@ def _at_node(problem: DarkroomError) -> Failure | None:
             )
         case Unreachable():
             english = f"The node of labs does not answer: {problem.what}. Try again shortly."
-            return Failure("node-down", Said(english, "实验室节点暂无应答，请稍后再试。"))
+            return Failure(
+                "node-down", Said(english, f"实验室节点没有应答：{_what_in_chinese(problem)}请稍后再试。")
+            )
         case DiskFull():
             return Failure(
                 "disk",
@@ -241,13 +250,23 @@ def _at_node(problem: DarkroomError) -> Failure | None:
             )
         case BoxFailed():
             english = f"The lab's box ended before it was ready: {_told(problem)}"
-            return Failure("box", Said(english, f"暗盒在就绪前结束：{problem.what}。"))
+            return Failure("box", Said(english, f"暗盒在就绪前结束：{_told_in_chinese(problem)}"))
     return None
 
 
 def _told(problem: DarkroomError) -> str:
     what = problem.what.rstrip(".")
     return f"{what}. {problem.next_step}"
+
+
+def _what_in_chinese(problem: DarkroomError) -> str:
+    told = in_chinese(problem.what.rstrip(".") + ".")
+    return told if told.endswith("。") else told + " "
+
+
+def _told_in_chinese(problem: DarkroomError) -> str:
+    """Return what `_told` says, in Chinese; a sentence that has none is quoted in English."""
+    return _what_in_chinese(problem) + in_chinese(problem.next_step)
 
 
 def _before(before: int) -> str:

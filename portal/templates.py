@@ -10,6 +10,7 @@ import jinja2
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
+from plans.chinese import in_chinese
 from plans.errors import DarkroomError
 from portal.access import services_of
 from portal.permissions import Action, Who, may
@@ -51,6 +52,7 @@ _templates = jinja2.Environment(
     finalize=_legible,
 )
 _templates.filters["moment"] = _moment
+_templates.filters["chinese"] = in_chinese
 
 
 def page(request: Request, template: str, who: Who | None, status: int = 200, **content: Any) -> HTMLResponse:

@@ -3,6 +3,8 @@
 name        what plans' makers ask for (`images.find`)
 lock        the packages, with versions and hashes
 house       our own packages and modules, by path without `.py`
+without     files of those packages that the box does not need, by how their path begins: with what people read (the
+            sentences in Chinese) there would be another image, to be trusted anew, whenever a word of it changes
 base        the name of another recipe beside this one: its image is kept byte for byte, and this one only adds to it
 extensions  parts of the interpreter's library that boxes have only if they are named here (`layout`)
 placed      files of ours under a name of their own, place = "path" (`python`: the module that members import, which is
@@ -97,7 +99,11 @@ def _read(folder: Path, above: tuple[str, ...]) -> Recipe:
         raise SettingsWrong("the image's lock file is missing", str(path))
     base = _read_base(folder, content.get("base", ""), (*above, name))
     sources = dict(base.sources) if base else {}
-    sources.update(pair for item in house for pair in _house_files(item))
+    without = content.get("without", [])
+    if not isinstance(without, list) or not all(isinstance(each, str) and each for each in without):
+        raise SettingsWrong("what an image does without is a list of paths", str(path))
+    brought = (pair for item in house for pair in _house_files(item))
+    sources.update((place, source) for place, source in brought if not place.startswith(tuple(without)))
     sources.update((place, _house_file(item)) for place, item in placed.items())
     if content.get("overlay"):
         sources.update(_files_below(folder / content["overlay"]))

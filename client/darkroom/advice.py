@@ -371,17 +371,17 @@ def card(problem: DarkroomError, line: str = "") -> Sheet:
     """Return an error as a card. `line` says in which line of the member's it came up."""
     lesson = lesson_of(problem) or Lesson()
     named = lesson.title or f"code.{problem.code}"
-    title = words.say(named) if words.known(named) else problem.what
+    title = words.say(named) if words.known(named) else words.told(problem.what)
     facts = [
         (words.say("error.where"), "; ".join(filter(None, (problem.where, line)))),
         (words.say("error.rule"), _rules(lesson)),
         (words.say("error.whom"), whom(problem, lesson)),
-        (words.say("error.do"), problem.next_step),
+        (words.say("error.do"), words.told(problem.next_step)),
     ]
     found = proposals(problem)
     return sheet(
         Title(title, problem.code, "bad"),
-        Banner(problem.what, "bad"),
+        Banner(words.told(problem.what), "bad"),
         Facts(tuple((label, value) for label, value in facts if value)),
         *_helps(lesson),
         Lines((words.say("note.limit-late"),) if _limits(problem, lesson) else ()),
@@ -428,11 +428,13 @@ def _helps(lesson: Lesson) -> list[Block]:
     found: list[Block] = []
     complete = "error.remedies" if lesson.explanation.get("complete") else "error.remedies-some"
     for part, head in (("remedies", complete), ("alternatives", "error.alternatives")):
-        sentences = tuple(str(each.get("sentence", "")) for each in lesson.explanation.get(part) or ())
+        sentences = tuple(
+            words.told(str(each.get("sentence", ""))) for each in lesson.explanation.get(part) or ()
+        )
         if sentences:
             found.append(Lines(sentences, words.say(head)))
     if not found and lesson.reasons:
-        found.append(Lines(tuple(str(reason.get("sentence", "")) for reason in lesson.reasons)))
+        found.append(Lines(tuple(words.told(str(reason.get("sentence", ""))) for reason in lesson.reasons)))
     return found
 
 

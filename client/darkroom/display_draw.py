@@ -26,7 +26,7 @@ from darkroom.display import (
     head_of,
     sheet,
 )
-from darkroom.display_words import Tongue, known, language, say, term
+from darkroom.display_words import Tongue, known, language, say, term, told
 
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "DOUBLE", "FLOAT", "DECIMAL")
 DIGEST, KEY = 12, 8
@@ -94,7 +94,7 @@ def twin_result(thing: Any) -> Sheet:
         Title(say("result.title"), say("twin.title"), "twin"),
         Banner(say("twin.banner"), "twin"),
         table(_column_names(thing.columns), _types(thing), (texts, nothing), ""),
-        Lines((size, *map(str, getattr(thing, "notes", ()) or ()), say("twin.next"))),
+        Lines((size, *_told(getattr(thing, "notes", ())), say("twin.next"))),
     )
 
 
@@ -107,7 +107,7 @@ def sample(thing: Any) -> Sheet:
         Title(say("sample.title", name=named), say("twin.title"), "twin"),
         Banner(say("twin.banner"), "twin"),
         table(_column_names(thing.columns), _types(thing), (texts, nothing), ""),
-        Lines(tuple(map(str, getattr(thing, "told", ()) or ()))),
+        Lines(_told(getattr(thing, "told", ()))),
     )
 
 
@@ -129,7 +129,7 @@ def output_table(thing: Any) -> Sheet:
     return sheet(
         Title(say("output.title", name=thing.name), size),
         table(thing.columns, types, (thing.texts(), hidden), say("cell.withheld-plain")),
-        Lines(tuple(map(str, thing.notes))),
+        Lines(_told(thing.notes)),
     )
 
 
@@ -140,7 +140,7 @@ def twin_files(thing: Any) -> Sheet:
         Title(say("trial.left"), say("twin.title"), "twin"),
         Banner(say("twin.banner"), "twin"),
         Grid((say("head.name"), say("head.form")), rows),
-        Lines((*map(str, thing.notes), say("files.save"), say("twin.next"))),
+        Lines((*_told(thing.notes), say("files.save"), say("twin.next"))),
     )
 
 
@@ -149,7 +149,7 @@ def would_leave(thing: Any) -> Sheet:
     rows = tuple((each.name, str(each.form), each.meaning) for each in thing.outputs)
     return sheet(
         Title(say("check.title"), say("twin.title"), "twin"),
-        Lines(tuple(map(str, thing.notes))),
+        Lines(_told(thing.notes)),
         Grid((say("head.name"), say("head.form"), say("check.leaves")), rows),
         Lines((say("twin.next"),)),
     )
@@ -162,9 +162,14 @@ def joint_result(thing: Any) -> Sheet:
     return sheet(
         Title(say("joint.result"), say("result.size", rows=len(texts), columns=len(names))),
         table(names, [""] * len(names), (texts, hidden), say("cell.withheld-plain")),
-        Lines(tuple(thing.notes)),
+        Lines(_told(thing.notes)),
         Lines((say("result.plan", digest=short(thing.plan.digest)),)),
     )
+
+
+def _told(sentences: Any) -> tuple[str, ...]:
+    """Return sentences in the language that is spoken."""
+    return tuple(told(str(each)) for each in sentences or ())
 
 
 def _notes(thing: Any) -> list[str]:
@@ -175,7 +180,7 @@ def _notes(thing: Any) -> list[str]:
     }
     chinese = language() is Tongue.ZH
     return [
-        say(f"note.{note.rule}", **values) if chinese and known(f"note.{note.rule}") else note.sentence
+        say(f"note.{note.rule}", **values) if chinese and known(f"note.{note.rule}") else told(note.sentence)
         for note in thing.released.notes
     ]
 
@@ -204,13 +209,13 @@ def _obligations(plan: Any) -> Any:
 def _from(thing: Any) -> str:
     """Return where a result is from, and by which key that was checked."""
     plan, keeper = thing.plan, str(getattr(thing, "keeper", "") or "")
-    told = [say("result.plan", digest=short(thing.released.plan))]
+    found = [say("result.plan", digest=short(thing.released.plan))]
     domain = str(getattr(plan, "domain", "") or "")
     if keeper:
-        told.append(say("result.verified", key=short(keeper, KEY), domain=domain))
+        found.append(say("result.verified", key=short(keeper, KEY), domain=domain))
     elif domain:
-        told.append(say("result.owner", domain=domain))
-    return "; ".join(told)
+        found.append(say("result.owner", domain=domain))
+    return "; ".join(found)
 
 
 def _texts(thing: Any) -> list[list[str]]:
@@ -259,7 +264,7 @@ def job(thing: Any) -> Sheet:
         Title(say("job.title", id=view["id"]), term("state", state), "twin" if made_up else _tone(state)),
         Banner(say("twin.banner"), "twin") if made_up else None,
         Facts(tuple(_job_facts(view, state))),
-        Lines((str(view.get("sentence", "")),) if made_up and view.get("kind") != "sql" else ()),
+        Lines((told(str(view.get("sentence", ""))),) if made_up and view.get("kind") != "sql" else ()),
         *_problem(view),
         Lines(tuple(_passed(view)), say("job.timeline")),
         Lines((say(_next(view, state)),), say("job.next")),
@@ -281,7 +286,7 @@ def progress(view: Mapping[str, Any], seconds: float) -> Sheet:
 
 
 def _job_facts(view: Mapping[str, Any], state: str) -> list[tuple[str, str]]:
-    meaning = say(f"means.{state}") if known(f"means.{state}") else str(view.get("sentence", ""))
+    meaning = say(f"means.{state}") if known(f"means.{state}") else told(str(view.get("sentence", "")))
     waits = str(view.get("waits_for") or "")
     before = int(view.get("position") or 0)
     who = term("who", waits) if waits else say("job.nobody")
@@ -317,7 +322,9 @@ def _problem(view: Mapping[str, Any]) -> list[Block]:
         return []
     code = str(problem.get("code", ""))
     title = say(f"code.{code}") if known(f"code.{code}") else ""
-    blocks: list[Block] = [Banner(": ".join(filter(None, (title, str(problem.get("title", ""))))), "bad")]
+    blocks: list[Block] = [
+        Banner(": ".join(filter(None, (title, told(str(problem.get("title", "")))))), "bad")
+    ]
     return [*blocks, *reasons(view)]
 
 
@@ -325,7 +332,11 @@ def reasons(view: Mapping[str, Any]) -> list[Block]:
     """Return the failing rules of a job, and what would make it pass."""
     decision = view.get("decision") or {}
     rows = tuple(
-        (term("rule", str(each.get("rule", ""))), str(each.get("sentence", "")), str(each.get("help", "")))
+        (
+            term("rule", str(each.get("rule", ""))),
+            told(str(each.get("sentence", ""))),
+            told(str(each.get("help", ""))),
+        )
         for each in decision.get("reasons") or ()
     )
     explanation = (view.get("problem") or {}).get("explanation") or {}
@@ -336,7 +347,7 @@ def reasons(view: Mapping[str, Any]) -> list[Block]:
         ("remedies", "error.remedies" if explanation.get("complete") else "error.remedies-some"),
         ("alternatives", "error.alternatives"),
     ):
-        sentences = tuple(str(each.get("sentence", "")) for each in explanation.get(part) or ())
+        sentences = tuple(told(str(each.get("sentence", ""))) for each in explanation.get(part) or ())
         if sentences:
             found.append(Lines(sentences, say(head)))
     return found
@@ -350,12 +361,12 @@ def _next(view: Mapping[str, Any], state: str) -> str:
 
 def _passed(view: Mapping[str, Any]) -> list[str]:
     """Return the states that a job passed, each with its time; the portal writes `<Unix seconds> <state>`."""
-    told = []
+    passed = []
     for entry in view.get("timeline") or ():
         at, _, state = str(entry).partition(" ")
         moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(int(at))) if at.isdigit() else at
-        told.append(f"{moment}  {term('state', state)}")
-    return told
+        passed.append(f"{moment}  {term('state', state)}")
+    return passed
 
 
 def jobs(thing: Any) -> Sheet:
@@ -381,8 +392,8 @@ def joint(thing: Any) -> Sheet:
     """A joint computation."""
     view = thing.view
     state = str(view.get("state", ""))
-    pairs = [(say("job.meaning"), str(view.get("sentence", "")))]
-    pairs.append((say("job.waits"), str(view.get("waits_for") or "") or say("job.nobody")))
+    pairs = [(say("job.meaning"), told(str(view.get("sentence", ""))))]
+    pairs.append((say("job.waits"), told(str(view.get("waits_for") or "")) or say("job.nobody")))
     parties = [
         str(each.get("domain", each)) if isinstance(each, dict) else str(each)
         for each in view.get("parties") or ()
@@ -393,7 +404,7 @@ def joint(thing: Any) -> Sheet:
     return sheet(
         Title(say("joint.title", id=view.get("id", "")), term("state", state), _tone(state)),
         Facts(tuple(pairs)),
-        Banner(str(problem.get("title", "")), "bad") if problem else None,
+        Banner(told(str(problem.get("title", ""))), "bad") if problem else None,
     )
 
 

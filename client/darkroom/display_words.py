@@ -60,6 +60,17 @@ def say(key: str, /, **values: object) -> str:
     return WORDS[key][language() is Tongue.ZH].format(**values)
 
 
+def told(sentence: str) -> str:
+    """Return a sentence that the house says (of an error, a reason, a remedy) in the language that is spoken; as it is
+    where it has no Chinese. What programs read is the sentence itself.
+    """
+    if language() is not Tongue.ZH:
+        return sentence
+    from plans.chinese import in_chinese  # read when it is needed first
+
+    return in_chinese(sentence)
+
+
 def known(key: str) -> bool:
     """Return whether there is such a message."""
     return key in WORDS
@@ -333,4 +344,4 @@ _OF_HELP: Mapping[str, tuple[str, str]] = {
 }  # fmt: skip
 
 WORDS: Mapping[str, tuple[str, str]] = {**TERMS, **_OF_DISPLAYS, **_OF_HELP}
-"""Every message: English, Chinese. There is no other place with words of displays."""
+"""Every message of displays: English, Chinese. What errors say, in English everywhere, `plans.chinese` translates."""

@@ -25,7 +25,7 @@ from darkroom import display_draw as draw
 from darkroom.advice import Asked, Lesson, proposals, teach
 from darkroom.display import Block, Code, Facts, Grid, Lines, Shown, Title, sheet, show
 from darkroom.display_text import plain
-from darkroom.display_words import say, term
+from darkroom.display_words import say, term, told
 from plans.errors import Malformed, PolicyDenied
 
 if TYPE_CHECKING:
@@ -205,7 +205,11 @@ def dry_blocks(answer: Mapping[str, Any]) -> list[Block]:
     tone = {"allow": "good", "deny": "bad"}.get(outcome, "waits")
     blocks: list[Block] = [Title(say("magic.dry"), term("outcome", outcome), tone)]
     rows = tuple(
-        (term("rule", str(each.get("rule", ""))), str(each.get("sentence", "")), str(each.get("help", "")))
+        (
+            term("rule", str(each.get("rule", ""))),
+            told(str(each.get("sentence", ""))),
+            told(str(each.get("help", ""))),
+        )
         for each in answer.get("reasons") or ()
     )
     if rows:

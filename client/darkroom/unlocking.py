@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from darkroom.display import Banner, Code, Facts, Lines, Link, Sheet, Shown, Title, sheet, show
-from darkroom.display_words import say
+from darkroom.display_words import say, told
 from keys import api as keys
 from keys.keyfile import fingerprint, read_public
 from plans.errors import Malformed, NotFound, StateConflict, WrongPassphrase
@@ -105,7 +105,7 @@ def _open(file: Path, ask: Callable[[], str], tries: int) -> keys.MemberKeys:
         except WrongPassphrase as problem:
             if not can_ask():
                 raise
-            sys.stderr.write(problem.what + "\n")
+            sys.stderr.write(told(problem.what) + "\n")
     with _Untraced():
         return keys.load_member_keys(file, ask())
 
@@ -187,7 +187,7 @@ def require_enrolled(connection: Connection, found: keys.MemberKeys) -> None:
     """
     if found.signing.public in _enrolled:
         return
-    ends, told = time.monotonic() + ENROL_WAIT_S, False
+    ends, asked = time.monotonic() + ENROL_WAIT_S, False
     while True:
         known = connection.me()
         mine = (found.signing.public, found.opening.public)
@@ -200,9 +200,9 @@ def require_enrolled(connection: Connection, found: keys.MemberKeys) -> None:
                 found.member,
                 "Bring the key file of those here, or ask the administrator to withdraw them.",
             )
-        if not told:
+        if not asked:
             _display(shown(found.member, *mine))
-            told = True
+            asked = True
         if time.monotonic() >= ends:
             page = enrol_page()
             where = f"Paste both on {page} and run this again." if page else "Run: darkroom keys enrol"

@@ -15,7 +15,18 @@ from darkroom.advice_rewrites import Column
 from darkroom.completion import Fetched
 from darkroom.display import written
 from plans.decision import Outcome
-from plans.errors import BudgetSpent, DarkroomError, OutputRefused, PolicyDenied, SqlSyntax, by_code
+from plans.errors import (
+    BoxFailed,
+    BoxLimit,
+    BudgetSpent,
+    DarkroomError,
+    Malformed,
+    NotFound,
+    OutputRefused,
+    PolicyDenied,
+    SqlSyntax,
+    by_code,
+)
 from plans.reading import Shadow, ShadowColumn
 from policies.api import decide, explain
 from policies.reading import read
@@ -267,6 +278,34 @@ def test_cards_speak_chinese_and_keep_what_scripts_read() -> None:
     plain = written(advice.card(problem))["text/plain"]
     assert "数据方的策略不允许" in plain and "可直接复制" in plain and "avg(income)" in plain
     assert str(problem).endswith("[policy.denied]") and "数据方" not in str(problem)
+
+
+@pytest.mark.parametrize("kind", [BoxLimit, BoxFailed, NotFound])
+def test_sentences_of_the_server_are_chinese_in_a_chinese_card(kind: type[DarkroomError]) -> None:
+    darkroom.use(lang="zh")
+    sentence, step = "the box reached its limit of memory", "Submit it again shortly."
+    problem = kind(sentence, "box.memory", step)
+    shown = written(advice.card(problem))
+    for text in shown.values():
+        assert "暗盒达到内存限额" in text and "请稍后重新提交。" in text
+        assert sentence not in text and step not in text
+    assert str(problem) == f"{sentence} (box.memory). {step} [{kind.code}]", "what programs read is English"
+    darkroom.use(lang="en")
+    assert sentence in written(advice.card(problem))["text/plain"], "the control"
+
+
+def test_what_people_wrote_is_escaped_in_a_translated_sentence() -> None:
+    darkroom.use(lang="zh")
+    value = "<img src=x onerror=alert(1)>\u202e"
+    shown = written(advice.card(Malformed(f"there is no column {value}", value, f"There are: {value}")))
+    assert "没有列 &lt;img src=x" in shown["text/html"] and "现有：&lt;img" in shown["text/html"]
+    assert "<img" not in shown["text/html"] and not any("\u202e" in text for text in shown.values())
+
+
+def test_a_sentence_that_nobody_translated_is_shown_as_it_is() -> None:
+    darkroom.use(lang="zh")
+    told = "the moon is in the way of the sun"
+    assert told in written(advice.card(Malformed(told, "x", "Wait for it.")))["text/plain"]
 
 
 def test_what_is_remembered_is_bounded() -> None:

@@ -146,6 +146,19 @@ def test_what_is_no_key_is_shown_with_the_reason_and_enrols_nothing(
     assert region.member(MEI).signing_key == ""
 
 
+def test_why_something_did_not_happen_is_said_in_both_languages(
+    enter: Callable[[str], TestClient],
+) -> None:
+    browser = enter(MEI)
+    refused = sent(browser, "/apply", APPLICATION | {"until": "2000-01-01"}).text
+    assert "the end lies in the past, or more than a year ahead" in refused
+    assert '<span lang="zh">截止日期已过，或在一年以后</span>' in refused
+    foreign = sent(browser, "/keys", {}, "http://evil.example").json()
+    assert "page of the portal" in foreign["title"] and not CHINESE.search(str(foreign)), (
+        "programs read English"
+    )
+
+
 def test_a_link_never_fills_in_keys(region: Region, enter: Callable[[str], TestClient]) -> None:
     """Whoever made the link would read what is released to the member."""
     evil = without_keys(region, MEI)

@@ -181,6 +181,16 @@ def test_an_image_holds_only_the_rooms_of_the_house_that_its_recipe_names() -> N
     assert not [place for place, _ in recipe.sources if place.startswith("policies/decide")]
 
 
+@pytest.mark.parametrize("without", ["'plans'", "['']", "[1]"])
+def test_what_an_image_does_without_is_a_list_of_paths(tmp_path: Path, without: str) -> None:
+    (tmp_path / "lock.txt").write_text("")
+    (tmp_path / "image.toml").write_text(
+        f"name = 'x'\nlock = 'lock.txt'\nhouse = ['plans']\nwithout = {without}"
+    )
+    with pytest.raises(SettingsWrong, match="list of paths"):
+        recipes.read_recipe(tmp_path)
+
+
 def test_an_image_that_was_not_built_is_not_found_and_says_how_to_build_it(tmp_path: Path) -> None:
     with pytest.raises(NotFound) as missing:
         images.find("sql", tmp_path)

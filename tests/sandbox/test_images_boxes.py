@@ -320,6 +320,17 @@ def test_long_lists_of_points_are_raised_behind_the_walls_by_what_is_compiled_th
     assert run(real_boxes, built("crypto"), textwrap.dedent(code)) == {"equal": True, "compiled": True}
 
 
+def test_words_for_people_make_no_other_image_but_the_one_that_shows_them() -> None:
+    """Owners trust images by their digest; a better word in Chinese must not ask for that again."""
+    held = {}
+    for name in ("sql", "python", "components", "inspect", "crypto", "notebook"):
+        recipe = recipes.read_recipe(recipes.CHECKOUT / "images" / name)
+        held[name] = {place for place, _ in recipe.sources if place.startswith("plans/")}
+    assert [name for name, places in held.items() if "plans/chinese.po" in places] == ["notebook"]
+    assert all("plans/errors.py" in places for places in held.values()), "the control"
+    assert held["notebook"] == held["python"] | {"plans/chinese.py", "plans/chinese.po"}
+
+
 def test_every_recipe_of_the_checkout_is_well_formed_and_holds_only_what_boxes_need() -> None:
     folders = sorted(path.parent for path in (recipes.CHECKOUT / "images").glob("*/image.toml"))
     assert [folder.name for folder in folders] == [

@@ -11,7 +11,8 @@ from jupyter_server.auth.decorator import authorized
 from tornado import web
 
 from darkroom_lab.panel_pages import Page
-from darkroom_lab.panel_reading import NotReadError
+from darkroom_lab.panel_queries import told
+from darkroom_lab.panel_reading import Failure, NotReadError
 
 _LARGEST_BODY = 256 * 2**10
 _MOST_CELLS = 10_000
@@ -29,6 +30,9 @@ class MakeJob(Page):
             made = await self.reading.run(lambda: _make(notebook, cells, self.reading))
         except NotReadError as problem:
             made = {"sentence": self.word(f"failed.{problem.failure.key}"), "where": "", "next_step": ""}
+        made |= {
+            name: told(made[name], self.language) for name in ("sentence", "next_step") if made.get(name)
+        }
         if "folder" in made:
             made["folder"] = made["folder"].relative_to(root).as_posix()
         elif made["where"]:
@@ -71,7 +75,7 @@ def _make(notebook: Path, cells: list[int], reading: Any) -> dict[str, Any]:
         from darkroom.notebook import job_from
         from plans.errors import DarkroomError
     except ImportError:
-        return {"sentence": "The client cannot be imported in this lab.", "where": "", "next_step": ""}
+        raise NotReadError(Failure("no-client")) from None
     into = notebook.with_name(f"{_plain(notebook.stem)}-job")
     try:
         made = job_from(notebook, into, cells=cells, replace=into.exists(), ask=reading.room)

@@ -113,9 +113,10 @@ class Page(JupyterHandler):
 
     def show_failure(self, failure: Any) -> None:
         """Answer with one sentence."""
-        sentence = self.word(f"failed.{failure.key}") if failure.key else failure.sentence
-        told = "" if failure.key else failure.next_step
-        self.show("failed.html", sentence=sentence, next_step=told)
+        if failure.key:
+            return self.show("failed.html", sentence=self.word(f"failed.{failure.key}"), next_step="")
+        sentence, step = (queries.told(text, self.language) for text in (failure.sentence, failure.next_step))
+        return self.show("failed.html", sentence=sentence, next_step=step)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer with one sentence where something went wrong; what, is in the server's log and not on the page."""

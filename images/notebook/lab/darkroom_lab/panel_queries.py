@@ -110,7 +110,7 @@ def job(found: Any, language: str) -> Seen:
         if reasons and found.state in ("refused", "waiting-approval")
         else ""
     )
-    reason = reason or (_ended(str(problem.get("title", ""))) if problem else "")
+    reason = told(reason or (_ended(str(problem.get("title", ""))) if problem else ""), language)
     helps = (
         [str(each.get("help", "")) for each in reasons]
         if reasons and not found.remedies()
@@ -126,7 +126,7 @@ def job(found: Any, language: str) -> Seen:
         project=str(view.get("project", "")),
         verdict=_term("finding", str(verdict.get("finding") or ""), language),
         reason=reason,
-        helps=tuple(filter(None, [*helps, str(problem.get("next_step", ""))]))
+        helps=tuple(told(each, language) for each in (*helps, str(problem.get("next_step", ""))) if each)
         if found.state != "released"
         else (),
         finished=found.finished,
@@ -147,6 +147,13 @@ def grant(said: dict[str, Any]) -> dict[str, Any]:
         "private": said.get("private"),
         "exact": said.get("exact"),
     }
+
+
+def told(sentence: str, language: str) -> str:
+    """Return a sentence of the house in the page's language; one that has no Chinese stays as it is."""
+    from plans.chinese import in_chinese
+
+    return in_chinese(sentence) if language == "zh" else sentence
 
 
 def _ended(sentence: str) -> str:

@@ -1,0 +1,231 @@
+"""What the house says has Chinese: nothing missing, nothing that nobody says; values are carried over as they are.
+
+Sentences are read from the source of the modules that say them (`said`, `sentences`), so that a new one without Chinese
+fails here, and names itself.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+import time
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plans import chinese
+from plans.chinese import CATALOGUE, PHRASE, Said, catalogue, entries, in_chinese
+from plans.errors import BoxFailed, BoxLimit, DarkroomError, Refused, from_problem
+from sandbox.stage import KILLED
+from tests.plans import said
+from tests.plans.sentences import Module
+
+ENTRIES = list(entries(CATALOGUE.read_text(encoding="utf-8")))
+SENTENCES = {english: told for context, english, told in ENTRIES if context != PHRASE}
+PHRASES = {english: told for context, english, told in ENTRIES if context == PHRASE}
+PLACE = re.compile(r"\{\d+[^}]*\}")
+HAN = re.compile(r"[\u4e00-\u9fff]")
+CODE = re.compile(r"[A-Z_]{4,}|\(|chmod")
+"""Text to copy, which is the same in every language."""
+
+WORDS = st.text(string.ascii_letters + string.digits + "_/<>&'\"{}%", min_size=1, max_size=12)
+
+
+def missing(sentences: Iterable[tuple[str, str]]) -> list[str]:
+    """Return what has no Chinese, with where it is said; of a text of several sentences each counts."""
+    return sorted(
+        {
+            f"{where}: {each}"
+            for each, where in sentences
+            if each not in SENTENCES and not all(part in SENTENCES for part in said.parts(each))
+        }
+    )
+
+
+def test_every_sentence_that_a_researcher_can_meet_has_chinese() -> None:
+    found = said.sentences()
+    assert len(found) > 2000, "the sentences were found at all"
+    assert missing(found) == [], "add them to plans/chinese.po"
+
+
+def test_every_phrase_that_stands_in_a_sentence_has_chinese() -> None:
+    assert [f"{where}: {each}" for each, where in said.phrases() if each not in PHRASES] == []
+
+
+def test_nothing_is_translated_that_nobody_says() -> None:
+    known = {each for each, _ in said.sentences()}
+    known |= {part for each in known if each not in SENTENCES for part in said.parts(each)}
+    assert sorted(set(SENTENCES) - known) == []
+    assert sorted(set(PHRASES) - {each for each, _ in said.phrases()}) == []
+
+
+def test_no_sentence_is_there_twice() -> None:
+    assert len(ENTRIES) == len(SENTENCES) + len(PHRASES)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ('raise Malformed("one")', {"one"}),
+        ('raise Malformed(f"no {name!r} in {place}", "where", "Do it.")', {"no {1} in {2}", "Do it."}),
+        ('raise Malformed("one" if x else f"two {c}")', {"one", "two {1}"}),
+        ('TOLD = {1: ("first", "Then.")}\nraise BoxFailed(TOLD[k][0], "", TOLD[k][1])', {"first", "Then."}),
+        ("def f(what):\n    raise Malformed(what)\n\nf('said there')", {"said there"}),
+        ("def f():\n    a, b = 'it is', 'It helps.'\n    raise Malformed(a, '', b)", {"it is", "It helps."}),
+        ('raise (BoxLimit if x else BoxFailed)("it ended")', {"it ended"}),
+        ('raise Malformed(problem.what, "", "Go on.")', {"Go on."}),
+        ('raise ValueError("not for people")', set()),
+    ],
+)  # fmt: skip
+def test_what_a_module_says_is_read_from_its_source(source: str, expected: set[str]) -> None:
+    """The control of all above: what is not found could not be missing."""
+    assert {each for each, _ in Module.of(source).sentences()} == expected
+
+
+def test_a_sentence_without_chinese_is_named() -> None:
+    """The control: the check can fail."""
+    new = [("the moon is in the way", "sandbox/stage.py:1"), ("the box was cancelled", "sandbox/stage.py:2")]
+    assert missing(new) == ["sandbox/stage.py:1: the moon is in the way"]
+
+
+# --- what is translated, and what never is -----------------------------------------------------
+
+
+def numbers(text: str) -> list[int]:
+    return sorted(int(re.sub(r"\D", "", found)) for found in PLACE.findall(text))
+
+
+def test_every_value_is_carried_over_once() -> None:
+    for english, told in SENTENCES.items():
+        assert numbers(english) == numbers(told) == list(range(1, len(numbers(english)) + 1)), english
+
+
+def test_chinese_is_chinese_and_ends_as_the_english_does() -> None:
+    for english, told in SENTENCES.items():
+        assert HAN.search(told) or (told == english and CODE.search(english)), english
+        assert not english.endswith(".") and not told.endswith(("。", ".")), english
+
+
+def test_commands_and_code_are_the_same_in_both() -> None:
+    """What a reader copies must not be changed: commands, options, names of files and settings."""
+    copied = re.compile(
+        r"darkroom-server [a-z]+|docs/[\w.-]+\w|images/[a-z]+|%%?[a-z]+|[a-z]+\.toml|chmod \S*[+=]\S*"
+    )
+    for english, told in SENTENCES.items():
+        for text in copied.findall(english.replace("`", "")):
+            assert text in told, english
+
+
+@given(st.data())
+def test_values_are_never_changed_and_never_translated(data: st.DataObject) -> None:
+    english = data.draw(st.sampled_from(sorted(each for each in SENTENCES if PLACE.search(each))))
+    values = data.draw(st.lists(WORDS, min_size=len(numbers(english)), max_size=len(numbers(english))))
+    sentence = PLACE.sub(lambda found: values[int(found[0][1:-1]) - 1], english)
+    told = in_chinese(sentence)
+    if told == sentence:
+        return  # two ways to take it apart, or a heavier entry that fits: then it stays English
+    for value in values:
+        assert told.count(value) >= 1, (english, sentence, told)
+
+
+def test_most_templates_are_filled_in() -> None:
+    """The control of the property above, which a translator that does nothing would have."""
+    values = iter(f"v{number}" for number in range(100_000))
+    filled = [PLACE.sub(lambda _: next(values), english) for english in SENTENCES]
+    assert sum(in_chinese(each) != each for each in filled) > 0.97 * len(filled)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "told"),
+    [
+        ("there is no column the box was cancelled", "没有列 the box was cancelled"),
+        ("there is no column <script>alert(1)</script>", "没有列 <script>alert(1)</script>"),
+        ("there is no column {1}", "没有列 {1}"),
+        ("No grant on nm/tax/income fits li@nm/tax, project jobs and this purpose.",
+         "nm/tax/income 上没有适合 li@nm/tax、项目 jobs 与此用途的授权。"),
+        ("tax.income.amount is the person token; it joins relations and counts persons, nothing else.",
+         "tax.income.amount 是个人代号；只用于关联关系表与计人数。"),
+    ],
+)  # fmt: skip
+def test_what_people_wrote_stays_what_they_wrote(sentence: str, told: str) -> None:
+    assert in_chinese(sentence) == told
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "",
+        "nobody says this",
+        "Binder Error: column x is no column y",
+        "the box reached its limit of memory and then some",
+        "No grant on a fits b, project c, project d and this purpose.",
+        "the box was cancelled. Nobody says this.",
+        "there is no " * 2000,
+    ],
+)
+def test_what_is_not_known_or_not_settled_stays_english(sentence: str) -> None:
+    assert in_chinese(sentence) == sentence
+
+
+def test_a_sentence_within_a_sentence_is_translated_where_the_catalogue_says_so() -> None:
+    denied = "tax.income.id identifies people directly; no statement may use it, and 2 more: see `darkroom explain`"
+    assert (
+        in_chinese(denied)
+        == "tax.income.id 可直接识别个人；任何语句都不能使用，另有 2 项：见 darkroom explain"
+    )
+    assert in_chinese("a window is not in the subset") == "窗口 不在可用子集内"
+    assert in_chinese("a window") == "a window", "a phrase by itself is nobody's sentence"
+
+
+def test_several_sentences_are_translated_one_by_one_or_not_at_all() -> None:
+    both = "The output does not leave. The result has more cells than may leave at once."
+    assert in_chinese(both) == "产出不能出域。结果的单元格超过一次可以出域的数量。"
+
+
+@pytest.mark.parametrize("cause", KILLED, ids=str)
+def test_why_a_box_ended_is_said_in_chinese_and_recorded_in_english(cause: str) -> None:
+    kind = BoxLimit if "limit" in KILLED[cause][0] else BoxFailed
+    problem = kind(KILLED[cause][0], cause, KILLED[cause][1])
+    assert HAN.search(in_chinese(problem.what)) and HAN.search(in_chinese(problem.next_step))
+    sent = from_problem(problem.problem())
+    assert not HAN.search(str(sent)) and str(sent) == str(problem), (
+        "an error itself is English, on its way too"
+    )
+
+
+def test_the_advice_of_every_error_has_chinese() -> None:
+    waiting: list[type[DarkroomError]] = [DarkroomError]
+    while waiting:
+        kind = waiting.pop()
+        waiting += kind.__subclasses__()
+        if kind.__module__ == Refused.__module__:
+            assert HAN.search(in_chinese(kind.advice)), kind
+
+
+# --- attacks on the matching -----------------------------------------------------
+
+
+def test_a_long_text_of_a_false_portal_costs_little() -> None:
+    """Time grows with the text alone; here each word of many templates comes hundreds of times."""
+    hostile = "There is no column , and . is are in of to than: " * 380
+    assert len(hostile) < chinese.LONGEST
+    began = time.process_time()
+    in_chinese(hostile)
+    assert time.process_time() - began < 20, "a matching that goes back would take hours"
+    assert in_chinese("x" * (chinese.LONGEST + 1)) == "x" * (chinese.LONGEST + 1)
+
+
+def test_an_entry_that_fits_in_two_ways_says_so() -> None:
+    entry = Said.of("{1} of {2}", "{2} 的 {1}")
+    assert entry.values("a of b") == (("a", "b"), ("a", "b"))
+    assert entry.values("a of b of c") == (("a", "b of c"), ("a of b", "c"))
+    assert entry.values("a or b") is None
+
+
+def test_a_damaged_catalogue_is_noticed() -> None:
+    with pytest.raises(ValueError, match="line 2"):
+        list(entries('msgid "a"\nmsgstr a\n'))
+    assert list(entries('# c\n\nmsgid ""\nmsgstr "head"\nmsgid "a"\nmsgstr "甲"\n')) == [("", "a", "甲")]
+    assert catalogue() is catalogue()
