@@ -1,5 +1,5 @@
 """Stories that `make demo-joint` does not tell, over two further registers: three servers without a helper, a product
-of two owners' columns, and an owner whose figures leave with noise alone.
+of two owners' columns, and an owner whose figures leave with noise alone. Beside them are those on ciphertexts.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ import pyarrow as pa
 import pyarrow.csv
 
 from darkroom.joint_task import Named
+from examples.encrypted import data as encrypted
+from examples.encrypted import stories
+from examples.encrypted.__main__ import SCENERY as ON_CIPHERTEXTS
 from examples.joint.data import Sizes, write
 from examples.joint.region import PLAIN, Scenery
-from examples.joint.stories import DIABETES, HELPER, Register, Story, Truth
+from examples.joint.stories import DIABETES, HELPER, Register, Story, Truth, registers_of
 
 HERE = Path(__file__).parent / "registers"
 WARDS, MOST_DAYS = ("surgery", "medicine", "burns"), 90
@@ -55,24 +58,30 @@ NOISED = Story(
     ),
     truth=Truth("dwellings JOIN yearly USING (id18)"),
 )
+OF_PERSONS = (stories.SCORES, stories.REGISTRATION)
+"""The bureau is granted their columns, too: it is not for want of a grant that it is told nothing."""
 SCALES = (1, MOST_ROOMS, 1_000_000)
 """Of the noise on each figure of `NOISED`, in its own unit: what one person can add at the most, at a rate of 1."""
 
 
 def scenery(folder: Path) -> Scenery:
-    """Lay the descriptions of both registers beside those of the demonstration."""
-    for source in (PLAIN.folder, HERE):
+    """Lay the descriptions of both registers beside those of both demonstrations."""
+    for source in (PLAIN.folder, ON_CIPHERTEXTS.folder, HERE):
         for path in (*source.glob("*.toml"), *source.glob("policies/*.toml")):
             laid = folder / path.relative_to(source)
             laid.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, laid)
-    return Scenery(PLAIN.titles, folder)
+    return Scenery({**ON_CIPHERTEXTS.titles, **PLAIN.titles}, folder)
 
 
-def write_all(folder: Path, names: tuple[str, ...], sizes: Sizes, seed: int = 11) -> dict[str, Path]:
-    """Write the demonstration's files, and both of these about the persons in them."""
-    own = {STAYS.file: _stays, DWELLINGS.file: _dwellings}
-    paths = write(folder, tuple(name for name in names if name not in own), sizes, seed)
+def write_all(folder: Path, names: tuple[str, ...], sizes: Sizes, city: encrypted.Sizes) -> dict[str, Path]:
+    """Write both demonstrations' files, and both of these about the persons in them."""
+    own, seed = {STAYS.file: _stays, DWELLINGS.file: _dwellings}, 11
+    others = {each.file for each in registers_of(tuple(stories.STORIES.values()))}
+    paths = encrypted.write(folder, tuple(name for name in names if name in others), city, seed)
+    paths |= write(
+        folder, tuple(name for name in names if name not in own and name not in others), sizes, seed
+    )
     for name, source in ((STAYS.file, "patients"), (DWELLINGS.file, "residents")):
         persons = pyarrow.csv.read_csv(paths[source]).select(["id18"])
         paths[name] = folder / f"{name}.csv"

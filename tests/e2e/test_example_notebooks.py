@@ -1,10 +1,11 @@
-"""The notebooks of `examples/notebooks` say what one sees: their cells run in a real kernel at a real platform."""
+"""The notebooks of `examples/notebooks` say what one sees: their cells run in a real kernel at a real platform.
+
+The one that asks several agencies is in `tests/e2e/joint`.
+"""
 
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from itertools import takewhile
 from pathlib import Path
@@ -12,14 +13,12 @@ from pathlib import Path
 import pytest
 
 from darkroom import notebook, notebook_file
-from examples.joint.stories import STUDY
 from examples.notebooks import data
 from examples.story.people import arrive
 from server.enrolment import current_roster, sign_policies
 from server.twins import ordered
 from tests.e2e import notebook_kernel as kernels
 from tests.e2e import town as towns
-from tests.e2e.joint_town import Furniture, JointTown, settled
 from tests.e2e.notebook_kernel import NOTEBOOKS, Reader, Seen, Told
 
 pytestmark = [pytest.mark.box, pytest.mark.ray]
@@ -130,28 +129,3 @@ def test_06_chinese_text_and_recognition(as_: Callable[..., Reader]) -> None:
     seen = kernels.read_through(CHINESE_TEXT, as_("wang"))
     assert kernels.wrong(seen) == []
     assert any("供暖" in each.shown for each in seen) and any("营业执照" in each.shown for each in seen)
-
-
-@pytest.fixture(scope="module")
-def agencies() -> Iterator[JointTown]:
-    """Agencies that can compute together, of one story."""
-    folder = Path(tempfile.mkdtemp(prefix="dr-joint-"))
-    folder.chmod(0o711)
-    try:
-        with settled(folder, Furniture((STUDY,))) as found:
-            for register in STUDY.registers:
-                ordered(found.agencies.site.home, register.dataset, order=False)
-            yield found
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.mark.long
-def test_05_a_joint_computation(agencies: JointTown, tmp_path: Path) -> None:
-    def approve() -> None:
-        (number,) = [each["id"] for each in agencies.operator.joints() if each["state"] == "waiting-approval"]
-        agencies.approve(number, *STUDY.parties)
-
-    reader = Reader(agencies.agencies.operator, tmp_path / "work", {"everybody-approves": approve})
-    seen = kernels.read_through("05_a_joint_computation", reader)
-    assert kernels.wrong(seen) == []

@@ -204,3 +204,11 @@ def test_behind_tls_browsers_and_labs_know_the_public_name_and_the_hub_asks_at_t
     told = planning.environment_of(there, plan, "token")
     assert told["DARKROOM_URL"] == told["DARKROOM_PORTAL_PAGE"] == public
     assert not any(inner in value for value in told.values())
+
+
+def test_labs_are_looked_after_as_often_as_memberships_are_to_be_asked_about(tmp_path: Path) -> None:
+    here = settings_in(tmp_path, 1, 2)
+    assert config.configure(replace(here, membership_s=1), SECRETS).Spawner.poll_interval == 1
+    assert config.configure(here, SECRETS).Spawner.poll_interval == 10, (
+        "the control: a lab that ended is seen sooner"
+    )

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import csv
 import os
-import shutil
 import signal
-import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -29,24 +25,10 @@ from server import party_health, party_view
 from server.carrying import Carrier
 from server.enrolment import open_store
 from tests.e2e import hunt
-from tests.e2e.joint_more import NOISED, PRODUCT, SCALES, scenery, write_all
-from tests.e2e.joint_town import PARTIES, SIZES, STORIES, Furniture, JointTown, settled
+from tests.e2e.joint_more import NOISED, PRODUCT, SCALES
+from tests.e2e.joint_town import PARTIES, JointTown
 
 pytestmark = [pytest.mark.box]
-
-
-@pytest.fixture(scope="module")
-def town() -> Iterator[JointTown]:
-    """Parties that have met, with data, policies and grants."""
-    folder = Path(tempfile.mkdtemp(prefix="dr-joint-"))
-    folder.chmod(0o711)
-    try:
-        stories = (*STORIES, PRODUCT, NOISED)
-        furniture = Furniture(stories, scenery(folder / "scenery"), partial(write_all, sizes=SIZES))
-        with settled(folder, furniture) as found:
-            yield found
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

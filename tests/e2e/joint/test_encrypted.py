@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -15,22 +10,17 @@ from compute.joint_evidence import looked_up
 from darkroom import joint_looked_up
 from darkroom.joint_asking import verified
 from darkroom.joint_result import JointResult
-from examples.encrypted.__main__ import SCENERY
-from examples.encrypted.data import MODEL, Sizes, write
+from examples.encrypted.data import MODEL
 from examples.encrypted.stories import BANKER, REGISTRATION, SCORES, STORIES
 from examples.encrypted.truth import differing
 from examples.joint.stories import OPERATOR, Story
 from plans.errors import DarkroomError
 from plans.joint_persons import commitment, row_salt
 from tests.e2e import hunt
-from tests.e2e.joint_town import Furniture, JointTown, settled
+from tests.e2e.joint_more import OF_PERSONS
+from tests.e2e.joint_town import JointTown
 
 pytestmark = [pytest.mark.box]
-
-SIZES = Sizes(households=600, applicants=120, persons=1_500)
-
-OF_PERSONS = (SCORES, REGISTRATION)
-"""The bureau is granted their columns, too: it is not for want of a grant that it is told nothing."""
 
 LINEAR = replace(
     SCORES,
@@ -46,20 +36,6 @@ LINEAR = replace(
 ASKED = STORIES | {"linear": LINEAR}
 
 Answers = dict[str, tuple[str, JointResult]]
-
-
-@pytest.fixture(scope="module")
-def town() -> Iterator[JointTown]:
-    """Parties that have met, with data, policies and grants."""
-    folder = Path(tempfile.mkdtemp(prefix="dr-encrypted-"))
-    folder.chmod(0o711)
-    stories = (*STORIES.values(), *(replace(story, asker=OPERATOR) for story in OF_PERSONS))
-    furniture = Furniture(stories, SCENERY, partial(write, sizes=SIZES))
-    try:
-        with settled(folder, furniture) as found:
-            yield found
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
