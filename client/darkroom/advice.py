@@ -373,7 +373,7 @@ def card(problem: DarkroomError, line: str = "") -> Sheet:
     named = lesson.title or f"code.{problem.code}"
     title = words.say(named) if words.known(named) else words.told(problem.what)
     facts = [
-        (words.say("error.where"), "; ".join(filter(None, (problem.where, line)))),
+        (words.say("error.where"), "; ".join(filter(None, (words.place(problem.where), line)))),
         (words.say("error.rule"), _rules(lesson)),
         (words.say("error.whom"), whom(problem, lesson)),
         (words.say("error.do"), words.told(problem.next_step)),

@@ -71,6 +71,15 @@ def told(sentence: str) -> str:
     return in_chinese(sentence)
 
 
+def place(where: str) -> str:
+    """Return where an error is in the language that is spoken: lines and cells in words, all else by its own name."""
+    for key in ("place.line-character", "place.cell-line", "place.line", "place.cell"):
+        found = re.fullmatch(re.sub(r"{(\w+)}", r"(?P<\1>\\d+)", WORDS[key][0]), where)
+        if found:
+            return say(key, **found.groupdict())
+    return where
+
+
 def known(key: str) -> bool:
     """Return whether there is such a message."""
     return key in WORDS
@@ -258,6 +267,10 @@ _OF_HELP: Mapping[str, tuple[str, str]] = {
         "Your own lines only; all of it: darkroom.last_traceback()",
         "只显示您自己的代码行；完整信息：darkroom.last_traceback()",
     ),
+    "place.line-character": ("line {line}, character {character}", "第 {line} 行，第 {character} 个字符"),
+    "place.cell-line": ("cell {cell}, line {line}", "第 {cell} 个单元格，第 {line} 行"),
+    "place.line": ("line {line}", "第 {line} 行"),
+    "place.cell": ("cell {cell}", "第 {cell} 个单元格"),
     "error.line": ("{file}, line {line}", "{file} 第 {line} 行"),
     "error.cell": ("this cell", "本单元"),
     "error.tried": ("{label}: {outcome}", "{label}：{outcome}"),

@@ -302,6 +302,19 @@ def test_what_people_wrote_is_escaped_in_a_translated_sentence() -> None:
     assert "<img" not in shown["text/html"] and not any("\u202e" in text for text in shown.values())
 
 
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        ("line 1, character 8", "第 1 行，第 8 个字符"), ("cell 3, line 2", "第 3 个单元格，第 2 行"),
+        ("line 4", "第 4 行"), ("cell 5", "第 5 个单元格"), ("line up", "line up"), ("tax.income", "tax.income"),
+    ],
+)  # fmt: skip
+def test_where_it_is_stands_there_in_words_too(where: str, told: str) -> None:
+    for language, expected in (("en", where), ("zh", told)):
+        darkroom.use(lang=language)
+        assert expected in written(advice.card(Malformed("this is no file", where)))["text/plain"]
+
+
 def test_a_sentence_that_nobody_translated_is_shown_as_it_is() -> None:
     darkroom.use(lang="zh")
     told = "the moon is in the way of the sun"
