@@ -121,7 +121,7 @@ def _noise(owners: Sequence[Owner], task: JointTask, reading: JointReading) -> i
 
 
 def _require_drafted(draft: JointPlan, owners: Sequence[Owner]) -> None:
-    """Check what only a whole plan shows: whose part could be taken away, sizes, and whether each owner's terms hold."""
+    """Check what only a whole plan shows: whose part could be taken away, sizes, and what each owner's terms say."""
     require_no_own_part(draft)
     require_sizes(draft)
     for owner in owners:
