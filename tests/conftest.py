@@ -2,8 +2,8 @@
 
 Properties run with the same seed each time in CI, so that a red build can be run again; `make test-long`
 searches further. No test leaves the process with other answers to signals than it found, since with SIGPIPE at its
-default the next write to something that has ended would end all tests without a word. Nothing else is shared here:
-a fixture lives beside the tests that use it.
+default the next write to something that has ended would end all tests without a word. Libraries of numbers
+compute with one thread. Nothing else is shared here: a fixture lives beside the tests that use it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,11 @@ SLOW = (HealthCheck.too_slow,)
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60, suppress_health_check=SLOW)
 settings.register_profile("search", deadline=None, max_examples=2000, suppress_health_check=SLOW)
 settings.load_profile(os.environ.get("DARKROOM_TEST_PROFILE", "ci"))
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    # They start a thread for each core, and these wait for each other by counting: where others have the cores as
+    # well, a second of work takes many. They read this when they are imported, which is later.
+    os.environ.setdefault(name, "1")
 
 WATCHED = (signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
 
