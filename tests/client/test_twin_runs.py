@@ -17,10 +17,8 @@ from typing import Any
 import pytest
 
 import darkroom
-from airlock.outputs import tables as judged
-from airlock.outputs.values import Unfit
 from compute.planning import House
-from darkroom import local, session, twin_child, twin_memory, twin_tables
+from darkroom import local, session, twin_child, twin_memory
 from darkroom.files import Files
 from darkroom.job import Job
 from darkroom.twin_child import LONGEST_S, Child
@@ -41,7 +39,6 @@ MEI = "mei@nm/centre"
 ABOUT = {"project": "housing", "purpose": "Study of rents"}
 DIGEST = "sha256:" + "ab" * 32
 LIMITS = dict.fromkeys(Entry, Limits(512, 256, 0, 16, 30, 60, 32, 64, 2))
-CORPUS = Path(__file__).resolve().parent.parent / "corpus" / "outputs"
 TOML = """
 entry = "main.py"
 arguments = ["year=2023"]
@@ -525,24 +522,6 @@ def test_a_column_that_is_not_there_is_named(room: darkroom.Connection, tmp_path
 
 
 # ------------------------------------------------------------------------------------ tables
-
-
-@pytest.mark.parametrize("path", sorted(CORPUS.rglob("*.csv")), ids=lambda path: path.name)
-def test_a_table_is_read_as_the_airlock_reads_it(path: Path) -> None:
-    content = path.read_bytes()
-    try:
-        grid = judged.read_table(path.name, content)
-    except Unfit:
-        return  # the airlock is stricter: it guards people
-    found = twin_tables.read(path.name, content)
-    assert found.columns == tuple((each.name, each.type) for each in grid.columns)
-    assert [list(row) for row in found.rows] == [
-        list(row) for row in zip(*(c.values for c in grid.columns), strict=True)
-    ]
-
-
-def test_there_are_tables_to_compare() -> None:
-    assert len(list(CORPUS.rglob("*.csv"))) > 10
 
 
 def test_without_pandas_one_sentence_says_what_to_install(
