@@ -22,8 +22,10 @@ from examples.joint.region import PLAIN, Agencies, Scenery, Writer, of_sizes
 from examples.joint.stories import COMMON, DIABETES, PAYROLL, STUDY, Story
 from keys.signing import SigningKey
 from mpc.api import AgentClient
+from plans.box import Entry
 from plans.joint import JointTask
 from plans.statements import Duty
+from sandbox import api as sandbox
 from server.enrolment import offer_roster, open_store
 from server.images import work_house
 from server.running import wait_for_api
@@ -101,6 +103,16 @@ class JointTown:
         """Wait until a party's boxes compute, as its agent sees it."""
         found = self._until_stands(domain, number, "computing", "closed")
         assert found["state"] == "computing", f"it ended before anybody looked: {found['failure']}"
+
+    def until_rows_are_read(self, domain: str) -> None:
+        """Wait until the box that reads an owner's rows has ended well, and the one that computes is left."""
+        launcher = sandbox.LauncherClient(self.agencies.site.owner(domain).launcher_socket)
+        end = time.monotonic() + END_S
+        while time.monotonic() < end:
+            if {str(box["stage"]) for box in launcher.status()["boxes"]} == {Entry.PARTY.value}:
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"the rows of {domain} are not read")
 
     def until_over(self, domain: str, number: str) -> None:
         """Wait until a party computes no more."""

@@ -33,6 +33,9 @@ TRIES = 3
 PATIENCE_S = 120.0
 """How long anything on a page is waited for, which comes in one second where nothing else runs."""
 
+HOME_NEEDS = ["home", "jquery", "moment", "jhapi", "utils"]
+"""Scripts of the Hub's page, whose buttons do nothing before."""
+
 expect.set_options(timeout=PATIENCE_S * 1000)
 
 
@@ -68,7 +71,7 @@ def wait_until_usable(page: Page, patience_s: float = PATIENCE_S) -> None:
 def stop_at_home(page: Page, home: str) -> None:
     """Stop a lab by the button of the Hub's page, once its script listens, and wait until it has stopped."""
     page.goto(home)
-    page.wait_for_function("() => window.requirejs?.defined('home')")
+    page.wait_for_function(f"() => window.requirejs && {HOME_NEEDS}.every((each) => requirejs.defined(each))")
     page.locator("#stop").click()
     page.locator("#stop").wait_for(state="hidden")
 

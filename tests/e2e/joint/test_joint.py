@@ -305,7 +305,7 @@ def test_an_approval_that_is_revoked_while_it_runs_ends_it_everywhere(town: Join
     os.kill(helper, signal.SIGSTOP)  # nothing ends well without its word, so that there is time to revoke
     try:
         town.until_computing("nm/health", number)
-        time.sleep(1)  # until its rows are read: a box that is ended before says that data may not fit
+        town.until_rows_are_read("nm/health")  # a box that is ended before says that data may not fit
         town.revoke("nm/health", digests["nm/health"])
         town.until_over("nm/health", number)
     finally:
