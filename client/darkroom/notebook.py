@@ -27,6 +27,7 @@ from plans.imports import missing
 
 MAIN = "main.py"
 TAG = "job"
+_LONGEST_HEAD = 4096
 
 
 class Catalogue(Protocol):
@@ -99,7 +100,7 @@ def job_from(  # noqa: PLR0913 - what is chosen, where it goes, and whom to ask
     every = notebook_file.read(path)
     chosen = _chosen(every, cells, tags, path.name)
     program = _program(chosen, path.name)
-    text = notebook_text.script(program, path.name)
+    text = notebook_text.script(program, path.name, path.name)
     found = _required_calls(program, every, path.name)
     files = {Path(each).name: _content(Path(each)) for each in beside}
     columns, notes = _asked(ask, found, (text, files), program)
@@ -117,6 +118,16 @@ def job_from(  # noqa: PLR0913 - what is chosen, where it goes, and whom to ask
         tuple(found.outputs),
         tuple(notes),
     )
+
+
+def is_made_of(folder: Path, notebook: Path) -> bool:
+    """Whether the program in a folder was made of a notebook of this name."""
+    main = folder / MAIN
+    if main.is_symlink() or not main.is_file():
+        return False
+    with main.open(encoding="utf-8", errors="replace") as file:
+        begins = file.read(_LONGEST_HEAD)
+    return notebook_text.head(notebook.name) == notebook_text.head(notebook_text.made_of(begins))
 
 
 def notebook_of(text: str) -> bytes:
@@ -264,16 +275,16 @@ def _require_modules(
                 f"If {name}.py is yours, take it along (beside); else do without, or ask the administrator."
             )
         what = f"the image {image['name']} has no module {name!r}"
-        raise Malformed(what, _in_notebook(where, cells), advice)
+        starts = notebook_text.first_lines(cells, notebook_text.made_of(text))
+        raise Malformed(what, _in_notebook(where, cells, starts), advice)
 
 
-def _in_notebook(where: str, cells: Sequence[Cell]) -> str:
+def _in_notebook(where: str, cells: Sequence[Cell], starts: Sequence[int]) -> str:
     """Return a line of the program as a line of the cell that it came from."""
     file, _, number = where.rpartition(":")
     if file != MAIN:
         return where
     line = int(number)
-    starts = notebook_text.first_lines(cells)
     at = max(index for index, start in enumerate(starts) if start <= line)
     return f"cell {cells[at].number}, line {line - starts[at] + 1}"
 

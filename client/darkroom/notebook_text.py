@@ -30,6 +30,7 @@ HEADER = (
     "# -*- coding: utf-8 -*-\n"
     "# Cells of a notebook in the percent format, without outputs. Made by darkroom; edit it as you like.\n"
 )
+_MADE_OF = "# Notebook: "
 PARAMETERS, GIVEN = "parameters", "darkroom-parameters"
 """Tags: of cells whose values become arguments, and of the cells made here that read these arguments."""
 
@@ -47,13 +48,25 @@ _JOINERS = "\u200c\u200d"
 """Signs that are not shown and belong to words and pictures all the same."""
 
 
-def script(cells: Sequence[Cell], file: str = "notebook") -> str:
+def head(made_of: str = "") -> str:
+    """Return the lines before the first cell; with the name of the notebook's file, where there is one."""
+    name = made_of if made_of.isprintable() else ascii(made_of)[1:-1]
+    return HEADER + (f"{_MADE_OF}{name}\n" if name else "")
+
+
+def made_of(text: str) -> str:
+    """Return the name of the notebook that a text form was made of, as its head shows it; nothing if it does not."""
+    first = text.removeprefix(HEADER).partition("\n")[0]
+    return first.removeprefix(_MADE_OF) if text.startswith(HEADER + _MADE_OF) else ""
+
+
+def script(cells: Sequence[Cell], file: str = "notebook", made_of: str = "") -> str:
     """Return cells as text. Of tags only `PARAMETERS` and `GIVEN` go along; numbers, and all other tags, do not.
 
     Raises:
         Malformed: a line holds a character that is not shown, or a line of code would begin a cell; it says which.
     """
-    return HEADER + "".join(f"\n{_MARKS[meaning(cell)]}\n{_body(cell, file)}\n" for cell in cells)
+    return head(made_of) + "".join(f"\n{_MARKS[meaning(cell)]}\n{_body(cell, file)}\n" for cell in cells)
 
 
 def cells_of(text: str) -> tuple[Cell, ...]:
@@ -62,7 +75,7 @@ def cells_of(text: str) -> tuple[Cell, ...]:
     Raises:
         Malformed: a cell of text holds a line of code, which would run and be shown as text.
     """
-    rest = text.removeprefix(HEADER)
+    rest = text.removeprefix(head(made_of(text))).removeprefix(HEADER)
     found: list[Cell] = []
     lines: list[str] = []
     here: tuple[str, str] | None = None
@@ -82,9 +95,9 @@ def meaning(cell: Cell) -> tuple[str, str]:
     return (cell.kind, tag) if cell.kind == "code" else (cell.kind, "")
 
 
-def first_lines(cells: Sequence[Cell]) -> tuple[int, ...]:
+def first_lines(cells: Sequence[Cell], made_of: str = "") -> tuple[int, ...]:
     """Return for each cell the number of the line in the text form on which its own first line stands."""
-    at, found = HEADER.count("\n") + 1, []
+    at, found = head(made_of).count("\n") + 1, []
     for cell in cells:
         found.append(at + 2)
         at += 2 + len(cell.source.split("\n"))

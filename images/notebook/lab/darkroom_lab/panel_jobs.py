@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -72,18 +74,22 @@ def _asked(body: bytes) -> tuple[str, list[int]]:
 
 def _make(notebook: Path, cells: list[int], reading: Any) -> dict[str, Any]:
     try:
-        from darkroom.notebook import job_from
+        from darkroom.notebook import is_made_of, job_from
         from plans.errors import DarkroomError
     except ImportError:
         raise NotReadError(Failure("no-client")) from None
-    into = notebook.with_name(f"{_plain(notebook.stem)}-job")
+    there = [into for into in _folders(notebook) if is_made_of(into, notebook)]
+    free = [into for into in _folders(notebook) if not os.path.lexists(into)]
+    into = [*there, *free, *_folders(notebook)][0]
     try:
-        made = job_from(notebook, into, cells=cells, replace=into.exists(), ask=reading.room)
+        made = job_from(notebook, into, cells=cells, replace=bool(there), ask=reading.room)
     except DarkroomError as problem:
         return {"sentence": f"{problem.what}.", "where": problem.where, "next_step": problem.next_step}
     return {"folder": into, "cells": list(made.cells), "notes": list(made.notes)}
 
 
-def _plain(stem: str) -> str:
-    """Return a name for a folder that every part of the house can spell."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-") or "notebook"
+def _folders(notebook: Path) -> tuple[Path, Path]:
+    """Return where a notebook's job goes: a folder of its own name, and one that no other notebook's name leads to."""
+    plain = re.sub(r"[^\w-]+", "-", notebook.stem).strip("-") or "notebook"
+    own = hashlib.sha256(notebook.name.encode(errors="surrogateescape")).hexdigest()[:8]
+    return notebook.with_name(f"{plain}-job"), notebook.with_name(f"{plain}-{own}-job")
