@@ -118,8 +118,8 @@ def _kernel(reader: Reader) -> Iterator[Any]:
     client = kernel.client()
     client.start_channels()
     try:
-        client.wait_for_ready(timeout=60)
-        client.execute_interactive(_LISTEN, timeout=60, output_hook=lambda message: None)
+        client.wait_for_ready(timeout=LONGEST_CELL_S)
+        client.execute_interactive(_LISTEN, timeout=LONGEST_CELL_S, output_hook=lambda message: None)
         yield client
     finally:
         client.stop_channels()
@@ -144,7 +144,11 @@ def _run(client: Any, cell: Told) -> Seen:
     code = ""
     if reply["content"]["status"] != "ok":
         asked = client.execute_interactive(
-            "", silent=True, store_history=False, user_expressions={"code": "_dr_code[0]"}, timeout=60
+            "",
+            silent=True,
+            store_history=False,
+            user_expressions={"code": "_dr_code[0]"},
+            timeout=LONGEST_CELL_S,
         )
         code = str(asked["content"]["user_expressions"]["code"]["data"]["text/plain"]).strip("'")
     return Seen(cell, code, "\n".join(filter(None, shown)))

@@ -167,7 +167,7 @@ class Browser:
 
     def __init__(self, house: House, member: str) -> None:
         self.house, self.member = house, member
-        self.client = httpx.Client(transport=Loopback(), follow_redirects=True, timeout=60)
+        self.client = httpx.Client(transport=Loopback(), follow_redirects=True, timeout=120)
         self.username = member.replace("/", ".")
 
     def hub(self, path: str) -> str:

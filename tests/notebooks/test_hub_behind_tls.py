@@ -59,7 +59,7 @@ class Public(httpx.HTTPTransport):
 def test_the_way_in_stays_on_tls_and_public_names_and_so_do_its_cookies(front: tuple[House, Door]) -> None:
     house, door = front
     member, public = house.member(LI), Public(door)
-    member.client = httpx.Client(transport=public, follow_redirects=True, timeout=60)
+    member.client = httpx.Client(transport=public, follow_redirects=True, timeout=120)
     told = member.spawn()
     assert told[-1]["ready"], told
     lab_host = host_of(member.username, LABS, "user")
@@ -87,7 +87,7 @@ def test_the_way_in_stays_on_tls_and_public_names_and_so_do_its_cookies(front: t
 def test_a_member_who_comes_to_the_lab_first_is_led_there_in_the_end(front: tuple[House, Door]) -> None:
     house, door = front
     member, public = house.member(LI), Public(door)
-    member.client = httpx.Client(transport=public, follow_redirects=True, timeout=60)
+    member.client = httpx.Client(transport=public, follow_redirects=True, timeout=120)
     host = host_of(member.username, LABS, "user")
     answer = member.get(f"{door.labs.replace(LABS, host)}/user/{member.username}/lab")
     assert answer.status_code == 200 and host in public.asked and PORTAL not in public.asked[:1], answer.text[
