@@ -22,6 +22,9 @@ from sandbox.contract import Cause, Conversation
 HELLO_S = 30.0
 """How long a box may take to import its program and make its key."""
 
+START = "box.start"
+"""Where it is said that a box did not come up: nothing was computed, and it may come up the next time."""
+
 MOST_FACTS = 16
 LONGEST_FACT = 200
 _CODE = re.compile(r"[a-z][a-z0-9.-]{0,59}")
@@ -160,7 +163,7 @@ async def begin(pipes: Conversation, start: dict[str, Any]) -> str:
     """Wait until the box is ready, tell it its work, and return the public half of the key that it made.
 
     Raises:
-        BoxFailed: the box does not answer as it should, or gave up.
+        BoxFailed: the box does not answer as it should, or gave up; `box.start`: it says nothing in time.
     """
     ready = await _receive(pipes, HELLO_S)
     if "ready" not in ready:
@@ -251,7 +254,9 @@ async def _send(pipes: Conversation, message: dict[str, Any]) -> None:
         pipes.to_box.write(frames.pack(message))
         async with asyncio.timeout(HELLO_S):
             await pipes.to_box.drain()
-    except (OSError, TimeoutError):
+    except TimeoutError:
+        raise _late() from None
+    except OSError:
         raise _protocol() from None
 
 
@@ -261,11 +266,22 @@ async def _receive(
     try:
         async with asyncio.timeout(timeout_s):
             message = await frames_async.read_async(pipes.from_box, largest)
-    except (OSError, TimeoutError, DarkroomError):
+    except TimeoutError:
+        raise _late() from None
+    except (OSError, DarkroomError):
         raise _protocol() from None
     if message is None:
         raise _protocol()
     return message
+
+
+def _late() -> BoxFailed:
+    """Return the error of a box that is silent before its hello; afterwards its own limits are what ends it."""
+    return BoxFailed(
+        f"the box was not up within {HELLO_S:.0f} s: its node has too much to do, or the box hangs",
+        START,
+        "Submit it again shortly; `darkroom-server doctor` says what is wrong with a node.",
+    )
 
 
 def _protocol() -> BoxFailed:

@@ -39,6 +39,7 @@ from sandbox import conversation, pairing, telling
 from sandbox.config import LauncherConfig
 from sandbox.contract import Box, Boxes, Cause, Conversation
 from sandbox.conversation import Failure
+from sandbox.homes import Homes
 from sandbox.lease import Keeper, LeaseTimes, finish, hold
 from sandbox.links import Exchange, require_joinable
 from sandbox.shelf import Shelf, StageName
@@ -48,7 +49,10 @@ STATEMENT_S = 60
 """Seconds for which a box statement is worth something: as long as the keeper may take to answer."""
 
 ENDING_S = 5.0
-"""Seconds that a box may take to end after its last word."""
+"""Seconds that a box may take to end whose conversation broke off, before it is ended."""
+
+LEAVING_S = conversation.HELLO_S
+"""Seconds that a box may take to end after its report: as long as to come up, since what it did is done."""
 
 _LESS = "Ask for less data, or ask the administrator for a higher limit (docs/settings.md)."
 
@@ -79,7 +83,7 @@ KILLED = {
 """Why a box was killed, as a sentence, and what to do."""
 
 
-_LOST = (Cause.PROTOCOL, Cause.MEMORY, Cause.CPU, Cause.WALL)
+_LOST = (Cause.PROTOCOL, Cause.MEMORY, Cause.CPU, Cause.WALL, conversation.START)
 """How a box ends that was killed, or hung, while it waited: without a word, or in a way that looks like a limit."""
 
 
@@ -98,6 +102,8 @@ class Workshop:
     keeper: Keeper | None
     times: LeaseTimes
     exchange: Exchange = field(default_factory=Exchange)
+    homes: Homes | None = None
+    """Where labs run: their homes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +252,7 @@ class StageRun:
             raise self._gave_up(work, found)
         pipes.to_box.close()
         try:
-            async with asyncio.timeout(ENDING_S):
+            async with asyncio.timeout(LEAVING_S):
                 await box.wait()
         except TimeoutError:
             raise BoxFailed("the box did not end after its report", Cause.PROTOCOL) from None
@@ -344,5 +350,5 @@ def _is_final(stage: Entry, problem: DarkroomError) -> bool:
     """
     if stage is Entry.CHECK:
         return False
-    passing = (Cause.LEASE, Cause.LAUNCHER, Cause.PEER, "box.start")
+    passing = (Cause.LEASE, Cause.LAUNCHER, Cause.PEER, conversation.START)
     return isinstance(problem, (BoxFailed, OutputRefused)) and problem.where not in passing

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from keys.signing import SigningKey
-from plans.box import BoxSpec, Entry
+from plans.box import BoxSpec, BoxState, Entry
+from plans.errors import BoxFailed, BoxLimit
 from plans.plan import Plan
-from sandbox import conversation, processes
+from sandbox import conversation, processes, stage
 from sandbox.boxes import BubblewrapBoxes
 from sandbox.contract import Box, Boxes, Cause
 from sandbox.fake import UnsafeLocalBoxes
@@ -84,6 +85,19 @@ def dies_at_once(box: ProcessBox) -> None:
     box.start = start_and_die  # type: ignore[method-assign]
 
 
+def hangs_at_once(box: ProcessBox) -> None:
+    """Let a box stand still as soon as it is started."""
+    start = box.start
+
+    async def start_and_hang() -> Any:
+        pipes = await start()
+        for pid in processes.tree(box.pid):
+            os.kill(pid, signal.SIGSTOP)
+        return pipes
+
+    box.start = start_and_hang  # type: ignore[method-assign]
+
+
 def run_stage(
     side: Side, below: Any, plan: Plan, meddle: Meddle, warm: bool = True
 ) -> tuple[dict[str, Any], Watched]:
@@ -132,8 +146,14 @@ def test_control_a_box_that_waited_and_lives_is_the_only_one(side: Side, below, 
 def test_a_stage_whose_waiting_box_was_lost_goes_on_in_a_fresh_one(
     side: Side, below, check, lose: Meddle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversation, "HELLO_S", 5.0)
-    answer, boxes = run_stage(side, below, check(ANSWER), lose)
+    """One that hangs is waited for as long as any, which is short here; the fresh one has its full time."""
+    patient = conversation.HELLO_S
+
+    def waited_for_less(box: ProcessBox) -> None:
+        monkeypatch.setattr(conversation, "HELLO_S", 2.0 if box.waits else patient)
+        lose(box)
+
+    answer, boxes = run_stage(side, below, check(ANSWER), waited_for_less)
     assert answered(answer) == {"answer": 42}
     assert [box.waited for box in boxes.made] == [True, False] and boxes.asked == [False, True]
     timings = answer["ok"]["timings"]
@@ -159,6 +179,60 @@ def test_a_box_that_had_not_waited_is_not_made_twice(side: Side, below, check) -
     assert "error" in answer and [box.waited for box in boxes.made] == [False]
 
 
+@pytest.mark.parametrize("hangs", [True, False])
+def test_whoever_waits_for_a_box_that_reaches_its_time_before_its_hello_hears_of_the_limit(
+    side: Side, below, check, hangs: bool
+) -> None:
+    """As on a machine that is too slow for it: "the box does not speak as it should" would send everybody astray."""
+    plan = check(ANSWER, wall_s=1 if hangs else 120)
+    answer, boxes = run_stage(side, below, plan, hangs_at_once if hangs else untouched, warm=False)
+    assert len(boxes.made) == 1
+    if not hangs:
+        assert answered(answer) == {"answer": 42}, "the control"
+        return
+    error = answer["error"]
+    assert (error["code"], error["where"]) == (BoxLimit.code, Cause.WALL)
+    assert "limit of time" in error["title"] and "higher limit" in error["next_step"]
+    assert "hello" not in answer["timings"]
+
+
+def test_a_box_that_says_nothing_in_time_is_no_answer_for_ever(
+    side: Side, below, check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that stood still for a while must not end a job for good. The control: what a box did itself is kept."""
+    monkeypatch.setattr(conversation, "HELLO_S", 1.0)
+    answer, boxes = run_stage(side, below, check(ANSWER), hangs_at_once, warm=False)
+    assert len(boxes.made) == 1 and answer["error"]["where"] == conversation.START
+    assert "not up within 1 s" in answer["error"]["title"] and "again shortly" in answer["error"]["next_step"]
+    assert not stage._is_final(Entry.QUERY, BoxFailed("late", answer["error"]["where"]))
+    assert stage._is_final(Entry.QUERY, BoxFailed("the box ended without a result", Cause.PROTOCOL))
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+def test_a_box_that_takes_its_time_to_end_after_its_report_has_done_its_work(
+    side: Side, below, check, monkeypatch: pytest.MonkeyPatch, leaves: bool
+) -> None:
+    """Longer than one would wait for a box that has broken off. The control: one that never ends is ended."""
+    monkeypatch.setattr(stage, "ENDING_S", 0.05)
+    if not leaves:
+        monkeypatch.setattr(stage, "LEAVING_S", 0.05)
+
+    def slow(box: ProcessBox) -> None:
+        wait = box.wait
+
+        async def wait_longer() -> Any:
+            await asyncio.sleep(0.5)
+            return await wait()
+
+        box.wait = wait_longer  # type: ignore[method-assign]
+
+    answer, _ = run_stage(side, below, check(ANSWER), slow, warm=False)
+    if leaves:
+        assert answered(answer) == {"answer": 42}
+    else:
+        assert answer["error"]["where"] == Cause.PROTOCOL
+
+
 def test_a_box_that_was_cancelled_is_not_made_again(side: Side, below, check) -> None:
     plan = check(ANSWER)
 
@@ -174,7 +248,7 @@ def test_a_box_that_was_cancelled_is_not_made_again(side: Side, below, check) ->
         shop = Workshop(side.config, SigningKey.fresh(), boxes, shelf, None, LeaseTimes())  # type: ignore[arg-type]
         run = StageRun(shop, StageName(plan.digest, Entry.CHECK, 1), lambda _: None)
         answering = asyncio.create_task(run.answer())
-        await asyncio.sleep(0.3)
+        await until(lambda: run.state is BoxState.RUNNING)
         await run.kill(Cause.CANCELLED)
         answer = await answering
         assert answer["error"]["where"] == Cause.CANCELLED and len(boxes.made) == 1
