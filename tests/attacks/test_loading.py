@@ -168,19 +168,34 @@ def held_by(process: int, what: bytes) -> bool:
 
 def test_a_loader_that_is_killed_ends_its_job_with_a_code_of_its_own(loading: Loading) -> None:
     """The job has begun, and has read a part. The control: left alone, the same program reads all of it."""
-    slow = LOOK.replace("import darkroom\n", "import darkroom, time\ntime.sleep(2)\n")
-    plan, control = loading.plan(slow), loading.plan(slow)
+    code = LOOK.replace("import darkroom\n", WAITS)
+    plan, control = loading.plan(code), loading.plan(code)
     with launched(loading.side):
-        killer = threading.Thread(target=kill_loader, args=(loading.side,))
-        killer.start()
-        ends = loading.run(plan)
-        killer.join()
+        assert meddled(loading, control, kill=False) == {Entry.LOAD: "", Entry.PYTHON: ""}
+        ends = meddled(loading, plan, kill=True)
         assert ends[Entry.PYTHON] == "python.inputs" and ends[Entry.LOAD].startswith("box.")
-        assert loading.run(control) == {Entry.LOAD: "", Entry.PYTHON: ""}
 
 
-def kill_loader(where: Side) -> None:
-    """Kill the loader's program once its job's own program runs."""
+WAITS = """
+import darkroom, signal, time
+told = []
+signal.signal(signal.SIGUSR1, lambda *_: told.append(1))
+while not told: time.sleep(0.01)
+"""
+"""A program that begins to read when the test says so."""
+
+
+def meddled(loading: Loading, plan: Plan, *, kill: bool) -> dict[Entry, str]:
+    """Run a plan, and let its program go on; return where each stage ended badly."""
+    meddling = threading.Thread(target=let_read, args=(loading.side, kill))
+    meddling.start()
+    ends = loading.run(plan)
+    meddling.join()
+    return ends
+
+
+def let_read(where: Side, kill: bool) -> None:
+    """Once a job's own program runs, let it read; kill its loader meanwhile, which cannot send more by then."""
     folder = str(where.config.home / "boxes").encode()
 
     def programs(word: bytes) -> list[int]:
@@ -195,8 +210,25 @@ def kill_loader(where: Side) -> None:
                     found.append(int(path.name))
         return found
 
-    eventually(lambda: bool(programs(b"load")) and bool(programs(b"bootstrap.py")), 60)
-    time.sleep(0.5)
-    for pid in programs(b"load"):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    def send(pids: list[int], number: signal.Signals) -> None:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    eventually(lambda: any(map(hears, programs(b"bootstrap.py"))), 240)
+    loader, job = programs(b"load"), [pid for pid in programs(b"bootstrap.py") if hears(pid)]
+    assert loader, "it waits until its rows are read"
+    if kill:
+        send(loader, signal.SIGSTOP)
+    send(job, signal.SIGUSR1)
+    if kill:
+        time.sleep(0.5)
+        send(loader, signal.SIGKILL)
+
+
+def hears(pid: int) -> bool:
+    """Whether a program waits for the test's signal (proc(5))."""
+    with contextlib.suppress(OSError):
+        caught = Path(f"/proc/{pid}/status").read_text().partition("SigCgt:")[2].split()[0]
+        return bool(int(caught, 16) >> (signal.SIGUSR1 - 1) & 1)
+    return False

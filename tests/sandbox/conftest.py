@@ -24,7 +24,7 @@ from sandbox.images import Image
 
 PROBE = Path(__file__).parent / "probe"
 LIMITS = {
-    "memory_mb": 256, "temp_mb": 8, "spill_mb": 0, "output_mb": 4, "cpu_s": 10, "wall_s": 20,
+    "memory_mb": 256, "temp_mb": 8, "spill_mb": 0, "output_mb": 4, "cpu_s": 20, "wall_s": 120,
     "processes": 32, "files": 64, "cpus": 1,
 }  # fmt: skip
 MakeCheck = Callable[..., Plan]

@@ -170,7 +170,7 @@ class Beside:
             self.found = problem
 
     def end(self) -> Any:
-        self.thread.join(60)
+        self.thread.join(240)
         assert not self.thread.is_alive(), "the lab has not ended"
         if isinstance(self.found, DarkroomError):
             raise self.found

@@ -147,7 +147,7 @@ def side(open_home: Path, probe_images: Path) -> Iterator[Side]:
     ready, stop = threading.Event(), threading.Event()
     thread = threading.Thread(target=keeper.serve, args=(ready, stop))
     thread.start()
-    ready.wait(5)
+    assert ready.wait(60)
     yield Side(config, LauncherClient(config.socket), keeper)
     stop.set()
     thread.join()
@@ -174,7 +174,7 @@ def launched(
         yield process
     finally:
         process.terminate()
-        assert process.wait(15) in (0, -signal.SIGKILL)
+        assert process.wait(60) in (0, -signal.SIGKILL)
 
 
 def answers(side: Side) -> bool:
@@ -194,7 +194,8 @@ launcher.begin(Path(sys.argv[1]), {times})
 """
 
 
-def eventually(holds: Callable[[], bool], within_s: float = 10.0) -> None:
+def eventually(holds: Callable[[], bool], within_s: float = 60.0) -> None:
+    """Wait until something holds. The limit measures nothing: it ends what waits for ever, on a slow machine too."""
     end = time.monotonic() + within_s
     while not holds():
         assert time.monotonic() < end, "did not come true in time"
@@ -207,7 +208,7 @@ WRITES = {Entry.QUERY: "rows", Entry.PARSE: "table", Entry.JUDGE: "release.bin"}
 
 def sql_plan(image: str, code: str, **changes: object) -> Plan:
     """A plan whose three boxes run `code`; data and handed-over rows as inputs."""
-    limits = Limits(256, 8, 0, 4, 20, 30, 32, 64, 1)
+    limits = Limits(256, 8, 0, 4, 20, 120, 32, 64, 1)
     key = "ed25519:" + "0" * 64
     request = Request("li@nm", key, "x25519:" + "0" * 64, "p", "test", code, fresh_nonce(), 0)
     stages = tuple(
@@ -239,7 +240,36 @@ def run(session):
     session.write("table", b"table")
     return {}
 """
-SLEEP = "import time\ndef run(session):\n    time.sleep(60)\n"
+SLEEP = "import time\ndef run(session):\n    time.sleep(600)\n"
+WAITS = """
+import os, time
+def run(session):
+    while not os.path.exists(session.out / "go"):
+        time.sleep(0.02)
+    os.unlink(session.out / "go")
+    return {"went": 1}
+"""
+"""Goes on when the test says so (`go_on`), however long that takes."""
+
+
+def begun(side: Side, plan: Plan, entry: Entry = Entry.CHECK) -> None:
+    """Ask for a stage, hang up, and wait until its box runs."""
+
+    def running() -> bool:
+        return [box["state"] for box in side.client.status()["boxes"] if box["plan"] == plan.digest] == [
+            "running"
+        ]
+
+    with contextlib.suppress(Unreachable):
+        side.client.run(plan.digest, entry, 1, timeout_s=0.2)
+    eventually(running)
+
+
+def go_on(side: Side) -> None:
+    """Let the one box go on that runs `WAITS`."""
+    eventually(lambda: any((box / "out").is_dir() for box in side.boxes))
+    (box,) = side.boxes
+    (box / "out" / "go").touch()
 
 
 def of_boxes() -> list[int]:

@@ -95,8 +95,7 @@ def test_a_service_that_is_away_ends_a_connection_at_once_and_the_next_one_works
     code = """
 import time
 def run(session):
-    found, began = [], time.monotonic()
-    open(HOME + "/here", "w").close()
+    found = []
     while not found or found[-1] != b"cba":
         with session.links["api"].open() as stream:
             try:
@@ -104,14 +103,15 @@ def run(session):
                 found.append(stream.recv(10))
             except OSError:
                 found.append(b"")
+        if found.count(b"") == 3:
+            open(HOME + "/away", "w").close()
         time.sleep(0.05)
-    return {"away": found.count(b""), "took": time.monotonic() - began}
+    return {"away": found.count(b"")}
 """
     labs.api.close()
     with launched(labs.side):
         beside = Beside(labs.client, labs.put(plan := lab_plan(probe_image.digest), code))
-        eventually(lambda: bool(list((labs.config.home / "homes").glob("*/*/here"))))
-        time.sleep(0.5)
+        eventually(lambda: bool(list((labs.config.home / "homes").glob("*/*/away"))))
         labs.api.open()
         beside.end()
     assert labs.hub.told[plan.digest]["away"] >= 3
@@ -151,12 +151,12 @@ def run(session):
         needs(labs, tier)
         labs.put(plan, code)
         beside = Beside(labs.client, plan)
-        eventually(lambda: labs.api.most == 64, 30)
+        eventually(lambda: len(labs.api.held) == 64)
         time.sleep(0.5)
         assert len(labs.api.held) == 64, "nobody else is let in while these are open"
         (labs.home() / "go").touch()
-        eventually(lambda: len(labs.api.held) > 64, 30)
-        eventually(lambda: hung_up(labs.api.held) and plan.digest in labs.hub.told, 30)
+        eventually(lambda: len(labs.api.held) > 64)
+        eventually(lambda: hung_up(labs.api.held) and plan.digest in labs.hub.told)
         beside.end()
     assert labs.hub.told[plan.digest] == {"other": "cba", "last": 0}
     assert labs.api.most == 64
@@ -279,6 +279,7 @@ def run(session):
             os.unlink(f"f{{n}}"); kept.append(file)
         else:
             file.close()
+        time.sleep(0.03)  # as a disk: what is at hand here is memory, which a busy launcher could not keep up with
     time.sleep(60)
     return {{}}
 """
@@ -393,12 +394,17 @@ def test_a_lab_that_waits_gets_its_members_home_with_its_work(labs: LabSide, pro
     )
     with launched(side.side):
         side.run(lab_plan(probe_image.digest), "def run(session):\n    open(HOME + '/mine', 'w')\n")
-        eventually(lambda: len(side.side.boxes) == 1, 30)
-        (waiting,) = side.side.boxes
-        began = time.monotonic()
-        assert side.run(lab_plan(probe_image.digest), code) == [["mine"], True]
-        took = time.monotonic() - began
-        assert waiting not in side.side.boxes, f"it was that box ({took:.2f} s)"
+
+        def taken() -> bool:
+            """Whether a lab was the box that waited. From outside one sees its folder and not when it is up, so that
+            the first lab may come too early for it.
+            """
+            eventually(lambda: len(side.side.boxes) == 1)
+            (waiting,) = side.side.boxes
+            assert side.run(lab_plan(probe_image.digest), code) == [["mine"], True]
+            return waiting not in side.side.boxes
+
+        eventually(taken)
 
 
 # --- what runs here -----------------------------------------------
