@@ -323,6 +323,20 @@ def _keys(found: Statement) -> list[str]:
     ]
 
 
+def keys_of(text: str) -> tuple[bool, ...] | None:
+    """Return of every output of one plain SELECT whether it is a key of GROUP BY; none where that cannot be told."""
+    found = sql.parsed(text)
+    items = [_bare(span.of(text)) for span in found.items("select")] if found is not None else []
+    if found is None or any(item.endswith("*") for item in items):
+        return None
+    keys = {_last(key) for key in _keys(found)}
+    return tuple(_last(item) in keys for item in items)
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2].strip('"').lower()
+
+
 def _bare(item: str) -> str:
     """Return an output without its name."""
     inside = [token for token in sql.tokens(item) if not token.depth]
@@ -409,5 +423,6 @@ def _spaced(found: Statement, edits: Sequence[Edit]) -> str:
 
 __all__ = [
     "INSTEAD", "MOST", "QUANTILES", "Column", "Columns", "Rewrite", "Span", "averaged", "by_remedies", "coarser",
-    "figures", "grouped_by", "groups", "instead", "is_amount", "left_out", "limited", "renamed", "star", "unlimited",
+    "figures", "grouped_by", "groups", "instead", "is_amount", "keys_of", "left_out", "limited", "renamed", "star",
+    "unlimited",
 ]  # fmt: skip

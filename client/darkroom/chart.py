@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -205,10 +206,15 @@ def _values(table: Tabular, axes: Axes) -> list[dict[str, Any]]:
 
 
 def _number(value: Any, kind: str) -> Any:
-    """Return a cell as it is drawn: what is exact text in the table is a number here."""
+    """Return a cell as it is drawn, as a value of JSON: days and moments are texts, exact decimals plain numbers."""
+    if isinstance(value, date):
+        return str(value)
     if value is None or form_of(kind) != "quantitative":
         return value
-    found = float(value)
+    try:
+        found = float(value)
+    except (ValueError, OverflowError):
+        return None
     if found != found or found in (float("inf"), float("-inf")):
         return None
     return value if isinstance(value, int) and abs(value) < 2**53 else found

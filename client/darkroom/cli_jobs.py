@@ -254,7 +254,13 @@ def _plain(released: Result) -> dict[str, object]:
     return {
         "plan": released.plan.digest,
         "columns": [{"name": column.name, "type": column.type} for column in released.released.columns],
-        "rows": [list(row) for row in released.rows],
+        "rows": [
+            [
+                cell.v if value is None or not isinstance(value, int) else value
+                for value, cell in zip(*row, strict=True)
+            ]
+            for row in zip(released.rows, released.sheet.rows, strict=True)
+        ],
         "suppressed": [list(row) for row in released.suppressed],
         "notes": list(released.notes),
     }

@@ -233,7 +233,9 @@ def result(
 
     plain = {
         "columns": list(opened.columns),
-        "rows": [[str(cell) if isinstance(cell, Decimal) else cell for cell in row] for row in opened.rows],
+        "rows": [
+            [str(cell) if isinstance(cell, Decimal) else cell for cell in row] for row in opened.answer.rows
+        ],
         "withheld": opened.answer.withheld,
         "suppressed": opened.suppressed,
         "notes": list(opened.notes),

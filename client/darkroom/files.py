@@ -73,13 +73,13 @@ class FileSet(Displayed):
         what = f"there is no table {name} among the outputs" if name else "it is not said which table"
         raise Malformed(what, name or "outputs", f'Tables here: {there}. result.table("NAME") returns one.')
 
-    def to_arrow(self, name: str = "") -> pyarrow.Table:
+    def to_arrow(self, name: str = "", *, suppressed: bool = False) -> pyarrow.Table:
         """Return one table as Arrow table (`Tabular.to_arrow`); the only one needs no name."""
-        return self.table(name).to_arrow()
+        return self.table(name).to_arrow(suppressed=suppressed)
 
-    def to_pandas(self, name: str = "") -> pandas.DataFrame:
+    def to_pandas(self, name: str = "", *, suppressed: bool = False) -> pandas.DataFrame:
         """Return one table as pandas table (`Tabular.to_pandas`); the only one needs no name."""
-        return self.table(name).to_pandas()
+        return self.table(name).to_pandas(suppressed=suppressed)
 
     def plot(self, kind: str = "", *, x: str = "", y: str = "", by: str = "", name: str = "") -> Chart:
         """Return a chart of one table (`Tabular.plot`); the only one needs no name."""

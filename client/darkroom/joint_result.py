@@ -18,11 +18,11 @@ import binascii
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from darkroom.joint_judged import Judged, judged
-from darkroom.joint_table import JointTable, table_of
-from darkroom.listing import Displayed
+from darkroom.joint_table import JointSheet, sheet_of
+from darkroom.tabular import Tabular
 from darkroom.trusting import not_pinned
 from keys import api as keys
 from plans.errors import EvidenceBroken, HashMismatch, Malformed, SignatureWrong
@@ -43,12 +43,6 @@ from plans.joint_rules import Opening
 from plans.released import Released
 from plans.statements import Duty, Signed, Type
 
-if TYPE_CHECKING:
-    import pandas
-    import pyarrow
-
-    from darkroom.chart import Chart
-
 KeeperOf = Callable[[str], str | None]
 """The keeper's key that the member trusts for a domain, or none."""
 
@@ -59,10 +53,11 @@ ABSENT = "(nothing)"
 
 
 @dataclass(frozen=True, slots=True)
-class JointResult(Displayed):
+class JointResult(Tabular):
     """A joint answer with the plan it answers and all receipts; a figure that was withheld, or is not defined, is none.
 
-    `suppressed` says which of the two it is. `judged` is there where somebody else opened first.
+    `suppressed` says which of the two it is. `judged` is there where somebody else opened first. Rows have keys as text
+    and figures as numbers.
     """
 
     answer: JointAnswer
@@ -72,36 +67,9 @@ class JointResult(Displayed):
     judged: Judged | None = None
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns' names."""
-        return self.answer.columns
-
-    @property
-    def rows(self) -> list[tuple[Value, ...]]:
-        """The rows: keys as text, figures as numbers, none for a figure that was withheld or is not defined."""
-        return list(self.answer.rows)
-
-    @property
-    def suppressed(self) -> list[tuple[bool, ...]]:
-        """For every value whether it was withheld."""
-        return list(self.answer.suppressed)
-
-    @property
-    def table(self) -> JointTable:
-        """The same as a table with types; exact fractions are numbers with a point in it."""
-        return table_of(self.columns, self.rows, self.suppressed, self.notes)
-
-    def to_arrow(self) -> pyarrow.Table:
-        """Return an Arrow table, as `Result.to_arrow` does."""
-        return self.table.to_arrow()
-
-    def to_pandas(self) -> pandas.DataFrame:
-        """Return a pandas table, as `Result.to_pandas` does; raises `StateConflict` where there is no pandas."""
-        return self.table.to_pandas()
-
-    def plot(self, kind: str = "", *, x: str = "", y: str = "", by: str = "") -> Chart:
-        """Return a chart, as `Result.plot` does; raises `Malformed` where there is nothing to draw."""
-        return self.table.plot(kind, x=x, y=y, by=by)
+    def sheet(self) -> JointSheet:
+        """The cells, with the types that follow from the plan."""
+        return sheet_of(self.plan, self.answer)
 
     def texts(self) -> list[list[str]]:
         """Return every value as text for a person, as it was handed over; what has none says why."""

@@ -1,13 +1,17 @@
-"""The answer of a joint computation as a table, so that it converts and draws like every other answer."""
+"""The answer of a joint computation as a table with types, which follow from its plan and never from what was opened.
+
+So it converts and draws as every other answer does, and has the types that the same statement has on look-alike data.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from decimal import Decimal
+from dataclasses import dataclass, replace
 
-from darkroom.tabular import Tabular
-from plans.joint_answer import Value
+from darkroom.advice_rewrites import keys_of
+from plans.joint import JointFigure, JointPlan, ScoreFunction
+from plans.joint_answer import JointAnswer, Value
+from plans.joint_guards import decimals_of
 from plans.released import Cell, ReleasedColumn
 
 
@@ -19,50 +23,52 @@ class JointSheet:
     rows: tuple[tuple[Cell, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class JointTable(Tabular):
-    """The table; a figure that is withheld is suppressed in it, and one that is not defined has no value."""
-
-    cells: JointSheet
-    told: tuple[str, ...]
-    name: str = "joint"
-
-    @property
-    def sheet(self) -> JointSheet:
-        """The cells."""
-        return self.cells
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What has to be known about the table, one sentence each."""
-        return self.told
+def sheet_of(plan: JointPlan, answer: JointAnswer) -> JointSheet:
+    """Return the table of an answer: a figure that is withheld is suppressed in it, and one that is not defined has no
+    value.
+    """
+    columns = tuple(map(ReleasedColumn, answer.columns, types_of(plan)))
+    rows = zip(answer.rows, answer.suppressed, strict=True)
+    return JointSheet(columns, tuple(tuple(_cell(*each) for each in zip(*row, strict=True)) for row in rows))
 
 
-def table_of(
-    names: Sequence[str],
-    rows: Sequence[Sequence[Value]],
-    suppressed: Sequence[Sequence[bool]],
-    notes: tuple[str, ...],
-) -> JointTable:
-    """Return the table of these rows; a column's type is that of its values."""
-    columns = tuple(
-        ReleasedColumn(name, _type([row[place] for row in rows])) for place, name in enumerate(names)
+def types_of(plan: JointPlan) -> tuple[str, ...]:
+    """Return the types of the outputs, in DuckDB's words: those of the same statement on look-alike data. Persons, and
+    keys of groups, are text, as they stand in their public lists.
+    """
+    reading = plan.reading
+    figures = {figure.name: figure for figure in reading.figures}
+    known = {field.name: field.type for portion in reading.portions for field in portion.fields}
+    if reading.score is not None:
+        logistic = reading.score.function is ScoreFunction.LOGISTIC
+        known[reading.score.name] = "DOUBLE" if logistic else f"DECIMAL(18,{reading.score.decimals})"
+    return tuple(
+        _type(plan, figures[name]) if name in figures else known.get(name, "VARCHAR")
+        for name in reading.outputs
     )
-    cells = tuple(
-        tuple(
-            Cell(None if value is None or hidden else str(value), hidden)
-            for value, hidden in zip(row, marks, strict=True)
-        )
-        for row, marks in zip(rows, suppressed, strict=True)
+
+
+def keys_as_text(statement: str, columns: Sequence[ReleasedColumn]) -> tuple[ReleasedColumn, ...]:
+    """Return the columns that a joint statement has on look-alike data with keys of groups as text, as they are in its
+    answer: its rows are those of the public lists.
+    """
+    keys = keys_of(statement)
+    if keys is None or len(keys) != len(columns):
+        return tuple(columns)
+    return tuple(
+        replace(column, type="VARCHAR") if key else column for column, key in zip(columns, keys, strict=True)
     )
-    return JointTable(JointSheet(columns, cells), notes)
 
 
-def _type(values: Sequence[Value]) -> str:
-    """Return the narrowest of DuckDB's types in which all values are what they are."""
-    kinds = {type(value) for value in values if value is not None}
-    if kinds == {int}:
+def _type(plan: JointPlan, figure: JointFigure) -> str:
+    """Return the type of a figure: sums of whole numbers are whole, those of decimals have their decimals."""
+    if figure.function == "count":
         return "BIGINT"
-    if kinds and kinds <= {int, float, Decimal}:
+    if figure.function != "sum":
         return "DOUBLE"
-    return "VARCHAR"
+    decimals = decimals_of(plan.reading, plan.reading.sums[figure.sums[0]])
+    return f"DECIMAL(38,{decimals})" if decimals else "HUGEINT"
+
+
+def _cell(value: Value, hidden: bool) -> Cell:
+    return Cell(None if value is None or hidden else str(value), hidden)

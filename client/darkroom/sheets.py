@@ -1,7 +1,7 @@
 """Released tables and metrics of tasks, from the canonical JSON in which they travel to the files that people open.
 
-A figure that was withheld is empty, and a column `<name>_suppressed` beside it says which those are; in metrics it is
-null. (docs/outputs.md)
+A figure that was withheld is empty, and a column `<name>_suppressed` beside it says which those are (with a further `_`
+where the table has such a column itself); in metrics it is null. (docs/outputs.md)
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ class Sheet:
         writer = csv.writer(text)
         marked = [place for place in range(len(self.columns)) if any(self.withheld(place))]
         names = [name for name, _ in self.columns]
-        writer.writerow(names + [f"{names[place]}_suppressed" for place in marked])
+        marks = mark_names(names)
+        writer.writerow(names + [marks[place] for place in marked])
         for row in self.rows:
             cells = ["" if cell is None or cell is WITHHELD else cell for cell in row]
             writer.writerow(cells + [str(row[place] is WITHHELD).lower() for place in marked])
@@ -63,14 +64,26 @@ class Sheet:
         """Return the table as `pyarrow.Table`."""
         import pyarrow
 
-        names, arrays = [], []
+        names, arrays, marks = [], [], mark_names([name for name, _ in self.columns])
         for place, (name, kind) in enumerate(self.columns):
             names.append(name)
             arrays.append(_array(pyarrow, [row[place] for row in self.rows], kind))
             if any(self.withheld(place)):
-                names.append(f"{name}_suppressed")
+                names.append(marks[place])
                 arrays.append(pyarrow.array(list(self.withheld(place)), pyarrow.bool_()))
         return pyarrow.Table.from_arrays(arrays, names=names)
+
+
+def mark_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Return for each column the name of a column that says where it was withheld: one that no other column has."""
+    taken, found = set(names), []
+    for name in names:
+        mark = f"{name}_suppressed"
+        while mark in taken:
+            mark += "_"
+        taken.add(mark)
+        found.append(mark)
+    return tuple(found)
 
 
 def table_file(name: str, content: bytes) -> bytes:
@@ -124,7 +137,12 @@ def _number(value: object, where: str) -> int | float | None:
 def _array(pyarrow: Any, cells: Sequence[Any], kind: str) -> Any:
     values = [cell if isinstance(cell, str) else None for cell in cells]
     if kind in ("BIGINT", "DOUBLE"):
-        return pyarrow.array([None if value is None else _number(value, kind) for value in values])
+        numbers = [None if value is None else _number(value, kind) for value in values]
+        if kind == "DOUBLE" or any(isinstance(number, float) for number in numbers):
+            return pyarrow.array(
+                [None if each is None else float(each) for each in numbers], pyarrow.float64()
+            )
+        return pyarrow.array(numbers, pyarrow.int64())
     if kind == "BOOLEAN":
         return pyarrow.array(
             [None if value is None else value == "true" for value in values], pyarrow.bool_()

@@ -1,14 +1,18 @@
 """What a released table and a look-alike one have in common: the same columns, values and types for whoever reads them.
 
-So nothing but `on` has to change in a notebook: an exact decimal is text and a suppressed cell is marked in both.
+So nothing but `on` has to change in a notebook. Types follow from what a column is declared to be and never from what
+stands in it: that a figure is withheld changes no type and adds no column, and what is exact stays exact.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from darkroom.listing import Displayed
+from darkroom.sheets import mark_names
 from plans.errors import StateConflict
 from plans.released import Cell, ReleasedColumn
 
@@ -72,10 +76,13 @@ class Tabular(Displayed):
 
     @property
     def rows(self) -> list[tuple[Any, ...]]:
-        """The rows as Python values: int for whole numbers, text otherwise (exact decimals included)."""
+        """The rows as Python values: `int` for whole numbers, `float` for DOUBLE and FLOAT, `Decimal` for DECIMAL,
+        `bool`, `date` and `datetime`; text otherwise. None where the data have no value, and where a figure was
+        withheld.
+        """
         types = self.types
         return [
-            tuple(_value(cell, kind) for cell, kind in zip(row, types, strict=True))
+            tuple(value_of(cell, kind) for cell, kind in zip(row, types, strict=True))
             for row in self.sheet.rows
         ]
 
@@ -92,30 +99,34 @@ class Tabular(Displayed):
         """Yield the rows."""
         return iter(self.rows)
 
-    def to_arrow(self) -> pyarrow.Table:
-        """Return an Arrow table; for each column with suppressed cells a column `<name>_suppressed` says
-        which.
+    def to_arrow(self, *, suppressed: bool = False) -> pyarrow.Table:
+        """Return an Arrow table: `int64` for whole numbers, `double`, `bool`, `date32`, `timestamp` and text. What was
+        withheld is null; with `suppressed` a column `<name>_suppressed` behind every column says where that is.
+
+        Numbers beyond 64 bits make their column decimals; a value that its type does not have makes it text.
         """
         import pyarrow
 
-        names, arrays = [], []
-        for position, column in enumerate(self.sheet.columns):
-            cells = [row[position] for row in self.sheet.rows]
-            names.append(column.name)
-            arrays.append(_arrow(pyarrow, cells, column.type))
-            if any(cell.suppressed for cell in cells):
-                names.append(f"{column.name}_suppressed")
+        names, arrays, types = self.columns, [], self.types
+        for place, kind in enumerate(types):
+            cells = [row[place] for row in self.sheet.rows]
+            arrays.append(_arrow(pyarrow, cells, kind))
+            if suppressed:
                 arrays.append(pyarrow.array([cell.suppressed for cell in cells], pyarrow.bool_()))
+        if suppressed:
+            names = tuple(name for pair in zip(names, mark_names(names), strict=True) for name in pair)
         return pyarrow.Table.from_arrays(arrays, names=names)
 
-    def to_pandas(self) -> pandas.DataFrame:
-        """Return a pandas table with the same columns as `to_arrow`; needs pandas, which Darkroom does not
-        install.
+    def to_pandas(self, *, suppressed: bool = False) -> pandas.DataFrame:
+        """Return a pandas table with the columns of `to_arrow`: `Int64` for whole numbers and `boolean` for truth
+        values, which have a value for nothing (`pandas.NA`), `float64`, `datetime64` and text.
+
+        It needs pandas, which Darkroom does not install.
 
         Raises:
             StateConflict: pandas is not installed here; it says how to.
         """
-        found = self.to_arrow()
+        found = self.to_arrow(suppressed=suppressed)
         try:
             import pandas as pandas
         except ImportError:
@@ -124,7 +135,14 @@ class Tabular(Displayed):
                 "pandas",
                 "Install it: pip install pandas. Or use .to_arrow(), .rows or .plot(), which need nothing more.",
             ) from None
-        return found.to_pandas()
+        import pyarrow
+
+        nullable: Mapping[Any, Any] = {
+            pyarrow.int64(): pandas.Int64Dtype(),
+            pyarrow.uint64(): pandas.UInt64Dtype(),
+            pyarrow.bool_(): pandas.BooleanDtype(),
+        }
+        return found.to_pandas(types_mapper=nullable.get, date_as_object=False)
 
     def plot(self, kind: str = "", *, x: str = "", y: str = "", by: str = "") -> Chart:
         """Return a chart, by default of what the columns suggest: a figure over time, by category, or one against
@@ -146,31 +164,74 @@ class Tabular(Displayed):
         ]
 
 
-def _value(cell: Cell, kind: str) -> Any:
-    if cell.v is None:
-        return None
-    if kind in WHOLE:
-        return _whole(cell.v)
-    return {"true": True, "false": False}[cell.v] if kind == "BOOLEAN" else cell.v
+def value_of(cell: Cell, kind: str) -> Any:
+    """Return a cell's value as Python has it; a text that is no value of the column's type stays text."""
+    read = _READERS.get(kind.partition("(")[0])
+    if cell.v is None or read is None:
+        return cell.v
+    try:
+        return read(cell.v)
+    except (ValueError, ArithmeticError, KeyError):
+        return cell.v
 
 
-def _whole(text: str) -> Any:
-    """Return a whole number; a figure that rounding has given decimals stays exact text."""
+def _whole(text: str) -> int | Decimal:
+    """Return a whole number; a figure that rounding has given decimals is an exact one with decimals."""
     try:
         return int(text)
     except ValueError:
-        return text
+        return Decimal(text)
 
 
-def _arrow(pyarrow: Any, cells: list[Cell], kind: str) -> Any:
-    values = [_value(cell, kind) for cell in cells]
-    if kind in WHOLE and all(_fits_int64(value) for value in values):
-        return pyarrow.array(values, pyarrow.int64())
+_READERS: Mapping[str, Callable[[str], Any]] = {
+    **dict.fromkeys(WHOLE, _whole),
+    "DOUBLE": float,
+    "FLOAT": float,
+    "DECIMAL": Decimal,
+    "BOOLEAN": {"true": True, "false": False}.__getitem__,
+    "DATE": date.fromisoformat,
+    "TIMESTAMP": datetime.fromisoformat,
+}
+
+
+def _arrow(pyarrow: Any, cells: Sequence[Cell], kind: str) -> Any:
+    """Return a column of the Arrow type of its declared type."""
+    values = [value_of(cell, kind) for cell in cells]
     if is_real(kind):
-        return pyarrow.array([None if value is None else float(value) for value in values], pyarrow.float64())
-    if kind == "BOOLEAN":
-        return pyarrow.array(values, pyarrow.bool_())
-    return pyarrow.array([None if cell.v is None else cell.v for cell in cells], pyarrow.string())
+        values = [float(value) if isinstance(value, float | Decimal) else value for value in values]
+    there = [value for value in values if value is not None]
+    if kind in WHOLE and not all(_fits(value, kind) for value in there):
+        return _exact(pyarrow, cells, values)
+    wanted, python = _arrow_type(pyarrow, kind)
+    if not all(isinstance(value, python) for value in there):
+        return _text(pyarrow, cells)
+    return pyarrow.array(values, wanted)
+
+
+def _arrow_type(pyarrow: Any, kind: str) -> tuple[Any, type]:
+    """Return the Arrow type of a declared type, and what its values are in Python."""
+    if kind in WHOLE:
+        return (pyarrow.uint64() if kind == "UBIGINT" else pyarrow.int64()), int
+    if is_real(kind):
+        return pyarrow.float64(), float
+    found: Mapping[str, tuple[Any, type]] = {
+        "BOOLEAN": (pyarrow.bool_(), bool),
+        "DATE": (pyarrow.date32(), date),
+        "TIMESTAMP": (pyarrow.timestamp("us"), datetime),
+    }
+    return found.get(kind, (pyarrow.string(), str))
+
+
+def _exact(pyarrow: Any, cells: Sequence[Cell], values: Sequence[Any]) -> Any:
+    """Return numbers that are no whole ones of 64 bits as decimals, which are exact, too."""
+    try:
+        return pyarrow.array([None if value is None else Decimal(value) for value in values])
+    except (ArithmeticError, ValueError):  # no number, or one that no decimal of Arrow holds
+        return _text(pyarrow, cells)
+
+
+def _text(pyarrow: Any, cells: Sequence[Cell]) -> Any:
+    return pyarrow.array([cell.v for cell in cells], pyarrow.string())
 
 
 def is_real(kind: str) -> bool:
@@ -178,5 +239,6 @@ def is_real(kind: str) -> bool:
     return kind in ("DOUBLE", "FLOAT") or kind.startswith("DECIMAL")
 
 
-def _fits_int64(value: Any) -> bool:
-    return value is None or (isinstance(value, int) and -(2**63) <= value < 2**63)
+def _fits(value: Any, kind: str) -> bool:
+    low, high = (0, 2**64) if kind == "UBIGINT" else (-(2**63), 2**63)
+    return isinstance(value, int) and low <= value < high

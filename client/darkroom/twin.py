@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from darkroom.advice import teaching
+from darkroom.joint_table import keys_as_text
 from darkroom.local import project_and_purpose
 from darkroom.twin_engine import Made, TwinEngine
 from darkroom.twin_recipes import KnownTwin, TwinRecipes
@@ -57,8 +58,10 @@ class Twins:
         find = self._recipes.of_dataset if "/" in relation else self._recipes.of_relation
         return find(relation)
 
-    def sql_on_twins(self, statement: str, *, project: str = "", purpose: str = "") -> TwinJob:
-        """Run a statement on look-alike data, here and now.
+    def sql_on_twins(
+        self, statement: str, *, project: str = "", purpose: str = "", joint: bool = False
+    ) -> TwinJob:
+        """Run a statement on look-alike data, here and now; a joint one gives what its answer would have as types.
 
         Raises:
             SqlSyntax, SqlUnsupported, TooLarge, NotFound: what is not right with it.
@@ -69,7 +72,8 @@ class Twins:
             found = self._run(statement)
         twins = [self.known_twin(relation) for relation in found.relations]
         told = tuple(sentence for twin in twins for sentence in twin.sentences)
-        result = TwinResult(MadeUp(found.columns, found.rows), (UNPROTECTED, *told))
+        columns = keys_as_text(statement, found.columns) if joint else found.columns
+        result = TwinResult(MadeUp(columns, found.rows), (UNPROTECTED, *told))
         recipes = [twin.twin.recipe.digest for twin in twins]
         digest = canonical.digest("twin-job", {"statement": statement, "recipes": recipes})
 

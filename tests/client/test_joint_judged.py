@@ -158,7 +158,8 @@ def told(task: JointTask, *values: str | None) -> World:
 
 def test_scores_are_decimal_numbers_and_records_texts_or_nothing() -> None:
     scored = told(SCORED, "0.1371", "1.0000").opened()
-    assert [row[1] for row in scored.rows] == [Decimal("0.1371"), Decimal(1)]
+    assert [row[1] for row in scored.answer.rows] == [Decimal("0.1371"), Decimal(1)]
+    assert [row[1] for row in scored.rows] == [0.1371, 1.0], "doubles, as on look-alike data"
     assert scored.texts()[1][1] == "1.0000"
     records = told(LOOKUP, "east", None).opened()
     assert [row[1] for row in records.rows] == ["east", None]

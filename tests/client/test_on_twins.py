@@ -67,6 +67,7 @@ def test_one_word_changes_and_everything_else_stays(town: Town, room: darkroom.C
     real = room.sql(SQL, on="real", **ABOUT)
     release(town.region, real.id)
     tried = room.sql(SQL, on="twin", **ABOUT)
+    shapes: list[list[list[tuple[Any, Any]]]] = []
     for job in (tried, real):
         assert (
             job.wait().finished and job.problem() is None and job.logs() and job.progress() and job.view["id"]
@@ -74,9 +75,12 @@ def test_one_word_changes_and_everything_else_stays(town: Town, room: darkroom.C
         result: Any = job.result()
         assert result.columns == ("region", "n") and result.types == ("VARCHAR", "BIGINT")
         assert result.to_arrow().schema.field("n").type == pa.int64()
-        assert list(result.to_pandas().columns)[:2] == ["region", "n"]
+        frames = result.to_pandas(), result.to_pandas(suppressed=True)
+        shapes.append([list(frame.dtypes.items()) for frame in frames])
         assert len(result.rows) == len(result.suppressed) == len(result.texts()) == len(result)
         assert result.plot().spec["layer"]
+    assert shapes[0] == shapes[1] and [name for name, _ in shapes[0][0]] == ["region", "n"]
+    assert any(map(any, real.result().suppressed)), "the control: a figure was withheld of one of them"
     public = {name for name in dir(Job) if not name.startswith("_")} - {
         "connection",
         "remedies",

@@ -69,10 +69,15 @@ def test_from_python(town: Town) -> None:
     result = job.wait(progress=lambda found: seen.append(found.state)).result()
     assert seen == ["submitted", "released"]
     assert result.columns == ("region", "n") and result.rows[1] == ("Hohhot", None)
-    table = result.to_arrow()
+    table = result.to_arrow(suppressed=True)
     assert table.schema.field("n").type == pyarrow.int64()
     assert table.column("n_suppressed").to_pylist() == [False, True, False]
-    assert list(result.to_pandas().columns) == ["region", "n", "n_suppressed"]
+    assert table.column("region_suppressed").to_pylist() == [False] * 3
+    assert list(result.to_pandas().columns) == ["region", "n"] and list(result.to_pandas().n.isna()) == [
+        False,
+        True,
+        False,
+    ]
     assert [each.id for each in room.jobs()] == [job.id]
 
 
