@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,10 @@ CAN_BE_TAKEN_OFF = frozenset(
 """Walls that tests can take off a T2 box; the others are gVisor itself, or stand around its processes only."""
 
 
+AGAIN_S = 60.0
+"""After how long a node is tried again whose first container said nothing in time: it may have stood still then."""
+
+
 class GvisorBoxes:
     """Makes T2 boxes in `home`, from the images in `images_folder`. See `sandbox.contract.Boxes`.
 
@@ -51,7 +56,7 @@ class GvisorBoxes:
         self._without = unsafe_without
         self._groups = Cgroups.open(group_name(home))
         self._lacking: TierMissing | None = None
-        self._tried = False
+        self._tried, self._again = False, 0.0
 
     def offers(self) -> tuple[Offer, ...]:
         """Say what T2 offers here; nothing where runsc is missing or cannot start a container."""
@@ -62,20 +67,27 @@ class GvisorBoxes:
         return (runsc.offer(self._sites.identities.separate, self._groups.told),)
 
     def require(self) -> None:
-        """Check that this node can hold T2, once in the life of this process, by starting a container.
+        """Check that this node can hold T2, by starting a container, until one has shown it or that it cannot.
 
         Raises:
             TierMissing: it cannot; says why.
         """
-        if not self._tried:
-            with self._sites.settled() as site:  # given back at the end: nothing keeps it
-                try:
-                    runsc.try_out(self._walls(Path("/"), site.place, site.uid))
-                except TierMissing as problem:
-                    self._lacking = problem
-            self._tried = True
+        if not self._tried and time.monotonic() >= self._again:
+            self._try()
         if self._lacking is not None:
             raise self._lacking
+
+    def _try(self) -> None:
+        with self._sites.settled() as site:  # given back at the end: nothing keeps it
+            try:
+                runsc.try_out(self._walls(Path("/"), site.place, site.uid))
+            except TimeoutError:
+                self._lacking, self._again = runsc.cannot("it does not answer"), time.monotonic() + AGAIN_S
+                return
+            except TierMissing as problem:
+                self._lacking, self._tried = problem, True
+                return
+        self._lacking, self._tried = None, True
 
     async def warm(self) -> None:
         """Start the container that shows whether runsc works, and hash the images that have a name."""

@@ -164,6 +164,7 @@ def try_out(walls: Walls) -> None:
 
     Raises:
         TierMissing: a tool is missing, or no container can be started here; says what runsc said.
+        TimeoutError: it says nothing in time, which may be otherwise at another time.
     """
     content = {**_container([_RUNSC, "--version"], [], []), "root": {"path": _IMAGE, "readonly": True}}
     view = ["--dir", _IMAGE, "--ro-bind", _tool("runsc"), _IMAGE + _RUNSC, "--"]
@@ -174,11 +175,13 @@ def try_out(walls: Walls) -> None:
             done = subprocess.run(
                 words, env={}, cwd="/", pass_fds=files, stdin=subprocess.DEVNULL, capture_output=True, timeout=TRIAL_S
             )  # fmt: skip
-        except (OSError, subprocess.TimeoutExpired):
-            raise _cannot("it does not answer") from None
+        except subprocess.TimeoutExpired:
+            raise TimeoutError from None
+        except OSError as problem:
+            raise cannot(problem.strerror or "it cannot be run") from None
     if done.returncode != 0 or b"runsc version" not in done.stdout:
         told = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        raise _cannot(_UNPRINTABLE.sub(" ", told)[:200] or f"status {done.returncode}")
+        raise cannot(_UNPRINTABLE.sub(" ", told)[:200] or f"status {done.returncode}")
 
 
 def open_files(content: Mapping[str, Any], stack: contextlib.ExitStack) -> tuple[int, int]:
@@ -340,6 +343,7 @@ def _tool(name: str) -> str:
     return path
 
 
-def _cannot(told: str) -> TierMissing:
+def cannot(told: str) -> TierMissing:
+    """Return the error of a node on which runsc cannot start a container; `told` says why."""
     advice = "Run `darkroom-server doctor` on this node, or use a tier that it offers."
     return TierMissing(f"runsc cannot start a container here: {told}", "T2", advice)
