@@ -24,6 +24,7 @@ from tests.inside.sql_cases import Job, read
 from tests.keeper import house
 from tests.plans import examples
 from tests.sandbox.conftest import check, open_home, probe_image, probe_images
+from tests.sandbox.side import WAITS, go_on
 from tests.sandbox.test_launcher import HAND_OVER, cancelled, eventually, launched, side, sql_plan
 
 __all__ = ["check", "open_home", "probe_image", "probe_images", "side"]  # fixtures of the tests of sandbox
@@ -256,20 +257,20 @@ def test_a_query_is_not_given_what_is_staged_and_an_ingest_is(side, probe_image)
         assert side.owner.run(ingest.digest, Entry.INGEST, 1).record
 
 
-ONCE = "def run(session):\n    import time\n    time.sleep(1.5)\n    return {'reading': 1}\n"
-
-
 @pytest.mark.box
 def test_a_check_that_was_cancelled_once_can_be_run_again(side, check) -> None:
     """A check is the same plan for everybody: one kill, kept for ever, would end a statement for all."""
-    plan = check(ONCE)
+    plan = check(WAITS)
     with launched(side):
         side.client.put(plan)
         asking = threading.Thread(target=lambda: pytest.raises(BoxFailed, run_check, side, plan))
         asking.start()
         eventually(lambda: cancelled(side.client, plan))
         asking.join()
-        assert StageRecord.read(run_check(side, plan).statement.body).report == {"reading": 1}
+        letting = threading.Thread(target=go_on, args=(side,))
+        letting.start()
+        assert StageRecord.read(run_check(side, plan).statement.body).report == {"went": 1}
+        letting.join()
 
 
 THIRD = HAND_OVER.replace(

@@ -26,7 +26,7 @@ KEY = "c0ffee" + "5a" * 29
 CANARY = "canary-8c21"
 MAY = Outputs(8)
 LIMITS = {
-    "memory_mb": 512, "temp_mb": 64, "spill_mb": 0, "output_mb": 8, "cpu_s": 20, "wall_s": 30, "processes": 24,
+    "memory_mb": 512, "temp_mb": 64, "spill_mb": 0, "output_mb": 8, "cpu_s": 40, "wall_s": 240, "processes": 24,
     "files": 64, "cpus": 1,
 }  # fmt: skip
 

@@ -122,8 +122,8 @@ def test_every_way_to_end_has_one_of_few_codes(stand: Stand, code: str, ends: st
 def test_processor_time_has_its_code_and_wall_time_ends_the_box(stand: Stand) -> None:
     assert stand.trial("while True: pass", cpu_s=1).code == "python.time"
     began = time.monotonic()
-    worked = stand.work("import time; time.sleep(60)", wall_s=2)
-    assert worked.ending.cause is Cause.WALL and time.monotonic() - began < 20
+    worked = stand.work("import time; time.sleep(600)", wall_s=2)
+    assert worked.ending.cause is Cause.WALL and time.monotonic() - began < 120
 
 
 def test_the_houses_modules_are_not_for_members_and_their_own_of_that_name_are(stand: Stand) -> None:
@@ -306,7 +306,8 @@ OUTLIVE = (
     "            while True:\n"
     "                open(f'{out}/late-{n}', 'a').write('x'); time.sleep(0.01)\n"
     "        os._exit(0)\n"
-    "time.sleep(0.3); print(sorted(os.listdir(out)))"
+    "while len(os.listdir(out)) < 4: time.sleep(0.01)\n"
+    "print(sorted(os.listdir(out)), max(os.path.getsize(f'{out}/late-{n}') for n in range(4)))"
 )
 
 FORGE = """
@@ -335,7 +336,7 @@ def test_signals_do_not_reach_the_runner(stand: Stand) -> None:
     send = "    try: os.kill(1, number)\n    except OSError: pass\n"
     every = f"import os\nfor number in range(1, 65):\n{send}print('done')"
     assert stand.work(every).log == "done\n"
-    assert stand.work("import os, time; os.kill(1, 2); time.sleep(1)", weak=True).last == {}
+    assert stand.work("import os, time; os.kill(1, 2); time.sleep(60)", weak=True).last == {}
 
 
 def test_a_program_that_is_not_parted_from_the_disk_does_not_run(stand: Stand) -> None:
@@ -353,18 +354,21 @@ def test_a_program_that_is_not_parted_from_the_disk_does_not_run(stand: Stand) -
 
 def test_what_a_program_leaves_running_is_gone_before_its_outputs_are_read(stand: Stand) -> None:
     """47. Double forks, new sessions, ignored signals, one that holds the log open, one that writes on."""
-    began = time.monotonic()
     worked = stand.work(OUTLIVE)
-    assert time.monotonic() - began < 20 and worked.last == {"report": {}}
-    assert worked.log == "['late-0', 'late-1', 'late-2', 'late-3']\n", "the control: they did run"
-    assert {len(content) for name, content in worked.files.items() if name != "log.txt"} <= set(range(1, 200))
+    assert worked.last == {"report": {}} and worked.ending.cause is Cause.NONE, (
+        "none of them went on until a limit"
+    )
+    names, _, size = worked.log.rpartition(" ")
+    assert names == "['late-0', 'late-1', 'late-2', 'late-3']", "the control: they did run"
+    late = [len(content) for name, content in worked.files.items() if name != "log.txt"]
+    assert len(late) == 4 and min(late) > 0 and max(late) < int(size) + 6000, "they wrote no minute longer"
 
 
 def test_a_fork_bomb_ends_with_its_program(stand: Stand) -> None:
     """46. The main process ends; the bomb that it leaves does not outlive it."""
     bomb = "    while True:\n        try: os.fork()\n        except OSError: pass\n"
     code = f"import os\nif os.fork() == 0:\n{bomb}print('up')"
-    assert stand.work(code, wall_s=20).log == "up\n"
+    assert stand.work(code).log == "up\n"
 
 
 # --------------------------------------------------------------------------------------------------- planted

@@ -38,6 +38,7 @@ from tests.sandbox.side import (
     USER,
     Side,
     answers,
+    begun,
     eventually,
     launched,
     of_boxes,
@@ -124,8 +125,8 @@ def test_a_launcher_killed_at_any_step_leaves_nothing_and_its_heir_answers(
     side.client.put(plan)
     with pytest.raises(Unreachable):
         run_query(side, plan)
-    assert process.wait(5) == -signal.SIGKILL
-    eventually(lambda: of_boxes() == [], 2)
+    assert process.wait(60) == -signal.SIGKILL
+    eventually(lambda: of_boxes() == [])
     if step not in ("before the record", "after the record"):
         assert side.boxes, "the control: a killed launcher could not clean"
     with launched(side):
@@ -175,7 +176,7 @@ own_user.become(own_user.OwnIds(user, first, count))
 if os.fork() == 0:
     os.setresuid(first, first, first)
     print(os.getpid(), flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
@@ -197,13 +198,13 @@ def test_what_outlives_its_launcher_is_ended_by_the_next_although_its_namespace_
 @needs_root
 def test_the_reaper_ends_what_runs_under_a_boxs_user_and_nothing_else(tmp_path: Path) -> None:
     held = [
-        subprocess.Popen(["/usr/bin/setpriv", f"--reuid={uid}", "--clear-groups", "/bin/sleep", "60"])
+        subprocess.Popen(["/usr/bin/setpriv", f"--reuid={uid}", "--clear-groups", "/bin/sleep", "600"])
         for uid in (FIRST, FIRST + COUNT - 1, FIRST + COUNT)
     ]
     eventually(lambda: len(of_boxes()) == 2)
     left = reaper.reap(tmp_path / "none", range(FIRST, FIRST + COUNT), Cgroups.none())
     assert left.processes == 2
-    assert [process.wait(5) for process in held[:2]] == [-signal.SIGKILL] * 2
+    assert [process.wait(60) for process in held[:2]] == [-signal.SIGKILL] * 2
     assert held[2].poll() is None, "the user beside the boxes' is left alone"
     held[2].kill()
     held[2].wait()
@@ -213,11 +214,11 @@ def test_the_reaper_knows_processes_by_the_folder_of_their_box(tmp_path: Path) -
     """As a launcher without user ids for boxes has to."""
     name = "0123456789abcdef"
     (tmp_path / name).mkdir()
-    command = ["/bin/sh", "-c", "sleep 60; true", "monitor"]
+    command = ["/bin/sh", "-c", "sleep 600; true", "monitor"]
     named = subprocess.Popen([*command, f"--bundle={tmp_path / name}"])
     other = subprocess.Popen([*command, str(tmp_path / "another")])
     left = reaper.reap(tmp_path, range(0), Cgroups.none())
-    assert (left.processes, left.folders) == (1, 1) and named.wait(5) == -signal.SIGKILL
+    assert (left.processes, left.folders) == (1, 1) and named.wait(60) == -signal.SIGKILL
     assert other.poll() is None
     other.kill()
     other.wait()
@@ -237,7 +238,7 @@ def test_the_reaper_knows_processes_by_where_their_mounts_come_from(tmp_path: Pa
         "--unshare-pid",
         "--die-with-parent",
     ]
-    rename = "exec -a innocent sleep 60"
+    rename = "exec -a innocent sleep 600"
     monitor = subprocess.Popen(["/usr/bin/bwrap", *view, "/bin/bash", "-c", rename])
 
     def innocent() -> list[int]:
@@ -249,7 +250,7 @@ def test_the_reaper_knows_processes_by_where_their_mounts_come_from(tmp_path: Pa
     found = reaper._left_processes(frozenset({name}), range(0))
     assert inner in found and monitor.pid in found and os.getpid() not in found
     assert reaper.reap(tmp_path, range(0), Cgroups.none()).processes >= 2
-    monitor.wait(5)
+    monitor.wait(60)
 
 
 def test_the_reaper_wipes_deep_closed_and_strangely_named_trees(tmp_path: Path) -> None:
@@ -315,7 +316,7 @@ def test_a_launcher_loads_no_module_once_it_is_its_own_user(side: Side, probe_im
     with pytest.raises(DarkroomError):
         side.client.put(replace(plans[0], domain="nm/other"))
     process.terminate()
-    process.wait(15)
+    process.wait(60)
     loaded = side.config.home / "loaded"
     assert not loaded.exists(), loaded.read_text()
 
@@ -354,11 +355,14 @@ def test_many_boxes_in_a_row_leave_nothing(side: Side, check) -> None:
                 time.sleep(0.05)
             return tuple(map(min, zip(*looks, strict=True)))
 
+        def no_more_than(before: tuple[int, ...]) -> bool:
+            return all(now <= then for now, then in zip(least(), before, strict=True))
+
         one()
         before = least()
         for _ in range(MANY):
             one()
-        assert least() == before
+        eventually(lambda: no_more_than(before))
 
 
 # --- a launcher that no root has started --------------------------
@@ -395,7 +399,7 @@ def without_root(side: Side) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         process.terminate()
-        process.wait(15)
+        process.wait(60)
 
 
 @needs_root
@@ -411,12 +415,12 @@ def test_a_launcher_that_is_not_started_by_root_says_what_is_less_and_cleans_all
         side.client.put(quick)
         assert side.client.run(quick.digest, Entry.CHECK, 1).record
         side.client.put(slow)
-        with contextlib.suppress(Unreachable):
-            side.client.run(slow.digest, Entry.CHECK, 1, timeout_s=1.5)
+        begun(side, slow)
         boxes = processes.tree(process.pid)[1:]
+        assert boxes, "the control: they are there to be left"
         process.kill()
         process.wait()
-        eventually(lambda: not set(boxes) & set(processes.living()), 2)
+        eventually(lambda: not set(boxes) & set(processes.living()))
     assert side.boxes, "the control: a killed launcher could not clean"
     with without_root(side):
         assert side.boxes == []

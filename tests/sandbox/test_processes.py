@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import processes
+from tests.sandbox.side import eventually
 
 SIZE = 24 << 20
 OWN_ROOT = [
@@ -73,12 +73,17 @@ kept = []
 def hold():
     kept.append(bytearray(b"x" * (96 << 20)))
     print("ready", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 threading.Thread(target=hold).start()
 if sys.argv[1] == "ends":
     ctypes.CDLL(None).syscall(60, 0)
-time.sleep(60)
+time.sleep(600)
 """
+
+
+def state_of(pid: int) -> str:
+    """The state of a process's first thread (proc(5))."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
 
 
 @pytest.mark.parametrize("first", ["goes on", "ends"])
@@ -87,7 +92,7 @@ def test_a_process_whose_first_thread_has_ended_has_its_memory_still(first: str)
     with subprocess.Popen([sys.executable, "-c", HIDDEN, first], stdout=subprocess.PIPE) as started:
         assert started.stdout is not None
         started.stdout.readline()
-        time.sleep(0.2)
+        eventually(lambda: first != "ends" or state_of(started.pid) == "Z")
         try:
             assert processes.memory_bytes(started.pid) > 96 << 20
         finally:
