@@ -18,6 +18,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 from darkroom import advice_rewrites as rewrites
+from darkroom import advice_width
 from darkroom import display_words as words
 from darkroom.advice_rewrites import Columns, Rewrite
 from darkroom.advice_sql import calls, parsed, relations, words_in
@@ -192,6 +193,7 @@ def _by_words(text: str, problem: DarkroomError, columns: Columns) -> Iterator[R
     if problem.code in _TOO_SMALL:
         yield from rewrites.coarser(text, columns)
     if problem.code in ("sql.syntax", "sql.unsupported"):
+        yield from advice_width.rewrites(text)
         yield from _by_name(text, problem, columns)
         yield from _by_shape(text, problem.what, columns)
         yield from _by_engine(text, problem.what, columns)

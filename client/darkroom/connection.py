@@ -25,6 +25,7 @@ from darkroom.profile import Home, home
 from darkroom.result import Evidence, Result, open_release
 from darkroom.tasks import Tasks
 from darkroom.twin import Twins
+from darkroom.twin_recipes import as_in_catalog
 from darkroom.wire import Wire, listed, segment
 from keys import api as keys
 from keys.keyfile import fingerprint, read_public
@@ -91,6 +92,7 @@ class Connection(Either, Tasks, Joint, Twins):
         Raises:
             NotFound: there is none of this id.
         """
+        dataset = as_in_catalog(dataset)
         if names.is_a("relation", dataset):
             known = {str(each.get("relation")): str(each.get("dataset")) for each in self.datasets()}
             if dataset not in known:

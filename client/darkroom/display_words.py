@@ -297,6 +297,7 @@ _OF_HELP: Mapping[str, tuple[str, str]] = {
     "why.figures": ("figures about groups in place of rows", "用分组数字代替逐行数据"),
     "why.group": ("{column} added to GROUP BY", "把 {column} 加入 GROUP BY"),
     "why.name": ("{right} in place of {wrong}", "用 {right} 代替 {wrong}"),
+    "why.full-width": ("plain signs in place of {signs}", "用半角符号代替 {signs}"),
     "why.limit": ("without LIMIT and ORDER BY over rows: aggregate first", "去掉对逐行的 LIMIT 与 ORDER BY：先聚合"),
     "why.limit-number": ("a plain whole number in LIMIT", "LIMIT 用整数"),
     "why.output": ("the key {column} made an output", "把键 {column} 加入输出列"),

@@ -10,15 +10,16 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from darkroom import advice_width
 from darkroom.advice import teaching
 from darkroom.joint_table import keys_as_text
 from darkroom.local import project_and_purpose
 from darkroom.twin_engine import Made, TwinEngine
-from darkroom.twin_recipes import KnownTwin, TwinRecipes
+from darkroom.twin_recipes import KnownTwin, TwinRecipes, as_in_catalog
 from darkroom.twin_result import UNPROTECTED, MadeUp, Sample, TwinJob, TwinResult
 from darkroom.wire import Wire
 from plans import canonical, names
-from plans.errors import Malformed, NotFound
+from plans.errors import Malformed, NotFound, SqlSyntax, SqlUnsupported
 from plans.quoting import identifier
 from plans.trial import MOST_ROWS
 from plans.twins import narrowed
@@ -69,7 +70,10 @@ class Twins:
             DarkroomError: as `known_twin`.
         """
         with teaching(self, statement, project=project, purpose=purpose):
-            found = self._run(statement)
+            try:
+                found = self._run(statement)
+            except (NotFound, SqlSyntax, SqlUnsupported) as problem:
+                raise advice_width.explained(statement, problem) from None
         twins = [self.known_twin(relation) for relation in found.relations]
         told = tuple(sentence for twin in twins for sentence in twin.sentences)
         columns = keys_as_text(statement, found.columns) if joint else found.columns
@@ -92,7 +96,7 @@ class Twins:
         """
         if not 1 <= rows <= MOST_ROWS:
             raise Malformed(f"a sample has between 1 and {MOST_ROWS:,} rows", f"rows={rows}")
-        twin = self.known_twin(dataset)
+        twin = self.known_twin(as_in_catalog(dataset))
         statement = f"SELECT * FROM {_quoted(twin.table.name)} LIMIT {rows}"
         with self._one_at_a_time:
             found = self._opened().run(statement, lambda _: twin.table)

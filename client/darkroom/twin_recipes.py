@@ -146,6 +146,11 @@ class TwinRecipes:
         return pinned is not None
 
 
+def as_in_catalog(name: str) -> str:
+    """Return a dataset or relation that a person wrote as the catalog has it: in small letters, as SQL reads it."""
+    return str(name).strip().lower()
+
+
 def _line(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return a line of the catalog, if it has what is read of it.
 
