@@ -1,4 +1,5 @@
-"""Completion of SQL in `%%darkroom` cells: tables, columns and functions, from the catalog as it is known here.
+"""Completion in `%%darkroom` cells and `%darkroom` lines: options with their values, tables, columns and functions, from
+the catalog as it is known here.
 
 What was fetched already is kept (`fetched`); what is missing is fetched beside the typing, by one short call at a time
 of which typing waits `PATIENCE_S` at the most. Nothing is asked that needs a key, spends anything or holds a row.
@@ -6,6 +7,7 @@ of which typing waits `PATIENCE_S` at the most. Nothing is asked that needs a ke
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,6 +27,15 @@ AGAIN_S, OLD_S = 20.0, 600.0
 
 MOST = 200
 OPTIONS = ("--on", "--as", "--project", "--purpose", "--spend", "--dry-run")
+VALUES = {"--on": ("twin", "real")}
+"""Options whose values are known words."""
+
+_LINE = re.compile(r"\s*(?:[\w., ]+=\s*)?%darkroom(?=\s)")
+"""The magic in a line of its own, which may keep its answer."""
+
+_GIVEN = re.compile(r"""\s*--(?:dry-run|[a-z]+(?:=|\s+)(?:"[^"]*"|'[^']*'|[^\s"']\S*))(?=\s)""")
+"""An option that is written out."""
+
 KEYWORDS = (
     "select", "from", "where", "group by", "order by", "having", "limit", "join", "left join", "using", "on", "as",
     "with", "case", "when", "then", "else", "end", "and", "or", "not", "in", "between", "is null", "distinct", "desc",
@@ -33,7 +44,7 @@ KEYWORDS = (
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A completion, and what it is: `table`, `column`, `function`, `keyword` or `option`."""
+    """A completion, and what it is: `table`, `column`, `function`, `keyword`, `option` or `value`."""
 
     text: str
     kind: str
@@ -81,6 +92,31 @@ def words_at(before: str, after: str = "", known: Fetched | None = None) -> list
     if _inside_text(before):
         return []
     return list(_ranked(_possible(found, written, before + after, known), written))
+
+
+def options_at(before: str) -> tuple[list[Word], str]:
+    """Return what may stand where the cursor is among options, and what is written of it: an option that is not there
+    yet, or a value of the one before. They begin after the magic's name.
+    """
+    *earlier, written = re.split(r"\s", before)
+    given = [each for each in earlier if each]
+    name, equals, _ = written.partition("=")
+    if equals:
+        found = [Word(f"{name}={value}", "value") for value in VALUES.get(name, ())]
+    elif given and given[-1] in OPTIONS and given[-1] != "--dry-run":
+        found = [Word(value, "value") for value in VALUES.get(given[-1], ())]
+    else:
+        there = {each.partition("=")[0] for each in given}
+        found = [Word(option, "option") for option in OPTIONS if option not in there]
+    return [word for word in found if word.text.startswith(written)], written
+
+
+def statement_in(line: str) -> int:
+    """Return where the statement of a line begins, behind its options; the end, if it has none yet."""
+    at = 0
+    while given := _GIVEN.match(line, at):
+        at = given.end()
+    return at + len(line[at:]) - len(line[at:].lstrip())
 
 
 def _possible(found: Sequence[Token], written: str, text: str, known: Fetched) -> Iterator[Word]:
@@ -242,22 +278,30 @@ def _by_client() -> tuple[Callable[[], Any], Callable[[str], Any]]:
 
 
 def _matched(context: Any, looking: Looking) -> dict[str, Any]:
-    """Return the answer of a matcher of IPython; nothing in cells that are not ours."""
-    lines = context.full_text.split("\n")
-    line = context.cursor_line
-    before = lines[line][: context.cursor_position]
-    if not lines[0].startswith("%%darkroom"):
+    """Return the answer of a matcher of IPython; nothing in cells and lines that are not ours."""
+    lines, place = context.full_text.split("\n"), context.cursor_line
+    line, cursor = lines[place], context.cursor_position
+    before = line[:cursor]
+    if lines[0].startswith("%%darkroom"):
+        if place == 0:
+            return _answer(*options_at(before.removeprefix("%%darkroom")))
+        after = [line[cursor:], *lines[place + 1 :]]
+        return _in_statement("\n".join([*lines[1:place], before]), "\n".join(after), looking)
+    magic = _LINE.match(before)
+    if magic is None or lines[0].startswith("%%"):
         return {"completions": []}
-    if line == 0:
-        words = [Word(option, "option") for option in OPTIONS if option.startswith(before.split(" ")[-1])]
-        written = before.split(" ")[-1]
-    else:
-        statement = "\n".join([*lines[1:line], before])
-        looking.look("\n".join(lines[1:]))
-        words, written = (
-            words_at(statement, "\n".join([lines[line][len(before) :], *lines[line + 1 :]])),
-            _word(before),
-        )
+    begins = magic.end() + statement_in(line[magic.end() :])
+    if cursor <= begins or line[begins:].startswith("-"):
+        return _answer(*options_at(before[magic.end() :]))
+    return _in_statement(before[begins:], line[cursor:], looking)
+
+
+def _in_statement(before: str, after: str, looking: Looking) -> dict[str, Any]:
+    looking.look(before + after)
+    return _answer(words_at(before, after), _word(before))
+
+
+def _answer(words: Sequence[Word], written: str) -> dict[str, Any]:
     from IPython.core.completer import SimpleCompletion
 
     found = [SimpleCompletion(text=word.text, type=word.kind) for word in words]

@@ -187,6 +187,44 @@ def test_in_a_cell_of_ipython(shell: Any, monkeypatch: pytest.MonkeyPatch) -> No
     assert "%%darkroom --on" in complete(shell, "%%darkroom --o", len("%%darkroom --o"))
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("%%darkroom --on ", ["twin", "real"]),
+        ("%%darkroom --on t", ["twin"]),
+        ("%%darkroom --as n --on=r", ["--on=real"]),
+        ("%%darkroom --on twin --", ["--as", "--project", "--purpose", "--spend", "--dry-run"]),
+        ("%darkroom --on ", ["twin", "real"]),
+        ("x = 1\nanswer = %darkroom --on t", ["twin"]),
+        ("%darkroom --on twin --d", ["--dry-run"]),
+        ("%darkroom --on twin select region from ta", ["tax.income"]),
+        ("%darkroom --purpose 'Study of rents' --on=twin select * from m", ["med.visit"]),
+        ("%darkroom select * from tax.", ["tax.income"]),
+    ],
+)
+def test_options_have_their_values_and_a_line_its_statement(
+    shell: Any, monkeypatch: pytest.MonkeyPatch, text: str, expected: list[str]
+) -> None:
+    monkeypatch.setattr(completion, "fetched", catalog())
+    completion.fetched.at = time.monotonic()
+    word = text.rpartition(" ")[2]
+    head = text.removesuffix(word)
+    assert complete(shell, text, len(text)) == [f"{head}{each}" for each in expected]
+
+
+def test_a_line_that_is_not_ours_is_completed_as_ever(shell: Any) -> None:
+    """The control."""
+    shell.user_ns["tax_of_mine"] = 1
+    assert "%darkroom_or = tax_of_mine" in complete(shell, "%darkroom_or = tax_of", 21)
+    assert complete(shell, "%%time\n%darkroom --on t", 23) != ["%%time\n%darkroom --on twin"]
+
+
+@given(st.text(st.sampled_from("-onas=tw '\"")))
+def test_no_line_of_options_breaks_it(line: str) -> None:
+    completion.options_at(line)
+    assert 0 <= completion.statement_in(line) <= len(line)
+
+
 def test_other_cells_are_completed_as_ever(shell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     portal = Portal()
     monkeypatch.setattr("darkroom.datasets", portal.datasets)
