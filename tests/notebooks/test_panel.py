@@ -63,6 +63,14 @@ def test_jobs_say_where_they_stand_and_why(lab: PanelLab, platform: Platform) ->
     assert "待" not in lab.page("budget", lang="en") and "No grant of yours" in lab.page("budget")
 
 
+@pytest.mark.parametrize("name", ["", "<b>x</b>", "the box was cancelled"])
+def test_sentences_of_the_platform_are_told_in_the_language_of_the_page(parts: Any, name: str) -> None:
+    told = parts["queries"].told
+    assert told("the box reached its limit of memory.", "zh") == "暗盒达到内存限额。"
+    assert told("the box reached its limit of memory.", "en") == "the box reached its limit of memory."
+    assert told(f"there is no column {name}", "zh") == f"没有列 {name}", "and what people wrote is theirs"
+
+
 def test_what_a_budget_page_shows_is_what_the_member_may_know(parts: Any) -> None:
     said = {
         "dataset": "nm/tax/income",
@@ -121,6 +129,16 @@ def test_only_a_page_of_the_lab_may_change_something(lab: PanelLab) -> None:
     stranger = lab.stranger.post("/darkroom/make-job", json={"path": "n.ipynb"})
     assert stranger.status_code == 403 and not (lab.home / "n-job").exists()
     assert lab.post({"path": "n.ipynb"}).json()["folder"] == "n-job"
+
+
+def test_why_no_job_is_made_is_said_in_the_language_of_the_browser(lab: PanelLab) -> None:
+    chinese = {"Accept-Language": "zh-CN"}
+    for headers, what, step in (
+        ({}, "there is no such notebook.", "Save it first, and name it."),
+        (chinese, "没有这个笔记本。", "请先保存并命名。"),
+    ):
+        told = lab.post({"path": "gone.ipynb"}, **headers).json()
+        assert (told["sentence"], told["next_step"]) == (what, step)
 
 
 # --- from a notebook to a job -----------------------------------------------------
