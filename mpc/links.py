@@ -172,9 +172,8 @@ async def dial(identity: Identity, address: str, pinned: str) -> Connection:
                 if tls.fingerprint(shown) != pinned:
                     raise LinkBroken("another certificate answers than the party's own", address)
                 context = tls.context(identity, shown, server=False)
-                connection = await _as_client(connected, context, pinned)
-                unfinished.pop_all()
-                return connection
+                unfinished.pop_all()  # from here on it is its transport that closes it
+                return await _as_client(connected, context, pinned)
     except ssl.SSLError:
         raise LinkBroken("the party does not prove that its certificate is its own", address) from None
     except (OSError, TimeoutError, EOFError):
@@ -255,7 +254,8 @@ class Listener:
     async def _handshake(self, accepted: socket.socket) -> Connection | None:
         self._handshakes += 1
         try:
-            async with asyncio.timeout(HANDSHAKE_S):
+            async with asyncio.timeout(HANDSHAKE_S), contextlib.AsyncExitStack() as unfinished:
+                unfinished.callback(accepted.close)
                 accepted.setblocking(False)
                 _keep_alive(accepted)
                 shown = await _shown(accepted)
@@ -264,9 +264,9 @@ class Listener:
                     raise LinkBroken("this certificate is nobody's that is expected here", "link")
                 context = tls.context(self._identity, shown, server=True)
                 await _show(accepted, self._identity)
+                unfinished.pop_all()  # from here on it is its transport that closes it
                 return await _as_server(accepted, context, pinned)
         except (OSError, TimeoutError, EOFError, DarkroomError):
-            accepted.close()
             return None
         finally:
             self._handshakes -= 1
@@ -417,22 +417,57 @@ async def _exactly(made: socket.socket, size: int) -> bytes:
 
 # ---------------------------------------------------------------------------------------------- TLS
 
+# A socket on which TLS has begun belongs to its transport, whatever happens. Were it closed here, the event loop would
+# go on with a descriptor that the kernel gives to the next connection, and break that one.
+
+
+class _Awaited(asyncio.StreamReaderProtocol):
+    """A connection's protocol while TLS begins; `given_up` ends a connection that nobody waits for any more, also one
+    of which asyncio has not told yet.
+    """
+
+    def __init__(self) -> None:
+        self.reader = asyncio.StreamReader(limit=CHUNK)
+        self._ends: asyncio.BaseTransport | None = None
+        self._over = False
+        super().__init__(self.reader)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._ends = transport
+        if self._over:
+            self.given_up()
+
+    def given_up(self) -> None:
+        self._over = True
+        if isinstance(self._ends, asyncio.WriteTransport):
+            self._ends.abort()
+
+    def connection(self, peer: str, transport: asyncio.WriteTransport) -> Connection:
+        writer = asyncio.StreamWriter(transport, self, self.reader, asyncio.get_running_loop())
+        return Connection(peer, self.reader, writer)
+
 
 async def _as_client(made: socket.socket, context: ssl.SSLContext, pinned: str) -> Connection:
-    reader, writer = await asyncio.open_connection(
-        sock=made, ssl=context, server_hostname="", limit=CHUNK, ssl_shutdown_timeout=CLOSING_S
-    )
-    return _proven(Connection(pinned, reader, writer))
+    protocol = _Awaited()
+    with contextlib.ExitStack() as unfinished:
+        unfinished.callback(protocol.given_up)
+        transport, _ = await asyncio.get_running_loop().create_connection(
+            lambda: protocol, sock=made, ssl=context, server_hostname="", ssl_shutdown_timeout=CLOSING_S
+        )
+        unfinished.pop_all()
+    return _proven(protocol.connection(pinned, transport))
 
 
 async def _as_server(made: socket.socket, context: ssl.SSLContext, pinned: str) -> Connection:
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=CHUNK, loop=loop)
-    protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-    transport, _ = await loop.connect_accepted_socket(
-        lambda: protocol, made, ssl=context, ssl_shutdown_timeout=CLOSING_S
-    )
-    return _proven(Connection(pinned, reader, asyncio.StreamWriter(transport, protocol, reader, loop)))
+    protocol = _Awaited()
+    with contextlib.ExitStack() as unfinished:
+        unfinished.callback(protocol.given_up)
+        transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
+            lambda: protocol, made, ssl=context, ssl_shutdown_timeout=CLOSING_S
+        )
+        unfinished.pop_all()
+    return _proven(protocol.connection(pinned, transport))
 
 
 def _proven(connection: Connection) -> Connection:

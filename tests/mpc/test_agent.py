@@ -300,7 +300,7 @@ def test_a_box_that_fails_ends_all_sides_alike_and_the_next_attempt_runs() -> No
         made[HEALTH].launcher.before = None
         made.begin(2)
         told = [outcome.detail for outcome in (await made.ended(2)).values() if not outcome.well]
-        assert told == []
+        assert told == [], [party.log for party in made.parties.values()]
 
     play(body)
 

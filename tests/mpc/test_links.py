@@ -229,6 +229,59 @@ def test_a_peer_that_does_not_read_is_lost(
     run(body)
 
 
+# ---------------------------------------------------------------------- what is given up
+
+
+def left_open() -> list[asyncio.BaseTransport]:
+    """Transports of this loop that nobody has told to close."""
+    found = asyncio.get_running_loop()._transports  # type: ignore[attr-defined]
+    return [each for each in found.values() if not each.is_closing()]
+
+
+@pytest.mark.parametrize("who", ["the one who dials", "the one who listens"])
+def test_a_connection_given_up_at_any_moment_is_closed_and_harms_no_later_one(
+    identities: dict[str, tls.Identity], monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    """An attempt that ends gives up what it was dialling. A socket that was closed beneath its transport left the loop
+    with a descriptor that the next connection got, and that one failed.
+    """
+    monkeypatch.setattr(links, "HANDSHAKE_S", 3.0)
+
+    async def serve(connection: Connection) -> None:
+        await connection.closed.wait()
+
+    async def given_up_after(turns: int) -> bool:
+        """Give up after so many turns of the loop; return whether the connection was there already."""
+        tax, health = identities["tax"], identities["health"]
+        listener = Listener(tax, {health.fingerprint}.__contains__, serve)
+        address = f"127.0.0.1:{await listener.start('127.0.0.1', 0)}"
+        dialling = asyncio.create_task(dial(health, address, tax.fingerprint))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        there = dialling.done()
+        if who == "the one who dials":
+            dialling.cancel()
+        else:
+            await listener.close()
+        with contextlib.suppress(asyncio.CancelledError, PeerLost, LinkBroken):
+            (await dialling).abort()
+        beneath = [each for each in left_open() if each._sock.fileno() < 0]  # type: ignore[attr-defined]
+        assert not beneath, f"after {turns} turns: {beneath}"
+        await listener.close()
+        async with asyncio.timeout(60):
+            while left_open():
+                await asyncio.sleep(0.01)
+        return there
+
+    async def body() -> None:
+        turns = 0
+        while not await given_up_after(turns):
+            turns += 1
+        assert turns > 5
+
+    run(body)
+
+
 # ---------------------------------------------------------------------- boxes' streams
 
 
