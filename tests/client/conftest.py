@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
+import typer.testing
 import uvicorn
 from click.testing import Result
 from typer.testing import CliRunner
@@ -20,11 +22,28 @@ from darkroom import cli
 from darkroom.connection import Connection, connect, sign_in
 from darkroom.profile import Home, Profile
 from keys import api as keys
+from keys import keyfile
 from portal import api as portal
 from tests.portal.audit_log import open_log
 from tests.portal.region import Region, build, members_keys
 
 PASSPHRASE = "open sesame please"
+
+ONCE = {
+    "keys.keyfile._stretch": functools.cache(keyfile._stretch),
+    "typer.testing._get_command": functools.cache(typer.testing._get_command),
+    "httpx._transports.default.create_ssl_context": functools.cache(httpx.create_ssl_context),
+}
+"""What a member's process does once, and a test would do at each call: stretch one passphrase with one salt, build the
+command line, read the machine's certificates."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def done_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for place, cached in ONCE.items():
+            patch.setattr(place, cached)
+        yield
 
 
 @functools.cache
