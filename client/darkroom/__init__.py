@@ -35,6 +35,8 @@ from darkroom.job import Job  # noqa: E402 - before the function `job`, which ha
 from plans.errors import DarkroomError  # noqa: E402 - only after the look at whose `plans` this is
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from darkroom.advice import try_it
     from darkroom.chart import Chart
     from darkroom.connection import Connection, connect
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from darkroom.joint_job import JointJob
     from darkroom.joint_result import JointResult
     from darkroom.listing import (
+        Application,
         Applications,
         Budget,
         Components,
@@ -158,10 +161,20 @@ def __getattr__(name: str) -> Any:
     """Import what is used for the first time (PEP 562)."""
     where = _LATER.get(name)
     if where is None:
-        raise AttributeError(f"module 'darkroom' has no attribute {name!r}")
+        raise AttributeError(f"module 'darkroom' has no attribute {name!r}{_near(name)}")
     found = getattr(importlib.import_module(where), name)
     globals()[name] = found
     return found
+
+
+def _near(name: str) -> str:
+    """Return which name was meant, as Python says it of modules, and IPython and older Pythons do not."""
+    if name.startswith("_") or (Path(__file__).parent / f"{name}.py").exists():
+        return ""  # `from darkroom import module` asks here first
+    from difflib import get_close_matches
+
+    near = get_close_matches(name.lower(), [each for each in __all__ if each.islower()], 1)
+    return f". Did you mean: {near[0]!r}?" if near else ""
 
 
 def __dir__() -> list[str]:
@@ -233,18 +246,20 @@ def sample(dataset: str, rows: int = 20) -> Sample:
 
 def apply(  # noqa: PLR0913 - each is a thing that an application says
     dataset: str,
-    columns: list[str],
+    columns: Sequence[str] | str,
     purpose: str = "",
     *,
     project: str = "",
-    until: str,
+    until: str | date,
     uses: int = 100,
     role: str = "",
-) -> dict[str, Any]:
-    """Apply for columns of a dataset, until the end of the day `until` (`YYYY-MM-DD`, UTC), for at most `uses` plans.
-    Purpose and project are those that `use` chose, or the lab's, where they are left out.
+) -> Application:
+    """Apply for columns of a dataset, until the end of the day `until` (a date, or `YYYY-MM-DD`; UTC), for at most
+    `uses` plans. Purpose and project are those that `use` chose, or the lab's, where they are left out. Where the very
+    same application of yours still waits, that one is returned.
 
     Raises:
+        NotFound: there is no such dataset.
         NotAllowed: this is a lab, which cannot apply; the error has the portal's page with everything filled in.
         DarkroomError: what the portal says.
     """

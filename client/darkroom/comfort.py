@@ -12,7 +12,9 @@ from darkroom.display import bundle
 _RECORDS = (("plans.trial", "TrialReport"),)
 """Records of the house that notebooks show, by module and class."""
 
-_LISTS = ("Datasets", "Grants", "Applications", "Components", "Budget", "Jobs", "Packages", "Description")
+_LISTS = (
+    "Datasets", "Grants", "Applications", "Application", "Components", "Budget", "Jobs", "Packages", "Description",
+)  # fmt: skip
 """Lists and dictionaries of `darkroom.listing`, which a terminal would print as any list."""
 
 

@@ -1,5 +1,5 @@
-"""Completion in `%%darkroom` cells and `%darkroom` lines: options with their values, tables, columns and functions, from
-the catalog as it is known here.
+"""Completion in `%%darkroom` cells and `%darkroom` lines: options with their values, tables, columns and functions,
+from the catalog as it is known here.
 
 What was fetched already is kept (`fetched`); what is missing is fetched beside the typing, by one short call at a time
 of which typing waits `PATIENCE_S` at the most. Nothing is asked that needs a key, spends anything or holds a row.

@@ -15,12 +15,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 from darkroom import advice, completion, lab_token, signing, trusting, unlocking
+from darkroom.applying import Applying
 from darkroom.either import Either
 from darkroom.files import Files
 from darkroom.job import Job, job_id_of
 from darkroom.joint_asking import Joint
 from darkroom.listing import Applications, Budget, Datasets, Description, Grants, Jobs, Packages
-from darkroom.local import in_lab, portal_page
+from darkroom.local import in_lab
 from darkroom.profile import Home, home
 from darkroom.result import Evidence, Result, open_release
 from darkroom.tasks import Tasks
@@ -52,7 +53,7 @@ LONGEST_WAIT_S = 15.0
 """How long one call waits for a job to move; the next one goes on waiting."""
 
 
-class Connection(Either, Tasks, Joint, Twins):
+class Connection(Either, Applying, Tasks, Joint, Twins):
     """A signed-in member at a portal. Make one with `connect`."""
 
     def __init__(self, wire: Wire, member: str, folder: Home, passphrase: Passphrase) -> None:
@@ -103,48 +104,6 @@ class Connection(Either, Tasks, Joint, Twins):
         return found
 
     # --- applications and grants -----------------------------------------------------
-
-    def apply(  # noqa: PLR0913 - each is a thing that an application says
-        self,
-        dataset: str,
-        columns: Sequence[str],
-        purpose: str,
-        *,
-        project: str,
-        until: str,
-        uses: int = 100,
-        role: str = "",
-    ) -> dict[str, Any]:
-        """Apply for columns of a dataset, until the end of the day `until` (`YYYY-MM-DD`, UTC); at most
-        `uses` plans. `role` is the one in which the member will ask; the portal says which, if it is left out.
-        """
-        body = {
-            "dataset": dataset,
-            "columns": list(columns),
-            "purpose": purpose,
-            "project": project,
-            "until": signing.end_of(until),
-            "uses": uses,
-            "role": role,
-        }
-        try:
-            return self._wire.post("/api/v1/applications", body)
-        except NotAllowed as problem:
-            raise self._on_the_portal(problem, body | {"until": until}) from None
-
-    def _on_the_portal(self, problem: NotAllowed, body: dict[str, Any]) -> NotAllowed:
-        """Return where a member applies whose token may not: a page of the portal with what was said filled in."""
-        named = {"columns": ",".join(body["columns"])} | {
-            name: str(body[name]) for name in ("dataset", "project", "purpose", "until", "uses", "role")
-        }
-        page = portal_page("/apply", **named)
-        if not page:
-            return problem
-        told = NotAllowed(
-            "a lab cannot apply for you", body["dataset"], f"Apply on the portal, it is filled in: {page}"
-        )
-        advice.teach(told, advice.Lesson(whom=""))
-        return told
 
     def applications(self) -> Applications:
         """Return the member's own applications, and for an approver those that wait for a decision.

@@ -429,7 +429,7 @@ _KINDS: dict[str, Drawing] = {
     "TwinResult": twin_result, "twin-result": twin_result,
     "Sample": sample, "sample": sample,
     "Files": files, "files": files,
-    "OutputTable": output_table, "JointTable": output_table, "TwinFiles": twin_files, "WouldLeave": would_leave,
+    "OutputTable": output_table, "TwinFiles": twin_files, "WouldLeave": would_leave,
     "Job": job, "job": job, "TwinJob": job, "TwinRun": job, "TwinCheck": job, "TrialJob": job,
     "Jobs": jobs, "jobs": jobs,
     "JointJob": joint, "JointComputation": joint, "joint": joint,

@@ -88,6 +88,20 @@ def applications(thing: Any) -> Sheet:
     return sheet(Title(say("applications.title", count=len(thing))), _listed(thing, names))
 
 
+def application(thing: Any) -> Sheet:
+    """One application: what was asked for, and what became of it."""
+    view = _plain(thing)
+    names = ("dataset", "columns", "purpose", "project", "until", "role")
+    pairs = [(say(f"head.{name}"), _value(name, view[name])) for name in names if view.get(name)]
+    if view.get("uses"):
+        pairs.append((say("head.at-most"), say("application.uses", uses=view["uses"])))
+    return sheet(
+        Title(say("application.title", id=view.get("id", "")), term("state", str(view.get("state", "")))),
+        Facts(tuple(pairs)),
+        Lines((say("application.next"),)) if view.get("state") == "open" else None,
+    )
+
+
 def components(thing: Any) -> Sheet:
     """The algorithm library: names, what each does, its parameters."""
     chinese = language() is Tongue.ZH
@@ -187,7 +201,7 @@ KINDS: dict[str, Drawing] = {
     "Datasets": datasets, "datasets": datasets, "Catalog": datasets,
     "Description": description, "description": description, "Dataset": description,
     "Grants": grants, "grants": grants,
-    "Applications": applications, "applications": applications,
+    "Applications": applications, "applications": applications, "Application": application,
     "Components": components, "components": components,
     "Packages": packages,
     "packages": packages,

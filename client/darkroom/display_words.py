@@ -200,6 +200,12 @@ _OF_DISPLAYS: Mapping[str, tuple[str, str]] = {
     "grants.title": ("{count} grants", "{count} 项授权"),
     "grants.none": ("No grant serves you yet. Apply: darkroom.apply(…)", "您还没有授权。申请：darkroom.apply(…)"),
     "applications.title": ("{count} applications", "{count} 份申请"),
+    "application.title": ("Application {id}", "申请 {id}"),
+    "application.uses": ("{uses} plans", "{uses} 次"),
+    "application.next": (
+        "An approver of the owner decides about it: darkroom.applications() says what became of it.",
+        "由数据方的审批员决定；用 darkroom.applications() 查看结果。",
+    ),
     "components.title": ("{count} components", "{count} 个算法控件"),
     "packages.title": ("What can be imported, in each image", "各镜像中可导入的模块"),
     "trial.title": ("Trial on made-up tables", "在仿真表上的试运行"),
@@ -237,7 +243,7 @@ _OF_DISPLAYS: Mapping[str, tuple[str, str]] = {
     "head.period": ("period", "周期"), "head.member": ("member", "用户"), "head.parameters": ("parameters", "参数"),
     "head.spent": ("spent", "已用"), "head.description-zh": ("description (Chinese)", "中文说明"),
     "head.modules": ("modules", "模块"), "head.stage": ("stage", "阶段"),
-    "head.size": ("size", "大小"), "head.meaning": ("meaning", "含义"),
+    "head.at-most": ("at most", "最多"), "head.size": ("size", "大小"), "head.meaning": ("meaning", "含义"),
 }  # fmt: skip
 
 _OF_HELP: Mapping[str, tuple[str, str]] = {

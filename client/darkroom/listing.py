@@ -6,10 +6,15 @@ Each is the plain list or dictionary that it always was; showing it asks nobody 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, SupportsIndex, TypeVar, overload
 
 if TYPE_CHECKING:
-    from darkroom.job import Job
+    pass
+
+if TYPE_CHECKING:
+    from darkroom.job import Job  # noqa: F401 - a base is named by it, in quotes
+
+Entry = TypeVar("Entry")
 
 
 class Displayed:
@@ -27,35 +32,59 @@ class Displayed:
         return str(self._repr_mimebundle_().get("text/html", ""))
 
 
-class Datasets(Displayed, list[dict[str, Any]]):
+class Listed(Displayed, list[Entry]):
+    """A list that is shown as a table; a part of it is, too."""
+
+    @overload
+    def __getitem__(self, place: SupportsIndex) -> Entry: ...
+    @overload
+    def __getitem__(self, place: slice) -> Self: ...
+    def __getitem__(self, place: SupportsIndex | slice) -> Entry | Self:
+        """Return an entry, or a part of the list."""
+        if isinstance(place, slice):
+            return self._of(super().__getitem__(place))
+        return super().__getitem__(place)
+
+    def _of(self, entries: list[Entry]) -> Self:
+        return type(self)(entries)
+
+
+class Datasets(Listed[dict[str, Any]]):
     """The catalog, one dictionary for each dataset."""
 
 
-class Grants(Displayed, list[dict[str, Any]]):
+class Grants(Listed[dict[str, Any]]):
     """Grants, one dictionary for each."""
 
 
-class Applications(Displayed, list[dict[str, Any]]):
+class Applications(Listed[dict[str, Any]]):
     """Applications, one dictionary for each."""
 
 
-class Components(Displayed, list[dict[str, Any]]):
+class Application(Displayed, dict[str, Any]):
+    """One application."""
+
+
+class Components(Listed[dict[str, Any]]):
     """The algorithm library, one dictionary for each component."""
 
 
-class Budget(Displayed, list[dict[str, Any]]):
+class Budget(Listed[dict[str, Any]]):
     """What is left of a member's grants, one dictionary for each; `jobs` says how many jobs are active and may be."""
 
     def __init__(self, grants: Iterable[dict[str, Any]] = (), jobs: Mapping[str, Any] | None = None) -> None:
         super().__init__(grants)
         self.jobs = dict(jobs or {})
 
+    def _of(self, entries: list[dict[str, Any]]) -> Self:
+        return type(self)(entries, self.jobs)
 
-class Jobs(Displayed, list["Job"]):
+
+class Jobs(Listed["Job"]):
     """Jobs, newest first."""
 
 
-class Packages(Displayed, list[dict[str, Any]]):
+class Packages(Listed[dict[str, Any]]):
     """Images and their modules, one dictionary for each image."""
 
 

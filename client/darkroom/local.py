@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from urllib.parse import urlencode
 
+from plans import names
 from plans.errors import Malformed
 
 
@@ -42,10 +43,11 @@ def choose(on: str | None, project: str | None, purpose: str | None) -> Chosen:
     """Choose for this session; None leaves a choice as it is, an empty text takes it back.
 
     Raises:
-        Malformed: `on` is neither `twin` nor `real`.
+        Malformed: `on` is neither `twin` nor `real`, the project's name is none, or the purpose has several lines.
     """
     if on:
         _known(on)
+    _require_said(project or "", purpose or "")
     given = {"on": on, "project": project, "purpose": purpose}
     changes = {name: value for name, value in given.items() if value is not None}
     _chosen[0] = replace(_chosen[0], **changes)
@@ -84,7 +86,7 @@ def project_and_purpose(project: str = "", purpose: str = "") -> tuple[str, str]
     """Return for which project and purpose something is asked: as given, as `use` chose, or the lab's.
 
     Raises:
-        Malformed: nobody has said one of them.
+        Malformed: nobody has said one of them, the project's name is none, or the purpose has several lines.
     """
     found = {
         "project": project or _chosen[0].project or os.environ.get("DARKROOM_PROJECT", ""),
@@ -97,7 +99,24 @@ def project_and_purpose(project: str = "", purpose: str = "") -> tuple[str, str]
                 name,
                 f"Give {name}=…, choose it once by darkroom.use({name}=…), or write it into darkroom.toml.",
             )
+    _require_said(**found)
     return found["project"], found["purpose"]
+
+
+def _require_said(project: str, purpose: str) -> None:
+    """Check what was said: people read it in grants and logs, where a second line could pass for one of theirs."""
+    if project and not names.is_a("project", project):
+        raise Malformed(
+            f"{str(project)[:60]!r} is no name of a project",
+            "project",
+            "It has small letters, digits and hyphens, such as housing-2027; your grant names it.",
+        )
+    if purpose and not (isinstance(purpose, str) and purpose.isprintable()):
+        raise Malformed(
+            "a purpose is one line, without control characters",
+            "purpose",
+            "Write it in one sentence, as your grant does.",
+        )
 
 
 def portal_page(path: str, **query: str) -> str:
