@@ -121,6 +121,12 @@ def require_door(door: Door, owners: bool) -> None:
         )
 
 
+def require_operator(door: Door) -> None:
+    """Refuse whatever an administrator does with homes at the open door; raises `NotAllowed`."""
+    if door is not Door.OWNER:
+        raise NotAllowed("homes are listed and erased by the administrator of this machine", "door")
+
+
 def line_of(plan: Plan, door: Door) -> Line:
     """Return the line in which a plan's stages wait."""
     if not plan.kind.keyless:

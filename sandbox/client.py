@@ -13,6 +13,7 @@ from plans.box import BoxState, Entry
 from plans.errors import DarkroomError, Malformed, Unreachable
 from plans.plan import Plan
 from plans.statements import Signed
+from sandbox.kept_homes import Kept
 from sandbox.waiting import Waiting
 
 ASK_S = 30.0
@@ -125,6 +126,24 @@ class LauncherClient:
     def status(self) -> dict[str, Any]:
         """Return domain, node, public key, whether it has a user of its own, tiers, images, and the boxes that live."""
         return frames.ask(self._path, {"op": "status"}, ASK_S)
+
+    def homes(self, *, count: bool = True) -> tuple[Kept, ...]:
+        """Return every home of a launcher with labs, for whoever may ask at its owner's door; to count may take long.
+
+        Raises:
+            NotFound: no labs run there.
+        """
+        answer = frames.ask(self._path, {"op": "homes", "count": count}, LONGEST_RUN_S)
+        return tuple(Kept.read(kept) for kept in answer.get("homes") or ())
+
+    def erase_home(self, name: str) -> None:
+        """Erase a home with all that is in it.
+
+        Raises:
+            NotFound: there is none of this name, or no labs run there.
+            StateConflict: a lab has it.
+        """
+        frames.ask(self._path, {"op": "erase-home", "home": name}, LONGEST_RUN_S)
 
     def _result(self, answer: dict[str, Any] | None) -> StageResult:
         try:

@@ -116,7 +116,7 @@ class Watch:
 
     def _look(self, first: int) -> Use:
         sizes: dict[int, int] = {}
-        use = counted(_noted(_walk(self._folder, self._closed), sizes), self.most)
+        use = counted(_noted(walk(self._folder, self._closed), sizes), self.most)
         opened, mapped = deleted.of_tree(first, os.stat(self._folder).st_dev)
         size = use.size + sum(opened.values())
         known = {**self._sizes, **sizes, **opened}
@@ -150,7 +150,7 @@ def given(top: Path, owner: int | None) -> Iterator[Entry]:
 
     What belongs to somebody whom this launcher has no power over was put there by an administrator, and stays theirs.
     """
-    for entry in _walk(top, Closed.OPEN if owner is None else Closed.SKIP):
+    for entry in walk(top, Closed.OPEN if owner is None else Closed.SKIP):
         if owner is not None and (entry.status.st_uid, entry.status.st_gid) != (owner, owner):
             with contextlib.suppress(PermissionError):
                 os.chown(entry.name, owner, owner, dir_fd=entry.within, follow_symlinks=False)
@@ -186,7 +186,7 @@ def counted(entries: Iterator[Entry], most: Use | None = None) -> Use:
     return Use(size, files)
 
 
-def _walk(top: Path, closed: Closed) -> Iterator[Entry]:
+def walk(top: Path, closed: Closed) -> Iterator[Entry]:
     """Yield what is below a folder, folders before what is in them, on one file system.
 
     One folder is open at a time, so that no depth is too deep; the way back is `..`, and whether it led back is seen.

@@ -65,7 +65,7 @@ class Homes:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.folder.chmod(0o711)
-            for slot in self._all_slots():
+            for slot in self.slots():
                 self.tidy(slot)
         except OSError as problem:
             advice = "It must belong to the launcher's user, on a disk that can be written."
@@ -98,9 +98,17 @@ class Homes:
             )
         self._held.add(name)
 
+    def is_held(self, name: str) -> bool:
+        """Whether a home was taken, and not given back yet."""
+        return name in self._held
+
+    def let_go(self, name: str) -> None:
+        """Take back a home that was held."""
+        self._held.discard(name)
+
     def left(self, slot: Slot, name: str) -> None:
         """Take back a slot, and the home that its box had, if any."""
-        self._held.discard(name)
+        self.let_go(name)
         self._slots.discard(slot.folder.name)
         self.tidy(slot.folder)
 
@@ -128,14 +136,14 @@ class Homes:
         Raises:
             StateConflict: it is there twice, which nothing here does, or it is no folder.
         """
-        found = [slot / name for slot in self._all_slots() if os.path.lexists(slot / name)]
+        found = [slot / name for slot in self.slots() if os.path.lexists(slot / name)]
         if len(found) > 1:
             raise _for_the_administrator("a home is there twice", name)
         if found and not stat.S_ISDIR(os.lstat(found[0]).st_mode):
             raise _for_the_administrator("a home is no folder", name)
         return found[0] if found else None
 
-    def _all_slots(self) -> list[Path]:
+    def slots(self) -> list[Path]:
         """Return every slot; a link to somewhere else is none."""
         with os.scandir(self.folder) as entries:
             return [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]

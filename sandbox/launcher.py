@@ -38,7 +38,7 @@ from pathlib import Path
 from typing import Any
 
 from keys.signing import SigningKey
-from plans import frames, frames_async
+from plans import frames, frames_async, names
 from plans.errors import (
     BoxFailed,
     DarkroomError,
@@ -49,7 +49,7 @@ from plans.errors import (
     Unreachable,
 )
 from plans.plan import Plan, PlanKind
-from sandbox import admission, cgroups, images, opening, own_user, pairing, reaper, telling
+from sandbox import admission, cgroups, images, kept_homes, opening, own_user, pairing, reaper, telling
 from sandbox.admission import Door, Places, Rules, Together
 from sandbox.config import LauncherConfig
 from sandbox.contract import Boxes, Cause
@@ -148,6 +148,8 @@ class Launcher:
         """Remove what is too old from the shelf, now and then."""
         while True:
             self._shop.shelf.sweep(self._in_use())
+            if self._shop.homes is not None:
+                await kept_homes.finish(self._shop.homes)
             await asyncio.sleep(SWEEP_S)
 
     def _in_use(self) -> set[str]:
@@ -196,6 +198,9 @@ class Launcher:
                 await opening.require_ended_well(self._shop.shelf, self._shop.keeper, question)
                 for frame in opening.frames_of(self._shop.shelf, question):
                     await _say(writer, frame)
+            case "homes" | "erase-home":
+                admission.require_operator(door)
+                await _say(writer, {"ok": await self._of_homes(question)})
             case "status":
                 await _say(writer, {"ok": self._status()})
             case other:
@@ -286,6 +291,18 @@ class Launcher:
         running = [self._running[each] for each in batch if each in self._running]
         await asyncio.gather(*(each.kill(Cause.CANCELLED) for each in running))
 
+    async def _of_homes(self, question: dict[str, Any]) -> dict[str, Any]:
+        """List homes, or erase one."""
+        homes = self._shop.homes
+        if homes is None:
+            raise NotFound("no labs run at this launcher, so it keeps no homes", "launcher")
+        if question.get("op") == "homes":
+            count = question.get("count") is True
+            found = await asyncio.to_thread(kept_homes.listed, homes, count=count)
+            return {"homes": [kept.plain() for kept in found]}
+        await kept_homes.erase(homes, names.require("file", str(question.get("home")), "home"))
+        return {}
+
     def _status(self) -> dict[str, Any]:
         offers = self._shop.boxes.offers()
         boxes = [
@@ -334,16 +351,17 @@ def workshop(
     if left != reaper.NOTHING:
         sys.stderr.write(f"launcher: {left.told}\n")
     keeper = Keeper(config.keeper_socket) if config.keeper_socket else None
+    labs = _labs(config, identities) if boxes is None else None
     if boxes is None:
         boxes = WarmBoxes(
-            node_boxes(shelf.boxes, config.images_folder, identities, _labs(config, identities)),
+            node_boxes(shelf.boxes, config.images_folder, identities, labs),
             config.warm_kinds,
             functools.partial(keep_kinds, config.home / "warm.json"),
         )
         boxes.want(read_kinds(config.home / "warm.json"))
     times = times or LeaseTimes()
     exchange = Exchange(config.agent_socket, config.services)
-    return Workshop(config, key, boxes, shelf, keeper, times, exchange)
+    return Workshop(config, key, boxes, shelf, keeper, times, exchange, labs.homes if labs else None)
 
 
 def _labs(config: LauncherConfig, identities: Identities) -> Labs | None:

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from plans.errors import DarkroomError, Malformed
-from server import cli_ledger, cli_models, cli_party, cli_projects, cli_review
+from server import cli_labs, cli_ledger, cli_models, cli_party, cli_projects, cli_review
 from server.options import DEFAULT_HOME, AsJson, Home
 
 app = typer.Typer(
@@ -37,6 +37,7 @@ for name, sub in (
     ("models", cli_models.app),
     ("party", cli_party.app),
     ("project", cli_projects.app),
+    ("labs", cli_labs.app),
 ):
     app.add_typer(sub, name=name)
 

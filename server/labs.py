@@ -136,9 +136,20 @@ def weaker_points(site: Site) -> Iterator[tuple[str, bool, str, bool]]:
     if os.geteuid() != 0:
         how = "Hub, proxy and porter run as the user that started them; started by root each has a user of its own"
         yield "users of labs", True, how, True
+    if not settings.labs.memory_mb:
+        yield "memory of labs", True, _unbounded(settings), True
     if not settings.labs.public_origin.startswith("https://"):
         how = "plain HTTP, for browsers on this machine alone; set origin and labs.origin in production"
         yield "cookies of labs", True, how, True
+
+
+def _unbounded(settings: store.Settings) -> str:
+    largest = max(profile.memory_mb for profile in settings.labs.profiles.values())
+    here = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    return (
+        f"labs may have more together than there is: {here // largest} of {largest:,} MiB fill this machine, and those "
+        "after them do not wait; set labs.memory_mb"
+    )
 
 
 def _image(settings: store.Settings) -> tuple[str, bool, str, bool]:
@@ -196,7 +207,7 @@ def _launcher(side: LabsSide, users: LabUsers, settings: store.Settings) -> sand
         node="node1",
         home=side.launcher_home,
         socket=side.launcher_socket,
-        owner_socket=None,
+        owner_socket=side.launcher_owner_socket,
         key_file=side.node / "key",
         keeper_socket=None,
         data_folder=side.node / "data",

@@ -17,7 +17,7 @@ Where members have labs (`server.labs`):
     <home>/labs/hub/            the Hub's database
     <home>/labs/porter/         which lab has which port
     <home>/nodes/labs/          the launcher of labs: its key, launcher.json, and home/ with homes/
-    <run>/labs/node/            open: that launcher's socket
+    <run>/labs/node/            open, owner: that launcher's sockets
     <run>/labs/porter/          hub, api: where that launcher brings what labs say
     <run>/labs/desk/            desk: where the Hub asks the porter
 
@@ -43,7 +43,7 @@ Porter, proxy and Hub have users of their own as well, and behind their walls se
 
     labs and labs/keys                         root's alone; secrets are handed over when a process starts
     labs/hub, labs/porter                      the Hub's, the porter's
-    run/labs/node                              the launcher's, mode 2710 for the Hub's group
+    run/labs/node                              the launcher's, mode 2710 for the Hub's group; its `owner` is ours
     run/labs/porter                            the porter's, mode 2710 for the launcher's group
     run/labs/desk                              the porter's, mode 2710 for the Hub's group
 
@@ -318,6 +318,11 @@ class LabsSide:
     def launcher_socket(self) -> Path:
         """Its socket."""
         return self.site.run / LABS / "node" / "open"
+
+    @property
+    def launcher_owner_socket(self) -> Path:
+        """Its socket for the administrator of this machine alone."""
+        return self.site.run / LABS / "node" / "owner"
 
     @property
     def desk(self) -> Path:

@@ -109,7 +109,7 @@ def test_the_control_an_owner_that_is_not_changed_is_seen(
     kept: Homes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used(kept, FIRST)
-    monkeypatch.setattr(homes, "given", lambda top, owner: home_looks._walk(top, home_looks.Closed.SKIP))
+    monkeypatch.setattr(homes, "given", lambda top, owner: home_looks.walk(top, home_looks.Closed.SKIP))
     settle(kept.slot(SECOND))
     with pytest.raises(AssertionError):
         whole(kept, SECOND)

@@ -52,7 +52,7 @@ def test_the_launcher_of_labs_runs_labs_alone_and_has_no_keeper(site: Site) -> N
     assert side is not None
     config = sandbox.LauncherConfig.load(side.launcher_settings)
     assert set(config.ceilings) == {Entry.LAB} and set(config.services) == {"hub", "api"}
-    assert config.keeper_socket is None and config.owner_socket is None
+    assert config.keeper_socket is None and config.owner_socket == side.launcher_owner_socket
 
 
 def test_no_user_of_labs_is_another_side_or_a_box(site: Site) -> None:
@@ -97,3 +97,13 @@ def test_no_owner_is_called_as_the_side_of_labs(site: Site) -> None:
     limits = box_limits(store.load_settings(site.settings))
     with pytest.raises(StateConflict):
         add_owner(site, "labs", Titles("x", "y"), DIGEST, limits)
+
+
+def test_the_doctor_says_that_labs_may_have_more_memory_than_there_is(site: Site) -> None:
+    def told() -> dict[str, bool]:
+        return {what: weaker for what, _, _, weaker in labs.weaker_points(site)}
+
+    labs.found(site)
+    assert told()["memory of labs"] is True
+    site.settings.write_text(site.settings.read_text().replace("[labs]", "[labs]\nmemory_mb = 8192"))
+    assert "memory of labs" not in told()
