@@ -5,8 +5,8 @@ that programs, documents and tests refer to (`docs/errors.md` is generated from 
 value of somebody's data, nor the text of an engine that has seen data.
 
 Exit codes of the command lines: 0 done, 1 a defect of ours, 2 the request is wrong, 3 refused by a rule, 4
-not signed in or not allowed, 5 not found, 6 something is not reachable (try again), 7 evidence does not hold
-(tampering or corruption).
+not signed in or not allowed, 5 not found, 6 something is not reachable, or has not ended yet (try again), 7 evidence
+does not hold (tampering or corruption).
 """
 
 from __future__ import annotations
@@ -331,6 +331,13 @@ class PeerLost(Unreachable):
 
     code = "joint.peer-lost"
     advice = "Nothing was released; start the stage again once the party is there."
+
+
+class NotFinished(DarkroomError, TimeoutError):
+    """What was waited for has not ended in the time that its caller gave; it goes on all the same."""
+
+    code, status, exit_code = "job.not-finished", 504, 6
+    advice = "Wait longer, or look again later."
 
 
 class Defect(DarkroomError):

@@ -25,7 +25,7 @@ EXIT_CODES = {
     3: "refused by a rule",
     4: "not signed in, or not allowed",
     5: "not found, or not yours to see",
-    6: "not reachable; try again",
+    6: "not reachable, or not ended yet; try again",
     7: "evidence does not hold: tampering or corruption",
 }
 

@@ -193,6 +193,7 @@ TERMS: Mapping[str, tuple[str, str]] = {
     "code.access.too-many-tries": ("Too many tries", "尝试次数过多"),
     "code.thing.not-found": ("There is no such thing, or it is not yours", "不存在，或不属于您"),
     "code.service.unreachable": ("Something does not answer", "服务没有应答"),
+    "code.job.not-finished": ("It has not ended yet", "尚未结束"),
     "code.cluster.lost": ("The cluster does not answer", "集群没有应答"),
     "code.joint.peer-lost": ("A party does not answer", "有参与方没有应答"),
     "code.platform.defect": ("Something in Darkroom went wrong", "平台内部出错"),

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from darkroom.listing import Displayed
-from plans.errors import DarkroomError, HashMismatch, StateConflict, Unreachable, from_problem
+from darkroom.listing import Followed
+from plans.errors import DarkroomError, HashMismatch, NotFinished, StateConflict, from_problem
 
 if TYPE_CHECKING:
     from darkroom.connection import Connection
@@ -34,7 +34,7 @@ def job_id_of(request: Request) -> str:
     return request.digest.removeprefix("sha256:")[:20]
 
 
-class Job(Displayed):
+class Job(Followed):
     """One submitted request."""
 
     look_alike = False
@@ -88,7 +88,7 @@ class Job(Displayed):
         something new; one that has no place for another waiting call is asked again after a pause.
 
         Raises:
-            Unreachable: it has not finished within `timeout` seconds; it goes on all the same.
+            NotFinished: it has not finished within `timeout` seconds; it goes on all the same.
         """
         ends = None if timeout is None else time.monotonic() + timeout
         pause, told = FIRST_PAUSE_S, ""
@@ -101,10 +101,7 @@ class Job(Displayed):
             asked = time.monotonic()
             left = math.inf if ends is None else ends - asked
             if left <= 0:
-                where = f"job {self.id}, {self.state}"
-                raise Unreachable(
-                    "the job has not finished yet", where, f"It goes on; look again: darkroom job {self.id}"
-                )
+                raise self._not_finished()
             seen = (self.state,) if progress else (self.state, *UNFINISHED)
             self._view = self._connection.view(self.id, seen=seen, wait_s=left)
             if self.state in seen and time.monotonic() - asked < pause:
@@ -112,6 +109,16 @@ class Job(Displayed):
                 pause = min(pause * 1.4, LONGEST_PAUSE_S)
             else:
                 pause = FIRST_PAUSE_S
+
+    def _not_finished(self) -> DarkroomError:
+        from darkroom.advice import Lesson, teach
+
+        problem = NotFinished(
+            "the job has not finished yet",
+            f"job {self.id}, {self.state}",
+            f"It goes on; wait again: darkroom.job({self.id!r}).wait()",
+        )
+        return teach(problem, Lesson(command=f"It goes on; look again: darkroom job {self.id}"))
 
     @property
     def kind(self) -> str:
@@ -125,9 +132,17 @@ class Job(Displayed):
         return self.waits_for + (f", {before} jobs before it" if before else "")
 
     def explain(self) -> list[dict[str, str]]:
-        """Return every reason of the decision: rule, subject, sentence, and what would help."""
+        """Return every reason of the decision: rule, subject, sentence, and what would help; none if it is allowed. Of
+        a job that nothing is decided about the one reason is that, or what ended it before.
+        """
         decision = self._view.get("decision") or {}
-        return list(decision.get("reasons", []))
+        if decision or self.state == RELEASED:
+            return list(decision.get("reasons", []))
+        problem = self.problem()
+        if problem is not None:
+            return [_reason(problem.code, self.id, problem.what, problem.next_step)]
+        told = _SENTENCES["ended" if self.finished else "undecided"]
+        return [_reason("undecided", self.id, *told)]
 
     def remedies(self) -> list[str]:
         """Return what would make a denied job pass, all of it together; empty if nothing is known to."""
@@ -200,6 +215,17 @@ class Job(Displayed):
     def __repr__(self) -> str:
         waits = f", waits for {self.waits_for}" if self.waits_for else ""
         return _shown(f"Job({self.id}: {self.state}{waits})")
+
+
+_SENTENCES = {
+    "undecided": ("Nothing is decided about it yet.", "Wait for it: job.wait(), then job.explain()."),
+    "ended": ("It ended before anything was decided about it.", "Ask again when you are ready."),
+}
+"""What there is to say of a job without a decision, and what would help."""
+
+
+def _reason(rule: str, subject: str, sentence: str, helps: str) -> dict[str, str]:
+    return {"rule": rule, "subject": subject, "sentence": sentence, "help": helps}
 
 
 def _shown(text: str) -> str:

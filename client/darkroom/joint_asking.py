@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from darkroom import joint_forms, signing
+from darkroom.advice import Lesson, teach
 from darkroom.joint_forms import Filled, Form
 from darkroom.joint_result import JointResult, exactness, open_joint
 from darkroom.joint_task import Named
 from darkroom.signing import Text
 from darkroom.wire import Wire, listed, segment
 from keys import api as keys
-from plans.errors import DarkroomError, HashMismatch, Malformed, StateConflict, Unreachable, from_problem
+from plans.errors import DarkroomError, HashMismatch, Malformed, NotFinished, StateConflict, from_problem
 from plans.joint import MOST_ATTEMPTS_TOLD, JointPlan, JointTask, Part, Portion, Receipt, Shape
 from plans.joint_evidence import JointEvidence, Verifier, verify_joint
 from plans.joint_rules import Matching, Opening
@@ -142,7 +143,7 @@ class Joint:
         """Wait until a computation has ended, and return it; `heard` is told of every new state.
 
         Raises:
-            Unreachable: it has not ended in time.
+            NotFinished: it has not ended in time; it goes on all the same.
             DarkroomError: it ended without an answer; the sentence says why.
         """
         until, state = time.monotonic() + patience_s, ""
@@ -154,9 +155,10 @@ class Joint:
             if state in _ENDED:
                 return _ended(found)
             time.sleep(JOINT_POLL_S)
-        raise Unreachable(
-            "the joint computation has not ended in time", number, f"Look later: darkroom joint show {number}"
+        problem = NotFinished(
+            "the joint computation has not ended in time", number, "It goes on; wait again: job.wait()"
         )
+        raise teach(problem, Lesson(command=f"Look later: darkroom joint show {number}"))
 
 
 def require_asked(request: Request, number: str) -> None:

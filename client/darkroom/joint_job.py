@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from darkroom.listing import Displayed
+from darkroom.listing import Followed
 from plans.errors import DarkroomError, from_problem
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ PATIENCE_S = 7 * 24 * 3600.0
 _ENDED = ("released", "refused", "failed", "cancelled")
 
 
-class JointJob(Displayed):
+class JointJob(Followed):
     """One joint computation. Looking at it fetches nothing; `refresh`, `wait` and `result` do."""
 
     look_alike: ClassVar[bool] = False
@@ -69,7 +69,7 @@ class JointJob(Displayed):
         """Wait until it has ended; `progress` is called at each new state.
 
         Raises:
-            Unreachable: it has not ended within `timeout` seconds; it goes on all the same.
+            NotFinished: it has not ended within `timeout` seconds; it goes on all the same.
             DarkroomError: it ended without an answer; the sentence says why.
         """
 

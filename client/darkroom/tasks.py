@@ -151,7 +151,7 @@ class Tasks:
         that happened. A failure on data is compared with this trial, and with no other run.
 
         Raises:
-            Unreachable: it has not ended within `timeout` seconds; trying again finds the same trial.
+            NotFinished: it has not ended within `timeout` seconds; trying again finds the same trial.
         """
         return self.trial(folder).wait(timeout).report()
 

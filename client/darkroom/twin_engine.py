@@ -82,6 +82,7 @@ class TwinEngine:
         Raises:
             SqlSyntax, SqlUnsupported: it is not one, names what is not there, or the engine refuses it.
             TooLarge: it has more than `MOST_CELLS` cells, or needs more memory than the engine may have.
+            KeyboardInterrupt: it was interrupted; the engine goes on to work.
         """
         try:
             relations = self._relations(statement)
@@ -95,6 +96,8 @@ class TwinEngine:
             ) from None
         except self._duckdb.Error as problem:
             raise SqlSyntax(_sentence(problem), "statement, on look-alike data", _HELP) from None
+        except RuntimeError as problem:
+            raise _interruption(problem) from None
 
     def arrow(self, table: TwinTable) -> Any:
         """Return a recipe's rows as `pyarrow.Table`, typed as a job's program finds them.
@@ -109,6 +112,8 @@ class TwinEngine:
             raise TooLarge(
                 _sentence(problem), table.name, "Ask for fewer of its columns by a statement."
             ) from None
+        except RuntimeError as problem:
+            raise _interruption(problem) from None
 
     def _relations(self, statement: str) -> tuple[str, ...]:
         """Return the relations that a statement names, as the engine reads it."""
@@ -158,6 +163,13 @@ class TwinEngine:
                     f"the answer has more than {MOST_CELLS:,} cells", "statement", "Group it, or add LIMIT."
                 )
         return Made(columns, tuple(rows), relations)
+
+
+def _interruption(problem: RuntimeError) -> BaseException:
+    """Return what a signal's handler raised while the engine ran, such as `KeyboardInterrupt`. The engine hides it
+    behind a `RuntimeError`, which an `except Exception` in a member's loop would swallow; another one stays itself.
+    """
+    return problem.__cause__ or problem
 
 
 def _named(tree: Any) -> Iterator[str]:

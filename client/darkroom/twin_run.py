@@ -22,7 +22,7 @@ from darkroom.twin_child import (
 )
 from darkroom.twin_ended import LOOK_ALIKE, Twin
 from darkroom.twin_files import UNJUDGED, TwinFiles
-from plans.errors import BoxFailed, DarkroomError, StateConflict, Unreachable
+from plans.errors import BoxFailed, DarkroomError, NotFinished, StateConflict
 from plans.trial import TrialReport
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class TwinRun(Twin):
         """Wait until it has ended; `progress` is called at each new state. An interrupt ends the program.
 
         Raises:
-            Unreachable: it has not ended within `timeout` seconds; it goes on all the same.
+            NotFinished: it has not ended within `timeout` seconds; it goes on all the same.
         """
         ends, told = None if timeout is None else time.monotonic() + timeout, ""
         while True:
@@ -85,7 +85,7 @@ class TwinRun(Twin):
                 return self
             left = _LOOK_S if ends is None else min(_LOOK_S, ends - time.monotonic())
             if left <= 0:
-                raise Unreachable(
+                raise NotFinished(
                     "the program has not ended yet", self.id, "It goes on; job.cancel() ends it."
                 )
             self._child.wait(left)
@@ -139,7 +139,7 @@ class TwinRun(Twin):
         Raises:
             BoxFailed: the program failed, or left other outputs than it declares; it says where, or which.
             StateConflict: it was ended before.
-            Unreachable: as `wait`.
+            NotFinished: as `wait`.
         """
         self.wait(timeout)
         problem = self.problem()

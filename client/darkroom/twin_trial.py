@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from darkroom.listing import Displayed
-from plans.errors import BoxFailed, Unreachable
+from plans.errors import BoxFailed, NotFinished
 from plans.trial import TrialReport
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class TrialJob(Displayed):
         """Wait until it has ended; `progress` is called at each new state.
 
         Raises:
-            Unreachable: it has not ended within `timeout` seconds; it goes on all the same.
+            NotFinished: it has not ended within `timeout` seconds; it goes on all the same.
         """
         ends, told = time.monotonic() + (LONGEST_TRIAL_S if timeout is None else timeout), ""
         while True:
@@ -79,7 +79,7 @@ class TrialJob(Displayed):
             if self.finished:
                 return self
             if time.monotonic() >= ends:
-                raise Unreachable(
+                raise NotFinished(
                     "the trial has not ended yet", self.id, "It goes on; the same call finds it again."
                 )
             self.refresh()
@@ -135,7 +135,7 @@ class TrialJob(Displayed):
 
         Raises:
             BoxFailed: the program failed; it says where.
-            Unreachable: as `wait`.
+            NotFinished: as `wait`.
         """
         self.wait(timeout)
         problem = self.problem()

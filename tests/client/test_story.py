@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import darkroom
 from darkroom import SUPPRESSED, cli, session, terminal
 from darkroom.connection import Connection
-from plans.errors import PolicyDenied, Unreachable
+from plans.errors import NotFinished, PolicyDenied
 from plans.statements import Type
 from store import api as store
 from tests.client.conftest import PASSPHRASE, Town, Typed
@@ -102,7 +102,7 @@ def test_waiting_follows_a_job_that_moves(town: Town, typed: Typed, monkeypatch:
 
 def test_waiting_has_an_end_and_the_job_goes_on(town: Town) -> None:
     job = town.connection(MEI).sql(SQL, project="housing", purpose="Study of rents")
-    with pytest.raises(Unreachable):
+    with pytest.raises(NotFinished):
         job.wait(timeout=0.2)
 
 
