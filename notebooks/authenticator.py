@@ -21,6 +21,7 @@ from oauthenticator.oauth2 import (
 from tornado import web
 from tornado.httpclient import HTTPClientError
 
+from notebooks import ends
 from notebooks.entrance import Portal
 from notebooks.names import username_of
 from plans.errors import DarkroomError
@@ -115,11 +116,16 @@ class PortalAuthenticator(GenericOAuthenticator):
         """
         if isinstance(handler, SpawnHandler):
             user.spawner.expect_start()
+        if user.spawner.is_parting:
+            return True  # the lab ends in a moment, and its pages are saving
         try:
-            return await super().refresh_user(user, handler, **given)
+            found = await super().refresh_user(user, handler, **given)
         except (HTTPClientError, OSError):
             return True
+        if not found:
+            user.spawner.look_again()
+        return found
 
     def get_handlers(self, app: Any) -> list[tuple[str, type]]:
-        """Return the pages of signing in and out, and what stands in place of the page of tokens."""
-        return [*super().get_handlers(app), (r"/token", NoTokens)]
+        """Return the pages of signing in and out, and what stands in place of JupyterHub's own."""
+        return [*super().get_handlers(app), (r"/token", NoTokens), *ends.HANDLERS]

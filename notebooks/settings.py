@@ -28,7 +28,8 @@ class LabsSettings:
     `user_…` are user ids, none where everything runs as whoever started it. `limits` are the highest of a lab
     (`plans.box.Limits`), which its profile and `age_days` lower. `wait_s` is how long a lab may wait for its
     place, `answer_s` how long for its first answer;
-    `membership_s` is how often the portal is asked whether its member still is one. `administrator` is whom labs name
+    `membership_s` is how often the portal is asked whether its member still is one, `grace_s` how long a lab's pages
+    may save what is open once they were told that it ends. `administrator` is whom labs name
     where an administrator has to act; empty names nobody.
     """
 
@@ -58,6 +59,7 @@ class LabsSettings:
     wait_s: int = 900
     answer_s: int = 180
     membership_s: int = 60
+    grace_s: int = 20
     administrator: str = ""
 
     @classmethod

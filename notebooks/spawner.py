@@ -2,6 +2,7 @@
 
     start   portal: who, which project, a token ─► plan ─► porter: a port ─► launcher: put, run ─► it answers
     poll    launcher: does it live; portal (once a minute): is its member still one, and in the project
+    part    a member may not have the lab, or nobody uses it, or it is old: its pages save, then it is stopped
     stop    launcher: cancel; porter: close; portal: end the token
 
 The Hub may be killed at any moment: what it must know of a lab (plan, port, the sealed token) is in its database
@@ -13,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import hmac
 import html
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -21,18 +23,19 @@ from typing import Any, ClassVar
 from jupyterhub import crypto
 from jupyterhub.spawner import Spawner, SpawnException
 
-from notebooks import forms, planning, stages
+from notebooks import forms, parting, planning, stages
 from notebooks.asking import Launcher, Porter
 from notebooks.entrance import Portal
 from notebooks.forms import Node
 from notebooks.names import member_of
+from notebooks.parting import Parting
 from notebooks.planning import Choice
 from notebooks.settings import LabsSettings
 from notebooks.stages import Failure, Said
 from plans import frames
 from plans.box import BoxState
 from plans.errors import DarkroomError, NotFound, NotSignedIn, StateConflict, Unreachable
-from plans.labs import loopback_of
+from plans.labs import loopback_of, notice_key
 from plans.plan import Plan
 
 AWAY_S = 60.0
@@ -127,6 +130,8 @@ class LabSpawner(Spawner):
         self._story, self._image = Story(), ("", "")
         self._looked, self._away_since = time.monotonic(), 0.0
         self._asked = float("-inf")
+        self._parting: Parting | None = None
+        self._stops_at, self._warned = 0.0, False
 
     # --- what the Hub's database keeps -------------------------------------
 
@@ -212,6 +217,7 @@ class LabSpawner(Spawner):
             NoLab: says why there is none.
         """
         self.ended, self._story, self._image = {}, Story(), ("", "")
+        self._parting, self._warned = None, False
         try:
             return await self._start()
         except DarkroomError as problem:
@@ -352,14 +358,16 @@ class LabSpawner(Spawner):
         self._away_since = 0.0
         if not lives:
             problem = await self.neighbours.launcher.ending(self.plan)
-            return await self._over(stages.stopped(problem))
-        unwelcome = await self._unwelcome()
-        if unwelcome is not None:
+            return await self._over(self._parting.over if self._parting else stages.stopped(problem))
+        if self._parting is None and (unwelcome := await self._unwelcome()) is not None:
+            await self.part(unwelcome)
+        if self._parting is not None and time.monotonic() >= self._stops_at:
             await self.stop()
-            return await self._over(unwelcome)
+            return 1
+        await self._warn()
         return None
 
-    async def _unwelcome(self) -> Failure | None:
+    async def _unwelcome(self) -> Parting | None:
         """Return why the member may not have this lab any more, as far as the portal says so."""
         if time.monotonic() - self._looked < self.neighbours.settings.membership_s:
             return None
@@ -369,18 +377,79 @@ class LabSpawner(Spawner):
         except DarkroomError:
             return None  # while the portal is down nobody can have been told anything else
         if not projects:
-            return stages.MEMBERSHIP_ENDED
-        return None if Choice.read(self.choice).project in projects else stages.PROJECT_ENDED
+            return parting.MEMBERSHIP_ENDED
+        return None if Choice.read(self.choice).project in projects else parting.PROJECT_ENDED
+
+    def look_again(self) -> None:
+        """Ask the portal at the next look whether the member may have the lab, however short ago it was asked."""
+        self._looked = float("-inf")
+
+    @property
+    def is_parting(self) -> bool:
+        """Whether the lab is about to end, and its pages save."""
+        return self._parting is not None
+
+    async def cull(self) -> None:
+        """Begin the end of a lab that nobody uses, or that is as old as it may be; else change nothing."""
+        settings, kept = self.neighbours.settings, self.orm_spawner
+        if parting.hours_since(kept.last_activity or kept.started) >= settings.idle_hours:
+            await self.part(parting.idle(settings.idle_hours))
+        elif parting.hours_since(kept.started) >= 24 * settings.age_days:
+            await self.part(parting.old(settings.age_days))
+
+    async def part(self, why: Parting) -> None:
+        """Begin the lab's end: rights that the member may not have end first, then its pages are told."""
+        if self._parting is not None:
+            return
+        self._parting, grace_s = why, self.neighbours.settings.grace_s
+        self._stops_at = time.monotonic() + grace_s + parting.HEAR_S
+        token = await opened(self.sealed_token)
+        if why.rights:
+            await self._end_rights(token)
+        heard = await self._say(token, {"kind": parting.ENDING, "left_s": grace_s, **why.told()})
+        self._stops_at = time.monotonic() + (grace_s if heard else 0)
+
+    async def _warn(self) -> None:
+        """Say once, early enough, that the lab will be as old as it may be."""
+        days = self.neighbours.settings.age_days
+        left_s = 3600 * (24 * days - parting.hours_since(self.orm_spawner.started))
+        if self._warned or self._parting or not parting.is_warned(days, left_s):
+            return
+        said = parting.warning(days)
+        token = await opened(self.sealed_token)
+        self._warned = await self._say(token, {"kind": parting.WARNING, "left_s": left_s, **said})
+
+    async def _say(self, token: str, said: Mapping[str, Any]) -> bool:
+        """Say something to the lab's pages; return whether its server heard."""
+        if not token or self.server is None:
+            return False
+        return await parting.tell(self.port, self.server.base_url, notice_key(token), said)
 
     async def _over(self, why: Failure) -> int:
         """Note why the lab ended, and let go of what was its."""
-        self.ended = {"english": why.said.english, "chinese": why.said.chinese, "reason": why.reason}
+        await self._note(why)
         await self._let_go(self.plan)
         return 1
+
+    async def _note(self, why: Failure) -> None:
+        """Note why the lab ended: for the Hub's pages, and for the lab's own, which show the key that they have."""
+        token = await opened(self.sealed_token)
+        self.ended = {"english": why.said.english, "chinese": why.said.chinese, "reason": why.reason}
+        self.ended |= {"key": notice_key(token)} if token else {}
+
+    def why_ended(self, key: str) -> dict[str, Any] | None:
+        """Return why the lab ended, for a page of it that shows its key; none where it lives, or the key is another."""
+        known = self.ended.get("key", "")
+        if not known or not hmac.compare_digest(known.encode(), key.encode()):
+            return None
+        again = not parting.is_for_good(self.ended["reason"])
+        return {"en": self.ended["english"], "zh": self.ended["chinese"], "again": again}
 
     async def stop(self, now: bool = False) -> None:
         """End the lab; its home stays."""
         plan = self.plan
+        if self._parting is not None:
+            await self._note(self._parting.over)
         with contextlib.suppress(Unreachable):
             await self.neighbours.launcher.cancel(plan)
             for _ in range(60):
@@ -390,10 +459,14 @@ class LabSpawner(Spawner):
         await self._let_go(plan)
 
     async def _let_go(self, plan: str) -> None:
+        self._parting = None
         with contextlib.suppress(DarkroomError):
             await self.neighbours.porter.close(plan)
         token = await opened(self.sealed_token)
         self.sealed_token = ""
+        await self._end_rights(token)
+
+    async def _end_rights(self, token: str) -> None:
         if token:
             with contextlib.suppress(DarkroomError):
                 await self.neighbours.portal.end(token)

@@ -132,21 +132,6 @@ def stopped(problem: DarkroomError | None) -> Failure:
     )
 
 
-MEMBERSHIP_ENDED = Failure(
-    "membership-ended",
-    Said(
-        "The lab was stopped because you are no longer a member, or in no project any more. Your files stay. Ask an "
-        "operator.",
-        "您的成员资格已结束，或您不再属于任何项目，实验室已停止。文件保留。请联系操作员。",
-    ),
-)
-PROJECT_ENDED = Failure(
-    "project-ended",
-    Said(
-        "The lab was stopped because you are no longer in its project, or the project has ended. Your files stay.",
-        "您已不在该项目中或项目已结束，实验室已停止。文件保留。",
-    ),
-)
 NO_PROJECT = Failure(
     "no-project",
     Said(

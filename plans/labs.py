@@ -63,6 +63,14 @@ def is_lab(address: str) -> bool:
     return address.startswith(_OWN)
 
 
+def notice_key(token: str) -> str:
+    """Return the key by which a lab and the Hub know each other when they speak of the lab's end.
+
+    Both hold the lab's token, and nothing of it can be learnt from the key.
+    """
+    return hashlib.sha256(b"darkroom-notice:" + token.encode()).hexdigest()
+
+
 def home_of(member: str) -> str:
     """Return the name of a member's home folder: the same at every start, and none that another member could choose."""
     return hashlib.sha256(b"darkroom-home:" + names.require("member", member).encode()).hexdigest()[:32]

@@ -12,8 +12,8 @@ from tests.notebooks.panel_lab import MEI, PanelLab, Platform, a_lab, a_platform
 
 @pytest.fixture(scope="package")
 def house() -> Iterator[House]:
-    """Hub, proxy and porter, with memberships that are looked at every second."""
-    with House(membership_s=1) as built:
+    """Hub, proxy and porter, with memberships that are looked at every second, and ends that take two."""
+    with House(membership_s=1, grace_s=2) as built:
         yield built
 
 

@@ -21,6 +21,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from plans import frames, frames_async
 from plans.errors import BoxFailed, DarkroomError, NotFound, StateConflict
+from plans.labs import notice_key
 from plans.plan import Plan
 
 PROFILE = {
@@ -157,6 +158,8 @@ class FakeLab:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     why: DarkroomError | None = None
     state: str = "created"
+    notices: list[dict[str, Any]] = field(default_factory=list)
+    deaf: bool = False
 
 
 class FakeLauncher:
@@ -320,6 +323,8 @@ class FakeLauncher:
         """Answer one HTTP request as the server of a lab would, and say whose lab it is."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         path = head.split(" ")[1]
+        if head.startswith("POST ") and path.endswith("/darkroom/notice"):
+            return await self._hear(lab, head, reader, writer)
         body = json.dumps({"lab_of": lab.environment["DARKROOM_MEMBER"], "path": path, "head": head}).encode()
         writer.write(
             b"HTTP/1.1 200 OK\r\nX-JupyterHub-Version: 6.1.1\r\nContent-Type: application/json\r\n"
@@ -329,3 +334,17 @@ class FakeLauncher:
         await writer.drain()
         writer.write_eof()
         await reader.read()
+        return None
+
+    async def _hear(
+        self, lab: FakeLab, head: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Take what the Hub says, as `darkroom_lab.notices` does; nobody without the lab's key is heard."""
+        told = dict(line.lower().split(": ", 1) for line in head.splitlines() if ": " in line)
+        said = json.loads(await reader.readexactly(int(told["content-length"])))
+        if told.get("x-darkroom-key") == notice_key(lab.environment["DARKROOM_TOKEN"]) and not lab.deaf:
+            lab.notices.append(said)
+            writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+        else:
+            writer.write(b"HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n")
+        await writer.drain()

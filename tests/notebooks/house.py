@@ -62,7 +62,7 @@ class House:
             "hub_state": str(self.folder / "hub"), "keys": str(self.folder / "keys"),
             "images": str(self.folder / "images"), **{f"user_{name}": user for name, user in users.items()},
             "idle_hours": 4, "age_days": 7, "limits": CEILING.plain(), "wait_s": 900, "answer_s": 180,
-            "membership_s": 60, "administrator": "",
+            "membership_s": 60, "grace_s": 20, "administrator": "",
             **changes,
         }  # fmt: skip
         self.settings = LabsSettings.read(values)

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from plans.errors import BoxFailed, HashMismatch, NotAllowed, NotFound, TierMissing
+from plans.labs import notice_key
 from tests.notebooks.fakes import PROFILE, PROJECT
 from tests.notebooks.house import ROOT, Browser, House
 from tests.sandbox.small_image import lay_image
@@ -299,14 +300,62 @@ def test_a_lab_that_ends_says_why_on_the_next_page(house: House) -> None:
     assert "the home folder is full" in page and advice in page and "文件仍在原处" in page
 
 
+def why_of(browser: Browser, key: str) -> httpx.Response:
+    """Ask as a page of the member's lab does, from the lab's own host and without the Hub's cookie."""
+    host = httpx.URL(str(lab_of(browser).url)).host
+    place = f"http://127.0.0.1:{browser.house.settings.listen_port}/hub/lab-ended"
+    asked = {"user": browser.username, "key": key}
+    return httpx.get(place, params=asked, headers={"Host": host, "Accept": "application/json"}, timeout=120)
+
+
+def lab_that_ends(house: House, member: Browser, projects: list[dict[str, Any]]) -> Any:
+    """Change the projects of a member with a running lab; return the lab once it was told that it ends."""
+    lab = house.launcher.labs[plan_of(house, member.member)]
+    assert lab.environment["DARKROOM_TOKEN"] in house.portal.lab_tokens and not lab.notices, "control"
+    house.portal.projects[member.member] = projects
+    until(lambda: lab.notices)
+    return lab
+
+
 def test_whoever_is_in_no_project_any_more_loses_the_lab(house: House) -> None:
+    """Its rights end first; its pages are told why, have time to save, and can ask why later."""
     ruan, wei = house.member("ruan@nm/tax"), house.member("wei@nm/tax")
     for each in (ruan, wei):
         each.spawn()
-    house.portal.projects[ruan.member] = []
+    lab = lab_that_ends(house, ruan, [])
+    assert lab.environment["DARKROOM_TOKEN"] not in house.portal.lab_tokens, "before anything is said"
+    (said,) = lab.notices
+    assert said["kind"] == "ending" and said["reason"] == "membership-ended" and said["left_s"] == 2
+    assert "no longer a member" in said["en"] and "成员资格已结束" in said["zh"]
     until(lambda: not plans_of(house, ruan.member))
     until(lambda: "no longer a member" in ruan.get(ruan.hub("home")).text)
+    told = why_of(ruan, notice_key(lab.environment["DARKROOM_TOKEN"])).json()
+    assert "no longer a member" in told["en"] and "成员资格已结束" in told["zh"] and told["again"] is False
+    for key in ("", "0" * 64, notice_key("another")):
+        assert why_of(ruan, key).status_code == 404
     assert plans_of(house, wei.member), "the control"
+    assert not house.launcher.labs[plan_of(house, wei.member)].notices
+
+
+def test_a_lab_whose_project_ended_is_alive_while_its_pages_save(house: House) -> None:
+    """What they ask in that time is answered: the member still comes in, with no right to anything of the platform."""
+    shen = house.member("shen@nm/tax")
+    shen.spawn()
+    lab = lab_that_ends(house, shen, [{**PROJECT, "project": "other"}])
+    assert lab_of(shen).json()["lab_of"] == "shen@nm/tax"
+    assert lab.notices[0]["reason"] == "project-ended" and "项目已结束" in lab.notices[0]["zh"]
+    until(lambda: not plans_of(house, shen.member))
+    assert why_of(shen, notice_key(lab.environment["DARKROOM_TOKEN"])).json()["again"] is True
+
+
+def test_a_lab_that_does_not_hear_is_ended_all_the_same(house: House) -> None:
+    tao = house.member("tao@nm/tax")
+    tao.spawn()
+    lab = house.launcher.labs[plan_of(house, tao.member)]
+    lab.deaf = True
+    house.portal.projects[tao.member] = []
+    until(lambda: not plans_of(house, tao.member))
+    assert not lab.notices and "no longer a member" in tao.get(tao.hub("home")).text
 
 
 # ---------------------------------------------------------------------------------- two members, attacks
@@ -496,13 +545,22 @@ def test_when_the_launcher_died_the_end_is_said_and_the_next_start_works(house: 
 
 def test_an_idle_lab_is_stopped_by_the_culler_and_its_token_ended() -> None:
     """With no idle hours at all; the control is every other test here, whose labs may lie idle for four."""
-    with House(idle_hours=0) as own:
+    with House(idle_hours=0, membership_s=1, grace_s=1) as own:
         li = own.member("li@nm/tax")
         li.get(li.hub("spawn"))
+        lab = until(lambda: next(iter(own.launcher.labs.values()), None))
         until(lambda: own.launcher.kept)
         until(lambda: not own.portal.lab_tokens and not own.launcher.labs)
         assert own.portal.given, "it had one"
         until(lambda: not li.model()["servers"])
+        assert [said["reason"] for said in lab.notices] == ["idle"]
+        assert (
+            "nothing happened in it for 0 hours" in lab.notices[0]["en"] and "无活动" in lab.notices[0]["zh"]
+        )
+        for page in (li.get(li.hub("home")), lab_of(li)):
+            assert "stopped because nothing happened in it for 0 hours" in page.text and "无活动" in page.text
+        told = why_of(li, notice_key(lab.environment["DARKROOM_TOKEN"])).json()
+        assert "nothing happened" in told["en"] and told["again"] is True
 
 
 def test_who_waits_in_vain_is_told_so_in_both_languages() -> None:

@@ -254,16 +254,6 @@ class Help(Page):
         self.show("help.html", steps=queries.STEPS)
 
 
-class HomeFacts(Page):
-    """How full the home is, for the status bar."""
-
-    @authorized
-    async def get(self) -> None:
-        """Answer with the facts; an empty object where there are none."""
-        self.set_header("Content-Type", "application/json")
-        self.finish(home_facts() or {})
-
-
 class Static(Page):
     """The panel's one script and one style."""
 

@@ -2,7 +2,7 @@
 //
 // JupyterLab loads this file and asks for the module "./extension" (module federation). What it needs of JupyterLab is
 // taken from the shared scope. It shows the pages of the lab's own server (darkroom_lab/panel.py) in a frame, puts text
-// that they hand over into a new cell, and never runs a cell. Where the lab has ended, it says what to do.
+// that they hand over into a new cell, and never runs a cell. Where the lab ends, it saves what is open, and says why and what to do.
 "use strict";
 
 (() => {
@@ -23,6 +23,7 @@
 
   const LONGEST_TEXT = 20000;
   const HOME_PAUSE_MS = 15000;
+  const NOTICE = "https://darkroom.invalid/notice"; // the event by which the lab's server wakes pages
   const AGAIN_MS = 3000; // how soon a lab that did not answer is asked again
   const MISSES = { ended: 2, session: 2, silent: 4 }; // how often in a row, before it is said
 
@@ -43,7 +44,12 @@
       fullWhy: "Your home is full: delete what you do not need. Notebooks can still be saved.",
       close: "Close",
       openFiles: "Open the files",
-      ended: "Your lab has ended. Open it again in another tab; this page keeps what you typed: save it when the lab is back.",
+      ended: "Your lab has ended. The page behind the link says more; this page keeps what you typed: save it when a lab of yours runs again.",
+      endedBecause: (why) => `${why} This page keeps what you typed: save it when your lab runs again.`,
+      endedForGood: (why) => `${why} This page keeps what you typed until you close it: copy what you need.`,
+      saving: (why) => `${why} Open documents are being saved.`,
+      saved: (why) => `${why} Everything that is open here is saved.`,
+      unsaved: (why, names) => `${why} Not saved: ${names.join(", ")}. Copy what you need.`,
       session: "Your session has ended. Open the lab again in another tab; this page keeps what you typed: save it then.",
       silent: "Your lab does not answer. If it does not come back by itself, open it again; this page keeps what you typed.",
       openLab: "Open the lab",
@@ -64,7 +70,12 @@
       fullWhy: "主目录已满：请删除不需要的文件；笔记本仍可保存。",
       close: "关闭",
       openFiles: "打开文件",
-      ended: "您的实验室已结束。请在新标签页中重新打开；本页保留您输入的内容，实验室恢复后请在此保存。",
+      ended: "您的实验室已结束。详情见链接页面；本页保留您输入的内容，实验室再次运行后请在此保存。",
+      endedBecause: (why) => `${why}本页保留您输入的内容，实验室再次运行后请在此保存。`,
+      endedForGood: (why) => `${why}本页在关闭前保留您输入的内容，请复制需要的部分。`,
+      saving: (why) => `${why}正在保存打开的文档。`,
+      saved: (why) => `${why}此处打开的内容已全部保存。`,
+      unsaved: (why, names) => `${why}未能保存：${names.join("、")}。请复制需要的部分。`,
       session: "您的登录已结束。请在新标签页中重新打开实验室；本页保留您输入的内容，之后请在此保存。",
       silent: "您的实验室没有应答。若未自行恢复，请重新打开；本页保留您输入的内容。",
       openLab: "打开实验室",
@@ -76,13 +87,14 @@
     '<path d="M3 4h16v14H3z M5 6v10h12V6z" fill-rule="evenodd"/><circle cx="11" cy="11" r="3"/></g></svg>';
 
   async function plugins() {
-    const [application, apputils, cells, coreutils, launcher, notebook, services, statusbar, translation, ui, lumino] =
+    const [application, apputils, cells, coreutils, docmanager, launcher, notebook, services, statusbar, translation, ui, lumino] =
       await Promise.all(
         [
           "@jupyterlab/application",
           "@jupyterlab/apputils",
           "@jupyterlab/cells",
           "@jupyterlab/coreutils",
+          "@jupyterlab/docmanager",
           "@jupyterlab/launcher",
           "@jupyterlab/notebook",
           "@jupyterlab/services",
@@ -97,7 +109,7 @@
       id: "darkroom:panel",
       description: "The panel Darkroom 暗室, and from a notebook to a job.",
       autoStart: true,
-      requires: [notebook.INotebookTracker, translation.ITranslator],
+      requires: [notebook.INotebookTracker, translation.ITranslator, docmanager.IDocumentManager],
       optional: [
         apputils.ICommandPalette,
         launcher.ILauncher,
@@ -105,9 +117,9 @@
         apputils.IThemeManager,
         application.ILayoutRestorer,
       ],
-      activate: (app, tracker, translator, palette, cards, bar, themes, restorer) => {
+      activate: (app, tracker, translator, documents, palette, cards, bar, themes, restorer) => {
         const modules = { apputils, coreutils, notebook, services, ui, lumino };
-        const lab = activate(app, modules, { tracker, translator, palette, cards, bar, themes, restorer });
+        const lab = activate(app, modules, { tracker, translator, documents, palette, cards, bar, themes, restorer });
         watched.soon = lab.soon;
       },
     };
@@ -320,7 +332,8 @@
     };
   }
 
-  // Asks the lab now and then how full its home is. Where nobody answers, asks sooner, and then says what to do.
+  // Asks the lab now and then how full its home is, and what the Hub has said. Where nobody answers, asks sooner, and
+  // then says what to do. A page that nobody looks at asks nothing, unless the lab's server wakes it.
   function watchLab(lab, takeFacts) {
     let misses = 0;
     let timer = 0;
@@ -328,23 +341,93 @@
       clearTimeout(timer);
       timer = setTimeout(look, pause);
     };
-    async function look() {
-      if (document.hidden) {
+    async function look(woken) {
+      if (document.hidden && woken !== true) {
         return; // looked at again, it asks at once
       }
       const { state, facts } = await asked(lab);
       takeFacts(facts);
       misses = state === "lives" ? 0 : misses + 1;
       if (state === "lives") {
-        tellState(lab, "");
+        lab.key = facts.key || lab.key;
+        takeNotice(lab, facts.notice);
       } else if (misses >= MISSES[state]) {
-        tellState(lab, state);
+        await tellEnd(lab, state);
       }
-      again(misses ? AGAIN_MS : HOME_PAUSE_MS);
+      again(misses || lab.ending ? AGAIN_MS : HOME_PAUSE_MS);
     }
     lab.soon = () => again(0);
     document.addEventListener("visibilitychange", lab.soon);
+    const { events } = lab.app.serviceManager;
+    if (events) {
+      events.stream.connect((_, event) => event.schema_id === NOTICE && look(true));
+    }
     look();
+  }
+
+  // What the Hub says while the lab lives: that it will be too old some time, or that it ends now.
+  function takeNotice(lab, notice) {
+    const said = notice && (lab.language === "zh" ? notice.zh : notice.en);
+    if (!said) {
+      lab.ending = null;
+      tellState(lab, "");
+    } else if (notice.kind === "ending") {
+      saveBefore(lab, said);
+    } else if (lab.warned !== said) {
+      lab.warned = said;
+      const time = new Date(1000 * notice.until).toLocaleString();
+      lab.modules.apputils.Notification.warning(said.replace("{time}", time), { autoClose: false });
+      tellState(lab, "");
+    }
+  }
+
+  // Saves every document that is open and changed, and says what became of it; again while the lab still answers.
+  async function saveBefore(lab, why) {
+    if (lab.saving) {
+      return;
+    }
+    if (lab.ending !== why) {
+      tellState(lab, "ending", lab.words.saving(why));
+    }
+    lab.ending = why;
+    const contexts = new Map();
+    for (const widget of lab.app.shell.widgets("main")) {
+      const context = lab.given.documents.contextForWidget(widget);
+      if (context && context.model.dirty && !context.model.readOnly) {
+        contexts.set(context.path, context);
+      }
+    }
+    lab.saving = true;
+    await Promise.allSettled([...contexts.values()].map((context) => context.save()));
+    lab.saving = false;
+    const left = [...contexts.values()].filter((context) => context.model.dirty).map((context) => context.path);
+    tellState(lab, "ending", left.length ? lab.words.unsaved(why, left) : lab.words.saved(why));
+  }
+
+  // What became of a lab that does not answer. The Hub says why it ended to whoever has the key that the lab gave.
+  async function tellEnd(lab, state) {
+    const why = state === "ended" || lab.ending ? await whyEnded(lab) : null;
+    const said = why && (lab.language === "zh" ? why.zh : why.en);
+    if (said) {
+      tellState(lab, state, why.again ? lab.words.endedBecause(said) : lab.words.endedForGood(said));
+    } else {
+      tellState(lab, state, lab.words[state]);
+    }
+  }
+
+  async function whyEnded(lab) {
+    const { PageConfig, URLExt } = lab.modules.coreutils;
+    const hub = PageConfig.getOption("hubPrefix");
+    if (!hub || !lab.key) {
+      return null;
+    }
+    const asked = new URLSearchParams({ user: PageConfig.getOption("hubUser"), key: lab.key });
+    try {
+      const answer = await fetch(`${URLExt.join(hub, "lab-ended")}?${asked}`, { credentials: "omit", redirect: "manual" });
+      return answer.ok ? await answer.json() : null;
+    } catch (problem) {
+      return null;
+    }
   }
 
   // The proxy leads to the Hub when there is no lab any more, and the Hub answers 424 or leads to its own host.
@@ -364,7 +447,7 @@
   }
 
   // One line above everything, dialogs too, with a link to the Hub; it goes when the lab is back.
-  function tellState(lab, state) {
+  function tellState(lab, state, text = "") {
     const { PageConfig, URLExt } = lab.modules.coreutils;
     if (!lab.notice) {
       lab.notice = document.createElement("div");
@@ -376,12 +459,13 @@
       document.body.appendChild(lab.notice);
     }
     lab.notice.hidden = !state;
-    if (lab.notice.dataset.state === state) {
+    if (lab.notice.dataset.state === state && lab.told === text) {
       return;
     }
     lab.notice.dataset.state = state;
-    lab.notice.textContent = state ? `${lab.words[state]} ` : "";
-    if (state && PageConfig.getOption("hubPrefix")) {
+    lab.told = text;
+    lab.notice.textContent = state ? `${text} ` : "";
+    if (state && state !== "ending" && PageConfig.getOption("hubPrefix")) {
       const link = lab.notice.appendChild(document.createElement("a"));
       link.href = PageConfig.getOption("hubHost") + URLExt.join(PageConfig.getOption("hubPrefix"), "home");
       link.textContent = lab.words.openLab;
