@@ -1,0 +1,137 @@
+"""Why a lab is ended that could go on, and when its pages are told; without any process."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notebooks import parting
+from notebooks.parting import Parting
+from notebooks.spawner import LabSpawner
+from tests.notebooks.test_porter import settings_in
+
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+EVERY = [
+    parting.MEMBERSHIP_ENDED,
+    parting.PROJECT_ENDED,
+    parting.idle(4),
+    parting.idle(1),
+    parting.old(7),
+    parting.old(1),
+]
+
+
+class Lab:
+    """A spawner of which only what decides about its end is real."""
+
+    cull, warn = LabSpawner.cull, LabSpawner._warn
+
+    def __init__(self, idle: timedelta, age: timedelta) -> None:
+        now = datetime.now(UTC).replace(tzinfo=None)
+        self.orm_spawner = SimpleNamespace(last_activity=now - idle, started=now - age)
+        settings = replace(settings_in(Path("/x"), 1, 2), idle_hours=4, age_days=7)
+        self.neighbours = SimpleNamespace(settings=settings)
+        self.said: list[dict[str, Any]] = []
+        self.parted: list[Parting] = []
+        self.sealed_token, self.hears = "", True
+        self._warned, self._parting = False, None
+
+    async def part(self, why: Parting) -> None:
+        self.parted.append(why)
+
+    async def _say(self, token: str, said: dict[str, Any]) -> bool:
+        self.said.append(said)
+        return self.hears
+
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("idle", "age", "reasons"),
+    [
+        (5 * HOUR, 6 * HOUR, ["idle"]),
+        (5 * HOUR, 8 * DAY, ["idle"]),
+        (HOUR, 7 * DAY + HOUR, ["age"]),
+        (HOUR, 6 * DAY, []),  # used again since the culler looked
+    ],
+)
+def test_the_culler_ends_a_lab_for_the_reason_that_holds(
+    idle: timedelta, age: timedelta, reasons: list[str]
+) -> None:
+    lab = Lab(idle, age)
+    asyncio.run(lab.cull())  # type: ignore[misc]
+    assert [why.over.reason for why in lab.parted] == reasons
+
+
+def test_a_lab_is_warned_of_its_age_once_it_was_heard_and_not_too_early() -> None:
+    early, late, over = (Lab(HOUR, 7 * DAY - left) for left in (25 * HOUR, 23 * HOUR, -HOUR))
+    for lab in (early, late, over):
+        for _ in range(3):
+            asyncio.run(lab.warn())  # type: ignore[misc]
+    assert not early.said and not over.said
+    (said,) = late.said
+    assert said["kind"] == "warning" and 22 * 3600 < said["left_s"] <= 23 * 3600
+    assert (
+        "{time}" in said["en"] and "{time}" in said["zh"] and "7 days" in said["en"] and "7 天" in said["zh"]
+    )
+    deaf = Lab(HOUR, 7 * DAY - HOUR)
+    deaf.hears = False
+    for _ in range(2):
+        asyncio.run(deaf.warn())  # type: ignore[misc]
+    assert len(deaf.said) == 2, "who did not hear is told again"
+
+
+@given(st.integers(1, 365), st.floats(-1e6, 1e8))
+def test_no_lab_is_warned_in_the_first_three_quarters_of_its_age(days: int, left_s: float) -> None:
+    if parting.is_warned(days, left_s):
+        assert 0 < left_s <= 86_400 and left_s <= 86_400 * days / 4
+
+
+@pytest.mark.parametrize("why", EVERY)
+def test_every_end_is_said_in_both_languages_before_and_after(why: Parting) -> None:
+    told = why.told()
+    assert told["en"].endswith(".") and "ends in a moment, because" in told["en"]
+    assert CHINESE.search(told["zh"]) and "即将结束" in told["zh"] and told["zh"].endswith("。")
+    assert "was stopped because" in why.over.said.english and "已停止" in why.over.said.chinese
+    assert max(map(len, told.values())) <= 1000, "as long as a lab's server takes"
+
+
+def test_rights_that_a_member_may_not_have_end_before_anything_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    happened: list[str] = []
+
+    async def rights(token: str) -> None:
+        happened.append("rights")
+
+    async def say(token: str, said: dict[str, Any]) -> bool:
+        happened.append(str(said["reason"]))
+        return True
+
+    async def opened(text: str) -> str:
+        return "token"
+
+    monkeypatch.setattr("notebooks.spawner.opened", opened)
+    for why in (parting.PROJECT_ENDED, parting.idle(4)):
+        lab = SimpleNamespace(
+            _parting=None,
+            neighbours=Lab(HOUR, HOUR).neighbours,
+            sealed_token="",
+            _end_rights=rights,
+            _say=say,
+        )
+        asyncio.run(LabSpawner.part(lab, why))  # type: ignore[arg-type]
+        asyncio.run(LabSpawner.part(lab, why))  # type: ignore[arg-type]
+    assert happened == ["rights", "project-ended", "idle"], (
+        "each once; a lab that lies idle keeps its rights meanwhile"
+    )
