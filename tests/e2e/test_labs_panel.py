@@ -115,7 +115,7 @@ def test_a_page_whose_lab_has_ended_says_what_to_do_and_saves_once_it_is_back(
     expect(notice).to_have_attribute("data-state", "")  # the control: while the lab lives it says nothing
     other = pan.context.new_page()
     jupyterlab.stop_at_home(other, labs_town.hub + "/hub/home")
-    jupyterlab.look_again_until(pan.page, notice.filter(has_text="Your lab has ended. Open it again"))
+    jupyterlab.look_again_until(pan.page, notice.filter(has_text="Your lab has ended."))
     with pan.context.expect_page() as opened:
         notice.get_by_role("link", name="Open the lab").click()
     opened.value.wait_for_url(labs_town.hub + "/hub/home")
