@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from oauthenticator.oauth2 import OAuthenticator
 
 from notebooks import parting
+from notebooks.authenticator import PortalAuthenticator
 from notebooks.parting import Parting
 from notebooks.spawner import LabSpawner
 from tests.notebooks.test_porter import settings_in
@@ -135,3 +137,21 @@ def test_rights_that_a_member_may_not_have_end_before_anything_is_said(
     assert happened == ["rights", "project-ended", "idle"], (
         "each once; a lab that lies idle keeps its rights meanwhile"
     )
+
+
+@pytest.mark.parametrize("parts", [True, False])
+def test_a_page_that_saves_is_let_in_though_its_member_is_none_any_more(
+    parts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The portal knows the member no more, and the lab's server asks the Hub who comes; else nobody is let in, and
+    it is looked at once whether the lab is to end.
+    """
+    looked: list[bool] = []
+
+    async def unknown(*_: object, **__: object) -> bool:
+        return False
+
+    monkeypatch.setattr(OAuthenticator, "refresh_user", unknown)
+    spawner = SimpleNamespace(is_parting=parts, look_again=lambda: looked.append(True))
+    found = asyncio.run(PortalAuthenticator().refresh_user(SimpleNamespace(spawner=spawner)))
+    assert (found, looked) == ((True, []) if parts else (False, [True]))
