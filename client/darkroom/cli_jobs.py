@@ -150,7 +150,7 @@ def result(
 def explain(number: JobId, form: FormatOption = Format.TABLE) -> None:
     """Say why a job was allowed, denied or stopped: every rule that spoke, and what would help."""
     found = room().job(number)
-    reasons, problem = found.explain(), found.problem()
+    reasons, problem = found.explain() if found.view.get("decision") else [], found.problem()
     remedies, alternatives = found.remedies(), found.alternatives()
 
     def draw() -> None:

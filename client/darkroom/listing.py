@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 Entry = TypeVar("Entry")
 
+_OF_RESULTS = frozenset(
+    "columns names notes plot read rows save suppressed table tables texts to_arrow to_pandas types".split()
+)
+"""What a result has, and a job has not."""
+
 
 class Displayed:
     """What a notebook shows by `darkroom.display`: a drawing of what is there already."""
@@ -30,6 +35,18 @@ class Displayed:
     def _repr_html_(self) -> str:
         """The same for front ends that ask for HTML alone."""
         return str(self._repr_mimebundle_().get("text/html", ""))
+
+
+class Followed(Displayed):
+    """A job: what its result has is not its own, and who asks for that is told where it is."""
+
+    if not TYPE_CHECKING:  # where types are checked, these are no attributes at all
+
+        def __getattr__(self, name: str) -> Any:
+            kind = type(self).__name__
+            if name in _OF_RESULTS:
+                raise AttributeError(f"a job has no {name}, its result has: job.result().{name} ({kind})")
+            raise AttributeError(f"{kind!r} object has no attribute {name!r}", name=name, obj=self)
 
 
 class Listed(Displayed, list[Entry]):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
-from darkroom.listing import Displayed
+from darkroom.listing import Followed
 
 LOOK_ALIKE = "look-alike"
 """The state of a job on look-alike data: it has ended, and nothing was asked of an owner."""
 
 
-class Twin(Displayed):
+class Twin(Followed):
     """A job that runs in this process's sight, so that it waits for nobody and there is nothing to look up."""
 
     look_alike: ClassVar[bool] = True

@@ -291,6 +291,7 @@ def test_every_public_class_that_displays_has_a_drawing() -> None:
         "Displayed",
         "EndedTwin",
         "FileSet",
+        "Followed",
         "Listed",
         "Tabular",
         "Twin",

@@ -4,6 +4,7 @@ that are suggested, and what is checked before it is signed.
 
 from __future__ import annotations
 
+import copy
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,11 +13,12 @@ import pytest
 import darkroom
 from darkroom import local, session
 from darkroom.display import bundle
+from darkroom.job import Job
 from darkroom.listing import Application, Budget, Datasets, Jobs
-from plans.errors import Malformed, NotAllowed, NotFound
+from plans.errors import Malformed, NotAllowed, NotFound, SqlSyntax
 from tests.client.conftest import Town
 from tests.client.look_alikes import enter, lab_token, lay, link
-from tests.portal.region import DATASET
+from tests.portal.region import DATASET, release
 
 MEI = "mei@nm/centre"
 SOON = datetime.now(UTC) + timedelta(days=30)
@@ -53,6 +55,54 @@ def test_a_part_of_a_list_is_shown_as_the_list_is(room: darkroom.Connection) -> 
 def test_a_part_of_a_budget_still_says_how_many_jobs_may_be() -> None:
     found = Budget([{"dataset": "a"}, {"dataset": "b"}], {"active": 1, "most": 3})
     assert found[:1].jobs == found.jobs and len(found[:1]) == 1
+
+
+# ------------------------------------------------------------------------------------ jobs
+
+SQL = "select count(*) as n from tax.income"
+
+
+def test_a_job_that_nothing_is_decided_about_is_not_explained_as_allowed(
+    town: Town, room: darkroom.Connection
+) -> None:
+    job = room.sql(SQL, project="housing", purpose="Rents")
+    (reason,) = job.explain()
+    assert (reason["rule"], reason["subject"]) == ("undecided", job.id) and "job.wait()" in reason["help"]
+    job.cancel()
+    assert "ended before" in job.explain()[0]["sentence"]
+
+
+def test_a_job_that_ended_before_a_decision_is_explained_by_what_ended_it(room: darkroom.Connection) -> None:
+    problem = SqlSyntax("the statement has no FROM", "line 1", "Write one.").problem()
+    view = {
+        "id": "a",
+        "state": "refused",
+        "sentence": "",
+        "waits_for": "",
+        "decision": None,
+        "problem": problem,
+    }
+    (reason,) = Job(room, view).explain()
+    assert reason["rule"] == "sql.syntax" and reason["sentence"] == "the statement has no FROM"
+
+
+def test_control_a_job_that_is_allowed_has_no_reason(town: Town, room: darkroom.Connection) -> None:
+    job = room.sql(SQL, project="housing", purpose="Rents")
+    release(town.region, job.id)
+    assert job.wait().explain() == []
+
+
+@pytest.mark.parametrize("on", ["twin", "real"])
+def test_what_a_result_has_is_looked_for_in_the_result(room: darkroom.Connection, on: str) -> None:
+    job: Any = room.sql(SQL, on=on, project="housing", purpose="Rents")
+    for name in ("to_pandas", "rows", "plot"):
+        with pytest.raises(AttributeError) as told:
+            getattr(job, name)
+        assert f"job.result().{name}" in str(told.value)
+    with pytest.raises(AttributeError) as told:
+        _ = job.nothing
+    assert "result()" not in str(told.value), "the control"
+    assert copy.copy(job).id == job.id and not hasattr(job, "_repr_png_")
 
 
 # ------------------------------------------------------------------------------------ applications

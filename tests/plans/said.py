@@ -70,6 +70,7 @@ TABLES = (
     ("airlock/outputs/rules.py", "_WORDS"),
     ("airlock/classes.py", "_REFUSALS"),
     ("plans/verdict.py", "_SENTENCES"),
+    ("client/darkroom/job.py", "_SENTENCES"),
     ("client/darkroom/twin_run.py", "SENTENCES"),
     ("client/darkroom/twin_trial.py", "_SENTENCES"),
 )
