@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 Entry = TypeVar("Entry")
 
-_OF_RESULTS = frozenset(
-    "columns names notes plot read rows save suppressed table tables texts to_arrow to_pandas types".split()
-)
+_OF_RESULTS = (
+    "columns", "names", "notes", "plot", "read", "rows", "save", "suppressed", "table", "tables", "texts", "to_arrow",
+    "to_pandas", "types",
+)  # fmt: skip
 """What a result has, and a job has not."""
 
 
