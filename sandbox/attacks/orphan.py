@@ -14,7 +14,7 @@ from sandbox import images, processes
 from sandbox.attacks.ground import bare
 from sandbox.contract import Wall
 
-_TEXT = "import sys, time\nprint('up', flush=True)\ntime.sleep(60)"
+_TEXT = "import sys, time\nprint('up', flush=True)\ntime.sleep(600)"
 
 
 async def main() -> None:

@@ -159,7 +159,7 @@ async def _query(ground: Ground, data: Data, counted: str, swapped: bool = False
 
 async def _last_words(pipes: Conversation) -> tuple[bytes, str]:
     """Return all that the box still says, and the code in it if it gives up."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(2 * _LIMITS.wall_s):  # its own limit comes first
         said = await pipes.from_box.read(1 << 20)
         while more := await pipes.from_box.read(1 << 20):
             said += more

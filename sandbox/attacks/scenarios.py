@@ -21,8 +21,15 @@ from sandbox.attacks.ground import Ground
 from sandbox.contract import Cause, Wall
 from sandbox.process_box import ProcessBox
 
-GONE_S = 2.0
-"""How long anything of a box may outlive it."""
+GONE_S, TRIES = 2.0, 3
+"""How long anything of a box may outlive it, and how often that is tried: once, the reason can be a machine that stood
+still.
+"""
+
+PATIENCE_S = 20.0
+"""How long one looks before what is still there counts as there for good; where the wall against it is off, as in a
+control, one does not look so long.
+"""
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _NEIGHBOUR = """
@@ -82,7 +89,7 @@ import os, sys, time
 for _ in range(3):
     if os.fork() == 0:
         os.setsid()
-        if os.fork() == 0: time.sleep(60)
+        if os.fork() == 0: time.sleep(600)
         os._exit(0)
 for _ in range(3): os.wait()
 print("up", flush=True)
@@ -186,7 +193,7 @@ async def outlives_its_box(ground: Ground) -> Verdict:
         before = processes.tree(box.pid)
         pipes.to_box.close()
         await box.wait()
-        alive = await _still_alive(before)
+        alive = await _still_alive(before, PATIENCE_S)
     if len(before) < 4 and ground.tier is Tier.T1:
         raise CannotRun("the orphans did not come up")
     return Verdict(bool(alive), f"{len(before)} processes before, {len(alive)} after the end")
@@ -196,17 +203,28 @@ async def outlives_a_kill(ground: Ground) -> Verdict:
     """The same after a kill, of a frozen box too: all is gone within 2 s."""
     slowest = 0.0
     for freeze in (False, True):
-        async with _up(ground, _ORPHANS) as (box, _):
-            before = processes.tree(box.pid)
-            if freeze:
-                box.freeze()
-            began = time.monotonic()
-            await box.kill(Cause.REVOKED)
-            alive = await _still_alive(before)
-            slowest = max(slowest, time.monotonic() - began)
+        took = PATIENCE_S
+        for _ in range(TRIES):
+            alive, again = await _killed(ground, freeze=freeze)
             if alive:
                 return Verdict(True, f"{len(alive)} processes live on after the kill")
+            took = min(took, again)
+            if took <= GONE_S:
+                break
+        slowest = max(slowest, took)
     return Verdict(slowest > GONE_S, f"gone after {slowest:.2f} s")
+
+
+async def _killed(ground: Ground, *, freeze: bool) -> tuple[list[int], float]:
+    """Kill a box; return what of it lives on, and how long it took until nothing did."""
+    async with _up(ground, _ORPHANS) as (box, _):
+        before = processes.tree(box.pid)
+        if freeze:
+            box.freeze()
+        began = time.monotonic()
+        await box.kill(Cause.REVOKED)
+        alive = await _still_alive(before, PATIENCE_S)
+        return alive, time.monotonic() - began
 
 
 async def outlives_its_launcher(ground: Ground) -> Verdict:
@@ -216,7 +234,7 @@ async def outlives_its_launcher(ground: Ground) -> Verdict:
     home.chmod(0o711)
     try:
         pids = await _killed_launcher(ground, home)
-        alive = await _still_alive(pids)
+        alive = await _still_alive(pids, GONE_S if Wall.PARENT in ground.without else PATIENCE_S)
         for pid in alive:  # a control leaves them
             processes.send(pid, signal.SIGKILL)
     finally:
@@ -282,7 +300,9 @@ async def left_on_the_host(ground: Ground) -> Verdict:
     before = _resources(ground)
     for _ in range(5):
         await ground.run("print(1)")
-    after = _resources(ground)
+    until = time.monotonic() + PATIENCE_S
+    while (after := _resources(ground)) != before and time.monotonic() < until:
+        await asyncio.sleep(0.05)
     return Verdict(after != before, f"before {before}, after {after} (processes, descriptors, folders)")
 
 
@@ -308,9 +328,9 @@ async def _output(words: list[str]) -> bytes:
     return (await process.communicate())[0]
 
 
-async def _still_alive(pids: Iterable[int]) -> list[int]:
+async def _still_alive(pids: Iterable[int], patience_s: float) -> list[int]:
     waiting = list(pids)
-    await processes.gone(waiting, GONE_S)
+    await processes.gone(waiting, patience_s)
     return [pid for pid in waiting if not await processes.gone([pid], 0)]
 
 

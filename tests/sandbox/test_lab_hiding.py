@@ -36,7 +36,7 @@ def written(folder, most=MOST):
         for _ in range(30):
             os.write(place, BLOCK)
         yield place, f"{folder}/f{n}"
-        time.sleep(0.05)
+        time.sleep(0.2)
     open(HOME + "/unseen", "w").close()
     time.sleep(20)
 """
@@ -198,7 +198,7 @@ def run(session):
     )
     with launched(labs.side):
         beside = Beside(labs.client, labs.put(lab_plan(probe_image.digest), code))
-        eventually(lambda: bool(list((labs.config.home / "homes").glob("*/*/deleted"))), 30)
+        eventually(lambda: bool(list((labs.config.home / "homes").glob("*/*/deleted"))))
         other = labs.config.home / "other"
         other.write_bytes(bytes(300 << 20))
         (labs.home() / "written").write_text("")

@@ -76,7 +76,7 @@ def killed(labs: LabSide, image: str, chance: random.Random, *, at_work: bool) -
         beside = [Beside(labs.client, labs.put(plan, WORK)) for plan in plans]
         began = time.time_ns()
         if at_work:
-            eventually(lambda: sum(last > began for last in manifests(labs)) == 2, 30)
+            eventually(lambda: sum(last > began for last in manifests(labs)) == 2)
         time.sleep(chance.uniform(0, 1.5))
         if how == "launcher":
             process.send_signal(signal.SIGKILL)
@@ -92,7 +92,7 @@ def killed(labs: LabSide, image: str, chance: random.Random, *, at_work: bool) -
             time.sleep(chance.uniform(0, 0.2))
             process.terminate()
     for each in beside:
-        each.thread.join(30)
+        each.thread.join(240)
         assert not each.thread.is_alive()
 
 

@@ -16,7 +16,7 @@ from plans.decision import Tier
 from plans.labs import home_of
 from sandbox import syscalls
 from tests.sandbox.labs_side import OTHER, LabSide, lab_plan, labs
-from tests.sandbox.side import launched, of_boxes, side
+from tests.sandbox.side import eventually, launched, of_boxes, side
 
 __all__ = ["labs", "side"]
 pytestmark = pytest.mark.box
@@ -142,7 +142,7 @@ def terminal():
     said = os.read(main, 100).decode(); os.waitpid(pid, 0)
     return said
 def child_limit():
-    child = subprocess.Popen([sys.executable, "-I", "-S", "-c", "import time; time.sleep(20)"])
+    child = subprocess.Popen([sys.executable, "-I", "-S", "-c", "import time; time.sleep(600)"])
     try:
         hard = resource.prlimit(child.pid, resource.RLIMIT_FSIZE)[1]
         resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (4096, hard))
@@ -245,7 +245,7 @@ def run(session):
     while count < 500:
         try:
             if os.fork() == 0:
-                time.sleep(60); os._exit(0)
+                time.sleep(600); os._exit(0)
             count += 1
         except OSError:
             break
@@ -254,7 +254,7 @@ def run(session):
     with launched(labs.side):
         found = told(labs, probe_image.digest, Tier.T1, code)
         assert found["count"] <= 64
-        assert not of_boxes()
+        eventually(lambda: not of_boxes())
         assert told(labs, probe_image.digest, Tier.T1, "def run(session):\n    return {}\n") == {}
 
 
