@@ -111,7 +111,7 @@ class Carrier:
             while content := source.recv(2**18):
                 kept += content
                 if (sender, receiver) in self.held:
-                    self.let_go.wait(150)
+                    self.let_go.wait(300)
                 sink.sendall(content)
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
@@ -155,7 +155,7 @@ def foreign_links(
     with vouching.changed:
         vouching.boxes[domain] = secret.public
         vouching.changed.notify_all()
-        assert vouching.changed.wait_for(lambda: len(vouching.boxes) == len(joint.parties), 90)
+        assert vouching.changed.wait_for(lambda: len(vouching.boxes) == len(joint.parties), 300)
     ends = {}
     with carrier.listen(domain, door):
         for peer in others:
@@ -206,7 +206,7 @@ def houses(
         )
         ready, stop = threading.Event(), threading.Event()
         threading.Thread(target=keeper.serve, args=(ready, stop), daemon=True).start()
-        ready.wait(5)
+        assert ready.wait(60)
         stops.append((stop, carrier.listen(domain, run / "agent")))
         found[domain] = House(Side(config, LauncherClient(config.socket), keeper), plan)
     try:

@@ -68,5 +68,4 @@ def test_the_servers_own_token_is_not_in_what_kernels_and_terminals_print(lab: L
     assert lab_world.USER in printed and "token-of-the-server" not in printed
     eventually(
         lambda: any("activity" in path and token == "token-of-the-server" for path, token in lab.hub.asked),
-        30,
     )

@@ -131,7 +131,7 @@ def test_what_is_no_ciphertext_ends_one_box_and_the_launcher_runs_the_next_one(
             other = threading.Thread(target=score_in_place_of, args=arguments, daemon=True)
             other.start()
             ends = run_all(sides, attempt)
-            other.join(30)
+            other.join(120)
             assert ends == {f"{BANK}/extract": "", f"{BANK}/party": wrong}
             assert set(left_by(sides, attempt)) == (set() if wrong else {BANK})
             assert sides[BANK].side.boxes == []

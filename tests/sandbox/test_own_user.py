@@ -70,7 +70,7 @@ def town() -> Iterator[Town]:
             (owner.data / place).write_text("the rows")
             (owner.data / place).chmod(0o444)
             os.chown(owner.data / place, _ids(owner).user, -1)
-    keeper = subprocess.Popen(["/bin/sleep", "600"], env={"SECRET": "the key"})
+    keeper = subprocess.Popen(["/bin/sleep", "6000"], env={"SECRET": "the key"})
     yield Town(site, owners[0], owners[1], keeper)
     keeper.kill()
     keeper.wait()
@@ -345,5 +345,5 @@ def started(settings: Path) -> subprocess.CompletedProcess[str]:
     environment = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
     command = [sys.executable, "-P", "-m", "sandbox.launcher", str(settings)]
     return subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
