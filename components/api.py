@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -73,9 +74,12 @@ def find(name: str) -> Component:
     """
     module = _modules().get(name)
     if module is None:
-        raise NotFound(
-            "the library has no such component", name[:60], f"There are {', '.join(sorted(_modules()))}."
-        )
+        there = sorted(_modules())
+        near = get_close_matches(name[:60].lower().replace("_", "-"), there, 1)
+        where, what, listed = name[:60], "the library has no such component", ", ".join(there)
+        if near:
+            raise NotFound(what, where, f"Did you mean {near[0]}? There are {listed}.")
+        raise NotFound(what, where, f"There are {listed}.")
     described: Component = module.COMPONENT
     return described
 

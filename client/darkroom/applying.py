@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from darkroom import advice, signing
+from darkroom import advice, signing, taken
 from darkroom.listing import Application, Applications, Description
 from darkroom.local import in_lab, portal_page
 from darkroom.twin_recipes import as_in_catalog
@@ -54,10 +54,10 @@ class Applying:
         dataset = as_in_catalog(dataset)
         body = {
             "dataset": self._dataset_of(dataset) if names.is_a("relation", dataset) else dataset,
-            "columns": [columns] if isinstance(columns, str) else list(columns),
+            "columns": taken.texts(columns, "columns"),
             "purpose": purpose,
             "project": project,
-            "until": signing.end_of(day),
+            "until": signing.end_of(taken.text(day, "until")),
             "uses": uses,
             "role": role,
         }

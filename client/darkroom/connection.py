@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from darkroom import advice, completion, lab_token, signing, trusting, unlocking
+from darkroom import advice, completion, lab_token, signing, taken, trusting, unlocking
 from darkroom.applying import Applying
 from darkroom.either import Either
 from darkroom.files import Files
@@ -263,7 +263,7 @@ class Connection(Either, Applying, Tasks, Joint, Twins):
         Raises:
             NotFound: there is none, or it is not this member's.
         """
-        return Job(self, self.view(number))
+        return Job(self, self.view(taken.text(number, "number")))
 
     def view(self, number: str, *, seen: Sequence[str] = (), wait_s: float = 0) -> dict[str, Any]:
         """Return what the portal says about a job; with `wait_s`, once its state is none of `seen`, or that

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from darkroom import folder as folders
+from darkroom import taken
 from darkroom.job import Job
 from darkroom.joint_job import JointJob
 from darkroom.joint_task import Named, in_python, task_of
@@ -118,6 +119,7 @@ class Either:
             TooLarge: the statement is longer than a request may be.
             DarkroomError: what the portal says, or on look-alike data the engine.
         """
+        statement = taken.text(statement, "statement")
         if on_which(on) is On.TWIN:
             return self.sql_on_twins(statement, project=project, purpose=purpose)
         project, purpose = project_and_purpose(project, purpose)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from darkroom import taken
 from darkroom.listing import Followed
 from plans.errors import DarkroomError, HashMismatch, NotFinished, StateConflict, from_problem
 
@@ -90,6 +91,7 @@ class Job(Followed):
         Raises:
             NotFinished: it has not finished within `timeout` seconds; it goes on all the same.
         """
+        timeout = taken.seconds(timeout)
         ends = None if timeout is None else time.monotonic() + timeout
         pause, told = FIRST_PAUSE_S, ""
         while True:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from darkroom import taken
 from darkroom.listing import Followed
 from plans.errors import DarkroomError, from_problem
 
@@ -78,6 +79,7 @@ class JointJob(Followed):
             if progress:
                 progress(self)
 
+        timeout = taken.seconds(timeout)
         self._view = self._connection.wait_jointly(self.id, PATIENCE_S if timeout is None else timeout, heard)
         return self
 

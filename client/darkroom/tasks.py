@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from darkroom import signing
+from darkroom import signing, taken
 from darkroom.listing import Components
 from darkroom.wire import Wire, listed, segment
 from keys import api as keys
@@ -114,8 +114,10 @@ class Tasks:
         """Return a component's task, checked against what was asked for, and the statement that it is asked as.
 
         The portal says which parameters name keys and figures; the statement is made here, of the member's own words.
-        What the portal adds to them (defaults) names no column of it.
+        What the portal adds to them (defaults) names no column of it. `logistic_regression` is `logistic-regression`.
         """
+        name = taken.text(name, "name").replace("_", "-")
+        tables = taken.texts(tables, "tables")
         body = {"parameters": dict(parameters), "relations": list(tables)}
         answer = self._wire.post(f"/api/v1/components/{segment(name)}", body)
         task = ComponentTask.read(answer["task"])

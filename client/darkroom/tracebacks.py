@@ -1,6 +1,7 @@
 """Errors in IPython as one card, and tracebacks cut to the member's own lines, without local variables.
 
-Of an error of the house only the lines that the member wrote are shown: cells and files of their own, not this
+A `TypeError` that comes up in the house is such an error, too: a call was given a value of another type. Of an error of
+the house only the lines that the member wrote are shown: cells and files of their own, not this
 package, HTTP, or IPython itself. The whole of it stays at hand, again without variables: `darkroom.last_traceback()`.
 What IPython keeps for `%tb` is cut, too, since some of its modes print variables, and ours may hold a secret.
 """
@@ -21,7 +22,7 @@ from typing import Any
 from darkroom.display import Shown, show, written
 from darkroom.display_text import plain
 from darkroom.display_words import say
-from plans.errors import DarkroomError
+from plans.errors import DarkroomError, Malformed
 
 _CELL = re.compile(r"<ipython-input-|ipykernel_\d+[/\\]|<stdin>|<string>|<console>")
 _HIDDEN = ("darkroom", "plans", "keys")
@@ -71,6 +72,32 @@ def cut(tb: TracebackType | None) -> TracebackType | None:
     return kept
 
 
+def house_of(value: BaseException, tb: TracebackType | None) -> DarkroomError | None:
+    """Return what is told of an error: one of the house itself; of a `TypeError` that came up in a call of the house,
+    an error that names the call. None of any other, and of one that came up in the member's own lines.
+    """
+    if isinstance(value, DarkroomError):
+        return value
+    steps = list(frames(tb))
+    last = max((at for at, (_, own) in enumerate(steps) if own), default=-1)
+    called = steps[last + 1][0].tb_frame if last + 1 < len(steps) else None
+    if not isinstance(value, TypeError) or called is None or not _is_house(called.f_code.co_filename):
+        return None
+    call = called.f_code.co_qualname
+    call = f"darkroom.{call}" if called.f_globals.get("__name__") == "darkroom" else call
+    problem = Malformed(
+        f"a value has another type than {call} takes: {value}",
+        call,
+        f"Compare it with help({call}). If it is right, this is a defect: send darkroom.last_traceback().",
+    )
+    return problem.with_traceback(tb)
+
+
+def _is_house(file: str) -> bool:
+    found = (getattr(sys.modules.get(name), "__file__", None) for name in _HIDDEN)
+    return any(file.startswith(os.path.dirname(each) + os.sep) for each in found if each)
+
+
 def own_lines(tb: TracebackType | None) -> list[str]:
     """Return the member's own lines, each with its place, the innermost last."""
     told = []
@@ -111,7 +138,7 @@ def last_traceback() -> Shown:
 
 def install(ip: Any) -> None:
     """Show errors of the house as cards in this shell, and say in a lab how to ask for a missing module."""
-    ip.set_custom_exc((DarkroomError, ModuleNotFoundError), _in_shell)
+    ip.set_custom_exc((DarkroomError, ModuleNotFoundError, TypeError), _in_shell)
 
 
 def uninstall(ip: Any) -> None:
@@ -123,7 +150,8 @@ def _in_shell(
     ip: Any, kind: type[BaseException], value: BaseException, tb: Any, tb_offset: Any = None
 ) -> list[str]:
     keep(kind, value, tb)
-    if not isinstance(value, DarkroomError):
+    problem = house_of(value, tb)
+    if problem is None:
         ip.showtraceback((kind, value, tb), tb_offset=tb_offset)
         there = os.path.isfile(__file__)  # the image may have been removed: then nothing more can be imported
         if there and os.environ.get("DARKROOM_LAB") and isinstance(value, ModuleNotFoundError):
@@ -136,7 +164,7 @@ def _in_shell(
         sys.last_exc = value
     value.__traceback__ = cut(tb)
     _drop_context(value)
-    lines = _show(ip, value, tb)
+    lines = _show(ip, problem, tb)
     ip._showtraceback(kind, plain(value), lines)
     return lines
 
@@ -189,8 +217,9 @@ def short_tracebacks(on: bool = True) -> None:
 
 def _in_script(kind: type[BaseException], value: BaseException, tb: TracebackType | None) -> None:
     keep(kind, value, tb)
-    if not isinstance(value, DarkroomError):
+    problem = house_of(value, tb)
+    if problem is None:
         (_before[0] if _before else sys.__excepthook__)(kind, value, tb)
         return
     lines = [f"  {line}" for line in own_lines(tb)]
-    sys.stderr.write("\n".join([*lines, written(card_of(value, tb))["text/plain"], ""]))
+    sys.stderr.write("\n".join([*lines, written(card_of(problem, tb))["text/plain"], ""]))

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from darkroom import advice_width
+from darkroom import advice_width, taken
 from darkroom.advice import teaching
 from darkroom.joint_table import keys_as_text
 from darkroom.local import project_and_purpose
@@ -94,7 +94,7 @@ class Twins:
             Malformed: `rows` is not between 1 and the most that a twin has.
             DarkroomError: as `known_twin`.
         """
-        if not 1 <= rows <= MOST_ROWS:
+        if not 1 <= taken.whole(rows, "rows") <= MOST_ROWS:
             raise Malformed(f"a sample has between 1 and {MOST_ROWS:,} rows", f"rows={rows}")
         twin = self.known_twin(as_in_catalog(dataset))
         statement = f"SELECT * FROM {_quoted(twin.table.name)} LIMIT {rows}"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from darkroom import program
 from darkroom.local import stands_in
+from plans.errors import NotFound, StateConflict
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,12 +35,13 @@ def table(name: str) -> pa.Table:
 
     Raises:
         KeyError: the job does not name the table.
-        NotFound: in a notebook: there is no such relation, or no twin of it.
+        NotFound: in a notebook: there is no such relation, or no twin of it; elsewhere: nothing gives tables here.
     """
     if _is_twin(name):
         from darkroom.session import connection
 
         return connection().twin_table(name)
+    _require_tables(name)
     return program.table(name)
 
 
@@ -51,6 +53,7 @@ def batches(name: str) -> Iterator[pa.RecordBatch]:
         RuntimeError: its rows have passed already, as they would have in a job.
     """
     if not _is_twin(name):
+        _require_tables(name)
         return program.batches(name)
     if name in _passed:
         raise RuntimeError(f"the rows of {name} pass once: use darkroom.table, or keep what you need")
@@ -70,11 +73,21 @@ def tables() -> list[str]:
 
 
 def out(name: str) -> Path:
-    """Return the path of an output; its folder is made. In a notebook that is the folder `outputs` beside it."""
+    """Return the path of an output; its folder is made. In a notebook that is the folder `outputs` beside it.
+
+    Raises:
+        StateConflict: this is neither a job, a trial nor a lab, and look-alike data were not chosen.
+    """
     if "DARKROOM_OUT" not in os.environ and stands_in():
         path = Path(OUT, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
+    if "DARKROOM_OUT" not in os.environ:
+        raise StateConflict(
+            "outputs have no folder here: this is neither a job nor a lab",
+            name,
+            'While you write: darkroom.use(on="twin"); it is the folder `outputs` then.',
+        )
     return program.out(name)
 
 
@@ -85,6 +98,20 @@ def model(name: str) -> Path:
         FileNotFoundError: there is neither.
     """
     return program.model(name)
+
+
+def _require_tables(name: str) -> None:
+    """Check that something gives this program tables: a job, a trial, or a folder of tables beside it.
+
+    Raises:
+        NotFound: nothing does.
+    """
+    if not program.tables():
+        raise NotFound(
+            "there are no tables here: this is neither a job nor a lab",
+            name,
+            'For look-alike rows: darkroom.use(on="twin"). A job has its own: darkroom.submit(…).',
+        )
 
 
 def _is_twin(name: str) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from darkroom import taken
 from darkroom.wire import Wire, listed
 from keys import api as keys
 from plans import names
@@ -148,7 +149,7 @@ class TwinRecipes:
 
 def as_in_catalog(name: str) -> str:
     """Return a dataset or relation that a person wrote as the catalog has it: in small letters, as SQL reads it."""
-    return str(name).strip().lower()
+    return taken.text(name, "dataset").strip().lower()
 
 
 def _line(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from darkroom import taken
 from darkroom.folder import Work
 from darkroom.twin_child import (
     ABSENT,
@@ -76,6 +77,7 @@ class TwinRun(Twin):
         Raises:
             NotFinished: it has not ended within `timeout` seconds; it goes on all the same.
         """
+        timeout = taken.seconds(timeout)
         ends, told = None if timeout is None else time.monotonic() + timeout, ""
         while True:
             if progress and self.state != told:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from darkroom import taken
 from darkroom.listing import Displayed
 from plans.errors import BoxFailed, NotFinished
 from plans.trial import TrialReport
@@ -71,6 +72,7 @@ class TrialJob(Displayed):
         Raises:
             NotFinished: it has not ended within `timeout` seconds; it goes on all the same.
         """
+        timeout = taken.seconds(timeout)
         ends, told = time.monotonic() + (LONGEST_TRIAL_S if timeout is None else timeout), ""
         while True:
             if progress and self.state != told:
