@@ -25,7 +25,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from darkroom.house import ShadowedError, require_own
 
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         Packages,
     )
     from darkroom.notebook import job_from
+    from darkroom.options import About, OfComponent, OfJoint, OfSql, OfWork
     from darkroom.result import Result
     from darkroom.tabular import SUPPRESSED
     from darkroom.tracebacks import last_traceback, short_tracebacks
@@ -285,17 +286,11 @@ def budget() -> Budget:
 
 
 @overload
-def sql(
-    statement: str, *, on: Literal["real"], project: str = "", purpose: str = "", spend_micro: int = 0
-) -> Job: ...
+def sql(statement: str, *, on: Literal["real"], **options: Unpack[OfSql]) -> Job[Result]: ...
 @overload
-def sql(
-    statement: str, *, on: Literal["twin"], project: str = "", purpose: str = "", spend_micro: int = 0
-) -> TwinJob: ...
+def sql(statement: str, *, on: Literal["twin"], **options: Unpack[OfSql]) -> TwinJob: ...
 @overload
-def sql(
-    statement: str, *, on: str = "", project: str = "", purpose: str = "", spend_micro: int = 0
-) -> Job | TwinJob: ...
+def sql(statement: str, *, on: str = "", **options: Unpack[OfSql]) -> Job[Result] | TwinJob: ...
 def sql(
     statement: str, *, on: str = "", project: str = "", purpose: str = "", spend_micro: int = 0
 ) -> Job | TwinJob:
@@ -313,6 +308,12 @@ def sql(
     return _default().sql(statement, on=on, project=project, purpose=purpose, spend_micro=spend_micro)
 
 
+@overload
+def submit(work: Work, *, on: Literal["real"], **options: Unpack[OfWork]) -> Job[Files]: ...
+@overload
+def submit(work: Work, *, on: Literal["twin"], **options: Unpack[OfWork]) -> TwinRun: ...
+@overload
+def submit(work: Work, *, on: str = "", **options: Unpack[OfWork]) -> Job[Files] | TwinRun: ...
 def submit(  # noqa: PLR0913 - what a darkroom.toml says, for a function that has none
     work: Work,
     *,
@@ -344,7 +345,7 @@ def submit(  # noqa: PLR0913 - what a darkroom.toml says, for a function that ha
     )
 
 
-def run(folder: Path | str, *, project: str = "", purpose: str = "") -> Job:
+def run(folder: Path | str, *, project: str = "", purpose: str = "") -> Job[Files]:
     """Submit a folder of Python: `submit(folder, on="real")`."""
     return _default().run(folder, project=project, purpose=purpose)
 
@@ -362,6 +363,42 @@ def components() -> Components:
     return _default().components()
 
 
+@overload
+def component(
+    name: str,
+    parameters: Mapping[str, Any],
+    tables: Sequence[str],
+    *,
+    on: Literal["real"],
+    **options: Unpack[About],
+) -> Job[Files]: ...
+@overload
+def component(
+    name: str,
+    parameters: Mapping[str, Any],
+    tables: Sequence[str],
+    *,
+    on: Literal["real"],
+    **options: Unpack[OfComponent],
+) -> Job: ...
+@overload
+def component(
+    name: str,
+    parameters: Mapping[str, Any],
+    tables: Sequence[str],
+    *,
+    on: Literal["twin"],
+    **options: Unpack[OfComponent],
+) -> TwinCheck: ...
+@overload
+def component(
+    name: str,
+    parameters: Mapping[str, Any],
+    tables: Sequence[str],
+    *,
+    on: str = "",
+    **options: Unpack[OfComponent],
+) -> Job | TwinCheck: ...
 def component(  # noqa: PLR0913 - what a task of the library says
     name: str,
     parameters: Mapping[str, object],
@@ -385,6 +422,12 @@ def component(  # noqa: PLR0913 - what a task of the library says
     )
 
 
+@overload
+def joint(statement: str, *, on: Literal["real"], **options: Unpack[OfJoint]) -> JointJob: ...
+@overload
+def joint(statement: str, *, on: Literal["twin"], **options: Unpack[OfJoint]) -> TwinJob: ...
+@overload
+def joint(statement: str, *, on: str = "", **options: Unpack[OfJoint]) -> JointJob | TwinJob: ...
 def joint(  # noqa: PLR0913 - who computes, said by name
     statement: str,
     *,

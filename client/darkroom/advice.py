@@ -111,7 +111,7 @@ def remember(number: str, request: Request) -> None:
         _asked.popitem(last=False)
 
 
-def taught(problem: DarkroomError, job: Job) -> DarkroomError:
+def taught(problem: DarkroomError, job: Job[Any]) -> DarkroomError:
     """Return a job's error with its lesson."""
     view = job.view
     asked = _asked.get(job.id) if str(view.get("kind", "sql")) == "sql" else None

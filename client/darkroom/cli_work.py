@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 
@@ -110,7 +110,7 @@ def component(  # noqa: PLR0913 - each is an option that a person may type
     submitted = connection.component(
         name, values, table or [], project=project, purpose=purpose, statement=meant, on="real"
     )
-    _go_on(cast("Job", submitted), wait, (keeper_key, out, form))
+    _go_on(submitted, wait, (keeper_key, out, form))
 
 
 def _meant(text: str, file: Path | None) -> str:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import tempfile
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, cast, overload
 
 from darkroom import folder as folders
 from darkroom import taken
@@ -37,11 +37,14 @@ from plans.trial import Folder
 if TYPE_CHECKING:
     import pyarrow
 
+    from darkroom.files import Files
     from darkroom.joint_asking import Joint
     from darkroom.listing import Components
+    from darkroom.options import About, OfComponent, OfSql, OfWork
+    from darkroom.result import Result
     from darkroom.twin_recipes import KnownTwin
 
-Work = Path | str | types.FunctionType
+Work = Path | str | Callable[..., object]
 """A folder of Python, or a plain function."""
 
 
@@ -83,29 +86,11 @@ class Either:
         def ask_jointly(self, task: JointTask, *, project: str, purpose: str) -> dict[str, Any]: ...
 
     @overload
-    def sql(
-        self,
-        statement: str,
-        *,
-        on: Literal["real"],
-        project: str = "",
-        purpose: str = "",
-        spend_micro: int = 0,
-    ) -> Job: ...
+    def sql(self, statement: str, *, on: Literal["real"], **options: Unpack[OfSql]) -> Job[Result]: ...
     @overload
-    def sql(
-        self,
-        statement: str,
-        *,
-        on: Literal["twin"],
-        project: str = "",
-        purpose: str = "",
-        spend_micro: int = 0,
-    ) -> TwinJob: ...
+    def sql(self, statement: str, *, on: Literal["twin"], **options: Unpack[OfSql]) -> TwinJob: ...
     @overload
-    def sql(
-        self, statement: str, *, on: str = "", project: str = "", purpose: str = "", spend_micro: int = 0
-    ) -> Job | TwinJob: ...
+    def sql(self, statement: str, *, on: str = "", **options: Unpack[OfSql]) -> Job[Result] | TwinJob: ...
     def sql(
         self, statement: str, *, on: str = "", project: str = "", purpose: str = "", spend_micro: int = 0
     ) -> Job | TwinJob:
@@ -127,6 +112,12 @@ class Either:
             self.request(statement, project=project, purpose=purpose, spend_micro=spend_micro)
         )
 
+    @overload
+    def submit(self, work: Work, *, on: Literal["real"], **options: Unpack[OfWork]) -> Job[Files]: ...
+    @overload
+    def submit(self, work: Work, *, on: Literal["twin"], **options: Unpack[OfWork]) -> TwinRun: ...
+    @overload
+    def submit(self, work: Work, *, on: str = "", **options: Unpack[OfWork]) -> Job[Files] | TwinRun: ...
     def submit(  # noqa: PLR0913 - what a darkroom.toml says, for a function that has none
         self,
         work: Work,
@@ -201,6 +192,46 @@ class Either:
             ]
         return []
 
+    @overload
+    def component(
+        self,
+        name: str,
+        parameters: Mapping[str, Any],
+        tables: Sequence[str],
+        *,
+        on: Literal["real"],
+        **options: Unpack[About],
+    ) -> Job[Files]: ...
+    @overload
+    def component(
+        self,
+        name: str,
+        parameters: Mapping[str, Any],
+        tables: Sequence[str],
+        *,
+        on: Literal["real"],
+        **options: Unpack[OfComponent],
+    ) -> Job: ...
+    @overload
+    def component(
+        self,
+        name: str,
+        parameters: Mapping[str, Any],
+        tables: Sequence[str],
+        *,
+        on: Literal["twin"],
+        **options: Unpack[OfComponent],
+    ) -> TwinCheck: ...
+    @overload
+    def component(
+        self,
+        name: str,
+        parameters: Mapping[str, Any],
+        tables: Sequence[str],
+        *,
+        on: str = "",
+        **options: Unpack[OfComponent],
+    ) -> Job | TwinCheck: ...
     def component(  # noqa: PLR0913 - what a task of the library says
         self,
         name: str,
@@ -246,6 +277,18 @@ class Either:
 
         return TwinCheck(f"twin-{number}", expected(task, statement, self.components()), explain)
 
+    @overload
+    def joint_sql(
+        self, statement: str, named: Named | None = None, *, on: Literal["real"], **options: Unpack[About]
+    ) -> JointJob: ...
+    @overload
+    def joint_sql(
+        self, statement: str, named: Named | None = None, *, on: Literal["twin"], **options: Unpack[About]
+    ) -> TwinJob: ...
+    @overload
+    def joint_sql(
+        self, statement: str, named: Named | None = None, *, on: str = "", **options: Unpack[About]
+    ) -> JointJob | TwinJob: ...
     def joint_sql(
         self,
         statement: str,

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from darkroom import taken
 from darkroom.listing import Followed
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from darkroom.files import Files
     from darkroom.result import Result
     from plans.request import Request
+
+if TYPE_CHECKING:  # Python has defaults of type variables from 3.13 on
+    from typing_extensions import TypeVar as Defaulted
+
+    R_co = Defaulted("R_co", covariant=True, default="Result | Files")
+else:
+    R_co = TypeVar("R_co", covariant=True)
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 2.0
 """Between looks at a portal that answers at once although nothing has moved."""
@@ -35,8 +42,8 @@ def job_id_of(request: Request) -> str:
     return request.digest.removeprefix("sha256:")[:20]
 
 
-class Job(Followed):
-    """One submitted request."""
+class Job(Followed, Generic[R_co]):
+    """One submitted request, and what its result is: a table (`Job[Result]`), or files (`Job[Files]`)."""
 
     look_alike = False
     """It is about the real data (see `darkroom.twin_result.TwinJob`)."""
@@ -79,12 +86,12 @@ class Job(Followed):
         """Everything that the portal said at the last look."""
         return dict(self._view)
 
-    def refresh(self) -> Job:
+    def refresh(self) -> Self:
         """Look again."""
         self._view = self._connection.view(self.id)
         return self
 
-    def wait(self, timeout: float | None = None, progress: Callable[[Job], None] | None = None) -> Job:
+    def wait(self, timeout: float | None = None, progress: Callable[[Self], None] | None = None) -> Self:
         """Wait until the job has finished; `progress` is called at each new state. The portal answers when there is
         something new; one that has no place for another waiting call is asked again after a pause.
 
@@ -180,17 +187,17 @@ class Job(Followed):
             lines.append(f"{moment}  {state}")
         return _shown("\n".join(lines))
 
-    def cancel(self) -> Job:
+    def cancel(self) -> Self:
         """Cancel it, unless it has finished."""
         self._view = self._connection.cancel(self.id)
         return self
 
-    def retry(self) -> Job:
+    def retry(self) -> Self:
         """Have it run anew, if it failed or was cancelled."""
         self._view = self._connection.retry(self.id)
         return self
 
-    def result(self, timeout: float | None = None) -> Result | Files:
+    def result(self, timeout: float | None = None) -> R_co:
         """Wait, fetch the release, check it, and open it with the member's key: the table of a statement, or the
         files of a task.
 
@@ -212,7 +219,7 @@ class Job(Followed):
             raise HashMismatch(
                 "the plan is not about the request that this job was made for", f"job {self.id}"
             )
-        return self._connection.open(evidence)
+        return cast("R_co", self._connection.open(evidence))
 
     def __repr__(self) -> str:
         waits = f", waits for {self.waits_for}" if self.waits_for else ""

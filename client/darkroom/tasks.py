@@ -21,6 +21,7 @@ from plans.tasks import ComponentTask, PythonTask, task_of
 from plans.trial import Folder, TrialReport
 
 if TYPE_CHECKING:
+    from darkroom.files import Files
     from darkroom.job import Job
     from darkroom.twin_trial import TrialJob
 
@@ -62,7 +63,7 @@ class Tasks:
         """Return the algorithm library: each component's description, its parameters and what leaves."""
         return Components(listed(self._wire.get("/api/v1/components"), "components"))
 
-    def run(self, folder: Path | str, *, project: str = "", purpose: str = "") -> Job:
+    def run(self, folder: Path | str, *, project: str = "", purpose: str = "") -> Job[Files]:
         """Submit a folder of Python, as its `darkroom.toml` describes it, and return its job at once: `submit` on real
         data, whatever `darkroom.use` chose.
 
@@ -70,7 +71,7 @@ class Tasks:
             NotFound, Malformed, TooLarge: what is not right with the folder, and where.
             DarkroomError: what the portal says.
         """
-        found: Job = self.submit(Path(folder), on="real", project=project, purpose=purpose)
+        found: Job[Files] = self.submit(Path(folder), on="real", project=project, purpose=purpose)
         return found
 
     def component_request(
