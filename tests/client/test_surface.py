@@ -17,6 +17,8 @@ import pytest
 
 import darkroom
 from darkroom import local, session
+from darkroom.either import Either
+from darkroom.tabular import Tabular
 from tests.client.conftest import Town
 from tests.client.look_alikes import lay
 from tests.test_house import read_text
@@ -25,7 +27,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 CLIENT = ROOT / "client"
 HEAVY = ("cryptography", "duckdb", "httpx", "IPython", "pandas", "pyarrow", "rich", "typer")
 MOST_IMPORT_MS = 150
-ENDINGS = ("Error", "_ipython_extension")
+HOUSE = ("darkroom", "plans", "tests")
+"""Packages whose classes pass on what members read."""
 
 
 @pytest.fixture
@@ -38,8 +41,19 @@ def room(town: Town, monkeypatch: pytest.MonkeyPatch) -> Iterator[darkroom.Conne
     local.choose("", "", "")
 
 
+def parts(thing: type) -> Iterator[tuple[str, Any]]:
+    """Yield the public functions and properties of a class, also those that it inherits from a class of the house."""
+    for name in dir(thing):
+        owner = next((each for each in thing.__mro__ if name in vars(each)), object)
+        if not name.startswith("_") and owner.__module__.partition(".")[0] in HOUSE:
+            value = inspect.getattr_static(thing, name)
+            value = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
+            if inspect.isfunction(value):
+                yield name, value
+
+
 def undocumented(public: dict[str, Any]) -> list[str]:
-    """Return what lacks a sentence for its reader: public names, and public members of public classes."""
+    """Return what lacks a sentence for its reader: public names, and public parts of public classes."""
     lacking = []
     for name, thing in public.items():
         if not (inspect.isclass(thing) or inspect.isroutine(thing)):
@@ -47,11 +61,8 @@ def undocumented(public: dict[str, Any]) -> list[str]:
         if not _documented(thing):
             lacking.append(name)
         if inspect.isclass(thing):
-            for part, value in vars(thing).items():
-                member = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
-                inherited = inspect.getdoc(getattr(thing, part))
-                if not part.startswith("_") and inspect.isfunction(member) and not inherited:
-                    lacking.append(f"{name}.{part}")
+            found = parts(thing)
+            lacking += [f"{name}.{part}" for part, _ in found if not inspect.getdoc(getattr(thing, part))]
     return lacking
 
 
@@ -62,16 +73,19 @@ def _documented(thing: Any) -> bool:
 
 
 def untyped(public: dict[str, Any]) -> list[str]:
-    """Return public functions that do not say the types of everything that they take and return."""
-    return [
-        name
-        for name, thing in public.items()
-        if inspect.isfunction(thing)
-        and (
-            "return" not in thing.__annotations__
-            or set(inspect.signature(thing).parameters) - set(thing.__annotations__)
-        )
-    ]
+    """Return public functions, and public parts of public classes, that do not say the types of everything that they
+    take and return.
+    """
+    functions = {name: thing for name, thing in public.items() if inspect.isfunction(thing)}
+    for name, thing in public.items():
+        if inspect.isclass(thing):
+            functions |= {f"{name}.{part}": value for part, value in parts(thing)}
+    return [name for name, function in functions.items() if not _typed(function)]
+
+
+def _typed(function: Any) -> bool:
+    taken = set(inspect.signature(function).parameters) - {"self", "cls"}
+    return "return" in function.__annotations__ and taken <= set(function.__annotations__)
 
 
 def surface() -> dict[str, Any]:
@@ -94,9 +108,25 @@ def test_control_a_name_without_documentation_is_found() -> None:
 
         def part(self) -> None: ...
 
-    assert undocumented({"bare": bare, "Bare": Bare}) == ["bare", "Bare.part"] and untyped(
-        {"bare": bare}
-    ) == ["bare"]
+        def said(self, a):  # type: ignore[no-untyped-def]
+            """Documented."""
+
+    class Heir(Bare):
+        """Documented."""
+
+    public = {"bare": bare, "Bare": Bare, "Heir": Heir}
+    assert undocumented(public) == ["bare", "Bare.part", "Heir.part"]
+    assert untyped(public) == ["bare", "Bare.said", "Heir.said"]
+
+
+def test_control_what_a_public_class_inherits_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Either.component, "__doc__", None)
+    monkeypatch.setattr(Tabular.to_pandas, "__doc__", None)
+    monkeypatch.setattr(Either.submit, "__annotations__", {})
+    assert {"Connection.component", "Result.to_pandas", "TwinResult.to_pandas"} <= set(
+        undocumented(surface())
+    )
+    assert untyped(surface()) == ["Connection.submit"]
 
 
 def test_no_module_takes_the_place_of_a_function() -> None:
