@@ -323,7 +323,10 @@ class FakeLauncher:
         """Answer one HTTP request as the server of a lab would, and say whose lab it is."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         path = head.split(" ")[1]
-        if head.startswith("POST ") and path.endswith("/darkroom/notice"):
+        if (
+            head.startswith("POST ")
+            and path == lab.environment["JUPYTERHUB_SERVICE_PREFIX"] + "darkroom/notice"
+        ):
             return await self._hear(lab, head, reader, writer)
         body = json.dumps({"lab_of": lab.environment["DARKROOM_MEMBER"], "path": path, "head": head}).encode()
         writer.write(

@@ -24,6 +24,7 @@
   const LONGEST_TEXT = 20000;
   const HOME_PAUSE_MS = 15000;
   const NOTICE = "https://darkroom.invalid/notice"; // the event by which the lab's server wakes pages
+  const MOST_ASKS = 10; // how often the Hub is asked why a lab ended; it does not know why its member stopped it
   const AGAIN_MS = 3000; // how soon a lab that did not answer is asked again
   const MISSES = { ended: 2, session: 2, silent: 4 }; // how often in a row, before it is said
 
@@ -349,7 +350,7 @@
       takeFacts(facts);
       misses = state === "lives" ? 0 : misses + 1;
       if (state === "lives") {
-        lab.key = facts.key || lab.key;
+        Object.assign(lab, { key: facts.key || lab.key, why: null, asks: MOST_ASKS });
         takeNotice(lab, facts.notice);
       } else if (misses >= MISSES[state]) {
         await tellEnd(lab, state);
@@ -406,7 +407,11 @@
 
   // What became of a lab that does not answer. The Hub says why it ended to whoever has the key that the lab gave.
   async function tellEnd(lab, state) {
-    const why = state === "ended" || lab.ending ? await whyEnded(lab) : null;
+    if (!lab.why && (state === "ended" || lab.ending) && lab.asks > 0) {
+      lab.asks -= 1;
+      lab.why = await whyEnded(lab);
+    }
+    const why = state === "session" ? null : lab.why;
     const said = why && (lab.language === "zh" ? why.zh : why.en);
     if (said) {
       tellState(lab, state, why.again ? lab.words.endedBecause(said) : lab.words.endedForGood(said));
