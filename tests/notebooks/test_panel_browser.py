@@ -13,6 +13,7 @@ pytest.importorskip("playwright.sync_api")
 
 from playwright.sync_api import BrowserContext, FrameLocator, Page, Route, expect
 
+from notebooks import parting
 from tests.e2e.jupyterlab import a_person, chromium, look_again_until
 from tests.notebooks.panel_lab import PanelLab, Platform
 from tests.notebooks.test_panel import submitted
@@ -174,6 +175,40 @@ def test_what_became_of_the_lab_is_said_above_everything_and_taken_back(page: Pa
     answer["status"] = 200
     look_again_until(page, page.locator("#darkroom-notice[data-state='']"))
     expect(notice).to_be_hidden()
+
+
+def test_a_lab_that_ends_has_what_is_open_saved_and_says_why_before_and_after(
+    page: Page, lab: PanelLab
+) -> None:
+    """JupyterLab itself would save after two minutes here."""
+    diary = lab.home / "diary.txt"
+    diary.write_text("before\n")
+    why, over = parting.MEMBERSHIP_ENDED.told(), parting.MEMBERSHIP_ENDED.over.said
+    facts: dict[str, object] = {"key": "k"}
+    answer = {"status": 200}
+
+    def of_a_hub(route: Route) -> None:
+        text = route.fetch().text().replace('{"', '{"hubPrefix": "/hub/", "hubUser": "mei", "', 1)
+        route.fulfill(body=text, content_type="text/html")
+
+    page.route(re.compile(r"/lab/tree/"), of_a_hub)
+    page.route(re.compile(r"/darkroom/home\.json"), lambda route: route.fulfill(json=facts, **answer))
+    told = {"en": over.english, "zh": over.chinese, "again": False}
+    page.route(re.compile(r"/hub/lab-ended\?user=mei&key=k$"), lambda route: route.fulfill(json=told))
+    page.goto(f"{lab.url}lab/tree/diary.txt?reset&token={lab.token}")
+    page.locator(".jp-FileEditor .cm-content").click()
+    page.keyboard.type("unsaved words ")
+    notice = page.locator("#darkroom-notice")
+    expect(notice).to_be_hidden()
+    assert "unsaved words" not in diary.read_text(), "the control"
+    facts["notice"] = {"kind": parting.ENDING, "until": 0, **why}
+    look_again_until(page, notice.filter(has_text="Everything that is open here is saved"))
+    expect(notice).to_contain_text("no longer a member")
+    assert "unsaved words" in diary.read_text()
+    answer["status"] = 424
+    look_again_until(page, notice.filter(has_text="The lab was stopped because you are no longer a member"))
+    expect(notice).to_contain_text("until you close it")
+    expect(notice).not_to_contain_text("pen it again")
 
 
 def test_the_panel_speaks_chinese_and_is_dark_where_the_lab_is(page: Page, lab: PanelLab) -> None:
