@@ -197,10 +197,11 @@ def _suppressed(axes: Axes, encoding: dict[str, Any]) -> dict[str, Any]:
 
 def _values(table: Tabular, axes: Axes) -> list[dict[str, Any]]:
     """Return the rows that are drawn, as JSON values."""
-    places = {name: table.columns.index(name) for name in filter(None, (axes.x, axes.y, axes.by))}
+    columns, types = table.columns, table.types
+    places = {name: columns.index(name) for name in filter(None, (axes.x, axes.y, axes.by))}
     found = []
     for row, hidden in list(zip(table.rows, table.suppressed, strict=True))[:MOST_POINTS]:
-        values = {name: _number(row[place], table.types[place]) for name, place in places.items()}
+        values = {name: _number(row[place], types[place]) for name, place in places.items()}
         found.append(values | {"_suppressed": bool(axes.y and hidden[places[axes.y]])})
     return found
 

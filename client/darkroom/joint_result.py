@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from darkroom.joint_judged import Judged, judged
-from darkroom.joint_table import JointSheet, sheet_of
+from darkroom.joint_table import JointSheet, sheet_of, types_of
 from darkroom.tabular import Tabular
 from darkroom.trusting import not_pinned
 from keys import api as keys
@@ -70,6 +70,16 @@ class JointResult(Tabular):
     def sheet(self) -> JointSheet:
         """The cells, with the types that follow from the plan."""
         return sheet_of(self.plan, self.answer)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns' names."""
+        return self.answer.columns
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The columns' types, in DuckDB's words."""
+        return types_of(self.plan)
 
     def texts(self) -> list[list[str]]:
         """Return every value as text for a person, as it was handed over; what has none says why."""
