@@ -107,9 +107,9 @@ class Tabular(Displayed):
         """
         import pyarrow
 
-        names, arrays, types = self.columns, [], self.types
+        names, arrays, types, rows = self.columns, [], self.types, self.sheet.rows
         for place, kind in enumerate(types):
-            cells = [row[place] for row in self.sheet.rows]
+            cells = [row[place] for row in rows]
             arrays.append(_arrow(pyarrow, cells, kind))
             if suppressed:
                 arrays.append(pyarrow.array([cell.suppressed for cell in cells], pyarrow.bool_()))
