@@ -438,7 +438,7 @@ def test_a_programs_tables_are_twins_in_a_lab_and_nowhere_else(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(session, "_open", {"default": room})
-    with pytest.raises(KeyError):
+    with pytest.raises(NotFound, match="neither a job nor a lab"):
         darkroom.table("tax.income")
     monkeypatch.setenv("DARKROOM_LAB", "1")
     assert darkroom.tables() == ["tax.income"]

@@ -28,7 +28,7 @@ from darkroom.twin_result import WARNING
 from darkroom.twin_run import SENTENCES, TwinRun
 from keys import api as keys
 from plans.box import Entry, Limits, Outputs
-from plans.errors import BoxFailed, Malformed, NotFound, OutputRefused, StateConflict, Unreachable
+from plans.errors import BoxFailed, Malformed, NotFinished, NotFound, OutputRefused, StateConflict, Unreachable
 from plans.request import Request, RequestKind
 from plans.trial import Folder
 from sandbox import telling
@@ -303,7 +303,7 @@ def test_a_program_has_a_time_limit_and_a_wait_has_another(
 
 def test_waiting_ends_and_the_program_goes_on(room: darkroom.Connection, tmp_path: Path) -> None:
     job = room.submit(study(tmp_path, "import time\ntime.sleep(300)"), on="twin")
-    with pytest.raises(Unreachable):
+    with pytest.raises(NotFinished):
         job.wait(0.1)
     assert not job.finished
     with pytest.raises(StateConflict):
