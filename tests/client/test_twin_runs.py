@@ -28,7 +28,15 @@ from darkroom.twin_result import WARNING
 from darkroom.twin_run import SENTENCES, TwinRun
 from keys import api as keys
 from plans.box import Entry, Limits, Outputs
-from plans.errors import BoxFailed, Malformed, NotFinished, NotFound, OutputRefused, StateConflict, Unreachable
+from plans.errors import (
+    BoxFailed,
+    Malformed,
+    NotFinished,
+    NotFound,
+    OutputRefused,
+    StateConflict,
+    Unreachable,
+)
 from plans.request import Request, RequestKind
 from plans.trial import Folder
 from sandbox import telling
