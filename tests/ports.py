@@ -1,5 +1,6 @@
-"""Ports of loopback for processes that a test starts: below those from which this machine's own connections leave, since
-any of these may be taken between the choice and the start of a process that is slow to begin.
+"""Ports of loopback for processes that a test starts: below those from which the machine's own connections leave.
+
+Any of these may be taken between the choice and the start of a process that is slow to begin.
 """
 
 from __future__ import annotations

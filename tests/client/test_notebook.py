@@ -475,6 +475,9 @@ def test_the_command_makes_a_folder_and_the_way_back_a_notebook(study: Path, tmp
     assert back.exit_code == 0, back.output
     notebook.job_from(again, tmp_path / "second", cells=range(1, 6))
     second = (tmp_path / "second" / "main.py").read_text()
-    assert second.replace("# Notebook: again.ipynb", "# Notebook: study.ipynb") == (place / "main.py").read_text()
+    assert (
+        second.replace("# Notebook: again.ipynb", "# Notebook: study.ipynb")
+        == (place / "main.py").read_text()
+    )
     refused = CliRunner().invoke(cli.app, ["notebook", "job", str(study), "--into", str(place)])
     assert refused.exit_code == 3 and "there already" in refused.stderr
