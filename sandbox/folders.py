@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 import secrets
@@ -99,26 +100,37 @@ async def wipe(folder: Path) -> None:
 def _removed(folder: str) -> bool:
     """Remove a box's folders if there are few files in them and nothing deeper; return whether they are gone.
 
-    Nothing is followed: what is no folder is unlinked, and what is one below these ends the attempt.
+    Nothing is followed, at the top neither: a home's first level is its box's. What is no folder is unlinked, and what
+    is one below these ends the attempt.
     """
     try:
-        inner = _few(folder)
-        left = [path for part in inner for path in _few(part)]
-        if len(left) > MOST_FILES:
-            return False
-        for path in left:
-            os.unlink(path)
-        for path in (*inner, folder):
-            os.rmdir(path)
+        with contextlib.ExitStack() as opened:
+            whole = _opened(folder, opened)
+            parts = {name: _opened(name, opened, whole) for name in _few(whole)}
+            left = [(part, name) for part in parts.values() for name in _few(part)]
+            if len(left) > MOST_FILES:
+                return False
+            for part, name in left:
+                os.unlink(name, dir_fd=part)
+            for name in parts:
+                os.rmdir(name, dir_fd=whole)
+        os.rmdir(folder)
     except OSError:
         return False
     return True
 
 
-def _few(folder: str) -> list[str]:
-    """Return what is in a folder, as far as one entry more than there may be."""
+def _opened(name: str, until: contextlib.ExitStack, within: int | None = None) -> int:
+    """Open a folder that is no link."""
+    opened = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=within)
+    until.callback(os.close, opened)
+    return opened
+
+
+def _few(folder: int) -> list[str]:
+    """Return the names in an open folder, as far as one more than there may be."""
     with os.scandir(folder) as entries:
-        return [entry.path for entry in itertools.islice(entries, MOST_FILES + 1)]
+        return [entry.name for entry in itertools.islice(entries, MOST_FILES + 1)]
 
 
 async def _quietly(*words: str) -> None:

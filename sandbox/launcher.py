@@ -149,7 +149,8 @@ class Launcher:
         while True:
             self._shop.shelf.sweep(self._in_use())
             if self._shop.homes is not None:
-                await kept_homes.finish(self._shop.homes)
+                with contextlib.suppress(OSError):  # the next sweep tries again
+                    await kept_homes.finish(self._shop.homes)
             await asyncio.sleep(SWEEP_S)
 
     def _in_use(self) -> set[str]:

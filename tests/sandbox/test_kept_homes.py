@@ -128,3 +128,19 @@ def test_what_breaks_off_is_no_home_any_more_and_is_removed_later(
     assert list(slot.path(ONE).iterdir()) == []
     asyncio.run(kept_homes.finish(again))
     assert len(list(kept.folder.glob("*/*"))) == 2 and names(again) == [ONE.name, OTHER.name]
+
+
+@pytest.mark.parametrize("way", ["a folder", "a file", "a chain"])
+def test_a_home_of_links_alone_leads_nowhere(kept: Homes, tmp_path: Path, way: str) -> None:
+    """A member who leaves replaces all work by a link, and waits for the administrator."""
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "key").write_text("a key")
+    place = kept.find(ONE.name)
+    assert place is not None
+    (place / "work").unlink()
+    os.symlink(victim / "key" if way == "a file" else victim, place / "x")
+    if way == "a chain":
+        os.symlink("x", place / "y")
+    erase(kept)
+    assert names(kept) == [OTHER.name] and (victim / "key").read_text() == "a key"
