@@ -1,7 +1,9 @@
 """Signs of full width in a statement, as a Chinese input method types them: count（*），n；‘a’.
 
 SQL knows the plain ones alone, and takes a bracket of full width for a letter, so that what an engine says of it leads
-nowhere. What stands in texts, quoted names and comments is the member's own and stays as it is.
+nowhere. What stands in texts, quoted names and comments is the member's own and stays as it is. Where plain signs could
+mean something else than was meant, nothing is proposed: two of them that begin a comment, and curved quotes that may be
+a name or a text.
 """
 
 from __future__ import annotations
@@ -14,11 +16,14 @@ from darkroom.advice_sql import LONGEST
 from plans.errors import DarkroomError, SqlSyntax
 
 _PIECE = re.compile(
-    r"""(?P<kept>--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|"(?:[^"]|"")*")"""
+    r"""(?P<kept>--[^\n]*|/\*.*?\*/|(?P<dollar>\$\w*\$).*?(?P=dollar)|'(?:[^']|'')*'|"(?:[^"]|"")*")"""
     r"""|(?P<text>[‘’＇](?P<said>[^‘’＇'\n]*)[‘’＇])|(?P<named>[“”＂](?P<name>[^“”＂"\n]*)[“”＂])|(?P<sign>.)""",
     re.DOTALL,
 )
 _AS = re.compile(r"\b[Aa][Ss]\s*\Z")
+_COMPARED = tuple("=<>＝＜＞≥≤≠")
+_BEFORE_TEXTS = frozenset({"LIKE", "ILIKE", "THEN", "ELSE"})
+_COMMENTS = ("--", "/*", "*/")
 _PLAIN = {
     "、": ",",
     "。": ".",
@@ -47,9 +52,31 @@ def signs(text: str) -> tuple[str, ...]:
 
 
 def rewrites(text: str) -> Iterator[Rewrite]:
-    """Yield the statement with plain signs, where it has others."""
-    if made := signs(text):
+    """Yield the statement with plain signs, where it has others and they can mean but one thing."""
+    if (made := signs(text)) and not _is_unclear(text):
         yield Rewrite(narrowed(text), "why.full-width", (("signs", " ".join(made)),))
+
+
+def _is_unclear(text: str) -> bool:
+    """Whether plain signs would begin or end a comment, or curved quotes may be a name as well as a text."""
+    plain = narrowed(text)
+    if any(plain.count(sign) != text.count(sign) for sign in _COMMENTS):
+        return True
+    named = (found for found in _PIECE.finditer(text) if found["named"] is not None)
+    return any(
+        not _AS.search(text, 0, found.start()) and not _is_text(text[: found.start()]) for found in named
+    )
+
+
+def _is_text(before: str) -> bool:
+    """Whether what stands in curved quotes behind this is compared, or chosen, and so is a text and no name."""
+    before = before.rstrip()
+    words = before.upper().split()
+    if before.endswith(_COMPARED) or (words and words[-1] in _BEFORE_TEXTS):
+        return True
+    opened = max(before.rfind("("), before.rfind("（"))
+    listed = before.endswith(tuple("(（,，、")) and max(before.rfind(")"), before.rfind("）")) < opened
+    return listed and re.search(r"\bIN\s*\Z", before[:opened], re.IGNORECASE) is not None
 
 
 def explained(text: str, problem: DarkroomError) -> DarkroomError:

@@ -55,6 +55,38 @@ def test_what_is_the_members_own_text_stays(kept: str) -> None:
     assert signs(f"select {kept} ,1") == ()
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "select 1 from t where a > 1 −−0 and region = 'x'",
+        "select 1 from t where a > 1 —— b，c",
+        "select 1 ／＊ 2，3",
+        "select 1 ＊／ 2",
+        "select “region”，count(*) n from t group by “region”",
+        "select n from t order by “region”，n",
+        "select f(a，“b”) from t",
+    ],
+)
+def test_nothing_is_proposed_where_plain_signs_may_mean_something_else(typed: str) -> None:
+    assert signs(typed), "the control: there are such signs"
+    assert list(rewrites(typed)) == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "plain"),
+    [
+        ("select 1 where a in（“甲”，“乙”）", "select 1 where a in('甲','乙')"),
+        (
+            "select case when a like “甲%” then “乙” else “丙” end",
+            "select case when a like '甲%' then '乙' else '丙' end",
+        ),
+        ("select $$北京，上海$$，$x$（$x$", "select $$北京，上海$$,$x$（$x$"),
+    ],
+)
+def test_texts_in_lists_choices_and_dollars_are_texts(typed: str, plain: str) -> None:
+    assert [each.sql for each in rewrites(typed)] == [plain]
+
+
 @given(st.text(st.sampled_from("a1'\"‘’“”（），；＇＂-/*\n 。")))
 def test_plain_signs_stay_plain_whatever_was_typed(text: str) -> None:
     assert narrowed(text).count("（") <= text.count("（")
