@@ -207,7 +207,7 @@ def keeper_images(
         return
     if not yes:
         typer.confirm(f"May boxes of these images see rows of {domain}?", abort=True, err=True)
-    trusted_images.trust(owner)
+    trusted_images.trust(owner, found)
     _say(f"A running `darkroom-server up` starts keeper and launcher of {domain} anew by itself.")
 
 

@@ -7,13 +7,16 @@ has said that it is trusted (`darkroom-server keeper images`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import stat
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from keeper.api import load as load_keeper
 from plans.box import Entry
-from plans.errors import NotFound
+from plans.errors import NotFound, StateConflict
 from sandbox import api as sandbox
 from server.images import NAMES, work_images
 from server.site import Owner
@@ -24,7 +27,10 @@ ALL_STATEMENTS = "statements"
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One image that is here, for one stage: its name, its digest, and whether the keeper was told to trust it."""
+    """One image that is here, for one stage: its name, its digest, and whether the keeper was told to trust it.
+
+    Of the image for statements it has to be the first of those trusted, too: in it the keeper checks by itself.
+    """
 
     stage: str
     image: str
@@ -57,7 +63,7 @@ def standings(owner: Owner) -> tuple[Standing, ...]:
 
 
 def _here(images: Any, work: Any) -> Iterator[tuple[Entry | None, str, str, tuple[str, ...]]]:
-    listed = [(None, "sql", images)]
+    listed = [(None, "sql", images[:1])]
     listed += [(entry, name, work.get(entry, ())) for entry, named in NAMES.items() for name in named]
     for entry, name, trusted in listed:
         try:
@@ -71,14 +77,19 @@ def command(domain: str) -> str:
     return f"darkroom-server keeper images {domain} --trust"
 
 
-def trust(owner: Owner) -> None:
-    """Have a side's keeper and launcher trust the images that are here, before those that they trust already.
+def trust(owner: Owner, shown: tuple[Standing, ...]) -> None:
+    """Have a side's keeper and launcher trust the images that were shown, before those that they trust already.
 
     It counts once keeper and launcher are started again. What was trusted stays so: plans that wait name it.
 
     Raises:
         NotFound: there is no image for SQL here.
+        StateConflict: an image was built since they were shown; nothing was changed.
     """
+    if standings(owner) != shown:
+        raise StateConflict(
+            "an image was built, or removed, while you were asked", owner.domain, "Look at the list again."
+        )
     config = load_keeper(owner.keeper_settings)
     here = work_images()
     stages = [*here, *(entry for entry in config.work_images if entry not in here)]
@@ -86,8 +97,20 @@ def trust(owner: Owner) -> None:
     changed = replace(config, images=_first((sandbox.find("sql").digest,), config.images), work_images=work)
     launcher = sandbox.LauncherConfig.load(owner.launcher_settings)
     known = _first(changed.images, *work.values(), launcher.images)
-    replace(launcher, images=known).save(owner.launcher_settings)
-    changed.save(owner.keeper_settings)
+    _save(replace(launcher, images=known).save, owner.launcher_settings)
+    _save(changed.save, owner.keeper_settings)
+
+
+def _save(save: Callable[[Path], None], path: Path) -> None:
+    """Write settings in one step, for the user and with the mode that they had: half of them would start nothing."""
+    new, had = path.with_name(path.name + ".new"), path.stat()
+    new.unlink(missing_ok=True)
+    save(new)
+    with new.open("rb") as written:
+        os.fchown(written.fileno(), had.st_uid, had.st_gid)
+        os.fchmod(written.fileno(), stat.S_IMODE(had.st_mode))
+        os.fsync(written.fileno())
+    new.replace(path)
 
 
 def _first(*groups: tuple[str, ...]) -> tuple[str, ...]:

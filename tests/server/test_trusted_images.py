@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ from typer.testing import CliRunner
 
 from keeper.api import load as load_keeper
 from plans.box import Entry
-from plans.errors import NotFound
+from plans.errors import NotFound, StateConflict
 from sandbox.config import LauncherConfig
 from server import images, trusted_images
 from server.cli import app
@@ -93,6 +95,47 @@ def test_after_that_keeper_and_launcher_take_both(owner: Owner, shelf: Shelf) ->
     once = owner.keeper_settings.read_bytes()
     typed(owner, "--trust")
     assert owner.keeper_settings.read_bytes() == once
+
+
+def test_what_is_built_while_the_owner_is_asked_is_not_trusted(owner: Owner, shelf: Shelf) -> None:
+    shelf.digests = dict(NEW)
+    shown = trusted_images.standings(owner)
+    before = owner.keeper_settings.read_bytes(), owner.launcher_settings.read_bytes()
+    shelf.digests = NEW | {"python": "sha256:" + "e" * 64}
+    with pytest.raises(StateConflict):
+        trusted_images.trust(owner, shown)
+    assert (owner.keeper_settings.read_bytes(), owner.launcher_settings.read_bytes()) == before
+    trusted_images.trust(owner, trusted_images.standings(owner))
+    assert load_keeper(owner.keeper_settings).work_images[Entry.PYTHON][0] == "sha256:" + "e" * 64
+
+
+def test_an_older_image_that_is_here_again_is_the_one_that_is_checked_with(
+    owner: Owner, shelf: Shelf
+) -> None:
+    shelf.digests = dict(NEW)
+    typed(owner, "--trust", "--yes")
+    shelf.digests = dict(OLD)
+    typed(owner, "--trust", "--yes")
+    assert load_keeper(owner.keeper_settings).images == (OLD["sql"], NEW["sql"])
+
+
+def test_settings_are_whole_at_every_moment_and_keep_their_mode(
+    owner: Owner, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.digests = dict(NEW)
+    paths = owner.keeper_settings, owner.launcher_settings
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in paths]
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "fsync", interrupted)
+        trusted_images.trust(owner, trusted_images.standings(owner))
+    assert load_keeper(paths[0]).images == (OLD["sql"],) and LauncherConfig.load(paths[1])
+    typed(owner, "--trust", "--yes")
+    assert [stat.S_IMODE(path.stat().st_mode) for path in paths] == modes
+    assert load_keeper(paths[0]).images[0] == NEW["sql"], "the control: the second time nothing broke off"
+
+
+def interrupted(_: int) -> None:
+    raise KeyboardInterrupt
 
 
 def test_an_image_that_is_gone_stays_trusted_and_is_not_asked_about(owner: Owner, shelf: Shelf) -> None:
