@@ -21,6 +21,9 @@ from plans.labs import loopback_of
 HEAR_S = 10.0
 """How long the lab's server may take to hear it; one that does not is stopped at once."""
 
+WARNED_AGAIN_S = 60.0
+"""How soon a lab that did not hear a warning is warned again: one may hold up every look after it for `HEAR_S`."""
+
 MOST_WARNED_S = 86_400
 """How long before its greatest age a lab is warned, at the most."""
 

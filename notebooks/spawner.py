@@ -131,7 +131,7 @@ class LabSpawner(Spawner):
         self._looked, self._away_since = time.monotonic(), 0.0
         self._asked = float("-inf")
         self._parting: Parting | None = None
-        self._stops_at, self._warned = 0.0, False
+        self._stops_at, self._warns_at = 0.0, float("-inf")
 
     # --- what the Hub's database keeps -------------------------------------
 
@@ -217,7 +217,7 @@ class LabSpawner(Spawner):
             NoLab: says why there is none.
         """
         self.ended, self._story, self._image = {}, Story(), ("", "")
-        self._parting, self._warned = None, False
+        self._parting, self._warns_at = None, float("-inf")
         try:
             return await self._start()
         except DarkroomError as problem:
@@ -410,14 +410,16 @@ class LabSpawner(Spawner):
         self._stops_at = time.monotonic() + (grace_s if heard else 0)
 
     async def _warn(self) -> None:
-        """Say once, early enough, that the lab will be as old as it may be."""
+        """Say once, early enough, that the lab will be as old as it may be; again where its server did not hear."""
         days = self.neighbours.settings.age_days
         left_s = 3600 * (24 * days - parting.hours_since(self.orm_spawner.started))
-        if self._warned or self._parting or not parting.is_warned(days, left_s):
+        if time.monotonic() < self._warns_at or self._parting or not parting.is_warned(days, left_s):
             return
+        self._warns_at = time.monotonic() + parting.WARNED_AGAIN_S  # this look waits until it is heard
         said = parting.warning(days)
         token = await opened(self.sealed_token)
-        self._warned = await self._say(token, {"kind": parting.WARNING, "left_s": left_s, **said})
+        if await self._say(token, {"kind": parting.WARNING, "left_s": left_s, **said}):
+            self._warns_at = float("inf")
 
     async def _say(self, token: str, said: Mapping[str, Any]) -> bool:
         """Say something to the lab's pages; return whether its server heard."""
@@ -427,8 +429,9 @@ class LabSpawner(Spawner):
 
     async def _over(self, why: Failure) -> int:
         """Note why the lab ended, and let go of what was its."""
+        plan, token = self.plan, self.sealed_token
         await self._note(why)
-        await self._let_go(self.plan)
+        await self._let_go(plan, token)
         return 1
 
     async def _note(self, why: Failure) -> None:
@@ -446,25 +449,28 @@ class LabSpawner(Spawner):
         return {"en": self.ended["english"], "zh": self.ended["chinese"], "again": again}
 
     async def stop(self, now: bool = False) -> None:
-        """End the lab; its home stays."""
-        plan = self.plan
+        """End the lab; its home stays. A look meanwhile can have the Hub forget the lab: what it had is read first."""
+        plan, token = self.plan, self.sealed_token
         if self._parting is not None:
             await self._note(self._parting.over)
-        with contextlib.suppress(Unreachable):
-            await self.neighbours.launcher.cancel(plan)
-            for _ in range(60):
-                if plan not in await self.neighbours.launcher.living(fresh_s=0):
-                    break
-                await asyncio.sleep(LOOK_S)
-        await self._let_go(plan)
+        try:
+            with contextlib.suppress(Unreachable):
+                await self.neighbours.launcher.cancel(plan)
+                for _ in range(60):
+                    if plan not in await self.neighbours.launcher.living(fresh_s=0):
+                        break
+                    await asyncio.sleep(LOOK_S)
+        finally:
+            await self._let_go(plan, token)
 
-    async def _let_go(self, plan: str) -> None:
+    async def _let_go(self, plan: str, token: str) -> None:
+        """Close a lab's port and end its token, which is given sealed."""
         self._parting = None
         with contextlib.suppress(DarkroomError):
             await self.neighbours.porter.close(plan)
-        token = await opened(self.sealed_token)
-        self.sealed_token = ""
-        await self._end_rights(token)
+        if self.sealed_token == token:
+            self.sealed_token = ""
+        await self._end_rights(await opened(token))
 
     async def _end_rights(self, token: str) -> None:
         if token:
