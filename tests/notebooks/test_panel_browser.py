@@ -205,6 +205,11 @@ def test_a_lab_that_ends_has_what_is_open_saved_and_says_why_before_and_after(
     look_again_until(page, notice.filter(has_text="Everything that is open here is saved"))
     expect(notice).to_contain_text("no longer a member")
     assert "unsaved words" in diary.read_text()
+    ends = facts.pop("notice")  # the Hub forgot it, and the lab lives on
+    look_again_until(page, page.locator("#darkroom-notice[data-state='']"))
+    expect(notice).to_be_hidden()
+    facts["notice"] = ends
+    look_again_until(page, notice.filter(has_text="Everything that is open here is saved"))
     answer["status"] = 424
     look_again_until(page, notice.filter(has_text="The lab was stopped because you are no longer a member"))
     expect(notice).to_contain_text("until you close it")

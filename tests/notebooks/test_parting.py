@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,10 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oauthenticator.oauth2 import OAuthenticator
 
-from notebooks import parting
+from notebooks import config, parting, spawner
 from notebooks.authenticator import PortalAuthenticator
 from notebooks.parting import Parting
 from notebooks.spawner import LabSpawner
+from tests.notebooks.panel_lab import LAB
 from tests.notebooks.test_porter import settings_in
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
@@ -45,7 +47,7 @@ class Lab:
         self.said: list[dict[str, Any]] = []
         self.parted: list[Parting] = []
         self.sealed_token, self.hears = "", True
-        self._warned, self._parting = False, None
+        self._warns_at, self._parting = float("-inf"), None
 
     async def part(self, why: Parting) -> None:
         self.parted.append(why)
@@ -56,6 +58,10 @@ class Lab:
 
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+LONGEST_END_S = config.LOOK_S + spawner.AWAY_S + 60 * spawner.LOOK_S
+"""How long after its time a lab may still live that the Hub ends: until the next look, or until a launcher that is away
+is given up, and until its box is gone.
+"""
 
 
 @pytest.mark.parametrize(
@@ -86,11 +92,6 @@ def test_a_lab_is_warned_of_its_age_once_it_was_heard_and_not_too_early() -> Non
     assert (
         "{time}" in said["en"] and "{time}" in said["zh"] and "7 days" in said["en"] and "7 天" in said["zh"]
     )
-    deaf = Lab(HOUR, 7 * DAY - HOUR)
-    deaf.hears = False
-    for _ in range(2):
-        asyncio.run(deaf.warn())  # type: ignore[misc]
-    assert len(deaf.said) == 2, "who did not hear is told again"
 
 
 @given(st.integers(1, 365), st.floats(-1e6, 1e8))
@@ -137,6 +138,30 @@ def test_rights_that_a_member_may_not_have_end_before_anything_is_said(
     assert happened == ["rights", "project-ended", "idle"], (
         "each once; a lab that lies idle keeps its rights meanwhile"
     )
+
+
+def test_an_end_that_does_not_come_is_told_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Hub that is killed while pages save forgets it; they would save every few seconds, which is use of the lab."""
+    monkeypatch.syspath_prepend(str(LAB))
+    from darkroom_lab import notices
+
+    clock = SimpleNamespace(time=lambda: clock.now, now=1e9)
+    monkeypatch.setattr(notices, "time", clock)
+    monkeypatch.setenv("DARKROOM_TOKEN", "token")
+    for said in (
+        {"kind": parting.ENDING, "left_s": 20, **parting.idle(4).told()},
+        {"kind": parting.WARNING, "left_s": 3600.0, **parting.warning(7)},
+    ):
+        settings = {notices.NOTICE: notices._read(json.dumps(said).encode())}
+        shown = notices.facts(settings)
+        assert shown["notice"]["en"] == said["en"] and shown["notice"]["until"] == clock.now + said["left_s"]
+        clock.now += said["left_s"] + LONGEST_END_S
+        assert notices.facts(settings) == shown, "the control: a Hub that works may take so long"
+        clock.now += 60
+        assert notices.facts(settings) == {"key": shown["key"]}, "pages still ask why, if it ends after all"
+        settings[notices.NOTICE] = notices._read(json.dumps(said).encode())
+        assert "notice" in notices.facts(settings), "said anew, it is told anew"
+    assert "notice" not in notices.facts({})
 
 
 @pytest.mark.parametrize("parts", [True, False])

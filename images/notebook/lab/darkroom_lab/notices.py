@@ -3,7 +3,8 @@
     POST <base_url>darkroom/notice    from the Hub, with the key that only it and this lab can make (`plans.labs`)
 
 Pages hear of it by Jupyter's events at once, hidden ones too, and read it in `home.json`. It is a courtesy, and so is
-all of this: the Hub ends the lab whether anybody listens or not.
+all of this: the Hub ends the lab whether anybody listens or not. A Hub that was killed before it did has forgotten what
+it said: what does not come true in time is told no more, and pages take it back.
 """
 
 from __future__ import annotations
@@ -30,6 +31,11 @@ EVENT = "https://darkroom.invalid/notice"
 """The name of the event; nothing is there to be fetched."""
 
 KINDS = ("warning", "ending")
+LAPSES_S = 120.0
+"""How long after its time an announced end is still told. A Hub that works ends the lab within 90 s of it: it looks
+every 10 s, waits 60 s for a launcher that is away, and 15 s for the box.
+"""
+
 LONGEST = 1000
 _LARGEST_BODY = 16 * 2**10
 _SCHEMA = {
@@ -54,9 +60,12 @@ def key() -> str:
 
 
 def facts(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return what pages are told: the key with which they ask the Hub why the lab ended, and what was said last."""
+    """Return what pages are told: the key with which they ask the Hub why the lab ended, and what was said last, as
+    long as it holds by this machine's clock, by which its time was reckoned (a browser may have another).
+    """
     said = settings.get(NOTICE)
-    return {**({"key": found} if (found := key()) else {}), **({"notice": said} if said else {})}
+    holds = said and time.time() < said["until"] + LAPSES_S
+    return {**({"key": found} if (found := key()) else {}), **({"notice": said} if holds else {})}
 
 
 def put_on(server_app: Any) -> None:

@@ -366,7 +366,8 @@
     look();
   }
 
-  // What the Hub says while the lab lives: that it will be too old some time, or that it ends now.
+  // What the Hub says while the lab lives: that it will be too old some time, or that it ends now. The lab's server tells
+  // it for as long as it holds (darkroom_lab/notices.py); then what was said is taken back.
   function takeNotice(lab, notice) {
     const said = notice && (lab.language === "zh" ? notice.zh : notice.en);
     if (!said) {
@@ -401,6 +402,9 @@
     lab.saving = true;
     await Promise.allSettled([...contexts.values()].map((context) => context.save()));
     lab.saving = false;
+    if (lab.ending !== why) {
+      return; // taken back meanwhile
+    }
     const left = [...contexts.values()].filter((context) => context.model.dirty).map((context) => context.path);
     tellState(lab, "ending", left.length ? lab.words.unsaved(why, left) : lab.words.saved(why));
   }
