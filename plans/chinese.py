@@ -11,6 +11,9 @@ Values are people's text, names and numbers. They are carried over letter by let
 catalogue says that a sentence of the house stands there. A sentence that is not in the catalogue, or that can be taken
 apart in two ways that would read differently, stays English as it is. What comes back is text like what went in: who
 writes HTML escapes it as before.
+
+Others may have written the text (a false launcher, keeper or agent), and taking it apart can need very many tries. So
+a text may be no longer than `LONGEST`, and has `MOST_STEPS` tries; if they do not suffice, all of it stays English.
 """
 
 from __future__ import annotations
@@ -23,8 +26,13 @@ from functools import cache
 from pathlib import Path
 
 CATALOGUE = Path(__file__).with_suffix(".po")
-LONGEST = 20_000
-"""Characters of a text that is looked up; a longer one stays as it is."""
+LONGEST = 2_000
+"""Characters of a text that is looked up; a longer one stays as it is. The longest advice of a dozen rules of the
+airlock has about 1,300.
+"""
+
+MOST_STEPS = 200
+"""Sentences that are tried for one text, those within sentences too. What the house says needs far fewer (tests)."""
 
 DEEPEST = 3
 """Sentences within sentences."""
@@ -109,11 +117,36 @@ class Catalogue:
     phrases: dict[str, str]
     templates: tuple[Said, ...]
 
-    def text(self, text: str, deep: int = DEEPEST, *, inner: bool = False) -> str | None:
+    def text(self, text: str) -> str | None:
         """Return a text of one or several sentences in Chinese, or none."""
-        if len(text) > LONGEST or not deep:
+        if len(text) > LONGEST:
             return None
-        return self._each(text, deep, MOST_SENTENCES) or self._one(text, deep, inner)
+        try:
+            return Search(self).text(text)
+        except StepsSpentError:
+            return None
+
+
+class StepsSpentError(Exception):
+    """A text had its tries, and is not settled yet."""
+
+
+@dataclass(slots=True)
+class Search:
+    """The search for one text in the catalogue; every sentence that is tried is a step of `most`."""
+
+    catalogue: Catalogue
+    most: int = MOST_STEPS
+    taken: int = 0
+
+    def text(self, text: str, deep: int = DEEPEST, *, inner: bool = False) -> str | None:
+        """Return a text of one or several sentences in Chinese, or none.
+
+        Raises:
+            StepsSpentError: it needs more steps than it has. Then nothing of it is believed: to go on as if a sentence
+                within were not known would settle what is not settled.
+        """
+        return (self._each(text, deep, MOST_SENTENCES) or self._one(text, deep, inner)) if deep else None
 
     def _each(self, text: str, deep: int, most: int) -> str | None:
         """Return a text of several sentences, of which each is known by itself."""
@@ -128,20 +161,24 @@ class Catalogue:
         return None
 
     def _one(self, text: str, deep: int, inner: bool) -> str | None:
+        if self.taken >= self.most:
+            raise StepsSpentError
+        self.taken += 1
         body, end = (text[:-1], "。") if text.endswith(".") and not text.endswith("..") else (text, "")
-        known = self.plain.get(body) or (self.phrases.get(text) if inner else None)
+        known = self.catalogue.plain.get(body) or (self.catalogue.phrases.get(text) if inner else None)
         if known is None:
             known = next((told for told in self._filled(body, deep)), None)
         return None if not known else known if known.endswith(("。", "？")) and end else known + end
 
     def _filled(self, body: str, deep: int) -> Iterator[str]:
         """Yield the heaviest entry that fits, filled in; an empty text where its values are not settled."""
-        for said in self.templates:
+        for said in self.catalogue.templates:
             apart = said.values(body)
             if apart is None or not all(_fits(said, values) for values in apart):
                 continue
-            short, long = (self._written(said, values, deep) for values in apart)
-            yield short if short == long else ""
+            short, long = apart
+            told = self._written(said, short, deep)
+            yield told if short == long or told == self._written(said, long, deep) else ""
 
     def _written(self, said: Said, values: tuple[str, ...], deep: int) -> str:
         told = []

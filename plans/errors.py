@@ -13,6 +13,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+LONGEST_TOLD = 4_000
+"""Characters of one text of an error that came from elsewhere. The longest that the house itself says list columns or
+several reasons: the advice of all rules of the airlock has about 2,500, and a list of 150 columns not more.
+"""
+
 
 class DarkroomError(Exception):
     """The root of the tree; never raised itself.
@@ -448,11 +453,22 @@ def by_code() -> dict[str, type[DarkroomError]]:
 
 def from_problem(problem: dict[str, Any]) -> DarkroomError:
     """Return the error that a problem document describes; an unknown code gives the nearest known root. Others wrote
-    its texts, and a traceback goes to a terminal as it is: control and direction characters become escapes.
+    its texts, and a traceback goes to a terminal as it is: control and direction characters become escapes, and what
+    is longer than `LONGEST_TOLD` is cut and says so, since it is kept, and shown on pages, as it comes.
     """
     kind = by_code().get(str(problem.get("code")), Refused)
     return kind(*(_shown(str(problem.get(name, ""))) for name in ("title", "where", "next_step")))
 
 
 def _shown(text: str) -> str:
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+    shown = "".join(map(_legible, text[: LONGEST_TOLD + 1]))
+    if len(shown) <= LONGEST_TOLD:
+        return shown
+    note = f" … (cut; it had {len(text):,} characters)"
+    return (
+        shown[: LONGEST_TOLD - len(note)] + note
+    )  # not longer with its note, so that the next who reads it cuts none
+
+
+def _legible(sign: str) -> str:
+    return sign if sign.isprintable() or sign == "\n" else sign.encode("unicode_escape").decode()

@@ -6,9 +6,14 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from airlock.api import refusal
+from airlock.outputs.rules import OutputRule
+from airlock.rules import Rule
 from plans import errors
-from plans.errors import DarkroomError, by_code, from_problem
+from plans.errors import LONGEST_TOLD, DarkroomError, by_code, from_problem
 from tools import errors_reference
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,6 +60,48 @@ def test_an_error_says_what_where_and_the_next_step() -> None:
 )
 def test_a_problem_that_nobody_knows_still_reads_as_a_refusal(problem: dict[str, object]) -> None:
     assert from_problem(problem).exit_code != 0
+
+
+# --- texts that others wrote have an end -----------------------------------------------------
+
+TEXTS = ("title", "where", "next_step")
+SIGNS = st.sampled_from(["a", " ", ". ", "\x1b", "\u202e", "\U0001f512", "\U000e0001", "列", "\n", "\\"])
+
+
+def told(problem: DarkroomError) -> tuple[str, str, str]:
+    return problem.what, problem.where, problem.next_step
+
+
+@given(st.lists(SIGNS, min_size=1, max_size=5), st.integers(1, 20_000))
+def test_no_text_of_an_answer_is_longer_than_an_error_may_be(signs: list[str], length: int) -> None:
+    text = ("".join(signs) * length)[:length]
+    received = from_problem({"code": "rule.refused"} | dict.fromkeys(TEXTS, text))
+    assert all(len(each) <= LONGEST_TOLD for each in told(received))
+    if length > LONGEST_TOLD:
+        assert all(each.endswith(f"… (cut; it had {length:,} characters)") for each in told(received))
+    assert told(from_problem(received.problem())) == told(received), "the next on its way cuts nothing more"
+
+
+@pytest.mark.parametrize("length", [1, LONGEST_TOLD - 1, LONGEST_TOLD])
+def test_a_text_that_is_not_too_long_is_whole(length: int) -> None:
+    assert told(from_problem(dict.fromkeys(TEXTS, "x" * length))) == ("x" * length,) * 3
+
+
+def test_the_longest_that_the_house_says_is_whole() -> None:
+    """A list of many columns, and an output that every rule refuses."""
+    columns = ", ".join(f"a_column_of_some_{number}" for number in range(150))
+    problems = [errors.PolicyDenied(f"The grant on nm/tax/income does not include: {columns}.")]
+    for rules in (Rule, OutputRule):
+        problems.append(refusal(_Refused(tuple(rule.value for rule in rules))))  # type: ignore[arg-type]
+    for problem in problems:
+        assert max(map(len, told(problem))) > 300 and told(from_problem(problem.problem())) == told(problem)
+
+
+class _Refused:
+    """What `refusal` reads of a verdict."""
+
+    def __init__(self, reasons: tuple[str, ...]) -> None:
+        self.reasons = reasons
 
 
 def test_the_reference_of_errors_is_what_the_code_says() -> None:
