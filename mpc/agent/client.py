@@ -61,6 +61,8 @@ class AgentClient:
             answer = frame
         good = frames.settle(answer, self.path.name)
         failure = good.get("failure")
+        if failure and not isinstance(failure, dict):
+            raise Malformed("an agent says in no known way why it ended", self.path.name)
         return PartyEnd(from_problem(failure) if failure else None, _receipts(good))
 
     def cancel(self, joint: str, attempt: int) -> None:

@@ -67,3 +67,14 @@ def test_the_control_an_answer_to_its_end_is_taken(ending: Callable[..., AgentCl
     assert heard == ["closed"]
     with pytest.raises(Malformed):
         ending({"ok": "yes"}).run(JOINT, 1)
+
+
+@pytest.mark.parametrize("failure", ["x", 1, ["code"], True], ids=repr)
+def test_an_agent_that_gives_no_reason_in_a_known_form_is_refused(
+    ending: Callable[..., AgentClient], failure: object
+) -> None:
+    with pytest.raises(Malformed, match="in no known way"):
+        ending({"ok": {"receipts": [], "failure": failure}}).run(JOINT, 1)
+    problem = {"code": "box.failed", "title": "it ended", "where": "box", "next_step": "Again."}
+    told = ending({"ok": {"receipts": [], "failure": problem}}).run(JOINT, 1).failure
+    assert told is not None and told.what == "it ended", "the control"
