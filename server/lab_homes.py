@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from plans.errors import NotFound
+from plans.errors import DarkroomError, NotFound, StateConflict
 from plans.labs import home_of
 from sandbox import api as sandbox
 from server.enrolment import open_store
@@ -66,7 +66,8 @@ def listed(home: Path) -> tuple[MembersHome, ...]:
 
 
 def erase(home: Path, whose: str) -> None:
-    """Erase the home of a member, or the one of this name; a line in the audit log says so before it is gone.
+    """Erase the home of a member, or the one of this name. A line in the audit log says so before it is gone, and
+    another one if it was not erased after all.
 
     Raises:
         NotFound: there is no such home, or there are no labs here.
@@ -76,10 +77,17 @@ def erase(home: Path, whose: str) -> None:
     site = open_site(home)
     name = home_of(whose) if "@" in whose else whose
     launcher = _launcher(site)
-    if name not in {kept.name for kept in launcher.homes(count=False)}:
+    found = next((kept for kept in launcher.homes(count=False) if kept.name == name), None)
+    if found is None:
         raise NotFound("there is no such home", whose[:80], "See them with darkroom-server labs homes.")
+    if found.in_use:
+        raise StateConflict("a lab has this home now", whose, "Erase it once its member has stopped the lab.")
     record(site, "home.erased", whose, OPERATOR, home=name)
-    launcher.erase_home(name)
+    try:
+        launcher.erase_home(name)
+    except DarkroomError as problem:  # a lab that took it in this moment, or the launcher is gone
+        record(site, "home.not-erased", whose, OPERATOR, home=name, code=problem.code)
+        raise
 
 
 def _launcher(site: Site) -> sandbox.LauncherClient:

@@ -18,6 +18,7 @@ from keeper.api import load as load_keeper
 from plans.box import Entry
 from plans.errors import NotFound, StateConflict
 from sandbox import api as sandbox
+from server.events import record
 from server.images import NAMES, work_images
 from server.site import Owner
 
@@ -80,7 +81,8 @@ def command(domain: str) -> str:
 def trust(owner: Owner, shown: tuple[Standing, ...]) -> None:
     """Have a side's keeper and launcher trust the images that were shown, before those that they trust already.
 
-    It counts once keeper and launcher are started again. What was trusted stays so: plans that wait name it.
+    It is in the audit log first, and counts once keeper and launcher are started again. What was trusted stays so:
+    plans that wait name it.
 
     Raises:
         NotFound: there is no image for SQL here.
@@ -97,6 +99,8 @@ def trust(owner: Owner, shown: tuple[Standing, ...]) -> None:
     changed = replace(config, images=_first((sandbox.find("sql").digest,), config.images), work_images=work)
     launcher = sandbox.LauncherConfig.load(owner.launcher_settings)
     known = _first(changed.images, *work.values(), launcher.images)
+    named = " ".join(sorted({f"{each.image}={each.digest}" for each in shown if not each.trusted}))
+    record(owner.site, "images.trusted", owner.domain, owner.domain, images=named)
     _save(replace(launcher, images=known).save, owner.launcher_settings)
     _save(changed.save, owner.keeper_settings)
 

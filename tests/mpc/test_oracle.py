@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -18,25 +17,10 @@ from mpc.protocols.replicated import Server, Shared, add, inner_products, multip
 from mpc.protocols.ring import RING64
 from tests.mpc import trio
 from tests.mpc.test_replicated import dealt
+from tests.ports import free_ports
 
 SCRIPT = Path(__file__).parent / "oracle" / "by_mpyc.py"
 PARTS = ("sums", "products", "inner", "reached", "equal", "let_through")
-
-
-def free_ports(count: int) -> int:
-    """The first of some neighbouring free ports."""
-    for first in range(23_000, 40_000, 10):
-        ends = [socket.socket() for _ in range(count)]
-        try:
-            for place, end in enumerate(ends):
-                end.bind(("127.0.0.1", first + place))
-        except OSError:
-            continue
-        finally:
-            for end in ends:
-                end.close()
-        return first
-    raise AssertionError("no free ports")
 
 
 def by_mpyc(asked: dict, parties: int) -> dict:

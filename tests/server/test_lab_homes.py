@@ -59,10 +59,10 @@ def home(tmp_path: Path, launcher: Launcher) -> Path:
     return site.home
 
 
-def erasures(home: Path) -> list[str]:
+def erasures(home: Path, action: str = "home.erased") -> list[str]:
     log = audit.Log.open(open_site(home).audit)
     try:
-        return [each.object for each in log.events(0, log.size) if each.action == "home.erased"]
+        return [each.object for each in log.events(0, log.size) if each.action == action]
     finally:
         log.close()
 
@@ -106,10 +106,27 @@ def test_a_home_that_is_not_there_is_refused_and_nothing_is_logged(home: Path, w
     assert len(listed(home)) == 3 and erasures(home) == []
 
 
-def test_a_home_in_a_lab_is_refused(home: Path, launcher: Launcher) -> None:
+def test_a_home_in_a_lab_is_refused_and_the_log_does_not_say_that_it_was_erased(
+    home: Path, launcher: Launcher
+) -> None:
     launcher.kept.hold(home_of(MEI))
     refused = typed(home, "erase-home", MEI, "--yes")
     assert isinstance(refused.exception, StateConflict) and "in a lab now" in typed(home, "homes").stdout
+    assert erasures(home) == []
+
+
+def test_an_erasure_that_fails_in_the_last_moment_is_taken_back_in_the_log(
+    home: Path, launcher: Launcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def taken(_: str) -> None:
+        raise StateConflict("this member has a lab already", "home")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(launcher, "erase_home", taken)
+        assert isinstance(typed(home, "erase-home", MEI, "--yes").exception, StateConflict)
+    assert erasures(home) == erasures(home, "home.not-erased") == [MEI] and len(listed(home)) == 3
+    typed(home, "erase-home", MEI, "--yes")
+    assert len(listed(home)) == 2 and erasures(home, "home.not-erased") == [MEI], "the control"
 
 
 def test_a_site_without_labs_says_so(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
+from audit import api as audit
 from keeper.api import load as load_keeper
 from plans.box import Entry
 from plans.errors import NotFound, StateConflict
@@ -92,6 +93,10 @@ def test_after_that_keeper_and_launcher_take_both(owner: Owner, shelf: Shelf) ->
     assert keeper.work_images[Entry.INSPECT] == (OLD["inspect"],)
     assert {NEW["sql"], NEW["python"], *OLD.values()} == set(launcher.images)
     assert all(each.trusted for each in trusted_images.standings(owner))
+    log = audit.Log.open(owner.site.audit)
+    (told,) = [each for each in log.events(0, log.size) if each.action == "images.trusted"]
+    log.close()
+    assert told.domain == "nm/tax" and NEW["python"] in told.details["images"], "outsiders see which"
     once = owner.keeper_settings.read_bytes()
     typed(owner, "--trust")
     assert owner.keeper_settings.read_bytes() == once
