@@ -34,7 +34,7 @@ NOT_PRODUCT = {
     "client",
     "build",
 }
-LOCKS = sorted([*ROOT.glob("locks/*.txt"), *ROOT.glob("images/*/lock.txt")])
+LOCKS = sorted([*ROOT.glob("locks/*.txt"), *ROOT.glob("images/*/lock.txt"), *ROOT.glob("tests/**/lock.txt")])
 
 
 def packages_on_disk() -> set[str]:

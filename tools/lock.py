@@ -35,6 +35,7 @@ LOCKS = [
     ("images/notebook/lock.in", "images/notebook/lock.txt", "images/python/lock.txt"),
     ("images/components/lock.in", "images/components/lock.txt", "images/python/lock.txt"),
     ("images/inspect/lock.in", "images/inspect/lock.txt", "locks/dev.txt"),
+    ("tests/sandbox/probe/lock.in", "tests/sandbox/probe/lock.txt", "images/sql/lock.txt"),
 ]
 
 
