@@ -59,7 +59,7 @@ def create_app(services: Services) -> FastAPI:
         lab_pages,
         apply_pages,
     ):
-        app.include_router(module.router)
+        app.router.routes.extend(module.router.routes)  # as they are: `include_router` builds each anew
 
     @app.get("/health")
     def health() -> dict[str, str]:
