@@ -23,12 +23,14 @@ from portal import api as portal
 from store import api as store
 from tests.attacks.test_control_plane import BO, CHEN, MEI
 from tests.portal import test_joint
-from tests.portal.audit_log import actions
+from tests.portal.audit_log import actions, open_log
+from tests.portal.fixtures import entering
 from tests.portal.region import (
     DATASET,
     ORIGIN,
     OWNER,
     Region,
+    build,
     grant_of,
     let_wait,
     release,
@@ -154,6 +156,16 @@ def house(region: Region, signed_in: SignedIn) -> House:
     return House(region, signed_in)
 
 
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A house for many tests: for calls that only read, or that must be refused and change nothing."""
+    folder = tmp_path_factory.mktemp("standing")
+    region = build(folder, open_log(folder))
+    yield House(region, entering(region))
+    region.database.close()
+    region.log.close()
+
+
 def test_88_every_endpoint_is_classified(house: House) -> None:
     known = (READS, RUNS, OPEN, HUBS, REFUSED)
     assert set(endpoints(house.app.routes)) == set().union(*known), "say here what a lab may do with it"
@@ -170,8 +182,9 @@ def test_88_control_a_new_endpoint_would_not_go_unnoticed(house: House) -> None:
 
 @pytest.mark.parametrize(("method", "path"), sorted(REFUSED))
 def test_88_a_labs_token_is_refused_and_the_same_call_with_a_session_is_not(
-    house: House, method: str, path: str
+    request: pytest.FixtureRequest, method: str, path: str
 ) -> None:
+    house: House = request.getfixturevalue("standing" if method == "GET" else "house")
     before, heard = snapshot(house.region), len(house.region.owners.heard)
     answer = house.call(method, path, house.lab)
     assert (answer.status_code, denied(answer)) == (403, True), answer.text
@@ -181,23 +194,25 @@ def test_88_a_labs_token_is_refused_and_the_same_call_with_a_session_is_not(
 
 
 @pytest.mark.parametrize(("method", "path"), sorted(REFUSED - OF_ENTRANCE))
-def test_88_nor_may_what_jupyterhub_holds(house: House, method: str, path: str) -> None:
+def test_88_nor_may_what_jupyterhub_holds(standing: House, method: str, path: str) -> None:
     if path == "/labs":
         return  # a page that shows what it may ask anyway
-    before = snapshot(house.region)
-    answer = house.call(method, path, house.entrance)
+    before = snapshot(standing.region)
+    answer = standing.call(method, path, standing.entrance)
     assert (answer.status_code, denied(answer)) == (403, True), answer.text
-    assert snapshot(house.region) == before
+    assert snapshot(standing.region) == before
 
 
 @pytest.mark.parametrize(("method", "path"), sorted(READS | RUNS))
-def test_88_what_jupyterhub_holds_reads_no_job_and_no_catalog(house: House, method: str, path: str) -> None:
+def test_88_what_jupyterhub_holds_reads_no_job_and_no_catalog(
+    standing: House, method: str, path: str
+) -> None:
     if path in ("/api/v1/me", "/", "/sign-in", "/api/v1/sign-out", "/sign-out"):
         return
     filled = path.replace("{dataset:path}", DATASET).replace("{domain:path}", OWNER)
     filled = filled.format(number="x", name="describe")
-    sent = {"json": body_for(house, path)} if method == "POST" else {}
-    answer = house.nobody.request(method, filled, headers=bearer(house.entrance), **sent)
+    sent = {"json": body_for(standing, path)} if method == "POST" else {}
+    answer = standing.nobody.request(method, filled, headers=bearer(standing.entrance), **sent)
     assert answer.status_code == 403, answer.text
 
 

@@ -31,6 +31,11 @@ def client(region: Region) -> TestClient:
 @pytest.fixture
 def signed_in(region: Region) -> Callable[..., TestClient]:
     """A member with a bearer token: of a fresh session, or scoped when scopes are named."""
+    return entering(region)
+
+
+def entering(region: Region) -> Callable[..., TestClient]:
+    """How members of this region sign in, see `signed_in`."""
     app = portal.create_app(region.services)
 
     def enter(name: str, *scopes: str) -> TestClient:
