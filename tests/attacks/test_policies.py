@@ -32,6 +32,7 @@ from plans.statements import Bundle
 from policies import api as policies
 from policies.api import Case, Grants, short
 from tests.attacks.sql_attacks import ATTACKS, CANARY
+from tests.drawn import without_drawn
 from tests.inside.sql_cases import SHADOWS
 from tests.keeper import house
 from tests.policies import cases
@@ -227,7 +228,7 @@ def test_30_control_with_the_condition_the_figure_rests_on_one_person_and_is_wit
 ) -> None:
     answer = ask(tmp_path, statement, 'income = ["sum"]\nage = ["filter"]')
     assert answer.decision.outcome is Outcome.ALLOW
-    assert "987654321" not in str(answer.released) and "98765" not in str(answer.released)
+    assert "98765" not in without_drawn(str(answer.released))
 
 
 @pytest.mark.parametrize("own", [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from base64 import b64decode
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,10 @@ def test_a_held_output_is_for_reviewers_and_not_yet_for_its_recipient(tmp_path: 
     assert left.released is None and sorted(left.files) == ["held.bin", "record.bin", "shown.bin"]
     assert left.held is not None and left.shown == left.held.canonical()
     assert canonical.digest_bytes("released-set", left.shown) == left.verdict.content
-    assert all(b"1,237" not in content and b"1237" not in content for content in left.files.values())
+    (report,) = left.held.artifacts
+    said = report.content.encode()
+    assert said in left.shown and b"1,237 persons" in b64decode(said), "the control"
+    assert not any(each in content for each in (said, b"1,237 persons") for content in left.files.values())
 
 
 def test_a_refused_output_leaves_the_owners_record_alone(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from plans.plan import Plan
 from plans.release import RELEASE_INFO
 from plans.released import Released
 from plans.verdict import Finding, Verdict
+from tests.drawn import without_drawn
 from tests.plans import examples
 
 KEY, FOR_OWNER = "aa" * 32, "bb" * 32
@@ -92,10 +92,12 @@ def test_what_leaves_can_be_read_by_the_recipient_only_and_the_record_by_the_own
     report = judge.run(box)
     assert left(box) == ["record.bin", "release.bin"]
     record, sealed = ((box.out / name).read_bytes() for name in left(box))
-    for canary in ("CANARY-7", "987654", "52000", "east", "small-group"):
+    told = without_drawn(str(report))
+    # In sealed bytes none is so short that they could spell it
+    for canary in ("CANARY-7", "987654", '"52000"', '"east"', "small-group"):
         assert canary.encode() not in record + sealed
-        assert canary == "small-group" or canary not in str(report)
-    assert "small-group" in str(report), "rule classes are for whoever asked; numbers are not"
+        assert canary == "small-group" or canary.strip('"') not in told
+    assert "small-group" in told, "rule classes are for whoever asked; numbers are not"
     opened = sealing.decrypt(bytes.fromhex(FOR_OWNER), record, handover(box.plan, 1, "record.bin"))
     assert Inspection.decode(unpadded(opened)).finding is Finding.REPAIRED
     with pytest.raises(EvidenceBroken):
@@ -110,9 +112,9 @@ def test_what_is_left_out_is_not_even_in_the_sealed_bytes(
     box = session(tmp_path, planned(recipient), bytes_of(EAST, RARE))
     judge.run(box)
     plain = recipient.open((box.out / "release.bin").read_bytes(), RELEASE_INFO, box.plan.digest.encode())
-    table = re.sub(rb"[0-9a-f]{32,}", b"", plain)  # digests and the salt could spell a number by chance
-    assert b"east" in table and b"1235" in table
-    for canary in (b"CANARY-7", b"987654", b"1234", b"52349", b"1000", b"400"):
+    table = without_drawn(plain.decode())
+    assert '"east"' in table and '"52000"' in table and "1235" in table
+    for canary in ("CANARY-7", "987654", "1234", "52349", "1000", "400"):
         assert canary not in table
     assert SALT.encode() not in plain
 
