@@ -287,7 +287,11 @@ def test_and_so_has_what_leaves() -> None:
 
 
 def fits(samples: list[int], scale: float) -> bool:
-    """Whether samples look like a discrete Gaussian of this scale: by variance, and by the largest gap of their CDF."""
+    """Whether samples look like a discrete Gaussian of this scale: by variance, and by the largest gap of their CDF.
+
+    The real ones are not drawn from a seed. They fail the first by chance less than once in 10^8 times (chi-square of
+    as many degrees), the second once in 3·10^8: 2·exp(−2·3.2²), and less for whole numbers.
+    """
     count = len(samples)
     ratio = sum(value * value for value in samples) / count / scale**2
     seen, weights = Counter(samples), {}
@@ -299,7 +303,7 @@ def fits(samples: list[int], scale: float) -> bool:
         expected += weight / everything
         found += seen[value]
         gap = max(gap, abs(found / count - expected))
-    return abs(ratio - 1) < 6 * math.sqrt(2 / count) and gap * math.sqrt(count) < 2.5
+    return abs(ratio - 1) < 6 * math.sqrt(2 / count) and gap * math.sqrt(count) < 3.2
 
 
 def test_every_answer_has_noise_of_its_own() -> None:
@@ -325,17 +329,28 @@ def test_the_exact_figures_lie_within_the_error_bars_95_times_in_100() -> None:
     data = filled(many(2_000, region=f"{listed}[n % 4 + 1]", age="n % 97"))
     exact = {key: found for key, *found in data.execute(statement).fetchall()}
     table = Table(tuple((*key, *numbers) for key, numbers in sums(data, made).items()))
-    within = Counter[int]()
-    tries = 400
-    for _ in range(tries):
-        released = answer(table, made, obligations(), STAMP, noise.noise).released
-        for each in released.rows if released else ():
-            key, *cells = (cell.v for cell in each)
-            for n in range(3):
-                value, bar = float(cells[2 * n] or "nan"), float(cells[2 * n + 1] or "nan")
-                within[n] += abs(value - float(exact[key][n])) <= bar
-    assert all(within[n] / (4 * tries) >= 0.93 for n in range(3)), within
-    assert all(within[n] / (4 * tries) < 0.985 for n in range(2)), "nor are they wider than they say"
+
+    def shares(tries: int) -> list[float]:
+        """How often each of the three figures of the four cells lies within its bar."""
+        within = Counter[int]()
+        for _ in range(tries):
+            released = answer(table, made, obligations(), STAMP, noise.noise).released
+            for each in released.rows if released else ():
+                key, *cells = (cell.v for cell in each)
+                for n in range(3):
+                    value, bar = float(cells[2 * n] or "nan"), float(cells[2 * n + 1] or "nan")
+                    within[n] += abs(value - float(exact[key][n])) <= bar
+        return [within[n] / (4 * tries) for n in range(3)]
+
+    found = shares(400)
+    if (
+        min(found) < 0.93
+    ):  # 1,600 of 95 in 100 are that few once in 5,000 times; 16,000 are below once in 10^8 times
+        found = shares(4_000)
+        assert min(found) >= 0.94, found
+    assert max(found[:2]) < 0.985, (
+        "nor are they wider than they say, which chance makes of them once in 10^13 times"
+    )
 
 
 def test_the_owner_has_a_record_of_the_noise_and_people_may_look_first() -> None:

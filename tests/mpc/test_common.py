@@ -238,7 +238,7 @@ def test_the_helper_sees_how_many_and_at_random_places_who() -> None:
     seen = [places(heard(half(), OFFICE, seed), OFFICE, "common/pseudonyms") for seed in range(100)]
     assert {len(each) for each in seen} == {10}, "the size of the intersection is what the table says it sees"
     counts = np.bincount(np.concatenate(seen), minlength=40)
-    assert ((counts - 25) ** 2 / 25).sum() < 90, "39 degrees: by chance once in 10^5 runs"
+    assert ((counts - 25) ** 2 / 25).sum() < 90, "39 degrees: one set of seeds in 10^5"
 
 
 def test_control_in_its_own_order_the_list_tells_the_helper_who(monkeypatch: pytest.MonkeyPatch) -> None:

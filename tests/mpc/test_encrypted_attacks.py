@@ -54,6 +54,10 @@ from tests.mpc.encrypted_case import (
 
 ROOT = Path(__file__).resolve().parents[2]
 inside_a_box = pytest.mark.usefixtures("box")
+NO_INVERSE = 2
+"""Values of a key that its equations may leave open: a random number modulo a prime of 30 bits is 0 at one of 4096
+places in one of 260,000 runs, and then at the place that mirrors it, too.
+"""
 
 
 def bfv(plain: int = 1_032_193) -> Any:
@@ -73,7 +77,8 @@ def test_control_two_decrypted_ckks_vectors_give_the_secret_key_away() -> None:
     q = sealapi.CoeffModulus.Create(4096, [30, 30])[0].value()
     secret = sealing.written(context.secret_key().data)[bare.SECRET_META :]
     true = np.frombuffer(secret, dtype="<u8")[:4096].astype(object)
-    assert (bare.recovered_key(released, q, 2.0**15) == true).all(), "all of the key"
+    found = (bare.recovered_key(released, q, 2.0**15) == true).sum()
+    assert found >= bare.DEGREE - NO_INVERSE, "all of the key"
 
 
 @inside_a_box
@@ -96,7 +101,8 @@ def test_released_totals_give_nothing_of_the_secret_key() -> None:
         inverse = np.array([pow(int(value), -1, prime) if value else 0 for value in a], dtype=object)
         return (bare.transform(phase, prime) - b) * inverse % prime
 
-    assert (solved(released * (prime // 16) + noise) == true).all(), "the control: with the noise it would"
+    found = (solved(released * (prime // 16) + noise) == true).sum()
+    assert found >= bare.DEGREE - NO_INVERSE, "the control: with the noise it would"
     assert (solved(released * (prime // 16)) == true).sum() < 5
 
 

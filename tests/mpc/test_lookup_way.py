@@ -162,7 +162,9 @@ def questions(persons: Any) -> bytes:
     owner, by = cases(persons, spare=30 - len(persons)), register(range(300))
     wrap = lambda name, end: Noting(end, kept) if name == CIVIL else end  # noqa: E731
     with contextlib.suppress(EvidenceBroken):
-        run(looked_up_plan(owner, by), [owner, by], wrap=wrap, patience=180)
+        joint = looked_up_plan(owner, by)
+        coins = {party.domain: party.domain.encode().ljust(32, b".") for party in joint.parties}
+        run(joint, [owner, by], wrap=wrap, coins=coins, patience=180)
     return b"".join(kept[f"{COURT}:lookup/question/0"])
 
 
