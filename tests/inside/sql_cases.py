@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import secrets
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from plans.reading import Reading, Shadow, ShadowColumn
 from tests.plans import examples
 
 LIMITS = Limits(1024, 64, 1024, 64, 60, 60, 64, 64, 2)
+AT_ONCE, MOST_KEPT = 500, 32
 
 
 def shadow(relation: str, **columns: str) -> Shadow:
@@ -49,13 +52,44 @@ def read(statement: str, *shadows: Shadow) -> Reading:
 
 
 def create(connection: duckdb.DuckDBPyConnection, likeness: Shadow, rows: list[tuple[Any, ...]]) -> None:
-    """Create a relation like a shadow, and fill it."""
+    """Create a relation like a shadow, and fill it: many rows by a statement, since each statement takes its time."""
     schema = likeness.relation.partition(".")[0]
     columns = ", ".join(f"{column.name} {column.type}" for column in likeness.columns)
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}; CREATE TABLE {likeness.relation} ({columns})")
-    if rows:
-        marks = ", ".join("?" for _ in likeness.columns)
-        connection.executemany(f"INSERT INTO {likeness.relation} VALUES ({marks})", rows)
+    marks = f"({', '.join('?' for _ in likeness.columns)})"
+    for start in range(0, len(rows), AT_ONCE):
+        part = rows[start : start + AT_ONCE]
+        values = ", ".join([marks] * len(part))
+        connection.execute(f"INSERT INTO {likeness.relation} VALUES {values}", list(itertools.chain(*part)))
+
+
+_WRITTEN: dict[tuple[Shadow, str], tuple[str, bytes]] = {}
+"""Key and content of the files written last: most jobs of a test, and many of a module, are over the same rows."""
+
+
+def encrypted(likeness: Shadow, rows: list[tuple[Any, ...]]) -> tuple[str, bytes]:
+    """The key and the content of a relation's file, as an ingest leaves it."""
+    what = (likeness, repr(rows))
+    if what not in _WRITTEN:
+        while len(_WRITTEN) >= MOST_KEPT:
+            del _WRITTEN[next(iter(_WRITTEN))]
+        _WRITTEN[what] = _write(likeness, rows)
+    return _WRITTEN[what]
+
+
+def _write(likeness: Shadow, rows: list[tuple[Any, ...]]) -> tuple[str, bytes]:
+    key = secrets.token_hex(32)
+    with tempfile.TemporaryDirectory() as name:
+        folder, file = Path(name, "temp"), Path(name, "file")
+        folder.mkdir()
+        with engine.open_engine(folder, LIMITS) as connection:
+            create(connection, likeness, rows)
+            engine.add_key(connection, "file", key)
+            connection.execute(
+                f"COPY {likeness.relation} TO {engine.literal(str(file))}"
+                f" (FORMAT parquet, ENCRYPTION_CONFIG {engine.encryption('file')})"
+            )
+        return key, file.read_bytes()
 
 
 @dataclass
@@ -74,19 +108,9 @@ class Job:
             (self.folder / name).mkdir(exist_ok=True)
         for likeness in SHADOWS:
             if likeness.relation in self.rows:
-                self._write(likeness)
-
-    def _write(self, likeness: Shadow) -> None:
-        name = likeness.relation + ".attributes"
-        self.keys[name] = secrets.token_hex(32)
-        (self.folder / "ingest").mkdir(exist_ok=True)
-        with engine.open_engine(self.folder / "ingest", LIMITS) as connection:
-            create(connection, likeness, self.rows[likeness.relation])
-            engine.add_key(connection, "file", self.keys[name])
-            connection.execute(
-                f"COPY {likeness.relation} TO {engine.literal(str(self.folder / 'in' / name))}"
-                f" (FORMAT parquet, ENCRYPTION_CONFIG {engine.encryption('file')})"
-            )
+                name = likeness.relation + ".attributes"
+                self.keys[name], content = encrypted(likeness, self.rows[likeness.relation])
+                (self.folder / "in" / name).write_bytes(content)
 
     def session(self, reading: Reading) -> Session:
         """The session of a query box that was given this reading's program."""
