@@ -112,7 +112,9 @@ def test_with_noise_all_that_is_opened_has_it_and_another_attempt_has_other_nois
     joint = replace(plain, reading=asked, scheme=replace(plain.scheme, noise_micro=100_000))
     exact = np.array(vectors_in_clear(joint, owners))
     first, second = (np.array(opened(run(joint, owners, attempt))) for attempt in (1, 2))
-    assert (first != exact).mean() > 0.9 and (first != second).mean() > 0.9
+    for other in (first != exact, first != second):
+        # Of the six counts one is 0 off in 80 cells, by chance; five of 18 figures are once in 10^8 runs
+        assert other.any(axis=1).all() and other.mean() > 0.75
     assert (abs(first[0] - exact[0]) < 40 * 3 * 10).all(), (
         "counts: scale 30 of three holders' rows of one person"
     )

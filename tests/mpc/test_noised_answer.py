@@ -48,10 +48,12 @@ def test_figures_are_noised_by_their_caps_and_stay_within_the_room() -> None:
     for name, cap in (("n", 1), ("total", CAP)):
         scale = noise_scale(plan(1_000_000).reading, SUMS[name == "total"], 1_000_000)
         assert scale == cap
-        assert np.count_nonzero(found[name]) > CELLS / 2
+        # At the scale 1 the three parts are together 0 in 35 of 100 cells: 32 of 40 once in 10^8 runs
+        assert np.count_nonzero(found[name]) > CELLS / 5
         assert np.abs(found[name]).max() < noise_room(scale, 3 * CELLS)
-        # mean of |z| is at least 0.8 times the scale, for three parts; 40 cells stay within a factor of 2.5
-        assert scale / 2.5 < np.abs(found[name]).mean() < 2.5 * scale
+        # The mean of |z| is 1.13 to 1.27 times the scale, for three parts; that of 40 cells is beyond a factor of 4
+        # once in 10^8 runs
+        assert scale / 4 < np.abs(found[name]).mean() < 4 * scale
 
 
 def test_another_attempt_has_other_noise() -> None:
