@@ -267,7 +267,7 @@ ATTACKS = (
     ),
     *(
         _made(22, f"endless-{name}", "endless statement: " + name.replace("-", " "),
-              time_bomb(_ENGINE.format(sql=sql), *_ENDS, wall_s=4, cpu_s=30, **ENGINE), frozenset())
+              time_bomb(_ENGINE.format(sql=sql), *_ENDS, wall_s=3, cpu_s=30, **ENGINE), frozenset())
         for name, sql in _ENDLESS_SQL.items()
     ),
     _made(22, "processor-time", "more processor time than allowed",

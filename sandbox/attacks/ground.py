@@ -25,6 +25,7 @@ from sandbox.boxes import BubblewrapBoxes
 from sandbox.contract import Cause, Ending, Wall
 from sandbox.identities import Identities
 from sandbox.process_box import ProcessBox
+from sandbox.sites import Sites
 
 LOWEST_UID, HIGHEST_UID, UIDS = 64400, 65400, 24
 """Where a run takes its boxes' user ids from, and how many; nobody else may have a process under one of them."""
@@ -178,14 +179,14 @@ def _open_parent() -> str | None:
 def _maker(tier: Tier, home: Path, image: str) -> Callable[[frozenset[Wall]], Maker]:
     identities, folder = Identities(_free_uids(), UIDS), recipes.images_folder()
     made: dict[frozenset[Wall], Maker] = {}
+    shared: list[Sites] = []  # over the real image, so that it is hashed once
 
     def make(without: frozenset[Wall]) -> Maker:
         if without not in made:
             # An image that a box can write is a copy: the real one is other boxes' too.
-            seen = (
-                _copied(image, folder, home / f"images-{len(made)}") if Wall.READ_ONLY in without else folder
-            )
-            made[without] = _boxes(tier, home, seen, identities, without)
+            own = Wall.READ_ONLY in without
+            seen = _copied(image, folder, home / f"images-{len(made)}") if own else folder
+            made[without] = _boxes(tier, (home, seen, identities), without, [] if own else shared)
         return made[without]
 
     return make
@@ -209,14 +210,20 @@ def _copied(image: str, folder: Path, copies: Path) -> Path:
     return copies
 
 
-def _boxes(tier: Tier, home: Path, folder: Path, identities: Identities, without: frozenset[Wall]) -> Maker:
+def _boxes(
+    tier: Tier, where: tuple[Path, Path, Identities], without: frozenset[Wall], shared: list[Sites]
+) -> Maker:
+    """Make boxes without some walls; those over one image have the sites of the first, which are `shared`."""
     if tier is Tier.T1:
-        return BubblewrapBoxes(home, folder, identities, unsafe_without=without)
+        boxes = BubblewrapBoxes(*where, unsafe_without=without)
+        shared[:] = shared or [boxes.sites]
+        (boxes.sites,) = shared
+        return boxes
     if without:
         raise CannotRun(f"walls of {tier} cannot be taken off one by one")
     from sandbox.gvisor import GvisorBoxes
 
-    return GvisorBoxes(home, folder, identities)
+    return GvisorBoxes(*where)
 
 
 def _known(tier: Tier, home: Path) -> dict[str, Any]:

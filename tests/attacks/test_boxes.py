@@ -1,7 +1,8 @@
-"""The suite of attacks on boxes (`sandbox.attacks`): T1 whole, T2 a sample, and a control for every attack and wall.
+"""The suite of attacks on boxes (`sandbox.attacks`): T1, T2 a sample, and a control for every attack and wall.
 
-`make attack` carries it out whole on both tiers. An attack shows nothing unless it can succeed: the controls take
-off exactly the walls that it names, and it must gain something then.
+`make attack` carries it out whole on both tiers; `make test` leaves out of T1's what another attack of the same kind
+shows in less time (`SLOW`), and `make test-long` carries that out. An attack shows nothing unless it can succeed: the
+controls take off exactly the walls that it names, and it must gain something then.
 """
 
 from __future__ import annotations
@@ -32,7 +33,25 @@ NOT_HERE = {"memory-of-a-gpu"}
 
 NEEDS_ROOT = {"memory-from-outside", "same-user"}
 WEAK_WITHOUT_ROOT = {"limit-of-processes"}
+SLOW = {
+    "endless-cross-join": "endless-recursion",
+    "endless-regular-expression": "endless-recursion",
+    "processor-time-in-turns": "processor-time",
+    "flood-folders": "flood-files",
+    "flood-descent": "flood-files",
+    "memory-engine-array": "memory-engine-range",
+    "error-date": "error-cast",
+    "error-json": "error-cast",
+    "error-overflow": "error-cast",
+    "error-regular-expression": "error-cast",
+    "error-condition": "error-cast",
+}
+"""Attacks that take long, and which quicker one has the same number and is ended, or answered, by the same code. Turns
+of processor time are also in tests/sandbox/test_contract.py, deep trees in test_crashes.py and test_launcher.py there.
+"""
 T1_ATTACKS = [attack for attack in ATTACKS if Tier.T1 in attack.tiers]
+QUICK_ATTACKS = [attack for attack in T1_ATTACKS if attack.name not in SLOW]
+SLOW_ATTACKS = [attack for attack in T1_ATTACKS if attack.name in SLOW]
 CONTROLLED = [attack for attack in T1_ATTACKS if attack.walls]
 
 
@@ -43,7 +62,12 @@ def image() -> None:
 
 @pytest.fixture(scope="module")
 def first_tier() -> dict[str, Finding]:
-    return {found.attack.name: found for found in running.carry_out(Tier.T1, T1_ATTACKS)}
+    return {found.attack.name: found for found in running.carry_out(Tier.T1, QUICK_ATTACKS)}
+
+
+@pytest.fixture(scope="module")
+def slowly() -> dict[str, Finding]:
+    return {found.attack.name: found for found in running.carry_out(Tier.T1, SLOW_ATTACKS)}
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +111,7 @@ def separate() -> bool:
 # ------------------------------------------------------------------------------------------- the attacks
 
 
-@pytest.mark.parametrize("attack", T1_ATTACKS, ids=lambda attack: attack.name)
+@pytest.mark.parametrize("attack", QUICK_ATTACKS, ids=lambda attack: attack.name)
 def test_an_attack_on_the_first_tier_gains_nothing(attack: Attack, first_tier: dict[str, Finding]) -> None:
     found = first_tier[attack.name]
     if found.outcome is Outcome.NOT_HERE:
@@ -97,6 +121,20 @@ def test_an_attack_on_the_first_tier_gains_nothing(attack: Attack, first_tier: d
         assert attack.known and attack.number == 0
         return
     assert found.outcome is Outcome.REFUSED, found.how
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("attack", SLOW_ATTACKS, ids=lambda attack: attack.name)
+def test_an_attack_that_takes_long_gains_nothing(attack: Attack, slowly: dict[str, Finding]) -> None:
+    found = slowly[attack.name]
+    assert found.outcome is Outcome.REFUSED, found.how
+
+
+def test_what_is_left_out_has_a_quicker_attack_of_its_number() -> None:
+    names = {attack.name for attack in QUICK_ATTACKS}
+    for slow, quick in SLOW.items():
+        assert quick in names and by_name(slow).number == by_name(quick).number
+        assert not by_name(slow).walls, "a wall has its proof and its control in every run"
 
 
 @pytest.mark.parametrize("name", [attack.name for attack in running.wanted(Tier.T2, sample=True)])
