@@ -24,7 +24,7 @@ from tests.inside import statement_grammar
 from tests.inside.statement_grammar import Grammar
 
 SHADOWS = statement_grammar.shadows()
-FEW, MANY, PART = 2_000, 100_000, 10_000
+FEW, CAUGHT, MANY, PART = 600, 2_000, 100_000, 10_000
 
 Uses = tuple[ColumnUse, ...]
 Reader = Callable[[str], Uses | None]
@@ -82,7 +82,7 @@ def search(reader: Reader, seed: int, count: int, *, all_of_them: bool = True) -
     return found
 
 
-def test_no_column_is_missed_in_two_thousand_statements() -> None:
+def test_no_column_is_missed_in_hundreds_of_statements() -> None:
     outcome = search(first, 20_261_128, FEW)
     assert not outcome.missed, outcome.shortest
     assert outcome.both > 0.7 * FEW  # most statements are read by both: the search is not about refusals
@@ -154,7 +154,7 @@ CONTROLS = {
 def test_control_a_weakened_first_reader_is_caught(
     change: Callable[[exp.Expression], exp.Expression],
 ) -> None:
-    assert search(weakened(change), 7, FEW, all_of_them=False).missed
+    assert search(weakened(change), 7, CAUGHT, all_of_them=False).missed
 
 
 def test_control_nothing_is_missed_by_the_same_reader_unweakened() -> None:

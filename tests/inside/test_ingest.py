@@ -287,9 +287,26 @@ def as_json_lines(rows: list[tuple]) -> str:
     return "".join(json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) + "\n" for row in plain)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], max_examples=40)
-@given(rows=st.lists(ROW, min_size=1, max_size=8), form=st.sampled_from(["csv", "jsonl", "parquet"]))
+SLOW = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+ROWS = st.lists(ROW, min_size=1, max_size=8)
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+@settings(suppress_health_check=SLOW, max_examples=5)
+@given(rows=ROWS)
 def test_what_goes_in_comes_out_in_every_format(tmp_path: Path, rows: list[tuple], form: str) -> None:
+    require_the_same(tmp_path, rows, form)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+@settings(suppress_health_check=SLOW, max_examples=100)
+@given(rows=ROWS)
+def test_what_goes_in_comes_out_in_every_format_of_many(tmp_path: Path, rows: list[tuple], form: str) -> None:
+    require_the_same(tmp_path, rows, form)
+
+
+def require_the_same(tmp_path: Path, rows: list[tuple], form: str) -> None:
     case = Case(tmp_path, description(*TYPED.columns, form=form))
     if form == "parquet":
         write_parquet(case.source, rows)
