@@ -25,10 +25,10 @@ from plans.joint import JointPlan
 from plans.key import BoxKeys
 from plans.plan import Plan
 from plans.statements import BoxStatement
-from sandbox import recipes
 from sandbox.client import LauncherClient
 from sandbox.config import LauncherConfig
 from tests.inside.joint_cases import Files
+from tests.sandbox.few_images import only
 from tests.sandbox.side import CEILING, FakeKeeper, Side, owned
 
 FIRST_USER = 71_000 + 64 * (os.getpid() % 100)
@@ -180,6 +180,7 @@ def houses(
 ) -> Iterator[dict[str, House]]:
     """Sides of these parties, their keepers running; launchers are started by the test."""
     found, stops = {}, []
+    held = only(*sorted({spec.image for plan in plans.values() for spec in plan.stages}))
     for place, (domain, plan) in enumerate(plans.items()):
         home = owned(folder / str(place), 0o711)
         user = FIRST_USER + EACH * place
@@ -190,7 +191,7 @@ def houses(
         config = LauncherConfig(
             domain=domain, node="node1", home=owned(home / "home", 0o711, user, user), socket=sockets / "open",
             owner_socket=sockets / "owner", key_file=key, keeper_socket=run / "keeper",
-            data_folder=owned(home / "data", 0o710, -1, user), images_folder=recipes.images_folder(),
+            data_folder=owned(home / "data", 0o710, -1, user), images_folder=held,
             user=user if os.geteuid() == 0 else None, first_uid=user + 1, uid_count=EACH - 1, warm_kinds=0, askers=(),
             ceilings=dict.fromkeys(Entry, CEILING), images=(), agent_socket=run / "agent",
         )  # fmt: skip

@@ -22,9 +22,10 @@ from sandbox import images, processes, recipes
 from sandbox.images import Image
 from tests.e2e.jupyter_wire import Kernel, Visitor
 from tests.inside import lab_world
-from tests.sandbox.conftest import open_home
+from tests.sandbox.conftest import open_home, opened_home
+from tests.sandbox.few_images import only
 from tests.sandbox.labs_side import CEILING, MEMBER, Beside, lab_plan, owned
-from tests.sandbox.side import Side, eventually, launched, side
+from tests.sandbox.side import COUNT, FIRST, Side, a_side, eventually, launched, side
 
 __all__ = ["open_home", "side"]
 pytestmark = [pytest.mark.box, pytest.mark.timeout(600)]
@@ -49,7 +50,7 @@ def notebook() -> Image:
 @pytest.fixture
 def probe_images(notebook: Image) -> Path:
     """What the launcher looks for images in; here that of the lab is enough."""
-    return notebook.root.parent.parent
+    return only(notebook.digest)
 
 
 @dataclass
@@ -98,19 +99,24 @@ def command(pid: int) -> bytes:
         return b""
 
 
-@pytest.fixture
-def lab(side: Side, notebook: Image) -> Iterator[Lab]:
-    """A lab with a home of 64 MB, up and answering."""
-    with a_lab(side, notebook) as found:
+@pytest.fixture(scope="module")
+def lab(notebook: Image) -> Iterator[Lab]:
+    """A lab with a home of 64 MB, up and answering. A module's tests share it, and leave it usable."""
+    with (
+        opened_home() as home,
+        a_side(home, only(notebook.digest)) as made,
+        a_lab(made, notebook) as found,
+    ):
         yield found
 
 
 @pytest.fixture
 def strong(side: Side, notebook: Image) -> Iterator[Lab]:
-    """The same in a strong box."""
+    """The same in a strong box, by a launcher whose boxes have other user ids: each ends what runs under its own."""
     if shutil.which("runsc") is None:
         pytest.skip("this machine has no T2")
-    with a_lab(side, notebook, Tier.T2) as found:
+    beside = replace(side.config, first_uid=FIRST + COUNT, uid_count=6)
+    with a_lab(replace(side, config=beside), notebook, Tier.T2) as found:
         yield found
 
 
@@ -214,7 +220,7 @@ def test_a_full_home_stops_kernels_and_not_documents(lab: Lab) -> None:
         **NOTEBOOK,
         "cells": [{"id": "a", "cell_type": "raw", "metadata": {}, "source": "x" * 500_000}],
     }
-    saved = lab.visitor.ask("PUT", "api/contents/kept.ipynb", {"type": "notebook", "content": content})
+    saved = lab.visitor.ask("PUT", "api/contents/full.ipynb", {"type": "notebook", "content": content})
     assert saved.status_code == 201, saved.text
     large = {"type": "file", "format": "text", "content": "x" * 60_000_000}
     refused = lab.visitor.ask("PUT", "api/contents/large.txt", large)
@@ -222,6 +228,7 @@ def test_a_full_home_stops_kernels_and_not_documents(lab: Lab) -> None:
     kernel.run("import os; os.remove('a')")
     eventually(lambda: not json.loads(kernel.run(state).text)["full"])
     assert kernel.run("open('b', 'wb').write(b'x' * 1_000_000)").status == "ok"
+    kernel.run("for name in ('b', 'c'): os.remove(name)")
 
 
 def test_a_document_that_no_browser_could_hold_is_refused_in_a_sentence(lab: Lab) -> None:

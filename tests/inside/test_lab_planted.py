@@ -8,10 +8,10 @@ import pytest
 
 from tests.e2e.jupyter_wire import Kernel
 from tests.inside import lab_world
-from tests.inside.test_lab_boxes import NOTEBOOK, Lab, lab, notebook, open_home, probe_images, side
+from tests.inside.test_lab_boxes import NOTEBOOK, Lab, lab, notebook
 from tests.sandbox.side import eventually
 
-__all__ = ["lab", "notebook", "open_home", "probe_images", "side"]
+__all__ = ["lab", "notebook"]
 pytestmark = [pytest.mark.box, pytest.mark.timeout(600)]
 
 PLANTED = "open('/tmp/ran', 'a').write(__name__ + ' ')\n"

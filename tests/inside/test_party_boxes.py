@@ -90,7 +90,11 @@ def opened(joint: JointPlan, sides: dict[str, House], own: sealing.OpeningKey) -
 
 @pytest.mark.parametrize(
     ("matching", "tier"),
-    [(Matching.HELPER, Tier.T1), (Matching.HELPER, Tier.T2), (Matching.DIFFIE_HELLMAN, Tier.T1)],
+    [
+        pytest.param(Matching.HELPER, Tier.T1, marks=pytest.mark.long),
+        (Matching.HELPER, Tier.T2),
+        (Matching.DIFFIE_HELLMAN, Tier.T1),
+    ],
 )
 def test_parties_compute_in_real_boxes(
     files: dict[str, Files],

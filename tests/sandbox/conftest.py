@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +21,7 @@ from sandbox.fake import UnsafeLocalBoxes
 from sandbox.gvisor import GvisorBoxes
 from sandbox.identities import Identities
 from sandbox.images import Image
+from tests.sandbox.few_images import only
 
 PROBE = Path(__file__).parent / "probe"
 LIMITS = {
@@ -37,24 +38,25 @@ def probe_image() -> Image:
 
 
 @pytest.fixture(scope="session")
-def probe_images(probe_image: Image) -> Iterator[Path]:
-    """A folder with that image alone. A launcher hashes whatever has a name beforehand, elsewhere a GiB and more."""
-    kept = probe_image.root.parents[1]
-    with tempfile.TemporaryDirectory(prefix="images-", dir=kept.parent) as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        found = (str(probe_image.root.parent), str(kept / f"{PROBE.name}.json"))
-        subprocess.run(["/bin/cp", "-al", *found, name], check=True)
-        yield folder
+def probe_images(probe_image: Image) -> Path:
+    """A folder with that image alone."""
+    return only(probe_image.digest)
 
 
-@pytest.fixture
-def open_home() -> Iterator[Path]:
+@contextlib.contextmanager
+def opened_home() -> Iterator[Path]:
     """A folder that every user can pass through; pytest's own folders are closed to boxes' users."""
     home = Path(tempfile.mkdtemp(prefix="darkroom-test-"))
     home.chmod(0o711)
     yield home
     shutil.rmtree(home)
+
+
+@pytest.fixture
+def open_home() -> Iterator[Path]:
+    """Such a folder for one test."""
+    with opened_home() as home:
+        yield home
 
 
 @pytest.fixture

@@ -130,7 +130,14 @@ def owned(folder: Path, mode: int, user: int = -1, group: int = -1) -> Path:
 
 @pytest.fixture
 def side(open_home: Path, probe_images: Path) -> Iterator[Side]:
-    """A keeper that answers; the launcher is started by each test as it needs it."""
+    """A side for one test."""
+    with a_side(open_home, probe_images) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def a_side(open_home: Path, probe_images: Path) -> Iterator[Side]:
+    """A keeper that answers; the launcher is started by whoever needs it."""
     key = open_home / "launcher.key"
     key.touch(0o600)
     key.write_text(SigningKey.fresh().unsafe_secret().hex())

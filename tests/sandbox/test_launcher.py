@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,12 +28,14 @@ from plans.statements import Duty, Signed, StageRecord, Type
 from sandbox import api, launcher
 from sandbox.client import LauncherClient, facts_of
 from sandbox.lease import LeaseTimes
+from tests.sandbox.conftest import opened_home
 from tests.sandbox.side import (
     HAND_OVER,
     QUICK,
     SLEEP,
     WAITS,
     Side,
+    a_side,
     begun,
     eventually,
     go_on,
@@ -43,6 +46,13 @@ from tests.sandbox.side import (
 
 __all__ = ["HAND_OVER", "QUICK", "SLEEP", "Side", "eventually", "launched", "side", "sql_plan"]
 pytestmark = pytest.mark.box
+
+
+@pytest.fixture(scope="module")
+def standing(probe_images: Path) -> Iterator[Side]:
+    """A side whose launcher runs, for tests that each have their own plans there and leave no box."""
+    with opened_home() as home, a_side(home, probe_images) as made, launched(made):
+        yield made
 
 
 def test_a_stage_hands_encrypted_rows_to_the_next_and_the_record_is_signed(side: Side, probe_image) -> None:
@@ -84,44 +94,43 @@ def run(session):
 """
 
 
-def test_a_link_joins_two_boxes_of_one_plan(side: Side, probe_image) -> None:
+def test_a_link_joins_two_boxes_of_one_plan(standing: Side, probe_image) -> None:
     """One box streams to the other, which sees the end when the first has ended; none has another way to it."""
     links = {
         Entry.QUERY: (Link("rows", "stage:parse"),),
         Entry.PARSE: (Link("rows", "stage:query"),),
     }
     plan = sql_plan(probe_image.digest, STREAM, links=links, parse_inputs=())
-    with launched(side):
-        side.client.put(plan)
-        found: dict[Entry, StageRecord] = {}
+    standing.client.put(plan)
+    found: dict[Entry, StageRecord] = {}
 
-        def ask(stage: Entry) -> None:
-            found[stage] = StageRecord.read(side.client.run(plan.digest, stage, 1).record.statement.body)
+    def ask(stage: Entry) -> None:
+        found[stage] = StageRecord.read(standing.client.run(plan.digest, stage, 1).record.statement.body)
 
-        threads = [threading.Thread(target=ask, args=(stage,)) for stage in links]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert sorted(found) == sorted(links)
+    threads = [threading.Thread(target=ask, args=(stage,)) for stage in links]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == sorted(links)
 
 
 @pytest.mark.parametrize("back", [(), (Link("other", "stage:query"),), (Link("rows", "stage:judge"),)])
-def test_a_link_that_does_not_lead_back_is_refused(side: Side, probe_image, back: tuple[Link, ...]) -> None:
+def test_a_link_that_does_not_lead_back_is_refused(
+    standing: Side, probe_image, back: tuple[Link, ...]
+) -> None:
     links = {Entry.QUERY: (Link("rows", "stage:parse"),), Entry.PARSE: back}
     plan = sql_plan(probe_image.digest, STREAM, links=links, parse_inputs=())
-    with launched(side):
-        side.client.put(plan)
-        with pytest.raises(TierMissing):
-            side.client.run(plan.digest, Entry.QUERY, 1)
+    standing.client.put(plan)
+    with pytest.raises(TierMissing):
+        standing.client.run(plan.digest, Entry.QUERY, 1)
 
 
-def test_a_link_to_another_party_is_refused(side: Side, probe_image) -> None:
+def test_a_link_to_another_party_is_refused(standing: Side, probe_image) -> None:
     plan = sql_plan(probe_image.digest, STREAM, links={Entry.QUERY: (Link("rows", "party:nm/health"),)})
-    with launched(side):
-        side.client.put(plan)
-        with pytest.raises(TierMissing):
-            side.client.run(plan.digest, Entry.QUERY, 1)
+    standing.client.put(plan)
+    with pytest.raises(TierMissing):
+        standing.client.run(plan.digest, Entry.QUERY, 1)
 
 
 def test_the_same_stage_is_run_once_whoever_asks_and_even_after_a_restart(side: Side, check) -> None:
@@ -144,14 +153,13 @@ def test_the_same_stage_is_run_once_whoever_asks_and_even_after_a_restart(side: 
         assert side.client.run(plan.digest, Entry.CHECK, 1).record == records[0]
 
 
-def test_a_caller_that_hangs_up_does_not_stop_the_box(side: Side, check) -> None:
+def test_a_caller_that_hangs_up_does_not_stop_the_box(standing: Side, check) -> None:
     plan = check("import time\ndef run(session):\n    time.sleep(0.5)\n    return {'done': 1}\n")
-    with launched(side):
-        side.client.put(plan)
-        with pytest.raises(Unreachable):
-            side.client.run(plan.digest, Entry.CHECK, 1, timeout_s=0.2)
-        record = StageRecord.read(side.client.run(plan.digest, Entry.CHECK, 1).record.statement.body)
-        assert record.report == {"done": 1}
+    standing.client.put(plan)
+    with pytest.raises(Unreachable):
+        standing.client.run(plan.digest, Entry.CHECK, 1, timeout_s=0.2)
+    record = StageRecord.read(standing.client.run(plan.digest, Entry.CHECK, 1).record.statement.body)
+    assert record.report == {"done": 1}
 
 
 def cancelled(client: LauncherClient, plan: Plan) -> bool:
@@ -161,20 +169,19 @@ def cancelled(client: LauncherClient, plan: Plan) -> bool:
     return False
 
 
-def test_a_cancelled_stage_ends_at_once_and_says_so(side: Side, check) -> None:
+def test_a_cancelled_stage_ends_at_once_and_says_so(standing: Side, check) -> None:
     plan = check(SLEEP)
-    with launched(side):
-        side.client.put(plan)
-        cancel = threading.Thread(
-            target=lambda: eventually(lambda: cancelled(side.client, plan)), daemon=True
-        )
-        cancel.start()
-        with pytest.raises(BoxFailed) as failed:
-            side.client.run(plan.digest, Entry.CHECK, 1)
-        assert failed.value.where == "box.cancelled"
-        with pytest.raises(NotFound):
-            side.client.cancel(plan.digest, Entry.CHECK, 1)
-        assert side.client.status()["boxes"] == []
+    standing.client.put(plan)
+    cancel = threading.Thread(
+        target=lambda: eventually(lambda: cancelled(standing.client, plan)), daemon=True
+    )
+    cancel.start()
+    with pytest.raises(BoxFailed) as failed:
+        standing.client.run(plan.digest, Entry.CHECK, 1)
+    assert failed.value.where == "box.cancelled"
+    with pytest.raises(NotFound):
+        standing.client.cancel(plan.digest, Entry.CHECK, 1)
+    assert standing.client.status()["boxes"] == []
 
 
 def test_a_box_without_its_keeper_is_frozen_and_thawed_when_it_is_back(side: Side, probe_image) -> None:
@@ -268,23 +275,21 @@ LEAVES = {
 
 
 @pytest.mark.parametrize("what", LEAVES)
-def test_crafted_outputs_are_refused_without_following(side: Side, check, what: str) -> None:
+def test_crafted_outputs_are_refused_without_following(standing: Side, check, what: str) -> None:
     plan = check(f"import os\ndef run(session):\n    out = session.out\n    {LEAVES[what]}\n", output_mb=4)
-    with launched(side):
-        side.client.put(plan)
-        with pytest.raises((OutputRefused, BoxLimit)) as refused:
-            side.client.run(plan.digest, Entry.CHECK, 1)
-        assert "passwd" not in str(refused.value) and "\n" not in str(refused.value)
-        assert not list((side.config.home / "boxes").iterdir())
+    standing.client.put(plan)
+    with pytest.raises((OutputRefused, BoxLimit)) as refused:
+        standing.client.run(plan.digest, Entry.CHECK, 1)
+    assert "passwd" not in str(refused.value) and "\n" not in str(refused.value)
+    assert not list((standing.config.home / "boxes").iterdir())
 
 
-def test_plain_outputs_are_collected(side: Side, check) -> None:
+def test_plain_outputs_are_collected(standing: Side, check) -> None:
     """The control of the crafted ones."""
     plan = check("def run(session):\n    (session.out / 'a').write_text('x')\n")
-    with launched(side):
-        side.client.put(plan)
-        record = StageRecord.read(side.client.run(plan.digest, Entry.CHECK, 1).record.statement.body)
-        assert [output.name for output in record.outputs] == ["a"]
+    standing.client.put(plan)
+    record = StageRecord.read(standing.client.run(plan.digest, Entry.CHECK, 1).record.statement.body)
+    assert [output.name for output in record.outputs] == ["a"]
 
 
 SAYS = "from inside.session import BoxFailure\ndef run(session):\n    raise BoxFailure({!r}, column='x\\n', row=7)\n"
@@ -297,40 +302,36 @@ def failed(side: Side, plan: Plan, entry: Entry) -> tuple[str, dict]:
     return refused.value.where, dict(facts_of(refused.value))
 
 
-def test_a_check_that_fails_may_say_why(side: Side, check) -> None:
-    with launched(side):
-        assert failed(side, check(SAYS.format("some.code")), Entry.CHECK) == (
-            "some.code",
-            {"column": "x", "row": 7},
-        )
+def test_a_check_that_fails_may_say_why(standing: Side, check) -> None:
+    assert failed(standing, check(SAYS.format("some.code")), Entry.CHECK) == (
+        "some.code",
+        {"column": "x", "row": 7},
+    )
 
 
 @pytest.mark.parametrize(
     ("code", "heard"), [("query.failed", "query.failed"), ("salary.is-48211", "box.failed")]
 )
 def test_a_box_that_has_seen_data_says_one_of_few_codes_only(
-    side: Side, probe_image, code: str, heard: str
+    standing: Side, probe_image, code: str, heard: str
 ) -> None:
     """20, 90: whoever takes over the engine must not speak through codes."""
-    with launched(side):
-        plan = sql_plan(probe_image.digest, SAYS.format(code))
-        assert failed(side, plan, Entry.QUERY) == (heard, {})
+    plan = sql_plan(probe_image.digest, SAYS.format(code))
+    assert failed(standing, plan, Entry.QUERY) == (heard, {})
 
 
-def test_whoever_asked_for_too_much_is_told_what_to_do(side: Side, probe_image) -> None:
-    with launched(side):
-        plan = sql_plan(probe_image.digest, SAYS.format("result.too-large"))
-        side.client.put(plan)
-        with pytest.raises(BoxFailed, match="more cells than the airlock reads") as refused:
-            side.client.run(plan.digest, Entry.QUERY, 1)
+def test_whoever_asked_for_too_much_is_told_what_to_do(standing: Side, probe_image) -> None:
+    plan = sql_plan(probe_image.digest, SAYS.format("result.too-large"))
+    standing.client.put(plan)
+    with pytest.raises(BoxFailed, match="more cells than the airlock reads") as refused:
+        standing.client.run(plan.digest, Entry.QUERY, 1)
     assert refused.value.next_step.startswith("Group by fewer or coarser columns")
 
 
-def test_a_query_box_cannot_speak_through_its_report(side: Side, probe_image) -> None:
+def test_a_query_box_cannot_speak_through_its_report(standing: Side, probe_image) -> None:
     """The control: an empty report passes, in the test of handing over."""
     code = HAND_OVER.replace("return {}", 'return {"rows": "secret rows"}')
-    with launched(side):
-        assert failed(side, sql_plan(probe_image.digest, code), Entry.QUERY) == ("box.protocol", {})
+    assert failed(standing, sql_plan(probe_image.digest, code), Entry.QUERY) == ("box.protocol", {})
 
 
 def test_an_input_is_linked_from_the_owners_folder_and_a_wrong_one_is_refused_inside(
@@ -361,12 +362,11 @@ def test_an_input_is_linked_from_the_owners_folder_and_a_wrong_one_is_refused_in
             side.client.run(missing.digest, Entry.QUERY, 1)
 
 
-def test_a_stage_before_its_time_is_refused(side: Side, probe_image) -> None:
+def test_a_stage_before_its_time_is_refused(standing: Side, probe_image) -> None:
     plan = sql_plan(probe_image.digest, HAND_OVER)
-    with launched(side):
-        side.client.put(plan)
-        with pytest.raises(NotFound):
-            side.client.run(plan.digest, Entry.PARSE, 1)
+    standing.client.put(plan)
+    with pytest.raises(NotFound):
+        standing.client.run(plan.digest, Entry.PARSE, 1)
 
 
 def test_a_plan_that_was_changed_on_the_shelf_is_refused(side: Side, check) -> None:
@@ -389,31 +389,29 @@ def ingest_plan(image: str, code: str) -> Plan:
     return Plan(PlanKind.INGEST, "nm/tax", None, "", None, None, code, (spec,), fresh_nonce(), 0)
 
 
-def test_what_an_ingest_says_is_heard_at_the_owners_door_alone(side: Side, probe_image) -> None:
+def test_what_an_ingest_says_is_heard_at_the_owners_door_alone(standing: Side, probe_image) -> None:
     """Its report counts rows and missing values; a centre that asks for the same stage must not hear them."""
     plan = ingest_plan(probe_image.digest, "def run(session):\n    return {'rows': 4711}\n")
-    with launched(side):
-        with pytest.raises(NotAllowed):
-            side.client.put(plan)
-        side.owner.put(plan)
-        with pytest.raises(NotAllowed):
-            side.client.run(plan.digest, Entry.INGEST, 1)
-        record = StageRecord.read(side.owner.run(plan.digest, Entry.INGEST, 1).record.statement.body)
-        assert record.report == {"rows": 4711}, "the control: the owner hears it"
-        with pytest.raises(NotAllowed):
-            side.client.run(plan.digest, Entry.INGEST, 1)
-        with pytest.raises(NotAllowed):
-            side.client.cancel(plan.digest, Entry.INGEST, 1)
+    with pytest.raises(NotAllowed):
+        standing.client.put(plan)
+    standing.owner.put(plan)
+    with pytest.raises(NotAllowed):
+        standing.client.run(plan.digest, Entry.INGEST, 1)
+    record = StageRecord.read(standing.owner.run(plan.digest, Entry.INGEST, 1).record.statement.body)
+    assert record.report == {"rows": 4711}, "the control: the owner hears it"
+    with pytest.raises(NotAllowed):
+        standing.client.run(plan.digest, Entry.INGEST, 1)
+    with pytest.raises(NotAllowed):
+        standing.client.cancel(plan.digest, Entry.INGEST, 1)
 
 
-def test_what_no_keeper_ever_sees_runs_within_ceilings_only(side: Side, check) -> None:
+def test_what_no_keeper_ever_sees_runs_within_ceilings_only(standing: Side, check) -> None:
     greedy = check("def run(session):\n    return {}\n", memory_mb=8192)
-    with launched(side):
-        with pytest.raises(NotAllowed, match="higher limits"):
-            side.client.put(greedy)
-        plan = check("def run(session):\n    return {}\n")
-        side.client.put(plan)
-        assert side.client.run(plan.digest, Entry.CHECK, 1).record, "the control"
+    with pytest.raises(NotAllowed, match="higher limits"):
+        standing.client.put(greedy)
+    plan = check("def run(session):\n    return {}\n")
+    standing.client.put(plan)
+    assert standing.client.run(plan.digest, Entry.CHECK, 1).record, "the control"
 
 
 def test_the_owners_own_check_does_not_wait_behind_everybodys(side: Side, check) -> None:
