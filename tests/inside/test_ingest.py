@@ -300,7 +300,7 @@ def test_what_goes_in_comes_out_in_every_format(tmp_path: Path, rows: list[tuple
 
 @pytest.mark.long
 @pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
-@settings(suppress_health_check=SLOW, max_examples=100)
+@settings(suppress_health_check=SLOW, max_examples=40)
 @given(rows=ROWS)
 def test_what_goes_in_comes_out_in_every_format_of_many(tmp_path: Path, rows: list[tuple], form: str) -> None:
     require_the_same(tmp_path, rows, form)
