@@ -134,6 +134,18 @@ class Cgroup:
         """Stop every process at once; return whether the kernel can."""
         return self._switch(("cgroup.freeze", "1"), ("freezer.state", "FROZEN"))
 
+    @property
+    def is_frozen(self) -> bool:
+        """Whether every process stands still by now: the kernel stops one after the other."""
+        for kind, name, sign in (
+            (UNIFIED, "cgroup.events", "frozen 1"),
+            (FREEZER, "freezer.state", "FROZEN"),
+        ):
+            with contextlib.suppress(OSError, KeyError):
+                if sign in (self._folders[kind] / name).read_text().splitlines():
+                    return True
+        return False
+
     def thaw(self) -> bool:
         """Let every process go on; return whether the kernel can."""
         return self._switch(("cgroup.freeze", "0"), ("freezer.state", "THAWED"))

@@ -1,7 +1,8 @@
 """How homes of labs are looked at: by descriptor, following no link, however deep or strangely named what is there.
 
 The box that has a home is the attacker, also of whoever counts what it wrote: folders are moved away while they are
-counted, closed, or filled as fast as they are looked at, and files are deleted and held open (`sandbox.deleted`).
+counted, closed, or filled as fast as they are looked at, and files are deleted and held open (`sandbox.deleted`). What
+moves cannot be counted, so a look that has to be right is one at a box that is held still (`sandbox.brake`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import os
 import resource
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -34,8 +36,12 @@ SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 60.0
 BUSY = 20
 """A home is looked at during one part in so many of the time."""
 
-MOST_MOVED = 10
-"""How often in a row folders may be moved while they are counted, before that is a way to hide what they hold."""
+HELD = 4
+"""A box is held still for a look during one part in so many of the time at the most, however much the disk changes."""
+
+MOST_UNSURE = 10
+"""How often in a row a box may not come to a stand, or something moves although it did, before that is a way to hide.
+"""
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -73,15 +79,27 @@ class Entry:
     status: os.stat_result
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a look found, and what was used of the whole file system when it began."""
+
+    use: Use
+    disk: Use
+
+
+Held = Callable[[], AbstractAsyncContextManager[bool]]
+"""Holds a box still; gives whether it is (`sandbox.brake.Brake.held`)."""
+
+
 class Watch:
     """Whether a living home is within its size, at a pace that suits it.
 
-    The disk says at once how much was written since the last look, by anybody; only when that is more than the home
-    has room for, or when it was not looked at for a while, every file of it is counted, and what the box holds open
-    after deleting it.
+    Two looks differ in what they are worth. A *quick* one counts every file while the box works, and the box can be
+    lucky: what it moves behind the look is in neither place. A *sure* one has the box held still meanwhile.
 
-    Of a deleted file that is mapped and not open, a part may be all that is told. It has the size that it had at the
-    last look; one that is new is taken for what the disk has more and nothing else explains.
+    The disk says at once how much was written since the last sure look, by anybody and wherever it lies now. As long as
+    that is no more than the home had room for then, quick looks are made now and then; beyond it nothing but a sure one
+    can tell. What others write so costs a box some moments, and never its life.
     """
 
     def __init__(self, folder: Path, closed: Closed, home: Home, at_start: Use) -> None:
@@ -92,57 +110,91 @@ class Watch:
             max(most + reserve, at_start.size + SLACK_MB * MIB),
             max(files + max(LEAST_RESERVE_FILES, files // 10), at_start.files + SLACK_FILES),
         )
-        self._last, self._then, self._due = at_start, self._disk(), 0.0
+        self._sure = self._last = Seen(at_start, self._disk())
+        self._due = self._sure_from = 0.0
+        self._unsure = 0
         self._sizes: dict[int, int] = {}
-        self._moved = 0
 
-    async def is_over(self, first: int) -> bool:
-        """Look, if it is time to; `first` is the first process of the box."""
-        if time.monotonic() < self._due and not self._may_be_over():
-            return False
-        began, then = time.monotonic(), self._disk()
+    async def is_over(self, first: int, held: Held) -> bool:
+        """Look, if it is time to; `first` is the first process of the box, `held` holds it still."""
+        now = time.monotonic()
+        try:
+            if not self._may_be_over() and (now < self._due or not await self._is_over_quickly(first)):
+                return False
+            return now >= self._sure_from and await self._is_over_surely(first, held)
+        except OSError:  # closed to us by a box with our own user id, or the disk fails
+            return True
+
+    async def _is_over_quickly(self, first: int) -> bool:
+        """Look while the box works; whether there seems to be too much, or something moved meanwhile."""
+        began = time.monotonic()
         try:
             use = await asyncio.to_thread(self._look, first)
         except Moved:
-            self._moved += 1
-            return self._moved >= MOST_MOVED
-        except OSError:  # closed to us by a box with our own user id, or the disk fails
             return True
-        self._moved = 0
-        took = time.monotonic() - began
-        self._last, self._then = use, then
-        self._due = time.monotonic() + min(max(SHORTEST_PAUSE_S, BUSY * took), LONGEST_PAUSE_S)
-        return use.size > self.most.size or use.files > self.most.files
+        self._due = _next(began, BUSY, SHORTEST_PAUSE_S)
+        return self._is_beyond(use)
+
+    async def _is_over_surely(self, first: int, held: Held) -> bool:
+        """Look while the box stands still. One that cannot be made to stand still, again and again, is over."""
+        async with held() as still:
+            began = time.monotonic()
+            try:
+                use = await asyncio.to_thread(self._look, first)
+            except Moved:
+                still, use = False, Use(0, 0)
+        self._sure_from = _next(began, HELD, 0)
+        if still:
+            self._unsure, self._sure = 0, self._last
+            self._due = _next(began, BUSY, SHORTEST_PAUSE_S)
+        else:
+            self._unsure += 1
+        return self._is_beyond(use) or self._unsure >= MOST_UNSURE
 
     def _look(self, first: int) -> Use:
+        """Count what has a name, and what the box holds open or mapped after deleting it.
+
+        Where the kernel does not tell how large a file is of which a part is mapped (`sandbox.deleted`), it has the
+        size that it had at the last look; one that is new is taken for what the disk has more and nothing else
+        explains.
+        """
         sizes: dict[int, int] = {}
+        disk = self._disk()
         use = counted(_noted(walk(self._folder, self._closed), sizes), self.most)
-        opened, mapped = deleted.of_tree(first, os.stat(self._folder).st_dev)
-        size = use.size + sum(opened.values())
-        known = {**self._sizes, **sizes, **opened}
-        nameless = {
-            inode: part for inode, part in mapped.items() if inode not in opened and inode not in sizes
-        }
+        kept, mapped = deleted.of_tree(first, os.stat(self._folder).st_dev)
+        size = use.size + sum(kept.values())
+        known = {**self._sizes, **sizes, **kept}
+        nameless = {inode: part for inode, part in mapped.items() if inode not in sizes}
         left = {inode: max(part, known.get(inode, 0)) for inode, part in nameless.items()}
         size += sum(left.values())
         if strange := [inode for inode in left if inode not in known]:
-            unexplained = self._disk().size - self._then.size - (size - self._last.size)
+            unexplained = self._disk().size - self._last.disk.size - (size - self._last.use.size)
             left[strange[0]] += max(0, unexplained)
             size += max(0, unexplained)
-        self._sizes = {**sizes, **opened, **left}
-        return Use(size, use.files)
+        self._sizes = {**sizes, **kept, **left}
+        found = Use(size, use.files)
+        self._last = Seen(found, disk)
+        return found
 
     def _may_be_over(self) -> bool:
-        now = self._disk()
-        return (
-            now.size - self._then.size > self.most.size - self._last.size
-            or now.files - self._then.files > self.most.files - self._last.files
-        )
+        """Whether the home would be too large if all that the disk has more since the last sure look were in it."""
+        now, then = self._disk(), self._sure
+        size, files = now.size - then.disk.size, now.files - then.disk.files
+        return self._is_beyond(Use(then.use.size + size, then.use.files + files))
+
+    def _is_beyond(self, use: Use) -> bool:
+        return use.size > self.most.size or use.files > self.most.files
 
     def _disk(self) -> Use:
         """Return what is used of the whole file system."""
         found = os.statvfs(self._folder)
         return Use((found.f_blocks - found.f_bfree) * found.f_frsize, found.f_files - found.f_ffree)
+
+
+def _next(began: float, part: int, least_s: float) -> float:
+    """Return when to look again after a look that began then: it takes one part in so many of the time."""
+    now = time.monotonic()
+    return now + min(max(least_s, part * (now - began)), LONGEST_PAUSE_S)
 
 
 def given(top: Path, owner: int | None) -> Iterator[Entry]:

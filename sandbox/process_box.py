@@ -20,6 +20,7 @@ from plans.decision import Tier
 from plans.errors import BoxFailed, DarkroomError, StateConflict
 from plans.statements import StageOutput
 from sandbox import collecting, folders, gate, processes
+from sandbox.brake import Brake
 from sandbox.cgroups import Cgroup
 from sandbox.contract import ENDED, Cause, Conversation, Ending, Ends, Life
 from sandbox.folders import BoxFolders
@@ -88,6 +89,7 @@ class ProcessBox:
     def __init__(self, spec: BoxSpec, place: BoxFolders, fittings: Fittings) -> None:
         self.spec, self._place, self._fittings = spec, place, fittings
         self._life = Life()
+        self.brake = Brake(fittings.group, self._first)
         self._cause = Cause.NONE
         self._up: Started | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -197,19 +199,21 @@ class ProcessBox:
         links = {link.name: ends for link, ends in zip(self.spec.links, up.ends, strict=True)}
         return Conversation(from_box, to_box, links)
 
+    def _first(self) -> int | None:
+        """Return the first process while it lives."""
+        return None if self._up is None or self._up.process.returncode is not None else self._up.process.pid
+
     def freeze(self) -> None:
         """Stop every process."""
         if self.state is not BoxState.FROZEN:
             self._life.move(BoxState.FROZEN)
-            if not self._fittings.group.freeze():
-                processes.stop(self.pid)
+            self.brake.freeze()
 
     def thaw(self) -> None:
         """Let every process go on."""
         if self.state is not BoxState.RUNNING:
             self._life.move(BoxState.RUNNING)
-            if not self._fittings.group.thaw():
-                processes.go_on(self.pid)
+            self.brake.thaw()
 
     async def kill(self, cause: Cause) -> None:
         """End every process; the first cause counts."""
@@ -332,7 +336,7 @@ class ProcessBox:
             return
         watch = slot.watch(home, at_start)
         while not await self._over_within(HOME_WATCH_S):
-            if await watch.is_over(self.pid):
+            if await watch.is_over(self.pid, self.brake.held):
                 await self.kill(Cause.HOME)
                 return
 

@@ -38,8 +38,9 @@ def tree(first: int) -> list[int]:
     return found
 
 
-def stop(first: int) -> None:
-    """Stop every thread of the tree (SIGSTOP), looking again until none goes on and no new one appears.
+def stop(first: int) -> bool:
+    """Stop every thread of the tree (SIGSTOP), looking again until none goes on and no new one appears; return whether
+    that came true in some rounds.
 
     Every thread by itself: of a process that is traced, as gVisor's are, the signal only stops the one that takes it.
     And parents before children: a tracer that is not stopped yet lets what it traces go on.
@@ -47,15 +48,16 @@ def stop(first: int) -> None:
     for _ in range(_ROUNDS):
         going = [each for pid in tree(first) for each in _threads(pid) if _goes(*each)]
         if not going:
-            return
+            return True
         for pid, thread in going:
             _LIBRARY.tgkill(pid, thread, int(signal.SIGSTOP))
         time.sleep(_ROUND_S)
+    return False
 
 
 def go_on(first: int) -> None:
-    """Let every process of the tree go on."""
-    for pid in tree(first):
+    """Let every process of the tree go on, children before parents: to a shell that goes on none of its own stands."""
+    for pid in reversed(tree(first)):
         send(pid, signal.SIGCONT)
 
 

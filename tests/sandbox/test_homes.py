@@ -195,7 +195,7 @@ def test_a_full_home_still_starts_and_may_not_grow_by_much(open_home: Path) -> N
     async def over(size: int) -> bool:
         with (slot.path(HOME) / "large").open("wb") as file:
             file.write(b"x" * size)
-        return await slot.watch(HOME, Use(0, 0)).is_over(os.getpid())
+        return await slot.watch(HOME, Use(0, 0)).is_over(os.getpid(), lambda: contextlib.nullcontext(True))
 
     assert not asyncio.run(over(70 * 2**20))
     assert asyncio.run(over(80 * 2**20))

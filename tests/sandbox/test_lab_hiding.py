@@ -108,8 +108,8 @@ def flip():
 def run(session):
     os.makedirs(HOME + "/a/store"); os.mkdir(HOME + "/z")
     for n in range(300): os.mkdir(HOME + f"/pad{n}")
-    threading.Thread(target=flip, daemon=True).start()
     store = os.open(HOME + "/a/store", os.O_RDONLY)
+    threading.Thread(target=flip, daemon=True).start()
     for place, name in written(f"/proc/self/fd/{store}"): os.close(place)
     return {}
 """

@@ -1,0 +1,219 @@
+"""The brake of boxes: whatever is held stands still, at every tier, and goes on as if nothing had been."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pty
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sandbox import brake, processes
+from sandbox.brake import Brake
+from sandbox.cgroups import Cgroup, Cgroups
+from sandbox.contract import Box, Boxes
+from sandbox.process_box import ProcessBox
+from tests.sandbox.side import eventually
+from tests.sandbox.test_cgroups import HERE, SMALL, inside
+from tests.sandbox.test_contract import begin, boxes, size_of, with_box
+
+__all__ = ["boxes"]
+COUNTING = (
+    "import os, threading\ndef count(name):\n    with open(name, 'ab', buffering=0) as file:\n"
+    "        while True: file.write(b'x')\n"
+    "def run(session):\n    threading.Thread(target=count, args=(session.out / 'thread',)).start()\n"
+    "    count(session.out / ('parent' if os.fork() else 'child'))\n"
+)
+MANY = (
+    "import os\nos.fork(); os.setsid() if os.fork() == 0 else None\n"
+    "while True: os.waitpid(os.fork() or os._exit(0), 0)"
+)
+
+
+@pytest.mark.box
+def test_a_box_that_is_held_makes_no_step_and_goes_on_afterwards(boxes: Boxes, check) -> None:
+    """At once, not a moment later: whoever holds it counts what it has. Threads and children included."""
+    plan = check(COUNTING, output_mb=64)
+
+    async def steps(box: Box) -> None:
+        assert isinstance(box, ProcessBox)
+        await begin(box, plan)
+        parts = [box.folder / "out" / name for name in ("thread", "parent", "child")]
+
+        def sizes() -> list[int]:
+            return [size_of(part) for part in parts]
+
+        async def grows(since: list[int]) -> None:
+            while any(now <= then for now, then in zip(sizes(), since, strict=True)):
+                await asyncio.sleep(0.01)
+
+        await grows([0, 0, 0])
+        for _ in range(3):
+            async with box.brake.held() as still:
+                assert still
+                before = sizes()
+                await asyncio.sleep(0.1)
+                assert sizes() == before
+            await grows(before)
+
+    with_box(boxes, plan, steps)
+
+
+@pytest.mark.parametrize("groups", [HERE, Cgroups.none()], ids=["group", "signals"])
+def test_what_has_many_children_in_a_moment_stands_still(groups: Cgroups) -> None:
+    group = groups.make("brake", SMALL)
+    with inside(group, MANY) as started:
+        try:
+
+            async def scenario() -> None:
+                async with Brake(group, lambda: started.pid).held() as still:
+                    assert still
+                    members = processes.tree(started.pid)
+                    await asyncio.sleep(0.1)
+                    assert processes.tree(started.pid) == members, "something was born of what stands still"
+
+            eventually(lambda: len(processes.tree(started.pid)) > 1)
+            for _ in range(3):
+                asyncio.run(scenario())
+        finally:
+            group.kill()
+            for pid in reversed(processes.tree(started.pid)):
+                processes.send(pid, 9)
+            started.kill()
+    asyncio.run(group.remove())
+
+
+class Slow(Cgroup):
+    """A group of which one process is inside a system call that does not return."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.told: list[str] = []
+
+    def freeze(self) -> bool:
+        self.told.append("freeze")
+        return True
+
+    def thaw(self) -> bool:
+        self.told.append("thaw")
+        return True
+
+
+def test_what_does_not_come_to_a_stand_is_said_and_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(brake, "STANDING_S", 0.05)
+    group = Slow()
+
+    async def scenario() -> bool:
+        async with Brake(group, lambda: None).held() as still:
+            return still
+
+    assert asyncio.run(scenario()) is False
+    assert group.told == ["freeze", "thaw"]
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "told"),
+    [
+        ("freeze", "", ["freeze"]),
+        ("freeze", "thaw", ["freeze", "thaw"]),
+        ("", "", ["thaw"]),
+        ("", "thaw", ["thaw"]),
+    ],
+)
+def test_whoever_is_done_with_a_box_lets_it_go_only_if_nobody_else_has_it(
+    monkeypatch: pytest.MonkeyPatch, first: str, then: str, told: list[str]
+) -> None:
+    """A lease that is lost while a home is looked at freezes the box; one that is back does not disturb the look."""
+    monkeypatch.setattr(brake, "STANDING_S", 0.0)
+    group = Slow()
+    found = Brake(group, lambda: None)
+
+    async def scenario() -> None:
+        async with found.held():
+            if first:
+                found.freeze()
+            if then:
+                found.thaw()
+            assert "thaw" not in group.told
+
+    asyncio.run(scenario())
+    seen = [word for at, word in enumerate(group.told) if at]  # but for the first stop
+    assert seen == told
+
+
+def test_a_shell_keeps_its_command_in_front(tmp_path: Path) -> None:
+    """Stopped by signals, a command of a terminal must not be seen to stand by the shell that waits for it.
+
+    The control: a shell that goes on before its command does takes the terminal back.
+    """
+    assert not returned_to_prompt(tmp_path / "held", lambda first: held_once(first))
+    assert returned_to_prompt(tmp_path / "control", parents_first)
+
+
+def held_once(first: int) -> None:
+    async def scenario() -> None:
+        async with Brake(Cgroup({}), lambda: first).held() as still:
+            assert still
+
+    asyncio.run(scenario())
+
+
+def parents_first(first: int) -> None:
+    assert processes.stop(first)
+    for pid in processes.tree(first):
+        processes.send(pid, 18)
+        time.sleep(0.5)
+
+
+def returned_to_prompt(folder: Path, stop: Callable[[int], None]) -> bool:
+    """Run a command in a terminal's shell, stop and continue both; whether the shell says that the command stands."""
+    folder.mkdir()
+    up, go, end = (folder / name for name in ("up", "go", "end"))
+    program = folder / "program"
+    program.write_text(
+        f"import os, time\nopen({str(up)!r}, 'w')\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)\n"
+        f"open({str(end)!r}, 'w')\n"
+    )
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve("/bin/bash", ["bash", "--norc", "-i"], {"PS1": "> ", "PATH": "/usr/bin:/bin"})
+    os.write(terminal, f"{sys.executable} -I -S {program}\n".encode())
+    eventually(up.exists)
+    for _ in range(3):
+        stop(pid)
+    go.touch()
+    eventually(end.exists)
+    os.write(terminal, b"exit\nexit\n")
+    told = b""
+    try:
+        while some := os.read(terminal, 4096):
+            told += some
+    except OSError:  # the terminal is gone with its shell
+        pass
+    os.close(terminal)
+    os.waitpid(pid, 0)
+    return b"Stopped" in told
+
+
+def test_the_processor_time_of_what_is_held_stays(tmp_path: Path) -> None:
+    """The control of every look by processes: without the hold the count goes on."""
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as started:
+
+        async def scenario() -> None:
+            async with Brake(Cgroup({}), lambda: started.pid).held() as still:
+                assert still
+                before = processes.processor_s(started.pid)
+                await asyncio.sleep(0.1)
+                assert processes.processor_s(started.pid) == before
+
+        try:
+            asyncio.run(scenario())
+            before = processes.processor_s(started.pid)
+            eventually(lambda: processes.processor_s(started.pid) > before)
+        finally:
+            started.kill()
