@@ -25,18 +25,20 @@ from plans.key import BoxKeys
 from plans.plan import Plan, Relation
 from plans.statements import BoxStatement
 from plans.tasks import Need, PythonTask
-from sandbox import api, images, recipes
+from sandbox import api, images
 from sandbox.gvisor import GvisorBoxes
 from tests.inside.load_cases import link_key, sha256, work_plan
 from tests.inside.python_cases import folder
 from tests.inside.sql_cases import LIMITS
 from tests.plans import examples
 from tests.sandbox.conftest import gvisor_boxes, open_home, probe_image, probe_images
+from tests.sandbox.few_images import only
 from tests.sandbox.side import Side, eventually, launched, side
 
 __all__ = ["gvisor_boxes", "open_home", "probe_image", "probe_images", "side"]
 pytestmark = [pytest.mark.box, pytest.mark.timeout(600)]
 ROOT = Path(__file__).resolve().parents[2]
+IMAGES = ("images/sql", "tests/inside/member")
 CANARY, HIDDEN = "canary-of-loading-9920", "hidden-of-loading-1177"
 OUTPUT_KEY, FILE_KEY = "ef" * 32, "ab" * 32
 
@@ -49,7 +51,7 @@ class Loading:
     file: Path
 
     def plan(self, code: str, tier: Tier = Tier.T1) -> Plan:
-        sql, member = (images.build(ROOT / place) for place in ("images/sql", "tests/inside/member"))
+        sql, member = (images.build(ROOT / place) for place in IMAGES)
         what = folder(code)
         artifacts = (Artifact("score.json", Form.METRICS),)
         task = PythonTask(
@@ -106,7 +108,8 @@ def keys_of(statement: BoxStatement) -> BoxKeys:
 
 @pytest.fixture
 def loading(side: Side, tmp_path: Path) -> Loading:
-    found = replace(side, config=replace(side.config, images_folder=recipes.images_folder()))
+    built = (images.build(ROOT / place) for place in IMAGES)
+    found = replace(side, config=replace(side.config, images_folder=only(*(each.digest for each in built))))
     found.keeper.keys = keys_of
     file = found.config.data_folder / "note"
     with engine.open_engine(tmp_path, LIMITS) as connection:

@@ -35,6 +35,12 @@ def boxes(request: pytest.FixtureRequest) -> Boxes:
     return found
 
 
+weakest = pytest.mark.parametrize(
+    "boxes", ["T1", pytest.param("T2", marks=pytest.mark.long), "fake"], indirect=True
+)
+"""For what a box does by code that has no part of any tier; with the strong one, too, where there is time."""
+
+
 def make(boxes: Boxes, plan: Plan, **changes: object) -> Box:
     return boxes.create(dataclasses.replace(plan.stages[0], **changes), {})  # type: ignore[arg-type]
 
@@ -148,6 +154,7 @@ def test_a_frozen_box_can_be_killed(boxes: Boxes, check) -> None:
     with_box(boxes, plan, steps)
 
 
+@weakest
 def test_the_first_cause_of_a_kill_counts_and_a_second_kill_does_nothing(boxes: Boxes, check) -> None:
     plan = check(SLEEP)
 
@@ -208,6 +215,7 @@ def test_processes_of_a_box_have_one_limit_of_processor_time_together(
     assert asyncio.run(ends(1)).state is BoxState.EXITED, "the control"
 
 
+@weakest
 def test_a_box_that_gives_up_is_failed(boxes: Boxes, check) -> None:
     plan = check(
         "from inside.session import BoxFailure\ndef run(session):\n    raise BoxFailure('no.good', row=3)\n"
@@ -221,6 +229,7 @@ def test_a_box_that_gives_up_is_failed(boxes: Boxes, check) -> None:
     with_box(boxes, plan, steps)
 
 
+@weakest
 def test_a_box_of_other_code_says_so_and_what_to_do(boxes: Boxes, check) -> None:
     """Its image was built before its plan had a member that it has now; the control is every other test here."""
     plan = check(SLEEP)
@@ -234,6 +243,7 @@ def test_a_box_of_other_code_says_so_and_what_to_do(boxes: Boxes, check) -> None
     with_box(boxes, plan, steps)
 
 
+@weakest
 def test_no_tier_has_boxes_that_waited_and_a_cold_one_is_like_every_other(boxes: Boxes, check) -> None:
     plan = check(WRITE)
 
@@ -249,6 +259,7 @@ def test_no_tier_has_boxes_that_waited_and_a_cold_one_is_like_every_other(boxes:
     asyncio.run(steps())
 
 
+@weakest
 def test_a_step_that_the_table_lacks_is_refused(boxes: Boxes, check, tmp_path: Path) -> None:
     plan = check(SLEEP)
 
@@ -319,6 +330,7 @@ def test_a_link_carries_bytes_both_ways_and_the_end_of_the_stream(boxes: Boxes, 
     with_box(boxes, plan, steps, links=(link,))
 
 
+@weakest
 def test_a_box_without_links_has_none(boxes: Boxes, check) -> None:
     """The control of the link: the same box without one cannot reach it."""
     plan = check("def run(session):\n    return {'links': len(session.links)}\n")

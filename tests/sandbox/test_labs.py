@@ -124,7 +124,7 @@ def hung_up(connections: list[socket.socket]) -> bool:
     return True
 
 
-@pytest.mark.parametrize("tier", TIERS)
+@pytest.mark.parametrize("tier", [Tier.T1, pytest.param(Tier.T2, marks=pytest.mark.long)])
 def test_no_more_connections_of_a_link_are_let_in_than_may_and_one_that_ends_makes_room(
     labs: LabSide, probe_image, tier: Tier
 ) -> None:
@@ -254,7 +254,10 @@ def test_what_was_kept_is_told_again_and_nothing_is_started_for_it(labs: LabSide
         assert kept.value.where == "box.cancelled"
 
 
-@pytest.mark.parametrize("how", ["visible", "deleted", "many", "hidden in a deep folder"])
+DEEP = "hidden in a deep folder"  # as one that grows deeper, in test_lab_hiding.py
+
+
+@pytest.mark.parametrize("how", ["visible", "deleted", "many", pytest.param(DEEP, marks=pytest.mark.long)])
 def test_a_lab_that_fills_its_home_is_ended_with_a_sentence_and_starts_again_to_delete(
     labs: LabSide, probe_image, how: str
 ) -> None:

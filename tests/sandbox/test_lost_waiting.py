@@ -123,7 +123,7 @@ def run_stage(
     return asyncio.run(steps())
 
 
-@pytest.fixture(params=["T1", "fake"])
+@pytest.fixture(params=["T1", pytest.param("fake", marks=pytest.mark.long)])
 def below(request: pytest.FixtureRequest) -> Boxes:
     found: BubblewrapBoxes | UnsafeLocalBoxes = request.getfixturevalue(
         {"T1": "real_boxes", "fake": "local_boxes"}[request.param]
