@@ -4,6 +4,7 @@ of these tests, so that nothing of them runs beside those of other folders.
 
 from __future__ import annotations
 
+import functools
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,14 +13,28 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from keys import keyfile
+from portal.passwords import Passwords
 from server.running import address, started
 from tests.e2e import town as towns
+from tests.portal.region import CHEAP
 from tests.ports import free_ports
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
     from tests.e2e.labs_town import LabsTown
+
+
+@pytest.fixture(scope="package", autouse=True)
+def people_arrive_quickly() -> Iterator[None]:
+    """Accounts are made with passwords whose hash is cheap, and a key file that was just written is opened without
+    stretching its passphrase again: both take most of the time of whoever arrives, of whom towns have many.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("portal.api.Passwords", functools.partial(Passwords, hasher=CHEAP))
+        patch.setattr("keys.keyfile._stretch", functools.cache(keyfile._stretch))
+        yield
 
 
 @pytest.fixture(scope="package")

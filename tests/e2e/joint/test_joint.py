@@ -89,14 +89,13 @@ WITHOUT_HELPER = replace(COMMON, named=replace(COMMON.named, helper=""))
 
 @pytest.mark.parametrize(
     "story",
-    [OPENED_BY_TAX, PAYROLL, ON_SHARES, AS_CIPHERTEXTS, COMMON, WITHOUT_HELPER],
-    ids=[
-        "joined, inspected",
-        "in parts, inspected",
-        "in parts, on shares",
-        "in parts, as ciphertexts",
-        "in common",
-        "in common, no helper",
+    [
+        pytest.param(OPENED_BY_TAX, id="joined, inspected"),
+        pytest.param(PAYROLL, id="in parts, inspected", marks=pytest.mark.long),
+        pytest.param(ON_SHARES, id="in parts, on shares"),
+        pytest.param(AS_CIPHERTEXTS, id="in parts, as ciphertexts"),
+        pytest.param(COMMON, id="in common"),
+        pytest.param(WITHOUT_HELPER, id="in common, no helper"),
     ],
 )
 def test_every_form_of_joint_computation_answers_as_duckdb_and_is_verified(
