@@ -11,16 +11,16 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from playwright.sync_api import (
     Browser,
     BrowserContext,
+    Error,
     Locator,
     Page,
     Response,
-    TimeoutError,
     expect,
     sync_playwright,
 )
@@ -28,11 +28,30 @@ from playwright.sync_api import (
 CHROMIUM = "/usr/bin/chromium"
 CARD = ".jp-LauncherCard[data-category=Notebook]:visible"
 NOTEBOOK = ".jp-NotebookPanel:visible"
+EDITOR = ".cm-content"
 DONE, SENT = re.compile(r"\[\d+\]"), re.compile(r"\[(\*|\d+)\]")
 TRIES = 3
 PATIENCE_S = 120.0
 """How long anything on a page is waited for, which comes in one second where nothing else runs."""
 
+COMES_TRUE = """(place, wanted) => new Promise((done) => {
+    let turns = 60;
+    const look = () => {
+        if (WHAT) done(true);
+        else if (turns-- === 0) done(false);
+        else setTimeout(look, 50);
+    };
+    look();
+})"""
+"""Whether something comes true within sixty turns of the page. They take three seconds, and as much longer as the page
+stands still, so that a slow one is not taken for one to which the keyboard does not belong.
+"""
+
+LINES = "[...place.querySelectorAll('.cm-line')].map((line) => line.textContent)"
+HOLDS = rf"!!place.querySelector('.cm-gap') || {LINES}.join('\n') === wanted"
+MORE_CELLS = "place.closest('.jp-Notebook').querySelectorAll('.jp-Cell').length > wanted"
+TAKEN = rf"/\[(\*|\d+)\]/.test(place.querySelector('.jp-InputArea-prompt').textContent) || {MORE_CELLS}"
+LOADED = "() => new Promise((done) => document.readyState === 'complete' ? done() : addEventListener('load', done))"
 HOME_NEEDS = ["home", "jquery", "moment", "jhapi", "utils"]
 """Scripts of the Hub's page, whose buttons do nothing before."""
 
@@ -74,6 +93,28 @@ def stop_at_home(page: Page, home: str) -> None:
     page.wait_for_function(f"() => window.requirejs && {HOME_NEEDS}.every((each) => requirejs.defined(each))")
     page.locator("#stop").click()
     page.locator("#stop").wait_for(state="hidden")
+
+
+def press(button: Locator) -> None:
+    """Press a button to which a script listens, once its page has loaded its scripts."""
+    for _ in range(TRIES):
+        with suppress(Error):  # the page that was left just now had such a button, too
+            button.evaluate(LOADED)
+            break
+    button.click()
+
+
+def write(editor: Locator, text: str) -> None:
+    """Put a text in place of what an editor holds, and see that it is there: while tabs are restored another one may
+    take the keyboard.
+    """
+    for _ in range(TRIES):
+        editor.click()
+        editor.press("Control+a")
+        editor.page.keyboard.insert_text(text)
+        if editor.evaluate(COMES_TRUE.replace("WHAT", HOLDS), text):
+            return
+    raise AssertionError(f"the editor did not take the text: {text[:80]}")
 
 
 def look_again_until(page: Page, there: Locator) -> None:
@@ -158,36 +199,50 @@ class Notebook:
         return self
 
     def start(self, code: str) -> Cell:
-        """Type code into the last cell and send it; do not wait for its end."""
-        last = self.cells.nth(self.cells.count() - 1)
-        place = last.get_attribute("data-windowed-list-index")
-        cell = self.panel.locator(f'.jp-Cell[data-windowed-list-index="{place}"]')
-        sent = cell.locator(".jp-InputArea-prompt").filter(has_text=SENT)
-        for _ in range(TRIES):  # while tabs are restored another one may take the keyboard
-            cell.locator(".cm-content").click()
-            self.page.keyboard.press("Control+a")
-            self.page.keyboard.insert_text(code)
-            self.page.keyboard.press("Shift+Enter")
-            try:
-                sent.wait_for(timeout=20_000)
-            except TimeoutError:
-                continue
-            return Cell(cell)
+        """Write code into the last cell and send it; do not wait for its end."""
+        cell = self._last()
+        for _ in range(TRIES):
+            write(cell.locator(EDITOR), code)
+            if self._sends(cell):
+                return Cell(cell)
         raise AssertionError(f"the notebook did not take the cell: {code[:80]}")
+
+    def send(self, cell: Locator) -> Cell:
+        """Send a cell as it is; do not wait for its end."""
+        for _ in range(TRIES):
+            cell.locator(EDITOR).click()
+            if self._sends(cell):
+                return Cell(cell)
+        raise AssertionError("the notebook did not take the cell")
+
+    def _last(self) -> Locator:
+        place = self.cells.nth(self.cells.count() - 1).get_attribute("data-windowed-list-index")
+        return self.panel.locator(f'.jp-Cell[data-windowed-list-index="{place}"]')
+
+    def _sends(self, cell: Locator) -> bool:
+        """Whether a cell is sent by the keyboard: one is made below the last at once, and it has a star or a number."""
+        count = self.cells.count()
+        cell.locator(EDITOR).press("Shift+Enter")
+        if not cell.evaluate(COMES_TRUE.replace("WHAT", TAKEN), count):
+            return False
+        cell.locator(".jp-InputArea-prompt").filter(has_text=SENT).wait_for()
+        return True
 
     def run(self, code: str, patience_s: float = PATIENCE_S) -> Cell:
         """Type code into the last cell, send it, and wait until the kernel is done with it."""
         return self.start(code).wait(patience_s)
 
     def note(self, text: str) -> None:
-        """Type into the last cell without sending it, and go on in a new one below: work that is not saved yet."""
-        last = self.cells.nth(self.cells.count() - 1)
-        last.locator(".cm-content").click()
-        self.page.keyboard.insert_text(text)
-        count = self.cells.count()
-        self.page.keyboard.press("Escape")
-        self.page.keyboard.press("b")
-        expect(self.cells).to_have_count(count + 1)
+        """Write into the last cell without sending it, and go on in a new one below: work that is not saved yet."""
+        cell, count = self._last(), self.cells.count()
+        for _ in range(TRIES):
+            write(cell.locator(EDITOR), text)
+            cell.locator(EDITOR).press("Escape")
+            self.page.keyboard.press("b")
+            if cell.evaluate(COMES_TRUE.replace("WHAT", MORE_CELLS), count):
+                expect(self.cells).to_have_count(count + 1)
+                return
+        raise AssertionError(f"the notebook made no cell below: {text[:80]}")
 
     def save(self) -> None:
         """Save by the keyboard, keep the name that is offered, and wait until nothing is left to save."""

@@ -53,11 +53,10 @@ def test_the_catalog_is_searched_and_a_query_is_inserted_and_answers(
     panel.get_by_role("searchbox").fill("tax income")
     panel.get_by_role("button", name="Search").click()
     card.click()
-    panel.get_by_role("button", name="Insert query").click()
+    jupyterlab.press(panel.get_by_role("button", name="Insert query"))
     filled = notebook.cells.filter(has_text="from tax.income")
     expect(filled).to_have_count(1)
-    filled.locator(".cm-content").click()
-    notebook.page.keyboard.press("Shift+Enter")
+    notebook.send(filled)
     expect(filled.locator(".jp-Cell-outputArea")).to_contain_text("LOOK-ALIKE")
 
 
@@ -81,7 +80,7 @@ def test_chosen_cells_become_a_job_that_runs_on_look_alike_data(
 ) -> None:
     notebook.run(f"import darkroom\nanswer = darkroom.sql('{TWIN}', on='twin')")
     panel.get_by_role("link", name="First steps").click()
-    panel.get_by_role("button", name="make a job").click()
+    jupyterlab.press(panel.get_by_role("button", name="make a job"))
     said = pan.page.locator(".jp-Dialog")
     expect(said).to_contain_text("darkroom.submit(")
     said.get_by_role("button", name="Close").click()

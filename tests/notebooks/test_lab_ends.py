@@ -81,15 +81,14 @@ def test_a_page_is_woken_and_saves_at_once(ending: PanelLab) -> None:
     pytest.importorskip("playwright.sync_api")
     from playwright.sync_api import expect
 
-    from tests.e2e.jupyterlab import a_person, chromium
+    from tests.e2e.jupyterlab import a_person, chromium, write
 
     (ending.home / "diary.txt").write_text("before\n")
     say(ending, {"kind": parting.WARNING, "left_s": 3600, **parting.warning(7)}, key_of(ending))
     with chromium() as browser:
         page = a_person(browser).new_page()
         page.goto(f"{ending.url}lab/tree/diary.txt?reset&token={ending.token}")
-        page.locator(".jp-FileEditor .cm-content").click()
-        page.keyboard.type("unsaved words ")
+        write(page.locator(".jp-FileEditor .cm-content"), "unsaved words")
         expect(
             page.get_by_text(re.compile(r"This lab ends at .*\d.*, 7 days after its start"))
         ).to_be_visible()

@@ -14,7 +14,7 @@ pytest.importorskip("playwright.sync_api")
 from playwright.sync_api import BrowserContext, FrameLocator, Page, Route, expect
 
 from notebooks import parting
-from tests.e2e.jupyterlab import a_person, chromium, look_again_until
+from tests.e2e.jupyterlab import a_person, chromium, look_again_until, press, write
 from tests.notebooks.panel_lab import PanelLab, Platform
 from tests.notebooks.test_panel import submitted
 from tests.portal import region as regions
@@ -75,7 +75,7 @@ def opened(page: Page, lab: PanelLab, path: str = "lab/tree/study.ipynb") -> Fra
 def test_a_query_is_inserted_below_the_active_cell_and_is_not_run(page: Page, lab: PanelLab) -> None:
     frame = opened(page, lab)
     frame.locator(".card").first.click()
-    frame.get_by_role("button", name="Insert query").click()
+    press(frame.get_by_role("button", name="Insert query"))
     expect(page.locator(CELLS)).to_have_count(3)
     expect(page.locator(CELLS).nth(1)).to_contain_text("from tax.income")
     page.wait_for_timeout(500)
@@ -130,7 +130,7 @@ def test_a_job_that_moves_is_seen_without_doing_anything(
 def test_chosen_cells_become_a_folder_by_a_command(page: Page, lab: PanelLab) -> None:
     frame = opened(page, lab)
     frame.get_by_role("link", name="First steps").click()
-    frame.get_by_role("button", name="make a job").click()
+    press(frame.get_by_role("button", name="make a job"))
     dialog = page.locator(".jp-Dialog")
     expect(dialog).to_contain_text("study-job")
     dialog.get_by_role("button", name="Open the files").click()
@@ -196,8 +196,7 @@ def test_a_lab_that_ends_has_what_is_open_saved_and_says_why_before_and_after(
     told = {"en": over.english, "zh": over.chinese, "again": False}
     page.route(re.compile(r"/hub/lab-ended\?user=mei&key=k$"), lambda route: route.fulfill(json=told))
     page.goto(f"{lab.url}lab/tree/diary.txt?reset&token={lab.token}")
-    page.locator(".jp-FileEditor .cm-content").click()
-    page.keyboard.type("unsaved words ")
+    write(page.locator(".jp-FileEditor .cm-content"), "unsaved words")
     notice = page.locator("#darkroom-notice")
     expect(notice).to_be_hidden()
     assert "unsaved words" not in diary.read_text(), "the control"
