@@ -306,7 +306,8 @@ OUTLIVE = (
     "            while True:\n"
     "                open(f'{out}/late-{n}', 'a').write('x'); time.sleep(0.01)\n"
     "        os._exit(0)\n"
-    "while len(os.listdir(out)) < 4: time.sleep(0.01)\n"
+    "while len(os.listdir(out)) < 4 or not all(os.path.getsize(f'{out}/{each}') for each in os.listdir(out)):\n"
+    "    time.sleep(0.01)\n"
     "print(sorted(os.listdir(out)), max(os.path.getsize(f'{out}/late-{n}') for n in range(4)))"
 )
 
