@@ -283,7 +283,9 @@ def test_the_noise_of_a_choice_has_the_scale_that_was_paid_for() -> None:
 
     near = 0.035  # six standard deviations
     assert abs(chosen - odds(noise.scale)) < near
-    assert abs(odds(13) - odds(10)) > near and abs(odds(7) - odds(10)) > near, "other scales would be told apart"
+    assert abs(odds(13) - odds(10)) > near and abs(odds(7) - odds(10)) > near, (
+        "other scales would be told apart"
+    )
 
 
 def test_all_noise_of_a_recipe_together_costs_no_more_than_its_price(
