@@ -21,6 +21,7 @@ from playwright.sync_api import (
     Locator,
     Page,
     Response,
+    TimeoutError,
     expect,
     sync_playwright,
 )
@@ -30,7 +31,7 @@ CARD = ".jp-LauncherCard[data-category=Notebook]:visible"
 NOTEBOOK = ".jp-NotebookPanel:visible"
 EDITOR = ".cm-content"
 DONE, SENT = re.compile(r"\[\d+\]"), re.compile(r"\[(\*|\d+)\]")
-TRIES = 3
+TRIES = 8
 PATIENCE_S = 120.0
 """How long anything on a page is waited for, which comes in one second where nothing else runs."""
 
@@ -50,7 +51,10 @@ stands still, so that a slow one is not taken for one to which the keyboard does
 LINES = "[...place.querySelectorAll('.cm-line')].map((line) => line.textContent)"
 HOLDS = rf"!!place.querySelector('.cm-gap') || {LINES}.join('\n') === wanted"
 MORE_CELLS = "place.closest('.jp-Notebook').querySelectorAll('.jp-Cell').length > wanted"
-TAKEN = rf"/\[(\*|\d+)\]/.test(place.querySelector('.jp-InputArea-prompt').textContent) || {MORE_CELLS}"
+TAKEN = r"!place.isConnected || /\[(\*|\d+)\]/.test(place.querySelector('.jp-InputArea-prompt').textContent)"
+"""JupyterLab makes a cell below also where it has no kernel yet, and executes nothing. A star comes at once or never.
+"""
+
 LOADED = "() => new Promise((done) => document.readyState === 'complete' ? done() : addEventListener('load', done))"
 HOME_NEEDS = ["home", "jquery", "moment", "jhapi", "utils"]
 """Scripts of the Hub's page, whose buttons do nothing before."""
@@ -220,12 +224,14 @@ class Notebook:
         return self.panel.locator(f'.jp-Cell[data-windowed-list-index="{place}"]')
 
     def _sends(self, cell: Locator) -> bool:
-        """Whether a cell is sent by the keyboard: one is made below the last at once, and it has a star or a number."""
-        count = self.cells.count()
+        """Whether a cell is sent by the keyboard: it has a star or a number."""
         cell.locator(EDITOR).press("Shift+Enter")
-        if not cell.evaluate(COMES_TRUE.replace("WHAT", TAKEN), count):
+        if not cell.evaluate(COMES_TRUE.replace("WHAT", TAKEN), None):
             return False
-        cell.locator(".jp-InputArea-prompt").filter(has_text=SENT).wait_for()
+        try:
+            cell.locator(".jp-InputArea-prompt").filter(has_text=SENT).wait_for(timeout=20_000)
+        except TimeoutError:  # it was drawn anew, and not sent
+            return False
         return True
 
     def run(self, code: str, patience_s: float = PATIENCE_S) -> Cell:
