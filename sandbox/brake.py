@@ -7,10 +7,10 @@ on once neither is left.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterator
 
 from sandbox import processes
 from sandbox.cgroups import Cgroup
@@ -27,39 +27,47 @@ class Brake:
     def __init__(self, group: Cgroup, first: Callable[[], int | None]) -> None:
         self._group, self._first = group, first
         self._frozen, self._holds = False, 0
+        self._moving = threading.Lock()
 
     def freeze(self) -> None:
         """Stop every process until `thaw`; where a group does it, they stop one after the other a moment later."""
-        self._frozen = True
-        if not self._group.freeze() and (first := self._first()) is not None:
-            processes.stop(first)
+        with self._moving:
+            self._frozen = True
+            self._stop()
 
     def thaw(self) -> None:
         """Let every process go on, once nobody holds them."""
-        self._frozen = False
-        self._go_on()
-
-    @contextlib.asynccontextmanager
-    async def held(self) -> AsyncIterator[bool]:
-        """Hold every process still; gives whether all of them are, which one that cannot be stopped in time prevents.
-
-        Whatever does not stand still by then makes the one step that it is in, and no other.
-        """
-        self._holds += 1
-        try:
-            yield await self._stand_still()
-        finally:
-            self._holds -= 1
+        with self._moving:
+            self._frozen = False
             self._go_on()
 
-    async def _stand_still(self) -> bool:
-        if not self._group.freeze():
-            first = self._first()
-            return first is None or await asyncio.to_thread(processes.stop, first)
+    @contextlib.contextmanager
+    def held(self) -> Iterator[bool]:
+        """Hold every process still; gives whether all of them are, which one that cannot be stopped in time prevents.
+
+        Whatever does not stand still by then makes the one step that it is in, and no other. This waits: it is for a
+        thread beside the loop, which then does nothing else before the box goes on.
+        """
+        with self._moving:
+            self._holds += 1
+            still = self._stop()
+        try:
+            yield still and self._stands_still()
+        finally:
+            with self._moving:
+                self._holds -= 1
+                self._go_on()
+
+    def _stop(self) -> bool:
+        """Stop every process, or begin to; return whether that can come true."""
+        return self._group.freeze() or (first := self._first()) is None or processes.stop(first)
+
+    def _stands_still(self) -> bool:
+        """Wait until a group that stops one after the other has stopped all; whoever stops by signals has waited."""
         until = time.monotonic() + STANDING_S
-        while not self._group.is_frozen and time.monotonic() < until:
-            await asyncio.sleep(_LOOK_S)
-        return self._group.is_frozen
+        while (still := self._group.is_frozen) is False and time.monotonic() < until:
+            time.sleep(_LOOK_S)
+        return still is not False
 
     def _go_on(self) -> None:
         if self._frozen or self._holds:

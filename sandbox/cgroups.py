@@ -135,8 +135,9 @@ class Cgroup:
         return self._switch(("cgroup.freeze", "1"), ("freezer.state", "FROZEN"))
 
     @property
-    def is_frozen(self) -> bool:
-        """Whether every process stands still by now: the kernel stops one after the other."""
+    def is_frozen(self) -> bool | None:
+        """Whether every process stands still by now: the kernel stops one after the other. None where it cannot."""
+        found = None
         for kind, name, sign in (
             (UNIFIED, "cgroup.events", "frozen 1"),
             (FREEZER, "freezer.state", "FROZEN"),
@@ -144,7 +145,8 @@ class Cgroup:
             with contextlib.suppress(OSError, KeyError):
                 if sign in (self._folders[kind] / name).read_text().splitlines():
                     return True
-        return False
+                found = False
+        return found
 
     def thaw(self) -> bool:
         """Let every process go on; return whether the kernel can."""

@@ -15,7 +15,7 @@ import resource
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -39,7 +39,10 @@ BUSY = 20
 HELD = 4
 """A box is held still for a look during one part in so many of the time at the most, however much the disk changes."""
 
-MOST_UNSURE = 10
+LONGEST_FREE_S = 10.0
+"""How long a box has for itself between two such looks at the most: it can make them slow, and write meanwhile."""
+
+MOST_UNSURE = 30
 """How often in a row a box may not come to a stand, or something moves although it did, before that is a way to hide.
 """
 
@@ -87,7 +90,7 @@ class Seen:
     disk: Use
 
 
-Held = Callable[[], AbstractAsyncContextManager[bool]]
+Held = Callable[[], AbstractContextManager[bool]]
 """Holds a box still; gives whether it is (`sandbox.brake.Brake.held`)."""
 
 
@@ -121,7 +124,7 @@ class Watch:
         try:
             if not self._may_be_over() and (now < self._due or not await self._is_over_quickly(first)):
                 return False
-            return now >= self._sure_from and await self._is_over_surely(first, held)
+            return now >= self._sure_from and await asyncio.to_thread(self._is_over_surely, first, held)
         except OSError:  # closed to us by a box with our own user id, or the disk fails
             return True
 
@@ -132,21 +135,24 @@ class Watch:
             use = await asyncio.to_thread(self._look, first)
         except Moved:
             return True
-        self._due = _next(began, BUSY, SHORTEST_PAUSE_S)
+        self._due = _next(began, BUSY, (SHORTEST_PAUSE_S, LONGEST_PAUSE_S))
         return self._is_beyond(use)
 
-    async def _is_over_surely(self, first: int, held: Held) -> bool:
-        """Look while the box stands still. One that cannot be made to stand still, again and again, is over."""
-        async with held() as still:
+    def _is_over_surely(self, first: int, held: Held) -> bool:
+        """Look while the box stands still. One that cannot be made to stand still, again and again, is over.
+
+        All of it in one thread: a box that stood still until a thread is free would stand for the looks at others.
+        """
+        with held() as still:
             began = time.monotonic()
             try:
-                use = await asyncio.to_thread(self._look, first)
+                use = self._look(first)
             except Moved:
                 still, use = False, Use(0, 0)
-        self._sure_from = _next(began, HELD, 0)
+        self._sure_from = _next(began, HELD, (0, LONGEST_FREE_S))
         if still:
             self._unsure, self._sure = 0, self._last
-            self._due = _next(began, BUSY, SHORTEST_PAUSE_S)
+            self._due = _next(began, BUSY, (SHORTEST_PAUSE_S, LONGEST_PAUSE_S))
         else:
             self._unsure += 1
         return self._is_beyond(use) or self._unsure >= MOST_UNSURE
@@ -177,10 +183,16 @@ class Watch:
         return found
 
     def _may_be_over(self) -> bool:
-        """Whether the home would be too large if all that the disk has more since the last sure look were in it."""
+        """Whether the home would be too large if all that the disk has more were in it.
+
+        More than it had least since the last sure look: what others delete makes no room to hide in.
+        """
         now, then = self._disk(), self._sure
-        size, files = now.size - then.disk.size, now.files - then.disk.files
-        return self._is_beyond(Use(then.use.size + size, then.use.files + files))
+        least = Use(min(now.size, then.disk.size), min(now.files, then.disk.files))
+        self._sure = Seen(then.use, least)
+        return self._is_beyond(
+            Use(then.use.size + now.size - least.size, then.use.files + now.files - least.files)
+        )
 
     def _is_beyond(self, use: Use) -> bool:
         return use.size > self.most.size or use.files > self.most.files
@@ -191,10 +203,11 @@ class Watch:
         return Use((found.f_blocks - found.f_bfree) * found.f_frsize, found.f_files - found.f_ffree)
 
 
-def _next(began: float, part: int, least_s: float) -> float:
+def _next(began: float, part: int, bounds_s: tuple[float, float]) -> float:
     """Return when to look again after a look that began then: it takes one part in so many of the time."""
+    least_s, most_s = bounds_s
     now = time.monotonic()
-    return now + min(max(least_s, part * (now - began)), LONGEST_PAUSE_S)
+    return now + min(max(least_s, part * (now - began)), most_s)
 
 
 def given(top: Path, owner: int | None) -> Iterator[Entry]:

@@ -54,14 +54,20 @@ def test_a_box_that_is_held_makes_no_step_and_goes_on_afterwards(boxes: Boxes, c
 
         await grows([0, 0, 0])
         for _ in range(3):
-            async with box.brake.held() as still:
-                assert still
-                before = sizes()
-                await asyncio.sleep(0.1)
-                assert sizes() == before
+            before = await asyncio.to_thread(held_still, box, sizes)
             await grows(before)
 
     with_box(boxes, plan, steps)
+
+
+def held_still(box: ProcessBox, sizes: Callable[[], list[int]]) -> list[int]:
+    """Hold a box, see that nothing grows, and return how large its parts were."""
+    with box.brake.held() as still:
+        assert still
+        before = sizes()
+        time.sleep(0.1)
+        assert sizes() == before
+    return before
 
 
 @pytest.mark.parametrize("groups", [HERE, Cgroups.none()], ids=["group", "signals"])
@@ -69,17 +75,13 @@ def test_what_has_many_children_in_a_moment_stands_still(groups: Cgroups) -> Non
     group = groups.make("brake", SMALL)
     with inside(group, MANY) as started:
         try:
-
-            async def scenario() -> None:
-                async with Brake(group, lambda: started.pid).held() as still:
-                    assert still
-                    members = processes.tree(started.pid)
-                    await asyncio.sleep(0.1)
-                    assert processes.tree(started.pid) == members, "something was born of what stands still"
-
             eventually(lambda: len(processes.tree(started.pid)) > 1)
             for _ in range(3):
-                asyncio.run(scenario())
+                with Brake(group, lambda: started.pid).held() as still:
+                    assert still
+                    members = processes.tree(started.pid)
+                    time.sleep(0.1)
+                    assert processes.tree(started.pid) == members, "something was born of what stands still"
         finally:
             group.kill()
             for pid in reversed(processes.tree(started.pid)):
@@ -95,6 +97,10 @@ class Slow(Cgroup):
         super().__init__({})
         self.told: list[str] = []
 
+    @property
+    def is_frozen(self) -> bool:
+        return False
+
     def freeze(self) -> bool:
         self.told.append("freeze")
         return True
@@ -108,11 +114,8 @@ def test_what_does_not_come_to_a_stand_is_said_and_let_go(monkeypatch: pytest.Mo
     monkeypatch.setattr(brake, "STANDING_S", 0.05)
     group = Slow()
 
-    async def scenario() -> bool:
-        async with Brake(group, lambda: None).held() as still:
-            return still
-
-    assert asyncio.run(scenario()) is False
+    with Brake(group, lambda: None).held() as still:
+        assert not still
     assert group.told == ["freeze", "thaw"]
 
 
@@ -133,15 +136,12 @@ def test_whoever_is_done_with_a_box_lets_it_go_only_if_nobody_else_has_it(
     group = Slow()
     found = Brake(group, lambda: None)
 
-    async def scenario() -> None:
-        async with found.held():
-            if first:
-                found.freeze()
-            if then:
-                found.thaw()
-            assert "thaw" not in group.told
-
-    asyncio.run(scenario())
+    with found.held():
+        if first:
+            found.freeze()
+        if then:
+            found.thaw()
+        assert "thaw" not in group.told
     seen = [word for at, word in enumerate(group.told) if at]  # but for the first stop
     assert seen == told
 
@@ -156,11 +156,8 @@ def test_a_shell_keeps_its_command_in_front(tmp_path: Path) -> None:
 
 
 def held_once(first: int) -> None:
-    async def scenario() -> None:
-        async with Brake(Cgroup({}), lambda: first).held() as still:
-            assert still
-
-    asyncio.run(scenario())
+    with Brake(Cgroup({}), lambda: first).held() as still:
+        assert still
 
 
 def parents_first(first: int) -> None:
@@ -203,16 +200,12 @@ def returned_to_prompt(folder: Path, stop: Callable[[int], None]) -> bool:
 def test_the_processor_time_of_what_is_held_stays(tmp_path: Path) -> None:
     """The control of every look by processes: without the hold the count goes on."""
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as started:
-
-        async def scenario() -> None:
-            async with Brake(Cgroup({}), lambda: started.pid).held() as still:
+        try:
+            with Brake(Cgroup({}), lambda: started.pid).held() as still:
                 assert still
                 before = processes.processor_s(started.pid)
-                await asyncio.sleep(0.1)
+                time.sleep(0.1)
                 assert processes.processor_s(started.pid) == before
-
-        try:
-            asyncio.run(scenario())
             before = processes.processor_s(started.pid)
             eventually(lambda: processes.processor_s(started.pid) > before)
         finally:

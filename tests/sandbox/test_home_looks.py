@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -75,8 +75,8 @@ class Lucky:
         if may and store.exists() and not target.exists():
             os.rename(store, target)
 
-    @contextlib.asynccontextmanager
-    async def held(self) -> AsyncIterator[bool]:
+    @contextlib.contextmanager
+    def held(self) -> Iterator[bool]:
         self.stands = True
         self.holds += 1
         yield self.obeys
@@ -104,7 +104,7 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lucky:
 
 
 def watch_of(box: Lucky) -> Watch:
-    return Watch(box.home, Closed.SKIP, HOME, box.disk())
+    return Watch(box.home, Closed.SKIP, HOME, replace(box.disk(), size=box.disk().size - box.others))
 
 
 def is_over(watch: Watch, held: Held) -> bool:
@@ -162,6 +162,19 @@ def test_what_others_write_holds_a_box_for_some_moments_and_ends_it_never(box: L
         box.others += 30 * MIB
         assert not is_over(watch, box.held)
     assert box.holds == 20 // 3  # of every three the third is beyond the room
+
+
+@pytest.mark.parametrize("freed", [0, 1000])
+def test_what_others_delete_makes_no_room_to_hide_in(box: Lucky, freed: int) -> None:
+    """A job's space is wiped, or another lab of the same member makes room. The control: nobody deletes anything."""
+    box.others = 5000 * MIB
+    watch = watch_of(box)
+    box.write(1)
+    assert not is_over(watch, box.held)
+    box.others -= freed * MIB
+    assert not is_over(watch, box.held)
+    box.write(ROOM)
+    assert is_over(watch, box.held)
 
 
 def test_a_box_is_not_held_again_before_it_had_some_time_for_itself(
