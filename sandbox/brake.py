@@ -15,14 +15,20 @@ from collections.abc import Callable, Iterator
 from sandbox import processes
 from sandbox.cgroups import Cgroup
 
-STANDING_S = 5.0
-"""How long a held box may take to stand still: a process inside a system call of the disk stops when that returns."""
+STANDING_S = 0.5
+"""How long a group may take to say that all stand. It never does while one is inside a system call of the disk, or is
+traced, as gVisor's are; then it counts that none makes a step.
+"""
 
 _LOOK_S = 0.002
 
 
 class Brake:
-    """`first` gives the first process as long as it lives. A control group stops all at once; without one, signals."""
+    """`first` gives the first process as long as it lives.
+
+    A control group with a freezer stops all and lets none go on. Without one signals do, and are no wall: a box can
+    have its own timer wake it, or be born anew faster than it is listed, and a shell may say that its command stands.
+    """
 
     def __init__(self, group: Cgroup, first: Callable[[], int | None]) -> None:
         self._group, self._first = group, first
@@ -43,15 +49,16 @@ class Brake:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[bool]:
-        """Hold every process still; gives whether all of them are, which one that cannot be stopped in time prevents.
+        """Hold every process still; gives whether all of them are.
 
-        Whatever does not stand still by then makes the one step that it is in, and no other. This waits: it is for a
+        A process inside a system call makes that one step, and no other. This waits: it is for a
         thread beside the loop, which then does nothing else before the box goes on.
         """
         with self._moving:
             self._holds += 1
-            still = self._stop()
         try:
+            with self._moving:
+                still = self._stop()
             yield still and self._stands_still()
         finally:
             with self._moving:
@@ -67,6 +74,8 @@ class Brake:
         until = time.monotonic() + STANDING_S
         while (still := self._group.is_frozen) is False and time.monotonic() < until:
             time.sleep(_LOOK_S)
+        if still is False and (first := self._first()) is not None:
+            return processes.stand_still(first)
         return still is not False
 
     def _go_on(self) -> None:

@@ -42,8 +42,14 @@ HELD = 4
 LONGEST_FREE_S = 10.0
 """How long a box has for itself between two such looks at the most: it can make them slow, and write meanwhile."""
 
-MOST_UNSURE = 30
-"""How often in a row a box may not come to a stand, or something moves although it did, before that is a way to hide.
+LONGEST_UNSURE_S = 300.0
+"""How long sure looks may fail, since a box does not come to a stand or something moves all the same, before that is a
+way to hide. Whoever waits for a slow disk does not stand still either, for seconds.
+"""
+
+SURE_EVERY_S = 600.0
+"""How long a home goes without a sure look at the most, whatever the disk shows: others may delete as much as a box
+writes at the same moment.
 """
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -115,14 +121,16 @@ class Watch:
         )
         self._sure = self._last = Seen(at_start, self._disk())
         self._due = self._sure_from = 0.0
-        self._unsure = 0
+        self._sure_at = time.monotonic()
         self._sizes: dict[int, int] = {}
 
     async def is_over(self, first: int, held: Held) -> bool:
         """Look, if it is time to; `first` is the first process of the box, `held` holds it still."""
         now = time.monotonic()
         try:
-            if not self._may_be_over() and (now < self._due or not await self._is_over_quickly(first)):
+            if not self._wants_to_be_sure(now) and (
+                now < self._due or not await self._is_over_quickly(first)
+            ):
                 return False
             return now >= self._sure_from and await asyncio.to_thread(self._is_over_surely, first, held)
         except OSError:  # closed to us by a box with our own user id, or the disk fails
@@ -143,19 +151,20 @@ class Watch:
 
         All of it in one thread: a box that stood still until a thread is free would stand for the looks at others.
         """
+        began = time.monotonic()
         with held() as still:
-            began = time.monotonic()
             try:
                 use = self._look(first)
             except Moved:
                 still, use = False, Use(0, 0)
         self._sure_from = _next(began, HELD, (0, LONGEST_FREE_S))
         if still:
-            self._unsure, self._sure = 0, self._last
+            self._sure_at, self._sure = began, self._last
             self._due = _next(began, BUSY, (SHORTEST_PAUSE_S, LONGEST_PAUSE_S))
-        else:
-            self._unsure += 1
-        return self._is_beyond(use) or self._unsure >= MOST_UNSURE
+        return self._is_beyond(use) or began - self._sure_at >= SURE_EVERY_S + LONGEST_UNSURE_S
+
+    def _wants_to_be_sure(self, now: float) -> bool:
+        return self._may_be_over() or now - self._sure_at >= SURE_EVERY_S
 
     def _look(self, first: int) -> Use:
         """Count what has a name, and what the box holds open or mapped after deleting it.

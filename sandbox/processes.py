@@ -20,6 +20,8 @@ _LIBRARY = ctypes.CDLL(None)
 _ROUNDS, _ROUND_S = 100, 0.001
 """How often stopping looks again, and how long it gives each time; each round stops all that it sees."""
 
+_MOMENT_S = 0.02
+
 LAST = 8
 """How many processes of a box are asked for its temporary folders: the last one may just have ended."""
 
@@ -55,9 +57,16 @@ def stop(first: int) -> bool:
     return False
 
 
+def stand_still(first: int) -> bool:
+    """Whether no thread of a tree makes a step for a moment: none runs, none is new, none was given a processor."""
+    before = _steps(first)
+    time.sleep(_MOMENT_S)
+    return all(state != b"R" for state, *_ in before.values()) and _steps(first) == before
+
+
 def go_on(first: int) -> None:
-    """Let every process of the tree go on, children before parents: to a shell that goes on none of its own stands."""
-    for pid in reversed(tree(first)):
+    """Let every process of the tree go on."""
+    for pid in tree(first):
         send(pid, signal.SIGCONT)
 
 
@@ -171,6 +180,18 @@ def _threads(pid: int) -> list[tuple[int, int]]:
     with contextlib.suppress(OSError):
         return [(pid, int(name)) for name in os.listdir(f"/proc/{pid}/task")]
     return []
+
+
+def _steps(first: int) -> dict[int, tuple[bytes, ...]]:
+    """Return by thread its state and how often it was given a processor (proc(5), status)."""
+    found = {}
+    for pid in tree(first):
+        for _, thread in _threads(pid):
+            with contextlib.suppress(OSError):
+                lines = _read(f"/proc/{pid}/task/{thread}/status").splitlines()
+                state = next(line.split()[1] for line in lines if line.startswith(b"State:"))
+                found[thread] = (state, *(line for line in lines if b"ctxt_switches" in line))
+    return found
 
 
 def _goes(pid: int, thread: int) -> bool:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import pty
 import subprocess
 import sys
 import time
@@ -29,6 +27,9 @@ COUNTING = (
     "def run(session):\n    threading.Thread(target=count, args=(session.out / 'thread',)).start()\n"
     "    count(session.out / ('parent' if os.fork() else 'child'))\n"
 )
+TRIES = 10
+"""How often a box may be held until it has come to a stand: on a busy machine it takes longer than it is waited for."""
+
 MANY = (
     "import os\nos.fork(); os.setsid() if os.fork() == 0 else None\n"
     "while True: os.waitpid(os.fork() or os._exit(0), 0)"
@@ -62,12 +63,14 @@ def test_a_box_that_is_held_makes_no_step_and_goes_on_afterwards(boxes: Boxes, c
 
 def held_still(box: ProcessBox, sizes: Callable[[], list[int]]) -> list[int]:
     """Hold a box, see that nothing grows, and return how large its parts were."""
-    with box.brake.held() as still:
-        assert still
-        before = sizes()
-        time.sleep(0.1)
-        assert sizes() == before
-    return before
+    for _ in range(TRIES):
+        with box.brake.held() as still:
+            before = sizes()
+            time.sleep(0.1)
+            if still:
+                assert sizes() == before
+                return before
+    raise AssertionError("the box never came to a stand")
 
 
 @pytest.mark.parametrize("groups", [HERE, Cgroups.none()], ids=["group", "signals"])
@@ -76,12 +79,15 @@ def test_what_has_many_children_in_a_moment_stands_still(groups: Cgroups) -> Non
     with inside(group, MANY) as started:
         try:
             eventually(lambda: len(processes.tree(started.pid)) > 1)
-            for _ in range(3):
+            stood = 0
+            for _ in range(TRIES):
                 with Brake(group, lambda: started.pid).held() as still:
-                    assert still
                     members = processes.tree(started.pid)
                     time.sleep(0.1)
-                    assert processes.tree(started.pid) == members, "something was born of what stands still"
+                    same = processes.tree(started.pid) == members
+                assert same or not still, "something was born of what stands still"
+                stood += still
+            assert stood, "it never came to a stand"
         finally:
             group.kill()
             for pid in reversed(processes.tree(started.pid)):
@@ -144,57 +150,6 @@ def test_whoever_is_done_with_a_box_lets_it_go_only_if_nobody_else_has_it(
         assert "thaw" not in group.told
     seen = [word for at, word in enumerate(group.told) if at]  # but for the first stop
     assert seen == told
-
-
-def test_a_shell_keeps_its_command_in_front(tmp_path: Path) -> None:
-    """Stopped by signals, a command of a terminal must not be seen to stand by the shell that waits for it.
-
-    The control: a shell that goes on before its command does takes the terminal back.
-    """
-    assert not returned_to_prompt(tmp_path / "held", lambda first: held_once(first))
-    assert returned_to_prompt(tmp_path / "control", parents_first)
-
-
-def held_once(first: int) -> None:
-    with Brake(Cgroup({}), lambda: first).held() as still:
-        assert still
-
-
-def parents_first(first: int) -> None:
-    assert processes.stop(first)
-    for pid in processes.tree(first):
-        processes.send(pid, 18)
-        time.sleep(0.5)
-
-
-def returned_to_prompt(folder: Path, stop: Callable[[int], None]) -> bool:
-    """Run a command in a terminal's shell, stop and continue both; whether the shell says that the command stands."""
-    folder.mkdir()
-    up, go, end = (folder / name for name in ("up", "go", "end"))
-    program = folder / "program"
-    program.write_text(
-        f"import os, time\nopen({str(up)!r}, 'w')\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)\n"
-        f"open({str(end)!r}, 'w')\n"
-    )
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execve("/bin/bash", ["bash", "--norc", "-i"], {"PS1": "> ", "PATH": "/usr/bin:/bin"})
-    os.write(terminal, f"{sys.executable} -I -S {program}\n".encode())
-    eventually(up.exists)
-    for _ in range(3):
-        stop(pid)
-    go.touch()
-    eventually(end.exists)
-    os.write(terminal, b"exit\nexit\n")
-    told = b""
-    try:
-        while some := os.read(terminal, 4096):
-            told += some
-    except OSError:  # the terminal is gone with its shell
-        pass
-    os.close(terminal)
-    os.waitpid(pid, 0)
-    return b"Stopped" in told
 
 
 def test_the_processor_time_of_what_is_held_stays(tmp_path: Path) -> None:

@@ -20,8 +20,9 @@ from sandbox import home_looks
 from sandbox.home_looks import (
     HELD,
     LEAST_RESERVE_MB,
+    LONGEST_UNSURE_S,
     MIB,
-    MOST_UNSURE,
+    SURE_EVERY_S,
     Closed,
     Entry,
     Held,
@@ -136,24 +137,50 @@ def test_control_looks_that_do_not_hold_the_box_still_never_see_it(box: Lucky) -
     assert box.disk().size > 40 * ROOM * MIB
 
 
-def test_a_box_that_cannot_be_made_to_stand_still_is_over(box: Lucky) -> None:
-    """And one that has no more than it may is not held: the control."""
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, for tests that go through hours of it."""
+    now = [1000.0]
+    monkeypatch.setattr(home_looks.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_a_box_that_cannot_be_made_to_stand_still_for_long_is_over(box: Lucky, clock: list[float]) -> None:
+    """And one that has no more than it may is not held before it is time: the control."""
     box.obeys = False
     watch = watch_of(box)
     box.write(ROOM - 10)
     assert not is_over(watch, box.held) and box.holds == 0
     box.write(20)
-    found = [is_over(watch, box.held) for _ in range(MOST_UNSURE)]
-    assert found == [False] * (MOST_UNSURE - 1) + [True]
+    assert not is_over(watch, box.held) and box.holds == 1
+    clock[0] += SURE_EVERY_S + LONGEST_UNSURE_S - 1
+    assert not is_over(watch, box.held)
+    clock[0] += 1
+    assert is_over(watch, box.held)
 
 
-def test_a_box_that_comes_to_a_stand_now_and_then_goes_on(box: Lucky) -> None:
+def test_a_box_that_comes_to_a_stand_now_and_then_goes_on(box: Lucky, clock: list[float]) -> None:
     """Whoever waits for the disk stands still only afterwards. Nothing is hidden here, and others write."""
     watch = watch_of(box)
-    for n in range(5 * MOST_UNSURE):
+    for n in range(100):
+        clock[0] += 60
         box.others += 100 * MIB
-        box.obeys = n % (MOST_UNSURE - 1) == 0
+        box.obeys = n % 14 == 0
         assert not is_over(watch, box.held)
+
+
+def test_a_home_is_looked_at_surely_now_and_then_whatever_the_disk_shows(
+    box: Lucky, clock: list[float]
+) -> None:
+    """Others delete as much as the box writes, each time, so that the disk stays as it is."""
+    box.others = 5000 * MIB
+    watch = watch_of(box)
+    for _ in range(10):
+        box.write(100)
+        box.others -= 100 * MIB
+        assert not is_over(watch, box.held), "the control: the disk shows nothing"
+    clock[0] += SURE_EVERY_S
+    assert is_over(watch, box.held)
 
 
 def test_what_others_write_holds_a_box_for_some_moments_and_ends_it_never(box: Lucky) -> None:
@@ -178,11 +205,9 @@ def test_what_others_delete_makes_no_room_to_hide_in(box: Lucky, freed: int) -> 
 
 
 def test_a_box_is_not_held_again_before_it_had_some_time_for_itself(
-    box: Lucky, monkeypatch: pytest.MonkeyPatch
+    box: Lucky, clock: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(home_looks, "HELD", HELD)
-    clock = [1000.0]
-    monkeypatch.setattr(home_looks.time, "monotonic", lambda: clock[0])
     watch = watch_of(box)
     monkeypatch.setattr(watch, "_look", slow(watch._look, clock))
     held_at = []
@@ -220,6 +245,6 @@ def test_whoever_moves_folders_all_day_long_is_looked_at_once_more_and_goes_on(
         raise Moved
 
     monkeypatch.setattr(watch, "_look", broken_off)
-    assert not any(is_over(watch, box.held) for _ in range(3 * MOST_UNSURE))
+    assert not any(is_over(watch, box.held) for _ in range(30))
     box.write(ROOM + 10)
     assert is_over(watch, box.held), "the control"
