@@ -1,24 +1,25 @@
-"""Files that a box has deleted and still has: they have no name, and take as much of the disk as before.
+"""Files and folders that a box has deleted and still has: they have no name, and take as much of the disk as before.
 
-A file has its bytes as long as anybody has it open, or has a part of it mapped. What is open tells how large it is
-(`/proc/<pid>/fd`), and so does what is mapped, to a launcher that is root (`/proc/<pid>/map_files`, for whoever has
-CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN). To others a mapping tells only of its own part (proc(5), maps), whatever the
-whole file has. What is on its way between two sockets tells nothing, so boxes cannot send any (`sandbox.syscalls`).
+A folder that was large stays large when it is emptied, also after it was removed, as long as somebody has it open or
+works in it. A file has its bytes as long as anybody has it open, or has a part of it mapped. What is open tells how
+large it is (`/proc/<pid>/fd`), and so does what is mapped, to a launcher that is root (`/proc/<pid>/map_files`, for
+whoever has CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN). To others a mapping tells only of its own part (proc(5), maps),
+whatever the whole file has. What is on its way between two sockets tells nothing, so boxes cannot send any
+(`sandbox.syscalls`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from collections.abc import Iterator
 
 from sandbox import processes
 
 
 def of_tree(first: int, device: int) -> tuple[dict[int, int], dict[int, int]]:
-    """Return the files on a file system that a box has deleted: by inode the bytes of those that are known, and what is
-    mapped of others.
+    """Return the files and folders on a file system that a box has deleted: by inode the bytes of those that are known,
+    and what is mapped of others.
 
     Each is looked at by itself: one that is closed meanwhile must not end the look at the others.
     """
@@ -41,9 +42,9 @@ def of_tree(first: int, device: int) -> tuple[dict[int, int], dict[int, int]]:
 
 
 def _if_deleted(path: str, device: int) -> dict[int, int]:
-    """Return inode and bytes of what a path of `/proc` leads to, if it is a deleted file on this file system."""
+    """Return inode and bytes of what a path of `/proc` leads to, if it was deleted and is on this file system."""
     status = os.stat(path)
-    if status.st_nlink == 0 and status.st_dev == device and stat.S_ISREG(status.st_mode):
+    if status.st_nlink == 0 and status.st_dev == device:
         return {status.st_ino: status.st_blocks * 512}
     return {}
 

@@ -37,7 +37,7 @@ BUSY = 20
 """A home is looked at during one part in so many of the time."""
 
 HELD = 4
-"""A box is held still for a look during one part in so many of the time at the most, however much the disk changes."""
+"""How many times as long as it was held for a look a box has for itself afterwards, however much the disk changes."""
 
 LONGEST_FREE_S = 10.0
 """How long a box has for itself between two such looks at the most: it can make them slow, and write meanwhile."""
@@ -51,6 +51,9 @@ SURE_EVERY_S = 600.0
 """How long a home goes without a sure look at the most, whatever the disk shows: others may delete as much as a box
 writes at the same moment.
 """
+
+OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""What a look fails of that is no fault of the box. It counts as a look that did not come to an end."""
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -133,8 +136,8 @@ class Watch:
             ):
                 return False
             return now >= self._sure_from and await asyncio.to_thread(self._is_over_surely, first, held)
-        except OSError:  # closed to us by a box with our own user id, or the disk fails
-            return True
+        except OSError as problem:  # closed to us by a box with our own user id, or the disk fails
+            return problem.errno not in OURS
 
     async def _is_over_quickly(self, first: int) -> bool:
         """Look while the box works; whether there seems to be too much, or something moved meanwhile."""
@@ -147,7 +150,7 @@ class Watch:
         return self._is_beyond(use)
 
     def _is_over_surely(self, first: int, held: Held) -> bool:
-        """Look while the box stands still. One that cannot be made to stand still, again and again, is over.
+        """Look while the box stands still. One that cannot be made to for long is over.
 
         All of it in one thread: a box that stood still until a thread is free would stand for the looks at others.
         """
@@ -176,8 +179,9 @@ class Watch:
         sizes: dict[int, int] = {}
         disk = self._disk()
         use = counted(_noted(walk(self._folder, self._closed), sizes), self.most)
-        kept, mapped = deleted.of_tree(first, os.stat(self._folder).st_dev)
-        size = use.size + sum(kept.values())
+        top = os.stat(self._folder)
+        kept, mapped = deleted.of_tree(first, top.st_dev)
+        size = top.st_blocks * 512 + use.size + sum(kept.values())
         known = {**self._sizes, **sizes, **kept}
         nameless = {inode: part for inode, part in mapped.items() if inode not in sizes}
         left = {inode: max(part, known.get(inode, 0)) for inode, part in nameless.items()}
@@ -187,7 +191,7 @@ class Watch:
             left[strange[0]] += max(0, unexplained)
             size += max(0, unexplained)
         self._sizes = {**sizes, **kept, **left}
-        found = Use(size, use.files)
+        found = Use(size, use.files + len(kept) + len(left))
         self._last = Seen(found, disk)
         return found
 

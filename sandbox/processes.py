@@ -20,7 +20,11 @@ _LIBRARY = ctypes.CDLL(None)
 _ROUNDS, _ROUND_S = 100, 0.001
 """How often stopping looks again, and how long it gives each time; each round stops all that it sees."""
 
+_QUIET = 3
+"""How many rounds in a row find the same processes, and all of them stopped; one just born is not listed yet."""
+
 _MOMENT_S = 0.02
+"""For how long no thread may make a step to be taken for one that stands."""
 
 LAST = 8
 """How many processes of a box are asked for its temporary folders: the last one may just have ended."""
@@ -47,10 +51,15 @@ def stop(first: int) -> bool:
     Every thread by itself: of a process that is traced, as gVisor's are, the signal only stops the one that takes it.
     And parents before children: a tracer that is not stopped yet lets what it traces go on.
     """
+    before: list[int] = []
+    quiet = 0
     for _ in range(_ROUNDS):
-        going = [each for pid in tree(first) for each in _threads(pid) if _goes(*each)]
-        if not going:
+        members = tree(first)
+        going = [each for pid in members for each in _threads(pid) if _goes(*each)]
+        quiet = quiet + 1 if not going and members == before else 0
+        if quiet == _QUIET:
             return True
+        before = members
         for pid, thread in going:
             _LIBRARY.tgkill(pid, thread, int(signal.SIGSTOP))
         time.sleep(_ROUND_S)
@@ -158,12 +167,15 @@ def living_thread(pid: int) -> str:
 
 
 def open_files(pid: int) -> list[str]:
-    """Return the paths in `/proc` of what every thread has open; a thread can have a table of its own (clone(2))."""
+    """Return the paths in `/proc` of what every thread has open, works in, or has as its root; a thread can have all of
+    them for itself (clone(2)).
+    """
     found = []
     for _, thread in _threads(pid):
-        folder = f"/proc/{pid}/task/{thread}/fd"
+        folder = f"/proc/{pid}/task/{thread}"
+        found += [os.path.join(folder, name) for name in ("cwd", "root")]
         with contextlib.suppress(OSError):
-            found += [f"{folder}/{name}" for name in os.listdir(folder)]
+            found += [f"{folder}/fd/{name}" for name in os.listdir(f"{folder}/fd")]
     return found
 
 

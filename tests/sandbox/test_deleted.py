@@ -75,6 +75,32 @@ def test_what_is_deleted_and_kept_has_its_whole_size(tmp_path: Path, kept: str, 
         assert found(started, tmp_path) == ([SIZE * MIB], [])
 
 
+@pytest.mark.parametrize("way", ["open", "worked in"])
+def test_a_folder_that_was_large_counts_after_it_was_removed(tmp_path: Path, way: str) -> None:
+    """It keeps the blocks that its names took. The control: one that nobody has any more is gone."""
+    code = (
+        "import os, sys\nos.makedirs(sys.argv[1] + '/large'); os.chdir(sys.argv[1] + '/large')\n"
+        "open('0', 'w').close()\nfor n in range(1, 2000): os.link('0', str(n) + 'x' * 200)\n"
+        "for name in os.listdir('.'): os.unlink(name)\n"
+        "place = os.open('.', os.O_RDONLY)\nos.rmdir(sys.argv[1] + '/large')\n"
+        "if sys.argv[2] == 'open': os.chdir('/')\nelse: os.close(place)\n"
+        "print(flush=True); sys.stdin.readline(); os.chdir('/')\n"
+        "if sys.argv[2] == 'open': os.close(place)\nprint(flush=True); sys.stdin.readline()\n"
+    )
+    pipe, none = subprocess.PIPE, subprocess.DEVNULL
+    words = [sys.executable, "-I", "-S", "-c", code, str(tmp_path), way]
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=none, text=True) as started:
+        assert started.stdin is not None and started.stdout is not None
+        started.stdout.readline()
+        (size,), mapped = found(started, tmp_path)
+        assert size > 300_000 and not mapped
+        started.stdin.write("\n")
+        started.stdin.flush()
+        started.stdout.readline()
+        assert found(started, tmp_path) == ([], [])
+        started.stdin.close()
+
+
 @pytest.fixture
 def untold(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel as it is to a launcher that is not root."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -248,3 +249,16 @@ def test_whoever_moves_folders_all_day_long_is_looked_at_once_more_and_goes_on(
     assert not any(is_over(watch, box.held) for _ in range(30))
     box.write(ROOM + 10)
     assert is_over(watch, box.held), "the control"
+
+
+@pytest.mark.parametrize(("code", "over"), [(errno.EMFILE, False), (errno.EACCES, True)])
+def test_what_this_launcher_lacks_ends_no_lab_and_what_a_box_closes_does(
+    box: Lucky, monkeypatch: pytest.MonkeyPatch, code: int, over: bool
+) -> None:
+    watch = watch_of(box)
+
+    def failing(first: int) -> Use:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(watch, "_look", failing)
+    assert is_over(watch, box.held) is over
